@@ -1,0 +1,43 @@
+"""What an agent says while it works, in one vocabulary for every backend."""
+
+from datetime import datetime
+from enum import StrEnum
+from typing import Any
+
+from shiftwork.contracts.base import Message
+
+
+class AgentEventKind(StrEnum):
+    """The kinds of events every backend's output is turned into."""
+
+    STARTED = "started"
+    TEXT = "text"
+    THINKING = "thinking"
+    TOOL_USE = "tool_use"
+    TOOL_RESULT = "tool_result"
+    USAGE = "usage"
+    RATE_LIMITED = "rate_limited"
+    QUESTION = "question"
+    ERROR = "error"
+    FINISHED = "finished"
+
+
+class AgentEvent(Message):
+    """One event.
+
+    Attributes:
+        text: prose, a tool's name, an error's sentence, a question.
+        ok: of `finished`: whether the agent itself says that it succeeded.
+        until: of `rate_limited`: when work may go on.
+        input_tokens, output_tokens, cost_usd: of `usage`, as deltas since the last such event.
+        data: further facts, small.
+    """
+
+    kind: AgentEventKind
+    text: str = ""
+    ok: bool = False
+    until: datetime | None = None
+    input_tokens: int = 0
+    output_tokens: int = 0
+    cost_usd: float = 0.0
+    data: dict[str, Any] = {}

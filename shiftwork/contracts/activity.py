@@ -1,0 +1,74 @@
+"""Arguments and results of activities: ids, statuses and counters, never what an agent wrote."""
+
+from datetime import datetime
+
+from shiftwork.contracts.base import Message
+from shiftwork.contracts.session import Failure, Interruption, Role, RunStatus, Spent
+
+
+class RunRequest(Message):
+    """Run one agent for one session.
+
+    Attributes:
+        run: how many runs of this feature reached an end of their own before; the scripted agent plays the
+            entry of that index.
+        kept_commit: work kept from an interrupted session of this feature, shown in the brief.
+        revision: the revision under which the feature becomes `in_progress` in the rows.
+    """
+
+    project_id: str
+    session: int
+    started_at: datetime
+    role: Role = Role.SESSION
+    feature_id: int | None = None
+    run: int = 0
+    kept_commit: str | None = None
+    revision: int = 0
+
+
+class RunResult(Message):
+    """How the agent ended. `base` is the commit it started from, `candidate` what it left."""
+
+    attempt: int
+    status: RunStatus
+    base: str
+    candidate: str | None = None
+    failure: Failure | None = None
+    interruption: Interruption | None = None
+    ended_by_itself: bool = True
+    spent: Spent = Spent()
+
+
+class VerifyRequest(Message):
+    """Verify a candidate on the tip of main; `feature_id` None verifies only what already passes."""
+
+    project_id: str
+    session: int
+    started_at: datetime
+    candidate: str
+    feature_id: int | None = None
+    round: int = 1
+    """Counts up when main moved in between, so that each round has evidence of its own."""
+
+
+class VerifyResult(Message):
+    """`landing` is what would become main if `base` still is its tip; None when verification failed."""
+
+    base: str
+    landing: str | None = None
+    failure: Failure | None = None
+
+
+class IntegrateRequest(Message):
+    """Move main from `base` to `landing`, exactly once."""
+
+    project_id: str
+    session: int
+    base: str
+    landing: str
+
+
+class IntegrateResult(Message):
+    """`landed` is the session's commit on main; None when main moved: verify the candidate again."""
+
+    landed: str | None = None

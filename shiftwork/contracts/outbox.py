@@ -1,0 +1,58 @@
+"""The files an agent may leave in its outbox; each is bounded and validated before anything reads it.
+
+`plan.json` → `Plan`, `handoff.json` → `Handoff`, `question.json` → `Question`, and one JSON object a line in
+`decisions.jsonl` → `DecisionNote` and `progress.jsonl` → `ProgressNote`.
+"""
+
+from typing import Annotated, Any
+
+from pydantic import Field
+
+from shiftwork.contracts.base import Document, Message, Tags, Text
+from shiftwork.contracts.plan import Plan
+
+
+class Handoff(Document):
+    """What one session leaves for the next."""
+
+    summary: Annotated[str, Field(max_length=2000)] = ""
+    observations: Any = None
+    actions: Any = None
+    state: Any = None
+    metadata: Any = None
+    last_action: Text = ""
+    recommended_next_action: Text = ""
+
+
+class DecisionNote(Document):
+    """A choice the agent made, and why."""
+
+    decision: Annotated[Text, Field(min_length=1)]
+    context: Text = ""
+    reasoning: Text = ""
+    tags: Tags = ()
+
+
+class ProgressNote(Document):
+    """A step of work the agent reports."""
+
+    action: Annotated[Text, Field(min_length=1)]
+    outcome: Text = ""
+    files_changed: Annotated[tuple[str, ...], Field(max_length=1000)] = ()
+
+
+class Question(Document):
+    """What the agent needs to know from a person before it can go on."""
+
+    question: Annotated[Text, Field(min_length=1)]
+
+
+class Outbox(Message):
+    """Everything valid that an attempt left, and a sentence for each file or line that was not."""
+
+    plan: Plan | None = None
+    handoff: Handoff | None = None
+    decisions: tuple[DecisionNote, ...] = ()
+    progress: tuple[ProgressNote, ...] = ()
+    question: Question | None = None
+    problems: tuple[str, ...] = ()

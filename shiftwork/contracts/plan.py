@@ -1,0 +1,56 @@
+"""What an initializer agent leaves in `plan.json`, and the set-up commands of a project."""
+
+from typing import Annotated, Self
+
+from pydantic import Field, field_validator, model_validator
+
+from shiftwork.contracts.base import VERSION, Document
+from shiftwork.contracts.feature import FeatureSpec, check_path
+
+
+class SetupCommand(Document):
+    """A command that prepares workspaces and checkouts alike.
+
+    Attributes:
+        run: the shell command, run at the root of a checkout; the network is allowed.
+        inputs: the files it depends on; its result is kept under the digest of their contents.
+        outputs: the paths it makes; they are copied into later checkouts and never committed.
+    """
+
+    run: Annotated[str, Field(min_length=1, max_length=20_000)]
+    inputs: tuple[str, ...] = ()
+    outputs: tuple[str, ...] = ()
+    timeout: Annotated[float, Field(gt=0, le=86_400)] = 600
+
+    @field_validator("inputs", "outputs")
+    @classmethod
+    def _paths_stay_inside(cls, paths: tuple[str, ...]) -> tuple[str, ...]:
+        return tuple(check_path(path) for path in paths)
+
+
+def setup_commands(value: object) -> object:
+    """Accept plain strings where set-up commands are asked for."""
+    if isinstance(value, str):
+        value = [value]
+    if isinstance(value, list | tuple):
+        return [{"run": item} if isinstance(item, str) else item for item in value]
+    return value
+
+
+class Plan(Document):
+    """The features of a project, as an initializer agent proposes them."""
+
+    version: Annotated[int, Field(ge=1, le=VERSION)] = VERSION
+    features: Annotated[tuple[FeatureSpec, ...], Field(min_length=1, max_length=1000)]
+    setup: tuple[SetupCommand, ...] = ()
+
+    _strings = field_validator("setup", mode="before")(setup_commands)
+
+    @model_validator(mode="after")
+    def _names_are_unique(self) -> Self:
+        seen: set[str] = set()
+        for feature in self.features:
+            if feature.name in seen:
+                raise ValueError(f"two features are named {feature.name!r}; give each its own name")
+            seen.add(feature.name)
+        return self

@@ -1,0 +1,97 @@
+"""Sessions: roles, phases, how a run ends, and what fails."""
+
+from datetime import datetime
+from enum import StrEnum
+
+from shiftwork.contracts.base import Message
+
+
+class Role(StrEnum):
+    """What an agent is asked to be."""
+
+    INITIALIZER = "initializer"
+    SESSION = "session"
+    RESEARCH = "research"
+    TESTING = "testing"
+    DOCUMENTATION = "documentation"
+    VERIFIER = "verifier"
+
+
+class SessionPhase(StrEnum):
+    """Where in its work a session is."""
+
+    ORIENTATION = "orientation"
+    PLANNING = "planning"
+    IMPLEMENTATION = "implementation"
+    VERIFICATION = "verification"
+    CLEANUP = "cleanup"
+
+
+class FailureKind(StrEnum):
+    """Why an attempt failed; each of these costs the feature one attempt."""
+
+    AGENT_FAILED = "agent_failed"
+    """The agent itself said that it failed."""
+    AGENT_CRASHED = "agent_crashed"
+    """The agent ended without saying anything: killed, crashed, or exited without its terminal event."""
+    AGENT_TIMEOUT = "agent_timeout"
+    PLAN_INVALID = "plan_invalid"
+    SNAPSHOT_REFUSED = "snapshot_refused"
+    MERGE_CONFLICT = "merge_conflict"
+    SETUP_FAILED = "setup_failed"
+    STEP_FAILED = "step_failed"
+    STEP_TIMEOUT = "step_timeout"
+    NO_COMMAND = "no_command"
+    BROKE_FEATURE = "broke_feature"
+
+
+class Failure(Message):
+    """What failed, in identifiers alone; what the agent or the step printed is in the database.
+
+    Attributes:
+        step: index of the verification step, or None.
+        exit_status: of the step or the agent, or None.
+        features: ids of the passing features that the candidate broke.
+    """
+
+    kind: FailureKind
+    step: int | None = None
+    exit_status: int | None = None
+    features: tuple[int, ...] = ()
+
+
+class InterruptionReason(StrEnum):
+    """Why a session ended without it costing an attempt."""
+
+    PAUSED = "paused"
+    ABANDONED = "abandoned"
+    REVERTING = "reverting"
+    RATE_LIMITED = "rate_limited"
+    BUDGET = "budget"
+    QUESTION = "question"
+    WORKER_STOPPED = "worker_stopped"
+    INFRASTRUCTURE = "infrastructure"
+
+
+class Interruption(Message):
+    """Why a session was interrupted, until when at least, and the work kept from it."""
+
+    reason: InterruptionReason
+    until: datetime | None = None
+    kept_commit: str | None = None
+
+
+class RunStatus(StrEnum):
+    """How one execution of an agent ended."""
+
+    COMPLETED = "completed"
+    FAILED = "failed"
+    INTERRUPTED = "interrupted"
+
+
+class Spent(Message):
+    """What an attempt cost."""
+
+    input_tokens: int = 0
+    output_tokens: int = 0
+    cost_usd: float = 0.0

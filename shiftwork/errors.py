@@ -1,0 +1,70 @@
+"""The one tree of errors.
+
+    ShiftworkError                 something a person can act on; its text is one sentence
+    ├── InvalidInput               a file, argument or message is wrong: which, what, what to do
+    │   └── CassetteError          a scripted agent's cassette is wrong: file, line, field
+    ├── NotFound                   a project, feature, session … that does not exist
+    ├── Conflict                   a name that is taken, a state that does not allow it
+    ├── RepositoryError            a repository that can't be used, or git that failed
+    │   ├── MergeConflict          two sides changed the same lines; carries the paths
+    │   └── PeopleCommitsAtRisk    a revert would undo commits of people; carries them
+    ├── LeaseLost                  this attempt was superseded: write nothing, end the agents
+    ├── StackError                 an embedded server can't be started or reached
+    └── ShadowedPackage            another distribution stands in the place of one of ours
+
+Only `StackError` and plain I/O errors can be helped by trying again.
+"""
+
+from collections.abc import Sequence
+
+
+class ShiftworkError(Exception):
+    """Something a person can act on; the text is one sentence that says what, which and what to do."""
+
+
+class InvalidInput(ShiftworkError):  # noqa: N818 - the tree names what happened, as httpx does
+    """A file, argument or message is wrong."""
+
+
+class CassetteError(InvalidInput):
+    """A cassette of the scripted agent is wrong."""
+
+
+class NotFound(ShiftworkError):  # noqa: N818
+    """A project, feature, session or decision that does not exist."""
+
+
+class Conflict(ShiftworkError):  # noqa: N818
+    """A name that is taken, or a state that does not allow what was asked."""
+
+
+class RepositoryError(ShiftworkError):
+    """A repository that can't be used, or a git command that failed."""
+
+
+class MergeConflict(RepositoryError):  # noqa: N818
+    """Two sides changed the same lines; `paths` are the files in conflict."""
+
+    def __init__(self, message: str, paths: Sequence[str]) -> None:
+        super().__init__(message)
+        self.paths = tuple(paths)
+
+
+class PeopleCommitsAtRisk(RepositoryError):  # noqa: N818
+    """A revert would undo commits of people; `commits` are their ids, newest first."""
+
+    def __init__(self, message: str, commits: Sequence[str]) -> None:
+        super().__init__(message)
+        self.commits = tuple(commits)
+
+
+class LeaseLost(ShiftworkError):  # noqa: N818
+    """Another attempt took over: nothing more may be written, and the agents end."""
+
+
+class StackError(ShiftworkError):
+    """An embedded server can't be started or reached."""
+
+
+class ShadowedPackage(ShiftworkError):  # noqa: N818
+    """Another distribution stands in the place of one of our top-level packages."""

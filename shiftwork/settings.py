@@ -1,0 +1,105 @@
+"""Settings: read once from the environment at a composition root, then passed on as a value."""
+
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from shiftwork.errors import InvalidInput
+
+DEFAULT_STATE = ".shiftwork"
+DEFAULT_NAMESPACE = "default"
+
+
+@dataclass(frozen=True, slots=True)
+class Timings:
+    """How long the harness waits, in seconds.
+
+    The lease is shorter than the heartbeat timeout, so that a worker that lost its connections ends its
+    agents before the server hands their session to another.
+    """
+
+    heartbeat_timeout: float = 15.0
+    lease: float = 10.0
+    lease_renewal: float = 2.0
+    graceful_shutdown: float = 20.0
+    sticky_queue: float = 5.0
+    workflow_task: float = 10.0
+    retry_interval: float = 1.0
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """Everything the environment may say.
+
+    Attributes:
+        state: the folder of this stack's state; two stacks with different folders never meet.
+        database_url: DSN of an external PostgreSQL, or None for the embedded one.
+        namespace: Temporal namespace of the embedded server (an external one comes from Temporal's own
+            environment configuration).
+        postgres_port, temporal_port, ui_port: fixed ports of the embedded servers; 0 means free-chosen.
+        process_slots: most agents and verifications that one worker runs at once.
+        timings: see `Timings`.
+    """
+
+    state: Path
+    database_url: str | None = None
+    namespace: str = DEFAULT_NAMESPACE
+    postgres_port: int = 0
+    temporal_port: int = 0
+    ui_port: int = 0
+    process_slots: int = 8
+    timings: Timings = field(default_factory=Timings)
+
+    @classmethod
+    def from_environment(cls, environ: Mapping[str, str] | None = None) -> "Settings":
+        """Read `SHIFTWORK_*`; raises `InvalidInput` naming the variable that is wrong."""
+        env = os.environ if environ is None else environ
+        timings = Timings(
+            **{
+                name: _number(env, f"SHIFTWORK_{name.upper()}", default)
+                for name, default in _defaults(Timings).items()
+            }
+        )
+        if timings.lease >= timings.heartbeat_timeout:
+            raise InvalidInput(
+                f"SHIFTWORK_LEASE ({timings.lease} s) must be shorter than "
+                f"SHIFTWORK_HEARTBEAT_TIMEOUT ({timings.heartbeat_timeout} s)."
+            )
+        return cls(
+            state=Path(env.get("SHIFTWORK_STATE") or DEFAULT_STATE).expanduser().absolute(),
+            database_url=env.get("SHIFTWORK_DATABASE_URL") or None,
+            namespace=env.get("SHIFTWORK_NAMESPACE") or DEFAULT_NAMESPACE,
+            postgres_port=int(_number(env, "SHIFTWORK_POSTGRES_PORT", 0)),
+            temporal_port=int(_number(env, "SHIFTWORK_TEMPORAL_PORT", 0)),
+            ui_port=int(_number(env, "SHIFTWORK_UI_PORT", 0)),
+            process_slots=int(_number(env, "SHIFTWORK_PROCESS_SLOTS", 8)),
+            timings=timings,
+        )
+
+    @property
+    def stack_file(self) -> Path:
+        """Where a running stack writes its addresses."""
+        return self.state / "stack.json"
+
+    @property
+    def projects(self) -> Path:
+        """The folder of private repositories, workspaces and briefs, one folder per project."""
+        return self.state / "projects"
+
+
+def _defaults(cls: type[Timings]) -> dict[str, float]:
+    return {f.name: f.default for f in cls.__dataclass_fields__.values()}  # type: ignore[misc]
+
+
+def _number(env: Mapping[str, str], name: str, default: float) -> float:
+    text = env.get(name)
+    if not text:
+        return default
+    try:
+        value = float(text)
+    except ValueError:
+        raise InvalidInput(f"{name} is {text!r}; it must be a number.") from None
+    if value < 0:
+        raise InvalidInput(f"{name} is {text!r}; it must not be negative.")
+    return value
