@@ -1,0 +1,1 @@
+"""What must survive: deterministic, one workflow a file, each reads like the process itself."""

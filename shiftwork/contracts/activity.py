@@ -57,6 +57,8 @@ class VerifyResult(Message):
     base: str
     landing: str | None = None
     failure: Failure | None = None
+    regressed: tuple[int, ...] = ()
+    """Features that pass in the rows but fail on `base` too, through no fault of the candidate."""
 
 
 class IntegrateRequest(Message):

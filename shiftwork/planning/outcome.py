@@ -1,0 +1,141 @@
+"""What follows from a session that ended: retry, block, pass, or wait."""
+
+from collections.abc import Collection
+from datetime import datetime
+
+from shiftwork.contracts.feature import FeatureStatus
+from shiftwork.contracts.project import ProjectStatus
+from shiftwork.contracts.session import Failure, InterruptionReason
+from shiftwork.contracts.state import FeatureState, ProjectState, Streak
+from shiftwork.contracts.workflow import SessionResult, SessionStatus
+from shiftwork.planning.choose import block_dependents
+
+IDENTICAL_FAILURES = 5
+"""So many identical failures in a row pause the project: more of the same would only cost money."""
+
+NO_COMMAND = "no verification step has a command, or one lacks it: add commands with an edit"
+
+
+def apply_session(state: ProjectState, feature_id: int | None, result: SessionResult) -> list[FeatureState]:
+    """Change the state by what a session did; returns the features that changed.
+
+    Only failures of the agent and of verification cost an attempt. An interruption costs none, keeps the
+    work, and may pause the project or make it wait.
+    """
+    state.sessions_since_resume += 1
+    changed = {f.id: f for f in _regress(state, result.regressed)}
+    if feature_id is None:
+        _apply_plan(state, result)
+    else:
+        feature = state.feature(feature_id)
+        changed[feature.id] = feature
+        feature.runs += result.ended_by_itself
+        _apply_feature(state, feature, result)
+    if result.interruption is not None:
+        _apply_interruption(state, result)
+    changed.update({f.id: f for f in block_dependents(state)})
+    return list(changed.values())
+
+
+def _apply_plan(state: ProjectState, result: SessionResult) -> None:
+    state.plan_runs += result.ended_by_itself
+    if result.interruption is not None:
+        state.plan_kept = result.interruption.kept_commit
+    elif result.failure is not None:
+        state.plan_attempts += 1
+        _count_failure(state, None, result.failure)
+        if state.plan_attempts >= state.options.max_attempts:
+            pause(state, f"planning failed {state.plan_attempts} times; see the logs, then resume")
+
+
+def _apply_feature(state: ProjectState, feature: FeatureState, result: SessionResult) -> None:
+    if result.status is SessionStatus.PASSED:
+        feature.status, feature.last_failure, feature.blocked_reason = FeatureStatus.PASSING, None, None
+        feature.kept_commit = feature.candidate = None
+        feature.waiting = False
+        state.streak = Streak()
+    elif result.interruption is not None:
+        feature.status = FeatureStatus.IN_PROGRESS
+        feature.waiting = result.interruption.reason is InterruptionReason.QUESTION
+        feature.candidate = result.candidate
+        feature.kept_commit = result.interruption.kept_commit or feature.kept_commit
+    elif result.failure is not None:
+        _apply_failure(state, feature, result.failure)
+
+
+def _apply_failure(state: ProjectState, feature: FeatureState, failure: Failure) -> None:
+    feature.attempts += 1
+    feature.last_failure = failure
+    feature.kept_commit = feature.candidate = None
+    feature.status = FeatureStatus.FAILING
+    if feature.attempts >= state.options.max_attempts:
+        feature.status = FeatureStatus.BLOCKED
+        feature.blocked_reason = f"{feature.attempts} attempts spent; edit the feature to lift this"
+    _count_failure(state, feature, failure)
+
+
+def _count_failure(state: ProjectState, feature: FeatureState | None, failure: Failure) -> None:
+    feature_id = feature.id if feature else None
+    same = state.streak.failure == failure and state.streak.feature_id == feature_id
+    count = state.streak.count + 1 if same else 1
+    state.streak = Streak(feature_id=feature_id, failure=failure, count=count)
+    if count >= IDENTICAL_FAILURES:
+        what = f"feature {feature.name!r}" if feature else "planning"
+        pause(state, f"{what} failed {count} times in a row in the same way ({describe(failure)})")
+
+
+def _apply_interruption(state: ProjectState, result: SessionResult) -> None:
+    assert result.interruption is not None
+    match result.interruption.reason:
+        case InterruptionReason.RATE_LIMITED:
+            until = result.interruption.until
+            state.not_before = max(filter(None, (state.not_before, until)), default=None)
+        case InterruptionReason.BUDGET:
+            pause(state, "the budget is spent; raise it to go on")
+        case InterruptionReason.INFRASTRUCTURE:
+            pause(state, "a session could not run because of the infrastructure; see the logs, then resume")
+        case _:
+            pass  # a pause, an abandonment or a revert is already in the state; a question waits by itself
+
+
+def _regress(state: ProjectState, regressed: Collection[int]) -> list[FeatureState]:
+    """Features that fail on main too are failing, whoever broke them; it costs them no attempt."""
+    changed = [f for f in state.features if f.id in regressed and f.status is FeatureStatus.PASSING]
+    for feature in changed:
+        feature.status = FeatureStatus.FAILING
+    return changed
+
+
+def block_unverifiable(state: ProjectState) -> list[FeatureState]:
+    """A feature with a step that nothing can execute never passes by itself: it says so at once."""
+    changed = [
+        f
+        for f in state.features
+        if not f.verifiable and f.status not in (FeatureStatus.BLOCKED, FeatureStatus.PASSING)
+    ]
+    for feature in changed:
+        feature.status, feature.blocked_reason = FeatureStatus.BLOCKED, NO_COMMAND
+    return [*changed, *block_dependents(state)]
+
+
+def pause(state: ProjectState, reason: str) -> None:
+    """Pause, unless the project is already closed."""
+    if state.status not in (ProjectStatus.ABANDONED, ProjectStatus.COMPLETED):
+        state.status, state.reason = ProjectStatus.PAUSED, reason
+
+
+def describe(failure: Failure) -> str:
+    """A failure in a few words, without anything an agent wrote."""
+    words = failure.kind.value.replace("_", " ")
+    if failure.step is not None:
+        words += f", step {failure.step + 1}"
+    if failure.exit_status is not None:
+        words += f", status {failure.exit_status}"
+    if failure.features:
+        words += f", feature {', '.join(map(str, failure.features[:5]))}"
+    return words
+
+
+def wake_time(state: ProjectState, now: datetime) -> datetime | None:
+    """When a rate limit allows the next session; None if it does now."""
+    return state.not_before if state.not_before and state.not_before > now else None

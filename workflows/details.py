@@ -1,0 +1,53 @@
+"""What people read on a project's page in Temporal's Web UI."""
+
+from collections.abc import Mapping
+
+from shiftwork.contracts.feature import FeatureStatus
+from shiftwork.contracts.state import FeatureState, ProjectState
+
+_MARKS = {
+    FeatureStatus.PASSING: "✅",
+    FeatureStatus.IN_PROGRESS: "🔨",
+    FeatureStatus.FAILING: "❌",
+    FeatureStatus.BLOCKED: "⛔",
+    FeatureStatus.NOT_STARTED: "▫️",
+}
+_MOST = 60
+
+
+def markdown(state: ProjectState, running: Mapping[int, int | None]) -> str:
+    """The project at a glance."""
+    passing, total = state.count(FeatureStatus.PASSING), len(state.features)
+    reason = f" — {state.reason}" if state.reason else ""
+    lines = [
+        f"## {_escape(state.name)}",
+        "",
+        f"**{state.status}**{_escape(reason)}  ",
+        f"{passing} of {total} features pass · {state.sessions + 1} sessions · ${state.spent.cost_usd:.2f}",
+        "",
+        *(
+            f"- session {number}: {_working_on(state, feature)}"
+            for number, feature in sorted(running.items())
+        ),
+        "",
+        "| | feature | priority | attempts | |",
+        "|-|-|-|-|-|",
+        *(_row(feature) for feature in state.features[:_MOST]),
+    ]
+    if total > _MOST:
+        lines.append(f"\n… and {total - _MOST} more: ask the query `features`.")
+    return "\n".join(lines)
+
+
+def _working_on(state: ProjectState, feature_id: int | None) -> str:
+    return "planning" if feature_id is None else _escape(state.feature(feature_id).name)
+
+
+def _row(f: FeatureState) -> str:
+    remark = "needs an answer" if f.waiting else f.blocked_reason or ""
+    return f"| {_MARKS[f.status]} | {_escape(f.name)} | {f.priority} | {f.attempts} | {_escape(remark)} |"
+
+
+def _escape(text: str) -> str:
+    """Names come from agents: none of them may become a link, an image or a table of its own."""
+    return "".join("\\" + c if c in r"\`*_{}[]()<>#|!~" else c for c in text)

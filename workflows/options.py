@@ -1,0 +1,56 @@
+"""How the workflows call their activities: timeouts, retries, queues."""
+
+from datetime import timedelta
+
+from shiftwork.temporal import PROCESS_QUEUE
+from temporalio import workflow
+from temporalio.common import RetryPolicy
+
+from shiftwork.contracts.project import RetryOptions
+from shiftwork.contracts.workflow import Timeouts
+
+NOT_RETRYABLE = ["InvalidInput", "CassetteError", "NotFound", "Conflict", "PeopleCommitsAtRisk"]
+"""Errors that trying again can't help; Temporal compares class names, not ancestors."""
+
+_LONG = timedelta(hours=24)
+
+
+def process_activity(
+    timeouts: Timeouts, retry: RetryOptions, seconds: float, summary: str
+) -> workflow.ActivityConfig:
+    """Agents and verification: they heartbeat, may be cancelled, and finish cleaning up before they end.
+
+    Args:
+        timeouts: how soon a lost worker is noticed.
+        retry: the project's own retry options.
+        seconds: what the work itself may take.
+        summary: what people read in the Web UI.
+    """
+    return workflow.ActivityConfig(
+        task_queue=PROCESS_QUEUE,
+        start_to_close_timeout=timedelta(seconds=seconds) + timedelta(minutes=10),
+        heartbeat_timeout=timedelta(seconds=timeouts.heartbeat),
+        retry_policy=RetryPolicy(
+            initial_interval=timedelta(seconds=min(retry.initial_interval, timeouts.retry_interval)),
+            backoff_coefficient=retry.backoff,
+            maximum_interval=timedelta(seconds=retry.maximum_interval),
+            maximum_attempts=retry.maximum_attempts,
+            non_retryable_error_types=NOT_RETRYABLE,
+        ),
+        cancellation_type=workflow.ActivityCancellationType.WAIT_CANCELLATION_COMPLETED,
+        summary=summary,
+    )
+
+
+def book_keeping(summary: str) -> workflow.LocalActivityConfig:
+    """Sub-second writes: tried until they succeed, because what they record has happened already."""
+    return workflow.LocalActivityConfig(
+        schedule_to_close_timeout=_LONG,
+        start_to_close_timeout=timedelta(seconds=60),
+        retry_policy=RetryPolicy(
+            initial_interval=timedelta(milliseconds=100),
+            maximum_interval=timedelta(seconds=5),
+            non_retryable_error_types=NOT_RETRYABLE,
+        ),
+        summary=summary,
+    )

@@ -1,0 +1,323 @@
+"""What people may say to a running project: signals, updates, queries."""
+
+import asyncio
+from typing import Any, NoReturn
+
+from temporalio import workflow
+from temporalio.exceptions import ActivityError, ApplicationError
+
+with workflow.unsafe.imports_passed_through():
+    from activities.bookkeeping import BookkeepingActivities
+    from activities.projects import ProjectActivities
+
+    from shiftwork.contracts.feature import FeatureEdit, FeatureStatus
+    from shiftwork.contracts.project import ProjectStatus
+    from shiftwork.contracts.session import InterruptionReason
+    from shiftwork.contracts.state import FeatureState, ProjectState, Streak
+    from shiftwork.contracts.workflow import (
+        AbandonRequest,
+        AddFeature,
+        AddFeatureRequest,
+        Answer,
+        DecisionFeedback,
+        FeedbackRequest,
+        Interrupt,
+        PauseRequest,
+        ProjectStart,
+        ResumeRequest,
+        Revert,
+        RevertRequest,
+        RevertResult,
+        RunSession,
+        SetBudget,
+        SteerRequest,
+    )
+    from shiftwork.errors import ShiftworkError
+    from shiftwork.planning import messages
+    from shiftwork.planning.outcome import block_unverifiable, pause
+    from workflows.ledger import Ledger
+    from workflows.options import book_keeping, process_activity
+    from workflows.session import SessionWorkflow
+
+
+class ProjectMessages:
+    """State and handlers of a project's workflow; `ProjectWorkflow` adds the process.
+
+    Handlers wait until the project is loaded, check against the state as it is then, and answer on
+    acceptance: the rows follow within the main loop.
+    """
+
+    def __init__(self, start: ProjectStart) -> None:
+        self._start = start
+        self._state = start.state or ProjectState(project_id=start.project_id, name=start.project_id)
+        self._ledger = Ledger(self._state)
+        self._loaded = start.state is not None
+        self._running: dict[int, int | None] = {}
+        self._children: dict[int, workflow.ChildWorkflowHandle[SessionWorkflow, Any]] = {}
+        self._exclusive = False
+        self._look_for_people = False
+        self._changed = False
+
+    # Signals ----------------------------------------------------------------------------------------------
+
+    @workflow.signal(description="Pause after the running sessions, or at once with their work kept.")
+    async def pause(self, request: PauseRequest | str = "") -> None:
+        """Pause; a plain string is the reason."""
+        await self._ready()
+        asked = PauseRequest(reason=request) if isinstance(request, str) else request
+        if self._state.status in (ProjectStatus.ABANDONED, ProjectStatus.COMPLETED):
+            return
+        pause(self._state, asked.reason or "paused by a person")
+        self._ledger.event("paused", actor=asked.actor, reason=self._state.reason, mode=asked.mode)
+        self._changed = True
+        if asked.mode == "at_once":
+            await self._interrupt(InterruptionReason.PAUSED)
+
+    @workflow.signal(description="Go on after a pause.")
+    async def resume(self, request: ResumeRequest | None = None) -> None:
+        """Go on; counts of sessions and of identical failures begin anew."""
+        await self._ready()
+        asked = request or ResumeRequest()
+        state = self._state
+        if state.status in (ProjectStatus.ABANDONED, ProjectStatus.COMPLETED):
+            return
+        changes = {k: v for k in ("max_sessions", "autorun") if (v := getattr(asked, k)) is not None}
+        state.options = state.options.model_copy(update=changes)
+        state.status, state.reason = ProjectStatus.ACTIVE, ""
+        state.sessions_since_resume, state.plan_attempts, state.streak = 0, 0, Streak()
+        self._ledger.note(options=bool(changes))
+        self._ledger.event("resumed", actor=asked.actor, **changes)
+        self._look_for_people = self._changed = True
+
+    @workflow.signal(description="End the project for good; the reason is kept and shown.")
+    async def abandon(self, request: AbandonRequest | str = "") -> None:
+        """Abandon; a plain string is the reason."""
+        await self._ready()
+        await self._abandon(AbandonRequest(reason=request) if isinstance(request, str) else request)
+
+    @workflow.signal(description="Guidance for the sessions to come.")
+    async def steer(self, request: SteerRequest | str) -> None:
+        """Guidance; a plain string is for all features."""
+        await self._ready()
+        asked = SteerRequest(text=request) if isinstance(request, str) else request
+        feature = next((f for f in self._state.features if asked.feature in (f.name, str(f.id))), None)
+        reference = f"feature:{feature.id}" if feature else ""
+        self._ledger.event("steer", actor=asked.actor, reference=reference, text=asked.text)
+        self._changed = True
+
+    # Updates ----------------------------------------------------------------------------------------------
+
+    @workflow.update(description="Add a feature; returns its id.")
+    async def add_feature(self, request: AddFeature) -> int:
+        """Add a feature; dependencies by name."""
+        await self._ready()
+        self._checked(messages.check_addition, request.feature)
+        added = await workflow.execute_local_activity_method(
+            BookkeepingActivities.add_feature,
+            AddFeatureRequest(
+                project_id=self._state.project_id,
+                feature=request.feature,
+                revision=self._ledger.next_revision(),
+                actor=request.actor,
+            ),
+            **book_keeping(f"add feature {request.feature.name}"),
+        )
+        self._reopen()
+        if all(f.id != added.id for f in self._state.features):
+            self._state.features = [*self._state.features, added]
+        self._note(*block_unverifiable(self._state))
+        return added.id
+
+    @add_feature.validator
+    def _validate_add_feature(self, request: AddFeature) -> None:
+        self._validate(messages.check_addition, request.feature)
+
+    @workflow.update(description="Change a feature; lifts `blocked`.")
+    async def edit_feature(self, edit: FeatureEdit) -> int:
+        """Change a feature; returns its id."""
+        await self._ready()
+        busy = {f for f in self._running.values() if f is not None}
+        changed = self._checked(messages.apply_edit, edit, busy)
+        self._reopen()
+        self._ledger.note(edit=edit)
+        self._ledger.event("feature_edited", actor=edit.actor, reference=f"feature:{changed[0].id}")
+        self._note(*changed)
+        return changed[0].id
+
+    @edit_feature.validator
+    def _validate_edit_feature(self, edit: FeatureEdit) -> None:
+        self._validate(messages.check_edit, edit)
+
+    @workflow.update(description="Run one session now, of this feature or of the next; returns its number.")
+    async def run_session(self, request: RunSession | None = None) -> int:
+        """Promise a session; returns its number, which names its workflow too."""
+        await self._ready()
+        asked = request or RunSession()
+        feature_id = self._checked(messages.check_request, asked.feature, self._busy())
+        number = messages.request_session(self._state, feature_id)
+        self._reopen()
+        reference = f"session:{number}"
+        self._ledger.event("session_requested", actor=asked.actor, reference=reference, feature=feature_id)
+        self._look_for_people = self._changed = True
+        return number
+
+    @run_session.validator
+    def _validate_run_session(self, request: RunSession | None = None) -> None:
+        self._validate(messages.check_request, request.feature if request else None, self._busy())
+
+    @workflow.update(description="Answer a feature's question.")
+    async def answer(self, answer: Answer) -> int:
+        """Answer; the feature goes on. Returns its id."""
+        await self._ready()
+        feature = self._checked(messages.check_answer, answer)
+        feature.waiting = False
+        reference = f"feature:{feature.id}"
+        self._ledger.event("answer", actor=answer.actor, reference=reference, text=answer.text)
+        if self._state.status is ProjectStatus.PAUSED and "needs an answer" in self._state.reason:
+            self._state.status, self._state.reason = ProjectStatus.ACTIVE, ""
+        self._note(feature)
+        return feature.id
+
+    @answer.validator
+    def _validate_answer(self, answer: Answer) -> None:
+        self._validate(messages.check_answer, answer)
+
+    @workflow.update(description="Change what the project may cost, in US dollars; null means no limit.")
+    async def set_budget(self, request: SetBudget) -> None:
+        """Change the budget; a raised one lifts the pause that the old one caused."""
+        await self._ready()
+        self._checked(messages.check_open)
+        state = self._state
+        state.options = state.options.model_copy(update={"budget_usd": request.budget_usd})
+        enough = request.budget_usd is None or request.budget_usd > state.spent.cost_usd
+        if enough and state.status is ProjectStatus.PAUSED and state.reason.startswith("the budget"):
+            state.status, state.reason = ProjectStatus.ACTIVE, ""
+        self._ledger.note(options=True)
+        self._ledger.event("budget", actor=request.actor, budget_usd=request.budget_usd)
+        self._changed = True
+
+    @workflow.update(description="Say what became of a decision.")
+    async def add_decision_feedback(self, feedback: DecisionFeedback) -> None:
+        """Outcome, score and lesson of a decision; later briefs carry them."""
+        await self._ready()
+        try:
+            await workflow.execute_local_activity_method(
+                BookkeepingActivities.decision_feedback,
+                FeedbackRequest(project_id=self._state.project_id, feedback=feedback),
+                **book_keeping("decision feedback"),
+            )
+        except ActivityError as error:
+            _refuse(error.__cause__ or error)
+
+    @workflow.update(description="Take main back to a checkpoint, forward in history.")
+    async def revert_to_checkpoint(self, request: Revert) -> RevertResult:
+        """Exclusive: running sessions are interrupted, none starts until it is done."""
+        await self._ready()
+        self._checked(messages.check_open)
+        if self._exclusive:
+            raise ApplicationError("another revert is under way; wait for it.", type="Conflict")
+        info = workflow.current_update_info()
+        assert info is not None
+        self._exclusive = True
+        try:
+            await self._interrupt(InterruptionReason.REVERTING)
+            await workflow.wait_condition(lambda: not self._running)
+            result = await self._revert(request, info.id)
+        finally:
+            self._exclusive, self._changed = False, True
+        return result
+
+    async def _revert(self, request: Revert, operation: str) -> RevertResult:
+        summary = f"revert to {request.commit[:12]}"
+        result = await workflow.execute_activity_method(
+            ProjectActivities.revert,
+            RevertRequest(
+                project_id=self._state.project_id,
+                commit=request.commit,
+                operation=operation,
+                at=workflow.now().replace(microsecond=0),
+                consent=request.consent,
+            ),
+            **process_activity(self._start.timeouts, self._state.options.retry, 600, summary),
+        )
+        if result.refused:
+            raise ApplicationError(result.refused, type="Conflict", non_retryable=True)
+        for feature in self._state.features:
+            passes = feature.id in result.passing
+            feature.status = FeatureStatus.PASSING if passes else FeatureStatus.NOT_STARTED
+            feature.attempts, feature.last_failure, feature.blocked_reason = 0, None, None
+            feature.kept_commit = feature.candidate = None
+        self._reopen()
+        self._note(*self._state.features, *block_unverifiable(self._state))
+        reference = f"commit:{result.commit}"
+        self._ledger.event("reverted", actor=request.actor, reference=reference, to=request.commit)
+        return result
+
+    # Queries ----------------------------------------------------------------------------------------------
+
+    @workflow.query(description="Where the project stands: status, reason, counts, options.")
+    def status(self) -> dict[str, Any]:
+        """The control state without its features, and what runs."""
+        state = self._state
+        return {
+            **state.model_dump(mode="json", exclude={"features"}),
+            "total_features": len(state.features),
+            "passing_features": state.count(FeatureStatus.PASSING),
+            "running": {str(number): feature for number, feature in sorted(self._running.items())},
+        }
+
+    @workflow.query(description="Every feature with its status, attempts and reasons.")
+    def features(self) -> list[FeatureState]:
+        """The features as the workflow knows them."""
+        return self._state.features
+
+    # What they share --------------------------------------------------------------------------------------
+
+    async def _ready(self) -> None:
+        await workflow.wait_condition(lambda: self._loaded)
+
+    def _busy(self) -> set[int]:
+        asked = {r.feature_id for r in self._state.requested}
+        return {f for f in {*self._running.values(), *asked} if f is not None}
+
+    def _note(self, *features: FeatureState) -> None:
+        self._ledger.note(*features)
+        self._changed = True
+
+    def _reopen(self) -> None:
+        if self._state.status is ProjectStatus.COMPLETED:
+            self._state.status, self._state.reason = ProjectStatus.ACTIVE, ""
+            self._ledger.note()
+
+    def _checked(self, check: Any, *args: Any) -> Any:
+        """Apply a pure message function to the state; its errors become the update's failure."""
+        try:
+            return check(self._state, *args)
+        except ShiftworkError as error:
+            _refuse(error)
+
+    def _validate(self, check: Any, *args: Any) -> None:
+        # Before the project is loaded there is nothing to check against: the handler checks again.
+        if self._loaded:
+            self._checked(check, *args)
+
+    async def _abandon(self, request: AbandonRequest) -> None:
+        if self._state.status in (ProjectStatus.ABANDONED, ProjectStatus.COMPLETED):
+            return
+        self._state.status = ProjectStatus.ABANDONED
+        self._state.reason = request.reason or "abandoned by a person"
+        self._ledger.event("abandoned", actor=request.actor, reason=self._state.reason)
+        self._changed = True
+        await self._interrupt(InterruptionReason.ABANDONED)
+
+    async def _interrupt(self, reason: InterruptionReason) -> None:
+        children = list(self._children.values())
+        await asyncio.gather(
+            *(c.signal(SessionWorkflow.interrupt, Interrupt(reason=reason)) for c in children)
+        )
+
+
+def _refuse(error: BaseException) -> NoReturn:
+    kind = error.type if isinstance(error, ApplicationError) else type(error).__name__
+    message = error.message if isinstance(error, ApplicationError) else str(error)
+    raise ApplicationError(message, type=kind, non_retryable=True) from None
