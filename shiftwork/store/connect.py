@@ -1,0 +1,33 @@
+"""Connecting to PostgreSQL, with errors that people can act on."""
+
+from typing import Any
+
+import asyncpg
+
+from shiftwork.errors import InvalidInput, StackError
+from shiftwork.store.dsn import asyncpg_dsn, place, without_password
+
+CONNECT_TIMEOUT = 10.0
+"""Seconds after which a server that does not answer counts as unreachable."""
+
+
+async def connect(database_url: str, **options: Any) -> asyncpg.Connection:
+    """A connection, with asyncpg's own options.
+
+    Raises:
+        InvalidInput: the address is not one that can be used.
+        StackError: the server can't be reached, or refuses us; trying again may help.
+    """
+    options.setdefault("timeout", CONNECT_TIMEOUT)
+    dsn = asyncpg_dsn(database_url)
+    try:
+        return await asyncpg.connect(dsn, **options)
+    except (OSError, asyncpg.PostgresError) as error:  # TimeoutError is an OSError
+        raise StackError(
+            f"PostgreSQL at {place(database_url)} can't be reached ({error or 'no answer'}); "
+            "start it, or correct the database address."
+        ) from error
+    except (ValueError, asyncpg.InterfaceError) as error:
+        raise InvalidInput(
+            f"The database address {without_password(database_url)!r} can't be used: {error}."
+        ) from error

@@ -1,0 +1,53 @@
+"""What the nouns share: one connection, and rows out of statements."""
+
+from collections.abc import Mapping
+from typing import Any, TypeVar
+
+from sqlalchemy import Executable
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from shiftwork.contracts.base import Message
+
+Row = TypeVar("Row", bound=Message)
+
+_LARGEST_ID = 2**63 - 1
+
+
+class Noun:
+    """Statements about one kind of thing, in the transaction that the connection is in."""
+
+    def __init__(self, connection: AsyncConnection) -> None:
+        self._connection = connection
+
+    async def _first(self, statement: Executable, row: type[Row]) -> Row | None:
+        result = await self._connection.execute(statement)
+        found = result.mappings().first()
+        return None if found is None else row.model_validate(dict(found))
+
+    async def _all(self, statement: Executable, row: type[Row]) -> list[Row]:
+        result = await self._connection.execute(statement)
+        return [row.model_validate(dict(found)) for found in result.mappings()]
+
+    async def _value(self, statement: Executable) -> Any:
+        return (await self._connection.execute(statement)).scalar()
+
+    async def _hits(self, statement: Executable) -> bool:
+        """Whether a statement with RETURNING touched a row."""
+        return (await self._connection.execute(statement)).first() is not None
+
+    async def _run(self, sql: str, *arguments: Any) -> list[Mapping[str, Any]]:
+        """Rows of plain SQL with `$1` placeholders, as asyncpg takes it."""
+        result = await self._connection.exec_driver_sql(sql, arguments)
+        return [dict(found) for found in result.mappings()]
+
+
+def is_id(value: int) -> bool:
+    """Whether a number can be an id at all: PostgreSQL refuses to compare with what does not fit."""
+    return 0 < value <= _LARGEST_ID
+
+
+def dump(value: object) -> Any:
+    """A column's value as the driver takes it: models and tuples of models become JSON values."""
+    if isinstance(value, Message):
+        return value.model_dump(mode="json")
+    return value

@@ -1,0 +1,118 @@
+"""The store: a small pool of connections, and transactions that speak in nouns."""
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from typing import Self
+
+from sqlalchemy.exc import DBAPIError
+from sqlalchemy.exc import TimeoutError as PoolTimeout
+from sqlalchemy.ext.asyncio import AsyncConnection, create_async_engine
+
+from shiftwork.errors import StackError
+from shiftwork.store.attempts import Attempts, Leases
+from shiftwork.store.checkpoints import Checkpoints
+from shiftwork.store.connect import connect
+from shiftwork.store.decisions import Decisions
+from shiftwork.store.dsn import asyncpg_dsn, place
+from shiftwork.store.events import Events
+from shiftwork.store.evidence import Evidence
+from shiftwork.store.features import Features
+from shiftwork.store.progress import Progress
+from shiftwork.store.projects import Projects
+from shiftwork.store.sessions import Sessions
+from shiftwork.store.transcript import Transcript
+from shiftwork.store.types import dump_json
+from shiftwork.store.usage import Usage
+
+# SQLSTATEs after which the same transaction, tried again, may succeed: connection lost (08), deadlock (40),
+# idle in a transaction for too long (25P03), out of resources (53), server going down (57P).
+_PASSING = ("08", "40", "25P03", "53", "57P")
+
+
+class Transaction:
+    """All nouns, on one connection, in one transaction.
+
+    Two transactions that lock the same rows in different orders end one another. So: leases and sessions
+    first, then features, then the project (`projects.save`, `events.append`).
+    """
+
+    def __init__(self, connection: AsyncConnection) -> None:
+        self.projects = Projects(connection)
+        self.features = Features(connection)
+        self.sessions = Sessions(connection)
+        self.attempts = Attempts(connection)
+        self.leases = Leases(connection)
+        self.usage = Usage(connection)
+        self.events = Events(connection)
+        self.progress = Progress(connection)
+        self.decisions = Decisions(connection)
+        self.checkpoints = Checkpoints(connection)
+        self.evidence = Evidence(connection)
+        self.transcript = Transcript(connection)
+
+
+class Store:
+    """PostgreSQL at one address; of one event loop. `migrate` it before the first use.
+
+    Args:
+        database_url: any form of a PostgreSQL DSN.
+        pool_size: connections kept; as many again are opened under load.
+        idle_limit: seconds a transaction may do nothing before the server ends it, so that a process that
+            was stopped in the middle of one holds no lock against its successor.
+    """
+
+    def __init__(self, database_url: str, *, pool_size: int = 4, idle_limit: float = 10.0) -> None:
+        self._place = place(database_url)
+        dsn = asyncpg_dsn(database_url)
+        settings = {
+            "application_name": "shiftwork",
+            "idle_in_transaction_session_timeout": str(round(idle_limit * 1000)),
+            "jit": "off",  # statements are small; compiling them takes longer than they do
+        }
+        self._engine = create_async_engine(
+            "postgresql+asyncpg://",
+            async_creator=lambda: connect(dsn, server_settings=settings),
+            pool_size=pool_size,
+            max_overflow=pool_size,
+            pool_pre_ping=True,  # a restarted server costs a reconnect, not an error
+            json_serializer=dump_json,
+        )
+
+    async def open(self) -> None:
+        """Connect once; raises `StackError` if the server can't be reached, `InvalidInput` for a bad DSN."""
+        async with self._engine.connect():
+            pass
+
+    async def close(self) -> None:
+        """Close every connection; the store can be opened again."""
+        await self._engine.dispose()
+
+    async def __aenter__(self) -> Self:
+        await self.open()
+        return self
+
+    async def __aexit__(self, *exc_info: object) -> None:
+        await self.close()
+
+    @asynccontextmanager
+    async def transaction(self) -> AsyncIterator[Transaction]:
+        """One transaction: committed at the end of the block, rolled back if it raises.
+
+        Raises:
+            StackError: the server went away or gave up this transaction; nothing of it happened, or, if it
+                went away during the commit, all of it may have: repeat it.
+        """
+        try:
+            async with self._engine.begin() as connection:
+                yield Transaction(connection)
+        except DBAPIError as error:
+            if not _passes(error):
+                raise
+            raise StackError(f"PostgreSQL at {self._place} gave up a transaction: {error.orig}.") from error
+        except PoolTimeout as error:
+            raise StackError(f"All connections to PostgreSQL at {self._place} are in use.") from error
+
+
+def _passes(error: DBAPIError) -> bool:
+    state = getattr(error.orig, "sqlstate", None) or ""
+    return error.connection_invalidated or state.startswith(_PASSING)

@@ -1,0 +1,48 @@
+"""Transcripts: what agents said and did, kept for a time."""
+
+from collections.abc import Sequence
+from datetime import datetime
+
+from sqlalchemy import delete, select
+from sqlalchemy.dialects.postgresql import insert
+
+from shiftwork.store.attempts import Leases
+from shiftwork.store.noun import Noun
+from shiftwork.store.rows import TranscriptItem, TranscriptRow
+from shiftwork.store.tables import TranscriptTable
+
+
+class Transcript(Noun):
+    """The rows of `transcript`."""
+
+    async def append(self, session_id: int, attempt: int, token: int, items: Sequence[TranscriptItem]) -> int:
+        """Add those items that are new; how many. Raises `LeaseLost`."""
+        await Leases(self._connection).check(session_id, token)
+        if not items:
+            return 0
+        key = {"session_id": session_id, "attempt": attempt}
+        rows = [{**key, **item.model_dump(mode="json")} for item in items]
+        statement = insert(TranscriptTable).values(rows).on_conflict_do_nothing()
+        added = await self._connection.execute(statement.returning(TranscriptTable.sequence))
+        return len(added.all())
+
+    async def after(
+        self, session_id: int, attempt: int, sequence: int = -1, limit: int = 500
+    ) -> list[TranscriptRow]:
+        """The items of an attempt after this sequence, in their order."""
+        statement = (
+            select(TranscriptTable)
+            .where(
+                TranscriptTable.session_id == session_id,
+                TranscriptTable.attempt == attempt,
+                TranscriptTable.sequence > sequence,
+            )
+            .order_by(TranscriptTable.sequence)
+            .limit(limit)
+        )
+        return await self._all(statement, TranscriptRow)
+
+    async def forget(self, before: datetime) -> int:
+        """Delete what was said before this moment, of all projects; how many items."""
+        statement = delete(TranscriptTable).where(TranscriptTable.at < before)
+        return (await self._connection.execute(statement)).rowcount
