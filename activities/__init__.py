@@ -1,0 +1,1 @@
+"""What touches the world: retryable, idempotent; thin classes whose dependencies arrive in `__init__`."""

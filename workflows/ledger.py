@@ -49,6 +49,9 @@ class Ledger:
     def take(self) -> SaveRequest:
         """Everything noted so far, under a new revision."""
         state = self._state
+        if self._edits:
+            # An edit is written under a revision of its own, before the control state that follows from it.
+            self.next_revision()
         request = SaveRequest(
             project_id=state.project_id,
             revision=self.next_revision(),

@@ -183,7 +183,10 @@ class EventDraft(Message):
 
 
 class SaveRequest(Message):
-    """Control state on its way to the rows; the project's part of `state` and the listed features."""
+    """Control state on its way to the rows: the project's own, and that of the listed features.
+
+    `edits` are applied first, under `revision` − 1. `options` are merged into those of the row.
+    """
 
     project_id: str
     revision: int

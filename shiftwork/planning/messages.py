@@ -1,7 +1,7 @@
 """What people's messages do to a project: checked, then applied. Pure, so that each rule has a test.
 
-Every function raises `InvalidInput`, `NotFound` or `Conflict` with one sentence and changes nothing, or applies
-the message and returns the features it changed.
+Every function raises `InvalidInput`, `NotFound` or `Conflict` with one sentence and changes nothing, or
+applies the message and returns the features it changed.
 """
 
 from shiftwork.contracts.feature import FeatureEdit, FeatureSpec, FeatureStatus

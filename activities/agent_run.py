@@ -1,0 +1,288 @@
+"""One execution of a session's agent: workspace, brief, process, snapshot, outbox."""
+
+import asyncio
+import shutil
+from dataclasses import dataclass
+from pathlib import Path
+
+from shiftwork.agents.brief import write_brief
+from shiftwork.agents.outbox import read_outbox
+from shiftwork.agents.run import AgentEnd, run_agent_process
+
+from activities.briefing import assemble_brief
+from activities.lease import LeaseKeeper
+from activities.services import Services
+from activities.transcribe import Transcriber
+from shiftwork.agents.protocol import AgentRequest
+from shiftwork.contracts.activity import RunRequest, RunResult
+from shiftwork.contracts.feature import FeatureStatus
+from shiftwork.contracts.outbox import Outbox
+from shiftwork.contracts.session import (
+    Failure,
+    FailureKind,
+    Interruption,
+    InterruptionReason,
+    Role,
+    RunStatus,
+)
+from shiftwork.errors import InvalidInput, RepositoryError
+from shiftwork.planning.graph import check_dependencies
+from shiftwork.repository import Snapshot, Workspace
+from shiftwork.runner.leftovers import end_leftovers
+from shiftwork.store.rows import Attempt, FeatureRow, ProjectRow, SessionRow
+from shiftwork.text import truncate
+from shiftwork.verification.setup import SetupFailed
+
+
+class Stop:
+    """Why a run is to end early; the first reason stays. `reason` None: nobody asked."""
+
+    def __init__(self) -> None:
+        self._event = asyncio.Event()
+        self.reason: InterruptionReason | None = None
+
+    def ask(self, reason: InterruptionReason) -> None:
+        """End the agent's whole process tree; what it did so far is kept."""
+        self.reason = self.reason or reason
+        self._event.set()
+
+    def is_set(self) -> bool:
+        """Whether anybody asked."""
+        return self._event.is_set()
+
+    async def wait(self) -> None:
+        """Until somebody asks."""
+        await self._event.wait()
+
+
+@dataclass(frozen=True, slots=True)
+class _Rows:
+    """The rows an attempt works with."""
+
+    project: ProjectRow
+    feature: FeatureRow | None
+    session: SessionRow
+    attempt: Attempt
+
+
+class AgentRun:
+    """One attempt. Fenced by its lease: once superseded, it ends its agent and writes nothing."""
+
+    def __init__(self, services: Services, request: RunRequest, stop: Stop) -> None:
+        self._services = services
+        self._request = request
+        self._stop = stop
+        self._folder = services.folder(request.project_id)
+
+    async def execute(self) -> RunResult:
+        """Run the agent to its end.
+
+        Raises:
+            LeaseLost: another attempt of this session took over.
+        """
+        rows = await self._begin()
+        await self._end_predecessors(rows)
+        async with LeaseKeeper(self._services, rows.session.id, rows.attempt.token, self._stop) as lease:
+            result = await self._attempt(rows)
+            lease.check()
+        return result
+
+    # Before -----------------------------------------------------------------------------------------------
+
+    async def _begin(self) -> _Rows:
+        request, services = self._request, self._services
+        ttl = services.settings.timings.lease
+        async with services.store.transaction() as tx:
+            project = await tx.projects.get(request.project_id)
+            feature = None if request.feature_id is None else await tx.features.get(request.feature_id)
+            session = await tx.sessions.begin(
+                project.id, request.session, request.feature_id, request.role, request.started_at
+            )
+            attempt = await tx.attempts.begin(session.id, services.host, ttl)
+            if feature is not None:
+                await tx.features.save(feature.id, request.revision, status=FeatureStatus.IN_PROGRESS)
+            reference = f"session:{request.session}"
+            subject = feature.name if feature else "planning"
+            await tx.events.append(
+                project.id,
+                "session_started",
+                key=f"session_started:{request.session}",
+                reference=reference,
+                data={"feature": subject, "feature_id": request.feature_id, "role": request.role},
+            )
+            await tx.events.append(
+                project.id,
+                "attempt_started",
+                key=f"attempt_started:{request.session}:{attempt.attempt}",
+                reference=reference,
+                data={"attempt": attempt.attempt, "run": request.run, "host": services.host},
+            )
+        return _Rows(project, feature, session, attempt)
+
+    async def _end_predecessors(self, rows: _Rows) -> None:
+        """End what earlier attempts of this session left on this host, and take their folders back."""
+        for number in range(1, rows.attempt.attempt):
+            run_folder = self._folder.runs / self._name(number)
+            if run_folder.exists():
+                await end_leftovers(run_folder)
+                shutil.rmtree(run_folder, ignore_errors=True)
+            await self._folder.workspaces.reclaim(self._name(number))
+
+    def _name(self, attempt: int) -> str:
+        return f"s{self._request.session}-a{attempt}"
+
+    # The attempt ------------------------------------------------------------------------------------------
+
+    async def _attempt(self, rows: _Rows) -> RunResult:
+        name = self._name(rows.attempt.attempt)
+        run_folder = self._folder.runs / name
+        user = await self._services.user_repository(rows.project)
+        if user is not None:
+            await user.feed(self._folder.repository)
+        workspace = await self._folder.workspaces.acquire(name)
+        try:
+            return await self._work(rows, workspace, run_folder)
+        finally:
+            shutil.rmtree(run_folder, ignore_errors=True)
+            await workspace.release()
+
+    async def _work(self, rows: _Rows, workspace: Workspace, run_folder: Path) -> RunResult:
+        repository = self._folder.repository
+        base = await repository.tip()
+        await workspace.prepare(repository, base, with_git=True)
+        scratch = run_folder / "scratch"
+        scratch.mkdir(parents=True, exist_ok=True)
+        cache = self._services.setup_cache(rows.project.id)
+        try:
+            made = await cache.prepare(rows.project.options.setup, workspace.path, scratch)
+        except SetupFailed as error:
+            return await self._refused(rows, base, FailureKind.SETUP_FAILED, str(error))
+        end, transcriber = await self._run_process(rows, workspace, run_folder, base)
+        role = self._request.role
+        outbox = await asyncio.to_thread(read_outbox, run_folder / "outbox", role)
+        try:
+            ref = f"{self._request.session}/{rows.attempt.attempt}"
+            snapshot = await repository.snapshot(workspace, base, ref, exclude=made)
+        except RepositoryError as error:
+            # What the agent left can't be stored: its own doing, and the next brief says why.
+            return await self._refused(rows, base, FailureKind.SNAPSHOT_REFUSED, str(error), outbox)
+        result = self._result(rows, base, end, snapshot, outbox)
+        result = result.model_copy(update={"spent": transcriber.spent})
+        await self._finish(rows, result, outbox, self._explain(end, outbox, snapshot))
+        return result
+
+    async def _run_process(
+        self, rows: _Rows, workspace: Workspace, run_folder: Path, base: str
+    ) -> tuple[AgentEnd, Transcriber]:
+        brief, outbox, scratch = run_folder / "brief", run_folder / "outbox", run_folder / "scratch"
+        outbox.mkdir(parents=True, exist_ok=True)
+        assembled = await assemble_brief(
+            self._services, rows.project, rows.feature, self._request, rows.attempt.attempt, base
+        )
+        await asyncio.to_thread(write_brief, brief, assembled.request, assembled.files)
+        options = rows.project.options
+        backend = self._services.backend(options.agent.backend)
+        backend.check(options.agent.settings)
+        transcriber = Transcriber(self._services, rows.project, rows.session, rows.attempt, self._stop)
+        async with transcriber:
+            end = await run_agent_process(
+                backend,
+                AgentRequest(workspace.path, brief, outbox, options.agent.settings),
+                env={"HOME": str(scratch), "TMPDIR": str(scratch)},
+                sandbox=self._services.sandbox,
+                timeout=options.session_timeout,
+                lock_file=run_folder / "agent.lock",
+                on_event=transcriber.take,
+                stop=self._stop,
+            )
+        return end, transcriber
+
+    # After ------------------------------------------------------------------------------------------------
+
+    def _result(self, rows: _Rows, base: str, end: AgentEnd, snapshot: Snapshot, outbox: Outbox) -> RunResult:
+        changed = snapshot.tree != snapshot.base_tree
+        planned = self._request.role is Role.INITIALIZER
+        common = {"attempt": rows.attempt.attempt, "base": base}
+        if end.status is RunStatus.FAILED:
+            return RunResult(**common, status=RunStatus.FAILED, failure=end.failure)
+        interruption = self._interruption(end, snapshot.commit if changed else None)
+        if interruption is not None:
+            by_itself = interruption.reason in (
+                InterruptionReason.QUESTION,
+                InterruptionReason.RATE_LIMITED,
+            )
+            return RunResult(
+                **common, status=RunStatus.INTERRUPTED, interruption=interruption, ended_by_itself=by_itself
+            )
+        problem = plan_problem(outbox) if planned else None
+        if problem is not None:
+            return RunResult(
+                **common, status=RunStatus.FAILED, failure=Failure(kind=FailureKind.PLAN_INVALID)
+            )
+        candidate = snapshot.commit if changed or not planned else None
+        return RunResult(**common, status=RunStatus.COMPLETED, candidate=candidate)
+
+    def _interruption(self, end: AgentEnd, kept: str | None) -> Interruption | None:
+        if end.status is not RunStatus.INTERRUPTED:
+            return None
+        if end.question:
+            return Interruption(reason=InterruptionReason.QUESTION, kept_commit=kept)
+        if end.rate_limited_until is not None:
+            until = end.rate_limited_until
+            return Interruption(reason=InterruptionReason.RATE_LIMITED, until=until, kept_commit=kept)
+        return Interruption(reason=self._stop.reason or InterruptionReason.PAUSED, kept_commit=kept)
+
+    def _explain(self, end: AgentEnd, outbox: Outbox, snapshot: Snapshot) -> str:
+        """What the next brief says of this attempt, if it failed."""
+        problem = plan_problem(outbox) if self._request.role is Role.INITIALIZER else None
+        lines = [end.message, problem or "", *snapshot.notes]
+        return truncate("\n".join(line for line in lines if line), 8000)
+
+    async def _refused(
+        self, rows: _Rows, base: str, kind: FailureKind, why: str, outbox: Outbox | None = None
+    ) -> RunResult:
+        result = RunResult(
+            attempt=rows.attempt.attempt, base=base, status=RunStatus.FAILED, failure=Failure(kind=kind)
+        )
+        await self._finish(rows, result, outbox or Outbox(), truncate(why, 8000))
+        return result
+
+    async def _finish(self, rows: _Rows, result: RunResult, outbox: Outbox, detail: str) -> None:
+        kept = result.interruption.kept_commit if result.interruption else None
+        failure = result.failure.kind if result.failure else None
+        reason = result.interruption.reason if result.interruption else None
+        async with self._services.store.transaction() as tx:
+            await tx.attempts.finish(
+                rows.session.id,
+                rows.attempt.attempt,
+                rows.attempt.token,
+                outcome=result.status,
+                candidate=result.candidate,
+                kept_commit=kept,
+                outbox=outbox,
+            )
+            await tx.events.append(
+                rows.project.id,
+                "attempt_ended",
+                key=f"attempt_ended:{self._request.session}:{result.attempt}",
+                reference=f"session:{self._request.session}",
+                data={
+                    "attempt": result.attempt,
+                    "status": result.status,
+                    "failure": failure,
+                    "reason": reason,
+                    "detail": detail,
+                    "problems": list(outbox.problems)[:20],
+                },
+            )
+
+
+def plan_problem(outbox: Outbox) -> str | None:
+    """Why an initializer's outbox holds no plan that can be followed; None if it does."""
+    if outbox.plan is None:
+        return "The outbox holds no valid plan.json. " + " ".join(outbox.problems)
+    try:
+        check_dependencies({f.name: f.depends_on for f in outbox.plan.features})
+    except InvalidInput as error:
+        return str(error)
+    return None

@@ -1,0 +1,55 @@
+"""Heartbeats, and what may end a long activity before its work is done."""
+
+import asyncio
+from collections.abc import AsyncIterator, Coroutine
+from contextlib import asynccontextmanager, suppress
+from typing import Any, TypeVar
+
+from temporalio import activity
+from temporalio.exceptions import ApplicationError
+
+Result = TypeVar("Result")
+
+
+@asynccontextmanager
+async def heartbeating() -> AsyncIterator[None]:
+    """Tell the server four times per heartbeat timeout that this activity lives, from a task of its own."""
+    timeout = activity.info().heartbeat_timeout
+    if timeout is None:
+        yield
+        return
+    beating = asyncio.create_task(_beat(timeout.total_seconds() / 4))
+    try:
+        yield
+    finally:
+        beating.cancel()
+        with suppress(asyncio.CancelledError):
+            await beating
+
+
+async def _beat(interval: float) -> None:
+    while True:
+        activity.heartbeat()
+        await asyncio.sleep(interval)
+
+
+def worker_stopping() -> ApplicationError:
+    """Gives the task back: another worker, or this one after its restart, takes it up at once."""
+    return ApplicationError("the worker is stopping; the task goes to another", type="WorkerStopping")
+
+
+async def given_back_on_shutdown(work: Coroutine[Any, Any, Result]) -> Result:
+    """Do the work; when the worker is told to stop, cancel it and give the task back."""
+    task = asyncio.ensure_future(work)
+    shutdown = asyncio.ensure_future(activity.wait_for_worker_shutdown())
+    try:
+        await asyncio.wait((task, shutdown), return_when=asyncio.FIRST_COMPLETED)
+        if not task.done():
+            raise worker_stopping()
+        return task.result()
+    finally:
+        shutdown.cancel()
+        if not task.done():
+            task.cancel()
+            with suppress(asyncio.CancelledError):
+                await task

@@ -1,0 +1,153 @@
+"""Short writes: main's tip, rows, events. Each may happen twice and counts once."""
+
+from temporalio import activity
+
+from activities.names import (
+    ADD_FEATURE,
+    ADOPT_PLAN,
+    DECISION_FEEDBACK,
+    INTEGRATE,
+    LOOK_FOR_PEOPLE,
+    RECORD,
+    SAVE,
+    TIDY,
+)
+from activities.people import feed, people_commit
+from activities.recording import record_session, save_control_state
+from activities.rows import feature_states
+from activities.services import Services
+from shiftwork.contracts.activity import IntegrateRequest, IntegrateResult
+from shiftwork.contracts.session import Spent
+from shiftwork.contracts.state import FeatureState
+from shiftwork.contracts.workflow import (
+    AddFeatureRequest,
+    AdoptPlan,
+    FeatureStates,
+    FeedbackRequest,
+    ProjectRef,
+    RecordRequest,
+    RecordResult,
+    SaveRequest,
+)
+from shiftwork.errors import NotFound
+
+
+class BookkeepingActivities:
+    """What happens beside agents and verification; run as local activities."""
+
+    def __init__(self, services: Services) -> None:
+        self._services = services
+
+    @activity.defn(name=INTEGRATE)
+    async def integrate(self, request: IntegrateRequest) -> IntegrateResult:
+        """Move main from base to landing, exactly once; then show it to the user's repository."""
+        repository = self._services.folder(request.project_id).repository
+        landed = await repository.integrate(
+            request.base, request.landing, request.project_id, request.session
+        )
+        if landed is not None:
+            await feed(self._services, request.project_id)
+        return IntegrateResult(landed=landed)
+
+    @activity.defn(name=RECORD)
+    async def record(self, request: RecordRequest) -> RecordResult:
+        """Record a session and the control state that follows from it, in one transaction."""
+        project_id = request.save.project_id
+        landed = await self._landed_until(project_id, request.result.landed)
+        async with self._services.store.transaction() as tx:
+            await record_session(tx, request, landed)
+            totals = await tx.projects.totals(project_id)
+        spent = Spent(
+            input_tokens=totals.input_tokens, output_tokens=totals.output_tokens, cost_usd=totals.cost_usd
+        )
+        return RecordResult(spent=spent, people_commit=await people_commit(self._services, project_id))
+
+    async def _landed_until(self, project_id: str, commit: str | None) -> set[str | None]:
+        """The features that landed up to this commit: with parallel sessions the rows may be ahead of it."""
+        names: set[str | None] = set()
+        if commit is not None:
+            for landing in await self._services.folder(project_id).repository.landings():
+                names.add(landing.feature)
+                if landing.commit == commit:
+                    break
+        return names
+
+    @activity.defn(name=SAVE)
+    async def save(self, request: SaveRequest) -> None:
+        """Bring control state to the rows; older revisions are ignored."""
+        async with self._services.store.transaction() as tx:
+            await save_control_state(tx, request)
+
+    @activity.defn(name=ADOPT_PLAN)
+    async def adopt_plan(self, request: AdoptPlan) -> FeatureStates:
+        """Turn the plan that the planning session left into features; names that exist stay as they are."""
+        async with self._services.store.transaction() as tx:
+            session = await tx.sessions.get(request.project_id, request.session)
+            attempts = await tx.attempts.list(session.id)
+            plans = [a.outbox.plan for a in attempts if a.outbox is not None and a.outbox.plan is not None]
+            if not plans:
+                return FeatureStates(problem="the planning session left no valid plan; see the logs")
+            plan = plans[-1]
+            rows = await tx.features.adopt(request.project_id, plan.features, request.revision)
+            project = await tx.projects.get(request.project_id)
+            if plan.setup and not project.options.setup:
+                options = project.options.model_copy(update={"setup": plan.setup})
+                await tx.projects.save(request.project_id, request.revision, options=options)
+            await tx.events.append(
+                request.project_id,
+                "planned",
+                key=f"planned:{request.session}",
+                reference=f"session:{request.session}",
+                data={"features": len(rows)},
+            )
+        return FeatureStates(features=feature_states(rows))
+
+    @activity.defn(name=ADD_FEATURE)
+    async def add_feature(self, request: AddFeatureRequest) -> FeatureState:
+        """Insert one feature; the same again returns the one that is there."""
+        spec = request.feature
+        async with self._services.store.transaction() as tx:
+            rows = await tx.features.adopt(request.project_id, [spec], request.revision)
+            added = next(row for row in rows if row.name == spec.name)
+            await tx.events.append(
+                request.project_id,
+                "feature_added",
+                key=f"feature_added:{added.id}",
+                actor=request.actor,
+                reference=f"feature:{added.id}",
+                data={"feature": added.name},
+            )
+        return next(state for state in feature_states(rows) if state.id == added.id)
+
+    @activity.defn(name=DECISION_FEEDBACK)
+    async def decision_feedback(self, request: FeedbackRequest) -> None:
+        """Write what became of a decision; raises `NotFound` for one of another project."""
+        feedback = request.feedback
+        async with self._services.store.transaction() as tx:
+            decision = await tx.decisions.get(feedback.decision_id)
+            if decision.project_id != request.project_id:
+                raise NotFound(f"There is no decision {feedback.decision_id} in this project.")
+            await tx.decisions.feedback(
+                feedback.decision_id, feedback.outcome, feedback.score, feedback.lesson or None
+            )
+            await tx.events.append(
+                request.project_id,
+                "decision_feedback",
+                actor=feedback.actor,
+                reference=f"decision:{feedback.decision_id}",
+                data={"outcome": feedback.outcome, "score": feedback.score},
+            )
+
+    @activity.defn(name=LOOK_FOR_PEOPLE)
+    async def look_for_people(self, request: ProjectRef) -> RecordResult:
+        """Whether people have commits that main lacks."""
+        return RecordResult(people_commit=await people_commit(self._services, request.project_id))
+
+    @activity.defn(name=TIDY)
+    async def tidy(self, request: ProjectRef) -> None:
+        """Remove the workspaces of a project that ended; raises `Conflict` while one is in use."""
+        workspaces = self._services.folder(request.project_id).workspaces
+        if workspaces.leftovers():
+            for name in workspaces.leftovers():
+                await workspaces.reclaim(name)
+        await workspaces.purge()

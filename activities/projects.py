@@ -1,0 +1,151 @@
+"""A project as a whole: load it, bring people's commits in, take it back."""
+
+from datetime import UTC, datetime
+
+from temporalio import activity
+
+from activities.alive import given_back_on_shutdown, heartbeating
+from activities.importing import Import
+from activities.names import IMPORT_PEOPLE, LOAD_PROJECT, REVERT
+from activities.people import feed
+from activities.rows import feature_states
+from activities.services import Services
+from shiftwork.contracts.feature import FeatureStatus
+from shiftwork.contracts.project import ProjectStatus
+from shiftwork.contracts.session import Role, Spent
+from shiftwork.contracts.state import ProjectState
+from shiftwork.contracts.workflow import (
+    ImportRequest,
+    ImportResult,
+    ProjectRef,
+    RevertRequest,
+    RevertResult,
+)
+from shiftwork.errors import InvalidInput, NotFound, PeopleCommitsAtRisk, RepositoryError
+from shiftwork.repository import Landing
+from shiftwork.store.rows import ProjectRow
+from shiftwork.store.store import Transaction
+
+
+class ProjectActivities:
+    """Rare and exclusive work on a project."""
+
+    def __init__(self, services: Services) -> None:
+        self._services = services
+
+    @activity.defn(name=LOAD_PROJECT)
+    async def load_project(self, request: ProjectRef) -> ProjectState:
+        """Control state from rows and main alone; a landing without a row is recorded from its trailers."""
+        async with heartbeating():
+            async with self._services.store.transaction() as tx:
+                project = await tx.projects.get(request.project_id)
+            await self._open_repository(project)
+            landings = await self._services.folder(project.id).repository.landings()
+            async with self._services.store.transaction() as tx:
+                await _recover_landings(tx, project.id, landings)
+                return await _state(tx, project.id)
+
+    async def _open_repository(self, project: ProjectRow) -> None:
+        """Make the private repository; a new one starts from the branch of the user's repository."""
+        repository = self._services.folder(project.id).repository
+        await repository.create()
+        user = await self._services.user_repository(project)
+        if user is None:
+            return
+        tip = await user.fetch_into(repository)
+        if tip is not None:
+            await repository.adopt(tip)
+        await feed(self._services, project.id)
+
+    @activity.defn(name=IMPORT_PEOPLE)
+    async def import_people(self, request: ImportRequest) -> ImportResult:
+        """Bring commits of people into main: theirs land even when they break a feature."""
+        async with heartbeating():
+            return await given_back_on_shutdown(Import(self._services, request).execute())
+
+    @activity.defn(name=REVERT)
+    async def revert(self, request: RevertRequest) -> RevertResult:
+        """Take main back to a checkpoint by a commit of its own; nothing is destroyed."""
+        async with heartbeating():
+            repository = self._services.folder(request.project_id).repository
+            try:
+                async with self._services.store.transaction() as tx:
+                    checkpoint = await tx.checkpoints.get(request.project_id, request.commit)
+                reverted = await repository.revert(
+                    checkpoint.commit, request.operation, request.at, request.consent
+                )
+            except PeopleCommitsAtRisk as error:
+                commits = ", ".join(commit[:12] for commit in error.commits[:10])
+                return RevertResult(refused=f"{error} ({commits})")
+            except (NotFound, InvalidInput, RepositoryError) as error:
+                return RevertResult(refused=str(error))
+            async with self._services.store.transaction() as tx:
+                await tx.decisions.mark_reverted(request.project_id, checkpoint.created_at)
+                await tx.checkpoints.add(request.project_id, reverted.commit, None, checkpoint.passing)
+            await feed(self._services, request.project_id)
+            return RevertResult(commit=reverted.commit, passing=checkpoint.passing)
+
+
+async def _recover_landings(tx: Transaction, project_id: str, landings: list[Landing]) -> None:
+    """Record what main says and no row does; `landings` oldest first."""
+    sessions = {row.number: row for row in await tx.sessions.list(project_id)}
+    for landing in landings:
+        row = sessions.get(landing.session)
+        if row is not None and row.ended_at is not None:
+            continue
+        feature = await tx.features.by_name(project_id, landing.feature) if landing.feature else None
+        role = Role.SESSION if landing.feature else Role.INITIALIZER
+        feature_id = feature.id if feature else None
+        session = await tx.sessions.begin(
+            project_id, landing.session, feature_id, role, landing.at or datetime.now(UTC)
+        )
+        await tx.sessions.end(project_id, landing.session, outcome="passed", landed_commit=landing.commit)
+        if feature is not None:
+            revision = await tx.projects.revision(project_id) + 1
+            await tx.features.save(
+                feature.id,
+                revision,
+                status=FeatureStatus.PASSING,
+                passed_commit=landing.commit,
+                last_error=None,
+                last_failure=None,
+                candidate=None,
+                kept_commit=None,
+                waiting=False,
+            )
+        passing = await tx.features.list(project_id, status=FeatureStatus.PASSING)
+        await tx.checkpoints.add(project_id, landing.commit, session.id, [f.id for f in passing])
+        await tx.events.append(
+            project_id,
+            "landed",
+            key=f"landed:{landing.session}",
+            reference=f"commit:{landing.commit}",
+            data={"feature": landing.feature or "planning", "session": landing.session, "recovered": True},
+        )
+
+
+async def _state(tx: Transaction, project_id: str) -> ProjectState:
+    project = await tx.projects.get(project_id)
+    features = await tx.features.list(project_id)
+    totals = await tx.projects.totals(project_id)
+    last = await tx.sessions.last_number(project_id)
+    spent = Spent(
+        input_tokens=totals.input_tokens, output_tokens=totals.output_tokens, cost_usd=totals.cost_usd
+    )
+    # What prepares checkouts may have been written by an agent: it stays in the rows.
+    options = project.options.model_copy(update={"setup": (), "budget_usd": project.budget_usd})
+    status = project.status
+    if status is ProjectStatus.INITIALIZING and features:
+        status = ProjectStatus.ACTIVE
+    return ProjectState(
+        project_id=project.id,
+        name=project.name,
+        status=status,
+        reason=project.status_reason,
+        options=options,
+        revision=await tx.projects.revision(project_id),
+        features=list(feature_states(features)),
+        sessions=-1 if last is None else last,
+        not_before=project.not_before,
+        spent=spent,
+    )

@@ -1,0 +1,180 @@
+"""One transaction at the end of a session: session, progress, decisions, handoff, checkpoint, state."""
+
+from collections.abc import Collection
+
+from activities.rows import control_columns
+from shiftwork.contracts.feature import FeatureStatus
+from shiftwork.contracts.outbox import Outbox
+from shiftwork.contracts.project import ProjectOptions
+from shiftwork.contracts.workflow import RecordRequest, SaveRequest, SessionResult, SessionStatus
+from shiftwork.planning.outcome import describe
+from shiftwork.store.features import FeatureColumns
+from shiftwork.store.rows import FeatureRow, SessionRow
+from shiftwork.store.store import Transaction
+from shiftwork.text import truncate
+
+
+async def record_session(tx: Transaction, request: RecordRequest, landed: Collection[str | None]) -> None:
+    """Everything about a session that ended; `landed`: the features on main up to its landing."""
+    result, project_id = request.result, request.save.project_id
+    session = await tx.sessions.begin(
+        project_id, request.session, request.feature_id, request.role, result.started_at
+    )
+    feature = None if request.feature_id is None else await tx.features.get(request.feature_id)
+    outbox = await _outbox(tx, session, result.attempt)
+    detail = await _detail(tx, project_id, request) if result.failure else ""
+    await save_control_state(tx, request.save, _facts(request, outbox, detail))
+    await _keep_outbox(tx, project_id, session, result, outbox)
+    title = feature.name if feature else "planning"
+    await tx.progress.log(
+        project_id,
+        f"session {request.session}: {title}",
+        outcome=_outcome(result),
+        commit=result.landed,
+        tokens=result.spent.input_tokens + result.spent.output_tokens,
+        session_id=session.id,
+        attempt=result.attempt or 0,
+        sequence=0,
+    )
+    if result.landed is not None:
+        passing = await tx.features.list(project_id, status=FeatureStatus.PASSING)
+        await tx.checkpoints.add(
+            project_id, result.landed, session.id, [f.id for f in passing if f.name in landed]
+        )
+    error = truncate(detail or result.note, 8000) or None
+    await tx.sessions.end(
+        project_id,
+        request.session,
+        outcome=result.status,
+        error=error if result.status is not SessionStatus.PASSED else None,
+        landed_commit=result.landed,
+    )
+    await _tell(tx, request, feature)
+
+
+async def save_control_state(
+    tx: Transaction, request: SaveRequest, facts: dict[int, FeatureColumns] | None = None
+) -> None:
+    """Write control state under its revision; `facts` are further columns of some features."""
+    for edit in request.edits:
+        feature = await tx.features.find(request.project_id, edit.feature)
+        await tx.features.edit(feature.id, request.revision - 1, edit)
+    for state in request.features:
+        columns: FeatureColumns = {**control_columns(state), **(facts or {}).get(state.id, {})}
+        await tx.features.save(state.id, request.revision, **columns)
+    options = {}
+    if request.options is not None:
+        row = await tx.projects.get(request.project_id)
+        merged = row.options.model_dump(mode="json") | request.options
+        options["options"] = ProjectOptions.model_validate(merged)
+    await tx.projects.save(
+        request.project_id,
+        request.revision,
+        status=request.status,
+        status_reason=request.reason,
+        not_before=request.not_before,
+        budget_usd=request.budget_usd,
+        **options,
+    )
+    for event in request.events:
+        await tx.events.append(
+            request.project_id,
+            event.kind,
+            key=event.key,
+            actor=event.actor,
+            reference=event.reference,
+            data=event.data,
+        )
+
+
+async def _outbox(tx: Transaction, session: SessionRow, attempt: int | None) -> Outbox:
+    for row in await tx.attempts.list(session.id):
+        if row.attempt == attempt and row.outbox is not None:
+            return row.outbox
+    return Outbox()
+
+
+async def _detail(tx: Transaction, project_id: str, request: RecordRequest) -> str:
+    """What the failed attempt or verification of this session said of itself."""
+    reference = f"session:{request.session}"
+    events = await tx.events.last(project_id, kinds=("verification_failed", "attempt_ended"), limit=200)
+    return next((e.data.get("detail", "") for e in events if e.reference == reference), "")
+
+
+def _facts(request: RecordRequest, outbox: Outbox, detail: str) -> dict[int, FeatureColumns]:
+    if request.feature_id is None:
+        return {}
+    result = request.result
+    facts: FeatureColumns = {}
+    if result.status is SessionStatus.PASSED:
+        facts = {"last_error": None, "passed_commit": result.landed, "question": None}
+    elif result.failure is not None:
+        facts = {"last_error": detail or describe(result.failure)}
+    elif outbox.question is not None:
+        facts = {"question": outbox.question.question}
+    return {request.feature_id: facts}
+
+
+async def _keep_outbox(
+    tx: Transaction, project_id: str, session: SessionRow, result: SessionResult, outbox: Outbox
+) -> None:
+    attempt = result.attempt or 0
+    for sequence, decision in enumerate(outbox.decisions):
+        await tx.decisions.record(project_id, session.id, attempt, sequence, decision)
+    for sequence, note in enumerate(outbox.progress, start=1):
+        await tx.progress.log(
+            project_id,
+            note.action,
+            outcome=note.outcome,
+            files_changed=note.files_changed,
+            session_id=session.id,
+            attempt=attempt,
+            sequence=sequence,
+        )
+    if outbox.handoff is not None:
+        await tx.sessions.handoff(project_id, session.number, outbox.handoff)
+
+
+def _outcome(result: SessionResult) -> str:
+    if result.failure is not None:
+        return f"failed: {describe(result.failure)}"
+    if result.interruption is not None:
+        return f"interrupted: {result.interruption.reason.replace('_', ' ')}"
+    return "verified and landed" if result.landed else "done"
+
+
+async def _tell(tx: Transaction, request: RecordRequest, feature: FeatureRow | None) -> None:
+    result, project_id = request.result, request.save.project_id
+    reference = f"session:{request.session}"
+    title = feature.name if feature else "planning"
+    if result.landed is not None:
+        await tx.events.append(
+            project_id,
+            "landed",
+            key=f"landed:{request.session}",
+            reference=f"commit:{result.landed}",
+            data={"feature": title, "session": request.session},
+        )
+    await tx.events.append(
+        project_id,
+        "session_ended",
+        key=f"session_ended:{request.session}",
+        reference=reference,
+        data={
+            "feature": title,
+            "feature_id": request.feature_id,
+            "status": result.status,
+            "outcome": _outcome(result),
+            "note": result.note,
+            "cost_usd": result.spent.cost_usd,
+        },
+    )
+    for state in request.save.features:
+        if state.status is FeatureStatus.BLOCKED:
+            await tx.events.append(
+                project_id,
+                "blocked",
+                key=f"blocked:{state.id}:{request.session}",
+                reference=f"feature:{state.id}",
+                data={"feature": state.name, "reason": state.blocked_reason},
+            )

@@ -1,0 +1,199 @@
+"""The two long activities of a session: run its agent, verify what it left."""
+
+import asyncio
+import shutil
+from collections.abc import Sequence
+
+from temporalio import activity
+
+from activities.agent_run import AgentRun, Stop
+from activities.alive import given_back_on_shutdown, heartbeating, worker_stopping
+from activities.names import RUN_AGENT, VERIFY
+from activities.services import ProjectFolder, Services
+from shiftwork.contracts.activity import RunRequest, RunResult, VerifyRequest, VerifyResult
+from shiftwork.contracts.feature import FeatureStatus
+from shiftwork.contracts.session import InterruptionReason, Role, SessionPhase
+from shiftwork.repository import LandingInfo, Workspace
+from shiftwork.runner.leftovers import end_leftovers
+from shiftwork.store.rows import FeatureRow, ProjectRow, SessionRow
+from shiftwork.text import truncate
+from shiftwork.verification.landing import LandingVerifier, Verdict
+from shiftwork.verification.steps import StepEvidence, StepRunner
+
+
+class SessionActivities:
+    """Agents and verification; both run processes, heartbeat, and may be repeated after any crash."""
+
+    def __init__(self, services: Services) -> None:
+        self._services = services
+
+    @activity.defn(name=RUN_AGENT)
+    async def run_agent(self, request: RunRequest) -> RunResult:
+        """Run one agent to its end; when it is interrupted or the worker stops, to its snapshot."""
+        stop = Stop()
+        async with heartbeating():
+            work = asyncio.ensure_future(AgentRun(self._services, request, stop).execute())
+            shutdown = asyncio.ensure_future(_ask_on_shutdown(stop))
+            try:
+                result = await asyncio.shield(work)
+            except asyncio.CancelledError:
+                stop.ask(_why_cancelled())
+                result = await work
+            finally:
+                shutdown.cancel()
+        if stop.reason is InterruptionReason.WORKER_STOPPED and result.interruption is not None:
+            # The work is kept on the candidate ref; whoever takes the task finds it in the attempt's row.
+            raise worker_stopping()
+        return result
+
+    @activity.defn(name=VERIFY)
+    async def verify(self, request: VerifyRequest) -> VerifyResult:
+        """Verify a candidate, merged onto the tip of main, by execution."""
+        async with heartbeating():
+            return await given_back_on_shutdown(_Verification(self._services, request).execute())
+
+
+async def _ask_on_shutdown(stop: Stop) -> None:
+    await activity.wait_for_worker_shutdown()
+    stop.ask(InterruptionReason.WORKER_STOPPED)
+
+
+def _why_cancelled() -> InterruptionReason:
+    details = activity.cancellation_details()
+    if details is not None and details.worker_shutdown:
+        return InterruptionReason.WORKER_STOPPED
+    # The workflow knows better why; it replaces this.
+    return InterruptionReason.PAUSED
+
+
+class _Verification:
+    """One verification of one candidate."""
+
+    def __init__(self, services: Services, request: VerifyRequest) -> None:
+        self._services = services
+        self._request = request
+        self._folder: ProjectFolder = services.folder(request.project_id)
+
+    async def execute(self) -> VerifyResult:
+        request, repository = self._request, self._folder.repository
+        base = await repository.tip()
+        project, feature, session = await self._rows()
+        passing = await passing_features(self._services, project.id, besides=request.feature_id)
+        workspace, name = await self._workspace()
+        try:
+            verifier = self._verifier(project, session, workspace, name)
+            info = landing_info(project, feature, request)
+            verdict = await verifier.verify(base, request.candidate, feature, passing, info)
+        finally:
+            await workspace.release()
+            shutil.rmtree(self._folder.runs / name, ignore_errors=True)
+        await self._tell(project, feature, verdict)
+        regressed = verdict.regressed if verdict.landing else ()
+        return VerifyResult(base=base, landing=verdict.landing, failure=verdict.failure, regressed=regressed)
+
+    async def _rows(self) -> tuple[ProjectRow, FeatureRow | None, SessionRow]:
+        request = self._request
+        role = Role.INITIALIZER if request.feature_id is None else Role.SESSION
+        async with self._services.store.transaction() as tx:
+            project = await tx.projects.get(request.project_id)
+            feature = None if request.feature_id is None else await tx.features.get(request.feature_id)
+            session = await tx.sessions.begin(
+                project.id, request.session, request.feature_id, role, request.started_at
+            )
+            await tx.sessions.phase(project.id, request.session, SessionPhase.VERIFICATION)
+        return project, feature, session
+
+    async def _workspace(self) -> tuple[Workspace, str]:
+        """A workspace of this attempt's own, after the end of what earlier attempts left on this host."""
+        stem, attempt = f"v{self._request.session}-{self._request.round}", activity.info().attempt
+        for earlier in range(1, attempt):
+            run_folder = self._folder.runs / f"{stem}-{earlier}"
+            if run_folder.exists():
+                await end_leftovers(run_folder)
+                shutil.rmtree(run_folder, ignore_errors=True)
+            await self._folder.workspaces.reclaim(f"{stem}-{earlier}")
+        name = f"{stem}-{attempt}"
+        return await self._folder.workspaces.acquire(name), name
+
+    def _verifier(
+        self, project: ProjectRow, session: SessionRow, workspace: Workspace, name: str
+    ) -> LandingVerifier:
+        async def record(feature: FeatureRow, commit: str, step: StepEvidence, why: int) -> None:
+            # Three checks of a feature at most per round, each with a number of its own.
+            await self._record(session, feature, commit, step, self._request.round * 3 + why)
+
+        return LandingVerifier(
+            repository=self._folder.repository,
+            workspace=workspace,
+            scratch=self._folder.runs / name / "scratch",
+            setup=self._services.setup_cache(project.id),
+            setup_commands=project.options.setup,
+            steps=StepRunner(self._services.sandbox, project.options.verification_timeout),
+            record=record,
+        )
+
+    async def _record(
+        self, session: SessionRow, feature: FeatureRow, commit: str, step: StepEvidence, round_number: int
+    ) -> None:
+        async with self._services.store.transaction() as tx:
+            await tx.evidence.add(
+                session.id,
+                round_number,
+                feature.id,
+                step.step,
+                commit=commit,
+                verdict=step.failure or "passed",
+                command=step.command,
+                exit_status=step.exit_status,
+                output_digest=step.output_digest,
+                output_tail=step.output_tail,
+                duration_seconds=step.duration,
+            )
+
+    async def _tell(self, project: ProjectRow, feature: FeatureRow | None, verdict: Verdict) -> None:
+        request = self._request
+        kind = "verification_failed" if verdict.failure else "verification_passed"
+        data = {
+            "feature": feature.name if feature else "planning",
+            "base": verdict.base,
+            "failure": verdict.failure.kind if verdict.failure else None,
+            "detail": truncate(verdict.detail, 12_000),
+            "restored": list(verdict.restored)[:50],
+            "flaky": list(verdict.flaky),
+            "regressed": list(verdict.regressed),
+        }
+        async with self._services.store.transaction() as tx:
+            await tx.events.append(
+                project.id,
+                kind,
+                key=f"verified:{request.session}:{request.round}:{verdict.base[:12]}",
+                reference=f"session:{request.session}",
+                data={key: value for key, value in data.items() if value},
+            )
+
+
+async def passing_features(
+    services: Services, project_id: str, besides: int | None = None
+) -> Sequence[FeatureRow]:
+    """The features that pass on main: those of the rows, and those whose landing no row tells of yet."""
+    repository = services.folder(project_id).repository
+    async with services.store.transaction() as tx:
+        features = await tx.features.list(project_id)
+        checkpoints = await tx.checkpoints.list(project_id, limit=1)
+    since = checkpoints[0].commit if checkpoints else None
+    landed = {landing.feature for landing in await repository.landings(since)}
+    return [
+        f for f in features if f.id != besides and (f.status is FeatureStatus.PASSING or f.name in landed)
+    ]
+
+
+def landing_info(project: ProjectRow, feature: FeatureRow | None, request: VerifyRequest) -> LandingInfo:
+    """What a landing commit says; derived from the session alone, so that it is always the same."""
+    return LandingInfo(
+        project_id=project.id,
+        session=request.session,
+        feature=feature.name if feature else None,
+        subject=feature.name if feature else f"Plan {project.name}",
+        body=truncate(feature.description, 2000) if feature else "",
+        at=request.started_at,
+    )

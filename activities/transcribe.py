@@ -1,0 +1,103 @@
+"""What an agent says, into the rows while it works: transcript, usage, and the budget's limit."""
+
+import asyncio
+from contextlib import suppress
+from types import TracebackType
+from typing import TYPE_CHECKING, Self
+
+from activities.services import Services
+from shiftwork.agents.events import AgentEvent, AgentEventKind
+from shiftwork.contracts.session import InterruptionReason, Spent
+from shiftwork.store.rows import Attempt, ProjectRow, SessionRow, TranscriptItem
+from shiftwork.text import truncate
+
+if TYPE_CHECKING:
+    from activities.agent_run import Stop
+
+_FLUSH_SECONDS = 0.25
+_FLUSH_ITEMS = 200
+_TEXT_LIMIT = 16_000
+
+
+class Transcriber:
+    """Batches events into the transcript; usage is written as it is reported, so that no cost is ever lost.
+
+    Every write is fenced by the attempt's lease.
+    """
+
+    def __init__(
+        self, services: Services, project: ProjectRow, session: SessionRow, attempt: Attempt, stop: "Stop"
+    ) -> None:
+        self._services = services
+        self._project_id = project.id
+        self._session_id = session.id
+        self._attempt = attempt
+        self._stop = stop
+        self._items: list[TranscriptItem] = []
+        self._sequence = 0
+        self._usages = 0
+        self._writing = asyncio.Lock()
+        self._task: asyncio.Task[None] | None = None
+        self.spent = Spent()
+
+    async def __aenter__(self) -> Self:
+        self._task = asyncio.create_task(self._flush_regularly())
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        assert self._task is not None
+        self._task.cancel()
+        with suppress(asyncio.CancelledError):
+            await self._task
+        if error is None:
+            await self._flush()
+
+    async def take(self, event: AgentEvent) -> None:
+        """One event; returns when there is room for the next, which is how a flood is slowed down."""
+        self._sequence += 1
+        payload = event.model_dump(mode="json", exclude={"kind"}, exclude_defaults=True)
+        if "text" in payload:
+            payload["text"] = truncate(payload["text"], _TEXT_LIMIT)
+        self._items.append(TranscriptItem(sequence=self._sequence, kind=event.kind, payload=payload))
+        if event.kind is AgentEventKind.USAGE:
+            await self._use(event)
+        elif len(self._items) >= _FLUSH_ITEMS:
+            await self._flush()
+
+    async def _use(self, event: AgentEvent) -> None:
+        self._usages += 1
+        self.spent = Spent(
+            input_tokens=self.spent.input_tokens + event.input_tokens,
+            output_tokens=self.spent.output_tokens + event.output_tokens,
+            cost_usd=self.spent.cost_usd + event.cost_usd,
+        )
+        async with self._services.store.transaction() as tx:
+            await tx.usage.add(
+                self._session_id,
+                self._attempt.attempt,
+                self._attempt.token,
+                self._usages,
+                input_tokens=event.input_tokens,
+                output_tokens=event.output_tokens,
+                cost_usd=event.cost_usd,
+            )
+            budget, spent = await tx.usage.budget(self._project_id)
+        if budget is not None and spent >= budget:
+            self._stop.ask(InterruptionReason.BUDGET)
+
+    async def _flush_regularly(self) -> None:
+        while True:
+            await asyncio.sleep(_FLUSH_SECONDS)
+            await self._flush()
+
+    async def _flush(self) -> None:
+        async with self._writing:
+            items, self._items = self._items, []
+            if not items:
+                return
+            async with self._services.store.transaction() as tx:
+                await tx.transcript.append(
+                    self._session_id, self._attempt.attempt, self._attempt.token, items
+                )

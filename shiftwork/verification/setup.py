@@ -1,0 +1,157 @@
+"""Set-up commands: prepare a checkout once, then copy what they made into every later one.
+
+A result is kept under the digest of the command, the files it declares as inputs, the interpreter and the
+platform, and of the commands before it. What a command made is what it declares as `outputs`, or else every
+file that is new or changed after it ran.
+"""
+
+import asyncio
+import hashlib
+import os
+import platform
+import shutil
+import stat
+import sys
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from tempfile import mkdtemp
+
+from shiftwork.contracts.plan import SetupCommand
+from shiftwork.errors import ShiftworkError
+from shiftwork.sandbox.base import Sandbox
+from shiftwork.text import tail
+from shiftwork.verification.steps import run_shell
+
+_MANIFEST = "manifest"
+_FILES = "files"
+
+
+class SetupFailed(ShiftworkError):  # noqa: N818 - the tree names what happened
+    """A set-up command failed; the text names it and ends with what it printed."""
+
+
+class SetupCache:
+    """Results of set-up commands in `folder`, one subfolder per digest; safe to share between workers."""
+
+    def __init__(self, folder: Path, sandbox: Sandbox) -> None:
+        self._folder = folder
+        self._sandbox = sandbox
+
+    async def prepare(
+        self, commands: Sequence[SetupCommand], checkout: Path, scratch: Path
+    ) -> tuple[str, ...]:
+        """Apply every command to `checkout`, from the cache where possible.
+
+        Returns:
+            The paths that set-up made, relative to the checkout: they never become part of a snapshot.
+
+        Raises:
+            SetupFailed: a command failed or ran too long; nothing of it is kept.
+        """
+        made: list[str] = []
+        previous = ""
+        for command in commands:
+            previous = await asyncio.to_thread(_digest, command, checkout, previous)
+            kept = self._folder / previous
+            if not (kept / _MANIFEST).is_file():
+                await self._run(command, checkout, scratch, kept)
+            else:
+                await asyncio.to_thread(_restore, kept, checkout)
+            made += (kept / _MANIFEST).read_text().splitlines()
+        return tuple(made)
+
+    async def _run(self, command: SetupCommand, checkout: Path, scratch: Path, kept: Path) -> None:
+        before = await asyncio.to_thread(_stamps, checkout)
+        result = await run_shell(
+            command.run, cwd=checkout, scratch=scratch, timeout=command.timeout, sandbox=self._sandbox
+        )
+        if result.exit_status != 0:
+            why = (
+                f"took longer than {command.timeout:g} s"
+                if result.timed_out
+                else f"exited {result.exit_status}"
+            )
+            output = tail(result.stderr_tail or result.stdout_tail, 2000)
+            raise SetupFailed(f"set-up command {command.run!r} {why}: {output}")
+        paths = command.outputs or await asyncio.to_thread(_made, checkout, before)
+        await asyncio.to_thread(self._keep, paths, checkout, kept)
+
+    def _keep(self, paths: Sequence[str], checkout: Path, kept: Path) -> None:
+        self._folder.mkdir(parents=True, exist_ok=True)
+        fresh = Path(mkdtemp(dir=self._folder, prefix="new-"))
+        try:
+            present = [path for path in paths if os.path.lexists(checkout / path)]
+            for path in present:
+                _copy(checkout / path, fresh / _FILES / path)
+            (fresh / _MANIFEST).write_text("".join(f"{path}\n" for path in present))
+            if not kept.exists():
+                fresh.rename(kept)
+        except FileExistsError:
+            pass  # another worker kept the same result first
+        finally:
+            shutil.rmtree(fresh, ignore_errors=True)
+
+
+def _digest(command: SetupCommand, checkout: Path, previous: str) -> str:
+    digest = hashlib.sha256()
+    system = f"{platform.platform()} {sys.base_prefix} {sys.version}"
+    for part in (previous, command.run, *command.outputs, system):
+        digest.update(part.encode() + b"\0")
+    for path in command.inputs:
+        digest.update(path.encode() + b"\0" + _content(checkout / path) + b"\0")
+    return digest.hexdigest()
+
+
+def _content(path: Path) -> bytes:
+    """The digest of a regular file; anything else counts as missing. Never follows a link, never waits."""
+    try:
+        fd = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
+    except OSError:
+        return b"missing"
+    with os.fdopen(fd, "rb") as file:
+        if not stat.S_ISREG(os.fstat(fd).st_mode):
+            return b"missing"
+        return hashlib.file_digest(file, "sha256").digest()
+
+
+def _walk(folder: Path) -> Iterator[tuple[str, os.stat_result]]:
+    for root, folders, files in os.walk(folder):
+        folders[:] = [name for name in folders if not (root == str(folder) and name == ".git")]
+        for name in (*folders, *files):
+            path = Path(root, name)
+            yield str(path.relative_to(folder)), path.lstat()
+
+
+def _stamps(folder: Path) -> dict[str, tuple[int, int, int]]:
+    return {
+        path: (s.st_ino, s.st_size, s.st_ctime_ns) for path, s in _walk(folder) if not stat.S_ISDIR(s.st_mode)
+    } | {path: (s.st_ino, 0, 0) for path, s in _walk(folder) if stat.S_ISDIR(s.st_mode)}
+
+
+def _made(checkout: Path, before: dict[str, tuple[int, int, int]]) -> list[str]:
+    """The topmost paths that are new or changed."""
+    made: list[str] = []
+    after = _stamps(checkout)
+    for path in sorted(after):
+        below_one = any(path.startswith(f"{parent}/") for parent in made)
+        if not below_one and after[path] != before.get(path):
+            made.append(path)
+    return made
+
+
+def _restore(kept: Path, checkout: Path) -> None:
+    for path in (kept / _MANIFEST).read_text().splitlines():
+        target = checkout / path
+        if target.is_dir() and not target.is_symlink():
+            shutil.rmtree(target)
+        elif os.path.lexists(target):
+            target.unlink()
+        _copy(kept / _FILES / path, target)
+
+
+def _copy(source: Path, target: Path) -> None:
+    target.parent.mkdir(parents=True, exist_ok=True)
+    if source.is_dir() and not source.is_symlink():
+        shutil.copytree(source, target, symlinks=True)
+    else:
+        shutil.copy2(source, target, follow_symlinks=False)

@@ -1,0 +1,131 @@
+"""The composition root of a worker: settings → services → activity objects → Temporal workers."""
+
+import asyncio
+import logging
+import signal
+import sys
+from contextlib import AsyncExitStack
+from datetime import timedelta
+
+from shiftwork.agents.registry import backends
+from temporalio.client import Client
+from temporalio.worker import (
+    FixedSizeSlotSupplier,
+    ResourceBasedSlotConfig,
+    ResourceBasedSlotSupplier,
+    ResourceBasedTunerConfig,
+    Worker,
+    WorkerTuner,
+)
+
+from activities.bookkeeping import BookkeepingActivities
+from activities.projects import ProjectActivities
+from activities.services import Services
+from activities.sessions import SessionActivities
+from shiftwork.errors import ShiftworkError
+from shiftwork.ownership import check_ownership
+from shiftwork.sandbox.choose import choose_sandbox
+from shiftwork.settings import Settings
+from shiftwork.stack.file import database_url
+from shiftwork.store.migrate import migrate
+from shiftwork.store.store import Store
+from shiftwork.temporal import PROCESS_QUEUE, TASK_QUEUE, connect
+from workflows.project import ProjectWorkflow
+from workflows.session import SessionWorkflow
+
+log = logging.getLogger("shiftwork.worker")
+
+
+def workers(client: Client, services: Services) -> tuple[Worker, Worker]:
+    """The two workers of one process: workflows and light activities, and whatever runs processes."""
+    bookkeeping = BookkeepingActivities(services)
+    sessions, projects = SessionActivities(services), ProjectActivities(services)
+    timings = services.settings.timings
+    light = Worker(
+        client,
+        task_queue=TASK_QUEUE,
+        workflows=[ProjectWorkflow, SessionWorkflow],
+        activities=[
+            bookkeeping.integrate,
+            bookkeeping.record,
+            bookkeeping.save,
+            bookkeeping.adopt_plan,
+            bookkeeping.add_feature,
+            bookkeeping.decision_feedback,
+            bookkeeping.look_for_people,
+            bookkeeping.tidy,
+        ],
+        sticky_queue_schedule_to_start_timeout=timedelta(seconds=timings.sticky_queue),
+        graceful_shutdown_timeout=timedelta(seconds=timings.graceful_shutdown),
+    )
+    processes = Worker(
+        client,
+        task_queue=PROCESS_QUEUE,
+        activities=[
+            sessions.run_agent,
+            sessions.verify,
+            projects.load_project,
+            projects.import_people,
+            projects.revert,
+        ],
+        tuner=_tuner(services.settings.process_slots),
+        max_heartbeat_throttle_interval=timedelta(seconds=1),
+        default_heartbeat_throttle_interval=timedelta(seconds=1),
+        graceful_shutdown_timeout=timedelta(seconds=timings.graceful_shutdown),
+    )
+    return light, processes
+
+
+def _tuner(most: int) -> WorkerTuner:
+    """Slots for processes as memory and CPU allow, and never more than `most`."""
+    resources = ResourceBasedTunerConfig(target_memory_usage=0.9, target_cpu_usage=0.95)
+    return WorkerTuner.create_composite(
+        workflow_supplier=FixedSizeSlotSupplier(1),
+        activity_supplier=ResourceBasedSlotSupplier(
+            ResourceBasedSlotConfig(
+                minimum_slots=min(4, most), maximum_slots=most, ramp_throttle=timedelta(milliseconds=20)
+            ),
+            resources,
+        ),
+        local_activity_supplier=FixedSizeSlotSupplier(1),
+        nexus_supplier=FixedSizeSlotSupplier(1),
+    )
+
+
+async def serve(settings: Settings, stop: asyncio.Event) -> None:
+    """Run a worker until `stop` is set; agents at work then leave a snapshot and give their task back."""
+    url = database_url(settings)
+    await migrate(url)
+    async with AsyncExitStack() as stack:
+        store = await stack.enter_async_context(Store(url))
+        services = Services(settings, store, choose_sandbox(), backends())
+        client = await connect(settings)
+        for one in workers(client, services):
+            await stack.enter_async_context(one)
+        log.info("worker ready: sandbox %s, state %s", services.sandbox.level, settings.state)
+        await stop.wait()
+        log.info("worker stopping")
+
+
+async def _main(settings: Settings) -> None:
+    stop = asyncio.Event()
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGINT, signal.SIGTERM):
+        loop.add_signal_handler(number, stop.set)
+    await serve(settings, stop)
+
+
+def main() -> int:
+    """Run a worker in this process; returns its exit status."""
+    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s %(message)s")
+    try:
+        check_ownership()
+        asyncio.run(_main(Settings.from_environment()))
+    except ShiftworkError as error:
+        sys.stderr.write(f"error: {error}\n")
+        return 1
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
