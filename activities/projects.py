@@ -43,6 +43,7 @@ class ProjectActivities:
             landings = await self._services.folder(project.id).repository.landings()
             async with self._services.store.transaction() as tx:
                 await _recover_landings(tx, project.id, landings)
+                await _close_lost_sessions(tx, project.id)
                 return await _state(tx, project.id)
 
     async def _open_repository(self, project: ProjectRow) -> None:
@@ -122,6 +123,15 @@ async def _recover_landings(tx: Transaction, project_id: str, landings: list[Lan
             reference=f"commit:{landing.commit}",
             data={"feature": landing.feature or "planning", "session": landing.session, "recovered": True},
         )
+
+
+async def _close_lost_sessions(tx: Transaction, project_id: str) -> None:
+    """When a project is loaded none of its sessions runs: what is still open was lost with its workflow."""
+    for row in await tx.sessions.list(project_id):
+        if row.ended_at is None:
+            await tx.sessions.end(
+                project_id, row.number, outcome="interrupted", error="lost together with its workflow"
+            )
 
 
 async def _state(tx: Transaction, project_id: str) -> ProjectState:

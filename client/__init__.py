@@ -1,0 +1,28 @@
+"""How people and programs reach Shiftwork. Importing this package imports nothing until a name is used."""
+
+from importlib import import_module
+from typing import Any
+
+_WHERE = {
+    "LongRunningHarness": "client.harness",
+    "SyncLongRunningHarness": "client.harness",
+    "Shiftwork": "client.api",
+    "read_specification": "client.specification",
+    "ProjectManager": "shiftwork.project_manager",
+    "SyncProjectManager": "shiftwork.project_manager",
+    "FeatureCategory": "shiftwork.contracts.feature",
+    "FeatureStatus": "shiftwork.contracts.feature",
+    "ProjectStatus": "shiftwork.contracts.project",
+    "DecisionOutcome": "shiftwork.contracts.decision",
+    "SessionPhase": "shiftwork.contracts.session",
+    "ShiftworkError": "shiftwork.errors",
+}
+
+__all__ = sorted(_WHERE)  # noqa: PLE0605 - derived from the one table above
+
+
+def __getattr__(name: str) -> Any:
+    """Import a public name where it is first used."""
+    if name not in _WHERE:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return getattr(import_module(_WHERE[name]), name)

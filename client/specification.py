@@ -1,0 +1,85 @@
+"""A specification file: Markdown, optionally with front matter in YAML."""
+
+from pathlib import Path
+from typing import Annotated, Any
+
+import yaml
+from pydantic import Field, ValidationError, field_validator
+
+from shiftwork.contracts.base import Document, Name
+from shiftwork.contracts.plan import SetupCommand, setup_commands
+from shiftwork.errors import InvalidInput
+
+_LIMIT = 1_000_000
+
+
+class FrontMatter(Document):
+    """What the head of a specification may say; everything in it has a command line option too."""
+
+    name: Name | None = None
+    setup: tuple[SetupCommand, ...] = ()
+    max_sessions: Annotated[int, Field(ge=1)] | None = None
+    max_attempts: Annotated[int, Field(ge=1)] | None = None
+    max_parallel: Annotated[int, Field(ge=1, le=64)] | None = None
+    budget_usd: Annotated[float, Field(ge=0)] | None = None
+    verification_timeout: Annotated[float, Field(gt=0)] | None = None
+
+    _strings = field_validator("setup", mode="before")(setup_commands)
+
+
+class Specification(Document):
+    """What is to be built: the text for the initializer agent, and the name of the project."""
+
+    name: Name
+    text: Annotated[str, Field(min_length=1)]
+    head: FrontMatter = FrontMatter()
+
+
+def read_specification(path: Path) -> Specification:
+    """Read a specification; raises `InvalidInput` naming the file, the field and what to do."""
+    try:
+        data = path.read_bytes()
+    except OSError as error:
+        raise InvalidInput(f"specification {str(path)!r} can't be read: {error.strerror}.") from error
+    if len(data) > _LIMIT:
+        raise InvalidInput(f"specification {str(path)!r} is larger than {_LIMIT:,} bytes; shorten it.")
+    try:
+        text = data.decode("utf-8")
+    except UnicodeDecodeError as error:
+        raise InvalidInput(f"specification {str(path)!r} is not UTF-8 (byte {error.start}).") from error
+    head, body = _split(path, text.removeprefix("\ufeff"))
+    if not body.strip():
+        raise InvalidInput(f"specification {str(path)!r} is empty; describe what is to be built.")
+    return Specification(name=head.name or _title(body) or path.stem, text=body.strip() + "\n", head=head)
+
+
+def _split(path: Path, text: str) -> tuple[FrontMatter, str]:
+    if not text.startswith("---\n"):
+        return FrontMatter(), text
+    head, mark, body = text.removeprefix("---\n").partition("\n---\n")
+    if not mark:
+        raise InvalidInput(f"specification {str(path)!r}: the front matter has no closing `---` line.")
+    try:
+        loaded: Any = yaml.safe_load(head)
+        return FrontMatter.model_validate(loaded or {}), body
+    except yaml.YAMLError as error:
+        line = getattr(getattr(error, "problem_mark", None), "line", 0) + 2
+        raise InvalidInput(
+            f"specification {str(path)!r}, line {line}: the front matter is no YAML."
+        ) from error
+    except ValidationError as error:
+        raise InvalidInput(f"specification {str(path)!r}: {first_problem(error)}.") from error
+
+
+def _title(body: str) -> str | None:
+    for line in body.splitlines():
+        if line.startswith("# "):
+            return line.removeprefix("# ").strip()[:120] or None
+    return None
+
+
+def first_problem(error: ValidationError) -> str:
+    """The first problem of a validation, as field and sentence."""
+    problem = error.errors()[0]
+    where = ".".join(map(str, problem["loc"])) or "it"
+    return f"{where}: {problem['msg'].removeprefix('Value error, ')}"
