@@ -1,13 +1,19 @@
 """Real servers for the tests: each is started once, and only when a test asks for it."""
 
+import os
 import uuid
+from collections.abc import AsyncIterator
 from pathlib import Path
 
 import asyncpg
 import pytest
 import pytest_asyncio
 
+from shiftwork.settings import Settings
+from shiftwork.stack.file import StackFile, remove_stack, write_stack
 from shiftwork.stack.postgres import EmbeddedPostgres
+from shiftwork.stack.temporal_server import EmbeddedTemporal
+from shiftwork.temporal import search_attribute_types
 
 
 @pytest.fixture(scope="session")
@@ -17,7 +23,7 @@ def stack_state(tmp_path_factory) -> Path:
 
 
 @pytest_asyncio.fixture(scope="session", loop_scope="session")
-async def postgres(stack_state):
+async def postgres(stack_state) -> AsyncIterator[EmbeddedPostgres]:
     """The PostgreSQL server that all tests share; nothing in it outlives the run, so it need not sync."""
     server = EmbeddedPostgres(stack_state / "postgres", options={"fsync": "off"})
     await server.start()
@@ -25,8 +31,40 @@ async def postgres(stack_state):
     await server.stop()
 
 
+@pytest_asyncio.fixture(scope="session", loop_scope="session")
+async def temporal(stack_state) -> AsyncIterator[EmbeddedTemporal]:
+    """The Temporal server that all tests share, with every search attribute."""
+    server = EmbeddedTemporal(stack_state / "temporal", search_attributes=search_attribute_types())
+    await server.start()
+    yield server
+    await server.stop()
+
+
+@pytest.fixture(scope="session")
+def stack(stack_state, postgres, temporal):
+    """Settings of a running stack: `stack.json` names the shared servers.
+
+    Its database is shared too; a test that wants its own takes
+    `dataclasses.replace(stack, database_url=database_url)`.
+    """
+    settings = Settings(state=stack_state)
+    stack = StackFile(
+        pid=os.getpid(),
+        started_at="2026-01-01T00:00:00+00:00",
+        namespace=settings.namespace,
+        database_url=postgres.url(),
+        postgres_socket=str(postgres.socket),
+        temporal_address=temporal.address,
+        temporal_http_address=temporal.http_address,
+        temporal_ui=temporal.ui,
+    )
+    write_stack(settings, stack)
+    yield settings
+    remove_stack(settings)
+
+
 @pytest_asyncio.fixture
-async def database_url(postgres):
+async def database_url(postgres) -> AsyncIterator[str]:
     """The DSN of a fresh, empty database of this test's own."""
     name = f"test_{uuid.uuid4().hex}"
     connection = await asyncpg.connect(postgres.url("postgres"))

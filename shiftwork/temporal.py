@@ -1,0 +1,194 @@
+"""The one place where the domain meets Temporal: names, search attributes, the plugin, the connection."""
+
+import asyncio
+import dataclasses
+from collections.abc import Mapping
+from typing import Any
+
+from pydantic_core import SchemaSerializer
+from pydantic_core.core_schema import any_schema
+from temporalio.api.common.v1 import Payload
+from temporalio.client import Client
+from temporalio.common import SearchAttributeKey, SearchAttributePair, TypedSearchAttributes
+from temporalio.contrib.pydantic import PydanticJSONPlainPayloadConverter
+from temporalio.converter import (
+    CompositePayloadConverter,
+    DataConverter,
+    DefaultPayloadConverter,
+    JSONPlainPayloadConverter,
+)
+from temporalio.envconfig import ClientConfig, ClientConnectConfig
+from temporalio.plugin import SimplePlugin
+from temporalio.service import RPCError
+from temporalio.worker import WorkflowRunner
+from temporalio.worker.workflow_sandbox import SandboxedWorkflowRunner
+
+from shiftwork.errors import Conflict, InvalidInput, NotFound, StackError
+from shiftwork.settings import Settings
+from shiftwork.stack.file import require_stack, temporal_is_external
+
+TASK_QUEUE = "shiftwork"
+"""Workflows and light activities."""
+
+PROCESS_QUEUE = "shiftwork-processes"
+"""Activities that run processes: agents and verification."""
+
+PROJECT_WORKFLOW = "ProjectWorkflow"
+SESSION_WORKFLOW = "SessionWorkflow"
+
+PROJECT = SearchAttributeKey.for_keyword("ShiftworkProject")
+STATUS = SearchAttributeKey.for_keyword("ShiftworkStatus")
+FEATURES_TOTAL = SearchAttributeKey.for_int("ShiftworkFeaturesTotal")
+FEATURES_PASSING = SearchAttributeKey.for_int("ShiftworkFeaturesPassing")
+PROGRESS = SearchAttributeKey.for_float("ShiftworkProgress")
+"""Features that pass, in percent."""
+FEATURE = SearchAttributeKey.for_keyword("ShiftworkFeature")
+ROLE = SearchAttributeKey.for_keyword("ShiftworkRole")
+
+SEARCH_ATTRIBUTES: tuple[SearchAttributeKey[Any], ...] = (
+    *(PROJECT, STATUS, FEATURES_TOTAL, FEATURES_PASSING, PROGRESS),
+    *(FEATURE, ROLE),
+)
+"""Every search attribute that a workflow of ours may set; nothing else is registered."""
+
+_CONNECT_SECONDS = 10.0
+
+_PASSTHROUGH = (
+    # Our own modules are pure on import, and costly to import again for every workflow.
+    "shiftwork",
+    # Workflows import activities for typed method references alone; they never run in the sandbox.
+    "activities",
+    # Compiled or cached by identity: a second copy in the sandbox would not accept the first one's models.
+    "pydantic",
+    "pydantic_core",
+    "annotated_types",
+)
+
+
+def project_workflow_id(project_id: str) -> str:
+    """The workflow id of a project."""
+    return f"project-{project_id}"
+
+
+def session_workflow_id(project_id: str, number: int) -> str:
+    """The workflow id of a project's session; session 0 is planning."""
+    return f"project-{project_id}-session-{number}"
+
+
+def search_attribute_types() -> Mapping[str, str]:
+    """Name and type of each search attribute, spelled as Temporal's tools do: `Keyword`, `Int`, `Double`."""
+    return {key.name: key.indexed_value_type.name.title().replace("_", "") for key in SEARCH_ATTRIBUTES}
+
+
+class _CompactJSON(PydanticJSONPlainPayloadConverter):
+    """JSON without the fields that have their default, which the reader's model puts back.
+
+    Defaults, not unset fields, are left out: a list that was changed in place still counts as unset.
+    """
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._serializer = SchemaSerializer(any_schema())
+
+    def to_payload(self, value: Any) -> Payload:
+        data = self._serializer.to_json(value, exclude_defaults=True)
+        return Payload(metadata={"encoding": self.encoding.encode()}, data=data)
+
+
+class CompactPayloadConverter(CompositePayloadConverter):
+    """Temporal's converters, with pydantic models as compact JSON."""
+
+    def __init__(self) -> None:
+        """Put ours in the place of the plain JSON one."""
+        super().__init__(
+            *(
+                _CompactJSON() if isinstance(converter, JSONPlainPayloadConverter) else converter
+                for converter in DefaultPayloadConverter.default_encoding_payload_converters
+            )
+        )
+
+
+def plugin() -> SimplePlugin:
+    """What clients, workers and replayers have in common; a worker takes it over from its client."""
+    return SimplePlugin(
+        "shiftwork",
+        data_converter=DataConverter(payload_converter_class=CompactPayloadConverter),
+        workflow_runner=_with_passthrough,
+        # What a person got wrong fails that person's update; anything else is a mistake of ours, and the
+        # workflow waits for a worker that has it mended.
+        workflow_failure_exception_types=[InvalidInput, NotFound, Conflict],
+    )
+
+
+async def connect(settings: Settings) -> Client:
+    """Connect to the server that Temporal's environment configuration names, else to the running stack.
+
+    Raises:
+        StackError: there is none, or it can't be reached.
+        InvalidInput: the environment configuration is wrong.
+    """
+    config = _connection(settings)
+    target = config["target_host"]
+    try:
+        async with asyncio.timeout(_CONNECT_SECONDS):
+            return await Client.connect(**config, plugins=[plugin()])
+    # The SDK says RuntimeError where the connection is refused.
+    except (RuntimeError, RPCError, TimeoutError, OSError) as error:
+        raise StackError(_unreachable(settings, target)) from error
+
+
+def _connection(settings: Settings) -> ClientConnectConfig:
+    if not temporal_is_external():
+        stack = require_stack(settings)
+        if stack.temporal_address is None:
+            raise StackError(
+                f"The stack in {settings.state} uses an external Temporal server: "
+                "set TEMPORAL_ADDRESS here as it was set for it."
+            )
+        return ClientConnectConfig(target_host=stack.temporal_address, namespace=stack.namespace)
+    try:
+        config = ClientConfig.load_client_connect_config()
+    except (RuntimeError, ValueError, OSError) as error:
+        raise InvalidInput(f"Temporal's environment configuration is wrong: {error}.") from error
+    config.setdefault("target_host", "localhost:7233")
+    config.setdefault("namespace", settings.namespace)
+    return config
+
+
+def _unreachable(settings: Settings, target: str) -> str:
+    if temporal_is_external():
+        return f"Temporal does not answer at {target}: check TEMPORAL_ADDRESS or the profile that names it."
+    return f"Temporal does not answer at {target}: start the stack in {settings.state} with `shiftwork dev`."
+
+
+def _with_passthrough(runner: WorkflowRunner | None) -> WorkflowRunner:
+    if runner is None:
+        runner = SandboxedWorkflowRunner()
+    if not isinstance(runner, SandboxedWorkflowRunner):
+        return runner  # somebody debugs without a sandbox
+    restrictions = runner.restrictions.with_passthrough_modules(*_PASSTHROUGH)
+    return dataclasses.replace(runner, restrictions=restrictions)
+
+
+def project_attributes(name: str, status: str, passing: int, total: int) -> TypedSearchAttributes:
+    """What a project is found by in Temporal's tools."""
+    return TypedSearchAttributes(
+        [
+            SearchAttributePair(PROJECT, name),
+            SearchAttributePair(STATUS, status),
+            SearchAttributePair(FEATURES_PASSING, passing),
+            SearchAttributePair(FEATURES_TOTAL, total),
+            SearchAttributePair(PROGRESS, round(100 * passing / total, 1) if total else 0.0),
+        ]
+    )
+
+
+def session_attributes(project: str, feature: str, role: str) -> TypedSearchAttributes:
+    """What a session is found by in Temporal's tools."""
+    return TypedSearchAttributes(
+        [
+            SearchAttributePair(PROJECT, project),
+            SearchAttributePair(FEATURE, feature),
+            SearchAttributePair(ROLE, role),
+        ]
+    )

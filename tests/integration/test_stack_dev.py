@@ -1,0 +1,231 @@
+"""`shiftwork dev` as a process: what it starts, keeps up, and leaves when it ends in any way."""
+
+import asyncio
+import json
+import os
+import signal
+import stat
+import subprocess
+import sys
+import time
+import urllib.request
+from pathlib import Path
+
+import asyncpg
+import psutil
+import pytest
+
+from shiftwork.settings import Settings
+from shiftwork.stack.dev import DevStack
+from shiftwork.stack.file import read_stack
+from shiftwork.temporal import connect
+
+DEV = """
+import asyncio, sys
+from pathlib import Path
+from shiftwork.errors import StackError
+from shiftwork.settings import Settings
+from shiftwork.stack.dev import run_dev
+
+worker = ["/bin/sh", "-c", "sleep 1000 & echo $$ $SHIFTWORK_STATE; wait"]
+try:
+    asyncio.run(run_dev(Settings(state=Path(sys.argv[1])), worker, lambda _: print("ready", flush=True)))
+except StackError as error:
+    sys.exit(str(error))
+"""
+
+
+class Dev:
+    """A `run_dev` process and all that it started."""
+
+    def __init__(self, state):
+        self.settings = Settings(state=state)
+        self.process = subprocess.Popen(
+            [sys.executable, "-P", "-c", DEV, str(state)],
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+        )
+
+    def ready(self):
+        assert self.process.stdout.readline() == "ready\n", self.process.stderr.read()
+        return self
+
+    @property
+    def stack(self):
+        return read_stack(self.settings)
+
+    def family(self):
+        """Its children and theirs, by name of their program; the watchers, orphans by design, left out."""
+        return {p.name(): p for p in psutil.Process(self.process.pid).children(recursive=True)}
+
+    def end(self, sign):
+        """End it with a signal; everything it had started, the watchers too."""
+        family = [*self.family().values()]
+        groups = {os.getpgid(p.pid) for p in family}
+        members = [p for p in psutil.process_iter() if _group(p.pid) in groups] + family
+        self.process.send_signal(sign)
+        self.process.wait(30)
+        return psutil.wait_procs(members, 10)[1]
+
+    def close(self):
+        if self.process.poll() is None:
+            self.process.terminate()
+            self.process.wait(30)
+        self.process.stdout.close()
+        self.process.stderr.close()
+
+
+def _group(pid):
+    try:
+        return os.getpgid(pid)
+    except ProcessLookupError:
+        return None
+
+
+@pytest.fixture
+def start(tmp_path):
+    """Start a stack in a state folder of the test; ended with the test."""
+    started = []
+
+    def start(name="state"):
+        started.append(Dev(tmp_path / name))
+        return started[-1]
+
+    yield start
+    for dev in started:
+        dev.close()
+
+
+async def query(dev, text):
+    connection = await asyncpg.connect(dev.stack.database_url)
+    try:
+        return await connection.fetchval(text)
+    finally:
+        await connection.close()
+
+
+async def namespace(dev):
+    """The id of the namespace, from both of Temporal's doors: it tells one store from another."""
+    client = await connect(dev.settings)
+    await client.count_workflows()
+    return json.loads(get(f"http://{dev.stack.temporal_http_address}/api/v1/namespaces/default"))[
+        "namespaceInfo"
+    ]["id"]
+
+
+def get(url):
+    with urllib.request.urlopen(url) as response:
+        return response.read()
+
+
+async def eventually(check, seconds=15.0):
+    """Wait until the check holds without an error."""
+    deadline = time.monotonic() + seconds
+    while True:
+        try:
+            return await check()
+        except (AssertionError, OSError, asyncpg.PostgresError, RuntimeError):
+            if time.monotonic() > deadline:
+                raise
+        await asyncio.sleep(0.05)
+
+
+def modes(folder):
+    return {path.name: stat.S_IMODE(path.lstat().st_mode) for path in folder.iterdir()}
+
+
+async def test_two_stacks_never_meet(start):
+    """Two projects in two folders would share a database, fight over ports, or leave servers behind."""
+    one, other = start("one"), start("other")
+    stacks = one.ready().stack, other.ready().stack
+    assert await query(one, "SELECT 1") == await query(other, "SELECT 1") == 1
+    assert await namespace(one) != await namespace(other)
+    assert b"<html" in get(stacks[0].temporal_ui)
+    for field in (
+        "database_url",
+        "postgres_socket",
+        "temporal_address",
+        "temporal_http_address",
+        "temporal_ui",
+    ):
+        assert getattr(stacks[0], field) != getattr(stacks[1], field)
+    for dev, stack, sign in ((one, stacks[0], signal.SIGINT), (other, stacks[1], signal.SIGTERM)):
+        assert {"postgres", "temporal", "sleep"} <= dev.family().keys()
+        assert dev.end(sign) == []
+        assert dev.process.returncode == 0
+        assert not dev.settings.stack_file.exists()
+        assert not Path(stack.postgres_socket).exists()
+
+
+async def test_nobody_else_comes_in(start):
+    """Passwords would be open to every local user, or two stacks on one folder would end each other."""
+    dev = start().ready()
+    state = dev.settings.state
+    assert stat.S_IMODE(state.stat().st_mode) == 0o700
+    found = modes(state) | modes(state / "postgres") | modes(state / "temporal") | modes(state / "logs")
+    assert {name for name, mode in found.items() if mode & 0o077 and name != "dev.lock"} == set()
+    assert stat.S_IMODE(Path(dev.stack.postgres_socket).stat().st_mode) == 0o700
+    second = start()
+    assert second.process.wait(20) == 1
+    assert f"(process {dev.process.pid})" in second.process.stderr.read()
+    assert await query(dev, "SELECT 1") == 1
+
+
+async def test_asked_to_end_while_it_starts_it_leaves_nothing(start):
+    """Ctrl-C in the first second would leave a half-started stack."""
+    dev = start()
+    await eventually(lambda: _has(dev, "initdb"))
+    assert dev.end(signal.SIGINT) == []
+    assert dev.process.returncode == 0
+
+
+async def _has(dev, name):
+    assert name in dev.family()
+
+
+async def test_killed_it_leaves_nothing_and_the_next_one_carries_on(start):
+    """After kill -9 the next start would fail, meet leftovers, or find its data gone."""
+    dev = start().ready()
+    await query(dev, "CREATE TABLE kept AS SELECT 42 AS answer")
+    before = await namespace(dev)
+    assert dev.end(signal.SIGKILL) == []
+    assert dev.stack is None
+    dev = start().ready()
+    assert await query(dev, "SELECT answer FROM kept") == 42
+    dev.process.kill()  # and started again while the servers are still ending
+    dev = start().ready()
+    assert await query(dev, "SELECT answer FROM kept") == 42
+    assert await namespace(dev) == before
+
+
+async def test_each_child_that_is_killed_comes_back(start):
+    """A crashed server or worker would stop every project until somebody looks."""
+    dev = start().ready()
+    stack = dev.stack
+    await query(dev, "CREATE TABLE kept AS SELECT 42 AS answer")
+    before = await namespace(dev)
+    worker = next(p for p in psutil.Process(dev.process.pid).children() if p.name() == "sh")
+    for victim in ("postgres", "temporal"):
+        leader = next(p for p in psutil.Process(dev.process.pid).children() if p.name() == victim)
+        leader.kill()
+    worker.kill()
+
+    async def back():
+        assert await query(dev, "SELECT answer FROM kept") == 42
+        assert await namespace(dev) == before
+        log = (dev.settings.state / "logs" / "worker.log").read_text().splitlines()
+        assert [line.split()[1] for line in log] == [str(dev.settings.state)] * 2
+
+    await eventually(back)
+    assert dev.stack == stack
+
+
+async def test_what_is_elsewhere_is_not_started(tmp_path):
+    """An external database or Temporal would be shadowed by an empty one."""
+    settings = Settings(state=tmp_path, database_url="postgresql://elsewhere/db")
+    async with DevStack(settings, environ={"TEMPORAL_ADDRESS": "elsewhere:7233"}) as stack:
+        assert stack.database_url == "postgresql://elsewhere/db"
+        assert (stack.temporal_address, stack.postgres_socket) == (None, None)
+        assert read_stack(settings) == stack
+    assert read_stack(settings) is None
