@@ -7,6 +7,7 @@
     ├── Conflict                   a name that is taken, a state that does not allow it
     ├── RepositoryError            a repository that can't be used, or git that failed
     │   ├── MergeConflict          two sides changed the same lines; carries the paths
+    │   ├── SnapshotRefused        a workspace holds what no commit may hold; carries the paths
     │   └── PeopleCommitsAtRisk    a revert would undo commits of people; carries them
     ├── LeaseLost                  this attempt was superseded: write nothing, end the agents
     ├── StackError                 an embedded server can't be started or reached
@@ -46,6 +47,14 @@ class MergeConflict(RepositoryError):  # noqa: N818
     """Two sides changed the same lines; `paths` are the files in conflict."""
 
     def __init__(self, message: str, paths: Sequence[str]) -> None:
+        super().__init__(message)
+        self.paths = tuple(paths)
+
+
+class SnapshotRefused(RepositoryError):  # noqa: N818
+    """A workspace holds what no commit may hold, or more than that; `paths` are to blame, if any."""
+
+    def __init__(self, message: str, paths: Sequence[str] = ()) -> None:
         super().__init__(message)
         self.paths = tuple(paths)
 

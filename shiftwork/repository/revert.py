@@ -1,0 +1,61 @@
+"""Going back by going on: a commit with an older tree on top of main."""
+
+from dataclasses import dataclass
+from datetime import datetime
+
+from shiftwork.errors import PeopleCommitsAtRisk, RepositoryError
+from shiftwork.repository.git import Git
+from shiftwork.repository.history import Commit, find_by_trailers, on_first_parent, people_commits, read_log
+from shiftwork.repository.messages import OPERATION, compose
+from shiftwork.repository.objects import commit_tree
+
+
+@dataclass(frozen=True, slots=True)
+class Revert:
+    """A revert on main.
+
+    Attributes:
+        commit: the commit that has the target's tree.
+        target: the commit gone back to.
+        undone: the commits on main between the two, newest first.
+        people: those among everything undone that people made, newest first.
+    """
+
+    commit: str
+    target: str
+    undone: tuple[str, ...]
+    people: tuple[Commit, ...]
+
+
+async def existing_revert(git: Git, target: str, main: str, operation: str) -> Revert | None:
+    """The revert that this operation made before, if it did."""
+    found = await find_by_trailers(git, f"{target}..{main}", {OPERATION: operation})
+    return None if found is None else await _describe(git, found.commit, target, found.parents[0])
+
+
+async def make_revert(
+    git: Git, target: str, main: str, operation: str, at: datetime, *, consent: bool
+) -> Revert:
+    """The commit that reverts main to the target; no ref is changed."""
+    if not await on_first_parent(git, target, main):
+        raise RepositoryError(f"Commit {target} is not a state that main has been in; choose a checkpoint.")
+    people = await people_commits(git, f"{target}..{main}")
+    if people and not consent:
+        shown = ", ".join(f"{commit.commit[:10]} ({commit.subject})" for commit in people[:3])
+        raise PeopleCommitsAtRisk(
+            f"Going back to {target[:10]} would undo {len(people)} commits of people: {shown}; "
+            "give consent to undo them too.",
+            [commit.commit for commit in people],
+        )
+    body = f"Back to the state of {target}."
+    message = compose(f"Revert to {target[:10]}", body, {OPERATION: operation})
+    tree = await git.text("rev-parse", "--verify", f"{target}^{{tree}}")
+    commit = await commit_tree(git, tree, [main], message, at)
+    return await _describe(git, commit, target, main)
+
+
+async def _describe(git: Git, commit: str, target: str, before: str) -> Revert:
+    span = f"{target}..{before}"
+    undone = await read_log(git, "--first-parent", span, "--")
+    people = await people_commits(git, span)
+    return Revert(commit, target, tuple(entry.commit for entry in undone), tuple(people))

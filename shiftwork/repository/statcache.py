@@ -1,0 +1,70 @@
+"""What is known of the files of a workspace, so that an untouched file is never read again.
+
+Kept beside the workspace, out of the agent's reach. A file counts as untouched when its inode, size, mode
+and both of its times are those of the record. Times have a granularity: a file changed just before the
+record was saved could be changed again without its times moving (git calls this racy), so such a file is
+read again. Saving and changing are compared on the file system's own clock.
+"""
+
+import json
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+
+WINDOW_NS = 50_000_000
+"""Longer than a tick of any kernel's coarse clock."""
+COARSE_WINDOW_NS = 2_000_000_000
+"""For file systems that keep whole seconds."""
+
+Known = tuple[int, int, int, int, int, str]
+"""Inode, size, mode, mtime and ctime in nanoseconds, and the id of the content."""
+
+
+@dataclass(slots=True)
+class StatCache:
+    """Records of files by path, and when they were saved."""
+
+    saved_ns: int = 0
+    known: dict[str, Known] = field(default_factory=dict)
+
+    @classmethod
+    def load(cls, path: Path) -> "StatCache":
+        """The saved records; none if there are none or they can't be read."""
+        try:
+            with path.open("rb") as file:
+                saved = os.fstat(file.fileno()).st_mtime_ns
+                records = json.load(file)
+            return cls(saved, {path: tuple(record) for path, record in records.items()})
+        except (OSError, ValueError, AttributeError, TypeError):
+            # A cache that can't be read costs time and nothing else.
+            return cls()
+
+    def untouched(self, path: str, found: os.stat_result) -> str | None:
+        """The id of the file's content if it surely did not change since it was recorded."""
+        record = self.known.get(path)
+        if record is None or record[:5] != _identity(found):
+            return None
+        whole_seconds = found.st_mtime_ns % 1_000_000_000 == 0 and found.st_ctime_ns % 1_000_000_000 == 0
+        window = COARSE_WINDOW_NS if whole_seconds else WINDOW_NS
+        newest = max(found.st_ctime_ns, found.st_mtime_ns)
+        return record[5] if newest + window < self.saved_ns else None
+
+
+def record(found: os.stat_result, oid: str) -> Known:
+    """What to remember of a file with this content."""
+    return (*_identity(found), oid)
+
+
+def save(path: Path, known: Mapping[str, Known]) -> None:
+    """Replace the saved records as a whole."""
+    draft = path.with_name(path.name + ".new")
+    with os.fdopen(
+        os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "w", encoding="ascii"
+    ) as file:
+        json.dump(known, file, separators=(",", ":"))
+    draft.replace(path)
+
+
+def _identity(found: os.stat_result) -> tuple[int, int, int, int, int]:
+    return (found.st_ino, found.st_size, found.st_mode, found.st_mtime_ns, found.st_ctime_ns)

@@ -1,0 +1,244 @@
+"""The harness's own walk through a workspace: what of it belongs into a commit.
+
+The folder is hostile: names, links, pipes, sizes and nesting are whatever an agent made them.
+"""
+
+import os
+import stat
+import time
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import NoReturn
+
+from shiftwork.errors import SnapshotRefused
+from shiftwork.repository import ignore
+from shiftwork.repository.files import names, open_folder, read_regular
+from shiftwork.repository.ignore import IgnoreFile, chain_verdict
+from shiftwork.repository.names import MAX_DEPTH, MAX_PATH, folded, is_git_name, parents, shown
+from shiftwork.repository.objects import BlobSpool, TreeEntry, blob_id
+from shiftwork.repository.statcache import Known, StatCache, record
+
+MAX_NOTES = 50
+_BUILT_IN = IgnoreFile.parse(ignore.BUILT_IN.encode())
+Chain = tuple[tuple[int, IgnoreFile], ...]
+
+
+@dataclass(frozen=True, slots=True)
+class SnapshotLimits:
+    """What one snapshot may hold.
+
+    Attributes:
+        file_bytes: size of one new or changed file, holes included.
+        total_bytes: size of all new and changed files together.
+        files: number of new and changed files.
+        visited: files and folders looked at, ignored folders not counted.
+        seconds: how long the walk may take.
+    """
+
+    file_bytes: int = 100 * 1024 * 1024
+    total_bytes: int = 1024 * 1024 * 1024
+    files: int = 50_000
+    visited: int = 1_000_000
+    seconds: float = 300.0
+
+
+class Walk:
+    """One walk; afterwards `found` is the content of the commit.
+
+    Attributes:
+        found: the entry of every path that belongs into the commit.
+        known: records for the stat cache.
+        notes: a sentence for each thing that was left out or looks wrong.
+    """
+
+    def __init__(
+        self,
+        base: Mapping[str, TreeEntry],
+        *,
+        base_ignores: Mapping[str, bytes],
+        exclude: Iterable[str],
+        cache: StatCache,
+        spool: BlobSpool,
+        limits: SnapshotLimits,
+    ) -> None:
+        self.found: dict[str, TreeEntry] = {}
+        self.known: dict[str, Known] = {}
+        self.notes: list[str] = []
+        self._base = base
+        self._base_oids = {entry.oid for entry in base.values()}
+        self._base_folders = {parent for path in base for parent in parents(path)}
+        self._base_ignores = {path: IgnoreFile.parse(data) for path, data in base_ignores.items()}
+        self._exclude = frozenset(path.strip("/") for path in exclude)
+        self._cache = cache
+        self._spool = spool
+        self._limits = limits
+        self._visited = self._new_files = self._new_bytes = 0
+        self._deadline = time.monotonic() + limits.seconds
+
+    def run(self, folder: Path) -> None:
+        """Walk the folder; raises `SnapshotRefused` naming what is too much, or can't be read."""
+        try:
+            with open_folder(folder) as root:
+                self._folder(root, (), base=(), own=(), only_tracked=False)
+        except OSError as error:
+            raise SnapshotRefused(
+                f"The workspace can't be read ({error.strerror or error}: {error.filename!r})."
+            ) from error
+        self._keep_from_base()
+        self._note_collisions()
+
+    def _folder(
+        self, folder: int, parts: tuple[str, ...], *, base: Chain, own: Chain, only_tracked: bool
+    ) -> None:
+        if len(parts) > MAX_DEPTH:
+            self._refuse("/".join(parts[:3]), f"holds folders nested more than {MAX_DEPTH} deep")
+        path = "/".join((*parts, ".gitignore"))
+        if path in self._base_ignores:
+            base = (*base, (len(parts), self._base_ignores[path]))
+        with os.scandir(folder) as entries:
+            inside = sorted(entries, key=lambda entry: entry.name)
+        if any(entry.name == ".gitignore" for entry in inside):
+            own = self._own_rules(folder, parts, own)
+        for entry in inside:
+            self._entry(folder, entry, (*parts, entry.name), base=base, own=own, only_tracked=only_tracked)
+
+    def _own_rules(self, folder: int, parts: tuple[str, ...], own: Chain) -> Chain:
+        data = None
+        if stat.S_ISREG(os.stat(".gitignore", dir_fd=folder, follow_symlinks=False).st_mode):
+            data = read_regular(".gitignore", folder, ignore.MAX_BYTES)
+        if data is None or len(data) > ignore.MAX_BYTES:
+            self._note(
+                "/".join((*parts, ".gitignore")), "is not a regular file of a usual size: not followed"
+            )
+            return own
+        return (*own, (len(parts), IgnoreFile.parse(data)))
+
+    def _entry(
+        self,
+        folder: int,
+        entry: os.DirEntry[str],
+        parts: tuple[str, ...],
+        *,
+        base: Chain,
+        own: Chain,
+        only_tracked: bool,
+    ) -> None:
+        path = "/".join(parts)
+        self._count_visit(path)
+        if path == ".git" or path in self._exclude:
+            return
+        found = entry.stat(follow_symlinks=False)
+        is_folder = stat.S_ISDIR(found.st_mode)
+        tracked = path in self._base_folders if is_folder else path in self._base
+        if not tracked and (only_tracked or self._ignored(parts, base, own, folder=is_folder)):
+            return
+        if is_git_name(entry.name) and not tracked:
+            self._note(path, "is left out: nested repositories are stored as plain files")
+        elif not is_folder:
+            self._leaf(folder, entry.name, path, found)
+        elif self._is_gitlink(path):
+            self._note_submodule(folder, entry.name, path)
+        else:
+            hidden = only_tracked or self._ignored(parts, base, own, folder=True)
+            with open_folder(entry.name, folder) as inner:
+                self._folder(inner, parts, base=base, own=own, only_tracked=hidden)
+
+    def _ignored(self, parts: tuple[str, ...], base: Chain, own: Chain, *, folder: bool) -> bool:
+        if chain_verdict(base, parts, folder=folder):
+            return True
+        verdict = chain_verdict(own, parts, folder=folder)
+        return bool(_BUILT_IN.verdict(parts, folder=folder)) if verdict is None else verdict
+
+    def _leaf(self, folder: int, name: str, path: str, found: os.stat_result) -> None:
+        if len(os.fsencode(path)) > MAX_PATH:
+            self._refuse(path, f"has a path of more than {MAX_PATH} bytes")
+        if stat.S_ISLNK(found.st_mode):
+            self._link(folder, name, path)
+        elif stat.S_ISREG(found.st_mode):
+            self._file(folder, name, path, found)
+        else:
+            self._note(path, "is left out: it is neither a file, a folder nor a symbolic link")
+
+    def _link(self, folder: int, name: str, path: str) -> None:
+        if name.lower() == ".gitmodules":
+            self._note(path, "is left out: git refuses it as a symbolic link")
+            return
+        self._take(path, "120000", os.fsencode(os.readlink(name, dir_fd=folder)))
+
+    def _file(self, folder: int, name: str, path: str, found: os.stat_result) -> None:
+        mode = "100755" if found.st_mode & 0o100 else "100644"
+        oid = self._cache.untouched(path, found)
+        if oid is None or oid not in self._base_oids:
+            if found.st_size > self._limits.file_bytes:
+                self._refuse(path, f"is {found.st_size:,} bytes, more than {self._limits.file_bytes:,}")
+            data = read_regular(name, folder, found.st_size)
+            if data is None or len(data) != found.st_size:
+                self._refuse(path, "changed while it was read: a process still works in the workspace")
+            oid = self._take(path, mode, data)
+        self.found[path] = TreeEntry(mode, oid)
+        self.known[path] = record(found, oid)
+
+    def _take(self, path: str, mode: str, data: bytes) -> str:
+        """Store content that may be new; returns its id."""
+        oid = blob_id(data)
+        if oid not in self._base_oids:
+            self._new_files += 1
+            self._new_bytes += len(data)
+            if self._new_files > self._limits.files:
+                self._refuse(path, f"is one of more than {self._limits.files:,} new or changed files")
+            if self._new_bytes > self._limits.total_bytes:
+                self._refuse(
+                    path, f"brings the changed files to more than {self._limits.total_bytes:,} bytes"
+                )
+            self._spool.put(oid, data)
+        self.found[path] = TreeEntry(mode, oid)
+        return oid
+
+    def _is_gitlink(self, path: str) -> bool:
+        entry = self._base.get(path)
+        return entry is not None and entry.kind == "commit"
+
+    def _note_submodule(self, folder: int, name: str, path: str) -> None:
+        with open_folder(name, folder) as inner:
+            if names(inner):
+                self._note(path, "is a submodule: what was put into it is left out")
+
+    def _keep_from_base(self) -> None:
+        """Excluded paths stay what they were, and submodules unless something else has their name."""
+        for path, entry in self._base.items():
+            excluded = path in self._exclude or any(parent in self._exclude for parent in parents(path))
+            if excluded or (entry.kind == "commit" and path not in self.found):
+                self.found[path] = entry
+
+    def _note_collisions(self) -> None:
+        new = [path for path in self.found if path not in self._base]
+        if not new:
+            return
+        seen: dict[str, str] = {}
+        for path in [*(path for path in self.found if path in self._base), *new]:
+            other = seen.setdefault(folded(path), path)
+            if other != path:
+                self._note(
+                    path,
+                    f"differs from {shown(other)!r} in case or accents alone, which macOS can't keep apart",
+                )
+
+    def _count_visit(self, path: str) -> None:
+        self._visited += 1
+        if self._visited > self._limits.visited:
+            self._refuse(path, f"is one of more than {self._limits.visited:,} files and folders")
+        if time.monotonic() > self._deadline:
+            self._refuse(path, f"was not reached within {self._limits.seconds:g} seconds")
+
+    def _note(self, path: str, what: str) -> None:
+        if len(self.notes) < MAX_NOTES:
+            self.notes.append(f"{shown(path)!r} {what}.")
+        elif len(self.notes) == MAX_NOTES:
+            self.notes.append("More paths were left out or look wrong.")
+
+    def _refuse(self, path: str, why: str) -> NoReturn:
+        raise SnapshotRefused(
+            f"The work can't be committed: {shown(path)!r} {why}; remove it or ignore it in .gitignore.",
+            [shown(path)],
+        )
