@@ -4,7 +4,7 @@ import uuid
 from datetime import datetime
 from typing import Any, TypedDict, Unpack
 
-from sqlalchemy import delete, func, literal, select, update
+from sqlalchemy import Integer, delete, func, literal, literal_column, select, update
 from sqlalchemy.dialects.postgresql import insert
 
 from shiftwork.contracts.project import ProjectOptions, ProjectStatus
@@ -25,6 +25,16 @@ class ProjectColumns(TypedDict, total=False):
     not_before: datetime | None
     repository: str | None
     branch: str | None
+
+
+_NO_SESSIONS = literal_column("0", Integer).label("total_sessions")
+# Counted when asked for: a counter in the row would lock it from the beginning of a session's transaction.
+_SESSIONS = (
+    select(func.count())
+    .where(SessionTable.project_id == ProjectTable.id)
+    .scalar_subquery()
+    .label("total_sessions")
+)
 
 
 class Projects(Noun):
@@ -56,8 +66,8 @@ class Projects(Noun):
             "budget_usd": options.budget_usd if budget_usd is None else budget_usd,
             "status": ProjectStatus.INITIALIZING,
         }
-        statement = insert(ProjectTable).values(values).on_conflict_do_nothing().returning(ProjectTable)
-        row = await self._first(statement, ProjectRow)
+        statement = insert(ProjectTable).values(values).on_conflict_do_nothing()
+        row = await self._first(statement.returning(ProjectTable, _NO_SESSIONS), ProjectRow)
         if row is None:
             raise Conflict(f"There already is a project named {name!r}; choose another name.")
         return row
@@ -68,14 +78,16 @@ class Projects(Noun):
             uuid.UUID(project_id)
         except ValueError:
             raise _missing(project_id) from None
-        row = await self._first(select(ProjectTable).where(ProjectTable.id == project_id), ProjectRow)
+        row = await self._first(
+            select(ProjectTable, _SESSIONS).where(ProjectTable.id == project_id), ProjectRow
+        )
         if row is None:
             raise _missing(project_id)
         return row
 
     async def by_name(self, name: str) -> ProjectRow | None:
         """The project of this name, or None."""
-        return await self._first(select(ProjectTable).where(ProjectTable.name == name), ProjectRow)
+        return await self._first(select(ProjectTable, _SESSIONS).where(ProjectTable.name == name), ProjectRow)
 
     async def find(self, ref: str) -> ProjectRow:
         """The project with this id, name, or unique beginning of its id (4 characters or more).
@@ -88,7 +100,7 @@ class Projects(Noun):
 
     async def list(self, status: ProjectStatus | None = None) -> list[ProjectRow]:
         """All projects, or those in one status, oldest first."""
-        statement = select(ProjectTable).order_by(ProjectTable.created_at, ProjectTable.id)
+        statement = select(ProjectTable, _SESSIONS).order_by(ProjectTable.created_at, ProjectTable.id)
         if status is not None:
             statement = statement.where(ProjectTable.status == status)
         return await self._all(statement, ProjectRow)
@@ -109,7 +121,9 @@ class Projects(Noun):
 
         For writers that are not the project's workflow, while that does not run.
         """
-        await self._hits(select(ProjectTable.id).where(ProjectTable.id == project_id).with_for_update())
+        await self._hits(
+            select(ProjectTable.id).where(ProjectTable.id == project_id).with_for_update(key_share=True)
+        )
         return await self.revision(project_id) + 1
 
     async def revision(self, project_id: str) -> int:

@@ -10,7 +10,7 @@ from shiftwork.contracts.session import Role, SessionPhase
 from shiftwork.errors import NotFound
 from shiftwork.store.noun import Noun
 from shiftwork.store.rows import SessionRow
-from shiftwork.store.tables import ProjectTable, SessionTable
+from shiftwork.store.tables import SessionTable
 
 
 class Sessions(Noun):
@@ -34,15 +34,7 @@ class Sessions(Noun):
             "started_at": started_at,
         }
         statement = insert(SessionTable).values(values).on_conflict_do_nothing().returning(SessionTable)
-        row = await self._first(statement, SessionRow)
-        if row is None:
-            return await self.get(project_id, number)
-        await self._connection.execute(
-            update(ProjectTable)
-            .where(ProjectTable.id == project_id)
-            .values(total_sessions=ProjectTable.total_sessions + 1)
-        )
-        return row
+        return await self._first(statement, SessionRow) or await self.get(project_id, number)
 
     async def phase(self, project_id: str, number: int, phase: SessionPhase) -> bool:
         """Tell what the session is doing; False once it has ended."""

@@ -59,7 +59,7 @@ SELECT json_build_object(
         FROM features f WHERE f.project_id = p.id AND f.waiting
     ),
     'not_before', p.not_before,
-    'sessions', p.total_sessions,
+    'sessions', (SELECT count(*) FROM sessions WHERE project_id = p.id),
     'tokens', p.total_tokens,
     'cost_usd', p.total_cost_usd,
     'budget_usd', p.budget_usd,

@@ -25,7 +25,7 @@ class ProjectTable(Base):
     """A goal, a repository, a budget.
 
     `revision` orders the changes of control state, `event_sequence` is the sequence of the newest event. The
-    totals are kept by whoever inserts a session or a usage row, in the same transaction.
+    totals are kept by whoever inserts a usage row, in the same transaction.
     """
 
     __tablename__ = "projects"
@@ -45,7 +45,6 @@ class ProjectTable(Base):
     not_before: Mapped[Moment | None]
     revision: Mapped[Count]
     event_sequence: Mapped[Count]
-    total_sessions: Mapped[Count]
     total_tokens: Mapped[Count]
     total_cost_usd: Mapped[Dollars]
     created_at: Mapped[Now]

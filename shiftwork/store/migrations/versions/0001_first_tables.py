@@ -24,7 +24,6 @@ CREATE TABLE projects (
     not_before TIMESTAMP WITH TIME ZONE,
     revision BIGINT DEFAULT 0 NOT NULL,
     event_sequence BIGINT DEFAULT 0 NOT NULL,
-    total_sessions BIGINT DEFAULT 0 NOT NULL,
     total_tokens BIGINT DEFAULT 0 NOT NULL,
     total_cost_usd NUMERIC(18, 8) DEFAULT 0 NOT NULL,
     created_at TIMESTAMP WITH TIME ZONE DEFAULT clock_timestamp() NOT NULL,
