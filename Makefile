@@ -1,0 +1,57 @@
+# Everything one does with the repository; `make help` lists it. Needs Python 3.11+, git 2.38+ and make.
+
+PYTHONS := python3 python3.14 python3.13 python3.12 python3.11
+NEW_ENOUGH := import sys; sys.exit(sys.version_info < (3, 11))
+# The first Python that is new enough; where none is, the check below says so.
+PYTHON ?= $(or $(firstword $(foreach p,$(PYTHONS),$(shell $(p) -c '$(NEW_ENOUGH)' >/dev/null 2>&1 && echo $(p)))),python3)
+BIN := .venv/bin
+INSTALLED := .venv/installed
+
+.DEFAULT_GOAL := help
+.PHONY: help install demo test check format bench soak lock
+
+help: ## Show this list.
+	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "make %-9s %s\n", $$1, $$2 }' Makefile
+
+install: $(INSTALLED) ## Make .venv with everything pinned, and Shiftwork in it.
+
+$(INSTALLED): requirements/dev.txt pyproject.toml
+	@$(PYTHON) -c '$(NEW_ENOUGH)' >/dev/null 2>&1 || { \
+	  echo "Shiftwork needs Python 3.11 or newer, and $(PYTHON) is not: install one, or name it with \`make PYTHON=...\`." >&2; \
+	  exit 1; }
+	@git version 2>/dev/null | awk '{ split($$3, v, "."); found = v[1] * 1000 + v[2] } END { exit !(found >= 2038) }' || { \
+	  echo "Shiftwork needs git 2.38 or newer, and it is missing or older: install it first." >&2; \
+	  exit 1; }
+	$(PYTHON) -m venv .venv
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes --requirement requirements/dev.txt
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation --editable .
+	@touch $@
+
+demo: install ## Run a whole project with scripted agents, in under three minutes.
+	$(BIN)/python -P examples/demo.py $(DEMO_ARGS)
+
+test: install ## Run the tests; PYTEST_ARGS goes to pytest.
+	$(BIN)/pytest $(PYTEST_ARGS)
+
+check: install ## Check formatting, style, types and the direction of imports.
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+
+format: install ## Put the code into its format.
+	$(BIN)/ruff format .
+	$(BIN)/ruff check --fix .
+
+bench: install ## Measure; BENCH_ARGS goes to the benchmark.
+	$(BIN)/python -P benchmarks/bench.py $(BENCH_ARGS)
+
+soak: install ## Run projects for a long time while things are killed; SOAK_ARGS goes to the run.
+	$(BIN)/python -P benchmarks/soak.py $(SOAK_ARGS)
+
+LOCK := uv pip compile --quiet --universal --python-version 3.11 --generate-hashes \
+	--no-header --no-annotate --no-emit-index-url pyproject.toml requirements/build.in
+
+lock: ## Pin the newest versions that pyproject.toml allows; needs uv.
+	$(LOCK) --upgrade --output-file requirements/base.txt
+	$(LOCK) --upgrade --extra dev --output-file requirements/dev.txt
