@@ -8,7 +8,11 @@ from shiftwork.contracts.base import Message
 
 
 class AgentEventKind(StrEnum):
-    """The kinds of events every backend's output is turned into."""
+    """The kinds of events every backend's output is turned into.
+
+    `finished`, `question` and `rate_limited` are terminal: the agent does nothing more in this run, and is
+    ended if it lingers. A backend reports a limit that its agent waits out by itself as `text`.
+    """
 
     STARTED = "started"
     TEXT = "text"

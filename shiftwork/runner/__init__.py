@@ -1,0 +1,1 @@
+"""Running programs to their end: streamed, bounded, and with nothing left of them afterwards."""

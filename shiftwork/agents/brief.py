@@ -1,0 +1,277 @@
+"""The brief: the folder that tells an agent what to do, for reading (`brief.md`) and for programs (`request.json`).
+
+Text that an agent or its tools wrote is quoted, so that a reader can tell it from what the harness says.
+"""
+
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from shiftwork.contracts.base import VERSION, Message
+from shiftwork.contracts.feature import FeatureCategory, VerificationStep
+from shiftwork.contracts.outbox import Handoff
+from shiftwork.contracts.session import Role
+from shiftwork.text import one_line, printable
+
+REQUEST_FILE = "request.json"
+BRIEF_FILE = "brief.md"
+
+
+class ProjectBrief(Message):
+    """The project, as far as an agent needs to know it; `spec` is given to the initializer alone."""
+
+    id: str
+    name: str
+    description: str = ""
+    spec: str = ""
+    passing: int = 0
+    total: int = 0
+
+
+class FeatureBrief(Message):
+    """The one feature of this session."""
+
+    id: int
+    name: str
+    description: str = ""
+    category: FeatureCategory = FeatureCategory.FUNCTIONAL
+    priority: int = 5
+    depends_on: tuple[str, ...] = ()
+    verification_steps: tuple[VerificationStep, ...] = ()
+
+
+class DecisionBrief(Message):
+    """A decision that may matter here, with what became of it."""
+
+    decision: str
+    context: str = ""
+    reasoning: str = ""
+    tags: tuple[str, ...] = ()
+    outcome: str | None = None
+    score: float | None = None
+    lesson: str | None = None
+
+
+class KeptWork(Message):
+    """Work kept from an interrupted session; `patch` is a file beside the brief."""
+
+    commit: str
+    patch: str
+    files: tuple[str, ...] = ()
+
+
+class Guidance(Message):
+    """What a person said: guidance, or the answer to a question."""
+
+    text: str
+    question: str | None = None
+    feature: bool = False
+    """Whether it was said of this feature alone."""
+
+
+class BriefRequest(Message):
+    """Everything an agent is told; `request.json` is this model.
+
+    Attributes:
+        run: how many runs of this feature reached an end of their own before this one.
+        attempt: which execution of this session this is.
+        previous_failure: why the last attempt failed, with what the failing step printed.
+        outbox_problems: files of the last outbox that could not be read.
+    """
+
+    version: int = VERSION
+    project: ProjectBrief
+    role: Role = Role.SESSION
+    session: int
+    attempt: int = 1
+    run: int = 0
+    base: str = ""
+    feature: FeatureBrief | None = None
+    handoff: Handoff | None = None
+    decisions: tuple[DecisionBrief, ...] = ()
+    progress: tuple[str, ...] = ()
+    previous_failure: str | None = None
+    kept_work: KeptWork | None = None
+    guidance: tuple[Guidance, ...] = ()
+    outbox_problems: tuple[str, ...] = ()
+
+
+def write_brief(folder: Path, request: BriefRequest, files: Mapping[str, str] | None = None) -> None:
+    """Write the brief's files into a folder that only its owner can read; `files` are further ones, by name."""
+    folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+    contents = {
+        REQUEST_FILE: request.model_dump_json(indent=2) + "\n",
+        BRIEF_FILE: render(request),
+        **(files or {}),
+    }
+    for name, text in contents.items():
+        path = folder / name
+        path.write_text(text, encoding="utf-8", errors="replace")
+        path.chmod(0o600)
+
+
+def render(request: BriefRequest) -> str:
+    """The brief in Markdown."""
+    planning = request.role is Role.INITIALIZER
+    parts = [_head(request), _plan_task(request) if planning else _feature_task(request)]
+    parts += [_guidance(request), _failure(request), _kept(request), _handoff(request)]
+    parts += [_decisions(request), _progress(request), _problems(request), _outbox(planning=planning)]
+    return "\n\n".join(part for part in parts if part) + "\n"
+
+
+def _head(request: BriefRequest) -> str:
+    project = request.project
+    lines = [
+        f"# {one_line(project.name)}: session {request.session}",
+        "You work in the current folder, a checkout of the project's main branch. You remember nothing of "
+        "earlier sessions; this brief is all they left. When you end, everything in the folder is taken, "
+        "verified by executing the steps below on a fresh checkout, and lands only if they pass.",
+        f"{project.passing} of {project.total} features pass." if project.total else "",
+    ]
+    return "\n\n".join(line for line in lines if line)
+
+
+def _plan_task(request: BriefRequest) -> str:
+    return "\n\n".join(
+        [
+            "## Your task: plan",
+            "Turn the specification into features: atomic, each verifiable by commands that a machine can run in "
+            "a fresh checkout. Write them to `plan.json` in the outbox.",
+            "### The specification",
+            _quote(request.project.spec or request.project.description),
+        ]
+    )
+
+
+def _feature_task(request: BriefRequest) -> str:
+    feature = request.feature
+    if feature is None:
+        return ""
+    facts = f"{feature.category} · priority {feature.priority} of 10"
+    if feature.depends_on:
+        facts += f" · builds on {', '.join(map(one_line, feature.depends_on))}"
+    steps = [_step(index, step) for index, step in enumerate(feature.verification_steps, start=1)]
+    return "\n\n".join(
+        [
+            f"## Your one feature: {one_line(feature.name)}",
+            facts,
+            _quote(feature.description) if feature.description else "",
+            "### It passes when",
+            *steps,
+            "Do this feature and no other. What passes already must keep passing.",
+        ]
+    )
+
+
+def _step(index: int, step: VerificationStep) -> str:
+    lines = [f"{index}. {one_line(step.description) or 'this command succeeds'}"]
+    if step.command:
+        lines.append(_fence(step.command))
+    wanted = [f"exit status {step.expect_status}"] if step.expect_status else []
+    wanted += [f"standard output with {step.expect_output!r}"] if step.expect_output else []
+    if wanted:
+        lines.append(f"   It must give {' and '.join(wanted)}.")
+    if step.files:
+        names = ", ".join(f"`{one_line(name)}`" for name in step.files)
+        lines.append(f"   These files belong to the harness; your changes to them don't count: {names}")
+    return "\n\n".join(lines)
+
+
+def _guidance(request: BriefRequest) -> str:
+    if not request.guidance:
+        return ""
+    lines = ["## What people said"]
+    for item in request.guidance:
+        asked = f"You asked: {one_line(item.question)}\n\n  " if item.question else ""
+        lines.append(f"- {asked}{printable(item.text)}")
+    return "\n".join(lines)
+
+
+def _failure(request: BriefRequest) -> str:
+    if not request.previous_failure:
+        return ""
+    return "## Why the last attempt failed\n\n" + _fence(request.previous_failure)
+
+
+def _kept(request: BriefRequest) -> str:
+    kept = request.kept_work
+    if kept is None:
+        return ""
+    files = "\n".join(f"- `{one_line(path)}`" for path in kept.files[:50])
+    return (
+        "## Work kept from an interrupted session\n\n"
+        f"It is not in your folder. `{kept.patch}` beside this brief holds it as a patch "
+        f"(`git apply`); it touches:\n\n{files}"
+    )
+
+
+def _handoff(request: BriefRequest) -> str:
+    handoff = request.handoff
+    if handoff is None:
+        return ""
+    facts: dict[str, Any] = handoff.model_dump(mode="json", exclude_defaults=True)
+    summary = facts.pop("summary", "")
+    lines = ["## What the last session handed over", _quote(summary) if summary else ""]
+    if facts:
+        lines.append(_fence(json.dumps(facts, indent=2, ensure_ascii=False)))
+    return "\n\n".join(line for line in lines if line)
+
+
+def _decisions(request: BriefRequest) -> str:
+    if not request.decisions:
+        return ""
+    lines = ["## Decisions so far"]
+    for item in request.decisions:
+        outcome = (
+            f" ({item.outcome}{'' if item.score is None else f', {item.score:+.1f}'})" if item.outcome else ""
+        )
+        lines.append(f"- {one_line(item.decision)}{outcome}: {one_line(item.reasoning)}")
+        if item.lesson:
+            lines.append(f"  Lesson: {one_line(item.lesson)}")
+    return "\n".join(lines)
+
+
+def _progress(request: BriefRequest) -> str:
+    if not request.progress:
+        return ""
+    return "## Recent progress\n\n" + "\n".join(f"- {one_line(line)}" for line in request.progress)
+
+
+def _problems(request: BriefRequest) -> str:
+    if not request.outbox_problems:
+        return ""
+    lines = [f"- {one_line(problem)}" for problem in request.outbox_problems]
+    return "## Files of the last outbox that could not be read\n\n" + "\n".join(lines)
+
+
+def _outbox(*, planning: bool) -> str:
+    plan = (
+        '- `plan.json`: `{"features": [{"name", "description", "category", "priority" (1–10, 10 first), '
+        '"depends_on": [names], "verification_steps": [{"description", "command"}]}]}`\n'
+        if planning
+        else ""
+    )
+    return (
+        "## Before you end\n\n"
+        "Leave files in the folder that `SHIFTWORK_OUTBOX` names; all but the plan are optional:\n\n"
+        f"{plan}"
+        '- `handoff.json`: `{"summary", "observations", "actions", "state", "metadata", "last_action", '
+        '"recommended_next_action"}` for the next session\n'
+        '- `decisions.jsonl`: one `{"decision", "context", "reasoning", "tags"}` a line\n'
+        '- `progress.jsonl`: one `{"action", "outcome", "files_changed"}` a line\n'
+        '- `question.json`: `{"question"}`, if only a person can tell you how to go on'
+    )
+
+
+def _quote(text: str) -> str:
+    return "\n".join(f"> {line}" for line in printable(text).splitlines())
+
+
+def _fence(text: str) -> str:
+    """A fenced block; the fence is longer than any run of backquotes inside."""
+    cleaned = printable(text)
+    fence = "```"
+    while fence in cleaned:
+        fence += "`"
+    return f"{fence}\n{cleaned}\n{fence}"

@@ -1,0 +1,142 @@
+"""Reading what an agent left in its outbox: hostile until it has been validated.
+
+Nothing in here raises for what an agent wrote: each file or line that can't be read becomes one sentence, which
+the next brief repeats, and costs nothing else.
+"""
+
+import json
+import os
+import stat
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any, TypeVar
+
+from pydantic import BaseModel, ValidationError
+
+from shiftwork.contracts.outbox import DecisionNote, Handoff, Outbox, ProgressNote, Question
+from shiftwork.contracts.plan import Plan
+from shiftwork.contracts.session import Role
+from shiftwork.text import one_line, printable, truncate
+
+FILE_LIMIT = 1_048_576
+"""Bytes of one file."""
+
+LINE_LIMIT = 500
+"""Lines of one `.jsonl` file."""
+
+DEPTH_LIMIT = 40
+"""Nesting of JSON; deeper documents are refused before they are built into objects."""
+
+Model = TypeVar("Model", bound=BaseModel)
+
+
+class _Refused(Exception):  # noqa: N818 - never leaves this module
+    """A file or line that can't be used, with the reason."""
+
+
+def read_outbox(folder: Path, role: Role = Role.SESSION) -> Outbox:
+    """Everything valid in the outbox; a plan counts only from an initializer."""
+    problems: list[str] = []
+    return Outbox(
+        plan=_one(folder, "plan.json", Plan, problems) if role is Role.INITIALIZER else None,
+        handoff=_one(folder, "handoff.json", Handoff, problems),
+        decisions=tuple(_many(folder, "decisions.jsonl", DecisionNote, problems)),
+        progress=tuple(_many(folder, "progress.jsonl", ProgressNote, problems)),
+        question=_one(folder, "question.json", Question, problems),
+        problems=tuple(truncate(problem, 500) for problem in problems[:50]),
+    )
+
+
+def _one(folder: Path, name: str, model: type[Model], problems: list[str]) -> Model | None:
+    try:
+        text = _read(folder / name)
+        return None if text is None else _parse(text, model)
+    except _Refused as refused:
+        problems.append(f"{name}: {refused}")
+        return None
+
+
+def _many(folder: Path, name: str, model: type[Model], problems: list[str]) -> Iterator[Model]:
+    try:
+        text = _read(folder / name) or ""
+    except _Refused as refused:
+        problems.append(f"{name}: {refused}")
+        return
+    lines = [(number, line) for number, line in enumerate(text.split("\n"), start=1) if line.strip()]
+    if len(lines) > LINE_LIMIT:
+        problems.append(f"{name}: {len(lines)} lines; only the first {LINE_LIMIT} were read")
+    for number, line in lines[:LINE_LIMIT]:
+        try:
+            yield _parse(line, model)
+        except _Refused as refused:
+            problems.append(f"{name}, line {number}: {refused}")
+
+
+def _read(path: Path) -> str | None:
+    """The text of a small regular file; None if there is none. Never follows a link, never waits."""
+    try:
+        fd = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
+    except FileNotFoundError:
+        return None
+    except OSError as error:
+        raise _Refused(f"can't be opened ({error.strerror}); write a regular file") from error
+    with os.fdopen(fd, "rb") as file:
+        if not stat.S_ISREG(os.fstat(fd).st_mode):
+            raise _Refused("is not a regular file")
+        data = file.read(FILE_LIMIT + 1)
+    if len(data) > FILE_LIMIT:
+        raise _Refused(f"is larger than {FILE_LIMIT:,} bytes")
+    try:
+        return data.decode("utf-8")
+    except UnicodeDecodeError as error:
+        raise _Refused(f"is not UTF-8 (byte {error.start})") from error
+
+
+def _parse(text: str, model: type[Model]) -> Model:
+    if _depth(text) > DEPTH_LIMIT:
+        raise _Refused(f"is nested deeper than {DEPTH_LIMIT} levels")
+    try:
+        return model.model_validate(_clean(json.loads(text, parse_constant=_no_constant)))
+    except ValidationError as error:
+        problem = error.errors(include_url=False, include_input=False)[0]
+        where = ".".join(map(str, problem["loc"])) or "the document"
+        raise _Refused(one_line(f"{where}: {problem['msg']}")) from error
+    except ValueError as error:
+        raise _Refused(one_line(f"is not JSON ({error})")) from error
+
+
+def _no_constant(name: str) -> Any:
+    raise ValueError(f"{name} is no JSON number")
+
+
+def _depth(text: str) -> int:
+    """How deep brackets nest at most; brackets in strings don't count."""
+    depth = deepest = 0
+    inside = escaped = False
+    for character in text:
+        if inside:
+            if escaped:
+                escaped = False
+            elif character == "\\":
+                escaped = True
+            elif character == '"':
+                inside = False
+        elif character == '"':
+            inside = True
+        elif character in "[{":
+            depth += 1
+            deepest = max(deepest, depth)
+        elif character in "]}":
+            depth -= 1
+    return deepest
+
+
+def _clean(value: Any) -> Any:
+    """Strings without control characters, which a terminal or a page would act on; NUL can't be stored."""
+    if isinstance(value, str):
+        return printable(value)
+    if isinstance(value, list):
+        return [_clean(item) for item in value]
+    if isinstance(value, dict):
+        return {printable(key): _clean(item) for key, item in value.items()}
+    return value

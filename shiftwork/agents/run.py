@@ -1,0 +1,221 @@
+"""Running one agent: its process, its events, and what its end means."""
+
+import asyncio
+import os
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+from shiftwork.agents.events import AgentEvent, AgentEventKind
+from shiftwork.agents.protocol import AgentBackend, AgentRequest
+from shiftwork.contracts.session import Failure, FailureKind, RunStatus
+from shiftwork.runner.environment import child_environment
+from shiftwork.runner.spec import ProcessResult, ProcessSpec, StopSignal, StreamName
+from shiftwork.runner.supervisor import run
+from shiftwork.sandbox.base import Sandbox
+from shiftwork.text import printable, tail, truncate
+
+OnEvent = Callable[[AgentEvent], Awaitable[None]]
+
+_TERMINAL = frozenset({AgentEventKind.FINISHED, AgentEventKind.QUESTION, AgentEventKind.RATE_LIMITED})
+_ERROR_CHARACTERS = 2_000
+_UNKNOWN_LIMIT = timedelta(minutes=1)
+"""How long to wait when an agent does not say until when it is rate-limited."""
+
+_TAIL_BYTES = 16_000
+
+
+@dataclass(frozen=True, slots=True)
+class AgentEnd:
+    """How a run of an agent ended.
+
+    Attributes:
+        status: completed only if the agent itself said so; interrupted by a question, a rate limit, a stop.
+        failure: why it failed, or None.
+        rate_limited_until: when it may go on, if a rate limit ended it.
+        question: it asked a person something (`question.json` in its outbox).
+        exit_status, signal: of its process; they decide nothing.
+        stopped: the caller ended it.
+        timed_out: its time was over.
+        message: what went wrong, for people and for the next attempt; '' if nothing did.
+        stdout_tail, stderr_tail: the end of what it printed.
+        duration: seconds.
+    """
+
+    status: RunStatus
+    failure: Failure | None
+    rate_limited_until: datetime | None
+    question: bool
+    exit_status: int
+    signal: int | None
+    stopped: bool
+    timed_out: bool
+    message: str
+    stdout_tail: str
+    stderr_tail: str
+    duration: float
+
+
+async def run_agent_process(
+    backend: AgentBackend,
+    request: AgentRequest,
+    *,
+    env: Mapping[str, str],
+    sandbox: Sandbox,
+    timeout: float | None,
+    on_event: OnEvent,
+    lock_file: Path | None = None,
+    stop: StopSignal | None = None,
+    tools: Path | None = None,
+    grace: float = 5.0,
+) -> AgentEnd:
+    """Run an agent to its end; however this is left, no process of it lives.
+
+    Args:
+        backend: what starts and understands it.
+        request: where it works.
+        env: what is added to the short environment that every child gets (see `child_environment`).
+        sandbox: what holds its processes together.
+        timeout: seconds it may run, or None.
+        on_event: is awaited for each event, in order; an exception in it ends the agent and is raised here.
+        lock_file: kept locked while any process of the agent lives.
+        stop: ends the agent when set.
+        tools: where links to the base interpreter are kept (see `child_environment`).
+        grace: seconds it may go on after its terminal event, and from TERM to KILL.
+
+    Raises:
+        InvalidInput: its program does not exist.
+        Conflict: another run holds the lock file.
+    """
+    command = backend.command(request)
+    folders = {"SHIFTWORK_BRIEF": str(request.brief), "SHIFTWORK_OUTBOX": str(request.outbox)}
+    spec = ProcessSpec(
+        argv=command.argv,
+        cwd=request.workspace,
+        env=child_environment(os.environ, {**env, **command.env, **folders}, tools=tools),
+        stdin=command.stdin,
+        timeout=timeout,
+        grace=grace,
+        lock_file=lock_file,
+    )
+    listener = _Listener(backend, on_event, stop, grace)
+    try:
+        result = await run(spec, sandbox=sandbox, on_line=listener.hear, stop=listener)
+    finally:
+        listener.close()
+    return _judge(listener, result)
+
+
+class _Listener:
+    """Turns lines into events, remembers what counts, and is the stop signal of the process."""
+
+    def __init__(
+        self, backend: AgentBackend, on_event: OnEvent, stop: StopSignal | None, grace: float
+    ) -> None:
+        self.terminal: AgentEvent | None = None
+        self.finished: AgentEvent | None = None
+        self.error = ""
+        self._backend = backend
+        self._on_event = on_event
+        self._stop = stop
+        self._grace = grace
+        self._timer: asyncio.TimerHandle | None = None
+        self._overdue = asyncio.Event()
+
+    def ended_with(self, kind: AgentEventKind) -> bool:
+        """Whether the first terminal event was of this kind."""
+        return self.terminal is not None and self.terminal.kind is kind
+
+    async def hear(self, stream: StreamName, line: bytes) -> None:
+        """Only standard output speaks the agent's protocol; standard error is kept as a tail."""
+        if stream == "stderr":
+            return
+        for event in self._backend.parse(line):
+            self._remember(event)
+            await self._on_event(event)
+
+    def is_set(self) -> bool:
+        return self._overdue.is_set() or (self._stop is not None and self._stop.is_set())
+
+    async def wait(self) -> None:
+        """Return when the caller wants a stop, or the agent hangs on after its terminal event."""
+        if self._stop is None:
+            await self._overdue.wait()
+            return
+        waits = [asyncio.ensure_future(waiter.wait()) for waiter in (self._overdue, self._stop)]
+        try:
+            await asyncio.wait(waits, return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            for wait in waits:
+                wait.cancel()
+
+    def close(self) -> None:
+        if self._timer is not None:
+            self._timer.cancel()
+
+    def _remember(self, event: AgentEvent) -> None:
+        if event.kind is AgentEventKind.ERROR or (
+            event.kind is AgentEventKind.FINISHED and not event.ok and event.text
+        ):
+            self.error = truncate(printable(event.text), _ERROR_CHARACTERS)
+        if event.kind not in _TERMINAL:
+            return
+        if event.kind is AgentEventKind.FINISHED:
+            self.finished = event
+        self.terminal = self.terminal or event
+        if self._timer is None:
+            self._timer = asyncio.get_running_loop().call_later(self._grace, self._overdue.set)
+
+
+def _judge(heard: _Listener, result: ProcessResult) -> AgentEnd:
+    """The agent's own word decides; the exit status never does."""
+    status, failure = _verdict(heard, result)
+    interrupted = status is RunStatus.INTERRUPTED
+    return AgentEnd(
+        status=status,
+        failure=failure,
+        rate_limited_until=_resume_at(heard) if interrupted else None,
+        question=interrupted and heard.ended_with(AgentEventKind.QUESTION),
+        exit_status=result.exit_status,
+        signal=result.signal,
+        stopped=result.stopped and heard.terminal is None,
+        timed_out=result.timed_out,
+        message=_message(heard, result, failure),
+        stdout_tail=tail(result.stdout_tail, _TAIL_BYTES),
+        stderr_tail=tail(result.stderr_tail, _TAIL_BYTES),
+        duration=result.duration,
+    )
+
+
+def _verdict(heard: _Listener, result: ProcessResult) -> tuple[RunStatus, Failure | None]:
+    if heard.ended_with(AgentEventKind.QUESTION):
+        return RunStatus.INTERRUPTED, None
+    if heard.finished is not None and heard.finished.ok:
+        return RunStatus.COMPLETED, None
+    if heard.ended_with(AgentEventKind.RATE_LIMITED):
+        return RunStatus.INTERRUPTED, None
+    if heard.finished is not None:
+        kind = FailureKind.AGENT_FAILED
+    elif result.stopped:
+        return RunStatus.INTERRUPTED, None
+    else:
+        kind = FailureKind.AGENT_TIMEOUT if result.timed_out else FailureKind.AGENT_CRASHED
+    return RunStatus.FAILED, Failure(kind=kind, exit_status=result.exit_status)
+
+
+def _resume_at(heard: _Listener) -> datetime | None:
+    if heard.terminal is None or not heard.ended_with(AgentEventKind.RATE_LIMITED):
+        return None
+    return heard.terminal.until or datetime.now(UTC) + _UNKNOWN_LIMIT
+
+
+def _message(heard: _Listener, result: ProcessResult, failure: Failure | None) -> str:
+    if failure is None or failure.kind is FailureKind.AGENT_FAILED:
+        return heard.error or ("The agent said that it failed, but not why." if failure else "")
+    if failure.kind is FailureKind.AGENT_TIMEOUT:
+        sentence = f"The agent was ended after {result.duration:.0f} s, because its time was over."
+    else:
+        sentence = f"The agent ended with status {result.exit_status} without saying that it had finished."
+    last = tail(result.stderr_tail, _ERROR_CHARACTERS).strip()
+    return "\n".join(part for part in (sentence, heard.error, last) if part)

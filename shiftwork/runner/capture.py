@@ -1,0 +1,157 @@
+"""Reading what a process prints, in bounded memory, whatever it prints."""
+
+import asyncio
+import hashlib
+import inspect
+from collections import deque
+from typing import cast
+
+from shiftwork.runner.spec import OnLine, StreamName, StreamResult
+
+_HIGH_WATER = 1_000_000
+"""Bytes of lines waiting for `on_line` at which reading pauses; it goes on at a quarter of that."""
+
+_LINE_OVERHEAD = 64
+"""What an empty line costs in the queue, about, in bytes."""
+
+
+class LineQueue:
+    """Lines on their way from the streams to `on_line`, which may be slow: then the streams wait."""
+
+    def __init__(self, on_line: OnLine) -> None:
+        self._on_line = on_line
+        self._lines: deque[tuple[StreamName, bytes]] = deque()
+        self._size = 0
+        self._streams: list[StreamCapture] = []
+        self._changed = asyncio.Event()
+
+    def attach(self, stream: "StreamCapture") -> None:
+        """Count this stream in: `deliver` ends when all attached ones have."""
+        self._streams.append(stream)
+
+    def put(self, name: StreamName, line: bytes) -> None:
+        """Add a line; pauses the streams when too much is waiting."""
+        self._lines.append((name, line))
+        self._size += len(line) + _LINE_OVERHEAD
+        self._changed.set()
+        if self._size > _HIGH_WATER:
+            self._each_stream(paused=True)
+
+    def wake(self) -> None:
+        """Have `deliver` look again: a stream ended."""
+        self._changed.set()
+
+    async def deliver(self) -> None:
+        """Call `on_line` for every line until all streams have ended; raises what it raises."""
+        while self._lines or not all(stream.closed.done() for stream in self._streams):
+            while self._lines:
+                name, line = self._lines.popleft()
+                self._size -= len(line) + _LINE_OVERHEAD
+                answer = self._on_line(name, line)
+                if inspect.isawaitable(answer):
+                    await answer
+                if self._size < _HIGH_WATER // 4:
+                    self._each_stream(paused=False)
+            self._changed.clear()
+            if not all(stream.closed.done() for stream in self._streams):
+                await self._changed.wait()
+
+    def _each_stream(self, *, paused: bool) -> None:
+        for stream in self._streams:
+            stream.pause(paused=paused)
+
+
+class StreamCapture(asyncio.Protocol):
+    """One output stream: its tail, digest and length, and its lines if somebody wants them.
+
+    Attributes:
+        closed: done at the end of the stream.
+        length: bytes so far.
+        paused: nothing is read, because the line queue is full.
+    """
+
+    def __init__(self, name: StreamName, *, keep: int, line_bytes: int, queue: LineQueue | None) -> None:
+        self.closed: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        self.length = 0
+        self.paused = False
+        self._name = name
+        self._keep = keep
+        self._queue = queue
+        self._splitter = LineSplitter(line_bytes)
+        self._tail = bytearray()
+        self._digest = hashlib.sha256()
+        self._transport: asyncio.ReadTransport | None = None
+        if queue is not None:
+            queue.attach(self)
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        """Part of `asyncio.Protocol`."""
+        self._transport = cast(asyncio.ReadTransport, transport)
+
+    def data_received(self, data: bytes) -> None:
+        """Part of `asyncio.Protocol`."""
+        self.length += len(data)
+        self._digest.update(data)
+        self._tail += data
+        if len(self._tail) > 2 * self._keep:
+            del self._tail[: -self._keep or None]
+        if self._queue is not None:
+            for line in self._splitter.feed(data):
+                self._queue.put(self._name, line)
+
+    def connection_lost(self, exc: Exception | None) -> None:  # noqa: ARG002 - asyncio's name
+        """Part of `asyncio.Protocol`; a read error ends a stream like its end does."""
+        if self._queue is not None:
+            for line in self._splitter.finish():
+                self._queue.put(self._name, line)
+            self._queue.wake()
+        if not self.closed.done():
+            self.closed.set_result(None)
+
+    def pause(self, *, paused: bool) -> None:
+        """Stop or go on reading."""
+        if self._transport is None or paused == self.paused or self._transport.is_closing():
+            return
+        self.paused = paused
+        if paused:
+            self._transport.pause_reading()
+        else:
+            self._transport.resume_reading()
+
+    def close(self) -> None:
+        """Give up on what is not read yet."""
+        if self._transport is not None:
+            self._transport.close()
+
+    def result(self) -> StreamResult:
+        """What was captured so far."""
+        tail = bytes(self._tail[-self._keep :]) if self._keep else b""
+        return StreamResult(tail, self._digest.hexdigest(), self.length)
+
+
+class LineSplitter:
+    """Turns chunks into lines; what exceeds the limit of a line is left out."""
+
+    def __init__(self, limit: int) -> None:
+        self._limit = limit
+        self._part = bytearray()
+
+    def feed(self, data: bytes) -> list[bytes]:
+        """The lines that these bytes complete, without their newlines."""
+        first, *others = data.split(b"\n")
+        self._extend(first)
+        if not others:
+            return []
+        lines = [bytes(self._part), *(line[: self._limit] for line in others[:-1])]
+        self._part.clear()
+        self._extend(others[-1])
+        return lines
+
+    def finish(self) -> list[bytes]:
+        """The last line, if it had no newline."""
+        rest = [bytes(self._part)] if self._part else []
+        self._part.clear()
+        return rest
+
+    def _extend(self, data: bytes) -> None:
+        self._part += data[: max(0, self._limit - len(self._part))]

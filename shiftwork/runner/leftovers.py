@@ -1,0 +1,111 @@
+"""Locks that say whether a process still lives, and the end of what a dead worker left."""
+
+import asyncio
+import fcntl
+import json
+import os
+import time
+from pathlib import Path
+
+from shiftwork.errors import Conflict
+from shiftwork.sandbox.sweep import kill_all
+
+_POLL = 0.02
+"""Seconds between two tries to get a lock."""
+
+
+class RunLock:
+    """A file that is locked while any process of one run lives, and names the run's marker until a clean end.
+
+    Raises:
+        Conflict: another run still holds it.
+    """
+
+    def __init__(self, path: Path, marker: str) -> None:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        self.fd = _open(path)
+        if not _try_lock(self.fd):
+            os.close(self.fd)
+            raise Conflict(f"Another run still holds {str(path)!r}; wait for its end or end it first.")
+        # Written before anything is started, so that there is no moment in which a process is not on record.
+        os.ftruncate(self.fd, 0)
+        os.pwrite(self.fd, json.dumps({"marker": marker, "worker": os.getpid()}).encode(), 0)
+
+    def clear(self) -> None:
+        """Record that nothing of the run is left."""
+        os.ftruncate(self.fd, 0)
+
+    def close(self) -> None:
+        """Give up this process's share; the sandbox's own lasts as long as the sandbox."""
+        os.close(self.fd)
+
+
+async def wait_until_gone(lock_file: Path, timeout: float) -> bool:
+    """Wait until no process of the run that locked this file lives; false after `timeout` seconds."""
+    if not lock_file.exists():
+        return True
+    deadline = time.monotonic() + timeout
+    fd = _open(lock_file)
+    try:
+        while not _try_lock(fd):
+            if time.monotonic() > deadline:
+                return False
+            await asyncio.sleep(_POLL)
+        # The kernel frees the lock a moment before the last process of a namespace is gone.
+        return await _finish(fd, max(1.0, deadline - time.monotonic()))
+    finally:
+        os.close(fd)
+
+
+async def end_leftovers(run_folder: Path, timeout: float = 10.0) -> int:
+    """Kill every process of the runs whose lock files (`*.lock`) lie in this folder, whoever started it.
+
+    Returns:
+        How many processes were killed.
+
+    Raises:
+        TimeoutError: some can't be killed.
+    """
+    killed = 0
+    for lock_file in sorted(run_folder.glob("*.lock")):
+        fd = _open(lock_file)
+        try:
+            if marker := _marker(fd):
+                killed += await asyncio.to_thread(kill_all, marker, timeout=timeout)
+        finally:
+            os.close(fd)
+        if not await wait_until_gone(lock_file, timeout):
+            raise TimeoutError(f"{str(lock_file)!r} is still held by a process that can't be found")
+    return killed
+
+
+async def _finish(fd: int, timeout: float) -> bool:
+    if marker := _marker(fd):
+        try:
+            await asyncio.to_thread(kill_all, marker, timeout=timeout)
+        except TimeoutError:
+            return False
+        os.ftruncate(fd, 0)
+    return True
+
+
+def _open(path: Path) -> int:
+    return os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
+
+
+def _try_lock(fd: int) -> bool:
+    try:
+        fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    return True
+
+
+def _marker(fd: int) -> str | None:
+    text = os.pread(fd, 4096, 0)
+    if not text:
+        return None
+    try:
+        return str(json.loads(text)["marker"])
+    except (ValueError, KeyError, TypeError):
+        return None  # Half written: the worker died before it started anything.

@@ -1,0 +1,55 @@
+"""Waiting for the end of a child process that asyncio did not start."""
+
+import asyncio
+import os
+
+_POLL = 0.02
+"""Seconds between two looks where there are no pidfds (macOS)."""
+
+
+class Reaper:
+    """Collects one child's status; `status` is done as soon as the child has ended, with its exit code.
+
+    Negative codes are signals, as in `subprocess`.
+    """
+
+    def __init__(self, pid: int) -> None:
+        self._pid = pid
+        self._loop = asyncio.get_running_loop()
+        self.status: asyncio.Future[int] = self._loop.create_future()
+        self._pidfd: int | None = None
+        self._timer: asyncio.TimerHandle | None = None
+        if hasattr(os, "pidfd_open"):
+            self._pidfd = os.pidfd_open(pid)
+            self._loop.add_reader(self._pidfd, self.poll)
+        else:
+            self._timer = self._loop.call_later(_POLL, self._poll_again)
+
+    def poll(self) -> bool:
+        """Collect the status if it is there; whether the child has ended."""
+        if self.status.done():
+            return True
+        try:
+            pid, status = os.waitpid(self._pid, os.WNOHANG)
+        except ChildProcessError as error:  # Something else in this process waits for any child: a bug.
+            self.close()
+            self.status.set_exception(error)
+            return True
+        if pid == 0:
+            return False
+        self.close()
+        self.status.set_result(os.waitstatus_to_exitcode(status))
+        return True
+
+    def close(self) -> None:
+        """Stop looking."""
+        if self._pidfd is not None:
+            self._loop.remove_reader(self._pidfd)
+            os.close(self._pidfd)
+            self._pidfd = None
+        if self._timer is not None:
+            self._timer.cancel()
+
+    def _poll_again(self) -> None:
+        if not self.poll():
+            self._timer = self._loop.call_later(_POLL, self._poll_again)

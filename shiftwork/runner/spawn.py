@@ -1,0 +1,134 @@
+"""Starting a wrapped process: its file descriptors, its session, its first instruction."""
+
+import contextlib
+import fcntl
+import os
+import signal
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from shiftwork.sandbox.base import LEASE_FD, LOCK_FD
+
+# Python ignores SIGPIPE and SIGXFSZ; whoever started us may ignore more. A new program starts with defaults.
+_DEFAULT_SIGNALS = (
+    signal.SIGPIPE,
+    signal.SIGXFSZ,
+    signal.SIGINT,
+    signal.SIGQUIT,
+    signal.SIGTERM,
+    signal.SIGHUP,
+    signal.SIGCHLD,
+    signal.SIGUSR1,
+    signal.SIGUSR2,
+)
+
+
+class LeasePipe:
+    """The write end of the pipe that keeps a sandbox alive; when it is closed, everything inside ends.
+
+    The kernel closes it when this process dies, however it dies.
+    """
+
+    def __init__(self, fd: int) -> None:
+        os.set_blocking(fd, False)
+        self._fd: int | None = fd
+
+    def send(self, number: signal.Signals) -> None:
+        """Send a signal to every process inside."""
+        if self._fd is not None:
+            # A broken pipe: nobody is inside any more. A full one: whoever should read has been stopped.
+            with contextlib.suppress(BrokenPipeError, BlockingIOError):
+                os.write(self._fd, number.name.removeprefix("SIG").encode() + b"\n")
+
+    def close(self) -> None:
+        """End everything inside, at once."""
+        fd, self._fd = self._fd, None
+        if fd is not None:
+            os.close(fd)
+
+
+@dataclass(frozen=True, slots=True)
+class Spawned:
+    """A started process and our ends of its pipes; `stdin` is None when it reads nothing."""
+
+    pid: int
+    lease: LeasePipe
+    stdin: int | None
+    stdout: int
+    stderr: int
+
+
+def spawn(argv: Sequence[str], env: Mapping[str, str], *, reads: bool, lock_fd: int | None = None) -> Spawned:
+    """Start a wrapped program in a session of its own, with the descriptors that sandboxes expect.
+
+    Call it from the main thread: on Linux the parent-death signal follows the thread that started a process.
+
+    Args:
+        argv: the program, by absolute path, and its arguments.
+        env: the whole environment.
+        reads: whether it gets a pipe on standard input; else that is empty.
+        lock_fd: a locked file for the program to keep open.
+
+    Raises:
+        OSError: it can't be started, or no descriptor is left; nothing is left open then.
+    """
+    theirs: dict[int, int] = {}
+    with contextlib.ExitStack() as on_failure, contextlib.ExitStack() as always:
+        theirs[LEASE_FD], lease = _pipe(always, on_failure, child_reads=True)
+        theirs[1], stdout = _pipe(always, on_failure, child_reads=False)
+        theirs[2], stderr = _pipe(always, on_failure, child_reads=False)
+        stdin = None
+        if reads:
+            theirs[0], stdin = _pipe(always, on_failure, child_reads=True)
+        else:
+            theirs[0] = _high(os.open(os.devnull, os.O_RDONLY | os.O_CLOEXEC), always)
+        if lock_fd is not None:
+            theirs[LOCK_FD] = _high(os.dup(lock_fd), always)
+        pid = _posix_spawn(argv, env, theirs)
+        on_failure.pop_all()
+    return Spawned(pid, LeasePipe(lease), stdin, stdout, stderr)
+
+
+def _pipe(
+    always: contextlib.ExitStack, on_failure: contextlib.ExitStack, *, child_reads: bool
+) -> tuple[int, int]:
+    """A pipe as (the child's end, our end)."""
+    reading, writing = os.pipe()
+    child, own = (reading, writing) if child_reads else (writing, reading)
+    on_failure.callback(os.close, own)
+    return _high(child, always), own
+
+
+def _high(fd: int, always: contextlib.ExitStack) -> int:
+    """The descriptor moved out of the way of the numbers that the child will use for others."""
+    try:
+        moved = fcntl.fcntl(fd, fcntl.F_DUPFD_CLOEXEC, 10)
+    finally:
+        os.close(fd)
+    always.callback(os.close, moved)
+    return moved
+
+
+def _posix_spawn(argv: Sequence[str], env: Mapping[str, str], fds: Mapping[int, int]) -> int:
+    actions: list[tuple[Any, ...]] = [(os.POSIX_SPAWN_CLOSE, fd) for fd in _inheritable()]
+    actions += [(os.POSIX_SPAWN_DUP2, source, target) for target, source in fds.items()]
+    return os.posix_spawn(
+        argv[0],
+        tuple(argv),
+        env,
+        file_actions=actions,
+        setsid=True,
+        setsigmask=(),
+        setsigdef=_DEFAULT_SIGNALS,
+    )
+
+
+def _inheritable() -> list[int]:
+    """Descriptors that others left open for whatever we start; none of their business."""
+    found = []
+    for name in os.listdir("/dev/fd"):  # noqa: PTH208 - names are wanted, not paths
+        with contextlib.suppress(OSError):  # the descriptor of the listing itself is closed by now
+            if int(name) > 2 and os.get_inheritable(int(name)):
+                found.append(int(name))
+    return found

@@ -1,0 +1,102 @@
+"""What to run, and what came of it."""
+
+import hashlib
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Literal, Protocol
+
+StreamName = Literal["stdout", "stderr"]
+
+OnLine = Callable[[StreamName, bytes], Awaitable[None] | None]
+"""Is given each line without its newline, in order per stream; while it is busy, the process waits."""
+
+
+class StopSignal(Protocol):
+    """What tells a run to end: an `asyncio.Event`, or anything like it."""
+
+    def is_set(self) -> bool: ...
+
+    async def wait(self) -> object: ...
+
+
+@dataclass(frozen=True, slots=True)
+class ProcessSpec:
+    """One program to run.
+
+    Attributes:
+        argv: the program and its arguments; a name without a slash is looked up on `env["PATH"]`.
+        env: the whole environment (see `shiftwork.runner.environment`).
+        stdin: what it reads on standard input, which is then closed.
+        timeout: seconds it may run, or None.
+        grace: seconds from asking it to end (TERM) to killing it.
+        lock_file: a file kept locked while any process of it lives.
+        keep_bytes: how much of the end of each output stream is kept.
+        line_bytes: where longer lines are cut before `on_line` sees them.
+    """
+
+    argv: tuple[str, ...]
+    cwd: Path
+    env: Mapping[str, str] = field(default_factory=dict)
+    stdin: bytes = b""
+    timeout: float | None = None
+    grace: float = 5.0
+    lock_file: Path | None = None
+    keep_bytes: int = 1_000_000
+    line_bytes: int = 1_000_000
+
+
+@dataclass(frozen=True, slots=True)
+class StreamResult:
+    """One output stream: the end of it, the SHA-256 (hex) and length of all of it."""
+
+    tail: bytes
+    digest: str
+    length: int
+
+
+@dataclass(frozen=True, slots=True)
+class ProcessResult:
+    """How a program ended.
+
+    Attributes:
+        exit_status: in the shell's convention: 128 + n after signal n (a program that exits with such a
+            status by itself looks the same).
+        signal: that n, or None.
+        timed_out: it was ended because its time was over.
+        stopped: it was ended because the caller wanted so.
+        duration: seconds from its start to the end of its last process.
+    """
+
+    exit_status: int
+    signal: int | None
+    timed_out: bool
+    stopped: bool
+    duration: float
+    stdout: StreamResult
+    stderr: StreamResult
+
+    @property
+    def stdout_tail(self) -> bytes:
+        """The last bytes of standard output."""
+        return self.stdout.tail
+
+    @property
+    def stderr_tail(self) -> bytes:
+        """The last bytes of standard error."""
+        return self.stderr.tail
+
+    @property
+    def output_bytes(self) -> int:
+        """Bytes of both streams together."""
+        return self.stdout.length + self.stderr.length
+
+    @property
+    def output_digest(self) -> str:
+        """SHA-256 (hex) over the hex digests of both streams, so that it does not depend on timing."""
+        return hashlib.sha256(f"{self.stdout.digest}{self.stderr.digest}".encode()).hexdigest()
+
+    @property
+    def truncated(self) -> bool:
+        """Whether more was printed than the tails hold."""
+        return self.output_bytes > len(self.stdout.tail) + len(self.stderr.tail)

@@ -1,0 +1,250 @@
+"""Running one program to its end: streamed, bounded, and with nothing left of it afterwards."""
+
+import asyncio
+import os
+import shutil
+import signal
+import time
+import uuid
+from collections.abc import Coroutine
+from contextlib import ExitStack
+from enum import Enum, auto
+from typing import Any
+
+from shiftwork.errors import InvalidInput
+from shiftwork.runner.capture import LineQueue, StreamCapture
+from shiftwork.runner.feed import Feed
+from shiftwork.runner.leftovers import RunLock
+from shiftwork.runner.reaper import Reaper
+from shiftwork.runner.spawn import Spawned, spawn
+from shiftwork.runner.spec import OnLine, ProcessResult, ProcessSpec, StopSignal
+from shiftwork.sandbox.base import MARKER, Sandbox
+from shiftwork.sandbox.sweep import kill_all
+
+__all__ = ["ProcessResult", "ProcessSpec", "StopSignal", "find_program", "run"]
+
+_AFTER_LEASE = 1.0
+"""Seconds a sandbox has to end once its lease is closed, before it is killed from outside."""
+
+_AFTER_EXIT = 2.0
+"""Seconds a stream may stay silent after the end of its process, before it counts as held by a stranger."""
+
+
+async def run(
+    spec: ProcessSpec,
+    *,
+    sandbox: Sandbox,
+    on_line: OnLine | None = None,
+    stop: StopSignal | None = None,
+) -> ProcessResult:
+    """Run a program and return how it ended; however this function is left, no process of it lives.
+
+    At the timeout, at `stop`, and when the calling task is cancelled, every process of it is asked to end
+    (TERM), and killed after the grace time (at once on a second cancellation).
+
+    Args:
+        spec: what to run.
+        sandbox: what holds its processes together.
+        on_line: is given its output by the line; an exception in it ends the program and is raised here.
+        stop: ends the program when set.
+
+    Raises:
+        InvalidInput: the program or its folder does not exist; nothing was started.
+        Conflict: another run holds the lock file; nothing was started.
+    """
+    argv = (find_program(spec), *spec.argv[1:])
+    marker = uuid.uuid4().hex
+    with ExitStack() as cleanup:
+        lock = None
+        if spec.lock_file is not None:
+            lock = RunLock(spec.lock_file, marker)
+            cleanup.callback(lock.close)
+        spawned = spawn(
+            sandbox.wrap(argv, cwd=spec.cwd.absolute()),
+            {**spec.env, MARKER: marker},
+            reads=bool(spec.stdin),
+            lock_fd=lock.fd if lock else None,
+        )
+        process = _Process(spec, spawned, marker, on_line)
+        try:
+            return await process.supervise(stop)
+        finally:
+            if lock is not None and process.gone:
+                lock.clear()
+
+
+def find_program(spec: ProcessSpec) -> str:
+    """The absolute path of the program; raises `InvalidInput` if it or the folder is not there."""
+    if not spec.cwd.is_dir():
+        raise InvalidInput(f"The folder {str(spec.cwd)!r} to run {spec.argv[0]!r} in does not exist.")
+    name = spec.argv[0]
+    if "/" in name:
+        path = spec.cwd.absolute() / name
+        found = str(path) if path.is_file() and os.access(path, os.X_OK) else None
+    else:
+        found = shutil.which(name, path=spec.env.get("PATH", os.defpath))
+    if found is None:
+        raise InvalidInput(f"The program {name!r} was not found; install it or say where it is.")
+    return os.path.abspath(found)  # noqa: PTH100 - Path.resolve() would follow links, and venvs depend on them
+
+
+class _Cause(Enum):
+    ENDED = auto()
+    STOPPED = auto()
+    TIMED_OUT = auto()
+    FAILED = auto()
+
+
+class _Process:
+    """One started program. Invariant: `supervise` leaves nothing alive and no descriptor open."""
+
+    def __init__(self, spec: ProcessSpec, spawned: Spawned, marker: str, on_line: OnLine | None) -> None:
+        self.gone = False
+        self._spec = spec
+        self._lease = spawned.lease
+        self._marker = marker
+        self._started = time.monotonic()
+        self._asked_to_end: float | None = None
+        self._reaper = Reaper(spawned.pid)
+        self._hurry = asyncio.get_running_loop().create_future()
+        self._queue = LineQueue(on_line) if on_line else None
+        bounds = {"keep": spec.keep_bytes, "line_bytes": spec.line_bytes}
+        self._stdout = StreamCapture("stdout", queue=self._queue, **bounds)
+        self._stderr = StreamCapture("stderr", queue=self._queue, **bounds)
+        self._pipes = (os.fdopen(spawned.stdout, "rb", 0), os.fdopen(spawned.stderr, "rb", 0))
+        self._stdin_pipe = os.fdopen(spawned.stdin, "wb", 0) if spawned.stdin is not None else None
+        self._feed = Feed(spec.stdin)
+        self._tasks: list[asyncio.Task[Any]] = []
+
+    async def supervise(self, stop: StopSignal | None) -> ProcessResult:
+        """Wait for the end, by itself or by our hand."""
+        try:
+            await self._connect()
+            delivery = self._task(self._queue.deliver()) if self._queue else None
+            stopping = self._task(stop.wait()) if stop else None
+            cause = await self._first(delivery, stopping)
+            if cause is not _Cause.ENDED:
+                await self._end()
+            await self._sweep_if_broken()
+            duration = time.monotonic() - self._started
+            await self._drain(delivery)
+            return self._result(cause, duration)
+        finally:
+            await self._leave()
+
+    def _task(self, work: Coroutine[Any, Any, object]) -> asyncio.Task[Any]:
+        task = asyncio.create_task(work)
+        self._tasks.append(task)
+        return task
+
+    async def _connect(self) -> None:
+        loop = asyncio.get_running_loop()
+        await loop.connect_read_pipe(lambda: self._stdout, self._pipes[0])
+        await loop.connect_read_pipe(lambda: self._stderr, self._pipes[1])
+        if self._stdin_pipe is not None:
+            await loop.connect_write_pipe(lambda: self._feed, self._stdin_pipe)
+            self._feed.start()
+
+    async def _first(self, delivery: asyncio.Task[Any] | None, stopping: asyncio.Task[Any] | None) -> _Cause:
+        """What happens first. That all output ended says nothing: the program may have closed it."""
+        waiting = {future for future in (self._reaper.status, delivery, stopping) if future}
+        deadline = None if self._spec.timeout is None else self._started + self._spec.timeout
+        while True:
+            left = None if deadline is None else max(0.0, deadline - time.monotonic())
+            await asyncio.wait(waiting, timeout=left, return_when=asyncio.FIRST_COMPLETED)
+            if self._reaper.status.done():
+                return _Cause.ENDED
+            if delivery in waiting and delivery.done():
+                if delivery.exception() is not None:
+                    return _Cause.FAILED
+                waiting.discard(delivery)
+            elif stopping is not None and stopping.done():
+                return _Cause.STOPPED
+            elif deadline is not None and time.monotonic() >= deadline:
+                return _Cause.TIMED_OUT
+
+    async def _end(self) -> None:
+        """TERM, grace, the lease, and if even that does not help, from outside."""
+        self._asked_to_end = self._asked_to_end or time.monotonic()
+        self._lease.send(signal.SIGTERM)
+        grace = self._asked_to_end + self._spec.grace - time.monotonic()
+        await asyncio.wait(
+            {self._reaper.status, self._hurry},
+            timeout=max(0.0, grace),
+            return_when=asyncio.FIRST_COMPLETED,
+        )
+        self._lease.close()
+        await asyncio.wait({self._reaper.status}, timeout=_AFTER_LEASE)
+        if not self._reaper.poll():
+            await asyncio.to_thread(kill_all, self._marker)
+            await self._reaper.status
+
+    async def _sweep_if_broken(self) -> None:
+        """A wrapper that was itself killed kept no promise about those inside."""
+        if self._reaper.status.result() < 0:
+            await asyncio.to_thread(kill_all, self._marker)
+        self.gone = True
+
+    async def _drain(self, delivery: asyncio.Task[Any] | None) -> None:
+        """Read and deliver the rest; raises what `on_line` raised."""
+        for stream in (self._stdout, self._stderr):
+            length = -1
+            while not stream.closed.done() and (stream.paused or stream.length > length):
+                length = stream.length
+                await asyncio.wait({stream.closed}, timeout=_AFTER_EXIT)
+            stream.close()
+        if delivery is not None:
+            await delivery
+
+    def _result(self, cause: _Cause, duration: float) -> ProcessResult:
+        code = self._reaper.status.result()
+        status = code if code >= 0 else 128 - code
+        return ProcessResult(
+            exit_status=status,
+            signal=status - 128 if status - 128 in set(signal.Signals) else None,
+            timed_out=cause is _Cause.TIMED_OUT,
+            stopped=cause is _Cause.STOPPED,
+            duration=duration,
+            stdout=self._stdout.result(),
+            stderr=self._stderr.result(),
+        )
+
+    async def _leave(self) -> None:
+        """End what still runs, in spite of cancellations, and close everything."""
+        try:
+            if not self.gone:
+                await self._end_in_spite_of_cancellation()
+        finally:
+            for task in self._tasks:
+                task.cancel()
+            for stream in (self._stdout, self._stderr):
+                stream.close()
+            self._feed.close()
+            self._lease.close()
+            self._reaper.close()
+            self._hurry.cancel()
+            await asyncio.gather(*self._tasks, asyncio.sleep(0), return_exceptions=True)
+            for pipe in (*self._pipes, self._stdin_pipe):
+                if pipe is not None:
+                    pipe.close()
+
+    async def _end_in_spite_of_cancellation(self) -> None:
+        ending = asyncio.create_task(self._end_and_sweep())
+        while not ending.done():
+            try:
+                await asyncio.wait({ending})
+            except asyncio.CancelledError:
+                if not self._hurry.done():
+                    self._hurry.set_result(None)
+        if ending.cancelled():  # The event loop is closing: nothing but blocking is left.
+            self._lease.close()
+            kill_all(self._marker)
+            while not self._reaper.poll():
+                time.sleep(0.005)  # noqa: ASYNC251 - see above
+            self.gone = True
+        else:
+            ending.result()
+
+    async def _end_and_sweep(self) -> None:
+        await self._end()
+        await self._sweep_if_broken()
