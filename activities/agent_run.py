@@ -126,7 +126,7 @@ class AgentRun:
             if run_folder.exists():
                 await end_leftovers(run_folder)
                 shutil.rmtree(run_folder, ignore_errors=True)
-            await self._folder.workspaces.reclaim(self._name(number))
+            await self._folder.take_back(self._name(number))
 
     def _name(self, attempt: int) -> str:
         return f"s{self._request.session}-a{attempt}"
@@ -136,7 +136,7 @@ class AgentRun:
     async def _attempt(self, rows: _Rows) -> RunResult:
         name = self._name(rows.attempt.attempt)
         run_folder = self._folder.runs / name
-        user = await self._services.user_repository(rows.project)
+        user = self._services.user_repository(rows.project)
         if user is not None:
             await user.feed(self._folder.repository)
         workspace = await self._folder.workspaces.acquire(name)
@@ -161,7 +161,7 @@ class AgentRun:
         role = self._request.role
         outbox = await asyncio.to_thread(read_outbox, run_folder / "outbox", role)
         try:
-            ref = f"{self._request.session}/{rows.attempt.attempt}"
+            ref = self._name(rows.attempt.attempt)
             snapshot = await repository.snapshot(workspace, base, ref, exclude=made)
         except RepositoryError as error:
             # What the agent left can't be stored: its own doing, and the next brief says why.
@@ -200,7 +200,7 @@ class AgentRun:
     # After ------------------------------------------------------------------------------------------------
 
     def _result(self, rows: _Rows, base: str, end: AgentEnd, snapshot: Snapshot, outbox: Outbox) -> RunResult:
-        changed = snapshot.tree != snapshot.base_tree
+        changed = bool(snapshot.changed)
         planned = self._request.role is Role.INITIALIZER
         common = {"attempt": rows.attempt.attempt, "base": base}
         if end.status is RunStatus.FAILED:

@@ -145,9 +145,8 @@ class BookkeepingActivities:
 
     @activity.defn(name=TIDY)
     async def tidy(self, request: ProjectRef) -> None:
-        """Remove the workspaces of a project that ended; raises `Conflict` while one is in use."""
-        workspaces = self._services.folder(request.project_id).workspaces
-        if workspaces.leftovers():
-            for name in workspaces.leftovers():
-                await workspaces.reclaim(name)
-        await workspaces.purge()
+        """Remove the workspaces of a project that ended."""
+        folder = self._services.folder(request.project_id)
+        for name in folder.workspaces.leftovers():
+            await folder.take_back(name)
+        await folder.workspaces.purge()

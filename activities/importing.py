@@ -50,7 +50,7 @@ class Import:
     async def _verify(self, project: ProjectRow, plan: ImportPlan) -> list[tuple[FeatureRow, str]]:
         """The passing features that fail on the merged tree, each with what its step printed."""
         name = f"p{self._request.commit[:12]}-{activity.info().attempt}"
-        await self._folder.workspaces.reclaim(name)
+        await self._folder.take_back(name)
         workspace = await self._folder.workspaces.acquire(name)
         verifier = LandingVerifier(
             repository=self._folder.repository,

@@ -8,7 +8,7 @@ async def feed(services: Services, project_id: str) -> None:
     """Show main to the user's repository; a failure is a warning among the events, never a lost landing."""
     async with services.store.transaction() as tx:
         project = await tx.projects.get(project_id)
-    user = await services.user_repository(project)
+    user = services.user_repository(project)
     if user is None:
         return
     repository = services.folder(project_id).repository
@@ -21,7 +21,7 @@ async def people_commit(services: Services, project_id: str) -> str | None:
     """The tip of the people's branch if main does not contain it; None also when it can't be asked."""
     async with services.store.transaction() as tx:
         project = await tx.projects.get(project_id)
-    user = await services.user_repository(project)
+    user = services.user_repository(project)
     if user is None:
         return None
     repository = services.folder(project_id).repository

@@ -50,7 +50,7 @@ class ProjectActivities:
         """Make the private repository; a new one starts from the branch of the user's repository."""
         repository = self._services.folder(project.id).repository
         await repository.create()
-        user = await self._services.user_repository(project)
+        user = self._services.user_repository(project)
         if user is None:
             return
         tip = await user.fetch_into(repository)
@@ -73,7 +73,7 @@ class ProjectActivities:
                 async with self._services.store.transaction() as tx:
                     checkpoint = await tx.checkpoints.get(request.project_id, request.commit)
                 reverted = await repository.revert(
-                    checkpoint.commit, request.operation, request.at, request.consent
+                    checkpoint.commit, request.operation, request.at, consent=request.consent
                 )
             except PeopleCommitsAtRisk as error:
                 commits = ", ".join(commit[:12] for commit in error.commits[:10])

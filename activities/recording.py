@@ -9,6 +9,7 @@ from shiftwork.contracts.project import ProjectOptions
 from shiftwork.contracts.workflow import RecordRequest, SaveRequest, SessionResult, SessionStatus
 from shiftwork.planning.outcome import describe
 from shiftwork.store.features import FeatureColumns
+from shiftwork.store.projects import ProjectColumns
 from shiftwork.store.rows import FeatureRow, SessionRow
 from shiftwork.store.store import Transaction
 from shiftwork.text import truncate
@@ -60,22 +61,19 @@ async def save_control_state(
         feature = await tx.features.find(request.project_id, edit.feature)
         await tx.features.edit(feature.id, request.revision - 1, edit)
     for state in request.features:
-        columns: FeatureColumns = {**control_columns(state), **(facts or {}).get(state.id, {})}
-        await tx.features.save(state.id, request.revision, **columns)
-    options = {}
+        control: FeatureColumns = {**control_columns(state), **(facts or {}).get(state.id, {})}
+        await tx.features.save(state.id, request.revision, **control)
+    columns: ProjectColumns = {
+        "status": request.status,
+        "status_reason": request.reason,
+        "not_before": request.not_before,
+        "budget_usd": request.budget_usd,
+    }
     if request.options is not None:
         row = await tx.projects.get(request.project_id)
         merged = row.options.model_dump(mode="json") | request.options
-        options["options"] = ProjectOptions.model_validate(merged)
-    await tx.projects.save(
-        request.project_id,
-        request.revision,
-        status=request.status,
-        status_reason=request.reason,
-        not_before=request.not_before,
-        budget_usd=request.budget_usd,
-        **options,
-    )
+        columns["options"] = ProjectOptions.model_validate(merged)
+    await tx.projects.save(request.project_id, request.revision, **columns)
     for event in request.events:
         await tx.events.append(
             request.project_id,

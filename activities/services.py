@@ -31,6 +31,12 @@ class ProjectFolder:
         """The pooled folders that attempts and verifications work in."""
         return WorkspacePool(self.root / "workspaces")
 
+    async def take_back(self, name: str) -> None:
+        """Return a workspace that a dead attempt still claims to the pool, if there is one."""
+        pool = self.workspaces
+        if name in pool.leftovers():
+            await pool.reclaim(name).release()
+
     @property
     def runs(self) -> Path:
         """Briefs, outboxes, locks and scratch folders, one folder per attempt."""
@@ -62,8 +68,8 @@ class Services:
             raise InvalidInput(f"agent backend {name!r} is not known; known are: {known}.")
         return self.backends[name]
 
-    async def user_repository(self, project: ProjectRow) -> UserRepository | None:
+    def user_repository(self, project: ProjectRow) -> UserRepository | None:
         """The repository that people see, or None if the project has none."""
         if project.repository is None:
             return None
-        return UserRepository(project.repository, branch=project.branch)
+        return UserRepository(project.repository, project.branch or "main")

@@ -111,7 +111,7 @@ class _Verification:
             if run_folder.exists():
                 await end_leftovers(run_folder)
                 shutil.rmtree(run_folder, ignore_errors=True)
-            await self._folder.workspaces.reclaim(f"{stem}-{earlier}")
+            await self._folder.take_back(f"{stem}-{earlier}")
         name = f"{stem}-{attempt}"
         return await self._folder.workspaces.acquire(name), name
 

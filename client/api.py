@@ -153,7 +153,7 @@ class Shiftwork:
         where, branch = None, None
         if repository is not None:
             user = await open_user_repository(repository, allow_dirty=allow_dirty)
-            where, branch = str(user.location), user.branch
+            where, branch = user.where, user.branch
         async with self.store.transaction() as tx:
             project = await tx.projects.create(
                 name,
@@ -272,22 +272,26 @@ class Shiftwork:
     async def add_feature(self, ref: str, feature: FeatureSpec) -> int:
         """Add a feature; returns its id. Opens a completed project again."""
         request = AddFeature(feature=feature, actor=actor())
-        return await self._update(ref, ProjectWorkflow.add_feature, request)
+        result: int = await self._update(ref, ProjectWorkflow.add_feature, request)
+        return result
 
     async def edit_feature(self, ref: str, edit: FeatureEdit) -> int:
         """Change a feature; lifts `blocked`. Returns its id."""
         request = edit.model_copy(update={"actor": actor()})
-        return await self._update(ref, ProjectWorkflow.edit_feature, request)
+        result: int = await self._update(ref, ProjectWorkflow.edit_feature, request)
+        return result
 
     async def run_session(self, ref: str, feature: str | None = None) -> int:
         """Ask for one session now; returns its number at once."""
         request = RunSession(feature=feature, actor=actor())
-        return await self._update(ref, ProjectWorkflow.run_session, request)
+        result: int = await self._update(ref, ProjectWorkflow.run_session, request)
+        return result
 
     async def answer(self, ref: str, feature: str, text: str) -> int:
         """Answer a feature's question; returns the feature's id."""
         request = _valid(Answer, feature=feature, text=text, actor=actor())
-        return await self._update(ref, ProjectWorkflow.answer, request)
+        result: int = await self._update(ref, ProjectWorkflow.answer, request)
+        return result
 
     async def set_budget(self, ref: str, budget_usd: float | None) -> None:
         """Change what the project may cost, in US dollars; None: no limit."""
@@ -297,7 +301,8 @@ class Shiftwork:
     async def revert(self, ref: str, commit: str, *, consent: bool = False) -> RevertResult:
         """Take main back to a checkpoint; `consent`: commits of people may be undone."""
         request = _valid(Revert, commit=commit, consent=consent, actor=actor())
-        return await self._update(ref, ProjectWorkflow.revert_to_checkpoint, request)
+        result: RevertResult = await self._update(ref, ProjectWorkflow.revert_to_checkpoint, request)
+        return result
 
     async def feedback(self, decision_id: int, outcome: str, *, score: float = 0.0, lesson: str = "") -> None:
         """Say what became of a decision; its project is looked up."""

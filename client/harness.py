@@ -182,7 +182,7 @@ class LongRunningHarness:
     ) -> dict[str, Any]:
         """Take main back to a checkpoint, forward in history; `consent`: people's commits may be undone."""
         result = await self._shiftwork.revert(project_id, commit_hash, consent=consent)
-        return result.model_dump(mode="json")
+        return {**result.model_dump(mode="json")}
 
     async def add_decision_feedback(
         self, decision_id: int, outcome: str, score: float = 0.0, lesson: str = ""

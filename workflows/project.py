@@ -322,7 +322,8 @@ class ProjectWorkflow(ProjectMessages):
         shown = (state.status.value, state.count(FeatureStatus.PASSING), len(state.features))
         if shown != self._shown and self._loaded:
             self._shown = shown
-            workflow.upsert_search_attributes(project_attributes(state.name, *shown))
+            pairs = project_attributes(state.name, *shown).search_attributes
+            workflow.upsert_search_attributes([pair.key.value_set(pair.value) for pair in pairs])
 
     def _must_continue_as_new(self) -> bool:
         info = workflow.info()

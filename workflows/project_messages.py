@@ -137,7 +137,7 @@ class ProjectMessages:
         """Change a feature; returns its id."""
         await self._ready()
         busy = {f for f in self._running.values() if f is not None}
-        changed = self._checked(messages.apply_edit, edit, busy)
+        changed: list[FeatureState] = self._checked(messages.apply_edit, edit, busy)
         self._reopen()
         self._ledger.note(edit=edit)
         self._ledger.event("feature_edited", actor=edit.actor, reference=f"feature:{changed[0].id}")
@@ -169,7 +169,7 @@ class ProjectMessages:
     async def answer(self, answer: Answer) -> int:
         """Answer; the feature goes on. Returns its id."""
         await self._ready()
-        feature = self._checked(messages.check_answer, answer)
+        feature: FeatureState = self._checked(messages.check_answer, answer)
         feature.waiting = False
         reference = f"feature:{feature.id}"
         self._ledger.event("answer", actor=answer.actor, reference=reference, text=answer.text)

@@ -192,6 +192,14 @@ class PrivateRepository:
                 return True
             return await imports.contains(self.git, await self.tip(), commit)
 
+    async def contains(self, commit: str) -> bool:
+        """Whether main has this commit in its history."""
+        return await imports.contains(self.git, await self.tip(), commit)
+
+    async def subject(self, commit: str) -> str:
+        """The first line of a commit's message."""
+        return await self.git.text("log", "-1", "--format=%s", "--no-show-signature", commit, "--")
+
     async def import_base(self, people_tip: str) -> ImportPlan | None:
         """How to take people's commits into main; None if main has them. Raises `MergeConflict`."""
         return await imports.plan_import(self.git, await self.tip(), people_tip)

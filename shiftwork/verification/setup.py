@@ -73,7 +73,9 @@ class SetupCache:
             )
             output = tail(result.stderr_tail or result.stdout_tail, 2000)
             raise SetupFailed(f"set-up command {command.run!r} {why}: {output}")
-        paths = command.outputs or await asyncio.to_thread(_made, checkout, before)
+        paths: Sequence[str] = command.outputs
+        if not paths:
+            paths = await asyncio.to_thread(_made, checkout, before)
         await asyncio.to_thread(self._keep, paths, checkout, kept)
 
     def _keep(self, paths: Sequence[str], checkout: Path, kept: Path) -> None:
