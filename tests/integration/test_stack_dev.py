@@ -66,7 +66,10 @@ class Dev:
         members = [p for p in psutil.process_iter() if _group(p.pid) in groups] + family
         self.process.send_signal(sign)
         self.process.wait(30)
-        return psutil.wait_procs(members, 10)[1]
+        deadline = time.monotonic() + 10
+        while (left := [p for p in members if p.is_running()]) and time.monotonic() < deadline:
+            time.sleep(0.02)  # psutil's own waiting polls ever more slowly
+        return left
 
     def close(self):
         if self.process.poll() is None:
