@@ -1,15 +1,16 @@
 """Reading what an agent left in its outbox: hostile until it has been validated.
 
-Nothing in here raises for what an agent wrote: each file or line that can't be read becomes one sentence, which
-the next brief repeats, and costs nothing else.
+Nothing in here raises for what an agent wrote: each file or line that can't be read becomes one sentence,
+which the next brief repeats, and costs nothing else.
 """
 
 import json
 import os
 import stat
 from collections.abc import Iterator
+from math import isfinite
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, NoReturn, TypeVar
 
 from pydantic import BaseModel, ValidationError
 
@@ -37,6 +38,17 @@ class _Refused(Exception):  # noqa: N818 - never leaves this module
 def read_outbox(folder: Path, role: Role = Role.SESSION) -> Outbox:
     """Everything valid in the outbox; a plan counts only from an initializer."""
     problems: list[str] = []
+    try:
+        fd = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC)
+    except OSError as error:
+        return Outbox(problems=(f"the outbox itself can't be read ({error.strerror})",))
+    try:
+        return _read_all(fd, role, problems)
+    finally:
+        os.close(fd)
+
+
+def _read_all(folder: int, role: Role, problems: list[str]) -> Outbox:
     return Outbox(
         plan=_one(folder, "plan.json", Plan, problems) if role is Role.INITIALIZER else None,
         handoff=_one(folder, "handoff.json", Handoff, problems),
@@ -47,18 +59,18 @@ def read_outbox(folder: Path, role: Role = Role.SESSION) -> Outbox:
     )
 
 
-def _one(folder: Path, name: str, model: type[Model], problems: list[str]) -> Model | None:
+def _one(folder: int, name: str, model: type[Model], problems: list[str]) -> Model | None:
     try:
-        text = _read(folder / name)
+        text = _read(folder, name)
         return None if text is None else _parse(text, model)
     except _Refused as refused:
         problems.append(f"{name}: {refused}")
         return None
 
 
-def _many(folder: Path, name: str, model: type[Model], problems: list[str]) -> Iterator[Model]:
+def _many(folder: int, name: str, model: type[Model], problems: list[str]) -> Iterator[Model]:
     try:
-        text = _read(folder / name) or ""
+        text = _read(folder, name) or ""
     except _Refused as refused:
         problems.append(f"{name}: {refused}")
         return
@@ -72,10 +84,10 @@ def _many(folder: Path, name: str, model: type[Model], problems: list[str]) -> I
             problems.append(f"{name}, line {number}: {refused}")
 
 
-def _read(path: Path) -> str | None:
+def _read(folder: int, name: str) -> str | None:
     """The text of a small regular file; None if there is none. Never follows a link, never waits."""
     try:
-        fd = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
+        fd = os.open(name, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC, dir_fd=folder)
     except FileNotFoundError:
         return None
     except OSError as error:
@@ -96,7 +108,9 @@ def _parse(text: str, model: type[Model]) -> Model:
     if _depth(text) > DEPTH_LIMIT:
         raise _Refused(f"is nested deeper than {DEPTH_LIMIT} levels")
     try:
-        return model.model_validate(_clean(json.loads(text, parse_constant=_no_constant)))
+        return model.model_validate(
+            _clean(json.loads(text, parse_constant=_no_constant, parse_float=_finite))
+        )
     except ValidationError as error:
         problem = error.errors(include_url=False, include_input=False)[0]
         where = ".".join(map(str, problem["loc"])) or "the document"
@@ -105,8 +119,13 @@ def _parse(text: str, model: type[Model]) -> Model:
         raise _Refused(one_line(f"is not JSON ({error})")) from error
 
 
-def _no_constant(name: str) -> Any:
-    raise ValueError(f"{name} is no JSON number")
+def _finite(text: str) -> float:
+    value = float(text)
+    return value if isfinite(value) else _no_constant(text)
+
+
+def _no_constant(name: str) -> NoReturn:
+    raise ValueError(f"{truncate(name, 40)} is no JSON number")
 
 
 def _depth(text: str) -> int:
@@ -132,11 +151,14 @@ def _depth(text: str) -> int:
 
 
 def _clean(value: Any) -> Any:
-    """Strings without control characters, which a terminal or a page would act on; NUL can't be stored."""
+    """Strings without control characters, which a terminal or a page would act on; NUL can't be stored.
+
+    Nor can halves of surrogate pairs, which JSON's escapes can spell.
+    """
     if isinstance(value, str):
-        return printable(value)
+        return printable(value.encode("utf-8", "replace").decode())
     if isinstance(value, list):
         return [_clean(item) for item in value]
     if isinstance(value, dict):
-        return {printable(key): _clean(item) for key, item in value.items()}
+        return {_clean(key): _clean(item) for key, item in value.items()}
     return value

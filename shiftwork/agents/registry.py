@@ -1,0 +1,20 @@
+"""The agent backends by name."""
+
+from collections.abc import Mapping
+
+from shiftwork.agents.protocol import AgentBackend
+from shiftwork.agents.scripted import ScriptedBackend
+from shiftwork.errors import InvalidInput
+
+
+def backends() -> Mapping[str, AgentBackend]:
+    """Every backend, by the name that a project's options give."""
+    return {backend.name: backend for backend in (ScriptedBackend(),)}
+
+
+def find_backend(name: str) -> AgentBackend:
+    """The backend of that name; raises `InvalidInput` naming the known ones."""
+    known = backends()
+    if name not in known:
+        raise InvalidInput(f"Agent backend {name!r} is not known; known are: {', '.join(sorted(known))}.")
+    return known[name]
