@@ -4,6 +4,7 @@ import asyncio
 import json
 import os
 import signal
+import socket
 import stat
 import subprocess
 import sys
@@ -15,6 +16,7 @@ import asyncpg
 import psutil
 import pytest
 
+from shiftwork.errors import StackError
 from shiftwork.settings import Settings
 from shiftwork.stack.dev import DevStack
 from shiftwork.stack.file import read_stack
@@ -232,3 +234,16 @@ async def test_what_is_elsewhere_is_not_started(tmp_path):
         assert (stack.temporal_address, stack.postgres_socket) == (None, None)
         assert read_stack(settings) == stack
     assert read_stack(settings) is None
+
+
+async def test_a_port_that_is_taken_is_told_and_nothing_stays(tmp_path):
+    """A fixed port in use would end in a traceback, and leave the other server running."""
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        settings = Settings(state=tmp_path, postgres_port=taken.getsockname()[1])
+        with pytest.raises(
+            StackError, match=r"PostgreSQL does not start: .*could not create any TCP/IP sockets"
+        ):
+            async with DevStack(settings, environ={}):
+                pass
+    assert read_stack(settings) is None
+    assert psutil.Process().children() == []
