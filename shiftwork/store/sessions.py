@@ -8,9 +8,12 @@ from sqlalchemy.dialects.postgresql import insert
 from shiftwork.contracts.outbox import Handoff
 from shiftwork.contracts.session import Role, SessionPhase
 from shiftwork.errors import NotFound
-from shiftwork.store.noun import Noun
+from shiftwork.store.noun import Noun, is_id
 from shiftwork.store.rows import SessionRow
 from shiftwork.store.tables import SessionTable
+
+_TOO_MANY = 2**31
+"""PostgreSQL refuses to compare a session's number with what does not fit."""
 
 
 class Sessions(Noun):
@@ -77,17 +80,22 @@ class Sessions(Noun):
         )
         return await self._hits(statement.returning(SessionTable.id))
 
+    async def find(self, project_id: str, number: int) -> SessionRow | None:
+        """The session of this number, or None."""
+        statement = _select(project_id).where(SessionTable.number == number)
+        return await self._first(statement, SessionRow) if 0 <= number < _TOO_MANY else None
+
     async def get(self, project_id: str, number: int) -> SessionRow:
         """The session of this number; raises `NotFound`."""
-        statement = _select(project_id).where(SessionTable.number == number)
-        row = await self._first(statement, SessionRow)
+        row = await self.find(project_id, number)
         if row is None:
             raise NotFound(f"The project has no session {number}; `shiftwork logs` shows those it has.")
         return row
 
     async def by_id(self, session_id: int) -> SessionRow:
         """The session with this id; raises `NotFound`."""
-        row = await self._first(select(SessionTable).where(SessionTable.id == session_id), SessionRow)
+        statement = select(SessionTable).where(SessionTable.id == session_id)
+        row = await self._first(statement, SessionRow) if is_id(session_id) else None
         if row is None:
             raise NotFound(f"There is no session with id {session_id}.")
         return row

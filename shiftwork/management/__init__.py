@@ -1,0 +1,1 @@
+"""The parts of `shiftwork.project_manager`, which re-exports what is public."""
