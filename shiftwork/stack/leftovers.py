@@ -2,6 +2,7 @@
 
 import json
 import signal
+import time
 from collections.abc import Iterable
 from contextlib import suppress
 from pathlib import Path
@@ -13,6 +14,7 @@ from shiftwork.stack.private import write_private
 # A process's start is given in seconds since the epoch, computed from the boot time, which a clock
 # adjustment shifts a little.
 _START_TOLERANCE = 2.0
+_POLL_SECONDS = 0.02
 
 
 def end_postmaster(data: Path) -> None:
@@ -63,7 +65,10 @@ def end_recorded(path: Path) -> None:
 def _end(process: psutil.Process, *steps: tuple[signal.Signals, float]) -> None:
     """Send each signal in turn and wait its seconds, until the process is gone."""
     for sign, seconds in steps:
-        with suppress(psutil.TimeoutExpired):
-            process.send_signal(sign)
-            process.wait(seconds)
-            return
+        process.send_signal(sign)
+        deadline = time.monotonic() + seconds
+        while time.monotonic() < deadline:
+            # Not psutil's own waiting: it would take the exit status of a child of ours from asyncio.
+            if not process.is_running() or process.status() == psutil.STATUS_ZOMBIE:
+                return
+            time.sleep(_POLL_SECONDS)
