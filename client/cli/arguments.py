@@ -1,0 +1,36 @@
+"""Arguments that several commands have."""
+
+from client.cli.command import Argument, argument, switch
+
+JSON = switch("--json", "print JSON")
+YES = switch("--yes", "do it without asking")
+NEWEST = argument(
+    "project", nargs="?", metavar="PROJECT", help="id, beginning of an id, or name (default: the newest)"
+)
+OPEN = argument(
+    "project",
+    nargs="?",
+    metavar="PROJECT",
+    help="id, beginning of an id, or name; may be left out if exactly one project is open",
+)
+WAIT = switch(
+    "--wait", "wait until the project is at rest, showing progress; the exit status says how it ended"
+)
+CATEGORIES = ("functional", "ui", "integration", "testing", "documentation", "performance", "security")
+STATUSES = ("initializing", "active", "paused", "completed", "abandoned")
+OUTCOMES = ("success", "partial", "failure", "reverted")
+
+
+def feature_fields(*, new: bool) -> tuple[Argument, ...]:
+    """What may be said of a feature on the command line."""
+    name = (argument("--name", metavar="NAME", help="its name"),) if new else ()
+    return (
+        *name,
+        argument("--description", metavar="TEXT", help="what it is"),
+        argument("--category", choices=CATEGORIES, help="what kind of work it is"),
+        argument("--priority", type=int, choices=range(1, 11), metavar="1-10", help="10 comes first"),
+        argument(
+            "--depends-on", action="append", metavar="NAME", help="a feature that must pass first; repeatable"
+        ),
+        argument("--verify", action="append", metavar="CMD", help="a command that must succeed; repeatable"),
+    )

@@ -1,0 +1,136 @@
+"""`init` and `start`: from nothing to a project that runs."""
+
+from argparse import Namespace
+from pathlib import Path
+from typing import Any
+
+from pydantic import ValidationError
+
+from client.api import Shiftwork
+from client.cli.connecting import connected
+from client.cli.exits import DONE, of_status
+from client.cli.output import excerpt, pairs, print_json
+from client.cli.starter import CASSETTE, SPECIFICATION
+from client.cli.watching import show
+from client.specification import Specification, first_problem, read_specification
+from shiftwork.contracts.project import AgentOptions, ProjectOptions
+from shiftwork.errors import InvalidInput
+from shiftwork.settings import Settings
+from shiftwork.stack.file import read_stack
+from shiftwork.store.rows import ProjectRow
+from shiftwork.temporal import project_workflow_id
+from shiftwork.text import one_line
+
+
+def init(args: Namespace) -> int:
+    """Write the starter files; nothing is written if one of them exists."""
+    folder = Path(args.folder)
+    name = one_line(folder.absolute().name)[:120] or "greet"
+    files = {"spec.md": SPECIFICATION.format(name=name), "cassette.yml": CASSETTE}
+    for each in files:
+        if (folder / each).exists():
+            raise InvalidInput(
+                f"{str(folder / each)!r} exists already; choose another folder, or remove it first."
+            )
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        for each, text in files.items():
+            with (folder / each).open("x", encoding="utf-8") as file:
+                file.write(text)
+    except OSError as error:
+        raise InvalidInput(f"{str(folder)!r} can't be written to: {error.strerror}.") from error
+    written = [str(folder / each) for each in files]
+    if args.json:
+        print_json({"folder": str(folder), "files": written})
+    else:
+        print(f"Wrote {' and '.join(written)}.\n\nNext:\n  shiftwork dev   # in a terminal of its own")
+        print(f"  shiftwork start {written[0]} --cassette {written[1]} --repo {folder / 'repository'} --wait")
+    return DONE
+
+
+def start(args: Namespace) -> int:
+    """Start a project; with `--wait`, follow it until it is at rest."""
+    specification = read_specification(Path(args.spec))
+    options = project_options(specification, args)
+
+    async def command(shiftwork: Shiftwork) -> int:
+        project_id = await shiftwork.start(
+            args.name or specification.name,
+            specification.text,
+            repository=_repository(args.repo),
+            options=options,
+            allow_dirty=args.allow_dirty,
+        )
+        project = await shiftwork.find(project_id)
+        started = _started(project, shiftwork.settings)
+        if not args.wait:
+            print_json(started) if args.json else print(_told(started))
+            return DONE
+        if args.json:
+            status = await shiftwork.wait(project_id)
+            print_json({**started, **status})
+        else:
+            print(f"{_told(started)}\n", flush=True)
+            status = await show(shiftwork.store, project, rest_after=0)
+        return of_status(status["status"])
+
+    return connected(command)
+
+
+def project_options(specification: Specification, args: Namespace) -> ProjectOptions:
+    """The options of a project: those of the command line, else the front matter's, else the defaults.
+
+    Raises:
+        InvalidInput: an option does not fit.
+    """
+    head = specification.head.model_dump(exclude={"name"}, exclude_none=True, exclude_defaults=True)
+    given = {
+        "max_sessions": args.max_sessions,
+        "max_attempts": args.max_attempts,
+        "max_parallel": args.max_parallel,
+        "budget_usd": args.budget,
+        "verification_timeout": args.verification_timeout,
+        "session_timeout": args.session_timeout,
+        "setup": args.setup,
+        "autorun": False if args.no_autorun else None,
+    }
+    settings = {"cassette": str(Path(args.cassette).absolute())} if args.cassette else {}
+    fields: dict[str, Any] = {**head, **{name: value for name, value in given.items() if value is not None}}
+    try:
+        return ProjectOptions(agent=AgentOptions(backend=args.agent, settings=settings), **fields)
+    except ValidationError as error:
+        raise InvalidInput(f"{first_problem(error)}.") from error
+
+
+def _repository(where: str | None) -> str | None:
+    """A folder as an absolute path; addresses (`https://…`, `host:path`) stay as they are."""
+    if where is None or ":" in where:
+        return where
+    return str(Path(where).expanduser().absolute())
+
+
+def _started(project: ProjectRow, settings: Settings) -> dict[str, Any]:
+    workflow_id = project_workflow_id(project.id)
+    stack = read_stack(settings)
+    ui = None
+    if stack is not None and stack.temporal_ui is not None:
+        ui = f"{stack.temporal_ui.rstrip('/')}/namespaces/{stack.namespace}/workflows/{workflow_id}"
+    return {
+        "project_id": project.id,
+        "name": project.name,
+        "repository": project.repository,
+        "branch": project.branch,
+        "workflow_id": workflow_id,
+        "temporal_ui": ui,
+    }
+
+
+def _told(started: dict[str, Any]) -> str:
+    head = f"Started {excerpt(started['name'])}."
+    rows = (
+        ("project", started["project_id"]),
+        ("repository", started["repository"]),
+        ("branch", started["branch"]),
+        ("temporal", started["temporal_ui"]),
+    )
+    return f"{head}\n{pairs(rows)}"

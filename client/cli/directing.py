@@ -1,0 +1,225 @@
+"""The commands by which people direct a project."""
+
+import asyncio
+import sys
+from argparse import Namespace
+from collections.abc import Awaitable
+from typing import Any, TypeVar
+
+from client.api import Shiftwork
+from client.cli.connecting import connected
+from client.cli.exits import DONE, NOT_PASSED, of_status
+from client.cli.opening import named_or_only
+from client.cli.output import excerpt, money, print_json
+from client.cli.watching import show
+from shiftwork.contracts.project import PauseMode
+from shiftwork.errors import Conflict, InvalidInput
+from shiftwork.store.rows import ProjectRow
+
+Result = TypeVar("Result")
+
+_ACKNOWLEDGED_SECONDS = 5.0
+_POLL_SECONDS = 0.05
+_PATIENCE_SECONDS = 5.0
+
+
+def pause(args: Namespace) -> int:
+    """Ask for a pause; with `--wait`, wait until nothing runs."""
+
+    async def command(shiftwork: Shiftwork) -> int:
+        project = await named_or_only(shiftwork.store, args.project)
+        mode: PauseMode = "at_once" if args.now else "after_session"
+        await shiftwork.pause(project.id, mode=mode, reason=args.reason)
+        taken = await _taken(shiftwork, project, "paused")
+        if args.wait:
+            return await _wait(shiftwork, project, args)
+        when = "at once" if args.now else "after the running sessions"
+        return _sent(args, project, f"{excerpt(project.name)} pauses {when}.", taken=taken)
+
+    return connected(command)
+
+
+def resume(args: Namespace) -> int:
+    """Go on; with `--wait`, until the project is at rest again."""
+
+    async def command(shiftwork: Shiftwork) -> int:
+        project = await named_or_only(shiftwork.store, args.project)
+        await shiftwork.resume(project.id, max_sessions=args.max_sessions, autorun=args.autorun)
+        taken = await _taken(shiftwork, project, "resumed")
+        if args.wait:
+            return await _wait(shiftwork, project, args)
+        return _sent(args, project, f"{excerpt(project.name)} goes on.", taken=taken)
+
+    return connected(command)
+
+
+def abandon(args: Namespace) -> int:
+    """End a project for good."""
+    if args.text is not None and args.reason is not None:
+        raise InvalidInput("The reason is given twice; leave out one of REASON and --reason.")
+
+    async def command(shiftwork: Shiftwork) -> int:
+        project = await named_or_only(shiftwork.store, args.project)
+        await shiftwork.abandon(project.id, args.text or args.reason or "")
+        taken = await _taken(shiftwork, project, "abandoned")
+        return _sent(args, project, f"{excerpt(project.name)} is abandoned.", taken=taken)
+
+    return connected(command)
+
+
+def steer(args: Namespace) -> int:
+    """Give guidance to the sessions to come."""
+
+    async def command(shiftwork: Shiftwork) -> int:
+        project = await named_or_only(shiftwork.store, args.project)
+        await shiftwork.steer(project.id, args.text, feature=args.feature)
+        taken = await _taken(shiftwork, project, "steer")
+        return _sent(args, project, "The sessions to come will read it.", taken=taken)
+
+    return connected(command)
+
+
+def answer(args: Namespace) -> int:
+    """Answer a feature's question."""
+
+    async def command(shiftwork: Shiftwork) -> int:
+        project = await named_or_only(shiftwork.store, args.project)
+        feature = await patiently(shiftwork.answer(project.id, args.feature, args.text))
+        return _say(args, project, "Answered; the feature goes on.", feature_id=feature)
+
+    return connected(command)
+
+
+def run_session(args: Namespace) -> int:
+    """Ask for one session; with `--wait`, wait for its end."""
+
+    async def command(shiftwork: Shiftwork) -> int:
+        project = await named_or_only(shiftwork.store, args.project)
+        number = await patiently(shiftwork.run_session(project.id, args.feature))
+        if not args.wait:
+            return _say(args, project, f"Session {number} will run.", session=number)
+        row = await shiftwork.wait_session(project.id, number)
+        error = f": {excerpt(row['error'])}" if row["error"] else ""
+        commit = f" [{row['landed_commit'][:10]}]" if row["landed_commit"] else ""
+        text = f"Session {number} {row['outcome']}{commit}{error}."
+        facts = {name: row[name] for name in ("outcome", "error", "landed_commit", "total_cost_usd")}
+        _say(args, project, text, session=number, **facts)
+        return DONE if row["outcome"] == "passed" else NOT_PASSED
+
+    return connected(command)
+
+
+def revert(args: Namespace) -> int:
+    """Take main back to a checkpoint."""
+
+    async def command(shiftwork: Shiftwork) -> int:
+        project = await named_or_only(shiftwork.store, args.project)
+        try:
+            done = await patiently(shiftwork.revert(project.id, args.commit, consent=args.yes))
+        except Conflict as error:
+            hint = (
+                " Nothing was changed; repeat the command with --yes to go on."
+                if "consent" in str(error)
+                else ""
+            )
+            raise Conflict(f"{error}{hint}") from error
+        commit = done.commit or ""
+        text = f"Back at {excerpt(args.commit, 40)} by {commit[:10]}; {len(done.passing)} features pass."
+        return _say(args, project, text, commit=commit, passing=list(done.passing))
+
+    return connected(command)
+
+
+def budget(args: Namespace) -> int:
+    """Change what a project may cost."""
+
+    async def command(shiftwork: Shiftwork) -> int:
+        project = await named_or_only(shiftwork.store, args.project)
+        await patiently(shiftwork.set_budget(project.id, args.usd))
+        limit = "without limit" if args.usd is None else money(args.usd)
+        return _say(args, project, f"{excerpt(project.name)} may cost {limit}.", budget_usd=args.usd)
+
+    return connected(command)
+
+
+def feedback(args: Namespace) -> int:
+    """Say what became of a decision."""
+
+    async def command(shiftwork: Shiftwork) -> int:
+        async with shiftwork.store.transaction() as tx:
+            decision = await tx.decisions.get(args.decision)
+            project = await tx.projects.get(decision.project_id)
+        score = args.score or 0.0
+        await patiently(shiftwork.feedback(args.decision, args.outcome, score=score, lesson=args.lesson))
+        facts = {"decision_id": args.decision, "outcome": args.outcome, "score": score, "lesson": args.lesson}
+        return _say(args, project, "Later sessions will read it.", **facts)
+
+    return connected(command)
+
+
+def delete(args: Namespace) -> int:
+    """Delete a project, after consent."""
+
+    async def command(shiftwork: Shiftwork) -> int:
+        project = await shiftwork.find(args.project)
+        if not args.yes and not await asyncio.to_thread(_consent, project):
+            raise Conflict(f"project {project.name!r} was not deleted; repeat the command with --yes.")
+        await shiftwork.delete(project.id)
+        return _say(args, project, f"{excerpt(project.name)} is deleted.", deleted=True)
+
+    return connected(command)
+
+
+def _consent(project: ProjectRow) -> bool:
+    if not sys.stdin.isatty():
+        return False
+    question = f"Delete {excerpt(project.name)!r}, its rows and its private repository? [y/N] "
+    return input(question).strip().lower() in {"y", "yes"}
+
+
+async def _taken(shiftwork: Shiftwork, project: ProjectRow, kind: str) -> bool:
+    """Whether a worker has taken a signal: its event came after what was known before; waits a little."""
+    loop = asyncio.get_running_loop()
+    deadline = loop.time() + _ACKNOWLEDGED_SECONDS
+    while loop.time() < deadline:
+        async with shiftwork.store.transaction() as tx:
+            found = await tx.events.last(project.id, kinds=(kind,))
+        if found and found[0].sequence > project.event_sequence:
+            return True
+        await asyncio.sleep(_POLL_SECONDS)
+    return False
+
+
+async def patiently(work: Awaitable[Result]) -> Result:
+    """Wait for an answer of the project's workflow; says so if none comes soon."""
+    task = asyncio.ensure_future(work)
+    done, _ = await asyncio.wait((task,), timeout=_PATIENCE_SECONDS)
+    if not done:
+        sys.stderr.write("Waiting for a worker; `shiftwork dev` or `shiftwork worker` runs one.\n")
+        sys.stderr.flush()
+    return await task
+
+
+async def _wait(shiftwork: Shiftwork, project: ProjectRow, args: Namespace) -> int:
+    after = project.event_sequence
+    if args.json:
+        status = await shiftwork.wait(project.id, after)
+        print_json(status)
+    else:
+        status = await show(shiftwork.store, project, after=after, rest_after=after)
+    return of_status(status["status"])
+
+
+def _sent(args: Namespace, project: ProjectRow, text: str, *, taken: bool) -> int:
+    """Tell of a signal; `taken`: whether a worker has taken it already."""
+    note = "" if taken or args.json else " No worker has taken it yet; it is kept until one does."
+    return _say(args, project, f"{text}{note}", acknowledged=taken)
+
+
+def _say(args: Namespace, project: ProjectRow, text: str, **facts: Any) -> int:
+    """Tell people in words, and programs in facts, what was done."""
+    if args.json:
+        print_json({"project_id": project.id, "name": project.name, **facts})
+    else:
+        print(text)
+    return DONE

@@ -1,0 +1,31 @@
+"""What the exit status of a command means."""
+
+DONE = 0
+ERROR = 1
+USAGE = 2
+"""Given by argparse."""
+PAUSED = 3
+"""The project rests, paused: what a waiting command found."""
+ABANDONED = 4
+NOT_PASSED = 5
+"""Of `run-session --wait`: the session failed or was interrupted."""
+INTERRUPTED = 130
+PIPE_CLOSED = 141
+"""Whoever read our output has gone; the same as any program that SIGPIPE ends."""
+
+MEANINGS = (
+    (DONE, "done"),
+    (ERROR, "error: one sentence on standard error says what, which and what to do; nothing was changed"),
+    (USAGE, "the command line is wrong"),
+    (PAUSED, "the project rests, paused (start --wait, resume --wait, pause --wait, watch)"),
+    (ABANDONED, "the project is abandoned (the same commands)"),
+    (NOT_PASSED, "the session failed or was interrupted (run-session --wait)"),
+    (INTERRUPTED, "interrupted by Ctrl-C; what was started goes on"),
+)
+
+_OF_STATUS = {"completed": DONE, "paused": PAUSED, "abandoned": ABANDONED}
+
+
+def of_status(status: str) -> int:
+    """The exit status of a command that waited until a project came to rest with this status."""
+    return _OF_STATUS[status]

@@ -1,0 +1,136 @@
+"""`logs`: what happened to a project, and what its agents said."""
+
+import asyncio
+from argparse import Namespace
+from collections.abc import AsyncIterator, Iterable
+from typing import TypeVar
+
+from client.cli.exits import DONE
+from client.cli.opening import newest, reading
+from client.cli.output import print_json_line
+from client.telling import as_json, tell
+from client.watch import moments
+from shiftwork.errors import NotFound
+from shiftwork.store.rows import EventRow, SessionRow, TranscriptRow
+from shiftwork.store.store import Store
+from shiftwork.text import printable
+
+Item = TypeVar("Item")
+
+_PAGE = 500
+_POLL_SECONDS = 0.2
+
+
+def logs(args: Namespace) -> int:
+    """Print events, or the transcript of a session."""
+
+    async def command(store: Store) -> int:
+        project = await newest(store, args.project)
+        if args.transcript:
+            session = await _session(store, project.id, args.session)
+            async for item in _transcript(store, session, args.last, follow=args.follow):
+                print_json_line(item.model_dump(mode="json")) if args.json else print(said(item), flush=True)
+            return DONE
+        async for event in _events(store, project.id, args):
+            print_json_line(as_json(event)) if args.json else print(line(event), flush=True)
+        return DONE
+
+    return reading(command)
+
+
+def line(event: EventRow) -> str:
+    """An event with its local time."""
+    return f"{event.at.astimezone():%Y-%m-%d %H:%M:%S}  {tell(event)}"
+
+
+def said(item: TranscriptRow) -> str:
+    """What an agent said or did; its lines stay lines, indented under the first."""
+    facts = {name: value for name, value in item.payload.items() if name not in {"text", "ok"} and value}
+    told = printable(str(item.payload.get("text", ""))).strip().replace("\n", "\n    ")
+    if item.kind == "finished":
+        told = f"{'success' if item.payload.get('ok') else 'failure'} {told}".strip()
+    more = printable(", ".join(f"{name} {value}" for name, value in facts.items()))
+    return f"{item.at.astimezone():%H:%M:%S}  {item.kind}: {' '.join(filter(None, (told, more)))}"
+
+
+async def _events(store: Store, project_id: str, args: Namespace) -> AsyncIterator[EventRow]:
+    """The events that were asked for: those there are, then those that come."""
+    known = [event async for event in _known(store, project_id)]
+    last = known[-1].sequence if known else 0
+    for event in _newest(_of_session(known, args.session), args.last):
+        yield event
+    if not args.follow:
+        return
+    async for moment in moments(store, project_id, after=last):
+        for event in _of_session(moment.events, args.session):
+            yield event
+
+
+async def _known(store: Store, project_id: str) -> AsyncIterator[EventRow]:
+    after, full = 0, True
+    while full:
+        async with store.transaction() as tx:
+            page = await tx.events.after(project_id, after, _PAGE)
+        for event in page:
+            after = event.sequence
+            yield event
+        full = len(page) == _PAGE
+
+
+def _of_session(events: Iterable[EventRow], number: int | None) -> list[EventRow]:
+    reference = f"session:{number}"
+    return [
+        e for e in events if number is None or reference == e.reference or e.data.get("session") == number
+    ]
+
+
+def _newest(items: list[Item], last: int | None) -> list[Item]:
+    return items if last is None else items[-last:]
+
+
+async def _session(store: Store, project_id: str, number: int | None) -> SessionRow:
+    async with store.transaction() as tx:
+        if number is not None:
+            return await tx.sessions.get(project_id, number)
+        newest_first = await tx.sessions.list(project_id, limit=1)
+    if not newest_first:
+        raise NotFound("The project has no session yet.")
+    return newest_first[0]
+
+
+async def _transcript(
+    store: Store, session: SessionRow, last: int | None, *, follow: bool
+) -> AsyncIterator[TranscriptRow]:
+    """What was said in all attempts of a session; with `follow`, until it has ended."""
+    seen: dict[int, int] = {}
+    while True:
+        async with store.transaction() as tx:
+            # Looked up before the items: whatever was said is there once the session has ended.
+            ended = (await tx.sessions.by_id(session.id)).ended_at is not None
+        items: list[TranscriptRow] = []
+        for attempt in await _attempts(store, session):
+            items += await _said_after(store, session, attempt, seen)
+        for item in _newest(items, None if seen else last):
+            yield item
+        seen.update({item.attempt: item.sequence for item in items})
+        if ended or not follow:
+            return
+        await asyncio.sleep(_POLL_SECONDS)
+
+
+async def _attempts(store: Store, session: SessionRow) -> list[int]:
+    async with store.transaction() as tx:
+        return sorted(row.attempt for row in await tx.attempts.list(session.id))
+
+
+async def _said_after(
+    store: Store, session: SessionRow, attempt: int, seen: dict[int, int]
+) -> list[TranscriptRow]:
+    found: list[TranscriptRow] = []
+    while True:
+        after = found[-1].sequence if found else seen.get(attempt, -1)
+        async with store.transaction() as tx:
+            page = await tx.transcript.after(session.id, attempt, after, _PAGE)
+        found += page
+        if len(page) < _PAGE:
+            return found

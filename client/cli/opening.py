@@ -1,0 +1,62 @@
+"""How a command gets at the store or at a whole stack, and at the project it is about."""
+
+import asyncio
+from collections.abc import Awaitable, Callable
+
+from sqlalchemy.exc import ProgrammingError
+
+from shiftwork.errors import InvalidInput, NotFound, StackError
+from shiftwork.settings import Settings
+from shiftwork.stack.file import database_url
+from shiftwork.store.rows import ProjectRow
+from shiftwork.store.store import Store
+
+_CLOSED = ("completed", "abandoned")
+_NO_TABLES = "42P01"
+
+
+def reading(command: Callable[[Store], Awaitable[int]]) -> int:
+    """Run a command that only reads rows; Temporal is not even imported."""
+    return asyncio.run(_reading(command))
+
+
+async def _reading(command: Callable[[Store], Awaitable[int]]) -> int:
+    try:
+        async with Store(database_url(Settings.from_environment())) as store:
+            return await command(store)
+    except ProgrammingError as error:
+        if getattr(error.orig, "sqlstate", None) != _NO_TABLES:
+            raise
+        raise StackError(
+            "The database holds no Shiftwork tables yet; start a worker or a project."
+        ) from error
+
+
+async def newest(store: Store, ref: str | None) -> ProjectRow:
+    """The project that was named, else the one that was started last: harmless where nothing is changed."""
+    async with store.transaction() as tx:
+        if ref is not None:
+            return await tx.projects.find(ref)
+        projects = await tx.projects.list()
+    if not projects:
+        raise NotFound("There is no project yet; start one with `shiftwork start`.")
+    return projects[-1]
+
+
+async def named_or_only(store: Store, ref: str | None) -> ProjectRow:
+    """The project that was named, else the only one that is open.
+
+    Raises:
+        InvalidInput: none was named, and several are open.
+        NotFound: there is no such project, or none was named and none is open.
+    """
+    async with store.transaction() as tx:
+        if ref is not None:
+            return await tx.projects.find(ref)
+        found = [each for each in await tx.projects.list() if each.status not in _CLOSED]
+    if not found:
+        raise NotFound("No project is open; name the one you mean (`shiftwork list` shows them all).")
+    if len(found) > 1:
+        names = ", ".join(f"{each.name!r}" for each in found)
+        raise InvalidInput(f"Several projects are open ({names}); name the one you mean.")
+    return found[0]

@@ -1,0 +1,105 @@
+"""The parser, built from the table of commands."""
+
+import argparse
+from argparse import ArgumentParser, Namespace, RawDescriptionHelpFormatter
+from collections.abc import Sequence
+from typing import Any
+
+from client.cli.command import Argument, Command
+from client.cli.exits import MEANINGS
+from client.cli.table import COMMANDS
+
+_DESCRIPTION = "Long software projects with AI agents that forget everything between sessions, made durable."
+
+_ENVIRONMENT = """\
+environment:
+  SHIFTWORK_STATE         the folder of the stack's state (default: .shiftwork in the current folder)
+  SHIFTWORK_DATABASE_URL  an external PostgreSQL
+  TEMPORAL_ADDRESS        an external Temporal (and the rest of Temporal's environment configuration)
+  SHIFTWORK_TRACEBACK     1: show where an unexpected error came from
+  NO_COLOR                plain output"""
+
+
+class CommandParser(ArgumentParser):
+    """The parser of one command: options may stand before, between and after its positional arguments."""
+
+    _intermixing = False
+
+    def parse_known_args(  # type: ignore[override]  # typeshed's overloads say the same more precisely
+        self, args: Sequence[str] | None = None, namespace: Namespace | None = None
+    ) -> tuple[Namespace, list[str]]:
+        """Parse; whatever is left over is an error of this command, with its own usage."""
+        if self._intermixing:  # argparse's own two passes come through here
+            return super().parse_known_args(args, namespace)
+        self._intermixing = True
+        try:
+            parsed, extra = self.parse_known_intermixed_args(args, namespace)
+        finally:
+            self._intermixing = False
+        if extra:
+            self.error(f"unrecognized arguments: {' '.join(extra)}")
+        return parsed, []
+
+
+def build_parser() -> ArgumentParser:
+    """The parser of the whole command line; `handler` of what it returns names the chosen function."""
+    parser = ArgumentParser(
+        prog="shiftwork",
+        description=_DESCRIPTION,
+        epilog=f"{_ENVIRONMENT}\n\n{_exit_codes()}\n\n`shiftwork COMMAND --help` explains a command.",
+        formatter_class=RawDescriptionHelpFormatter,
+        allow_abbrev=False,
+    )
+    parser.add_argument("--version", action=_Version, nargs=0, help="show the version and exit")
+    commands = parser.add_subparsers(
+        title="commands", dest="command", metavar="COMMAND", required=True, parser_class=CommandParser
+    )
+    for command in COMMANDS:
+        _add(commands, command)
+    return parser
+
+
+def _add(commands: "argparse._SubParsersAction[CommandParser]", command: Command) -> None:
+    parser = commands.add_parser(
+        command.name,
+        help=command.help,
+        description=f"{command.help[0].upper()}{command.help[1:]}.",
+        epilog="\n\n".join(filter(None, (command.details, f"example:\n{_indented(command.example)}"))),
+        formatter_class=RawDescriptionHelpFormatter,
+        allow_abbrev=False,
+    )
+    parser.set_defaults(handler=command.handler)
+    for each in command.arguments:
+        add_argument(parser, each)
+
+
+def add_argument(parser: ArgumentParser, each: Argument) -> Any:
+    """Add an argument to argparse's parser; returns argparse's action."""
+    action = parser.add_argument(*each.names, **each.options)
+    if each.completes is not None:
+        # What shtab's FILE and DIRECTORY are, without importing it for every command.
+        files = each.completes == "file"
+        action.complete = (  # type: ignore[attr-defined]  # shtab's protocol is an attribute
+            {"bash": "_shtab_compgen_files", "zsh": "_files", "tcsh": "f"}
+            if files
+            else {"bash": "_shtab_compgen_dirs", "zsh": "_files -/", "tcsh": "d"}
+        )
+    return action
+
+
+class _Version(argparse.Action):
+    """Prints the version; looked up only then, since reading package metadata takes a while."""
+
+    def __call__(self, parser: ArgumentParser, *_: Any) -> None:
+        from importlib.metadata import version  # noqa: PLC0415 - see above
+
+        print(f"shiftwork {version('shiftwork')}")
+        parser.exit()
+
+
+def _exit_codes() -> str:
+    return "exit status:\n" + "\n".join(f"  {code:>3}  {meaning}" for code, meaning in MEANINGS)
+
+
+def _indented(text: str) -> str:
+    return "\n".join(f"  {line}" for line in text.splitlines())

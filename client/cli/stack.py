@@ -1,0 +1,50 @@
+"""`dev` and `worker`: what runs until it is stopped."""
+
+import asyncio
+import logging
+import sys
+from argparse import Namespace
+
+from client.cli.exits import DONE
+from client.cli.output import pairs, print_json_line
+from shiftwork.settings import Settings
+from shiftwork.stack.dev import run_dev
+from shiftwork.stack.file import StackFile
+
+_WORKER = (sys.executable, "-P", "-m", "worker")
+
+
+def dev(args: Namespace) -> int:
+    """Run the stack until it is told to end."""
+    logging.basicConfig(level=logging.WARNING, format="%(asctime)s %(message)s", datefmt="%H:%M:%S")
+    settings = Settings.from_environment()
+    with_worker = not args.no_worker
+
+    def ready(stack: StackFile) -> None:
+        told = _facts(settings, stack, with_worker=with_worker)
+        if args.json:
+            print_json_line(told)
+        else:
+            print(f"Shiftwork is up; Ctrl-C stops it.\n{pairs(told.items())}", flush=True)
+
+    asyncio.run(run_dev(settings, _WORKER if with_worker else (), ready))
+    return DONE
+
+
+def _facts(settings: Settings, stack: StackFile, *, with_worker: bool) -> dict[str, object]:
+    """What people may know of the stack: its addresses, and no password."""
+    log = str(settings.state / "logs" / "worker.log") if with_worker else None
+    return {
+        "state": str(settings.state),
+        "temporal_ui": stack.temporal_ui,
+        "temporal_address": stack.temporal_address,
+        "worker_log": log,
+        "pid": stack.pid,
+    }
+
+
+def worker(_: Namespace) -> int:
+    """Run a worker until it is told to end."""
+    from worker import main  # noqa: PLC0415 - the composition root above us; only this command is one
+
+    return main()

@@ -1,0 +1,80 @@
+"""`status`: the answer people ask for most, with asyncpg and nothing else."""
+
+import asyncio
+from argparse import Namespace
+from datetime import UTC, datetime
+from typing import Any
+
+from client.cli.exits import DONE
+from client.cli.output import bar, duration, excerpt, money, pairs, print_json
+from shiftwork.settings import Settings
+from shiftwork.stack.file import database_url
+from shiftwork.store.status import project_status
+
+_RECENT = 5
+
+
+def status(args: Namespace) -> int:
+    """Print where a project stands."""
+    found = asyncio.run(project_status(database_url(Settings.from_environment()), args.project))
+    if args.json:
+        print_json(found)
+    else:
+        print(render(found, datetime.now(UTC)))
+    return DONE
+
+
+def render(status: dict[str, Any], now: datetime) -> str:
+    """The status for people."""
+    sections = [
+        headline(status),
+        pairs(_facts(status)),
+        "\n".join(f"  {current_session(each, now)}" for each in status["current_sessions"]),
+        "\n".join(_question(status["project_id"], each) for each in status["questions"]),
+        "\n".join(f"  {_progress(entry)}" for entry in reversed(status["recent_progress"][:_RECENT])),
+    ]
+    return "\n\n".join(section for section in sections if section)
+
+
+def headline(status: dict[str, Any]) -> str:
+    """Name, status and reason, and the bar."""
+    reason = f": {excerpt(status['reason'])}" if status["reason"] else ""
+    passing, total = status["passing_features"], status["total_features"]
+    return (
+        f"{excerpt(status['name'])} is {status['status']}{reason}\n"
+        f"{bar(passing, total)} {passing}/{total} features pass ({status['progress_percent']:g} %)"
+    )
+
+
+def _facts(status: dict[str, Any]) -> list[tuple[str, object]]:
+    counts = status["feature_breakdown"]
+    breakdown = ", ".join(f"{n} {name.replace('_', ' ')}" for name, n in counts.items() if n)
+    budget = f" of {money(status['budget_usd'])}" if status["budget_usd"] is not None else ""
+    return [
+        ("project", status["project_id"]),
+        ("features", breakdown),
+        ("sessions", status["sessions"]),
+        ("spent", f"{money(status['cost_usd'])}{budget}, {status['tokens']:,} tokens"),
+        ("repository", status["repository"]),
+        ("goes on at", status["not_before"]),
+    ]
+
+
+def current_session(session: dict[str, Any], now: datetime) -> str:
+    """A running session in one line."""
+    since = (now - datetime.fromisoformat(session["started_at"])).total_seconds()
+    what = excerpt(session["feature"] or "planning", 60)
+    return f"session {session['number']}: {what} ({session['phase']}, {duration(since)})"
+
+
+def _question(project_id: str, asked: dict[str, Any]) -> str:
+    return (
+        f"  question of {excerpt(asked['feature'], 60)!r}: {excerpt(asked['question'] or '', 600)}\n"
+        f"  answer it with: shiftwork answer {project_id[:8]} {asked['feature_id']} TEXT"
+    )
+
+
+def _progress(entry: dict[str, Any]) -> str:
+    outcome = f": {excerpt(entry['outcome'], 120)}" if entry["outcome"] else ""
+    commit = f" [{entry['commit'][:10]}]" if entry["commit"] else ""
+    return f"{excerpt(entry['action'], 120)}{outcome}{commit}"

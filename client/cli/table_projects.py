@@ -1,0 +1,128 @@
+"""The commands that start projects and show them."""
+
+from client.cli import values
+from client.cli.arguments import JSON, NEWEST, STATUSES, WAIT
+from client.cli.command import Command, argument, number, switch
+
+STACK = (
+    Command(
+        "init",
+        "write a starter specification and a cassette that plays it",
+        "client.cli.beginning:init",
+        "shiftwork init my-project\nshiftwork start my-project/spec.md --cassette my-project/cassette.yml "
+        "--repo my-project/repository --wait",
+        (
+            argument(
+                "folder",
+                nargs="?",
+                default=".",
+                metavar="DIR",
+                completes="directory",
+                help="where (default: here)",
+            ),
+            JSON,
+        ),
+        "Files that exist are never overwritten.",
+    ),
+    Command(
+        "dev",
+        "run PostgreSQL, Temporal and a worker until Ctrl-C",
+        "client.cli.stack:dev",
+        "shiftwork dev\nshiftwork dev --no-worker   # and `shiftwork worker` elsewhere",
+        (switch("--no-worker", "the servers alone"), JSON),
+        "Everything lives in one state folder (SHIFTWORK_STATE), and is there again at the next start.",
+    ),
+    Command(
+        "worker", "run one more worker for the running stack", "client.cli.stack:worker", "shiftwork worker"
+    ),
+)
+
+PROJECTS = (
+    Command(
+        "start",
+        "start a project from a specification",
+        "client.cli.beginning:start",
+        "shiftwork start spec.md --repo ./product --agent scripted --cassette cassette.yml --wait",
+        (
+            argument("spec", metavar="SPEC", completes="file", help="what is to be built, in Markdown"),
+            argument(
+                "--repo",
+                metavar="DIR",
+                completes="directory",
+                help="your git repository, where the work is delivered; made if it is missing",
+            ),
+            argument(
+                "--agent", default="scripted", metavar="NAME", help="who does the work (default: scripted)"
+            ),
+            argument("--cassette", metavar="FILE", completes="file", help="what the scripted agent plays"),
+            argument("--name", metavar="NAME", help="the project's name (default: the specification's)"),
+            number("--max-sessions", "pause after so many sessions", values.count),
+            number("--max-attempts", "attempts before a feature is blocked (default: 5)", values.count),
+            number("--max-parallel", "sessions at once (default: 1)", values.count),
+            number("--budget", "what it may cost, in US dollars", values.dollars, "USD"),
+            number("--verification-timeout", "seconds a step may take (default: 120)", values.seconds, "S"),
+            number("--session-timeout", "seconds an agent may run (default: 3600)", values.seconds, "S"),
+            argument("--setup", action="append", metavar="CMD", help="prepares every checkout; repeatable"),
+            switch("--no-autorun", "one session at a time, each asked for by `run-session`"),
+            switch("--allow-dirty", "start from the last commit of a repository with uncommitted changes"),
+            WAIT,
+            JSON,
+        ),
+        "What the front matter of the specification says holds unless an option says otherwise.",
+    ),
+    Command(
+        "list",
+        "list the projects",
+        "client.cli.reading:projects",
+        "shiftwork list --status active",
+        (argument("--status", choices=STATUSES, help="only those"), JSON),
+    ),
+    Command(
+        "status",
+        "show where a project stands",
+        "client.cli.status:status",
+        "shiftwork status --json",
+        (NEWEST, JSON),
+    ),
+    Command(
+        "features",
+        "list a project's features",
+        "client.cli.reading:features",
+        "shiftwork features linkshelf",
+        (NEWEST, JSON),
+    ),
+    Command(
+        "watch",
+        "show live what happens, until the project is at rest",
+        "client.cli.watching:watch",
+        "shiftwork watch\nshiftwork watch linkshelf --json   # one event a line",
+        (NEWEST, switch("--plain", "lines instead of a live display"), JSON),
+    ),
+    Command(
+        "logs",
+        "print what happened, or what an agent said",
+        "client.cli.logs:logs",
+        "shiftwork logs --follow\nshiftwork logs linkshelf --session 3 --transcript",
+        (
+            NEWEST,
+            switch("--follow", "go on until the project is at rest"),
+            number("--session", "only this session", values.index),
+            number("--last", "only the newest N", values.count),
+            switch("--transcript", "what the agent said and did (default: of the newest session)"),
+            JSON,
+        ),
+        "With --json: one JSON object a line.",
+    ),
+    Command(
+        "report",
+        "write a report of the whole project",
+        "client.cli.reading:report",
+        "shiftwork report linkshelf --output report.md",
+        (
+            NEWEST,
+            argument("--format", choices=("markdown", "json"), help="default: markdown"),
+            argument("--output", metavar="FILE", completes="file", help="write it to a file"),
+            switch("--json", "the same as --format json"),
+        ),
+    ),
+)

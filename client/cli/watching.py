@@ -1,0 +1,59 @@
+"""`watch`, and how every waiting command shows what it waits for."""
+
+import os
+import sys
+from argparse import Namespace
+from typing import Any
+
+from client.cli.exits import of_status
+from client.cli.opening import newest, reading
+from client.cli.output import print_json_line
+from client.cli.status import headline
+from client.telling import as_json
+from client.watch import moments, watch_plainly
+from shiftwork.store.rows import ProjectRow
+from shiftwork.store.store import Store
+
+
+def watch(args: Namespace) -> int:
+    """Show what happens until the project is at rest; the exit status says how it rests."""
+
+    async def command(store: Store) -> int:
+        project = await newest(store, args.project)
+        if args.json:
+            status = await _watch_json(store, project)
+        else:
+            status = await show(store, project, plain=args.plain)
+        return of_status(status["status"])
+
+    return reading(command)
+
+
+async def show(
+    store: Store, project: ProjectRow, *, after: int = 0, rest_after: int | None = None, plain: bool = False
+) -> dict[str, Any]:
+    """Show people what happens until the project is at rest; returns its status."""
+    if plain or not _live():
+        status = await watch_plainly(store, project, after=after, rest_after=rest_after)
+        print(f"\n{headline(status)}", flush=True)
+        return status
+    # Only here: rich takes a while to import, and most commands never need it.
+    from rich.console import Console  # noqa: PLC0415
+
+    from client.watch_live import watch_live  # noqa: PLC0415
+
+    return await watch_live(store, project, console=Console(), after=after, rest_after=rest_after)
+
+
+def _live() -> bool:
+    wanted = not os.environ.get("NO_COLOR") and os.environ.get("TERM") != "dumb"
+    return wanted and sys.stdout.isatty()
+
+
+async def _watch_json(store: Store, project: ProjectRow) -> dict[str, Any]:
+    status: dict[str, Any] = {}
+    async for moment in moments(store, project.id):
+        status = moment.status
+        for event in moment.events:
+            print_json_line(as_json(event))
+    return status

@@ -1,0 +1,146 @@
+"""Events as sentences: the one place that knows what each kind says to people."""
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from shiftwork.store.rows import EventRow
+from shiftwork.text import one_line, truncate
+
+_LIMIT = 300
+_QUIET = ("attempt_started", "verification_passed")
+
+
+def tell(event: EventRow) -> str:
+    """The event in one line of printable text; what agents wrote in it is cleaned and cut."""
+    sentence = _SENTENCES.get(event.kind, _unknown)(event)
+    return truncate(one_line(sentence), _LIMIT)
+
+
+def as_json(event: EventRow) -> dict[str, Any]:
+    """The event for programs."""
+    return event.model_dump(mode="json", exclude={"key"})
+
+
+def worth_watching(event: EventRow) -> bool:
+    """Whether a person who watches wants the event; left out is what another event says anyway."""
+    if event.kind == "attempt_ended":
+        return event.data.get("failure") is not None
+    if event.kind == "session_ended":
+        return event.data.get("status") != "passed" or event.data.get("feature_id") is None
+    return event.kind not in _QUIET
+
+
+def short_commit(reference: str) -> str:
+    """The commit of a reference, shortened."""
+    return reference.removeprefix("commit:")[:10]
+
+
+def _session(event: EventRow) -> str:
+    return event.reference.replace(":", " ")
+
+
+def _of(event: EventRow, name: str) -> str:
+    value = event.data.get(name)
+    return "" if value is None else str(value)
+
+
+def _after(mark: str, text: str) -> str:
+    return f"{mark}{text}" if text else ""
+
+
+def _words(event: EventRow, name: str) -> str:
+    return _of(event, name).replace("_", " ")
+
+
+def _started(event: EventRow) -> str:
+    return f"{_session(event)} started: {_of(event, 'feature')}"
+
+
+def _attempt_started(event: EventRow) -> str:
+    return f"{_session(event)}: attempt {_of(event, 'attempt')} on {_of(event, 'host')}"
+
+
+def _attempt_ended(event: EventRow) -> str:
+    why = _words(event, "failure") or _words(event, "reason")
+    detail = _after(": ", _of(event, "detail")) if event.data.get("failure") else ""
+    return f"{_session(event)}: agent {_of(event, 'status')}{_after(', ', why)}{detail}"
+
+
+def _verified(event: EventRow) -> str:
+    return f"{_session(event)}: verification passed: {_of(event, 'feature')}"
+
+
+def _not_verified(event: EventRow) -> str:
+    why = _words(event, "failure")
+    return f"{_session(event)}: verification failed ({why}){_after(': ', _of(event, 'detail'))}"
+
+
+def _landed(event: EventRow) -> str:
+    return f"landed {short_commit(event.reference)}: {_of(event, 'feature')}"
+
+
+def _ended(event: EventRow) -> str:
+    note = _after("; ", _of(event, "note"))
+    return f"{_session(event)} ended: {_of(event, 'feature')}: {_of(event, 'outcome')}{note}"
+
+
+def _imported(event: EventRow) -> str:
+    broken = ", ".join(map(str, event.data.get("broken") or ()))
+    return f"your commit {_of(event, 'commit')[:10]} came in{_after('; it broke ', broken)}"
+
+
+def _feedback(event: EventRow) -> str:
+    return f"{_session(event)} turned out: {_of(event, 'outcome')} ({_of(event, 'score')})"
+
+
+def _budget(event: EventRow) -> str:
+    usd = event.data.get("budget_usd")
+    return f"{_who(event)} set the budget to {'no limit' if usd is None else f'${usd:g}'}"
+
+
+def _who(event: EventRow) -> str:
+    return event.actor.removeprefix("user:") or "somebody"
+
+
+def _about(event: EventRow) -> str:
+    return f" ({_session(event)})" if event.reference else ""
+
+
+def _status(event: EventRow) -> str:
+    return f"{event.kind}{_after(': ', _of(event, 'reason'))}"
+
+
+def _unknown(event: EventRow) -> str:
+    facts: Mapping[str, Any] = {name: value for name, value in event.data.items() if value}
+    told = ", ".join(f"{name} {value}" for name, value in facts.items())
+    return f"{event.kind.replace('_', ' ')}{_about(event)}{_after(': ', told)}"
+
+
+_SENTENCES: dict[str, Callable[[EventRow], str]] = {
+    "project_created": lambda e: f"{_who(e)} created the project{_after(' for agent ', _of(e, 'agent'))}",
+    "planned": lambda e: f"planned: {_of(e, 'features')} features",
+    "session_requested": lambda e: f"{_who(e)} asked for {_session(e)}",
+    "session_started": _started,
+    "attempt_started": _attempt_started,
+    "attempt_ended": _attempt_ended,
+    "verification_passed": _verified,
+    "verification_failed": _not_verified,
+    "landed": _landed,
+    "session_ended": _ended,
+    "session_dropped": lambda e: f"{_session(e)} was dropped: its feature needs none any more",
+    "blocked": lambda e: f"blocked: {_of(e, 'feature')}{_after(': ', _of(e, 'reason'))}",
+    "feature_added": lambda e: f"{_who(e)} added a feature: {_of(e, 'feature')}",
+    "feature_edited": lambda e: f"{_who(e)} edited {_session(e)}",
+    "steer": lambda e: f"{_who(e)} gave guidance{_about(e)}: {_of(e, 'text')}",
+    "answer": lambda e: f"{_who(e)} answered{_about(e)}: {_of(e, 'text')}",
+    "decision_feedback": _feedback,
+    "budget": _budget,
+    "reverted": lambda e: f"{_who(e)} reverted to {_of(e, 'to')[:10]} by {short_commit(e.reference)}",
+    "people_imported": _imported,
+    "warning": lambda e: f"warning: {_of(e, 'text')}",
+    "active": _status,
+    "paused": _status,
+    "completed": _status,
+    "abandoned": _status,
+    "resumed": lambda e: f"{_who(e)} resumed the project",
+}

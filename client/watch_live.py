@@ -1,0 +1,121 @@
+"""The live display of a project, for terminals."""
+
+from collections import deque
+from datetime import UTC, datetime
+from typing import Any
+
+from rich.console import Console, Group, RenderableType
+from rich.live import Live
+from rich.table import Table
+from rich.text import Text
+
+from client.cli.output import bar, duration, money
+from client.cli.status import current_session
+from client.telling import tell, worth_watching
+from client.watch import moments
+from shiftwork.store.rows import FeatureRow, ProjectRow
+from shiftwork.store.store import Store
+from shiftwork.text import one_line, truncate
+
+_EVENTS = 6
+_CHROME = 8
+"""Lines of the display that are neither features nor events nor sessions."""
+
+_STYLES = {
+    "passing": ("✔", "green"),
+    "in_progress": ("▶", "cyan"),
+    "failing": ("✘", "red"),
+    "blocked": ("■", "red"),
+    "not_started": ("·", "dim"),
+}
+_ORDER = ("in_progress", "failing", "blocked", "not_started", "passing")
+"""Which features are shown first where there is no room for all."""
+
+
+class LiveDisplay:
+    """What is known of the project, as something rich can draw at any moment.
+
+    Everything of other people's making becomes a `Text`, in which no markup is looked for.
+    """
+
+    def __init__(self, project: ProjectRow, console: Console) -> None:
+        self._project = project
+        self._console = console
+        self.status: dict[str, Any] = {}
+        self.features: list[FeatureRow] = []
+        self.lines: deque[str] = deque(maxlen=_EVENTS)
+        self.over = False
+
+    def __rich__(self) -> RenderableType:
+        """Draw it."""
+        if not self.status:
+            return Text("waiting for the project …")
+        parts: list[RenderableType] = [self._head(), Text(""), self._table(), *self._sessions(), Text("")]
+        return Group(
+            *parts, *(Text(line, style="dim", no_wrap=True, overflow="ellipsis") for line in self.lines)
+        )
+
+    def _head(self) -> Text:
+        status = self.status
+        end = datetime.fromisoformat(status["updated_at"]) if self.over else datetime.now(UTC)
+        age = duration((end - self._project.created_at).total_seconds())
+        passing, total = status["passing_features"], status["total_features"]
+        reason = f": {truncate(one_line(status['reason']), 200)}" if status["reason"] else ""
+        return Text.assemble(
+            (one_line(status["name"]), "bold"),
+            f" is {status['status']}{reason}\n",
+            (bar(passing, total), "green"),
+            f" {passing}/{total} features · {status['sessions']} sessions · ",
+            f"{money(status['cost_usd'])} · {age}",
+        )
+
+    def _sessions(self) -> list[Text]:
+        now = datetime.now(UTC)
+        return [
+            Text(f"▶ {current_session(each, now)}", style="cyan") for each in self.status["current_sessions"]
+        ]
+
+    def _table(self) -> Table:
+        table = Table.grid(padding=(0, 2))
+        table.add_column(width=1)
+        table.add_column(no_wrap=True, overflow="ellipsis", max_width=40)
+        table.add_column(no_wrap=True)
+        table.add_column(no_wrap=True, overflow="ellipsis")
+        shown, hidden = self._room()
+        for row in shown:
+            mark, style = _STYLES[row.status]
+            remark = one_line(row.question or "") if row.waiting else one_line(row.blocked_reason or "")
+            attempts = f"{row.attempts} failed" if row.attempts else ""
+            table.add_row(
+                Text(mark, style),
+                Text(row.name, style),
+                Text(attempts),
+                Text(truncate(remark, 200), "yellow"),
+            )
+        if hidden:
+            table.add_row(Text("…"), Text(f"and {hidden} more", "dim"), Text(""), Text(""))
+        return table
+
+    def _room(self) -> tuple[list[FeatureRow], int]:
+        """The features there is room for, in the order of the plan, and how many there is none for."""
+        room = self._console.height - _CHROME - _EVENTS - len(self.status["current_sessions"])
+        room = max(3, room)
+        if len(self.features) <= room:
+            return self.features, 0
+        urgent = sorted(self.features, key=lambda row: (_ORDER.index(row.status), row.id))[: room - 1]
+        return sorted(urgent, key=lambda row: row.id), len(self.features) - len(urgent)
+
+
+async def watch_live(
+    store: Store, project: ProjectRow, *, console: Console, after: int = 0, rest_after: int | None = None
+) -> dict[str, Any]:
+    """Show a display that follows the project; returns the status at rest."""
+    display = LiveDisplay(project, console)
+    with Live(display, console=console, refresh_per_second=4, redirect_stdout=False, redirect_stderr=False):
+        async for moment in moments(store, project.id, after=after, rest_after=rest_after):
+            display.lines.extend(tell(event) for event in moment.events if worth_watching(event))
+            if moment.events or not display.status:
+                async with store.transaction() as tx:
+                    display.features = await tx.features.list(project.id)
+            display.status, display.over = moment.status, moment.at_rest
+    return display.status
