@@ -166,7 +166,7 @@ async def run_dev(
 
     Args:
         settings: see `DevStack`.
-        worker_argv: the worker's program and arguments; it finds the stack by its environment.
+        worker_argv: the worker's program and arguments; it finds the stack by its environment. Empty: none.
         on_ready: called once, when the servers answer and the worker is started.
 
     Raises:
@@ -198,7 +198,7 @@ async def _run(settings: Settings, worker_argv: Sequence[str], on_ready: Callabl
         env={**os.environ, **_for_children(settings)},
         grace=settings.timings.graceful_shutdown + 5,
     )
-    async with DevStack(settings, [worker]) as stack:
+    async with DevStack(settings, [worker] if worker_argv else []) as stack:
         on_ready(stack)
         await asyncio.Event().wait()
 
