@@ -2,7 +2,8 @@
 
 The usual translation of a pattern into one regular expression backtracks: a line like `*a*a*a*a*b` stops a
 harness for hours. Here each name is matched by itself, with atomic groups between its stars, and `**` by
-going back to the last one only; both are at worst quadratic.
+going back to the last one only; both are at worst quadratic. The one difference to git: a slash always
+separates names, also between brackets.
 """
 
 import os

@@ -1,0 +1,59 @@
+"""A repository that is reached by an address, served by git's own daemon on the loopback."""
+
+import os
+import subprocess
+
+import pytest
+from repository_support import git, land, open_folder, person_commits, repo, start
+
+from shiftwork.repository import UserRepository
+
+__all__ = ["open_folder", "repo"]
+
+
+class TestRemote:
+    """A repository that is reached by an address, served by git's own daemon on the loopback."""
+
+    @pytest.fixture
+    def url(self, tmp_path):
+        """The address of an empty bare repository."""
+        import socket
+        import time
+
+        root = tmp_path / "served"
+        root.mkdir()
+        git(root, "init", "-q", "--bare", "-b", "main", "x.git")
+        with socket.socket() as free:
+            free.bind(("127.0.0.1", 0))
+            port = free.getsockname()[1]
+        arguments = ["--listen=127.0.0.1", f"--port={port}", "--export-all", "--enable=receive-pack"]
+        daemon = subprocess.Popen(
+            ["git", "daemon", "--reuseaddr", *arguments, f"--base-path={root}", str(root)],
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
+            start_new_session=True,
+        )
+        for _ in range(200):
+            with socket.socket() as probe:
+                if probe.connect_ex(("127.0.0.1", port)) == 0:
+                    break
+            time.sleep(0.02)
+        yield f"git://127.0.0.1:{port}/x.git"
+        os.killpg(daemon.pid, 15)
+        daemon.wait()
+
+    async def test_a_remote_repository_gets_a_push_and_gives_commits(self, repo, tmp_path, url):
+        """A project on a git server would get nothing, or lose what people pushed."""
+        user = await start(repo, url)
+        assert user == UserRepository(url, "main")
+        landed = await land(repo, {"a": "1"}, 1)
+        assert (await user.feed(repo)).branch_updated
+        assert not (await user.feed(repo)).branch_updated
+        clone = tmp_path / "clone"
+        git(tmp_path, "clone", "-q", url, str(clone))
+        assert git(clone, "rev-parse", "HEAD") == landed
+        theirs = person_commits(clone, "p", "x")
+        git(clone, "push", "-q")
+        await land(repo, {"b": "1"}, 2)
+        assert "was not updated" in (await user.feed(repo)).warning
+        assert await user.fetch_into(repo) == theirs
