@@ -68,7 +68,7 @@ class Example:
         """Make a workspace main, with the files that the feature's steps carry."""
         lay(workspace, self.features[name])
         shutil.rmtree(self.main)
-        shutil.copytree(workspace, self.main, ignore=shutil.ignore_patterns("__pycache__"))
+        workspace.rename(self.main)
 
     def shell(self, folder: Path, command: str) -> subprocess.CompletedProcess[str]:
         argv = ["/bin/sh", "-c", command]
