@@ -13,6 +13,7 @@ from typing import Any
 import pytest
 import yaml
 
+from shiftwork.agents.cassette import load_cassette
 from shiftwork.contracts.feature import FeatureCategory, FeatureSpec, VerificationStep
 from shiftwork.contracts.plan import Plan
 
@@ -208,6 +209,14 @@ def test_the_minimal_example(tmp_path: Path) -> None:
         "command line": ["lands"],
         "readme": ["lands"],
     }
+
+
+@pytest.mark.parametrize("path", sorted(EXAMPLES.glob("*/cassette.yml")), ids=lambda path: path.parent.name)
+def test_the_scripted_agent_accepts_the_cassette(path: Path) -> None:
+    """Otherwise `shiftwork start` refuses the example."""
+    cassette = load_cassette(path)
+    assert cassette.plan is not None
+    assert set(cassette.sessions) == {feature.name for feature in cassette.plan.features}
 
 
 @pytest.mark.parametrize("path", sorted(EXAMPLES.glob("*/spec.md")), ids=lambda path: path.parent.name)
