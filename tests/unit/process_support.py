@@ -1,0 +1,71 @@
+"""Process trees for the tests, and a look at what is left of them."""
+
+import os
+import random
+import sys
+import time
+from pathlib import Path
+
+import psutil
+
+from shiftwork.runner.environment import child_environment
+from shiftwork.runner.spec import ProcessSpec
+
+TREE = """
+import os, signal, subprocess, sys, time
+signal.signal(signal.SIGTERM, signal.SIG_IGN)
+sleep = ["sleep", sys.argv[1]]
+children = [
+    subprocess.Popen(sleep),
+    subprocess.Popen(sleep, process_group=0),
+    subprocess.Popen(sleep, start_new_session=True),
+]
+if os.fork() == 0:
+    os.setsid()
+    if os.fork() == 0:
+        os.execve("/bin/sleep", sleep, {})
+    os._exit(0)
+print("ready", flush=True)
+if len(sys.argv) > 2:
+    os._exit(int(sys.argv[2]))
+time.sleep(1000)
+"""
+"""A child, one in its own group, one in its own session, a double-forked daemon without environment, all deaf
+to TERM. The first argument is how long they sleep (a token to find them by), the second a status to exit with."""
+
+
+def token() -> str:
+    """A number of seconds that no other process sleeps."""
+    return f"{random.SystemRandom().randint(10_000, 99_999)}.{random.SystemRandom().randint(10_000, 99_999)}"
+
+
+def living(word: str) -> list[list[str]]:
+    """The command lines of living processes that hold this word."""
+    found = []
+    for process in psutil.process_iter():
+        try:
+            line = process.cmdline()
+            if word in line and process.status() != psutil.STATUS_ZOMBIE:
+                found.append(line)
+        except psutil.Error:
+            continue
+    return found
+
+
+def wait_until_dead(word: str, seconds: float = 10.0) -> list[list[str]]:
+    """What still lives after at most that time."""
+    deadline = time.monotonic() + seconds
+    while (left := living(word)) and time.monotonic() < deadline:
+        time.sleep(0.01)
+    return left
+
+
+def tree(word: str, cwd: Path, *, exits: int | None = None, **more) -> ProcessSpec:
+    """A process tree to run; its leader exits with a status, or stays."""
+    arguments = [word] if exits is None else [word, str(exits)]
+    return ProcessSpec((sys.executable, "-c", TREE, *arguments), cwd, dict(os.environ), **more)
+
+
+def shell(command: str, cwd: Path, **more) -> ProcessSpec:
+    """A shell command to run, in the environment that agents get."""
+    return ProcessSpec(("/bin/sh", "-c", command), cwd, child_environment(os.environ, {}), **more)
