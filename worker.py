@@ -4,10 +4,12 @@ import asyncio
 import logging
 import signal
 import sys
+import time
+from collections.abc import Awaitable, Callable
 from contextlib import AsyncExitStack
 from datetime import timedelta
+from typing import TypeVar
 
-from shiftwork.agents.registry import backends
 from temporalio.client import Client
 from temporalio.worker import (
     FixedSizeSlotSupplier,
@@ -19,10 +21,12 @@ from temporalio.worker import (
 )
 
 from activities.bookkeeping import BookkeepingActivities
+from activities.orphans import WorkerRecord
 from activities.projects import ProjectActivities
 from activities.services import Services
 from activities.sessions import SessionActivities
-from shiftwork.errors import ShiftworkError
+from shiftwork.agents.registry import backends
+from shiftwork.errors import ShiftworkError, StackError
 from shiftwork.ownership import check_ownership
 from shiftwork.sandbox.choose import choose_sandbox
 from shiftwork.settings import Settings
@@ -32,6 +36,8 @@ from shiftwork.store.store import Store
 from shiftwork.temporal import PROCESS_QUEUE, TASK_QUEUE, connect
 from workflows.project import ProjectWorkflow
 from workflows.session import SessionWorkflow
+
+Result = TypeVar("Result")
 
 log = logging.getLogger("shiftwork.worker")
 
@@ -95,16 +101,33 @@ def _tuner(most: int) -> WorkerTuner:
 async def serve(settings: Settings, stop: asyncio.Event) -> None:
     """Run a worker until `stop` is set; agents at work then leave a snapshot and give their task back."""
     url = database_url(settings)
-    await migrate(url)
+    # Servers that are just coming back are waited for; a supervisor would only start us again.
+    await patiently(lambda: migrate(url))
     async with AsyncExitStack() as stack:
         store = await stack.enter_async_context(Store(url))
-        services = Services(settings, store, choose_sandbox(), backends())
-        client = await connect(settings)
+        record = stack.enter_context(WorkerRecord(settings.state))
+        services = Services(settings, store, choose_sandbox(), backends(), record)
+        client = await patiently(lambda: connect(settings))
+        if given_back := await record.give_back(client):
+            log.info("gave %d tasks back that a lost worker ran", given_back)
         for one in workers(client, services):
             await stack.enter_async_context(one)
         log.info("worker ready: sandbox %s, state %s", services.sandbox.level, settings.state)
         await stop.wait()
         log.info("worker stopping")
+
+
+async def patiently(attempt: Callable[[], Awaitable[Result]], seconds: float = 60.0) -> Result:
+    """Try until it works, for so many seconds; then raise the `StackError` that says why it does not."""
+    deadline = time.monotonic() + seconds
+    while True:
+        try:
+            return await attempt()
+        except StackError as error:
+            if time.monotonic() > deadline:
+                raise
+            log.info("waiting: %s", error)
+            await asyncio.sleep(0.5)
 
 
 async def _main(settings: Settings) -> None:

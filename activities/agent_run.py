@@ -177,7 +177,7 @@ class AgentRun:
         brief, outbox, scratch = run_folder / "brief", run_folder / "outbox", run_folder / "scratch"
         outbox.mkdir(parents=True, exist_ok=True)
         assembled = await assemble_brief(
-            self._services, rows.project, rows.feature, self._request, rows.attempt.attempt, base
+            self._services, rows.project, rows.feature, self._request, attempt=rows.attempt.attempt, base=base
         )
         await asyncio.to_thread(write_brief, brief, assembled.request, assembled.files)
         options = rows.project.options

@@ -8,19 +8,21 @@ from typing import Any, TypeVar
 from temporalio import activity
 from temporalio.exceptions import ApplicationError
 
+from activities.orphans import WorkerRecord
+
 Result = TypeVar("Result")
 
 
 @asynccontextmanager
-async def heartbeating() -> AsyncIterator[None]:
+async def heartbeating(record: WorkerRecord) -> AsyncIterator[None]:
     """Tell the server four times per heartbeat timeout that this activity lives, from a task of its own."""
-    timeout = activity.info().heartbeat_timeout
-    if timeout is None:
-        yield
-        return
+    info = activity.info()
+    timeout = info.heartbeat_timeout
+    assert timeout is not None, "long activities are scheduled with a heartbeat timeout"
     beating = asyncio.create_task(_beat(timeout.total_seconds() / 4))
     try:
-        yield
+        with record.running(info.task_token):
+            yield
     finally:
         beating.cancel()
         with suppress(asyncio.CancelledError):

@@ -38,6 +38,7 @@ async def assemble_brief(
     project: ProjectRow,
     feature: FeatureRow | None,
     request: RunRequest,
+    *,
     attempt: int,
     base: str,
 ) -> Assembled:
@@ -52,7 +53,7 @@ async def assemble_brief(
             decisions = await tx.decisions.history(project.id, limit=_MOST_DECISIONS)
         progress = await tx.progress.as_text(project.id, limit=_MOST_PROGRESS)
         guidance = await _guidance(tx, project.id, feature)
-        problems = await _outbox_problems(tx, project.id, request)
+        problems = await _outbox_problems(tx, project.id)
         failure = feature.last_error if feature else await _plan_failure(tx, project.id)
         kept_commit = request.kept_commit or await _kept_earlier(tx, project.id, request)
     kept, files = await _kept_work(services, project.id, kept_commit)
@@ -107,7 +108,7 @@ def _said(event: EventRow, feature: FeatureRow | None) -> Guidance:
     return Guidance(text=event.data.get("text", ""), question=question, feature=bool(event.reference))
 
 
-async def _outbox_problems(tx: Transaction, project_id: str, request: RunRequest) -> tuple[str, ...]:
+async def _outbox_problems(tx: Transaction, project_id: str) -> tuple[str, ...]:
     """What could not be read of the newest outbox before this session's."""
     events: Sequence[EventRow] = await tx.events.last(project_id, kinds=("attempt_ended",), limit=1)
     return tuple(events[0].data.get("problems", ())) if events else ()

@@ -36,7 +36,7 @@ class ProjectActivities:
     @activity.defn(name=LOAD_PROJECT)
     async def load_project(self, request: ProjectRef) -> ProjectState:
         """Control state from rows and main alone; a landing without a row is recorded from its trailers."""
-        async with heartbeating():
+        async with heartbeating(self._services.record):
             async with self._services.store.transaction() as tx:
                 project = await tx.projects.get(request.project_id)
             await self._open_repository(project)
@@ -61,13 +61,13 @@ class ProjectActivities:
     @activity.defn(name=IMPORT_PEOPLE)
     async def import_people(self, request: ImportRequest) -> ImportResult:
         """Bring commits of people into main: theirs land even when they break a feature."""
-        async with heartbeating():
+        async with heartbeating(self._services.record):
             return await given_back_on_shutdown(Import(self._services, request).execute())
 
     @activity.defn(name=REVERT)
     async def revert(self, request: RevertRequest) -> RevertResult:
         """Take main back to a checkpoint by a commit of its own; nothing is destroyed."""
-        async with heartbeating():
+        async with heartbeating(self._services.record):
             repository = self._services.folder(request.project_id).repository
             try:
                 async with self._services.store.transaction() as tx:

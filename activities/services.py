@@ -5,6 +5,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from activities.orphans import WorkerRecord
 from shiftwork.agents.protocol import AgentBackend
 from shiftwork.errors import InvalidInput
 from shiftwork.repository import PrivateRepository, UserRepository, WorkspacePool
@@ -51,6 +52,7 @@ class Services:
     store: Store
     sandbox: Sandbox
     backends: Mapping[str, AgentBackend]
+    record: WorkerRecord
     host: str = field(default_factory=socket.gethostname)
 
     def folder(self, project_id: str) -> ProjectFolder:

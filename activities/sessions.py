@@ -31,7 +31,7 @@ class SessionActivities:
     async def run_agent(self, request: RunRequest) -> RunResult:
         """Run one agent to its end; when it is interrupted or the worker stops, to its snapshot."""
         stop = Stop()
-        async with heartbeating():
+        async with heartbeating(self._services.record):
             work = asyncio.ensure_future(AgentRun(self._services, request, stop).execute())
             shutdown = asyncio.ensure_future(_ask_on_shutdown(stop))
             try:
@@ -49,7 +49,7 @@ class SessionActivities:
     @activity.defn(name=VERIFY)
     async def verify(self, request: VerifyRequest) -> VerifyResult:
         """Verify a candidate, merged onto the tip of main, by execution."""
-        async with heartbeating():
+        async with heartbeating(self._services.record):
             return await given_back_on_shutdown(_Verification(self._services, request).execute())
 
 

@@ -6,15 +6,16 @@ The command line, the Python harness and whatever comes later (REST, dashboard) 
 import asyncio
 import getpass
 import shutil
-from collections.abc import AsyncIterator
+import time
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import AsyncExitStack
 from datetime import timedelta
+from functools import partial
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self, TypeVar
 
 from pydantic import ValidationError
-from shiftwork.agents.registry import backends
 from temporalio.client import (
     Client,
     WithStartWorkflowOperation,
@@ -27,6 +28,7 @@ from temporalio.exceptions import ApplicationError
 from temporalio.service import RPCError, RPCStatusCode
 
 from client.specification import first_problem
+from shiftwork.agents.registry import backends
 from shiftwork.contracts.feature import FeatureEdit, FeatureSpec
 from shiftwork.contracts.project import PauseMode, ProjectOptions, ProjectStatus
 from shiftwork.contracts.workflow import (
@@ -49,8 +51,8 @@ from shiftwork.repository import open_user_repository
 from shiftwork.settings import Settings
 from shiftwork.stack.file import database_url
 from shiftwork.store.migrate import migrate
-from shiftwork.store.rows import EventRow, ProjectRow
-from shiftwork.store.store import Store
+from shiftwork.store.rows import EventRow, ProjectRow, SessionRow
+from shiftwork.store.store import Store, Transaction
 from shiftwork.temporal import TASK_QUEUE, connect, project_attributes, project_workflow_id
 from workflows.project import ProjectWorkflow
 
@@ -60,6 +62,7 @@ _ERRORS = {kind.__name__: kind for kind in (InvalidInput, NotFound, Conflict)}
 _CLOSED = (ProjectStatus.COMPLETED, ProjectStatus.ABANDONED)
 _RESTS = ("paused", "completed", "abandoned")
 _POLL_SECONDS = 0.2
+_PATIENCE_SECONDS = 60.0
 
 
 class Shiftwork:
@@ -344,9 +347,9 @@ class Shiftwork:
         """Events in their order; with `follow`, until the project is at rest."""
         project = await self.find(ref)
         while True:
-            async with self.store.transaction() as tx:
-                status = await tx.projects.status(project.id)
-                rows = await tx.events.after(project.id, after)
+            status, rows = await self._patiently(
+                partial(_status_and_events, project_id=project.id, after=after)
+            )
             for row in rows:
                 after = row.sequence
                 yield row
@@ -370,9 +373,7 @@ class Shiftwork:
         """
         project = await self.find(ref)
         while True:
-            async with self.store.transaction() as tx:
-                rests = await tx.events.last(project.id, kinds=_RESTS)
-                status = await tx.projects.status(project.id)
+            status, rests = await self._patiently(lambda tx: _status_and_rests(tx, project.id))
             if at_rest(status) and rests and rests[0].sequence > after:
                 return status
             await asyncio.sleep(_POLL_SECONDS)
@@ -381,11 +382,22 @@ class Shiftwork:
         """Wait until a session has ended and is recorded; returns its row."""
         project = await self.find(ref)
         while True:
-            async with self.store.transaction() as tx:
-                rows = await tx.events.last(project.id, kinds=("session_ended", "session_dropped"), limit=200)
-                if any(row.reference == f"session:{number}" for row in rows):
-                    return (await tx.sessions.get(project.id, number)).model_dump(mode="json")
+            row = await self._patiently(lambda tx: _ended_session(tx, project.id, number))
+            if row is not None:
+                return row.model_dump(mode="json")
             await asyncio.sleep(_POLL_SECONDS)
+
+    async def _patiently(self, read: Callable[[Transaction], Awaitable[Answered]]) -> Answered:
+        """Read in a transaction of its own; a database that is away for a while is waited for."""
+        deadline = time.monotonic() + _PATIENCE_SECONDS
+        while True:
+            try:
+                async with self.store.transaction() as tx:
+                    return await read(tx)
+            except StackError:
+                if time.monotonic() > deadline:
+                    raise
+                await asyncio.sleep(_POLL_SECONDS)
 
     # Temporal ---------------------------------------------------------------------------------------------
 
@@ -416,6 +428,24 @@ class Shiftwork:
 
     def _handle(self, project_id: str, client: Client) -> WorkflowHandle[Any, Any]:
         return client.get_workflow_handle(project_workflow_id(project_id))
+
+
+async def _status_and_events(
+    tx: Transaction, project_id: str, after: int
+) -> tuple[dict[str, Any], list[EventRow]]:
+    return await tx.projects.status(project_id), await tx.events.after(project_id, after)
+
+
+async def _status_and_rests(tx: Transaction, project_id: str) -> tuple[dict[str, Any], list[EventRow]]:
+    rests = await tx.events.last(project_id, kinds=_RESTS)
+    return await tx.projects.status(project_id), rests
+
+
+async def _ended_session(tx: Transaction, project_id: str, number: int) -> SessionRow | None:
+    rows = await tx.events.last(project_id, kinds=("session_ended", "session_dropped"), limit=200)
+    if all(row.reference != f"session:{number}" for row in rows):
+        return None
+    return await tx.sessions.get(project_id, number)
 
 
 def at_rest(status: dict[str, Any]) -> bool:

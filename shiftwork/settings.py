@@ -23,8 +23,8 @@ class Timings:
     lease: float = 10.0
     lease_renewal: float = 2.0
     graceful_shutdown: float = 20.0
-    sticky_queue: float = 5.0
-    workflow_task: float = 10.0
+    sticky_queue: float = 2.0
+    workflow_task: float = 5.0
     retry_interval: float = 1.0
 
 

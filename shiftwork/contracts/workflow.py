@@ -19,7 +19,7 @@ class Timeouts(Message):
 
     heartbeat: float = 15.0
     retry_interval: float = 1.0
-    workflow_task: float = 10.0
+    workflow_task: float = 5.0
 
 
 class ProjectStart(Message):

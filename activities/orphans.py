@@ -1,0 +1,88 @@
+"""Which activities this worker process runs, on disk, so that the next one on this host need not wait.
+
+After a worker was killed, the server only notices when heartbeats stay away. A worker that starts on the same
+host knows better: it finds the record of the dead one and gives its tasks back at once.
+"""
+
+import fcntl
+import os
+import shutil
+import uuid
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from typing import Self
+
+from temporalio.client import Client
+from temporalio.exceptions import ApplicationError
+from temporalio.service import RPCError
+
+_LOCK = "lock"
+
+
+class WorkerRecord:
+    """A folder with one file per running activity, under a lock that ends with this process."""
+
+    def __init__(self, state: Path) -> None:
+        self._workers = state / "workers"
+        self._own = self._workers / uuid.uuid4().hex
+        self._lock: int | None = None
+
+    def __enter__(self) -> Self:
+        # Made under another name: a folder that is seen is a folder that is locked.
+        fresh = self._own.with_suffix(".new")
+        fresh.mkdir(parents=True, mode=0o700)
+        self._lock = os.open(fresh / _LOCK, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        fcntl.flock(self._lock, fcntl.LOCK_EX)
+        fresh.rename(self._own)
+        return self
+
+    def __exit__(self, *exc_info: object) -> None:
+        shutil.rmtree(self._own, ignore_errors=True)
+        if self._lock is not None:
+            os.close(self._lock)
+            self._lock = None
+
+    @contextmanager
+    def running(self, task_token: bytes) -> Iterator[None]:
+        """Note that this activity runs, for as long as the block does."""
+        path = self._own / uuid.uuid4().hex
+        path.write_bytes(task_token)
+        try:
+            yield
+        finally:
+            path.unlink(missing_ok=True)
+
+    async def give_back(self, client: Client) -> int:
+        """Fail what dead workers of this host ran, so that it is tried again at once; how many tasks."""
+        count = 0
+        for folder in self._workers.iterdir():
+            if folder == self._own or folder.suffix == ".new" or not _dead(folder):
+                continue
+            for path in folder.iterdir():
+                if path.name != _LOCK:
+                    count += await _fail(client, path.read_bytes())
+            shutil.rmtree(folder, ignore_errors=True)
+        return count
+
+
+def _dead(folder: Path) -> bool:
+    try:
+        fd = os.open(folder / _LOCK, os.O_RDWR | os.O_CLOEXEC)
+    except OSError:
+        return True
+    try:
+        fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    finally:
+        os.close(fd)
+    return True
+
+
+async def _fail(client: Client, task_token: bytes) -> bool:
+    error = ApplicationError("the worker that ran this was lost", type="WorkerLost")
+    with suppress(RPCError):  # the server gave it to somebody already, or its workflow is gone
+        await client.get_async_activity_handle(task_token=task_token).fail(error)
+        return True
+    return False

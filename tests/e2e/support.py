@@ -1,0 +1,161 @@
+"""A stack and workers of a test's own, as real processes that can be killed."""
+
+import asyncio
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import psutil
+import yaml
+
+from client.api import Shiftwork
+from shiftwork.contracts.project import AgentOptions, ProjectOptions
+from shiftwork.settings import Settings
+
+QUICK = {
+    "SHIFTWORK_HEARTBEAT_TIMEOUT": "4",
+    "SHIFTWORK_LEASE": "3",
+    "SHIFTWORK_LEASE_RENEWAL": "0.5",
+    "SHIFTWORK_STICKY_QUEUE": "1",
+    "SHIFTWORK_WORKFLOW_TASK": "2",
+    "SHIFTWORK_RETRY_INTERVAL": "0.1",
+    "SHIFTWORK_GRACEFUL_SHUTDOWN": "10",
+}
+"""Short waits, so that a test sees in seconds what takes tens of seconds by default."""
+
+
+def quick_environment(state: Path, **more: str) -> dict[str, str]:
+    """The environment of a process that belongs to the stack in `state`."""
+    inherited = {k: v for k, v in os.environ.items() if not k.startswith(("SHIFTWORK_", "TEMPORAL_"))}
+    return {**inherited, "SHIFTWORK_STATE": str(state), **QUICK, **more}
+
+
+def quick_settings(state: Path, **more: str) -> Settings:
+    """The settings that such a process reads."""
+    return Settings.from_environment({"SHIFTWORK_STATE": str(state), **QUICK, **more})
+
+
+class WorkerProcess:
+    """A worker in a process of its own."""
+
+    def __init__(self, environment: dict[str, str], log: Path) -> None:
+        self._environment = environment
+        self._log = log
+        self._process: subprocess.Popen[bytes] | None = None
+
+    def start(self) -> None:
+        """Start it, without waiting until it is ready."""
+        with self._log.open("ab") as log:
+            self._process = subprocess.Popen(
+                [sys.executable, "-P", "-m", "worker"],
+                env=self._environment,
+                stdout=log,
+                stderr=log,
+                stdin=subprocess.DEVNULL,
+                start_new_session=True,
+            )
+
+    def kill(self) -> None:
+        """SIGKILL, and nothing else."""
+        self._end(signal.SIGKILL)
+
+    def stop(self) -> int:
+        """SIGTERM, and wait; its exit status."""
+        return self._end(signal.SIGTERM)
+
+    def _end(self, number: signal.Signals) -> int:
+        process, self._process = self._process, None
+        if process is None:
+            return 0
+        process.send_signal(number)
+        return process.wait(timeout=40)
+
+
+@contextmanager
+def worker_process(environment: dict[str, str], log: Path) -> Iterator[WorkerProcess]:
+    """A running worker that is ended with the block, whatever happens."""
+    worker = WorkerProcess(environment, log)
+    worker.start()
+    try:
+        yield worker
+    finally:
+        worker.kill()
+
+
+def processes_of(state: Path) -> list[str]:
+    """Processes that belong to attempts and verifications below this state folder."""
+    mark = str(state / "projects")
+    found = []
+    for process in psutil.process_iter():
+        try:
+            texts = [*process.cmdline(), process.cwd(), *process.environ().values()]
+        except (psutil.Error, OSError):
+            continue
+        if any(mark in text for text in texts):
+            found.append(f"{process.pid} {' '.join(process.cmdline())[:200]}")
+    return found
+
+
+async def assert_nothing_left(state: Path, project_id: str) -> None:
+    """No process, workspace or run folder of a project outlives it."""
+    for _ in range(100):
+        if not processes_of(state):
+            break
+        await asyncio.sleep(0.1)
+    assert processes_of(state) == []
+    folder = state / "projects" / project_id
+    left = [
+        str(p.relative_to(folder)) for name in ("workspaces", "runs") for p in (folder / name).glob("*/*")
+    ]
+    assert left == []
+
+
+def write_cassette(path: Path, features: list[dict], sessions: dict[str, list]) -> Path:
+    """Write a cassette file."""
+    path.write_text(yaml.safe_dump({"plan": {"features": features}, "sessions": sessions}, sort_keys=False))
+    return path
+
+
+def simple_feature(name: str, *needs: str, command: str | None = None, **more) -> dict:
+    """A feature that passes when the file of its name holds `done`."""
+    return {
+        "name": name,
+        "description": f"The file {name}.txt says done.",
+        "depends_on": list(needs),
+        "verification_steps": [
+            {"description": "it says so", "command": command or f"grep -qx done {name}.txt"}
+        ],
+        **more,
+    }
+
+
+def simple_attempt(name: str, *steps: dict) -> list[dict]:
+    """An attempt that makes a simple feature pass, after other steps."""
+    return [*steps, {"write": {"path": f"{name}.txt", "content": "done\n"}}]
+
+
+def scripted(cassette: Path, **options) -> ProjectOptions:
+    """Options of a project whose sessions play a cassette."""
+    return ProjectOptions(agent=AgentOptions(settings={"cassette": str(cassette)}), **options)
+
+
+def git(repository: str | Path, *arguments: str) -> str:
+    """What git prints in a repository."""
+    command = ["git", "-C", str(repository), "-c", "safe.directory=*", *arguments]
+    return subprocess.run(command, check=True, capture_output=True, text=True).stdout.strip()
+
+
+async def until(
+    shiftwork: Shiftwork, project_id: str, kind: str, reference: str = "", seconds: float = 30
+) -> dict:
+    """Wait for an event of this kind (and reference); its data."""
+    async with asyncio.timeout(seconds):
+        while True:
+            async for event in shiftwork.events(project_id):
+                if event.kind == kind and reference in ("", event.reference):
+                    return event.data
+            await asyncio.sleep(0.05)

@@ -1,0 +1,155 @@
+"""Kill anything at any moment: the result equals the undisturbed run."""
+
+import asyncio
+import random
+from collections import Counter
+from pathlib import Path
+
+import psutil
+import pytest
+import pytest_asyncio
+
+from client.api import Shiftwork
+from shiftwork.stack.dev import DevStack
+from tests.e2e.support import (
+    assert_nothing_left,
+    git,
+    quick_environment,
+    quick_settings,
+    scripted,
+    simple_attempt,
+    simple_feature,
+    until,
+    worker_process,
+    write_cassette,
+)
+
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(400)]
+
+KILLS = 10
+SEED = 20260101
+
+
+def cassette(path: Path) -> Path:
+    """Eight features; some fail first, crash, leave daemons, and report what must be counted once."""
+    names = [f"f{n}" for n in range(8)]
+    features = [simple_feature("f0", priority=10)]
+    features += [simple_feature(name, "f0", priority=9 - n) for n, name in enumerate(names[1:])]
+    notes = [
+        {"decision": {"decision": "use files", "reasoning": "simple", "tags": ["storage"]}},
+        {"progress": {"action": "wrote a file"}},
+        {"usage": {"input_tokens": 100, "output_tokens": 10, "cost_usd": 0.01}},
+        {"spawn": "trap '' TERM; sleep 300"},
+        {"sleep": 0.4},
+    ]
+    sessions = {name: [simple_attempt(name, *notes)] for name in names}
+    sessions["f2"].insert(0, [{"say": "done!"}, {"sleep": 0.2}])
+    sessions["f3"].insert(0, [{"write": {"path": "f3.txt", "content": "half"}}, {"exit": 1}])
+    sessions["f5"].insert(0, [{"write": {"path": "f0.txt", "content": "broken"}}, {"sleep": 0.2}])
+    return write_cassette(path, features, sessions)
+
+
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
+async def dev(tmp_path_factory):
+    """Servers of this module's own, which its tests may kill."""
+    state = tmp_path_factory.mktemp("durable")
+    settings = quick_settings(state)
+    async with DevStack(settings):
+        yield state, settings
+
+
+def kill_program(folder: Path) -> None:
+    """SIGKILL the server whose data lies in this folder."""
+    for process in psutil.process_iter():
+        try:
+            argv = process.cmdline()
+        except psutil.Error:
+            continue
+        name = Path(argv[0]).name if argv else ""
+        if name in ("postgres", "temporal") and any(str(folder) in argument for argument in argv):
+            process.kill()
+            return
+    raise AssertionError(f"no server runs in {folder}")
+
+
+async def outcome(shiftwork: Shiftwork, project_id: str) -> dict:
+    """What must be the same however often anything was killed."""
+    project = await shiftwork.find(project_id)
+    async with shiftwork.store.transaction() as tx:
+        features = await tx.features.list(project_id)
+        sessions = await tx.sessions.list(project_id)
+        progress = await tx.progress.list(project_id, limit=1000)
+        decisions = await tx.decisions.history(project_id, limit=1000)
+        checkpoints = await tx.checkpoints.list(project_id, limit=1000)
+    landed = git(
+        project.repository, "log", "--format=%(trailers:key=Shiftwork-Feature,valueonly)", "main"
+    ).split()
+    return {
+        "status": project.status,
+        "features": {f.name: (f.status, f.attempts, f.runs) for f in features},
+        "landings": Counter(landed),
+        "sessions": Counter((s.feature_id is not None, s.outcome) for s in sessions),
+        "progress": len(progress),
+        "decisions": len(decisions),
+        "checkpoints": len(checkpoints),
+        "tree": git(project.repository, "rev-parse", "main^{tree}"),
+    }
+
+
+async def run(dev, tmp_path: Path, parallel: int, disturb=None) -> dict:
+    """Run the cassette to its end, beside `disturb(worker)` which must finish; what came of it."""
+    state, settings = dev
+    path = cassette(tmp_path / "cassette.yml")
+    async with Shiftwork(settings) as shiftwork:
+        with worker_process(quick_environment(state), state / "worker.log") as worker:
+            project_id = await shiftwork.start(
+                f"p{random.getrandbits(40):x}",
+                "Write eight files.",
+                repository=tmp_path / f"repo-{random.getrandbits(40):x}",
+                options=scripted(path, max_parallel=parallel),
+            )
+            await until(shiftwork, project_id, "attempt_started")
+            disturbing = asyncio.ensure_future(disturb(worker)) if disturb else None
+            async with asyncio.timeout(180):
+                status = await shiftwork.wait(project_id)
+            assert status["status"] == "completed", status
+            if disturbing is not None:
+                done = await asyncio.wait_for(disturbing, 60)
+                assert done
+            result = await outcome(shiftwork, project_id)
+            await assert_nothing_left(state, project_id)
+            return result
+
+
+@pytest.mark.asyncio(loop_scope="module")
+@pytest.mark.parametrize("parallel", [1, 3])
+async def test_ten_kills_of_the_worker_change_nothing(dev, tmp_path, parallel) -> None:
+    """A lost worker must neither lose work nor do any of it twice."""
+    chance = random.Random(SEED + parallel)
+
+    async def kill_often(worker) -> int:
+        for _ in range(KILLS):
+            # From before the worker is ready to well into sessions.
+            await asyncio.sleep(chance.uniform(0.8, 3.0))
+            worker.kill()
+            worker.start()
+        return KILLS
+
+    undisturbed = await run(dev, tmp_path, parallel)
+    disturbed = await run(dev, tmp_path, parallel, kill_often)
+    assert set(undisturbed["landings"].values()) == {1}
+    assert disturbed == undisturbed
+
+
+@pytest.mark.asyncio(loop_scope="module")
+@pytest.mark.parametrize("server", ["temporal", "postgres"])
+async def test_a_killed_server_changes_nothing(dev, tmp_path, server) -> None:
+    """The servers come back on the same port with their data, and the project goes on."""
+
+    async def kill_server(worker) -> bool:
+        await asyncio.sleep(2.0)
+        kill_program(dev[0] / server)
+        return True
+
+    undisturbed = await run(dev, tmp_path, 1)
+    assert await run(dev, tmp_path, 1, kill_server) == undisturbed
