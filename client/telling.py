@@ -7,7 +7,8 @@ from shiftwork.store.rows import EventRow
 from shiftwork.text import one_line, truncate
 
 _LIMIT = 300
-_QUIET = ("attempt_started", "verification_passed")
+_LAST_LINE = 120
+_QUIET = ("attempt_started", "verification_passed", "active")
 
 
 def tell(event: EventRow) -> str:
@@ -61,9 +62,9 @@ def _attempt_started(event: EventRow) -> str:
 
 
 def _attempt_ended(event: EventRow) -> str:
-    why = _words(event, "failure") or _words(event, "reason")
-    detail = _after(": ", _of(event, "detail")) if event.data.get("failure") else ""
-    return f"{_session(event)}: agent {_of(event, 'status')}{_after(', ', why)}{detail}"
+    if event.data.get("failure"):
+        return f"{_session(event)}: {_words(event, 'failure')}{_after(': ', _of(event, 'detail'))}"
+    return f"{_session(event)}: agent {_of(event, 'status')}{_after(', ', _words(event, 'reason'))}"
 
 
 def _verified(event: EventRow) -> str:
@@ -72,7 +73,15 @@ def _verified(event: EventRow) -> str:
 
 def _not_verified(event: EventRow) -> str:
     why = _words(event, "failure")
-    return f"{_session(event)}: verification failed ({why}){_after(': ', _of(event, 'detail'))}"
+    return f"{_session(event)}: verification failed ({why}){_after(': ', _brief(_of(event, 'detail')))}"
+
+
+def _brief(detail: str) -> str:
+    """What failed, and the last line it printed; the command and the rest are in the logs as JSON."""
+    what, command, rest = detail.partition("\nCommand: ")
+    printed = rest.partition("\nOutput:")[2].split("\n") if command else []
+    last = next((line for line in reversed(printed) if line.strip()), "")
+    return f"{what}{_after(' … ', truncate(one_line(last), _LAST_LINE))}"
 
 
 def _landed(event: EventRow) -> str:

@@ -1,5 +1,7 @@
 """`init` and `start`: from nothing to a project that runs."""
 
+import json
+import shlex
 from argparse import Namespace
 from pathlib import Path
 from typing import Any
@@ -26,7 +28,10 @@ def init(args: Namespace) -> int:
     """Write the starter files; nothing is written if one of them exists."""
     folder = Path(args.folder)
     name = one_line(folder.absolute().name)[:120] or "greet"
-    files = {"spec.md": SPECIFICATION.format(name=name), "cassette.yml": CASSETTE}
+    files = {
+        "spec.md": SPECIFICATION.format(name=name, quoted=json.dumps(name, ensure_ascii=False)),
+        "cassette.yml": CASSETTE,
+    }
     for each in files:
         if (folder / each).exists():
             raise InvalidInput(
@@ -44,7 +49,8 @@ def init(args: Namespace) -> int:
         print_json({"folder": str(folder), "files": written})
     else:
         print(f"Wrote {' and '.join(written)}.\n\nNext:\n  shiftwork dev   # in a terminal of its own")
-        print(f"  shiftwork start {written[0]} --cassette {written[1]} --repo {folder / 'repository'} --wait")
+        spec, cassette, repository = map(shlex.quote, (*written, str(folder / "repository")))
+        print(f"  shiftwork start {spec} --cassette {cassette} --repo {repository} --wait")
     return DONE
 
 

@@ -45,7 +45,8 @@ def line(event: EventRow) -> str:
 
 def said(item: TranscriptRow) -> str:
     """What an agent said or did; its lines stay lines, indented under the first."""
-    facts = {name: value for name, value in item.payload.items() if name not in {"text", "ok"} and value}
+    facts = {**item.payload, **item.payload.get("data", {})}
+    facts = {name: value for name, value in facts.items() if name not in {"text", "ok", "data"} and value}
     told = printable(str(item.payload.get("text", ""))).strip().replace("\n", "\n    ")
     if item.kind == "finished":
         told = f"{'success' if item.payload.get('ok') else 'failure'} {told}".strip()

@@ -2,7 +2,7 @@
 
 SPECIFICATION = """\
 ---
-name: {name}
+name: {quoted}
 ---
 
 # {name}
@@ -15,7 +15,7 @@ true when the work is done, the better the features and their verification steps
 
 CASSETTE = """\
 # What the scripted agent plays instead of asking a model: `plan` is what its planning session leaves,
-# `sessions` holds what the sessions of each feature do, one list of steps for each attempt. The last one repeats.
+# `sessions` holds what the sessions of each feature do: a list of steps for each attempt, the last repeats.
 
 plan:
   features:

@@ -14,6 +14,8 @@ from client.watch import moments, watch_plainly
 from shiftwork.store.rows import ProjectRow
 from shiftwork.store.store import Store
 
+_BEFORE = 10
+
 
 def watch(args: Namespace) -> int:
     """Show what happens until the project is at rest; the exit status says how it rests."""
@@ -23,7 +25,9 @@ def watch(args: Namespace) -> int:
         if args.json:
             status = await _watch_json(store, project)
         else:
-            status = await show(store, project, plain=args.plain)
+            # The last few events say what the display goes on from.
+            after = max(0, project.event_sequence - _BEFORE)
+            status = await show(store, project, after=after, plain=args.plain)
         return of_status(status["status"])
 
     return reading(command)
