@@ -51,6 +51,24 @@ _STRICT = {
 }
 
 
+# How a person reaches repositories; the other variables of git would say which repository is meant.
+_PERSONAL = frozenset(
+    {
+        "GIT_CONFIG_GLOBAL",
+        "GIT_CONFIG_NOSYSTEM",
+        "GIT_CONFIG_SYSTEM",
+        "GIT_EXEC_PATH",
+        "GIT_SSH",
+        "GIT_SSH_COMMAND",
+        "GIT_SSH_VARIANT",
+        "GIT_SSL_CAINFO",
+        "GIT_SSL_CAPATH",
+        "GIT_SSL_CERT",
+        "GIT_SSL_KEY",
+    }
+)
+
+
 @dataclass(frozen=True, slots=True)
 class Result:
     """What a git command left: its exit status and its two outputs."""
@@ -192,13 +210,15 @@ def strict_environment() -> dict[str, str]:
 
 def people_environment() -> dict[str, str]:
     """A person's own environment and configuration (credentials, filters), without hooks and prompts."""
-    kept = {name: value for name, value in os.environ.items() if not name.startswith("GIT_")}
+    kept = {
+        name: value for name, value in os.environ.items() if not name.startswith("GIT_") or name in _PERSONAL
+    }
     return {
         **kept,
         "LC_ALL": "C",
         "GIT_ALLOW_PROTOCOL": "file:git:http:https:ssh",
         "GIT_ASKPASS": "false",
-        "GIT_SSH_COMMAND": os.environ.get("GIT_SSH_COMMAND", "ssh -o BatchMode=yes"),
+        "SSH_ASKPASS_REQUIRE": "never",
         "GIT_TERMINAL_PROMPT": "0",
         "GIT_OPTIONAL_LOCKS": "0",
         **_configuration(_ALWAYS),

@@ -15,6 +15,8 @@ _IGNORED_BY_HFS = dict.fromkeys(
 
 def is_git_name(name: str) -> bool:
     """Whether some file system takes this name for `.git`, where git would refuse to check it out."""
+    if name.isascii() and "git" not in name.lower():
+        return False
     plain = name.translate(_IGNORED_BY_HFS).lower()
     for part in plain.split("\\"):
         if part.partition(":")[0].rstrip(" .") in {".git", "git~1"}:

@@ -74,7 +74,9 @@ class History:
                     "pack-objects", "--stdout", "--quiet", "--window=0", input=request, stdout=stream
                 )
             index = pack.with_name("idx")
-            name = (await git.text("index-pack", "-o", str(index), str(pack))).split()[-1]
+            name = (
+                await git.text("-c", "core.fsync=none", "index-pack", "-o", str(index), str(pack))
+            ).split()[-1]
             # The index goes last: a pack counts from the moment it has one.
             pack.replace(self._folder / f"pack-{name}.pack")
             index.replace(self._folder / f"pack-{name}.idx")

@@ -124,6 +124,10 @@ async def open_user_repository(
             f"Repository {found.where!r} has no branch checked out (detached HEAD); "
             "check out the branch to work on, or name it."
         )
+    if not found.unborn and not await _has_branch(Path(found.where), chosen):
+        raise InvalidInput(
+            f"Repository {found.where!r} has no branch {chosen!r}; make it there, or name another."
+        )
     return UserRepository(found.where, chosen)
 
 
@@ -145,6 +149,12 @@ def _refuse_unusable(found: Description, *, allow_dirty: bool) -> None:
             f"{found.where!r} has {number} uncommitted {'change' if number == 1 else 'changes'} ({some}); "
             "commit or stash first, or allow a dirty repository to start from its last commit."
         )
+
+
+async def _has_branch(path: Path, branch: str) -> bool:
+    ref = f"refs/heads/{branch}^{{commit}}"
+    result = await people_git(path).call("rev-parse", "--verify", "--quiet", "--end-of-options", ref)
+    return result.status == 0
 
 
 async def _initialise(path: Path, branch: str) -> UserRepository:

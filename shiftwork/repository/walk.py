@@ -131,7 +131,10 @@ class Walk:
         found = entry.stat(follow_symlinks=False)
         is_folder = stat.S_ISDIR(found.st_mode)
         tracked = path in self._base_folders if is_folder else path in self._base
-        if not tracked and (only_tracked or self._ignored(parts, base, own, folder=is_folder)):
+        hidden = only_tracked
+        if not hidden and (is_folder or not tracked):
+            hidden = self._ignored(parts, base, own, folder=is_folder)
+        if hidden and not tracked:
             return
         if is_git_name(entry.name) and not tracked:
             self._note(path, "is left out: nested repositories are stored as plain files")
@@ -140,7 +143,6 @@ class Walk:
         elif self._is_gitlink(path):
             self._note_submodule(folder, entry.name, path)
         else:
-            hidden = only_tracked or self._ignored(parts, base, own, folder=True)
             with open_folder(entry.name, folder) as inner:
                 self._folder(inner, parts, base=base, own=own, only_tracked=hidden)
 
@@ -207,7 +209,7 @@ class Walk:
     def _keep_from_base(self) -> None:
         """Excluded paths stay what they were, and submodules unless something else has their name."""
         for path, entry in self._base.items():
-            excluded = path in self._exclude or any(parent in self._exclude for parent in parents(path))
+            excluded = bool(self._exclude) and not self._exclude.isdisjoint((path, *parents(path)))
             if excluded or (entry.kind == "commit" and path not in self.found):
                 self.found[path] = entry
 

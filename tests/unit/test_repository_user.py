@@ -121,6 +121,15 @@ async def test_what_cannot_be_used_is_said_in_one_sentence(tmp_path, prepare, wo
     assert sorted(tmp_path.rglob("*")) == before
 
 
+async def test_the_branch_may_be_named(repo, tmp_path):
+    """A project would work on whatever happens to be checked out, or on a branch that is misspelt."""
+    path = person_repository(tmp_path / "mine")
+    git(path, "branch", "topic")
+    assert (await open_user_repository(path, branch="topic")).branch == "topic"
+    with pytest.raises(InvalidInput, match="has no branch 'tpoic'"):
+        await open_user_repository(path, branch="tpoic")
+
+
 async def test_a_folder_that_the_outer_repository_ignores_is_free(tmp_path):
     """A build folder inside a repository could not hold a project."""
     root = person_repository(tmp_path / "outer")
