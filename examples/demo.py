@@ -11,10 +11,11 @@ import json
 import os
 import re
 import shutil
+import signal
 import sys
 import tempfile
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -49,20 +50,21 @@ class Demo:
 
     async def run(self, *, keep: bool) -> int:
         """Play the demo; returns the exit status."""
-        loop = asyncio.get_running_loop()
-        ready: asyncio.Future[StackFile] = loop.create_future()
-        # It takes over Ctrl-C, and returns then.
+        ready: asyncio.Future[StackFile] = asyncio.get_running_loop().create_future()
+        # Until it is ready Ctrl-C ends the stack; after that it ends the play first.
         stack = asyncio.create_task(run_dev(self._settings, _WORKER, ready.set_result))
         play = asyncio.create_task(self._play(ready))
+        ready.add_done_callback(lambda _: on_signals(play.cancel))
         try:
             await asyncio.wait((stack, play), return_when=asyncio.FIRST_COMPLETED)
             if not play.done():
                 stack.result()  # raises what kept it from starting
                 return _INTERRUPTED
+            if play.cancelled():
+                return _INTERRUPTED
             play.result()
             if keep:
-                say("The stack stays up for you to look around; Ctrl-C ends it.")
-                await stack
+                await stay()
         finally:
             for task in (play, stack):
                 task.cancel()
@@ -153,6 +155,20 @@ class Demo:
         return text
 
 
+def on_signals(call: Callable[[], object]) -> None:
+    """Call this, and nothing else, when somebody asks the demo to end."""
+    for sign in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+        asyncio.get_running_loop().add_signal_handler(sign, call)
+
+
+async def stay() -> None:
+    """Wait until somebody asks the demo to end."""
+    asked = asyncio.Event()
+    on_signals(asked.set)
+    say("", "The stack stays up for you to look around; Ctrl-C ends it.")
+    await asked.wait()
+
+
 def say(*lines: str) -> None:
     """Tell the person who watches."""
     print("\n".join(lines), flush=True)
@@ -171,7 +187,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         sys.stderr.write(f"error: {error}\nEverything is kept in {folder}; the worker's log is {demo.log}.\n")
         return 1
     # What was built stays; what only the stack needed goes.
-    shutil.rmtree(folder / "state", ignore_errors=True)
+    shutil.rmtree(folder if code == _INTERRUPTED else folder / "state", ignore_errors=True)
     return code
 
 
