@@ -81,10 +81,11 @@ def _refuse(error: ValidationError, place: Place, setup: Place | None = None) ->
     path = tuple(problem["loc"])
     if place.is_sequence and path[:1] == ("features",):
         path = path[1:]  # a bare list of features
+    last = path[-1] if path else ""
     if setup is not None and path[:1] == ("setup",):
+        # Joined with those of the plan, so that the index says nothing of where it stands.
         place, path = setup, ()
     target = place.deepest(path)
-    last = path[-1] if path else ""
     if problem["type"] == "missing":
         target.fail(f"{last} is missing")
     if problem["type"] == "extra_forbidden":

@@ -92,16 +92,26 @@ def _read(folder: int, name: str) -> str | None:
         return None
     except OSError as error:
         raise _Refused(f"can't be opened ({error.strerror}); write a regular file") from error
-    with os.fdopen(fd, "rb") as file:
+    try:
         if not stat.S_ISREG(os.fstat(fd).st_mode):
             raise _Refused("is not a regular file")
-        data = file.read(FILE_LIMIT + 1)
+        data = _read_bytes(fd)
+    finally:
+        os.close(fd)
     if len(data) > FILE_LIMIT:
         raise _Refused(f"is larger than {FILE_LIMIT:,} bytes")
     try:
         return data.decode("utf-8")
     except UnicodeDecodeError as error:
         raise _Refused(f"is not UTF-8 (byte {error.start})") from error
+
+
+def _read_bytes(fd: int) -> bytes:
+    """At most one byte more than the limit."""
+    data = bytearray()
+    while len(data) <= FILE_LIMIT and (chunk := os.read(fd, FILE_LIMIT + 1 - len(data))):
+        data += chunk
+    return bytes(data)
 
 
 def _parse(text: str, model: type[Model]) -> Model:

@@ -31,7 +31,8 @@ if len(sys.argv) > 2:
 time.sleep(1000)
 """
 """A child, one in its own group, one in its own session, a double-forked daemon without environment, all deaf
-to TERM. The first argument is how long they sleep (a token to find them by), the second a status to exit with."""
+to TERM. The first argument is how long they sleep (a token to find them by), the second a status to
+exit with."""
 
 
 def token() -> str:

@@ -1,0 +1,111 @@
+"""What the end of an agent means, told by small programs in the place of an agent."""
+
+import json
+import sys
+
+import pytest
+
+from shiftwork.agents.events import AgentEvent
+from shiftwork.agents.protocol import AgentCommand, AgentRequest
+from shiftwork.agents.run import run_agent_process
+from shiftwork.agents.scripted import ScriptedBackend
+from shiftwork.contracts.session import FailureKind, RunStatus
+from shiftwork.sandbox.choose import choose_sandbox
+
+
+class ProgramBackend(ScriptedBackend):
+    """Speaks the scripted agent's protocol; the program itself is given."""
+
+    def __init__(self, code: str) -> None:
+        self._code = code
+
+    def command(self, request: AgentRequest) -> AgentCommand:
+        return AgentCommand((sys.executable, "-c", self._code), {"GREETING": "hi"}, b"prompt")
+
+
+def says(*events: dict) -> str:
+    lines = [json.dumps(event) for event in events]
+    return "".join(f"print({line!r}, flush=True)\n" for line in lines)
+
+
+async def end_of(tmp_path, code: str, **options):
+    events: list[AgentEvent] = []
+
+    async def listen(event: AgentEvent) -> None:
+        events.append(event)
+
+    settings = {"env": {"EXTRA": "1"}, "timeout": 20, "grace": 0.2, **options}
+    end = await run_agent_process(
+        ProgramBackend(code),
+        AgentRequest(tmp_path, tmp_path / "brief", tmp_path / "outbox"),
+        sandbox=choose_sandbox(),
+        on_event=listen,
+        **settings,
+    )
+    return end, events
+
+
+DONE = {"kind": "finished", "ok": True}
+FAILED = {"kind": "finished", "ok": False, "text": "no idea"}
+LIMITED = {"kind": "rate_limited"}
+HANG = "import time; time.sleep(1000)\n"
+
+
+@pytest.mark.parametrize(
+    ("code", "status", "failure"),
+    [
+        (says(DONE), RunStatus.COMPLETED, None),
+        (says(DONE) + "import os; os.kill(os.getpid(), 9)", RunStatus.COMPLETED, None),
+        (says(DONE) + HANG, RunStatus.COMPLETED, None),
+        (says(LIMITED, DONE), RunStatus.COMPLETED, None),
+        (says(LIMITED) + HANG, RunStatus.INTERRUPTED, None),
+        (says(LIMITED, FAILED), RunStatus.INTERRUPTED, None),
+        (says({"kind": "question", "text": "?"}, DONE), RunStatus.INTERRUPTED, None),
+        (says(FAILED), RunStatus.FAILED, FailureKind.AGENT_FAILED),
+        (says(FAILED) + HANG, RunStatus.FAILED, FailureKind.AGENT_FAILED),
+        ("", RunStatus.FAILED, FailureKind.AGENT_CRASHED),
+        ("raise SystemExit('went wrong')", RunStatus.FAILED, FailureKind.AGENT_CRASHED),
+    ],
+)
+async def test_the_terminal_event_decides(tmp_path, code, status, failure):
+    """Otherwise a crash would count as success, or a success as a crash."""
+    end, _ = await end_of(tmp_path, code)
+    assert end.status is status
+    assert (end.failure.kind if end.failure else None) is failure
+    assert end.duration < 10
+    assert (end.rate_limited_until is not None) is (status is RunStatus.INTERRUPTED and not end.question)
+    assert not end.stopped
+
+
+async def test_the_message_says_what_went_wrong(tmp_path):
+    """Otherwise the next attempt would not know what to do better."""
+    failed, _ = await end_of(tmp_path, says({"kind": "error", "text": "first"}, FAILED))
+    assert failed.message == "no idea"
+    crashed, _ = await end_of(tmp_path, "raise SystemExit('\\x1b[31mwent wrong')")
+    assert "status 1" in crashed.message
+    assert crashed.message.endswith("went wrong")
+    assert "\x1b" not in crashed.message
+    long, _ = await end_of(tmp_path, says({"kind": "error", "text": "x" * 100_000}, DONE))
+    assert len(long.message) == 2000
+
+
+async def test_the_agent_gets_its_folders_and_little_else(tmp_path):
+    """Otherwise an agent would not find its brief, or would find the worker's secrets."""
+    facts = "{'kind': 'text', 'data': {**os.environ}, 'text': sys.stdin.read()}"
+    code = f"import json, os, sys; print(json.dumps({facts}))\n"
+    end, events = await end_of(tmp_path, code + says(DONE), tools=tmp_path / "tools")
+    env = events[0].data
+    assert events[0].text == "prompt"
+    assert env["SHIFTWORK_BRIEF"] == str(tmp_path / "brief")
+    assert env["SHIFTWORK_OUTBOX"] == str(tmp_path / "outbox")
+    assert (env["GREETING"], env["EXTRA"]) == ("hi", "1")
+    assert env["PATH"].startswith(str(tmp_path / "tools"))
+    assert not [name for name in env if name.startswith("PYTEST")]
+    assert end.status is RunStatus.COMPLETED
+
+
+async def test_events_on_standard_error_do_not_count(tmp_path):
+    """Otherwise a log line could end a session successfully."""
+    end, events = await end_of(tmp_path, f"import sys; print({json.dumps(DONE)!r}, file=sys.stderr)")
+    assert events == []
+    assert end.failure.kind is FailureKind.AGENT_CRASHED
