@@ -60,6 +60,7 @@ def workers(client: Client, services: Services) -> tuple[Worker, Worker]:
             bookkeeping.decision_feedback,
             bookkeeping.look_for_people,
             bookkeeping.tidy,
+            bookkeeping.checkpoint,
         ],
         sticky_queue_schedule_to_start_timeout=timedelta(seconds=timings.sticky_queue),
         graceful_shutdown_timeout=timedelta(seconds=timings.graceful_shutdown),

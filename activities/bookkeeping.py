@@ -5,6 +5,7 @@ from temporalio import activity
 from activities.names import (
     ADD_FEATURE,
     ADOPT_PLAN,
+    CHECKPOINT,
     DECISION_FEEDBACK,
     INTEGRATE,
     LOOK_FOR_PEOPLE,
@@ -22,6 +23,7 @@ from shiftwork.contracts.state import FeatureState
 from shiftwork.contracts.workflow import (
     AddFeatureRequest,
     AdoptPlan,
+    CheckpointRequest,
     FeatureStates,
     FeedbackRequest,
     ProjectRef,
@@ -142,6 +144,22 @@ class BookkeepingActivities:
     async def look_for_people(self, request: ProjectRef) -> RecordResult:
         """Whether people have commits that main lacks."""
         return RecordResult(people_commit=await people_commit(self._services, request.project_id))
+
+    @activity.defn(name=CHECKPOINT)
+    async def checkpoint(self, request: CheckpointRequest) -> str:
+        """Record the tip of main as a checkpoint; the same tip again changes nothing."""
+        tip = await self._services.folder(request.project_id).repository.tip()
+        async with self._services.store.transaction() as tx:
+            await tx.checkpoints.add(request.project_id, tip, None, request.passing)
+            await tx.events.append(
+                request.project_id,
+                "checkpoint",
+                key=f"checkpoint:{tip}",
+                actor=request.actor,
+                reference=f"commit:{tip}",
+                data={"note": request.note},
+            )
+        return tip
 
     @activity.defn(name=TIDY)
     async def tidy(self, request: ProjectRef) -> None:

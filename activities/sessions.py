@@ -10,7 +10,7 @@ from activities.agent_run import AgentRun, Stop
 from activities.alive import given_back_on_shutdown, heartbeating, worker_stopping
 from activities.names import RUN_AGENT, VERIFY
 from activities.services import ProjectFolder, Services
-from shiftwork.contracts.activity import RunRequest, RunResult, VerifyRequest, VerifyResult
+from shiftwork.contracts.activity import MAIN, RunRequest, RunResult, VerifyRequest, VerifyResult
 from shiftwork.contracts.feature import FeatureStatus
 from shiftwork.contracts.session import InterruptionReason, Role, SessionPhase
 from shiftwork.repository import LandingInfo, Workspace
@@ -83,7 +83,8 @@ class _Verification:
         try:
             verifier = self._verifier(project, session, workspace, name)
             info = landing_info(project, feature, request)
-            verdict = await verifier.verify(base, request.candidate, feature, passing, info)
+            candidate = base if request.candidate == MAIN else request.candidate
+            verdict = await verifier.verify(base, candidate, feature, passing, info)
         finally:
             await workspace.release()
             shutil.rmtree(self._folder.runs / name, ignore_errors=True)

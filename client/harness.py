@@ -8,6 +8,7 @@ from types import TracebackType
 from typing import Any, Self
 
 from client.api import Shiftwork
+from client.control import project_manager
 from client.report import project_report
 from shiftwork.contracts.feature import FeatureCategory
 from shiftwork.contracts.project import AgentOptions, ProjectOptions, ProjectStatus
@@ -88,7 +89,7 @@ class LongRunningHarness:
     def project_manager(self) -> ProjectManager:
         """The manager over the rows of this stack."""
         if self._manager is None:
-            self._manager = ProjectManager(self._shiftwork.store)
+            self._manager = project_manager(self._shiftwork)
         return self._manager
 
     def register_sub_agent(self, category: str, agent: Specification) -> None:

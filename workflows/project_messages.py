@@ -9,7 +9,6 @@ from temporalio.exceptions import ActivityError, ApplicationError
 with workflow.unsafe.imports_passed_through():
     from activities.bookkeeping import BookkeepingActivities
     from activities.projects import ProjectActivities
-
     from shiftwork.contracts.feature import FeatureEdit, FeatureStatus
     from shiftwork.contracts.project import ProjectStatus
     from shiftwork.contracts.session import InterruptionReason
@@ -19,6 +18,7 @@ with workflow.unsafe.imports_passed_through():
         AddFeature,
         AddFeatureRequest,
         Answer,
+        CheckpointRequest,
         DecisionFeedback,
         FeedbackRequest,
         Interrupt,
@@ -30,6 +30,7 @@ with workflow.unsafe.imports_passed_through():
         RevertResult,
         RunSession,
         SetBudget,
+        SetFeatureStatus,
         SteerRequest,
     )
     from shiftwork.errors import ShiftworkError
@@ -164,6 +165,35 @@ class ProjectMessages:
     @run_session.validator
     def _validate_run_session(self, request: RunSession | None = None) -> None:
         self._validate(messages.check_request, request.feature if request else None, self._busy())
+
+    @workflow.update(description="Give a feature a status; `passing` has what is on main verified.")
+    async def set_feature_status(self, request: SetFeatureStatus) -> int:
+        """Set a status by hand; returns the feature's id. Only executed verification makes it pass."""
+        await self._ready()
+        feature: FeatureState = self._checked(
+            messages.apply_status, request.feature, request.status, request.reason
+        )
+        self._reopen()
+        if request.status is FeatureStatus.PASSING and feature.id not in self._busy():
+            messages.request_session(self._state, feature.id)
+        facts = {"status": request.status, "reason": request.reason}
+        self._ledger.event("feature_status", actor=request.actor, reference=f"feature:{feature.id}", **facts)
+        self._note(*self._state.features)
+        return feature.id
+
+    @workflow.update(description="Make the tip of main a checkpoint.")
+    async def checkpoint(self, request: CheckpointRequest | None = None) -> str:
+        """Record main's tip with what passes there; returns the commit."""
+        await self._ready()
+        asked = request or CheckpointRequest()
+        passing = tuple(f.id for f in self._state.features if f.status is FeatureStatus.PASSING)
+        facts = {"project_id": self._state.project_id, "passing": passing}
+        self._look_for_people = self._changed = True
+        return await workflow.execute_local_activity_method(
+            BookkeepingActivities.checkpoint,
+            asked.model_copy(update=facts),
+            **book_keeping("a checkpoint at the tip of main"),
+        )
 
     @workflow.update(description="Answer a feature's question.")
     async def answer(self, answer: Answer) -> int:

@@ -5,6 +5,9 @@ from datetime import datetime
 from shiftwork.contracts.base import Message
 from shiftwork.contracts.session import Failure, Interruption, Role, RunStatus, Spent
 
+MAIN = "main"
+"""The candidate that is main itself."""
+
 
 class RunRequest(Message):
     """Run one agent for one session.
@@ -40,7 +43,10 @@ class RunResult(Message):
 
 
 class VerifyRequest(Message):
-    """Verify a candidate on the tip of main; `feature_id` None verifies only what already passes."""
+    """Verify a candidate on the tip of main; `feature_id` None verifies only what already passes.
+
+    `candidate` may be `MAIN`: what is on main already, which a person wants verified.
+    """
 
     project_id: str
     session: int

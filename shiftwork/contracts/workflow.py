@@ -8,7 +8,7 @@ from pydantic import Field
 
 from shiftwork.contracts.base import Message, Text
 from shiftwork.contracts.decision import DecisionOutcome
-from shiftwork.contracts.feature import FeatureEdit, FeatureSpec
+from shiftwork.contracts.feature import FeatureEdit, FeatureSpec, FeatureStatus
 from shiftwork.contracts.project import PauseMode, ProjectStatus, RetryOptions
 from shiftwork.contracts.session import Failure, Interruption, InterruptionReason, Role, Spent
 from shiftwork.contracts.state import FeatureState, ProjectState
@@ -136,6 +136,24 @@ class RunSession(Message):
     """One session now: of this feature (name or id), or of the one that is next."""
 
     feature: str | None = None
+    actor: str = ""
+
+
+class SetFeatureStatus(Message):
+    """A status that a person gives a feature; `passing` asks for verification of what is on main."""
+
+    feature: str
+    status: FeatureStatus
+    reason: Text = ""
+    actor: str = ""
+
+
+class CheckpointRequest(Message):
+    """Make the tip of main a checkpoint, with what passes there; `passing` is filled in by the workflow."""
+
+    project_id: str = ""
+    passing: tuple[int, ...] = ()
+    note: Text = ""
     actor: str = ""
 
 

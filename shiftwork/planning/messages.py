@@ -4,14 +4,15 @@ Every function raises `InvalidInput`, `NotFound` or `Conflict` with one sentence
 applies the message and returns the features it changed.
 """
 
+from shiftwork.contracts.activity import MAIN
 from shiftwork.contracts.feature import FeatureEdit, FeatureSpec, FeatureStatus
 from shiftwork.contracts.project import ProjectStatus
 from shiftwork.contracts.state import FeatureState, ProjectState, RequestedSession
 from shiftwork.contracts.workflow import Answer
-from shiftwork.errors import Conflict, NotFound
+from shiftwork.errors import Conflict, InvalidInput, NotFound
 from shiftwork.planning.choose import block_dependents, ready
 from shiftwork.planning.graph import check_dependencies
-from shiftwork.planning.outcome import block_unverifiable
+from shiftwork.planning.outcome import NO_COMMAND, block_unverifiable
 
 
 def find_feature(state: ProjectState, ref: str) -> FeatureState:
@@ -117,6 +118,23 @@ def drop_impossible_requests(state: ProjectState) -> list[RequestedSession]:
     ]
     state.requested = [r for r in state.requested if r not in dropped]
     return dropped
+
+
+def apply_status(state: ProjectState, ref: str, status: FeatureStatus, reason: str) -> FeatureState:
+    """Give a feature a status by hand; `passing` is never given, it marks main as what is to be verified."""
+    check_open(state)
+    feature = find_feature(state, ref)
+    if status is FeatureStatus.PASSING:
+        if not feature.verifiable:
+            raise InvalidInput(f"feature {feature.name!r} can't be verified: {NO_COMMAND}.")
+        feature.candidate = MAIN
+        if feature.status is not FeatureStatus.PASSING:
+            feature.status, feature.blocked_reason = FeatureStatus.IN_PROGRESS, None
+        return feature
+    feature.status = status
+    feature.blocked_reason = (reason or "blocked by a person") if status is FeatureStatus.BLOCKED else None
+    block_dependents(state)
+    return feature
 
 
 def check_answer(state: ProjectState, answer: Answer) -> FeatureState:

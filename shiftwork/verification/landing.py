@@ -14,10 +14,10 @@ from shiftwork.verification.setup import SetupCache, SetupFailed
 from shiftwork.verification.steps import StepEvidence, StepRunner
 
 Record = Callable[[FeatureRow, str, StepEvidence, int], Awaitable[None]]
-"""Keeps the evidence of one step of one feature at one commit; the last argument is which `check` it was."""
+"""Keeps the evidence of one step of one feature at one commit; last comes which check it was."""
 
 LANDING, BASE, AGAIN = range(3)
-"""Why a feature is checked: on what would land, on what it would land on, and once more to tell flaky ones."""
+"""Why a feature is checked: on what would land, on what it would land on, and again to tell flaky ones."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,7 +73,7 @@ class LandingVerifier:
         passing: Sequence[FeatureRow],
         info: LandingInfo,
     ) -> Verdict:
-        """Merge `candidate` onto `base`, a tip of main, and verify `feature`, then everything in `passing`."""
+        """Merge `candidate` onto `base`, a tip of main; verify `feature`, then everything in `passing`."""
         repository = self._repository
         try:
             tree = await repository.merge(base, candidate)

@@ -1,0 +1,116 @@
+"""A connection to one stack: its rows, its Temporal server, and how a project's workflow is reached."""
+
+import getpass
+from contextlib import AsyncExitStack
+from datetime import timedelta
+from types import TracebackType
+from typing import Any, Self
+
+from temporalio.client import (
+    Client,
+    WorkflowHandle,
+)
+from temporalio.common import WorkflowIDConflictPolicy, WorkflowIDReusePolicy
+from temporalio.service import RPCError, RPCStatusCode
+
+from shiftwork.contracts.project import ProjectStatus
+from shiftwork.contracts.workflow import (
+    ProjectStart,
+    Timeouts,
+)
+from shiftwork.errors import StackError
+from shiftwork.settings import Settings
+from shiftwork.stack.file import database_url
+from shiftwork.store.migrate import migrate
+from shiftwork.store.rows import ProjectRow
+from shiftwork.store.store import Store
+from shiftwork.temporal import TASK_QUEUE, connect, project_attributes, project_workflow_id
+
+CLOSED = (ProjectStatus.COMPLETED, ProjectStatus.ABANDONED)
+
+
+class Connection:
+    """A connection to one stack, as an async context."""
+
+    def __init__(self, settings: Settings | None = None) -> None:
+        self.settings = settings or Settings.from_environment()
+        self._stack = AsyncExitStack()
+        self._store: Store | None = None
+        self._client: Client | None = None
+
+    async def __aenter__(self) -> Self:
+        url = database_url(self.settings)
+        await migrate(url)
+        self._store = await self._stack.enter_async_context(Store(url))
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        await self._stack.aclose()
+        self._store = self._client = None
+
+    @property
+    def store(self) -> Store:
+        """The rows."""
+        if self._store is None:
+            raise StackError("this Shiftwork is not open; use it as `async with Shiftwork() as shiftwork`.")
+        return self._store
+
+    async def temporal(self) -> Client:
+        """The Temporal client, connected at the first use."""
+        if self._client is None:
+            self._client = await connect(self.settings)
+        return self._client
+
+    async def find(self, ref: str) -> ProjectRow:
+        """The project with that id, beginning of an id, or name."""
+        async with self.store.transaction() as tx:
+            return await tx.projects.find(ref)
+
+    async def running(self, project_id: str) -> bool:
+        """Whether the project's workflow is open."""
+        handle = self._handle(project_id, await self.temporal())
+        try:
+            description = await handle.describe()
+        except RPCError as error:
+            if error.status is RPCStatusCode.NOT_FOUND:
+                return False
+            raise
+        return description.close_time is None
+
+    def _start(self, project_id: str) -> ProjectStart:
+        timings = self.settings.timings
+        timeouts = Timeouts(
+            heartbeat=timings.heartbeat_timeout,
+            retry_interval=timings.retry_interval,
+            workflow_task=timings.workflow_task,
+        )
+        return ProjectStart(project_id=project_id, timeouts=timeouts)
+
+    def _workflow_options(self, project_id: str) -> dict[str, Any]:
+        return {
+            "id": project_workflow_id(project_id),
+            "task_queue": TASK_QUEUE,
+            "id_conflict_policy": WorkflowIDConflictPolicy.USE_EXISTING,
+            "id_reuse_policy": WorkflowIDReusePolicy.ALLOW_DUPLICATE,
+            "task_timeout": timedelta(seconds=self.settings.timings.workflow_task),
+        }
+
+    async def _described(self, project_id: str) -> dict[str, Any]:
+        project = await self.find(project_id)
+        return {
+            "static_summary": project.name,
+            "search_attributes": project_attributes(project.name, project.status, 0, 0),
+        }
+
+    def _handle(self, project_id: str, client: Client) -> WorkflowHandle[Any, Any]:
+        return client.get_workflow_handle(project_workflow_id(project_id))
+
+
+def actor() -> str:
+    """Who acts, for the events."""
+    try:
+        return f"user:{getpass.getuser()}"
+    except (KeyError, OSError):  # no entry for this uid
+        return "user"

@@ -1,0 +1,184 @@
+"""What people tell a project: signals and updates; each starts the workflow from its rows if need be."""
+
+from typing import Any
+
+from pydantic import ValidationError
+from temporalio.client import (
+    WithStartWorkflowOperation,
+    WorkflowUpdateFailedError,
+    WorkflowUpdateStage,
+)
+from temporalio.exceptions import ApplicationError
+
+from client.connection import CLOSED, Connection, actor
+from client.specification import first_problem
+from shiftwork.contracts.feature import FeatureEdit, FeatureSpec, FeatureStatus
+from shiftwork.contracts.project import PauseMode, ProjectStatus
+from shiftwork.contracts.workflow import (
+    AbandonRequest,
+    AddFeature,
+    Answer,
+    CheckpointRequest,
+    DecisionFeedback,
+    PauseRequest,
+    ResumeRequest,
+    Revert,
+    RevertResult,
+    RunSession,
+    SetBudget,
+    SetFeatureStatus,
+    SteerRequest,
+)
+from shiftwork.errors import Conflict, InvalidInput, NotFound, ShiftworkError
+from shiftwork.store.rows import ProjectRow
+from workflows.project import ProjectWorkflow
+
+_ERRORS = {kind.__name__: kind for kind in (InvalidInput, NotFound, Conflict)}
+
+
+class Messages(Connection):
+    """Signals and updates."""
+
+    async def pause(self, ref: str, *, mode: PauseMode = "after_session", reason: str = "") -> None:
+        """Pause after the running sessions, or at once with their work kept."""
+        request = PauseRequest(mode=mode, reason=reason, actor=actor())
+        await self._signal(ref, "pause", request, closed="paused")
+
+    async def resume(self, ref: str, *, max_sessions: int | None = None, autorun: bool | None = None) -> None:
+        """Go on after a pause; also brings a project back whose workflow was lost."""
+        project = await self._changeable(ref, "resumed")
+        request = ResumeRequest(max_sessions=max_sessions, autorun=autorun, actor=actor())
+        client = await self.temporal()
+        await client.start_workflow(
+            ProjectWorkflow.run,
+            self._start(project.id),
+            start_signal="resume",
+            start_signal_args=[request],
+            **self._workflow_options(project.id),
+        )
+
+    async def abandon(self, ref: str, reason: str = "") -> None:
+        """End the project for good; the reason is kept and shown."""
+        await self._signal(ref, "abandon", AbandonRequest(reason=reason, actor=actor()), closed="abandoned")
+
+    async def steer(self, ref: str, text: str, *, feature: str | None = None) -> None:
+        """Guidance for the sessions to come, of one feature or of all."""
+        project = await self._changeable(ref, "steered")
+        if feature is not None:
+            async with self.store.transaction() as tx:
+                await tx.features.find(project.id, feature)
+        request = _valid(SteerRequest, text=text, feature=feature, actor=actor())
+        await self._signal(ref, "steer", request, closed="steered")
+
+    async def _signal(self, ref: str, name: str, request: Any, *, closed: str) -> None:
+        project = await self._changeable(ref, closed)
+        client = await self.temporal()
+        await client.start_workflow(
+            ProjectWorkflow.run,
+            self._start(project.id),
+            start_signal=name,
+            start_signal_args=[request],
+            **self._workflow_options(project.id),
+        )
+
+    async def _changeable(self, ref: str, what: str) -> ProjectRow:
+        project = await self.find(ref)
+        if project.status in CLOSED:
+            raise Conflict(f"project {project.name!r} is {project.status}; it can't be {what}.")
+        return project
+
+    async def add_feature(self, ref: str, feature: FeatureSpec) -> int:
+        """Add a feature; returns its id. Opens a completed project again."""
+        request = AddFeature(feature=feature, actor=actor())
+        result: int = await self._update(ref, ProjectWorkflow.add_feature, request)
+        return result
+
+    async def edit_feature(self, ref: str, edit: FeatureEdit) -> int:
+        """Change a feature; lifts `blocked`. Returns its id."""
+        request = edit.model_copy(update={"actor": actor()})
+        result: int = await self._update(ref, ProjectWorkflow.edit_feature, request)
+        return result
+
+    async def run_session(self, ref: str, feature: str | None = None) -> int:
+        """Ask for one session now; returns its number at once."""
+        request = RunSession(feature=feature, actor=actor())
+        result: int = await self._update(ref, ProjectWorkflow.run_session, request)
+        return result
+
+    async def set_feature_status(
+        self, ref: str, feature: str, status: FeatureStatus, reason: str = ""
+    ) -> int:
+        """Give a feature a status; `passing` has what is on main verified. Returns its id."""
+        request = _valid(SetFeatureStatus, feature=feature, status=status, reason=reason, actor=actor())
+        result: int = await self._update(ref, ProjectWorkflow.set_feature_status, request)
+        return result
+
+    async def checkpoint(self, ref: str, note: str = "") -> str:
+        """Make the tip of main a checkpoint, with what passes there; returns the commit."""
+        request = _valid(CheckpointRequest, note=note, actor=actor())
+        result: str = await self._update(ref, ProjectWorkflow.checkpoint, request)
+        return result
+
+    async def answer(self, ref: str, feature: str, text: str) -> int:
+        """Answer a feature's question; returns the feature's id."""
+        request = _valid(Answer, feature=feature, text=text, actor=actor())
+        result: int = await self._update(ref, ProjectWorkflow.answer, request)
+        return result
+
+    async def set_budget(self, ref: str, budget_usd: float | None) -> None:
+        """Change what the project may cost, in US dollars; None: no limit."""
+        request = _valid(SetBudget, budget_usd=budget_usd, actor=actor())
+        await self._update(ref, ProjectWorkflow.set_budget, request)
+
+    async def revert(self, ref: str, commit: str, *, consent: bool = False) -> RevertResult:
+        """Take main back to a checkpoint; `consent`: commits of people may be undone."""
+        request = _valid(Revert, commit=commit, consent=consent, actor=actor())
+        result: RevertResult = await self._update(ref, ProjectWorkflow.revert_to_checkpoint, request)
+        return result
+
+    async def feedback(self, decision_id: int, outcome: str, *, score: float = 0.0, lesson: str = "") -> None:
+        """Say what became of a decision; its project is looked up."""
+        async with self.store.transaction() as tx:
+            decision = await tx.decisions.get(decision_id)
+        request = _valid(
+            DecisionFeedback,
+            decision_id=decision_id,
+            outcome=outcome,
+            score=max(-1.0, min(1.0, score)),
+            lesson=lesson,
+            actor=actor(),
+        )
+        await self._update(decision.project_id, ProjectWorkflow.add_decision_feedback, request)
+
+    async def _update(self, ref: str, update: Any, request: Any) -> Any:
+        """An update, with the start of the workflow from rows and main if it does not run."""
+        project = await self.find(ref)
+        if project.status is ProjectStatus.ABANDONED:
+            raise Conflict(f"project {project.name!r} is abandoned; nothing in it can be changed.")
+        client = await self.temporal()
+        operation = WithStartWorkflowOperation(
+            ProjectWorkflow.run, self._start(project.id), **self._workflow_options(project.id)
+        )
+        try:
+            handle = await client.start_update_with_start_workflow(
+                update,
+                request,
+                wait_for_stage=WorkflowUpdateStage.COMPLETED,
+                start_workflow_operation=operation,
+            )
+            return await handle.result()
+        except WorkflowUpdateFailedError as error:
+            raise _domain_error(error.cause) from None
+
+
+def _domain_error(cause: BaseException) -> ShiftworkError:
+    if isinstance(cause, ApplicationError):
+        return _ERRORS.get(cause.type or "", ShiftworkError)(cause.message)
+    return ShiftworkError(str(cause))
+
+
+def _valid(model: Any, **fields: Any) -> Any:
+    try:
+        return model(**fields)
+    except ValidationError as error:
+        raise InvalidInput(f"{first_problem(error)}.") from error
