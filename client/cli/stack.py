@@ -2,6 +2,7 @@
 
 import asyncio
 import logging
+import os
 import sys
 from argparse import Namespace
 
@@ -45,6 +46,5 @@ def _facts(settings: Settings, stack: StackFile, *, with_worker: bool) -> dict[s
 
 def worker(_: Namespace) -> int:
     """Run a worker until it is told to end."""
-    from worker import main  # noqa: PLC0415 - the composition root above us; only this command is one
-
-    return main()
+    # The composition root is above us, so it is a program of its own that takes this one's place.
+    os.execv(sys.executable, _WORKER)
