@@ -1,6 +1,7 @@
 """Kill anything at any moment: the result equals the undisturbed run."""
 
 import asyncio
+import os
 import random
 from collections import Counter
 from pathlib import Path
@@ -26,8 +27,9 @@ from tests.e2e.support import (
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(400)]
 
-KILLS = 10
-SEED = 20260101
+KILLS = int(os.environ.get("SHIFTWORK_TEST_KILLS", "10"))
+SEED = int(os.environ.get("SHIFTWORK_TEST_SEED", "20260101"))
+"""A soak asks for more kills, and other moments."""
 
 
 def cassette(path: Path) -> Path:
