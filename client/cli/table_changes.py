@@ -182,6 +182,6 @@ MEMORY = (
         "print the completion script of a shell",
         "client.cli.completion:completion",
         'eval "$(shiftwork completion bash)"',
-        (argument("shell", choices=("bash", "zsh"), help="for which shell"),),
+        (argument("shell", choices=("bash", "zsh"), metavar="SHELL", help="bash or zsh"),),
     ),
 )

@@ -1,0 +1,175 @@
+"""The command line as people type it: what it accepts, what it refuses, what it costs to ask for help."""
+
+import json
+import os
+import resource
+import shlex
+import subprocess
+import sys
+from importlib import import_module
+from pathlib import Path
+
+import pytest
+
+from client.cli.arguments import CATEGORIES, OUTCOMES, STATUSES
+from client.cli.exits import MEANINGS
+from client.cli.parser import build_parser
+from client.cli.table import COMMANDS
+from shiftwork.contracts.decision import DecisionOutcome
+from shiftwork.contracts.feature import FeatureCategory
+from shiftwork.contracts.project import ProjectStatus
+
+DOCS = Path(__file__).parents[2] / "docs" / "cli.md"
+HEAVY = ("temporalio", "pydantic", "sqlalchemy", "rich", "yaml", "shtab", "asyncpg")
+
+
+def parse(*argv):
+    return build_parser().parse_args(argv)
+
+
+@pytest.mark.parametrize("command", COMMANDS, ids=lambda command: command.name)
+def test_every_command_leads_somewhere(command):
+    """If it failed, a command that `--help` lists would end in a traceback."""
+    module, _, function = command.handler.partition(":")
+    assert callable(getattr(import_module(module), function))
+
+
+@pytest.mark.parametrize("command", COMMANDS, ids=lambda command: command.name)
+def test_examples_can_be_typed(command):
+    """If it failed, the example in a command's help would be refused."""
+    typed = set()
+    for line in command.example.splitlines():
+        words = shlex.split(line, comments=True)
+        if words[0] == "eval":
+            words = shlex.split(words[1].removeprefix("$(").removesuffix(")"))
+        assert words[0] == "shiftwork"
+        typed.add(parse(*words[1:]).command)
+    assert command.name in typed
+
+
+@pytest.mark.parametrize(
+    ("argv", "expected"),
+    [
+        (["steer", "TEXT"], {"project": None, "text": "TEXT", "feature": None}),
+        (["steer", "p", "TEXT"], {"project": "p", "text": "TEXT"}),
+        (["steer", "p", "--feature", "f", "TEXT"], {"project": "p", "text": "TEXT", "feature": "f"}),
+        (["steer", "p", "--", "-TEXT"], {"project": "p", "text": "-TEXT"}),
+        (["answer", "f", "TEXT"], {"project": None, "feature": "f", "text": "TEXT"}),
+        (["answer", "p", "f", "TEXT"], {"project": "p", "feature": "f", "text": "TEXT"}),
+        (["run-session"], {"project": None, "feature": None, "wait": False}),
+        (["run-session", "p", "--wait", "f"], {"project": "p", "feature": "f", "wait": True}),
+        (["revert", "c"], {"project": None, "commit": "c", "yes": False}),
+        (["revert", "--yes", "p", "c"], {"project": "p", "commit": "c", "yes": True}),
+        (["abandon", "p"], {"project": "p", "text": None, "reason": None}),
+        (["abandon", "p", "why"], {"project": "p", "text": "why"}),
+        (["budget", "none"], {"project": None, "usd": None}),
+        (["budget", "p", "2.5"], {"project": "p", "usd": 2.5}),
+        (["edit-feature", "p", "f", "--priority", "9"], {"project": "p", "feature": "f", "priority": 9}),
+        (["resume"], {"autorun": None, "max_sessions": None}),
+        (["resume", "p", "--no-autorun"], {"autorun": False}),
+        (
+            ["feedback", "3", "success", "--score", "-0.5"],
+            {"decision": 3, "outcome": "success", "score": -0.5},
+        ),
+        (["start", "s.md", "--setup", "a", "--setup", "b"], {"setup": ["a", "b"], "agent": "scripted"}),
+    ],
+    ids=lambda value: " ".join(value) if isinstance(value, list) else "",
+)
+def test_words_find_their_places(argv, expected):
+    """If it failed, a project's name would be taken for a text, or the other way round."""
+    parsed = vars(parse(*argv))
+    assert expected == {name: parsed[name] for name in expected}
+
+
+@pytest.mark.parametrize(
+    ("argv", "complaint"),
+    [
+        ([], "required: COMMAND"),
+        (["begin"], "invalid choice: 'begin'"),
+        (["start"], "required: SPEC"),
+        (["start", "s.md", "--max-sessions", "0"], "'0' is not a whole number from 1 up"),
+        (["start", "s.md", "--budget", "nan"], "'nan' is not a finite number"),
+        (["start", "s.md", "--session-timeout", "0"], "seconds above 0"),
+        (["budget", "-3"], "US dollars from 0 up"),
+        (["feedback", "1", "great"], "invalid choice: 'great'"),
+        (["feedback", "1", "success", "--score", "2"], "from -1 (bad) to 1 (good)"),
+        (["steer", "a", "b", "c"], "unrecognized arguments: c"),
+        (["status", "--jso"], "unrecognized arguments: --jso"),
+        (["list", "--status", "gone"], "invalid choice: 'gone'"),
+    ],
+    ids=lambda value: " ".join(value) if isinstance(value, list) else "",
+)
+def test_what_is_wrong_is_named(argv, complaint, capsys):
+    """If it failed, a typing mistake would be carried out, or answered with the wrong status."""
+    with pytest.raises(SystemExit) as ended:
+        parse(*argv)
+    assert ended.value.code == 2
+    err = capsys.readouterr().err
+    assert complaint in err
+    assert err.startswith("usage: shiftwork")
+
+
+def test_choices_are_those_of_the_domain():
+    """If it failed, the command line would refuse a category, an outcome or a status that exists."""
+    assert set(FeatureCategory) == set(CATEGORIES)
+    assert set(DecisionOutcome) == set(OUTCOMES)
+    assert set(ProjectStatus) == set(STATUSES)
+
+
+def test_help_is_quick_and_imports_nothing():
+    """If it failed, every question about how to type something would take as long as an answer."""
+    code = (
+        "import sys, json\nfrom client.__main__ import main\n"
+        "try: main(['--help'])\n"
+        f"finally: print('\\n' + json.dumps([m for m in {HEAVY} if m in sys.modules]))"
+    )
+    before = resource.getrusage(resource.RUSAGE_CHILDREN)
+    done = subprocess.run([sys.executable, "-P", "-c", code], capture_output=True, text=True, check=True)
+    after = resource.getrusage(resource.RUSAGE_CHILDREN)
+    assert json.loads(done.stdout.splitlines()[-1]) == []
+    for number, meaning in MEANINGS:
+        assert f"{number}  {meaning}" in done.stdout
+    assert after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime < 0.15
+
+
+def test_the_version_is_that_of_the_package(capsys):
+    """If it failed, a bug report would name the wrong version."""
+    with pytest.raises(SystemExit) as ended:
+        parse("--version")
+    assert ended.value.code == 0
+    assert capsys.readouterr().out.startswith("shiftwork 0.")
+
+
+@pytest.mark.parametrize("shell", ["bash", "zsh"])
+def test_completion_is_a_script_of_that_shell(shell, capsys):
+    """If it failed, the line in a person's shell profile would break the shell."""
+    from client.__main__ import main
+
+    assert main(["completion", shell]) == 0
+    script = capsys.readouterr().out
+    assert "run-session" in script
+    if shell == "bash":
+        subprocess.run(["bash", "-n"], input=script, text=True, check=True)
+
+
+def test_everything_is_documented():
+    """If it failed, the documentation would lack a command, an option or an exit status."""
+    text = DOCS.read_text(encoding="utf-8")
+    for command in COMMANDS:
+        assert f"### {command.name}\n" in text, command.name
+        section = text.split(f"### {command.name}\n")[1].split("\n### ")[0]
+        for argument in command.arguments:
+            name = argument.names[0] if argument.names[0].startswith("-") else argument.options["metavar"]
+            assert f"`{name}" in section, f"{command.name}: {name}"
+    for number, _ in MEANINGS:
+        assert f"| {number} |" in text
+
+
+def test_both_ways_to_start_it_work():
+    """If it failed, `python -m client` or the installed script would not be there."""
+    script = Path(sys.executable).with_name("shiftwork")
+    for argv in ([str(script)], [sys.executable, "-P", "-m", "client"]):
+        done = subprocess.run(
+            [*argv, "--help"], capture_output=True, text=True, check=True, cwd="/", env=dict(os.environ)
+        )
+        assert done.stdout.startswith("usage: shiftwork")

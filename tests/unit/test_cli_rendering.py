@@ -1,0 +1,280 @@
+"""What people read: tables, events, the status, the report; whatever agents wrote in them stays text."""
+
+import json
+from datetime import UTC, datetime, timedelta
+
+import pytest
+from markdown_it import MarkdownIt
+from rich.console import Console
+
+from client.cli import output
+from client.cli.logs import said
+from client.cli.status import render
+from client.report import project_report, render_markdown
+from client.report_markdown import escape, fence
+from client.telling import tell, worth_watching
+from client.watch import moments
+from client.watch_live import LiveDisplay
+from shiftwork.contracts.decision import DecisionOutcome
+from shiftwork.contracts.feature import FeatureSpec, FeatureStatus
+from shiftwork.contracts.outbox import DecisionNote
+from shiftwork.contracts.project import ProjectStatus
+from shiftwork.contracts.session import Role
+from shiftwork.store.migrate import migrate
+from shiftwork.store.rows import EventRow, TranscriptRow
+from shiftwork.store.store import Store
+
+NOW = datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC)
+HOSTILE = "[bold]x[/] \x1b[31m<script>|`a`\n# b [c](http://d) \u202e"
+FEATURE = {
+    "name": f"first {HOSTILE}",
+    "description": HOSTILE,
+    "verification_steps": [{"description": "a | b", "command": "echo '```'\ntrue"}, "looked at"],
+}
+
+
+@pytest.fixture
+async def store(database_url):
+    await migrate(database_url)
+    async with Store(database_url) as store:
+        yield store
+
+
+async def fill(store):
+    """A project of two features and three sessions, as a run would leave its rows; its id."""
+    async with store.transaction() as tx:
+        project = await tx.projects.create(f"shop {HOSTILE}"[:100], "sells", repository="/r", budget_usd=5)
+        specs = [FeatureSpec.model_validate(FEATURE), FeatureSpec(name="second", depends_on=("other",))]
+        first, second = await tx.features.adopt(project.id, specs, 1)
+        for number, feature in enumerate((None, first, second)):
+            role = Role.SESSION if feature else Role.INITIALIZER
+            session = await tx.sessions.begin(project.id, number, feature and feature.id, role, NOW)
+            if number == 1:
+                await evidence(tx, session, first)
+                attempt = await tx.attempts.begin(session.id, "host", 60)
+                await tx.usage.add(session.id, 1, attempt.token, 0, input_tokens=7, cost_usd=0.25)
+                await tx.sessions.end(project.id, 1, outcome="passed", landed_commit="c0ffee" * 6)
+                await tx.checkpoints.add(project.id, "c0ffee" * 6, session.id, [first.id])
+                note = DecisionNote(decision=HOSTILE, reasoning="why", tags=("a",))
+                decision = await tx.decisions.record(project.id, session.id, 1, 0, note)
+                await tx.decisions.feedback(decision.id, DecisionOutcome.PARTIAL, 0.5, "learnt")
+            await tx.progress.log(project.id, f"did {HOSTILE}", outcome="well", session_id=session.id)
+        await tx.sessions.end(project.id, 0, outcome="failed", error=HOSTILE)
+        await tx.features.save(first.id, 2, status=FeatureStatus.PASSING, passed_commit="c0ffee" * 6)
+        await tx.features.save(second.id, 2, waiting=True, question=f"Which? {HOSTILE}")
+        await tx.projects.save(project.id, 1, status=ProjectStatus.PAUSED, status_reason="by eva")
+        await tx.events.append(project.id, "session_started", reference="session:1")
+        await tx.events.append(project.id, "steer", actor="user:eva", data={"text": HOSTILE})
+    return project.id
+
+
+async def evidence(tx, session, feature):
+    for round_number, verdict, text in ((0, "step_failed", "old"), (1, "passed", f"```\n{HOSTILE}")):
+        await tx.evidence.add(
+            session.id, round_number, feature.id, 0,
+            commit="c0ffee" * 6, verdict=verdict, command="true", exit_status=0, output_tail=text,
+        )  # fmt: skip
+
+
+def event(kind, reference="", actor="", **data):
+    return EventRow(
+        project_id="p", sequence=1, key=None, kind=kind, actor=actor, reference=reference, data=data, at=NOW
+    )
+
+
+@pytest.mark.parametrize(
+    ("row", "expected"),
+    [
+        (event("session_started", "session:3", feature="search"), "session 3 started: search"),
+        (event("landed", "commit:" + "ab" * 20, feature="search"), "landed ababababab: search"),
+        (event("attempt_ended", "session:3", status="failed", failure="agent_crashed", detail="It ended."),
+         "session 3: agent crashed: It ended."),
+        (event("attempt_ended", "session:3", status="interrupted", reason="rate_limited"),
+         "session 3: agent interrupted, rate limited"),
+        (event("verification_failed", "session:3", failure="step_failed",
+               detail="Step 1 ended.\nCommand: make\nOutput:\nlong\n\nFAILED (1)\n"),
+         "session 3: verification failed (step failed): Step 1 ended. … FAILED (1)"),
+        (event("session_ended", "session:3", feature="a", outcome="failed", note="odd"),
+         "session 3 ended: a: failed; odd"),
+        (event("budget", actor="user:eva", budget_usd=2.5), "eva set the budget to $2.5"),
+        (event("budget", actor="user:eva", budget_usd=None), "eva set the budget to no limit"),
+        (event("paused", reason="budget"), "paused: budget"),
+        (event("people_imported", commit="ab" * 20, broken=["x"]),
+         "your commit ababababab came in; it broke x"),
+        (event("of_tomorrow", "feature:3", size=4, none=None), "of tomorrow (feature 3): size 4"),
+        (event("steer", actor="user:eva", text="a\x1b[31m\nb"), "eva gave guidance: a[31m b"),
+    ],
+    ids=lambda value: value.kind if isinstance(value, EventRow) else "",
+)  # fmt: skip
+def test_events_are_sentences(row, expected):
+    """If it failed, people would read keys and values, or what an agent wrote would move the cursor."""
+    assert expected == tell(row)
+
+
+def test_a_flood_in_an_event_is_cut():
+    """If it failed, one agent's text would fill the screen of everybody who watches."""
+    assert len(tell(event("warning", text="x" * 10_000))) <= 300
+
+
+def test_watching_leaves_out_what_is_said_twice():
+    """If it failed, the lines of a watch would repeat each other, or lack a failure."""
+    shown = [
+        worth_watching(each)
+        for each in (
+            event("attempt_ended", status="completed"),
+            event("attempt_ended", status="failed", failure="agent_failed"),
+            event("session_ended", status="passed", feature_id=1),
+            event("session_ended", status="failed", feature_id=1),
+        )
+    ]
+    assert shown == [False, True, False, True]
+
+
+def test_tables_are_aligned_and_clean(monkeypatch):
+    """If it failed, a list would be crooked, longer than the terminal, or carry control characters."""
+    monkeypatch.setenv("COLUMNS", "40")
+    text = output.table(("id", "name", "remark"), [(1, "a\x1b[31mb\nc", "x" * 90), (22, "d", None)], wide=2)
+    assert text.splitlines() == [
+        "ID  NAME      REMARK",
+        "1   a[31mb c  " + "x" * 25 + "…",
+        "22  d",
+    ]
+
+
+@pytest.mark.parametrize(
+    ("seconds", "expected"), [(0, "0s"), (59.9, "59s"), (60, "1:00"), (3727, "1:02:07"), (-1, "0s")]
+)
+def test_durations(seconds, expected):
+    """If it failed, elapsed time would be read wrongly."""
+    assert expected == output.duration(seconds)
+
+
+@pytest.mark.parametrize(("usd", "expected"), [(0, "$0.00"), (0.0041, "$0.0041"), (12.345, "$12.35")])
+def test_money(usd, expected):
+    """If it failed, small costs would look like none."""
+    assert expected == output.money(usd)
+
+
+def test_transcripts_are_readable():
+    """If it failed, what an agent said would hide behind braces, or write over the terminal."""
+    item = {"session_id": 1, "attempt": 1, "sequence": 1, "at": NOW}
+    text = TranscriptRow(**item, kind="text", payload={"text": "one\x1b[2J\ntwo\n"})
+    assert said(text).endswith("  text: one[2J\n    two")
+    done = TranscriptRow(**item, kind="finished", payload={"ok": False, "text": "no"})
+    assert said(done).endswith("  finished: failure no")
+    tool = TranscriptRow(**item, kind="tool_use", payload={"text": "write", "data": {"path": "a"}})
+    assert said(tool).endswith("  tool_use: write path a")
+
+
+async def test_the_status_for_people(store):
+    """If it failed, people would miss what runs, what is asked, or what it cost."""
+    project_id = await fill(store)
+    async with store.transaction() as tx:
+        status = await tx.projects.status(project_id)
+    text = render(status, NOW + timedelta(seconds=75))
+    for expected in (
+        "is paused: by eva",
+        "1/2 features pass (50 %)",
+        "1 not started, 1 passing",
+        "$0.25 of $5.00",
+    ):
+        assert expected in text
+    assert "session 2: second (orientation, 1:15)" in text
+    assert f"shiftwork answer {project_id[:8]} {status['questions'][0]['feature_id']} TEXT" in text
+    assert not set("\x1b\u202e") & set(text)
+
+
+async def test_the_report_holds_everything(store):
+    """If it failed, the report would leave out what people keep it for, or differ from run to run."""
+    project_id = await fill(store)
+    report = await project_report(store, project_id)
+    assert report == json.loads(json.dumps(report)) == await project_report(store, project_id)
+    assert {
+        *("version", "project", "status", "features", "sessions", "decisions", "checkpoints", "events")
+    } == set(report)
+    first, second = report["features"]
+    assert (first["status"], second["status"]) == ("passing", "not_started")
+    [executed, looked_at] = first["verification"]
+    assert (executed["evidence"]["verdict"], executed["evidence"]["exit_status"]) == ("passed", 0)
+    assert (looked_at["command"], looked_at["evidence"]) == (None, None)
+    assert [each["number"] for each in report["sessions"]] == [0, 1, 2]
+    assert tuple(report["sessions"][1][name] for name in ("outcome", "total_cost_usd", "total_tokens")) == (
+        "passed",
+        0.25,
+        7,
+    )
+    [decision] = report["decisions"]
+    assert tuple(decision[name] for name in ("session", "outcome", "score", "lesson")) == (
+        1,
+        "partial",
+        0.5,
+        "learnt",
+    )
+    assert [first["name"]] == report["checkpoints"][0]["passing"]
+    assert [each["kind"] for each in report["events"]] == ["steer"]
+
+
+async def test_nothing_an_agent_wrote_becomes_markup(store):
+    """If it failed, a report on the web would run an agent's script or show its links."""
+    markdown = render_markdown(await project_report(store, await fill(store)))
+    assert not set("\x1b\u202e") & set(markdown)
+    html = MarkdownIt("commonmark", {"html": True}).enable("table").render(markdown)
+    for markup in ("<script", "<a ", "<img"):
+        assert markup not in html
+    assert html.count("<h1>") == 1
+    for row in (line for line in markdown.splitlines() if line.startswith("| ")):
+        assert row.replace("\\|", "").count("|") in {3, 5, 8, 9}
+    assert "Lesson: learnt" in markdown
+    assert "**passed, exit status 0" in markdown
+    assert "**never executed**" in markdown
+
+
+def test_fences_are_longer_than_any_inside():
+    """If it failed, a test's output could leave its code block."""
+    assert fence("a\n```\nb\n") == "````text\na\n```\nb\n````"
+    assert escape("a|b <i> [c](d)\nhttp:// www.x") == r"a\|b \<i\> \[c\](d) http:\// www\.x"
+
+
+async def test_the_live_display_shows_text_as_text(store):
+    """If it failed, a feature's name could colour, hide or break the display."""
+    project_id = await fill(store)
+    async with store.transaction() as tx:
+        project = await tx.projects.get(project_id)
+        features = await tx.features.list(project_id)
+        status = await tx.projects.status(project_id)
+    console = Console(width=100, height=30, force_terminal=True, color_system=None)
+    display = LiveDisplay(project, console)
+    display.status, display.features = status, features
+    display.lines.append(tell(event("steer", text=HOSTILE)))
+    text = drawn(console, display)
+    assert "first [bold]x[/]" in text
+    assert "\x1b" not in text
+    display.features = features * 20
+    text = drawn(console, display)
+    assert "… and " in " ".join(text.split())
+    assert len(text.splitlines()) <= 30
+
+
+def drawn(console, display):
+    with console.capture() as capture:
+        console.print(display)
+    return capture.get()
+
+
+async def test_moments_end_when_the_project_rests(store):
+    """If it failed, a watch would never end, end too early, or miss an event."""
+    async with store.transaction() as tx:
+        project = await tx.projects.create("p")
+        await tx.events.append(project.id, "paused")
+        await tx.projects.save(project.id, 1, status=ProjectStatus.PAUSED)
+    assert [[e.sequence for e in m.events] async for m in moments(store, project.id)] == [[1], []]
+    seen = []
+    async for moment in moments(store, project.id, after=1, rest_after=1):
+        seen += [each.kind for each in moment.events]
+        if not seen:  # an old rest does not count: only now it goes on, and rests again
+            async with store.transaction() as tx:
+                await tx.events.append(project.id, "resumed")
+                await tx.events.append(project.id, "completed")
+                await tx.projects.save(project.id, 2, status=ProjectStatus.COMPLETED)
+    assert seen == ["resumed", "completed"]
+    assert (moment.status["status"], moment.at_rest) == ("completed", True)
