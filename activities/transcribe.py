@@ -37,6 +37,7 @@ class Transcriber:
         self._sequence = 0
         self._usages = 0
         self._writing = asyncio.Lock()
+        self._closing = asyncio.Event()
         self._task: asyncio.Task[None] | None = None
         self.spent = Spent()
 
@@ -48,11 +49,14 @@ class Transcriber:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         assert self._task is not None
+        if error is None:
+            # Not cancelled: a flush that is under way holds items that are nowhere else.
+            self._closing.set()
+            await self._task
+            return
         self._task.cancel()
         with suppress(asyncio.CancelledError):
             await self._task
-        if error is None:
-            await self._flush()
 
     async def take(self, event: AgentEvent) -> None:
         """One event; returns when there is room for the next, which is how a flood is slowed down."""
@@ -88,8 +92,9 @@ class Transcriber:
             self._stop.ask(InterruptionReason.BUDGET)
 
     async def _flush_regularly(self) -> None:
-        while True:
-            await asyncio.sleep(_FLUSH_SECONDS)
+        while not self._closing.is_set():
+            with suppress(TimeoutError):
+                await asyncio.wait_for(self._closing.wait(), _FLUSH_SECONDS)
             await self._flush()
 
     async def _flush(self) -> None:
