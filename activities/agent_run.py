@@ -5,15 +5,14 @@ import shutil
 from dataclasses import dataclass
 from pathlib import Path
 
-from shiftwork.agents.brief import write_brief
-from shiftwork.agents.outbox import read_outbox
-from shiftwork.agents.run import AgentEnd, run_agent_process
-
 from activities.briefing import assemble_brief
 from activities.lease import LeaseKeeper
 from activities.services import Services
 from activities.transcribe import Transcriber
+from shiftwork.agents.brief import write_brief
+from shiftwork.agents.outbox import read_outbox
 from shiftwork.agents.protocol import AgentRequest
+from shiftwork.agents.run import AgentEnd, run_agent_process
 from shiftwork.contracts.activity import RunRequest, RunResult
 from shiftwork.contracts.feature import FeatureStatus
 from shiftwork.contracts.outbox import Outbox
@@ -24,6 +23,7 @@ from shiftwork.contracts.session import (
     InterruptionReason,
     Role,
     RunStatus,
+    SessionPhase,
 )
 from shiftwork.errors import InvalidInput, RepositoryError
 from shiftwork.planning.graph import check_dependencies
@@ -180,6 +180,8 @@ class AgentRun:
             self._services, rows.project, rows.feature, self._request, attempt=rows.attempt.attempt, base=base
         )
         await asyncio.to_thread(write_brief, brief, assembled.request, assembled.files)
+        async with self._services.store.transaction() as tx:
+            await tx.sessions.phase(rows.project.id, self._request.session, self._phase)
         options = rows.project.options
         backend = self._services.backend(options.agent.backend)
         backend.check(options.agent.settings)
@@ -196,6 +198,11 @@ class AgentRun:
                 stop=self._stop,
             )
         return end, transcriber
+
+    @property
+    def _phase(self) -> SessionPhase:
+        planning = self._request.role is Role.INITIALIZER
+        return SessionPhase.PLANNING if planning else SessionPhase.IMPLEMENTATION
 
     # After ------------------------------------------------------------------------------------------------
 

@@ -1,6 +1,7 @@
 """One transaction at the end of a session: session, progress, decisions, handoff, checkpoint, state."""
 
 from collections.abc import Collection
+from datetime import timedelta
 
 from activities.rows import control_columns
 from shiftwork.contracts.feature import FeatureStatus
@@ -13,6 +14,9 @@ from shiftwork.store.projects import ProjectColumns
 from shiftwork.store.rows import FeatureRow, SessionRow
 from shiftwork.store.store import Transaction
 from shiftwork.text import truncate
+
+_HANDOFF_LIFE = timedelta(days=30)
+"""How long a handoff is given to later sessions; what is older misleads more than it helps."""
 
 
 async def record_session(tx: Transaction, request: RecordRequest, landed: Collection[str | None]) -> None:
@@ -130,7 +134,8 @@ async def _keep_outbox(
             sequence=sequence,
         )
     if outbox.handoff is not None:
-        await tx.sessions.handoff(project_id, session.number, outbox.handoff)
+        expires_at = session.started_at + _HANDOFF_LIFE
+        await tx.sessions.handoff(project_id, session.number, outbox.handoff, expires_at=expires_at)
 
 
 def _outcome(result: SessionResult) -> str:

@@ -1,4 +1,4 @@
-"""All benchmarks, one after the other: `make bench`. Each prints ratios to a floor or a peer of its own run."""
+"""All benchmarks, one after the other: `make bench`. Each prints ratios to a floor or a peer of its run."""
 
 import subprocess
 import sys

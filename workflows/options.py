@@ -2,12 +2,12 @@
 
 from datetime import timedelta
 
-from shiftwork.temporal import PROCESS_QUEUE
 from temporalio import workflow
 from temporalio.common import RetryPolicy
 
 from shiftwork.contracts.project import RetryOptions
 from shiftwork.contracts.workflow import Timeouts
+from shiftwork.temporal import PROCESS_QUEUE
 
 NOT_RETRYABLE = ["InvalidInput", "CassetteError", "NotFound", "Conflict", "PeopleCommitsAtRisk"]
 """Errors that trying again can't help; Temporal compares class names, not ancestors."""

@@ -10,13 +10,6 @@ from temporalio.exceptions import ActivityError, ApplicationError, ChildWorkflow
 with workflow.unsafe.imports_passed_through():
     from activities.bookkeeping import BookkeepingActivities
     from activities.projects import ProjectActivities
-    from shiftwork.temporal import (
-        PROJECT_WORKFLOW,
-        project_attributes,
-        session_attributes,
-        session_workflow_id,
-    )
-
     from shiftwork.contracts.feature import FeatureStatus
     from shiftwork.contracts.project import ProjectStatus
     from shiftwork.contracts.session import Failure, FailureKind, Interruption, InterruptionReason, Role
@@ -36,6 +29,12 @@ with workflow.unsafe.imports_passed_through():
     from shiftwork.planning import messages
     from shiftwork.planning.next import ImportPeople, StartSession, Stop, Wait, decide
     from shiftwork.planning.outcome import apply_session, block_unverifiable, pause
+    from shiftwork.temporal import (
+        PROJECT_WORKFLOW,
+        project_attributes,
+        session_attributes,
+        session_workflow_id,
+    )
     from shiftwork.text import one_line, truncate
     from workflows.details import markdown
     from workflows.ledger import Ledger
@@ -58,6 +57,7 @@ class ProjectWorkflow(ProjectMessages):
         super().__init__(start)
         self._tasks: set[asyncio.Task[None]] = set()
         self._shown: tuple[str, int, int] | None = None
+        self._broken: BaseException | None = None
 
     @workflow.run
     async def run(self, start: ProjectStart) -> ProjectResult:
@@ -83,6 +83,8 @@ class ProjectWorkflow(ProjectMessages):
             await self._load()
         while True:
             self._changed = False
+            if self._broken is not None:
+                raise self._broken
             for dropped in messages.drop_impossible_requests(self._state):
                 self._ledger.event("session_dropped", reference=f"session:{dropped.number}")
             await self._flush()
@@ -141,7 +143,13 @@ class ProjectWorkflow(ProjectMessages):
         self._running[number] = chosen.feature_id
         task = asyncio.create_task(self._session(start))
         self._tasks.add(task)
-        task.add_done_callback(self._tasks.discard)
+        task.add_done_callback(self._session_done)
+
+    def _session_done(self, task: asyncio.Task[None]) -> None:
+        """What a session's task raised is raised in the main loop: a mistake of ours must be seen."""
+        self._tasks.discard(task)
+        if not task.cancelled() and (error := task.exception()) is not None:
+            self._broken, self._changed = error, True
 
     def _session_start(self, number: int, feature_id: int | None) -> SessionStart:
         state, options = self._state, self._state.options
@@ -171,7 +179,11 @@ class ProjectWorkflow(ProjectMessages):
             self._state.reason = result.note
         if self._state.status is not before:
             self._ledger.event(self._state.status.value, reason=self._state.reason)
-        await self._record(start, result)
+        try:
+            await self._record(start, result)
+        except ActivityError as error:
+            # Rows that refuse what the workflow knows: nothing is lost, but a person has to look.
+            self._rest(ProjectStatus.PAUSED, f"session {start.session} can't be recorded: {_words(error)}")
         del self._running[start.session]
         self._changed = True
 
@@ -282,9 +294,7 @@ class ProjectWorkflow(ProjectMessages):
                 **process_activity(self._start.timeouts, state.options.retry, 3600, "commits of people"),
             )
         except ActivityError as error:
-            cause = error.__cause__
-            message = cause.message if isinstance(cause, ApplicationError) else str(cause)
-            self._rest(ProjectStatus.PAUSED, truncate(one_line(message), 300))
+            self._rest(ProjectStatus.PAUSED, _words(error))
             return
         if imported.conflict:
             self._rest(
@@ -338,3 +348,9 @@ class ProjectWorkflow(ProjectMessages):
         workflow.continue_as_new(
             ProjectStart(project_id=state.project_id, timeouts=self._start.timeouts, state=state)
         )
+
+
+def _words(error: ActivityError) -> str:
+    """What an activity's failure says, on one bounded line."""
+    cause = error.__cause__
+    return truncate(one_line(cause.message if isinstance(cause, ApplicationError) else str(cause)), 300)

@@ -9,8 +9,6 @@ from temporalio.exceptions import ActivityError, ApplicationError, is_cancelled_
 with workflow.unsafe.imports_passed_through():
     from activities.bookkeeping import BookkeepingActivities
     from activities.sessions import SessionActivities
-    from shiftwork.temporal import SESSION_WORKFLOW
-
     from shiftwork.contracts.activity import (
         IntegrateRequest,
         RunRequest,
@@ -20,6 +18,7 @@ with workflow.unsafe.imports_passed_through():
     )
     from shiftwork.contracts.session import Interruption, InterruptionReason, RunStatus
     from shiftwork.contracts.workflow import Interrupt, SessionResult, SessionStart, SessionStatus
+    from shiftwork.temporal import SESSION_WORKFLOW
     from shiftwork.text import one_line, truncate
     from workflows.options import book_keeping, process_activity
 
