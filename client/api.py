@@ -9,8 +9,9 @@ from pathlib import Path
 from typing import Any
 
 from client.connection import CLOSED, actor
-from client.following import Following, at_rest
+from client.following import Following
 from client.messages import Messages
+from client.resting import at_rest
 from shiftwork.agents.registry import backends
 from shiftwork.contracts.project import ProjectOptions
 from shiftwork.errors import Conflict, InvalidInput

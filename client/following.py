@@ -7,15 +7,12 @@ from functools import partial
 from typing import Any, TypeVar
 
 from client.connection import Connection
-from shiftwork.errors import Conflict, StackError
-from shiftwork.store.rows import EventRow, SessionRow
+from client.resting import POLL_SECONDS, RESTS, at_rest, read_patiently
+from shiftwork.errors import Conflict
+from shiftwork.store.rows import EventRow, ProjectRow, SessionRow
 from shiftwork.store.store import Transaction
 
 Answered = TypeVar("Answered")
-
-_RESTS = ("paused", "completed", "abandoned")
-_POLL_SECONDS = 0.2
-_PATIENCE_SECONDS = 60.0
 
 
 class Following(Connection):
@@ -34,7 +31,7 @@ class Following(Connection):
             if not rows and (not follow or at_rest(status)):
                 return
             if not rows:
-                await asyncio.sleep(_POLL_SECONDS)
+                await asyncio.sleep(POLL_SECONDS)
 
     async def last_event(self, ref: str) -> int:
         """The sequence of the newest event: what `wait` and `events` may begin after."""
@@ -54,7 +51,7 @@ class Following(Connection):
             status, rests = await self._patiently(lambda tx: _status_and_rests(tx, project.id))
             if at_rest(status) and rests and rests[0].sequence > after:
                 return status
-            await asyncio.sleep(_POLL_SECONDS)
+            await asyncio.sleep(POLL_SECONDS)
 
     async def wait_session(self, ref: str, number: int) -> dict[str, Any]:
         """Wait until a session has ended and is recorded; returns its row."""
@@ -63,7 +60,7 @@ class Following(Connection):
             row = await self._patiently(lambda tx: _ended_session(tx, project.id, number))
             if row is not None:
                 return row.model_dump(mode="json")
-            await asyncio.sleep(_POLL_SECONDS)
+            await asyncio.sleep(POLL_SECONDS)
 
     async def session_begun(self, ref: str, number: int) -> SessionRow:
         """Wait until a promised session has begun; its row. Raises `Conflict` if it was dropped."""
@@ -75,19 +72,21 @@ class Following(Connection):
             dropped = await self._patiently(lambda tx: tx.events.last(project.id, ("session_dropped",), 200))
             if any(event.reference == f"session:{number}" for event in dropped):
                 raise Conflict(f"session {number} was dropped: its feature passes or is blocked by now.")
-            await asyncio.sleep(_POLL_SECONDS)
+            await asyncio.sleep(POLL_SECONDS)
+
+    async def acknowledged(self, before: ProjectRow, kind: str, seconds: float = 5.0) -> bool:
+        """Whether a worker has taken a signal: its event is newer than `before`; waits so long at most."""
+        deadline = time.monotonic() + seconds
+        while True:
+            found = await self._patiently(lambda tx: tx.events.last(before.id, kinds=(kind,)))
+            if found and found[0].sequence > before.event_sequence:
+                return True
+            if time.monotonic() > deadline:
+                return False
+            await asyncio.sleep(0.05)
 
     async def _patiently(self, read: Callable[[Transaction], Awaitable[Answered]]) -> Answered:
-        """Read in a transaction of its own; a database that is away for a while is waited for."""
-        deadline = time.monotonic() + _PATIENCE_SECONDS
-        while True:
-            try:
-                async with self.store.transaction() as tx:
-                    return await read(tx)
-            except StackError:
-                if time.monotonic() > deadline:
-                    raise
-                await asyncio.sleep(_POLL_SECONDS)
+        return await read_patiently(self.store, read)
 
 
 async def _status_and_events(
@@ -97,7 +96,7 @@ async def _status_and_events(
 
 
 async def _status_and_rests(tx: Transaction, project_id: str) -> tuple[dict[str, Any], list[EventRow]]:
-    rests = await tx.events.last(project_id, kinds=_RESTS)
+    rests = await tx.events.last(project_id, kinds=RESTS)
     return await tx.projects.status(project_id), rests
 
 
@@ -106,9 +105,3 @@ async def _ended_session(tx: Transaction, project_id: str, number: int) -> Sessi
     if all(row.reference != f"session:{number}" for row in rows):
         return None
     return await tx.sessions.get(project_id, number)
-
-
-def at_rest(status: dict[str, Any]) -> bool:
-    """Whether nothing happens to a project until a person acts."""
-    resting = status["status"] in ("completed", "abandoned", "paused")
-    return resting and not status["current_sessions"]

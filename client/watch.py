@@ -3,15 +3,14 @@
 import asyncio
 from collections.abc import AsyncIterator, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 from client.cli.output import duration
+from client.resting import POLL_SECONDS, RESTS, at_rest, read_patiently
 from client.telling import tell, worth_watching
 from shiftwork.store.rows import EventRow, ProjectRow
-from shiftwork.store.store import Store
-
-_POLL_SECONDS = 0.2
-_RESTS = ("paused", "completed", "abandoned")
+from shiftwork.store.store import Store, Transaction
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,26 +31,27 @@ async def moments(
         after: the sequence of the last event that is known already.
         rest_after: only a rest whose event comes after this sequence counts; None: any, also an old one.
     """
-    rest = after if rest_after is None else rest_after
     while True:
-        async with store.transaction() as tx:
-            # In this order: what the status tells has its events in what is read after it.
-            status = await tx.projects.status(project_id)
-            rested = await tx.events.last(project_id, kinds=_RESTS)
-            events = await tx.events.after(project_id, after)
+        status, rested, events = await read_patiently(
+            store, partial(_look, project_id=project_id, after=after)
+        )
         after = events[-1].sequence if events else after
-        fresh = rest_after is None or (bool(rested) and rested[0].sequence > rest)
-        at_rest = is_at_rest(status) and fresh and not events
-        yield Moment(status, events, at_rest)
-        if at_rest:
+        fresh = rest_after is None or (bool(rested) and rested[0].sequence > rest_after)
+        over = at_rest(status) and fresh and not events
+        yield Moment(status, events, over)
+        if over:
             return
         if not events:
-            await asyncio.sleep(_POLL_SECONDS)
+            await asyncio.sleep(POLL_SECONDS)
 
 
-def is_at_rest(status: dict[str, Any]) -> bool:
-    """Whether nothing happens to a project until a person acts."""
-    return status["status"] in _RESTS and not status["current_sessions"]
+async def _look(
+    tx: Transaction, *, project_id: str, after: int
+) -> tuple[dict[str, Any], list[EventRow], list[EventRow]]:
+    # In this order: what the status tells has its events in what is read after it.
+    status = await tx.projects.status(project_id)
+    rested = await tx.events.last(project_id, kinds=RESTS)
+    return status, rested, await tx.events.after(project_id, after)
 
 
 async def watch_plainly(

@@ -11,6 +11,7 @@ from rich.text import Text
 
 from client.cli.output import bar, duration, money
 from client.cli.status import current_session
+from client.resting import read_patiently
 from client.telling import tell, worth_watching
 from client.watch import moments
 from shiftwork.store.rows import FeatureRow, ProjectRow
@@ -115,7 +116,6 @@ async def watch_live(
         async for moment in moments(store, project.id, after=after, rest_after=rest_after):
             display.lines.extend(tell(event) for event in moment.events if worth_watching(event))
             if moment.events or not display.status:
-                async with store.transaction() as tx:
-                    display.features = await tx.features.list(project.id)
+                display.features = await read_patiently(store, lambda tx: tx.features.list(project.id))
             display.status, display.over = moment.status, moment.at_rest
     return display.status

@@ -18,8 +18,6 @@ from shiftwork.store.rows import ProjectRow
 
 Result = TypeVar("Result")
 
-_ACKNOWLEDGED_SECONDS = 5.0
-_POLL_SECONDS = 0.05
 _PATIENCE_SECONDS = 5.0
 
 
@@ -30,7 +28,7 @@ def pause(args: Namespace) -> int:
         project = await named_or_only(shiftwork.store, args.project)
         mode: PauseMode = "at_once" if args.now else "after_session"
         await shiftwork.pause(project.id, mode=mode, reason=args.reason)
-        taken = await _taken(shiftwork, project, "paused")
+        taken = await shiftwork.acknowledged(project, "paused")
         if args.wait:
             return await _wait(shiftwork, project, args)
         when = "at once" if args.now else "after the running sessions"
@@ -45,7 +43,7 @@ def resume(args: Namespace) -> int:
     async def command(shiftwork: Shiftwork) -> int:
         project = await named_or_only(shiftwork.store, args.project)
         await shiftwork.resume(project.id, max_sessions=args.max_sessions, autorun=args.autorun)
-        taken = await _taken(shiftwork, project, "resumed")
+        taken = await shiftwork.acknowledged(project, "resumed")
         if args.wait:
             return await _wait(shiftwork, project, args)
         return _sent(args, project, f"{excerpt(project.name)} goes on.", taken=taken)
@@ -61,7 +59,7 @@ def abandon(args: Namespace) -> int:
     async def command(shiftwork: Shiftwork) -> int:
         project = await named_or_only(shiftwork.store, args.project)
         await shiftwork.abandon(project.id, args.text or args.reason or "")
-        taken = await _taken(shiftwork, project, "abandoned")
+        taken = await shiftwork.acknowledged(project, "abandoned")
         return _sent(args, project, f"{excerpt(project.name)} is abandoned.", taken=taken)
 
     return connected(command)
@@ -73,7 +71,7 @@ def steer(args: Namespace) -> int:
     async def command(shiftwork: Shiftwork) -> int:
         project = await named_or_only(shiftwork.store, args.project)
         await shiftwork.steer(project.id, args.text, feature=args.feature)
-        taken = await _taken(shiftwork, project, "steer")
+        taken = await shiftwork.acknowledged(project, "steer")
         return _sent(args, project, "The sessions to come will read it.", taken=taken)
 
     return connected(command)
@@ -175,19 +173,6 @@ def _consent(project: ProjectRow) -> bool:
         return False
     question = f"Delete {excerpt(project.name)!r}, its rows and its private repository? [y/N] "
     return input(question).strip().lower() in {"y", "yes"}
-
-
-async def _taken(shiftwork: Shiftwork, project: ProjectRow, kind: str) -> bool:
-    """Whether a worker has taken a signal: its event came after what was known before; waits a little."""
-    loop = asyncio.get_running_loop()
-    deadline = loop.time() + _ACKNOWLEDGED_SECONDS
-    while loop.time() < deadline:
-        async with shiftwork.store.transaction() as tx:
-            found = await tx.events.last(project.id, kinds=(kind,))
-        if found and found[0].sequence > project.event_sequence:
-            return True
-        await asyncio.sleep(_POLL_SECONDS)
-    return False
 
 
 async def patiently(work: Awaitable[Result]) -> Result:
