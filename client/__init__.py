@@ -5,7 +5,7 @@ from typing import Any
 
 _WHERE = {
     "LongRunningHarness": "client.harness",
-    "SyncLongRunningHarness": "client.harness",
+    "SyncLongRunningHarness": "client.sync",
     "Shiftwork": "client.api",
     "read_specification": "client.specification",
     "ProjectManager": "shiftwork.project_manager",

@@ -1,21 +1,21 @@
 """The harness as a Python object: create a project, run it, look at it, take it back."""
 
 import asyncio
-from collections.abc import Awaitable, Callable, Mapping, Sequence
-from contextlib import AsyncExitStack, suppress
+from collections.abc import Awaitable, Callable, Coroutine, Mapping, Sequence
+from contextlib import AsyncExitStack
 from pathlib import Path
 from types import TracebackType
-from typing import Any, Self
+from typing import Any, Self, TypeVar
 
 from client.api import Shiftwork
 from client.control import project_manager
 from client.report import project_report
 from shiftwork.contracts.feature import FeatureCategory
-from shiftwork.contracts.project import AgentOptions, ProjectOptions, ProjectStatus
+from shiftwork.contracts.project import AgentOptions, PauseMode, ProjectOptions, ProjectStatus
 from shiftwork.errors import InvalidInput
 from shiftwork.project_manager import ProjectManager
 from shiftwork.settings import Settings
-from shiftwork.store.rows import EventRow
+from shiftwork.store.rows import EventRow, ProjectRow
 
 Specification = str | Mapping[str, Any]
 """An import path (`package.module:name`) or a mapping that JSON can hold."""
@@ -23,6 +23,9 @@ Specification = str | Mapping[str, Any]
 OnProgress = Callable[[str, dict[str, Any]], Awaitable[None] | None]
 """Is called with an event's name and its facts, in order; what it raises ends the call that it belongs to."""
 
+Result = TypeVar("Result")
+
+_POLL_SECONDS = 0.1
 _NAMES = {"session_started": "session_starting", "session_ended": "session_complete"}
 
 
@@ -35,10 +38,12 @@ class LongRunningHarness:
         chat_model, tools, sub_agents: specifications of what the agents use. Objects can't cross processes:
             give import paths or mappings; anything else is refused by name.
         project_manager: a manager over the rows to use instead of a fresh one.
-        on_progress: called with `project_created`, `session_starting`, `session_complete` and finer events.
+        on_progress: called with `project_created`, `session_starting`, `session_complete` and finer events
+            of the project that a call waits for.
         agent: the backend that does the sessions.
-        agent_settings: its settings; for `scripted`: `{"cassette": path}`.
+        agent_settings: its settings; for `scripted`: `{"cassette": path}`. A `Path` is made absolute.
         options: further options of the projects that `create_project` makes.
+        settings: which stack; None: as the environment says.
     """
 
     def __init__(
@@ -50,7 +55,7 @@ class LongRunningHarness:
         on_progress: OnProgress | None = None,
         *,
         agent: str | None = None,
-        agent_settings: Mapping[str, str] | None = None,
+        agent_settings: Mapping[str, str | Path] | None = None,
         options: ProjectOptions | None = None,
         settings: Settings | None = None,
     ) -> None:
@@ -61,7 +66,11 @@ class LongRunningHarness:
         for category, sub_agent in (sub_agents or {}).items():
             self.register_sub_agent(category, sub_agent)
         backend = agent or ("langchain" if chat_model is not None else "scripted")
-        self._agent = AgentOptions(backend=backend, settings=dict(agent_settings or {}))
+        given = {
+            name: str(value.expanduser().absolute()) if isinstance(value, Path) else value
+            for name, value in (agent_settings or {}).items()
+        }
+        self._agent = AgentOptions(backend=backend, settings=given)
         self._options = options or ProjectOptions()
         self._on_progress = on_progress
         self._manager = project_manager
@@ -113,19 +122,29 @@ class LongRunningHarness:
         project_id = await self._shiftwork.start(
             name, description, repository=working_directory, description=description[:2000], options=options
         )
-        await self._follow(project_id, after=0)
+        await self._follow(project_id, 0, self._shiftwork.wait(project_id))
         return project_id
 
     async def run_session(self, project_id: str, feature_id: int | None = None) -> dict[str, Any]:
-        """Run one session, of this feature or of the next; returns its row."""
+        """Run one session, of this feature or of the next; returns its row.
+
+        Raises:
+            Conflict: the feature, or every feature, is not ready for a session.
+        """
         after = await self._shiftwork.last_event(project_id)
         feature = None if feature_id is None else str(feature_id)
         number = await self._shiftwork.run_session(project_id, feature)
-        await self._follow(project_id, after, until=f"session:{number}")
+        return await self._follow(project_id, after, self._session(project_id, number))
+
+    async def _session(self, project_id: str, number: int) -> dict[str, Any]:
+        await self._shiftwork.session_begun(project_id, number)
         return await self._shiftwork.wait_session(project_id, number)
 
     async def run_until_complete(self, project_id: str, max_sessions: int | None = None) -> dict[str, Any]:
         """Run until every feature passes, `max_sessions` have run, or a person is needed.
+
+        Args:
+            max_sessions: None leaves the limit of the project's options, or of an earlier call, as it is.
 
         Returns:
             `status`, `reason`, `sessions_run` (by this call), `features_passing`, `total_features`.
@@ -134,7 +153,8 @@ class LongRunningHarness:
         before = project.total_sessions
         if project.status is not ProjectStatus.COMPLETED:
             await self._shiftwork.resume(project.id, max_sessions=max_sessions, autorun=True)
-            await self._follow(project.id, project.event_sequence)
+            after = project.event_sequence
+            await self._follow(project.id, after, self._shiftwork.wait(project.id, after))
         status = await self._shiftwork.status(project.id)
         return {
             "status": status["status"],
@@ -146,17 +166,24 @@ class LongRunningHarness:
 
     async def resume_project(self, project_id: str) -> dict[str, Any]:
         """Go on after a pause; returns the status with `recovery_info`: where the work was left."""
-        info = await self._recovery_info(project_id)
-        await self._shiftwork.resume(project_id)
-        return {**await self._shiftwork.status(project_id), "recovery_info": info}
+        project = await self._shiftwork.find(project_id)
+        info = await self._recovery_info(project)
+        await self._shiftwork.resume(project.id)
+        await self._shiftwork.acknowledged(project, "resumed")
+        return {**await self._shiftwork.status(project.id), "recovery_info": info}
 
-    async def pause_project(self, project_id: str, *, at_once: bool = False) -> None:
+    async def pause_project(self, project_id: str, *, at_once: bool = False, reason: str = "") -> None:
         """Pause after the running sessions, or at once with their work kept."""
-        await self._shiftwork.pause(project_id, mode="at_once" if at_once else "after_session")
+        project = await self._shiftwork.find(project_id)
+        mode: PauseMode = "at_once" if at_once else "after_session"
+        await self._shiftwork.pause(project.id, mode=mode, reason=reason)
+        await self._shiftwork.acknowledged(project, "paused")
 
     async def abandon_project(self, project_id: str, reason: str = "") -> None:
         """End the project for good; the reason is kept and shown."""
-        await self._shiftwork.abandon(project_id, reason)
+        project = await self._shiftwork.find(project_id)
+        await self._shiftwork.abandon(project.id, reason)
+        await self._shiftwork.acknowledged(project, "abandoned")
 
     # Looking ----------------------------------------------------------------------------------------------
 
@@ -193,35 +220,21 @@ class LongRunningHarness:
 
     # Progress ---------------------------------------------------------------------------------------------
 
-    async def _follow(self, project_id: str, after: int, until: str | None = None) -> None:
-        """Report events until the project rests, or until the session `until` has ended."""
-        reporting = asyncio.ensure_future(self._report(project_id, after))
+    async def _follow(self, project_id: str, after: int, end: Coroutine[Any, Any, Result]) -> Result:
+        """Wait for the end, and report every event after `after` that led to it."""
+        waiting = asyncio.ensure_future(end)
         try:
-            if until is None:
-                await self._first(self._shiftwork.wait(project_id, after), reporting)
-            else:
-                number = int(until.removeprefix("session:"))
-                await self._first(self._shiftwork.wait_session(project_id, number), reporting)
+            while True:
+                # Asked before the events are read: what brought the end about is among them.
+                over = waiting.done()
+                async for event in self._shiftwork.events(project_id, after):
+                    after = event.sequence
+                    await self._tell(event)
+                if over:
+                    return await waiting
+                await asyncio.wait((waiting,), timeout=_POLL_SECONDS)
         finally:
-            reporting.cancel()
-            with suppress(asyncio.CancelledError):
-                await reporting
-
-    async def _first(self, waiting: Awaitable[Any], reporting: asyncio.Future[None]) -> None:
-        """Wait, but let what `on_progress` raises through; the last events are reported before the end."""
-        waiter = asyncio.ensure_future(waiting)
-        await asyncio.wait((waiter, reporting), return_when=asyncio.FIRST_COMPLETED)
-        if reporting.done():
-            waiter.cancel()
-            reporting.result()
-        await waiter
-
-    async def _report(self, project_id: str, after: int) -> None:
-        while True:
-            async for event in self._shiftwork.events(project_id, after):
-                after = event.sequence
-                await self._tell(event)
-            await asyncio.sleep(0.1)
+            waiting.cancel()
 
     async def _tell(self, event: EventRow) -> None:
         if self._on_progress is None:
@@ -236,8 +249,7 @@ class LongRunningHarness:
         if told is not None:
             await told
 
-    async def _recovery_info(self, project_id: str) -> dict[str, Any]:
-        project = await self._shiftwork.find(project_id)
+    async def _recovery_info(self, project: ProjectRow) -> dict[str, Any]:
         async with self._shiftwork.store.transaction() as tx:
             last = await tx.sessions.last(project.id)
             features = await tx.features.list(project.id)
