@@ -12,14 +12,20 @@ from activities.orphans import WorkerRecord
 
 Result = TypeVar("Result")
 
+_SLOWEST_BEAT = 1.0
+"""Seconds: how long a cancellation may take to arrive."""
+
 
 @asynccontextmanager
 async def heartbeating(record: WorkerRecord) -> AsyncIterator[None]:
-    """Tell the server four times per heartbeat timeout that this activity lives, from a task of its own."""
+    """Tell the server that this activity lives, from a task of its own.
+
+    Four times per heartbeat timeout and at least once a second: cancellations arrive with the answers.
+    """
     info = activity.info()
     timeout = info.heartbeat_timeout
     assert timeout is not None, "long activities are scheduled with a heartbeat timeout"
-    beating = asyncio.create_task(_beat(timeout.total_seconds() / 4))
+    beating = asyncio.create_task(_beat(min(timeout.total_seconds() / 4, _SLOWEST_BEAT)))
     try:
         with record.running(info.task_token):
             yield

@@ -1,5 +1,7 @@
 """Short writes: main's tip, rows, events. Each may happen twice and counts once."""
 
+import shutil
+
 from temporalio import activity
 
 from activities.names import (
@@ -32,6 +34,7 @@ from shiftwork.contracts.workflow import (
     SaveRequest,
 )
 from shiftwork.errors import NotFound
+from shiftwork.runner.leftovers import end_leftovers
 
 
 class BookkeepingActivities:
@@ -163,8 +166,11 @@ class BookkeepingActivities:
 
     @activity.defn(name=TIDY)
     async def tidy(self, request: ProjectRef) -> None:
-        """Remove the workspaces of a project that ended."""
+        """Remove the workspaces of a project that ended, and what lost attempts left of theirs."""
         folder = self._services.folder(request.project_id)
+        for run_folder in folder.runs.glob("*"):
+            await end_leftovers(run_folder)
+            shutil.rmtree(run_folder, ignore_errors=True)
         for name in folder.workspaces.leftovers():
             await folder.take_back(name)
         await folder.workspaces.purge()

@@ -14,7 +14,7 @@ async def feed(services: Services, project_id: str) -> None:
     repository = services.folder(project_id).repository
     fed = await user.feed(repository)
     if fed.warning:
-        await _warn(services, project_id, f"feed:{await repository.tip()}", fed.warning)
+        await warn(services, project_id, f"feed:{await repository.tip()}", fed.warning)
 
 
 async def people_commit(services: Services, project_id: str) -> str | None:
@@ -31,12 +31,13 @@ async def people_commit(services: Services, project_id: str) -> str | None:
             return None
     except ShiftworkError as error:
         # The user's repository may be away, and the project goes on without it.
-        await _warn(services, project_id, f"fetch:{await repository.tip()}", str(error))
+        await warn(services, project_id, f"fetch:{await repository.tip()}", str(error))
         return None
     return tip
 
 
-async def _warn(services: Services, project_id: str, key: str, text: str) -> None:
+async def warn(services: Services, project_id: str, key: str, text: str) -> None:
+    """A warning about the user's repository, among the events; each `key` once."""
     async with services.store.transaction() as tx:
         await tx.events.append(
             project_id, "warning", key=f"warning:{key}", reference="repository", data={"text": text}

@@ -7,9 +7,10 @@ from temporalio import activity
 from activities.alive import given_back_on_shutdown, heartbeating
 from activities.importing import Import
 from activities.names import IMPORT_PEOPLE, LOAD_PROJECT, REVERT
-from activities.people import feed
+from activities.people import feed, warn
 from activities.rows import feature_states
 from activities.services import Services
+from shiftwork.contracts.activity import MAIN
 from shiftwork.contracts.feature import FeatureStatus
 from shiftwork.contracts.project import ProjectStatus
 from shiftwork.contracts.session import Role, Spent
@@ -40,10 +41,12 @@ class ProjectActivities:
             async with self._services.store.transaction() as tx:
                 project = await tx.projects.get(request.project_id)
             await self._open_repository(project)
-            landings = await self._services.folder(project.id).repository.landings()
+            repository = self._services.folder(project.id).repository
+            landings = await repository.landings()
             async with self._services.store.transaction() as tx:
                 await _recover_landings(tx, project.id, landings)
                 await _close_lost_sessions(tx, project.id)
+                await _keep_checkpoint(tx, project.id, await repository.tip())
                 return await _state(tx, project.id)
 
     async def _open_repository(self, project: ProjectRow) -> None:
@@ -53,7 +56,13 @@ class ProjectActivities:
         user = self._services.user_repository(project)
         if user is None:
             return
-        tip = await user.fetch_into(repository)
+        try:
+            tip = await user.fetch_into(repository)
+        except RepositoryError as error:
+            if project.total_sessions == 0:
+                raise  # there is nothing yet to go on from
+            await warn(self._services, project.id, f"load:{await repository.tip()}", str(error))
+            return
         if tip is not None:
             await repository.adopt(tip)
         await feed(self._services, project.id)
@@ -134,6 +143,27 @@ async def _close_lost_sessions(tx: Transaction, project_id: str) -> None:
             )
 
 
+async def _keep_checkpoint(tx: Transaction, project_id: str, tip: str) -> None:
+    """Make the checkpoint that somebody asked for while no workflow ran."""
+    newest = await tx.events.last(project_id, kinds=("checkpoint_requested", "checkpoint"))
+    if newest and newest[0].kind == "checkpoint_requested":
+        passing = await tx.features.list(project_id, status=FeatureStatus.PASSING)
+        await tx.checkpoints.add(project_id, tip, None, [f.id for f in passing])
+        await tx.events.append(project_id, "checkpoint", key=f"checkpoint:{tip}", reference=f"commit:{tip}")
+
+
+async def _verification_requested(tx: Transaction, project_id: str) -> set[str]:
+    """References of the features that somebody said pass, and that no session has worked on since."""
+    kinds = ("verification_requested", "session_ended")
+    newest: dict[str, str] = {}
+    for event in await tx.events.last(project_id, kinds=kinds, limit=1000):
+        reference = event.reference
+        if event.kind == "session_ended":
+            reference = f"feature:{event.data.get('feature_id')}"
+        newest.setdefault(reference, event.kind)
+    return {reference for reference, kind in newest.items() if kind == "verification_requested"}
+
+
 async def _state(tx: Transaction, project_id: str) -> ProjectState:
     project = await tx.projects.get(project_id)
     features = await tx.features.list(project_id)
@@ -147,6 +177,11 @@ async def _state(tx: Transaction, project_id: str) -> ProjectState:
     status = project.status
     if status is ProjectStatus.INITIALIZING and features:
         status = ProjectStatus.ACTIVE
+    states = feature_states(features)
+    requested = await _verification_requested(tx, project_id)
+    for feature in states:
+        if f"feature:{feature.id}" in requested and feature.status is not FeatureStatus.PASSING:
+            feature.candidate, feature.status = MAIN, FeatureStatus.IN_PROGRESS
     return ProjectState(
         project_id=project.id,
         name=project.name,
@@ -154,7 +189,7 @@ async def _state(tx: Transaction, project_id: str) -> ProjectState:
         reason=project.status_reason,
         options=options,
         revision=await tx.projects.revision(project_id),
-        features=list(feature_states(features)),
+        features=list(states),
         sessions=-1 if last is None else last,
         not_before=project.not_before,
         spent=spent,

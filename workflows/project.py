@@ -5,7 +5,12 @@ import contextlib
 from datetime import timedelta
 
 from temporalio import workflow
-from temporalio.exceptions import ActivityError, ApplicationError, ChildWorkflowError
+from temporalio.exceptions import (
+    ActivityError,
+    ApplicationError,
+    ChildWorkflowError,
+    WorkflowAlreadyStartedError,
+)
 
 with workflow.unsafe.imports_passed_through():
     from activities.bookkeeping import BookkeepingActivities
@@ -42,9 +47,6 @@ with workflow.unsafe.imports_passed_through():
     from workflows.project_messages import ProjectMessages
     from workflows.session import SessionWorkflow
 
-_HISTORY_LIMIT = 2000
-"""Events after which a project continues as new: far below the server's limits, and quick to replay."""
-
 _CLOSED = (ProjectStatus.COMPLETED, ProjectStatus.ABANDONED)
 
 
@@ -56,18 +58,23 @@ class ProjectWorkflow(ProjectMessages):
     def __init__(self, start: ProjectStart) -> None:
         super().__init__(start)
         self._tasks: set[asyncio.Task[None]] = set()
-        self._shown: tuple[str, int, int] | None = None
         self._broken: BaseException | None = None
+        self._saving = asyncio.Lock()
+        """Held while anything is on its way to the rows: one writer also means one at a time."""
+        self._shown: tuple[str, int, int] | None = None
 
     @workflow.run
     async def run(self, start: ProjectStart) -> ProjectResult:
         """Run until completed or abandoned; pauses are waited out here."""
+        living = asyncio.create_task(self._live())
         try:
-            await self._live()
+            # Shielded: a cancellation ends nothing of what is being done, it is a message like any other.
+            await asyncio.shield(living)
         except asyncio.CancelledError:
             # Cancel, from wherever it comes, means abandon; sessions end with their work kept.
+            await self._ready()
             await self._abandon(AbandonRequest(reason="cancelled"))
-            await self._live()
+            await living
         await self._tidy()
         state = self._state
         return ProjectResult(
@@ -90,13 +97,13 @@ class ProjectWorkflow(ProjectMessages):
             await self._flush()
             if self._state.status in _CLOSED and await self._over():
                 return
+            if self._look_for_people and not self._exclusive:
+                await self._look()
             if self._must_continue_as_new() and not self._running:
                 await self._continue_as_new()
             await self._next()
 
     async def _next(self) -> None:
-        if self._look_for_people and not self._exclusive:
-            await self._look()
         if self._exclusive or self._must_continue_as_new():
             await self._wait(None)
             return
@@ -170,9 +177,16 @@ class ProjectWorkflow(ProjectMessages):
 
     async def _session(self, start: SessionStart) -> None:
         result = await self._child(start)
-        before = self._state.status
         if start.feature_id is None and result.status is SessionStatus.PASSED:
             result = await self._adopt_plan(start.session, result)
+        async with self._saving:
+            await self._apply(start, result)
+        self._ending.pop(start.session, None)
+        del self._running[start.session]
+        self._changed = True
+
+    async def _apply(self, start: SessionStart, result: SessionResult) -> None:
+        before = self._state.status
         changed = apply_session(self._state, start.feature_id, result)
         self._ledger.note(*changed)
         if result.note and self._state.status is ProjectStatus.PAUSED and before is not ProjectStatus.PAUSED:
@@ -184,8 +198,6 @@ class ProjectWorkflow(ProjectMessages):
         except ActivityError as error:
             # Rows that refuse what the workflow knows: nothing is lost, but a person has to look.
             self._rest(ProjectStatus.PAUSED, f"session {start.session} can't be recorded: {_words(error)}")
-        del self._running[start.session]
-        self._changed = True
 
     async def _child(self, start: SessionStart) -> SessionResult:
         state = self._state
@@ -200,8 +212,10 @@ class ProjectWorkflow(ProjectMessages):
                 static_summary=f"session {start.session}: {title}",
                 search_attributes=session_attributes(state.name, title, start.role),
             )
+            if start.session in self._ending:  # somebody asked while it was being started
+                await self._end_session(handle, self._ending[start.session])
             return await handle
-        except ChildWorkflowError as error:
+        except (ChildWorkflowError, WorkflowAlreadyStartedError) as error:
             # Terminated or broken: what it did is on main or in the rows; the project asks a person.
             note = truncate(one_line(f"session {start.session} was lost: {error.__cause__ or error}"), 300)
             interruption = Interruption(reason=InterruptionReason.INFRASTRUCTURE)
@@ -216,17 +230,22 @@ class ProjectWorkflow(ProjectMessages):
 
     async def _adopt_plan(self, session: int, result: SessionResult) -> SessionResult:
         state = self._state
-        adopted = await workflow.execute_local_activity_method(
-            BookkeepingActivities.adopt_plan,
-            AdoptPlan(project_id=state.project_id, session=session, revision=self._ledger.next_revision()),
-            **book_keeping("features from the plan"),
-        )
+        async with self._saving:
+            revision = self._ledger.next_revision()
+            adopted = await workflow.execute_local_activity_method(
+                BookkeepingActivities.adopt_plan,
+                AdoptPlan(project_id=state.project_id, session=session, revision=revision),
+                **book_keeping("features from the plan"),
+            )
         if not adopted.features:
             failure = Failure(kind=FailureKind.PLAN_INVALID)
             return result.model_copy(
                 update={"status": SessionStatus.FAILED, "failure": failure, "note": adopted.problem}
             )
-        state.features = list(adopted.features)
+        # What a person added or changed meanwhile is newer than what was read.
+        known = {f.id: f for f in state.features}
+        planned = {f.id: f for f in adopted.features} | known
+        state.features = [planned[key] for key in sorted(planned)]
         if state.status is ProjectStatus.INITIALIZING:
             state.status = ProjectStatus.ACTIVE
         self._ledger.note(*block_unverifiable(state))
@@ -260,18 +279,19 @@ class ProjectWorkflow(ProjectMessages):
         )
         self._state = loaded
         self._ledger = Ledger(loaded)
-        self._loaded = True
+        self._loaded = self._look_for_people = True
         self._ledger.note(*block_unverifiable(loaded))
 
     async def _flush(self) -> None:
-        while self._ledger.pending:
-            request = self._ledger.take()
-            # Shielded: a cancellation that arrives now must not lose what was taken from the ledger.
-            await asyncio.shield(
-                workflow.start_local_activity_method(
-                    BookkeepingActivities.save, request, **book_keeping("control state to the rows")
+        if not self._ledger.pending:
+            return
+        async with self._saving:
+            while self._ledger.pending:
+                await workflow.execute_local_activity_method(
+                    BookkeepingActivities.save,
+                    self._ledger.take(),
+                    **book_keeping("control state to the rows"),
                 )
-            )
 
     async def _look(self) -> None:
         self._look_for_people = False
@@ -336,8 +356,8 @@ class ProjectWorkflow(ProjectMessages):
             workflow.upsert_search_attributes([pair.key.value_set(pair.value) for pair in pairs])
 
     def _must_continue_as_new(self) -> bool:
-        info = workflow.info()
-        return info.is_continue_as_new_suggested() or info.get_current_history_length() > _HISTORY_LIMIT
+        info, limit = workflow.info(), self._start.timeouts.history_limit
+        return info.is_continue_as_new_suggested() or info.get_current_history_length() > limit
 
     async def _continue_as_new(self) -> None:
         await workflow.wait_condition(workflow.all_handlers_finished)

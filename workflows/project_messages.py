@@ -1,10 +1,11 @@
 """What people may say to a running project: signals, updates, queries."""
 
 import asyncio
+import contextlib
 from typing import Any, NoReturn
 
 from temporalio import workflow
-from temporalio.exceptions import ActivityError, ApplicationError
+from temporalio.exceptions import ActivityError, ApplicationError, FailureError
 
 with workflow.unsafe.imports_passed_through():
     from activities.bookkeeping import BookkeepingActivities
@@ -36,6 +37,7 @@ with workflow.unsafe.imports_passed_through():
     from shiftwork.errors import ShiftworkError
     from shiftwork.planning import messages
     from shiftwork.planning.outcome import block_unverifiable, pause
+    from shiftwork.text import truncate
     from workflows.ledger import Ledger
     from workflows.options import book_keeping, process_activity
     from workflows.session import SessionWorkflow
@@ -55,6 +57,7 @@ class ProjectMessages:
         self._loaded = start.state is not None
         self._running: dict[int, int | None] = {}
         self._children: dict[int, workflow.ChildWorkflowHandle[SessionWorkflow, Any]] = {}
+        self._ending: dict[int, InterruptionReason] = {}
         self._exclusive = False
         self._look_for_people = False
         self._changed = False
@@ -65,7 +68,7 @@ class ProjectMessages:
     async def pause(self, request: PauseRequest | str = "") -> None:
         """Pause; a plain string is the reason."""
         await self._ready()
-        asked = PauseRequest(reason=request) if isinstance(request, str) else request
+        asked = PauseRequest(reason=_said(request)) if isinstance(request, str) else request
         if self._state.status in (ProjectStatus.ABANDONED, ProjectStatus.COMPLETED):
             return
         pause(self._state, asked.reason or "paused by a person")
@@ -94,13 +97,15 @@ class ProjectMessages:
     async def abandon(self, request: AbandonRequest | str = "") -> None:
         """Abandon; a plain string is the reason."""
         await self._ready()
-        await self._abandon(AbandonRequest(reason=request) if isinstance(request, str) else request)
+        await self._abandon(AbandonRequest(reason=_said(request)) if isinstance(request, str) else request)
 
     @workflow.signal(description="Guidance for the sessions to come.")
     async def steer(self, request: SteerRequest | str) -> None:
         """Guidance; a plain string is for all features."""
         await self._ready()
-        asked = SteerRequest(text=request) if isinstance(request, str) else request
+        if isinstance(request, str) and not _said(request):
+            return  # a signal can't be refused, and nothing was said
+        asked = SteerRequest(text=_said(request)) if isinstance(request, str) else request
         feature = next((f for f in self._state.features if asked.feature in (f.name, str(f.id))), None)
         reference = f"feature:{feature.id}" if feature else ""
         self._ledger.event("steer", actor=asked.actor, reference=reference, text=asked.text)
@@ -175,6 +180,8 @@ class ProjectMessages:
         )
         self._reopen()
         if request.status is FeatureStatus.PASSING and feature.id not in self._busy():
+            # What people committed for it must be on main before main is verified.
+            self._look_for_people = True
             messages.request_session(self._state, feature.id)
         facts = {"status": request.status, "reason": request.reason}
         self._ledger.event("feature_status", actor=request.actor, reference=f"feature:{feature.id}", **facts)
@@ -341,13 +348,23 @@ class ProjectMessages:
         await self._interrupt(InterruptionReason.ABANDONED)
 
     async def _interrupt(self, reason: InterruptionReason) -> None:
-        children = list(self._children.values())
-        await asyncio.gather(
-            *(c.signal(SessionWorkflow.interrupt, Interrupt(reason=reason)) for c in children)
-        )
+        self._ending.update(dict.fromkeys(self._running, reason))
+        await asyncio.gather(*(self._end_session(c, reason) for c in list(self._children.values())))
+
+    async def _end_session(
+        self, session: workflow.ChildWorkflowHandle[SessionWorkflow, Any], reason: InterruptionReason
+    ) -> None:
+        # One that is gone need not be told; its result is on its way.
+        with contextlib.suppress(FailureError):
+            await session.signal(SessionWorkflow.interrupt, Interrupt(reason=reason))
 
 
 def _refuse(error: BaseException) -> NoReturn:
     kind = error.type if isinstance(error, ApplicationError) else type(error).__name__
     message = error.message if isinstance(error, ApplicationError) else str(error)
     raise ApplicationError(message, type=kind, non_retryable=True) from None
+
+
+def _said(text: str) -> str:
+    """A plain string as our models take it: a signal that they refuse would stop the workflow."""
+    return truncate(text.strip(), 10_000)

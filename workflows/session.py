@@ -43,10 +43,13 @@ class SessionWorkflow:
     @workflow.run
     async def run(self, start: SessionStart) -> SessionResult:
         """Do the session; ends passed, failed or interrupted, never waiting for anybody."""
+        session = asyncio.create_task(self._session())
         try:
-            return await self._work()
-        except (ActivityError, asyncio.CancelledError) as error:
-            return self._ended_by(error)
+            return await asyncio.shield(session)
+        except asyncio.CancelledError:
+            # Cancel, whoever presses it, means: end early. What is kept is kept, a landing finishes.
+            self.interrupt(Interrupt())
+            return await session
 
     @workflow.signal(description="End this session early; its work is kept.")
     def interrupt(self, request: Interrupt) -> None:
@@ -55,8 +58,16 @@ class SessionWorkflow:
         if self._step is not None:
             self._step.cancel()
 
+    async def _session(self) -> SessionResult:
+        try:
+            return await self._work()
+        except (ActivityError, asyncio.CancelledError) as error:
+            return self._ended_by(error)
+
     async def _work(self) -> SessionResult:
         if self._candidate is None:
+            if self._interrupted:
+                return self._interruption(self._interrupted)
             self._run = await self._run_agent()
             if self._run.status is not RunStatus.COMPLETED:
                 return self._agent_ended(self._run)

@@ -20,6 +20,8 @@ class Timeouts(Message):
     heartbeat: float = 15.0
     retry_interval: float = 1.0
     workflow_task: float = 5.0
+    history_limit: int = 2000
+    """Events after which a project continues as new: far below the server's limits, and quick to replay."""
 
 
 class ProjectStart(Message):

@@ -106,8 +106,8 @@ def _full(view: _View) -> Decision | None:
 
 
 def _asked(view: _View) -> Decision | None:
-    """The first session that people asked for, if its feature is free."""
-    for asked in view.state.requested[:1]:
+    """The first session that people asked for and whose feature is free."""
+    for asked in view.state.requested:
         if not view.state.features:
             return Wait() if view.running else StartSession(None, asked)
         for feature in view.ready:
