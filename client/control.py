@@ -46,14 +46,14 @@ class ClientControl:
         await (await self._for(feature.project_id)).set_feature_status(feature, status, reason)
 
     async def request_verification(self, feature: FeatureRow) -> None:
-        """Have what is on main verified for this feature; opens the project's workflow if need be."""
+        """Have what is on main verified for this feature: now, or when the project first runs."""
         if feature.problem is not None:
             raise InvalidInput(feature.problem)
-        await self._workflows.request_verification(feature)
+        await (await self._for(feature.project_id)).request_verification(feature)
 
     async def request_checkpoint(self, project_id: str, note: str) -> None:
-        """Have the tip of main made a checkpoint; opens the project's workflow if need be."""
-        await self._workflows.request_checkpoint(project_id, note)
+        """Have the tip of main made a checkpoint: now, or when the project first runs."""
+        await (await self._for(project_id)).request_checkpoint(project_id, note)
 
     async def set_status(self, project_id: str, status: ProjectStatus, reason: str) -> None:
         """Pause, abandon or resume the project."""
