@@ -17,7 +17,6 @@ from activities.names import (
 )
 from activities.people import feed, people_commit
 from activities.recording import record_session, save_control_state
-from activities.rows import feature_states
 from activities.services import Services
 from shiftwork.contracts.activity import IntegrateRequest, IntegrateResult
 from shiftwork.contracts.session import Spent
@@ -35,6 +34,7 @@ from shiftwork.contracts.workflow import (
 )
 from shiftwork.errors import NotFound
 from shiftwork.runner.leftovers import end_leftovers
+from shiftwork.store.states import feature_states
 
 
 class BookkeepingActivities:
@@ -105,7 +105,7 @@ class BookkeepingActivities:
                 reference=f"session:{request.session}",
                 data={"features": len(rows)},
             )
-        return FeatureStates(features=feature_states(rows))
+        return FeatureStates(features=tuple(feature_states(rows)))
 
     @activity.defn(name=ADD_FEATURE)
     async def add_feature(self, request: AddFeatureRequest) -> FeatureState:

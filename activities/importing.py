@@ -6,16 +6,15 @@ from temporalio import activity
 
 from activities.people import feed
 from activities.services import Services
-from activities.sessions import passing_features
+from activities.verifying import make_verifier, passing_features
 from shiftwork.contracts.feature import FeatureStatus
 from shiftwork.contracts.workflow import ImportRequest, ImportResult
 from shiftwork.errors import MergeConflict, RepositoryError
 from shiftwork.repository import ImportPlan
 from shiftwork.store.rows import FeatureRow, ProjectRow
 from shiftwork.text import one_line, truncate
-from shiftwork.verification.landing import LandingVerifier, explain, first_failure
+from shiftwork.verification.landing import explain, first_failure
 from shiftwork.verification.setup import SetupFailed
-from shiftwork.verification.steps import StepEvidence, StepRunner
 
 
 class Import:
@@ -52,15 +51,7 @@ class Import:
         name = f"p{self._request.commit[:12]}-{activity.info().attempt}"
         await self._folder.take_back(name)
         workspace = await self._folder.workspaces.acquire(name)
-        verifier = LandingVerifier(
-            repository=self._folder.repository,
-            workspace=workspace,
-            scratch=self._folder.runs / name / "scratch",
-            setup=self._services.setup_cache(project.id),
-            setup_commands=project.options.setup,
-            steps=StepRunner(self._services.sandbox, project.options.verification_timeout),
-            record=self._keep,
-        )
+        verifier = make_verifier(self._services, project, workspace)
         broken: list[tuple[FeatureRow, str]] = []
         try:
             for feature in await passing_features(self._services, project.id):
@@ -73,22 +64,6 @@ class Import:
             await workspace.release()
             shutil.rmtree(self._folder.runs / name, ignore_errors=True)
         return broken
-
-    async def _keep(self, feature: FeatureRow, commit: str, step: StepEvidence, why: int) -> None:
-        async with self._services.store.transaction() as tx:
-            await tx.evidence.add(
-                None,
-                why,
-                feature.id,
-                step.step,
-                commit=commit,
-                verdict=step.failure or "passed",
-                command=step.command,
-                exit_status=step.exit_status,
-                output_digest=step.output_digest,
-                output_tail=step.output_tail,
-                duration_seconds=step.duration,
-            )
 
     async def _record(self, plan: ImportPlan, broken: list[tuple[FeatureRow, str]]) -> None:
         request = self._request

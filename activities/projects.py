@@ -8,7 +8,6 @@ from activities.alive import given_back_on_shutdown, heartbeating
 from activities.importing import Import
 from activities.names import IMPORT_PEOPLE, LOAD_PROJECT, REVERT
 from activities.people import feed, warn
-from activities.rows import feature_states
 from activities.services import Services
 from shiftwork.contracts.activity import MAIN
 from shiftwork.contracts.feature import FeatureStatus
@@ -25,6 +24,7 @@ from shiftwork.contracts.workflow import (
 from shiftwork.errors import InvalidInput, NotFound, PeopleCommitsAtRisk, RepositoryError
 from shiftwork.repository import Landing
 from shiftwork.store.rows import ProjectRow
+from shiftwork.store.states import feature_states
 from shiftwork.store.store import Transaction
 
 

@@ -2,7 +2,6 @@
 
 import asyncio
 import shutil
-from collections.abc import Sequence
 
 from temporalio import activity
 
@@ -10,15 +9,14 @@ from activities.agent_run import AgentRun, Stop
 from activities.alive import given_back_on_shutdown, heartbeating, worker_stopping
 from activities.names import RUN_AGENT, VERIFY
 from activities.services import ProjectFolder, Services
+from activities.verifying import make_verifier, passing_features
 from shiftwork.contracts.activity import MAIN, RunRequest, RunResult, VerifyRequest, VerifyResult
-from shiftwork.contracts.feature import FeatureStatus
 from shiftwork.contracts.session import InterruptionReason, Role, SessionPhase
 from shiftwork.repository import LandingInfo, Workspace
 from shiftwork.runner.leftovers import end_leftovers
 from shiftwork.store.rows import FeatureRow, ProjectRow, SessionRow
 from shiftwork.text import truncate
-from shiftwork.verification.landing import LandingVerifier, Verdict
-from shiftwork.verification.steps import StepEvidence, StepRunner
+from shiftwork.verification.landing import Verdict
 
 
 class SessionActivities:
@@ -81,7 +79,13 @@ class _Verification:
         passing = await passing_features(self._services, project.id, besides=request.feature_id)
         workspace, name = await self._workspace()
         try:
-            verifier = self._verifier(project, session, workspace, name)
+            verifier = make_verifier(
+                self._services,
+                project,
+                workspace,
+                session_id=session.id,
+                round_number=self._request.round,
+            )
             info = landing_info(project, feature, request)
             candidate = base if request.candidate == MAIN else request.candidate
             verdict = await verifier.verify(base, candidate, feature, passing, info)
@@ -116,41 +120,6 @@ class _Verification:
         name = f"{stem}-{attempt}"
         return await self._folder.workspaces.acquire(name), name
 
-    def _verifier(
-        self, project: ProjectRow, session: SessionRow, workspace: Workspace, name: str
-    ) -> LandingVerifier:
-        async def record(feature: FeatureRow, commit: str, step: StepEvidence, why: int) -> None:
-            # Three checks of a feature at most per round, each with a number of its own.
-            await self._record(session, feature, commit, step, self._request.round * 3 + why)
-
-        return LandingVerifier(
-            repository=self._folder.repository,
-            workspace=workspace,
-            scratch=self._folder.runs / name / "scratch",
-            setup=self._services.setup_cache(project.id),
-            setup_commands=project.options.setup,
-            steps=StepRunner(self._services.sandbox, project.options.verification_timeout),
-            record=record,
-        )
-
-    async def _record(
-        self, session: SessionRow, feature: FeatureRow, commit: str, step: StepEvidence, round_number: int
-    ) -> None:
-        async with self._services.store.transaction() as tx:
-            await tx.evidence.add(
-                session.id,
-                round_number,
-                feature.id,
-                step.step,
-                commit=commit,
-                verdict=step.failure or "passed",
-                command=step.command,
-                exit_status=step.exit_status,
-                output_digest=step.output_digest,
-                output_tail=step.output_tail,
-                duration_seconds=step.duration,
-            )
-
     async def _tell(self, project: ProjectRow, feature: FeatureRow | None, verdict: Verdict) -> None:
         request = self._request
         kind = "verification_failed" if verdict.failure else "verification_passed"
@@ -171,21 +140,6 @@ class _Verification:
                 reference=f"session:{request.session}",
                 data={key: value for key, value in data.items() if value},
             )
-
-
-async def passing_features(
-    services: Services, project_id: str, besides: int | None = None
-) -> Sequence[FeatureRow]:
-    """The features that pass on main: those of the rows, and those whose landing no row tells of yet."""
-    repository = services.folder(project_id).repository
-    async with services.store.transaction() as tx:
-        features = await tx.features.list(project_id)
-        checkpoints = await tx.checkpoints.list(project_id, limit=1)
-    since = checkpoints[0].commit if checkpoints else None
-    landed = {landing.feature for landing in await repository.landings(since)}
-    return [
-        f for f in features if f.id != besides and (f.status is FeatureStatus.PASSING or f.name in landed)
-    ]
 
 
 def landing_info(project: ProjectRow, feature: FeatureRow | None, request: VerifyRequest) -> LandingInfo:

@@ -94,6 +94,8 @@ async def run_shell(
         cwd=cwd,
         env=child_environment(os.environ, {**folders, **(env or {})}),
         timeout=timeout,
+        # Beside the scratch folder: whoever finds this run after its worker was lost can end what is left.
+        lock_file=scratch.with_name("steps.lock"),
     )
     return await run(spec, sandbox=sandbox)
 

@@ -1,0 +1,67 @@
+"""What every verification needs: who passes now, and a verifier whose evidence goes to the rows."""
+
+from collections.abc import Sequence
+
+from activities.services import Services
+from shiftwork.contracts.feature import FeatureStatus
+from shiftwork.repository import Workspace
+from shiftwork.store.rows import FeatureRow, ProjectRow
+from shiftwork.verification.landing import LandingVerifier
+from shiftwork.verification.steps import StepEvidence, StepRunner
+
+
+def make_verifier(
+    services: Services,
+    project: ProjectRow,
+    workspace: Workspace,
+    *,
+    session_id: int | None = None,
+    round_number: int = 0,
+) -> LandingVerifier:
+    """A verifier in this workspace; its evidence belongs to the session, or to nobody's.
+
+    Args:
+        round_number: counts the verifications of one session; each checks a feature three times at most.
+    """
+
+    async def record(feature: FeatureRow, commit: str, step: StepEvidence, why: int) -> None:
+        async with services.store.transaction() as tx:
+            await tx.evidence.add(
+                session_id,
+                3 * round_number + why,
+                feature.id,
+                step.step,
+                commit=commit,
+                verdict=step.failure or "passed",
+                command=step.command,
+                exit_status=step.exit_status,
+                output_digest=step.output_digest,
+                output_tail=step.output_tail,
+                duration_seconds=step.duration,
+            )
+
+    folder = services.folder(project.id)
+    return LandingVerifier(
+        repository=folder.repository,
+        workspace=workspace,
+        scratch=folder.runs / workspace.name / "scratch",
+        setup=services.setup_cache(project.id),
+        setup_commands=project.options.setup,
+        steps=StepRunner(services.sandbox, project.options.verification_timeout),
+        record=record,
+    )
+
+
+async def passing_features(
+    services: Services, project_id: str, besides: int | None = None
+) -> Sequence[FeatureRow]:
+    """The features that pass on main: those of the rows, and those whose landing no row tells of yet."""
+    repository = services.folder(project_id).repository
+    async with services.store.transaction() as tx:
+        features = await tx.features.list(project_id)
+        checkpoints = await tx.checkpoints.list(project_id, limit=1)
+    since = checkpoints[0].commit if checkpoints else None
+    landed = {landing.feature for landing in await repository.landings(since)}
+    return [
+        f for f in features if f.id != besides and (f.status is FeatureStatus.PASSING or f.name in landed)
+    ]
