@@ -104,8 +104,7 @@ class Shiftwork(Messages, Following):
         await client.start_workflow(
             ProjectWorkflow.run,
             self._start(project_id),
-            **self._workflow_options(project_id),
-            **await self._described(project_id),
+            **self._workflow_options(await self.find(project_id)),
         )
 
     async def status(self, ref: str) -> dict[str, Any]:

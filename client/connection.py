@@ -88,18 +88,14 @@ class Connection:
         )
         return ProjectStart(project_id=project_id, timeouts=timeouts)
 
-    def _workflow_options(self, project_id: str) -> dict[str, Any]:
+    def _workflow_options(self, project: ProjectRow) -> dict[str, Any]:
+        """Whoever starts a project's workflow: it has one id, and a name that people can read."""
         return {
-            "id": project_workflow_id(project_id),
+            "id": project_workflow_id(project.id),
             "task_queue": TASK_QUEUE,
             "id_conflict_policy": WorkflowIDConflictPolicy.USE_EXISTING,
             "id_reuse_policy": WorkflowIDReusePolicy.ALLOW_DUPLICATE,
             "task_timeout": timedelta(seconds=self.settings.timings.workflow_task),
-        }
-
-    async def _described(self, project_id: str) -> dict[str, Any]:
-        project = await self.find(project_id)
-        return {
             "static_summary": project.name,
             "search_attributes": project_attributes(project.name, project.status, 0, 0),
         }

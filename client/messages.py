@@ -54,7 +54,7 @@ class Messages(Connection):
             self._start(project.id),
             start_signal="resume",
             start_signal_args=[request],
-            **self._workflow_options(project.id),
+            **self._workflow_options(project),
         )
 
     async def abandon(self, ref: str, reason: str = "") -> None:
@@ -78,7 +78,7 @@ class Messages(Connection):
             self._start(project.id),
             start_signal=name,
             start_signal_args=[request],
-            **self._workflow_options(project.id),
+            **self._workflow_options(project),
         )
 
     async def _changeable(self, ref: str, what: str) -> ProjectRow:
@@ -157,7 +157,7 @@ class Messages(Connection):
             raise Conflict(f"project {project.name!r} is abandoned; nothing in it can be changed.")
         client = await self.temporal()
         operation = WithStartWorkflowOperation(
-            ProjectWorkflow.run, self._start(project.id), **self._workflow_options(project.id)
+            ProjectWorkflow.run, self._start(project.id), **self._workflow_options(project)
         )
         try:
             handle = await client.start_update_with_start_workflow(

@@ -92,7 +92,7 @@ class ProjectWorkflow(ProjectMessages):
             self._changed = False
             if self._broken is not None:
                 raise self._broken
-            for dropped in messages.drop_impossible_requests(self._state):
+            for dropped in messages.drop_impossible_requests(self._state, self._running):
                 self._ledger.event("session_dropped", reference=f"session:{dropped.number}")
             await self._flush()
             if self._state.status in _CLOSED and await self._over():

@@ -4,6 +4,8 @@ Every function raises `InvalidInput`, `NotFound` or `Conflict` with one sentence
 applies the message and returns the features it changed.
 """
 
+from collections.abc import Collection
+
 from shiftwork.contracts.activity import MAIN
 from shiftwork.contracts.feature import FeatureEdit, FeatureSpec, FeatureStatus
 from shiftwork.contracts.project import ProjectStatus
@@ -107,14 +109,21 @@ def request_session(state: ProjectState, feature_id: int | None) -> int:
     return state.sessions
 
 
-def drop_impossible_requests(state: ProjectState) -> list[RequestedSession]:
-    """Forget promised sessions whose feature passes or is blocked meanwhile; returns them."""
+def drop_impossible_requests(state: ProjectState, running: Collection[int] = ()) -> list[RequestedSession]:
+    """Forget promised sessions that can't be any more; returns them.
+
+    Those of a feature that passes or is blocked by now, and those of whichever is next when nothing is.
+
+    Args:
+        running: numbers of the sessions that run: what they leave may still be worked on.
+    """
     gone = (FeatureStatus.PASSING, FeatureStatus.BLOCKED)
     over = state.status in (ProjectStatus.COMPLETED, ProjectStatus.ABANDONED)
+    nothing = bool(state.features) and not running and not ready(state)
     dropped = [
         r
         for r in state.requested
-        if over or (r.feature_id is not None and state.feature(r.feature_id).status in gone)
+        if over or (nothing if r.feature_id is None else state.feature(r.feature_id).status in gone)
     ]
     state.requested = [r for r in state.requested if r not in dropped]
     return dropped

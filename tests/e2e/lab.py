@@ -62,7 +62,7 @@ class Lab:
         if start:
             await self.shiftwork.open(row.id)
         assert row.repository is not None
-        return Project(self, row.id, Path(row.repository))
+        return Project(self, row.id, Path(row.repository), cassette)
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,6 +72,7 @@ class Project:
     lab: Lab
     id: str
     repository: Path
+    cassette: Path
 
     @property
     def folder(self) -> Path:
