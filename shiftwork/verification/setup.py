@@ -13,6 +13,7 @@ import shutil
 import stat
 import sys
 from collections.abc import Iterator, Sequence
+from contextlib import suppress
 from pathlib import Path
 from tempfile import mkdtemp
 
@@ -21,6 +22,9 @@ from shiftwork.errors import ShiftworkError
 from shiftwork.sandbox.base import Sandbox
 from shiftwork.text import tail
 from shiftwork.verification.steps import run_shell
+
+_IN_THE_WAY = (FileExistsError, NotADirectoryError, shutil.Error, shutil.SpecialFileError)
+"""What a checkout can hold where an output belongs, and what can't be copied: the session's doing."""
 
 _MANIFEST = "manifest"
 _FILES = "files"
@@ -53,10 +57,13 @@ class SetupCache:
         for command in commands:
             previous = await asyncio.to_thread(_digest, command, checkout, previous)
             kept = self._folder / previous
-            if not (kept / _MANIFEST).is_file():
-                await self._run(command, checkout, scratch, kept)
-            else:
-                await asyncio.to_thread(_restore, kept, checkout)
+            try:
+                if not (kept / _MANIFEST).is_file():
+                    await self._run(command, checkout, scratch, kept)
+                else:
+                    await asyncio.to_thread(_restore, kept, checkout)
+            except _IN_THE_WAY as error:
+                raise SetupFailed(f"what {command.run!r} makes can't be kept or laid out: {error}") from error
             made += (kept / _MANIFEST).read_text().splitlines()
         return tuple(made)
 
@@ -82,14 +89,12 @@ class SetupCache:
         self._folder.mkdir(parents=True, exist_ok=True)
         fresh = Path(mkdtemp(dir=self._folder, prefix="new-"))
         try:
-            present = [path for path in paths if os.path.lexists(checkout / path)]
+            present = [path for path in paths if os.path.lexists(_inside(checkout, path))]
             for path in present:
                 _copy(checkout / path, fresh / _FILES / path)
             (fresh / _MANIFEST).write_text("".join(f"{path}\n" for path in present))
-            if not kept.exists():
+            with suppress(OSError):  # another worker kept the same result first
                 fresh.rename(kept)
-        except FileExistsError:
-            pass  # another worker kept the same result first
         finally:
             shutil.rmtree(fresh, ignore_errors=True)
 
@@ -143,12 +148,23 @@ def _made(checkout: Path, before: dict[str, tuple[int, int, int]]) -> list[str]:
 
 def _restore(kept: Path, checkout: Path) -> None:
     for path in (kept / _MANIFEST).read_text().splitlines():
-        target = checkout / path
+        target = _inside(checkout, path)
         if target.is_dir() and not target.is_symlink():
             shutil.rmtree(target)
         elif os.path.lexists(target):
             target.unlink()
         _copy(kept / _FILES / path, target)
+
+
+def _inside(checkout: Path, path: str) -> Path:
+    """Where the path is in the checkout, which a symbolic link that a session committed must not change."""
+    place = checkout
+    for part in Path(path).parts[:-1]:
+        place /= part
+        if place.is_symlink():
+            link = place.relative_to(checkout)
+            raise SetupFailed(f"set-up output {path!r} leads through the symbolic link {str(link)!r}")
+    return checkout / path
 
 
 def _copy(source: Path, target: Path) -> None:
