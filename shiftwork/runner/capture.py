@@ -6,7 +6,7 @@ import inspect
 from collections import deque
 from typing import cast
 
-from shiftwork.runner.spec import OnLine, StreamName, StreamResult
+from shiftwork.runner.spec import OnLine, ProcessSpec, StreamName, StreamResult
 
 _HIGH_WATER = 1_000_000
 """Bytes of lines waiting for `on_line` at which reading pauses; it goes on at a quarter of that."""
@@ -70,14 +70,18 @@ class StreamCapture(asyncio.Protocol):
         paused: nothing is read, because the line queue is full.
     """
 
-    def __init__(self, name: StreamName, *, keep: int, line_bytes: int, queue: LineQueue | None) -> None:
+    def __init__(self, name: StreamName, spec: ProcessSpec, queue: LineQueue | None) -> None:
         self.closed: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         self.length = 0
         self.paused = False
         self._name = name
-        self._keep = keep
+        self._keep = spec.keep_bytes
+        self._wanted = spec.look_for
+        self._found = not spec.look_for
+        self._seam = b""
+        """The end of what was searched: what is looked for may be cut in two by the chunks."""
         self._queue = queue
-        self._splitter = LineSplitter(line_bytes)
+        self._splitter = LineSplitter(spec.line_bytes)
         self._tail = bytearray()
         self._digest = hashlib.sha256()
         self._transport: asyncio.ReadTransport | None = None
@@ -92,6 +96,10 @@ class StreamCapture(asyncio.Protocol):
         """Part of `asyncio.Protocol`."""
         self.length += len(data)
         self._digest.update(data)
+        if not self._found:
+            searched = self._seam + data
+            self._found = self._wanted in searched
+            self._seam = searched[1 - len(self._wanted) :] if len(self._wanted) > 1 else b""
         self._tail += data
         if len(self._tail) > 2 * self._keep:
             del self._tail[: -self._keep or None]
@@ -126,7 +134,7 @@ class StreamCapture(asyncio.Protocol):
     def result(self) -> StreamResult:
         """What was captured so far."""
         tail = bytes(self._tail[-self._keep :]) if self._keep else b""
-        return StreamResult(tail, self._digest.hexdigest(), self.length)
+        return StreamResult(tail, self._digest.hexdigest(), self.length, self._found)
 
 
 class LineSplitter:

@@ -33,6 +33,7 @@ class ProcessSpec:
         lock_file: a file kept locked while any process of it lives.
         keep_bytes: how much of the end of each output stream is kept.
         line_bytes: where longer lines are cut before `on_line` sees them.
+        look_for: what is looked for in all of each stream, also in what is not kept.
     """
 
     argv: tuple[str, ...]
@@ -44,15 +45,17 @@ class ProcessSpec:
     lock_file: Path | None = None
     keep_bytes: int = 1_000_000
     line_bytes: int = 1_000_000
+    look_for: bytes = b""
 
 
 @dataclass(frozen=True, slots=True)
 class StreamResult:
-    """One output stream: the end of it, the SHA-256 (hex) and length of all of it."""
+    """One output stream: its end, SHA-256 (hex) and length, and whether it held what was looked for."""
 
     tail: bytes
     digest: str
     length: int
+    found: bool = True
 
 
 @dataclass(frozen=True, slots=True)

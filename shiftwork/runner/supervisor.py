@@ -108,9 +108,8 @@ class _Process:
         self._reaper = Reaper(spawned.pid)
         self._hurry = asyncio.get_running_loop().create_future()
         self._queue = LineQueue(on_line) if on_line else None
-        bounds = {"keep": spec.keep_bytes, "line_bytes": spec.line_bytes}
-        self._stdout = StreamCapture("stdout", queue=self._queue, **bounds)
-        self._stderr = StreamCapture("stderr", queue=self._queue, **bounds)
+        self._stdout = StreamCapture("stdout", spec, self._queue)
+        self._stderr = StreamCapture("stderr", spec, self._queue)
         self._pipes = (os.fdopen(spawned.stdout, "rb", 0), os.fdopen(spawned.stderr, "rb", 0))
         self._stdin_pipe = os.fdopen(spawned.stdin, "wb", 0) if spawned.stdin is not None else None
         self._feed = Feed(spec.stdin)

@@ -16,6 +16,9 @@ from shiftwork.text import tail
 _TAIL_BYTES = 8_000
 """How much of a step's output becomes evidence; its digest covers all of it."""
 
+_GRACE = 1.0
+"""Seconds from TERM to KILL when time is over: its checkout is thrown away, there is nothing to save."""
+
 
 @dataclass(frozen=True, slots=True)
 class StepEvidence:
@@ -65,6 +68,7 @@ class StepRunner:
             scratch=scratch,
             timeout=step.timeout or self._timeout,
             sandbox=self._sandbox,
+            look_for=step.expect_output or "",
         )
         return StepEvidence(
             step=index,
@@ -85,8 +89,14 @@ async def run_shell(
     timeout: float,
     sandbox: Sandbox,
     env: Mapping[str, str] | None = None,
+    look_for: str = "",
 ) -> ProcessResult:
-    """Run a shell command in `cwd` with `scratch` as home and temporary folder; `timeout` in seconds."""
+    """Run a shell command in `cwd` with `scratch` as home and temporary folder.
+
+    Args:
+        timeout: in seconds.
+        look_for: text whose presence in the output the result tells.
+    """
     scratch.mkdir(parents=True, exist_ok=True)
     folders = {"HOME": str(scratch), "TMPDIR": str(scratch)}
     spec = ProcessSpec(
@@ -94,6 +104,8 @@ async def run_shell(
         cwd=cwd,
         env=child_environment(os.environ, {**folders, **(env or {})}),
         timeout=timeout,
+        grace=_GRACE,
+        look_for=look_for.encode(),
         # Beside the scratch folder: whoever finds this run after its worker was lost can end what is left.
         lock_file=scratch.with_name("steps.lock"),
     )
@@ -105,14 +117,13 @@ def _verdict(step: VerificationStep, result: ProcessResult) -> FailureKind | Non
         return FailureKind.STEP_TIMEOUT
     if result.exit_status != step.expect_status:
         return FailureKind.STEP_FAILED
-    wanted = step.expect_output
-    if wanted is not None and wanted.encode() not in result.stdout_tail:
+    if not result.stdout.found:
         return FailureKind.STEP_FAILED
     return None
 
 
 def _output(step: VerificationStep, result: ProcessResult) -> str:
     parts = [tail(result.stdout_tail, _TAIL_BYTES), tail(result.stderr_tail, _TAIL_BYTES)]
-    if step.expect_output is not None and step.expect_output.encode() not in result.stdout_tail:
+    if not result.stdout.found:
         parts.append(f"(standard output lacks {step.expect_output!r})")
     return "\n".join(part.rstrip("\n") for part in parts if part.strip())
