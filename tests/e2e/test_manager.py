@@ -55,7 +55,7 @@ async def test_a_project_made_by_hand_runs(lab: Lab) -> None:
     (lab.folder / "by-hand" / "by-hand.txt").write_text("done\n")
     await manager.log_progress(made.id, "wrote it", "it is there", git_commit=True)
     await manager.update_project_status(made.id, ProjectStatus.PAUSED, "not yet")
-    project = Project(lab, made.id, lab.folder / "by-hand")
+    project = Project(lab, made.id, lab.folder / "by-hand", lab.folder / "none.yml")
     project.people_commit({"by-hand.txt": "done\n"})
     await manager.update_feature_status(feature.id, FeatureStatus.PASSING)
     assert (await manager.get_feature(feature.id)).status is FeatureStatus.NOT_STARTED
