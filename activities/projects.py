@@ -93,7 +93,9 @@ class ProjectActivities:
                 await tx.decisions.mark_reverted(request.project_id, checkpoint.created_at)
                 await tx.checkpoints.add(request.project_id, reverted.commit, None, checkpoint.passing)
             await feed(self._services, request.project_id)
-            return RevertResult(commit=reverted.commit, passing=checkpoint.passing)
+            return RevertResult(
+                commit=reverted.commit, passing=checkpoint.passing, undone=len(reverted.undone)
+            )
 
 
 async def _recover_landings(tx: Transaction, project_id: str, landings: list[Landing]) -> None:
