@@ -2,11 +2,13 @@
 
 import asyncio
 import dataclasses
-from collections.abc import Mapping
+import inspect
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from pydantic_core import SchemaSerializer
 from pydantic_core.core_schema import any_schema
+from temporalio import workflow
 from temporalio.api.common.v1 import Payload
 from temporalio.client import Client
 from temporalio.common import SearchAttributeKey, SearchAttributePair, TypedSearchAttributes
@@ -18,9 +20,17 @@ from temporalio.converter import (
     JSONPlainPayloadConverter,
 )
 from temporalio.envconfig import ClientConfig, ClientConnectConfig
+from temporalio.exceptions import ApplicationError
 from temporalio.plugin import SimplePlugin
 from temporalio.service import RPCError
-from temporalio.worker import WorkflowRunner
+from temporalio.worker import (
+    HandleSignalInput,
+    HandleUpdateInput,
+    Interceptor,
+    WorkflowInboundInterceptor,
+    WorkflowInterceptorClassInput,
+    WorkflowRunner,
+)
 from temporalio.worker.workflow_sandbox import SandboxedWorkflowRunner
 
 from shiftwork.errors import Conflict, InvalidInput, NotFound, StackError
@@ -108,12 +118,68 @@ class CompactPayloadConverter(CompositePayloadConverter):
         )
 
 
+class _FittingMessages(WorkflowInboundInterceptor):
+    """A message with too few or too many arguments would stop its workflow for good: it is refused instead.
+
+    Temporal's own tools let people send such ones, and nobody can take a message back.
+    """
+
+    async def handle_signal(self, input: HandleSignalInput) -> None:  # noqa: A002 - the SDK's name
+        """Drop a signal that does not fit: nobody waits for an answer to it."""
+        if not _fits(input.signal, input.args):
+            workflow.logger.warning("signal %s with %d arguments dropped", input.signal, len(input.args))
+            return
+        await super().handle_signal(input)
+
+    def handle_update_validator(self, input: HandleUpdateInput) -> None:  # noqa: A002
+        """Refuse an update that does not fit before it is accepted."""
+        _check_arguments(input)
+        super().handle_update_validator(input)
+
+    async def handle_update_handler(self, input: HandleUpdateInput) -> Any:  # noqa: A002
+        """Refuse one that has no validator."""
+        _check_arguments(input)
+        return await super().handle_update_handler(input)
+
+
+def _check_arguments(update: HandleUpdateInput) -> None:
+    if not _fits(update.update, update.args):
+        raise ApplicationError(
+            f"update {update.update} takes one argument, a JSON object; it was given {len(update.args)}.",
+            type=InvalidInput.__name__,
+            non_retryable=True,
+        )
+
+
+def _fits(name: str, arguments: Sequence[Any]) -> bool:
+    """Whether the method that handles these messages, which has their name, takes so many arguments."""
+    handler = getattr(workflow.instance(), name)
+    try:
+        inspect.signature(handler).bind(*arguments)
+    except TypeError:
+        return False
+    return True
+
+
+class _WorkflowInterceptors(Interceptor):
+    """What stands between the SDK and our workflows."""
+
+    def workflow_interceptor_class(
+        self,
+        input: WorkflowInterceptorClassInput,  # noqa: A002
+    ) -> type[WorkflowInboundInterceptor]:
+        """The one there is."""
+        del input
+        return _FittingMessages
+
+
 def plugin() -> SimplePlugin:
     """What clients, workers and replayers have in common; a worker takes it over from its client."""
     return SimplePlugin(
         "shiftwork",
         data_converter=DataConverter(payload_converter_class=CompactPayloadConverter),
         workflow_runner=_with_passthrough,
+        interceptors=[_WorkflowInterceptors()],
         # What a person got wrong fails that person's update; anything else is a mistake of ours, and the
         # workflow waits for a worker that has it mended.
         workflow_failure_exception_types=[InvalidInput, NotFound, Conflict],
