@@ -2,6 +2,7 @@
 
 import asyncio
 import shutil
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -168,7 +169,7 @@ class AgentRun:
             return await self._refused(rows, base, FailureKind.SNAPSHOT_REFUSED, str(error), outbox)
         result = self._result(rows, base, end, snapshot, outbox)
         result = result.model_copy(update={"spent": transcriber.spent})
-        await self._finish(rows, result, outbox, self._explain(end, outbox, snapshot))
+        await self._finish(rows, result, outbox, self._explain(end, outbox, snapshot), snapshot.notes)
         return result
 
     async def _run_process(
@@ -254,7 +255,9 @@ class AgentRun:
         await self._finish(rows, result, outbox or Outbox(), truncate(why, 8000))
         return result
 
-    async def _finish(self, rows: _Rows, result: RunResult, outbox: Outbox, detail: str) -> None:
+    async def _finish(
+        self, rows: _Rows, result: RunResult, outbox: Outbox, detail: str, notes: Sequence[str] = ()
+    ) -> None:
         kept = result.interruption.kept_commit if result.interruption else None
         failure = result.failure.kind if result.failure else None
         reason = result.interruption.reason if result.interruption else None
@@ -280,6 +283,7 @@ class AgentRun:
                     "reason": reason,
                     "detail": detail,
                     "problems": list(outbox.problems)[:20],
+                    "notes": list(notes)[:20],
                 },
             )
 

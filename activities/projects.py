@@ -21,11 +21,12 @@ from shiftwork.contracts.workflow import (
     RevertRequest,
     RevertResult,
 )
-from shiftwork.errors import InvalidInput, NotFound, PeopleCommitsAtRisk, RepositoryError
+from shiftwork.errors import InvalidInput, NotFound, RepositoryError
 from shiftwork.repository import Landing
 from shiftwork.store.rows import ProjectRow
 from shiftwork.store.states import feature_states
 from shiftwork.store.store import Transaction
+from shiftwork.text import one_line, truncate
 
 
 class ProjectActivities:
@@ -40,7 +41,10 @@ class ProjectActivities:
         async with heartbeating(self._services.record):
             async with self._services.store.transaction() as tx:
                 project = await tx.projects.get(request.project_id)
-            await self._open_repository(project)
+            problem = await self._unusable(project)
+            if problem is not None:
+                async with self._services.store.transaction() as tx:
+                    return await _unprepared(tx, project.id, problem)
             repository = self._services.folder(project.id).repository
             landings = await repository.landings()
             async with self._services.store.transaction() as tx:
@@ -48,6 +52,14 @@ class ProjectActivities:
                 await _close_lost_sessions(tx, project.id)
                 await _keep_checkpoint(tx, project.id, await repository.tip())
                 return await _state(tx, project.id)
+
+    async def _unusable(self, project: ProjectRow) -> str | None:
+        """Why the project can't be prepared, in one sentence, or None; a person has to mend it."""
+        try:
+            await self._open_repository(project)
+        except (RepositoryError, InvalidInput) as error:
+            return str(error)
+        return None
 
     async def _open_repository(self, project: ProjectRow) -> None:
         """Make the private repository; a new one starts from the branch of the user's repository."""
@@ -84,9 +96,6 @@ class ProjectActivities:
                 reverted = await repository.revert(
                     checkpoint.commit, request.operation, request.at, consent=request.consent
                 )
-            except PeopleCommitsAtRisk as error:
-                commits = ", ".join(commit[:12] for commit in error.commits[:10])
-                return RevertResult(refused=f"{error} ({commits})")
             except (NotFound, InvalidInput, RepositoryError) as error:
                 return RevertResult(refused=str(error))
             async with self._services.store.transaction() as tx:
@@ -164,6 +173,14 @@ async def _verification_requested(tx: Transaction, project_id: str) -> set[str]:
             reference = f"feature:{event.data.get('feature_id')}"
         newest.setdefault(reference, event.kind)
     return {reference for reference, kind in newest.items() if kind == "verification_requested"}
+
+
+async def _unprepared(tx: Transaction, project_id: str, problem: str) -> ProjectState:
+    state = await _state(tx, project_id)
+    state.prepared = False
+    if state.status not in (ProjectStatus.COMPLETED, ProjectStatus.ABANDONED):
+        state.status, state.reason = ProjectStatus.PAUSED, truncate(one_line(problem), 300)
+    return state
 
 
 async def _state(tx: Transaction, project_id: str) -> ProjectState:

@@ -88,7 +88,7 @@ class Transcriber:
                 cost_usd=event.cost_usd,
             )
             budget, spent = await tx.usage.budget(self._project_id)
-        if budget is not None and spent >= budget:
+        if budget is not None and spent > budget:
             self._stop.ask(InterruptionReason.BUDGET)
 
     async def _flush_regularly(self) -> None:

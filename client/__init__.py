@@ -21,6 +21,11 @@ _WHERE = {
 __all__ = sorted(_WHERE)  # noqa: PLE0605 - derived from the one table above
 
 
+def __dir__() -> list[str]:
+    """The public names, for people who explore."""
+    return __all__
+
+
 def __getattr__(name: str) -> Any:
     """Import a public name where it is first used."""
     if name not in _WHERE:

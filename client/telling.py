@@ -25,7 +25,9 @@ def as_json(event: EventRow) -> dict[str, Any]:
 def worth_watching(event: EventRow) -> bool:
     """Whether a person who watches wants the event; left out is what another event says anyway."""
     if event.kind == "attempt_ended":
-        return event.data.get("failure") is not None
+        return any(event.data.get(fact) for fact in ("failure", "problems", "notes"))
+    if event.kind == "verification_passed":
+        return bool(event.data.get("restored"))
     if event.kind == "session_ended":
         return event.data.get("status") != "passed" or event.data.get("feature_id") is None
     return event.kind not in _QUIET
@@ -64,16 +66,24 @@ def _attempt_started(event: EventRow) -> str:
 def _attempt_ended(event: EventRow) -> str:
     if event.data.get("failure"):
         return f"{_session(event)}: {_words(event, 'failure')}{_after(': ', _of(event, 'detail'))}"
-    return f"{_session(event)}: agent {_of(event, 'status')}{_after(', ', _words(event, 'reason'))}"
+    said = f"{_session(event)}: agent {_of(event, 'status')}{_after(', ', _words(event, 'reason'))}"
+    left_out = [*event.data.get("problems", ()), *event.data.get("notes", ())]
+    return said + _after("; not taken: ", "; ".join(map(str, left_out)))
 
 
 def _verified(event: EventRow) -> str:
-    return f"{_session(event)}: verification passed: {_of(event, 'feature')}"
+    return f"{_session(event)}: verification passed: {_of(event, 'feature')}{_restored(event)}"
+
+
+def _restored(event: EventRow) -> str:
+    """Files of the harness that the session had changed: they were laid back, and people are told."""
+    return _after("; laid back: ", ", ".join(map(str, event.data.get("restored", ()))))
 
 
 def _not_verified(event: EventRow) -> str:
     why = _words(event, "failure")
-    return f"{_session(event)}: verification failed ({why}){_after(': ', _brief(_of(event, 'detail')))}"
+    detail = _after(": ", _brief(_of(event, "detail")))
+    return f"{_session(event)}: verification failed ({why}){_restored(event)}{detail}"
 
 
 def _brief(detail: str) -> str:

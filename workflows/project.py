@@ -61,7 +61,7 @@ class ProjectWorkflow(ProjectMessages):
         self._broken: BaseException | None = None
         self._saving = asyncio.Lock()
         """Held while anything is on its way to the rows: one writer also means one at a time."""
-        self._shown: tuple[str, int, int] | None = None
+        self._shown: dict[str, object] = {}
 
     @workflow.run
     async def run(self, start: ProjectStart) -> ProjectResult:
@@ -95,6 +95,9 @@ class ProjectWorkflow(ProjectMessages):
             for dropped in messages.drop_impossible_requests(self._state, self._running):
                 self._ledger.event("session_dropped", reference=f"session:{dropped.number}")
             await self._flush()
+            if not self._state.prepared and self._state.status is ProjectStatus.ACTIVE:
+                await self._load()
+                continue
             if self._state.status in _CLOSED and await self._over():
                 return
             if self._look_for_people and not self._exclusive:
@@ -270,6 +273,7 @@ class ProjectWorkflow(ProjectMessages):
     # Rows and main ----------------------------------------------------------------------------------------
 
     async def _load(self) -> None:
+        self._loaded = False
         loaded: ProjectState = await workflow.execute_activity_method(
             ProjectActivities.load_project,
             ProjectRef(project_id=self._start.project_id),
@@ -279,8 +283,10 @@ class ProjectWorkflow(ProjectMessages):
         )
         self._state = loaded
         self._ledger = Ledger(loaded)
-        self._loaded = self._look_for_people = True
+        self._loaded, self._look_for_people = True, loaded.prepared
         self._ledger.note(*block_unverifiable(loaded))
+        if not loaded.prepared:
+            self._ledger.event(loaded.status.value, reason=loaded.reason)
 
     async def _flush(self) -> None:
         if not self._ledger.pending:
@@ -346,14 +352,17 @@ class ProjectWorkflow(ProjectMessages):
     # The server -------------------------------------------------------------------------------------------
 
     def _show(self) -> None:
-        """Keep Temporal's own tools readable; search attributes cost an event, so only when they change."""
+        """Keep Temporal's own tools readable; search attributes cost an event, so only what changed."""
         state = self._state
         workflow.set_current_details(markdown(state, self._running))
-        shown = (state.status.value, state.count(FeatureStatus.PASSING), len(state.features))
-        if shown != self._shown and self._loaded:
-            self._shown = shown
-            pairs = project_attributes(state.name, *shown).search_attributes
-            workflow.upsert_search_attributes([pair.key.value_set(pair.value) for pair in pairs])
+        if not self._loaded:
+            return
+        passing, total = state.count(FeatureStatus.PASSING), len(state.features)
+        pairs = project_attributes(state.name, state.status.value, passing, total).search_attributes
+        changed = [pair for pair in pairs if self._shown.get(pair.key.name) != pair.value]
+        if changed:
+            self._shown.update({pair.key.name: pair.value for pair in changed})
+            workflow.upsert_search_attributes([pair.key.value_set(pair.value) for pair in changed])
 
     def _must_continue_as_new(self) -> bool:
         info, limit = workflow.info(), self._start.timeouts.history_limit

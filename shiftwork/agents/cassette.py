@@ -15,6 +15,8 @@ from shiftwork.agents.tape import Tape
 from shiftwork.agents.yamlplace import Place
 from shiftwork.contracts.outbox import DecisionNote, Handoff, ProgressNote, Question
 from shiftwork.contracts.plan import Plan
+from shiftwork.errors import InvalidInput
+from shiftwork.planning.graph import check_dependencies
 from shiftwork.text import one_line
 
 _DOCUMENTS: Mapping[str, type[BaseModel]] = {
@@ -60,9 +62,13 @@ def _load_plan(tape: Tape) -> Plan | None:
     if content is None or place is None:
         return None
     try:
-        return Plan.model_validate(content)
+        plan = Plan.model_validate(content)
+        check_dependencies({feature.name: feature.depends_on for feature in plan.features})
     except ValidationError as error:
         _refuse(error, place, tape.setup_place)
+    except InvalidInput as error:
+        place.fail(str(error))
+    return plan
 
 
 def _check_document(step: Step) -> None:

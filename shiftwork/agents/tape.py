@@ -4,6 +4,7 @@ from typing import Any
 
 from shiftwork.agents.steps import Attempt, read_attempts
 from shiftwork.agents.yamlplace import Place, open_yaml
+from shiftwork.text import one_line
 
 _KEYS = ("plan", "setup", "sessions")
 
@@ -20,13 +21,20 @@ class Tape:
 
     @property
     def features(self) -> dict[str, Place]:
-        """Where the attempts of each feature stand."""
+        """Where the attempts of each feature stand; names are spelled as features' names are stored."""
         sessions = self._keys.get("sessions")
-        return {} if sessions is None or sessions.is_null else sessions.mapping()
+        if sessions is None or sessions.is_null:
+            return {}
+        features: dict[str, Place] = {}
+        for name, place in sessions.mapping().items():
+            if one_line(name) in features:
+                place.fail(f"feature {one_line(name)!r} has attempts already; give each feature one entry")
+            features[one_line(name)] = place
+        return features
 
     def attempts(self, feature: str) -> tuple[Attempt, ...] | None:
         """The attempts of this feature; None if the cassette says nothing of it."""
-        place = self.features.get(feature)
+        place = self.features.get(one_line(feature))
         return None if place is None else read_attempts(place)
 
     @property

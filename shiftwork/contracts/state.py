@@ -72,7 +72,7 @@ class ProjectState(State):
         sessions: the highest session number given out; planning is session 0.
         sessions_since_resume: what `max_sessions` is compared with.
         people_commit: tip of the people's branch that main does not contain yet.
-        drain: a person asked for a pause; no session starts.
+        prepared: whether the private repository could be made; if not, it is tried again on resume.
     """
 
     version: int = VERSION
@@ -93,6 +93,7 @@ class ProjectState(State):
     not_before: datetime | None = None
     spent: Spent = Spent()
     people_commit: str | None = None
+    prepared: bool = True
 
     def feature(self, feature_id: int) -> FeatureState:
         """The feature of that id; KeyError if there is none."""

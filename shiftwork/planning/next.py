@@ -79,6 +79,10 @@ def _closed(view: _View) -> Decision | None:
     return Wait() if view.state.status in (ProjectStatus.COMPLETED, ProjectStatus.ABANDONED) else None
 
 
+def _unprepared(view: _View) -> Decision | None:
+    return None if view.state.prepared else Wait()
+
+
 def _people(view: _View) -> Decision | None:
     return ImportPeople(view.state.people_commit) if view.state.people_commit else None
 
@@ -122,7 +126,7 @@ def _paused(view: _View) -> Decision | None:
 
 def _max_sessions(view: _View) -> Decision | None:
     most = view.state.options.max_sessions
-    started = view.state.sessions_since_resume + len(view.running)
+    started = view.state.sessions_since_resume + sum(f is not None for f in view.running.values())
     if most is None or started < most:
         return None
     return Stop(ProjectStatus.PAUSED, f"max_sessions ({most}) reached; resume to go on")
@@ -150,6 +154,7 @@ def _pause(view: _View, reason: str) -> Decision:
 
 _RULES = (
     _closed,
+    _unprepared,
     _people,
     _completed,
     _budget,

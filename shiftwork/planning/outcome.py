@@ -22,7 +22,9 @@ def apply_session(state: ProjectState, feature_id: int | None, result: SessionRe
     Only failures of the agent and of verification cost an attempt. An interruption costs none, keeps the
     work, and may pause the project or make it wait.
     """
-    state.sessions_since_resume += 1
+    if feature_id is not None:
+        # Planning is not what people count when they say how many sessions may run.
+        state.sessions_since_resume += 1
     changed = {f.id: f for f in _regress(state, result.regressed)}
     if feature_id is None:
         _apply_plan(state, result)

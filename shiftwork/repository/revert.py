@@ -39,7 +39,7 @@ async def make_revert(
     """The commit that reverts main to the target; no ref is changed."""
     if not await on_first_parent(git, target, main):
         raise RepositoryError(f"Commit {target} is not a state that main has been in; choose a checkpoint.")
-    people = await people_commits(git, f"{target}..{main}")
+    people = await people_commits(git, f"{await _last_there(git, target, main)}..{main}")
     if people and not consent:
         shown = ", ".join(f"{commit.commit[:10]} ({commit.subject})" for commit in people[:3])
         raise PeopleCommitsAtRisk(
@@ -52,6 +52,16 @@ async def make_revert(
     tree = await git.text("rev-parse", "--verify", f"{target}^{{tree}}")
     commit = await commit_tree(git, tree, [main], message, at)
     return await _describe(git, commit, target, main)
+
+
+async def _last_there(git: Git, target: str, main: str) -> str:
+    """The newest revert to the target's very state, or the target: what came before it is undone already."""
+    tree = await git.text("rev-parse", "--verify", f"{target}^{{tree}}")
+    for entry in await read_log(git, "--first-parent", f"{target}..{main}", "--"):
+        reverted = entry.by_harness and OPERATION in entry.trailers
+        if reverted and await git.text("rev-parse", "--verify", f"{entry.commit}^{{tree}}") == tree:
+            return entry.commit
+    return target
 
 
 async def _describe(git: Git, commit: str, target: str, before: str) -> Revert:

@@ -118,6 +118,7 @@ async def open_user_repository(
     if found.kind in {RepositoryKind.MISSING, RepositoryKind.EMPTY}:
         return await _initialise(Path(found.where), branch or "main")
     _refuse_unusable(found, allow_dirty=allow_dirty)
+    await _refuse_other_objects(found.where)
     chosen = branch or found.branch
     if chosen is None:
         raise InvalidInput(
@@ -129,6 +130,14 @@ async def open_user_repository(
             f"Repository {found.where!r} has no branch {chosen!r}; make it there, or name another."
         )
     return UserRepository(found.where, chosen)
+
+
+async def _refuse_other_objects(where: str) -> None:
+    """Objects under other names can't be fetched into the private repository, which uses SHA-1."""
+    git = Git(Path(where), people_environment(), work_tree=True)
+    objects = await git.text("rev-parse", "--show-object-format")
+    if objects != "sha1":
+        raise InvalidInput(f"{where!r} uses {objects} object names; only SHA-1 repositories can be used.")
 
 
 def _refuse_unusable(found: Description, *, allow_dirty: bool) -> None:
@@ -147,7 +156,7 @@ def _refuse_unusable(found: Description, *, allow_dirty: bool) -> None:
         some = ", ".join(shown(path) for path in found.changes[:3]) + (" …" if number > 3 else "")
         raise InvalidInput(
             f"{found.where!r} has {number} uncommitted {'change' if number == 1 else 'changes'} ({some}); "
-            "commit or stash first, or allow a dirty repository to start from its last commit."
+            "commit or stash first, or start from its last commit with --allow-dirty."
         )
 
 
