@@ -8,6 +8,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from temporalio.client import WorkflowHistory
+
 from client.api import Shiftwork
 from shiftwork.contracts.feature import FeatureSpec
 from shiftwork.contracts.state import FeatureState
@@ -22,6 +24,7 @@ from tests.e2e.support import (
     simple_feature,
     write_cassette,
 )
+from workflows.project import ProjectWorkflow
 
 SHOW_BRIEF = {"run": {"command": 'cp "$SHIFTWORK_BRIEF/brief.md" "$SHIFTWORK_BRIEF/request.json" .'}}
 """The agent commits the brief it was given, so that a test can read it on main."""
@@ -131,6 +134,26 @@ class Project:
         """The handle of its workflow."""
         client = await self.lab.shiftwork.temporal()
         return client.get_workflow_handle(project_workflow_id(self.id))
+
+    async def histories(self) -> list[WorkflowHistory]:
+        """Every run of its workflow, oldest first, then every session's."""
+        client = await self.lab.shiftwork.temporal()
+        mine = f"WorkflowId STARTS_WITH '{project_workflow_id(self.id)}'"
+        found = [w async for w in client.list_workflows(mine)]
+        found.sort(key=lambda w: (w.id, w.start_time))
+        return [await client.get_workflow_handle(w.id, run_id=w.run_id).fetch_history() for w in found]
+
+    async def start(self, **timeouts: Any) -> None:
+        """Start it with other timeouts than those of the settings."""
+        shiftwork = self.lab.shiftwork
+        start = shiftwork._start(self.id)
+        changed = start.timeouts.model_copy(update=timeouts)
+        client = await shiftwork.temporal()
+        await client.start_workflow(
+            ProjectWorkflow.run,
+            start.model_copy(update={"timeouts": changed}),
+            **shiftwork._workflow_options(await shiftwork.find(self.id)),
+        )
 
     async def control(self) -> dict[str, FeatureState]:
         """Its features as the workflow knows them."""
