@@ -95,6 +95,9 @@ class ProjectWorkflow(ProjectMessages):
             for dropped in messages.drop_impossible_requests(self._state, self._running):
                 self._ledger.event("session_dropped", reference=f"session:{dropped.number}")
             await self._flush()
+            if not self._state.prepared and self._state.status is ProjectStatus.ACTIVE:
+                await self._load()
+                continue
             if self._state.status in _CLOSED and await self._over():
                 return
             if self._look_for_people and not self._exclusive:
@@ -270,6 +273,7 @@ class ProjectWorkflow(ProjectMessages):
     # Rows and main ----------------------------------------------------------------------------------------
 
     async def _load(self) -> None:
+        self._loaded = False
         loaded: ProjectState = await workflow.execute_activity_method(
             ProjectActivities.load_project,
             ProjectRef(project_id=self._start.project_id),
@@ -279,8 +283,10 @@ class ProjectWorkflow(ProjectMessages):
         )
         self._state = loaded
         self._ledger = Ledger(loaded)
-        self._loaded = self._look_for_people = True
+        self._loaded, self._look_for_people = True, loaded.prepared
         self._ledger.note(*block_unverifiable(loaded))
+        if not loaded.prepared:
+            self._ledger.event(loaded.status.value, reason=loaded.reason)
 
     async def _flush(self) -> None:
         if not self._ledger.pending:
