@@ -58,7 +58,7 @@ SELECT json_build_object(
             ORDER BY f.id)
         FROM features f WHERE f.project_id = p.id AND f.waiting
     ),
-    'not_before', p.not_before,
+    'not_before', CASE WHEN p.not_before > clock_timestamp() THEN p.not_before END,
     'sessions', (SELECT count(*) FROM sessions WHERE project_id = p.id),
     'tokens', p.total_tokens,
     'cost_usd', p.total_cost_usd,
