@@ -142,6 +142,9 @@ async def _main(settings: Settings) -> None:
 def main() -> int:
     """Run a worker in this process; returns its exit status."""
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s %(message)s")
+    logging.getLogger("alembic.runtime.plugins").setLevel(
+        logging.WARNING
+    )  # six lines that tell nobody anything
     try:
         check_ownership()
         asyncio.run(_main(Settings.from_environment()))
