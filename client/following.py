@@ -74,15 +74,22 @@ class Following(Connection):
                 raise Conflict(f"session {number} was dropped: its feature passes or is blocked by now.")
             await asyncio.sleep(POLL_SECONDS)
 
-    async def acknowledged(self, before: ProjectRow, kind: str, seconds: float = 5.0) -> bool:
-        """Whether a worker has taken a signal: its event is newer than `before`; waits so long at most."""
+    async def acknowledged(self, before: ProjectRow, kind: str, seconds: float = 5.0) -> int | None:
+        """The sequence of the event by which a worker told that it took a signal; None if none did in time.
+
+        What was on its way before the signal has an earlier sequence.
+
+        Args:
+            before: the project as it was before the signal was sent.
+            seconds: how long to wait at most.
+        """
         deadline = time.monotonic() + seconds
         while True:
             found = await self._patiently(lambda tx: tx.events.last(before.id, kinds=(kind,)))
             if found and found[0].sequence > before.event_sequence:
-                return True
+                return found[0].sequence
             if time.monotonic() > deadline:
-                return False
+                return None
             await asyncio.sleep(0.05)
 
     async def _patiently(self, read: Callable[[Transaction], Awaitable[Answered]]) -> Answered:

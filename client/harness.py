@@ -153,8 +153,10 @@ class LongRunningHarness:
         before = project.total_sessions
         if project.status is not ProjectStatus.COMPLETED:
             await self._shiftwork.resume(project.id, max_sessions=max_sessions, autorun=True)
-            after = project.event_sequence
-            await self._follow(project.id, after, self._shiftwork.wait(project.id, after))
+            # A rest that was on its way before the project went on is not the one to wait for.
+            taken = await self._shiftwork.acknowledged(project, "resumed")
+            end = self._shiftwork.wait(project.id, taken or project.event_sequence)
+            await self._follow(project.id, project.event_sequence, end)
         status = await self._shiftwork.status(project.id)
         return {
             "status": status["status"],

@@ -30,7 +30,7 @@ def pause(args: Namespace) -> int:
         await shiftwork.pause(project.id, mode=mode, reason=args.reason)
         taken = await shiftwork.acknowledged(project, "paused")
         if args.wait:
-            return await _wait(shiftwork, project, args)
+            return await _wait(shiftwork, project, args, rest_after=project.event_sequence)
         when = "at once" if args.now else "after the running sessions"
         return _sent(args, project, f"{excerpt(project.name)} pauses {when}.", taken=taken)
 
@@ -45,7 +45,8 @@ def resume(args: Namespace) -> int:
         await shiftwork.resume(project.id, max_sessions=args.max_sessions, autorun=args.autorun)
         taken = await shiftwork.acknowledged(project, "resumed")
         if args.wait:
-            return await _wait(shiftwork, project, args)
+            # A rest that was on its way before the project went on is not the one to wait for.
+            return await _wait(shiftwork, project, args, rest_after=taken or project.event_sequence)
         return _sent(args, project, f"{excerpt(project.name)} goes on.", taken=taken)
 
     return connected(command)
@@ -185,20 +186,20 @@ async def patiently(work: Awaitable[Result]) -> Result:
     return await task
 
 
-async def _wait(shiftwork: Shiftwork, project: ProjectRow, args: Namespace) -> int:
-    after = project.event_sequence
+async def _wait(shiftwork: Shiftwork, project: ProjectRow, args: Namespace, *, rest_after: int) -> int:
     if args.json:
-        status = await shiftwork.wait(project.id, after)
+        status = await shiftwork.wait(project.id, rest_after)
         print_json(status)
     else:
-        status = await show(shiftwork.store, project, after=after, rest_after=after)
+        after = project.event_sequence
+        status = await show(shiftwork.store, project, after=after, rest_after=rest_after)
     return of_status(status["status"])
 
 
-def _sent(args: Namespace, project: ProjectRow, text: str, *, taken: bool) -> int:
-    """Tell of a signal; `taken`: whether a worker has taken it already."""
+def _sent(args: Namespace, project: ProjectRow, text: str, *, taken: int | None) -> int:
+    """Tell of a signal; `taken`: the event by which a worker took it, if one did already."""
     note = "" if taken or args.json else " No worker has taken it yet; it is kept until one does."
-    return _say(args, project, f"{text}{note}", acknowledged=taken)
+    return _say(args, project, f"{text}{note}", acknowledged=taken is not None)
 
 
 def _say(args: Namespace, project: ProjectRow, text: str, **facts: Any) -> int:

@@ -165,6 +165,19 @@ async def test_pause_resume_and_abandon(settings, tmp_path):
             await harness.resume_project(project_id)
 
 
+async def test_a_rest_on_its_way_is_not_the_end(settings):
+    """If it failed, a call made right after another would return at once, with nothing done."""
+    async with LongRunningHarness(
+        agent_settings={"cassette": MINIMAL / "cassette.yml"}, settings=settings
+    ) as harness:
+        project_id = await harness.create_project(unique("twice"), "Count words.")
+        for _ in range(3):
+            # Goes on, and pauses again at once: one session at a time.
+            await harness.resume_project(project_id)
+        result = await harness.run_until_complete(project_id)
+    assert result["status"] == "completed"
+
+
 async def test_what_on_progress_raises_ends_the_call(settings, tmp_path):
     """If it failed, a program's own mistake would be swallowed, or would take the harness down with it."""
 
