@@ -291,7 +291,7 @@ class AgentRun:
 def plan_problem(outbox: Outbox) -> str | None:
     """Why an initializer's outbox holds no plan that can be followed; None if it does."""
     if outbox.plan is None:
-        return "The outbox holds no valid plan.json. " + " ".join(outbox.problems)
+        return " ".join(("The outbox holds no valid plan.json.", *outbox.problems))
     try:
         check_dependencies({f.name: f.depends_on for f in outbox.plan.features})
     except InvalidInput as error:

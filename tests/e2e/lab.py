@@ -38,6 +38,25 @@ class Lab:
     settings: Settings
     folder: Path
 
+    @property
+    def touch(self) -> str:
+        """A command that tells `reached` that an agent or a verification is there."""
+        return f"touch {self.folder}/here"
+
+    @property
+    def here(self) -> dict:
+        """The same as a step of the agent."""
+        return {"run": {"command": self.touch}}
+
+    async def reached(self) -> None:
+        """Wait for `touch` or `here`."""
+
+        async def look() -> bool:
+            return (self.folder / "here").exists()
+
+        await eventually(look)
+        (self.folder / "here").unlink()
+
     async def project(
         self,
         features: list[dict] | None = None,
@@ -116,8 +135,9 @@ class Project:
         """Wait for an event; the first of its kind (and reference)."""
 
         async def look() -> EventRow | None:
-            found = await self.events(kind)
-            return next((e for e in found if reference in ("", e.reference)), None)
+            async with self.lab.shiftwork.store.transaction() as tx:
+                found = await tx.events.last(self.id, (kind,), limit=1000)
+            return next((e for e in reversed(found) if reference in ("", e.reference)), None)
 
         return await eventually(look, seconds)
 

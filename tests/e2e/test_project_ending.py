@@ -13,14 +13,14 @@ from tests.e2e.lab import SHOW_BRIEF, Lab, no_process_lives
 from tests.e2e.support import processes_of, simple_attempt, simple_feature
 from workflows.project import ProjectWorkflow
 
-HANGING = {"a": [[{"write": {"path": "half.txt", "content": "half\n"}}, "hang"]]}
+HALF = {"write": {"path": "half.txt", "content": "half\n"}}
+HANGING = {"a": [["hang"]]}
 
 
 async def test_abandoning_ends_the_agent_and_keeps_the_reason(lab: Lab) -> None:
     """An agent that goes on costing money after its project was abandoned."""
-    project = await lab.project(sessions=HANGING)
-    await project.event("attempt_started")
-    await asyncio.sleep(0.5)
+    project = await lab.project(sessions={"a": [[HALF, lab.here, "hang"]]})
+    await lab.reached()
     assert processes_of(lab.settings.state)
     await lab.shiftwork.abandon(project.id, "no longer needed")
     asked = time.monotonic()
@@ -37,9 +37,8 @@ async def test_abandoning_ends_the_agent_and_keeps_the_reason(lab: Lab) -> None:
 
 async def test_cancelling_the_workflow_abandons_the_project(lab: Lab) -> None:
     """Temporal's own Cancel that leaves a project active in the rows, and nobody running it."""
-    project = await lab.project(sessions=HANGING)
-    await project.event("attempt_started")
-    await asyncio.sleep(0.5)
+    project = await lab.project(sessions={"a": [[HALF, lab.here, "hang"]]})
+    await lab.reached()
     handle = await project.workflow()
     await handle.cancel()
     status = await project.rest()
@@ -131,13 +130,13 @@ async def test_a_terminated_session_does_not_take_its_project_along(lab: Lab) ->
 async def test_a_cancelled_session_keeps_its_work(lab: Lab) -> None:
     """Temporal's Cancel on a session that loses what its agent did."""
     steps = [
-        {"write": {"path": "half.txt", "content": "half\n"}},
+        HALF,
+        lab.here,
         {"run": {"command": '[ -e "$SHIFTWORK_BRIEF/kept.patch" ] || sleep 60'}},
         SHOW_BRIEF,
     ]
     project = await lab.project(sessions={"a": [simple_attempt("a", *steps)]})
-    await project.event("attempt_started")
-    await asyncio.sleep(0.5)
+    await lab.reached()
     client = await lab.shiftwork.temporal()
     await client.get_workflow_handle(f"{project_workflow_id(project.id)}-session-0").cancel()
     await project.completes()

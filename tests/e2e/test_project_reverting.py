@@ -1,7 +1,5 @@
 """Going back: main only moves forward, and what is known goes back with the files."""
 
-import asyncio
-
 import pytest
 from temporalio.client import WorkflowUpdateFailedError
 
@@ -67,9 +65,8 @@ async def test_a_running_session_is_interrupted_first(lab: Lab) -> None:
     """A landing that slips in behind a revert, or a session that pays for it."""
     features = [simple_feature("a"), simple_feature("b", "a")]
     half = {"write": {"path": "half.txt", "content": "half\n"}}
-    project = await lab.project(features, {"b": [[half, {"sleep": 60}]]})
-    await project.event("attempt_started", "session:1")
-    await asyncio.sleep(0.5)
+    project = await lab.project(features, {"b": [[half, lab.here, {"sleep": 60}]]})
+    await lab.reached()
     target = (await checkpoints(project))["a"]
     result = await lab.shiftwork.revert(project.id, target)
     assert git(project.main, "rev-parse", "main") == result.commit

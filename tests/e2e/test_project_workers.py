@@ -30,10 +30,9 @@ async def test_a_stopped_worker_keeps_the_work_and_gives_the_task_back(
 ) -> None:
     """A deploy that costs an attempt, loses what an agent did, or leaves the agent running."""
     daemon = {"spawn": "trap '' TERM; sleep 300"}
-    attempts = [simple_attempt("a", daemon, *UNTIL_RESUMED), [{"exit": 3}]]
+    attempts = [simple_attempt("a", daemon, lab.here, *UNTIL_RESUMED), [{"exit": 3}]]
     project = await lab.project(sessions={"a": attempts})
-    await project.event("attempt_started")
-    await asyncio.sleep(0.7)
+    await lab.reached()
     asked = time.monotonic()
     assert await asyncio.to_thread(shared_worker.stop) == 0
     assert time.monotonic() - asked < 8
@@ -53,10 +52,9 @@ async def test_a_stopped_worker_does_not_make_the_agent_run_again(
 ) -> None:
     """A finished agent that is paid for twice, because its verification met a deploy."""
     gate = lab.folder / "gate"
-    slow = simple_feature("a", command=f"[ -e {gate} ] || sleep 60; grep -qx done a.txt")
+    slow = simple_feature("a", command=f"{lab.touch}; [ -e {gate} ] || sleep 60; grep -qx done a.txt")
     project = await lab.project([slow])
-    await project.event("attempt_ended")
-    await asyncio.sleep(0.7)
+    await lab.reached()
     assert await asyncio.to_thread(shared_worker.stop) == 0
     assert processes_of(lab.settings.state) == []
     gate.touch()
@@ -72,12 +70,11 @@ async def test_a_killed_worker_leaves_nothing_and_costs_nothing(
     """An agent that works on without a harness, or a crash of ours that an agent pays for."""
     daemon = {"spawn": "trap '' TERM; sleep 300"}
     gate = lab.folder / "gate"
-    waits = {"run": {"command": f"[ -e {gate} ] || sleep 60"}}
+    waits = {"run": {"command": f"{lab.touch}; [ -e {gate} ] || sleep 60"}}
     project = await lab.project(
         sessions={"a": [simple_attempt("a", daemon, waits, SHOW_BRIEF), [{"exit": 3}]]}
     )
-    await project.event("attempt_started")
-    await asyncio.sleep(0.7)
+    await lab.reached()
     shared_worker.kill()
     await no_process_lives(lab)
     gate.touch()

@@ -49,14 +49,13 @@ async def completed(lab: Lab) -> Project:
 async def paused(lab: Lab) -> Project:
     """Paused after a session and resumed; paused at once, in the middle of an agent, and resumed."""
     features = [simple_feature("a"), simple_feature("b", "a")]
-    sessions = {"a": [simple_attempt("a", {"sleep": 0.5})], "b": [simple_attempt("b", HALF, SLOW)]}
+    sessions = {"a": [simple_attempt("a", {"sleep": 0.5})], "b": [simple_attempt("b", HALF, lab.here, SLOW)]}
     project = await lab.project(features, sessions)
     await project.event("attempt_started")
     await lab.shiftwork.pause(project.id, reason="lunch")
     await project.pauses()
     await lab.shiftwork.resume(project.id)
-    await project.event("attempt_started", "session:1")
-    await asyncio.sleep(0.5)
+    await lab.reached()
     after = await project.now()
     await lab.shiftwork.pause(project.id, mode="at_once")
     await project.pauses(after)
@@ -87,9 +86,10 @@ async def cancelled(lab: Lab) -> Project:
 async def reverted(lab: Lab) -> Project:
     """Reverted in the middle of a session; and a revert that is refused."""
     features = [simple_feature("a"), simple_feature("b", "a")]
-    project = await lab.project(features, {"b": [simple_attempt("b", HALF, SLOW), simple_attempt("b")]})
-    await project.event("attempt_started", "session:1")
-    await asyncio.sleep(0.5)
+    project = await lab.project(
+        features, {"b": [simple_attempt("b", HALF, lab.here, SLOW), simple_attempt("b")]}
+    )
+    await lab.reached()
     [landed] = await project.events("landed")
     await lab.shiftwork.revert(project.id, landed.reference.removeprefix("commit:"))
     with contextlib.suppress(ShiftworkError):
