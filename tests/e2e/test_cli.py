@@ -73,12 +73,12 @@ def shiftwork(environment, tmp_path, monkeypatch, capsys):
     return run
 
 
-def start(shiftwork, name, *features, sessions, **head):
+def start(shiftwork, name, *features, sessions, arguments=(), **head):
     """Start a project that plays these sessions, and wait for its rest: exit status and what it told."""
     Path("spec.md").write_text(f"---\n{yaml.safe_dump({'name': name, **head})}---\nBuild it.\n")
     write_cassette(Path("cassette.yml"), list(features), sessions)
     argv = ("start", "spec.md", "--cassette", "cassette.yml", "--repo", "repo", "--wait", "--json")
-    return shiftwork(*argv)
+    return shiftwork(*argv, *arguments)
 
 
 def test_from_a_specification_to_a_report(environment, shiftwork, tmp_path):
@@ -137,7 +137,7 @@ def test_a_project_is_paused_resumed_steered_and_abandoned(shiftwork):
     names = ("one", "two", "three")
     code, told = start(
         shiftwork, "directed", *(simple_feature(name) for name in names),
-        sessions={name: [simple_attempt(name)] for name in names}, max_sessions=2,
+        sessions={name: [simple_attempt(name)] for name in names}, max_sessions=1,
     )  # fmt: skip
     assert (code, told["status"], told["passing_features"]) == (3, "paused", 1)
     assert shiftwork("watch", "directed")[0] == 3
@@ -169,7 +169,7 @@ def test_one_session_at_a_time_with_features_added_edited_and_taken_back(shiftwo
             "two": [[{"ask": "Which colour?"}], simple_attempt("two")],
             "three": [simple_attempt("three")],
         },
-        max_sessions=1,
+        arguments=("--no-autorun",),
     )  # fmt: skip
     assert code == 3
     code, told = shiftwork("run-session", "steps", "one", "--wait", "--json")
@@ -216,7 +216,7 @@ def test_commits_of_people_are_not_undone_without_consent(shiftwork):
     """If it failed, a revert would silently undo what a person committed."""
     code, _ = start(
         shiftwork, "people", simple_feature("one"), simple_feature("two", "one"),
-        sessions={name: [simple_attempt(name)] for name in ("one", "two")}, max_sessions=2,
+        sessions={name: [simple_attempt(name)] for name in ("one", "two")}, max_sessions=1,
     )  # fmt: skip
     assert code == 3
     Path("repo", "mine.txt").write_text("mine\n")
