@@ -138,6 +138,7 @@ class BookkeepingActivities:
             await tx.events.append(
                 request.project_id,
                 "decision_feedback",
+                key=f"decision_feedback:{request.operation}" if request.operation else None,
                 actor=feedback.actor,
                 reference=f"decision:{feedback.decision_id}",
                 data={"outcome": feedback.outcome, "score": feedback.score},

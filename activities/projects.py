@@ -28,6 +28,9 @@ from shiftwork.store.states import feature_states
 from shiftwork.store.store import Transaction
 from shiftwork.text import one_line, truncate
 
+_MARGIN = 100
+"""Revisions that a terminated predecessor may still be writing under, while its last activities end."""
+
 
 class ProjectActivities:
     """Rare and exclusive work on a project."""
@@ -207,7 +210,7 @@ async def _state(tx: Transaction, project_id: str) -> ProjectState:
         status=status,
         reason=project.status_reason,
         options=options,
-        revision=await tx.projects.revision(project_id),
+        revision=await tx.projects.revision(project_id) + _MARGIN,
         features=list(states),
         sessions=-1 if last is None else last,
         not_before=project.not_before,

@@ -237,10 +237,12 @@ class ProjectMessages:
     async def add_decision_feedback(self, feedback: DecisionFeedback) -> None:
         """Outcome, score and lesson of a decision; later briefs carry them."""
         await self._ready()
+        info = workflow.current_update_info()
+        assert info is not None
         try:
             await workflow.execute_local_activity_method(
                 BookkeepingActivities.decision_feedback,
-                FeedbackRequest(project_id=self._state.project_id, feedback=feedback),
+                FeedbackRequest(project_id=self._state.project_id, feedback=feedback, operation=info.id),
                 **book_keeping("decision feedback"),
             )
         except ActivityError as error:
@@ -284,6 +286,7 @@ class ProjectMessages:
             feature.status = FeatureStatus.PASSING if passes else FeatureStatus.NOT_STARTED
             feature.attempts, feature.last_failure, feature.blocked_reason = 0, None, None
             feature.kept_commit = feature.candidate = None
+            feature.waiting = feature.waiting and not passes
         self._reopen()
         self._note(*self._state.features, *block_unverifiable(self._state))
         reference = f"commit:{result.commit}"

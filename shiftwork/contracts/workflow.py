@@ -310,7 +310,8 @@ class ProjectRef(Message):
 
 
 class FeedbackRequest(Message):
-    """Feedback on a decision of this project."""
+    """Feedback on a decision of this project; `operation` names the update, which is told of once."""
 
     project_id: str
     feedback: DecisionFeedback
+    operation: str = ""

@@ -238,6 +238,7 @@ async def test_lessons_of_decisions_reach_later_briefs(lab: Lab) -> None:
     [told] = project.request()["decisions"]
     assert (told["outcome"], told["score"], told["lesson"]) == ("partial", 1.0, "Quote the commas.")
     assert "Lesson: Quote the commas." in project.brief()
+    assert len(await project.events("decision_feedback")) == 1
 
 
 async def test_an_open_question_survives_a_new_worker(lab: Lab, shared_worker: WorkerProcess) -> None:
