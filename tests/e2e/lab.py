@@ -213,11 +213,11 @@ class Project:
         return git(self.repository, "rev-parse", "HEAD")
 
 
-async def eventually(look: Callable[[], Awaitable[Any]], seconds: float = 30) -> Any:
+async def eventually(look: Callable[[], Awaitable[Any]], seconds: float = 30, every: float = 0.05) -> Any:
     """Wait until `look` finds something."""
     async with asyncio.timeout(seconds):
         while not (found := await look()):  # noqa: ASYNC110 - rows and processes set no event
-            await asyncio.sleep(0.05)
+            await asyncio.sleep(every)
         return found
 
 
@@ -227,4 +227,4 @@ async def no_process_lives(lab: Lab) -> None:
     async def look() -> bool:
         return not processes_of(lab.settings.state)
 
-    await eventually(look, 10)
+    await eventually(look, 10, every=0.2)

@@ -34,7 +34,8 @@ async def test_a_session_costs_few_events(lab: Lab, capsys, parallel: int) -> No
     with capsys.disabled():
         print(f"\n{parallel} at once: {events:.1f} history events and {size:.0f} bytes per session")
     assert events <= MOST_EVENTS
-    assert size <= MOST_BYTES
+    # In parallel, a landing that another overtook is verified again: that many bytes more.
+    assert size <= MOST_BYTES * (1 if parallel == 1 else 1.5)
 
 
 async def test_no_history_holds_what_an_agent_wrote(lab: Lab) -> None:
