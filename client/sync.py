@@ -80,7 +80,7 @@ class SyncLongRunningHarness:
     def _wait(self, work: Coroutine[Any, Any, Result]) -> Result:
         try:
             self.open()
-        except BaseException:
+        except BaseException:  # whatever it was: a coroutine that nobody awaits would be warned about
             work.close()
             raise
         return self._loop.wait(work)

@@ -49,7 +49,7 @@ class LoopThread:
             while (call := calls.get()) is not None:
                 call()
             return future.result()
-        except BaseException:
+        except BaseException:  # Ctrl-C too: what the caller no longer waits for must not go on
             future.cancel()
             raise
 
