@@ -73,6 +73,7 @@ class _Verification:
         self._folder: ProjectFolder = services.folder(request.project_id)
 
     async def execute(self) -> VerifyResult:
+        """Verify on the tip of main as it is now; leaves no workspace and no process behind."""
         request, repository = self._request, self._folder.repository
         base = await repository.tip()
         project, feature, session = await self._rows()
