@@ -190,7 +190,7 @@ class AgentRun:
         async with transcriber:
             end = await run_agent_process(
                 backend,
-                AgentRequest(workspace.path, brief, outbox, options.agent.settings),
+                AgentRequest(workspace.path, brief=brief, outbox=outbox, settings=options.agent.settings),
                 env={"HOME": str(scratch), "TMPDIR": str(scratch)},
                 sandbox=self._services.sandbox,
                 timeout=options.session_timeout,

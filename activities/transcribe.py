@@ -75,7 +75,7 @@ class Transcriber:
         self.spent = Spent(
             input_tokens=self.spent.input_tokens + event.input_tokens,
             output_tokens=self.spent.output_tokens + event.output_tokens,
-            cost_usd=self.spent.cost_usd + event.cost_usd,
+            cost_usd=self.spent.cost_usd + (event.cost_usd or 0.0),
         )
         async with self._services.store.transaction() as tx:
             await tx.usage.add(
@@ -85,7 +85,10 @@ class Transcriber:
                 self._usages,
                 input_tokens=event.input_tokens,
                 output_tokens=event.output_tokens,
-                cost_usd=event.cost_usd,
+                cost_usd=event.cost_usd or 0.0,
+                cli_session=event.conversation,
+                cache_read_tokens=event.cache_read_tokens,
+                cache_write_tokens=event.cache_write_tokens,
             )
             budget, spent = await tx.usage.budget(self._project_id)
         if budget is not None and spent > budget:

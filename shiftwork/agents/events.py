@@ -26,14 +26,37 @@ class AgentEventKind(StrEnum):
     FINISHED = "finished"
 
 
+class Problem(StrEnum):
+    """Why an agent could not do its work, where that is not the work's own fault.
+
+    The first two cost no attempt: a person, or time, has to help. The others are failures of the agent.
+    """
+
+    AUTHENTICATION = "authentication"
+    """The provider refuses the credentials, or an account that can't pay."""
+    UNAVAILABLE = "unavailable"
+    """The provider is overloaded, failing or out of reach, also after the program's own retries."""
+    REFUSED = "refused"
+    """The model declines the task."""
+    LIMIT = "limit"
+    """A bound of the program itself: turns, cost, context."""
+    INVALID = "invalid"
+    """The provider rejects the request: an unknown model, a setting that does not fit."""
+
+
 class AgentEvent(Message):
     """One event.
 
     Attributes:
         text: prose, a tool's name, an error's sentence, a question.
-        ok: of `finished`: whether the agent itself says that it succeeded.
+        ok: of `finished`: whether the agent itself says that it succeeded; of `tool_result`: whether it did.
         until: of `rate_limited`: when work may go on.
-        input_tokens, output_tokens, cost_usd: of `usage`, as deltas since the last such event.
+        problem: of `finished` and `error`: what kind of trouble it was, if it was of a known kind.
+        input_tokens, output_tokens, cache_read_tokens, cache_write_tokens: of `usage`, as deltas since the
+            last such event; the first does not include the two others of the prompt's.
+        cost_usd: of `usage`: as a delta; None if the program does not know.
+        model: of `started` and `usage`: the model, as the provider names it.
+        conversation: of `started` and `usage`: the program's own session.
         data: further facts, small.
     """
 
@@ -41,7 +64,12 @@ class AgentEvent(Message):
     text: str = ""
     ok: bool = False
     until: datetime | None = None
+    problem: Problem | None = None
     input_tokens: int = 0
     output_tokens: int = 0
-    cost_usd: float = 0.0
+    cache_read_tokens: int = 0
+    cache_write_tokens: int = 0
+    cost_usd: float | None = None
+    model: str = ""
+    conversation: str = ""
     data: dict[str, Any] = {}

@@ -2,13 +2,13 @@
 
 import asyncio
 import os
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Iterable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 from shiftwork.agents.events import AgentEvent, AgentEventKind
-from shiftwork.agents.protocol import AgentBackend, AgentRequest
+from shiftwork.agents.protocol import AgentBackend, AgentRequest, Reader
 from shiftwork.contracts.session import Failure, FailureKind, RunStatus
 from shiftwork.runner.environment import child_environment
 from shiftwork.runner.spec import ProcessResult, ProcessSpec, StopSignal, StreamName
@@ -89,7 +89,8 @@ async def run_agent_process(
         Conflict: another run holds the lock file.
     """
     command = backend.command(request)
-    folders = {"SHIFTWORK_BRIEF": str(request.brief), "SHIFTWORK_OUTBOX": str(request.outbox)}
+    given = {"SHIFTWORK_BRIEF": request.brief, "SHIFTWORK_OUTBOX": request.outbox}
+    folders = {name: str(folder) for name, folder in given.items() if folder is not None}
     spec = ProcessSpec(
         argv=command.argv,
         cwd=request.workspace,
@@ -99,9 +100,10 @@ async def run_agent_process(
         grace=grace,
         lock_file=lock_file,
     )
-    listener = _Listener(backend, on_event, stop, grace)
+    listener = _Listener(backend.reader(request), on_event, stop, grace)
     try:
         result = await run(spec, sandbox=sandbox, on_line=listener.hear, stop=listener)
+        await listener.end(result.exit_status)
     finally:
         listener.close()
     return _judge(listener, result)
@@ -110,13 +112,11 @@ async def run_agent_process(
 class _Listener:
     """Turns lines into events, remembers what counts, and is the stop signal of the process."""
 
-    def __init__(
-        self, backend: AgentBackend, on_event: OnEvent, stop: StopSignal | None, grace: float
-    ) -> None:
+    def __init__(self, reader: Reader, on_event: OnEvent, stop: StopSignal | None, grace: float) -> None:
         self.terminal: AgentEvent | None = None
         self.finished: AgentEvent | None = None
         self.error = ""
-        self._backend = backend
+        self._reader = reader
         self._on_event = on_event
         self._stop = stop
         self._grace = grace
@@ -131,7 +131,14 @@ class _Listener:
         """Only standard output speaks the agent's protocol; standard error is kept as a tail."""
         if stream == "stderr":
             return
-        for event in self._backend.parse(line):
+        await self._tell(self._reader.read(line))
+
+    async def end(self, exit_status: int) -> None:
+        """What follows from the end of the process."""
+        await self._tell(self._reader.end(exit_status))
+
+    async def _tell(self, events: Iterable[AgentEvent]) -> None:
+        for event in events:
             self._remember(event)
             await self._on_event(event)
 

@@ -1,14 +1,15 @@
 """The scripted agent: a process that plays a cassette, for demonstrations, tests and evaluation."""
 
 import sys
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
+from importlib.metadata import version
 from pathlib import Path
 
 from pydantic import ValidationError
 
 from shiftwork.agents.cassette import load_cassette
 from shiftwork.agents.events import AgentEvent
-from shiftwork.agents.protocol import AgentCommand, AgentRequest
+from shiftwork.agents.protocol import AgentCommand, AgentRequest, BackendReport, Settings
 from shiftwork.errors import InvalidInput
 
 _SETTING = "cassette"
@@ -21,8 +22,9 @@ class ScriptedBackend:
 
     name = "scripted"
     can_resume = False
+    interrupt_first = False
 
-    def check(self, settings: Mapping[str, str]) -> None:
+    def check(self, settings: Settings) -> None:
         """Load the cassette; raises `InvalidInput` (a `CassetteError`, if the cassette itself is wrong)."""
         for name in settings:
             if name != _SETTING:
@@ -34,8 +36,30 @@ class ScriptedBackend:
         player = (sys.executable, "-P", "-m", "shiftwork.agents.player")
         return AgentCommand(argv=(*player, str(self._cassette(request.settings))))
 
-    def parse(self, line: bytes) -> Iterable[AgentEvent]:
+    def new_conversation(self) -> str | None:
+        """None: it remembers nothing."""
+        return None
+
+    def reader(self, request: AgentRequest) -> "EventLines":  # noqa: ARG002 - part of the protocol
         """One event a line, as JSON."""
+        return EventLines()
+
+    def diagnose(self, settings: Settings) -> BackendReport:  # noqa: ARG002 - part of the protocol
+        """It is part of Shiftwork: always usable."""
+        return BackendReport(self.name, program=sys.executable, version=version("shiftwork"))
+
+    def _cassette(self, settings: Settings) -> Path:
+        path = Path(str(settings.get(_SETTING, "")))
+        if not path.is_absolute():
+            raise InvalidInput("The scripted agent needs the setting 'cassette', an absolute path.")
+        return path
+
+
+class EventLines:
+    """Reads `AgentEvent`s, one a line as JSON; everything else is output of what the agent runs."""
+
+    def read(self, line: bytes) -> Iterable[AgentEvent]:
+        """See `Reader.read`."""
         if not line.startswith(_PREFIX):
             return ()
         try:
@@ -43,8 +67,6 @@ class ScriptedBackend:
         except ValidationError:
             return ()  # A line of some other program that happens to look alike, or one cut at the bound.
 
-    def _cassette(self, settings: Mapping[str, str]) -> Path:
-        path = Path(settings.get(_SETTING, ""))
-        if not path.is_absolute():
-            raise InvalidInput("The scripted agent needs the setting 'cassette', an absolute path.")
-        return path
+    def end(self, exit_status: int) -> Iterable[AgentEvent]:  # noqa: ARG002 - part of the protocol
+        """Nothing: whoever speaks this protocol says `finished`."""
+        return ()

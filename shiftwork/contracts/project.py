@@ -3,7 +3,7 @@
 from enum import StrEnum
 from typing import Annotated, Literal
 
-from pydantic import Field, field_validator
+from pydantic import Field, JsonValue, field_validator
 
 from shiftwork.contracts.base import Message
 from shiftwork.contracts.plan import SetupCommand, setup_commands
@@ -33,7 +33,7 @@ class AgentOptions(Message):
     """Which backend does the sessions, and its settings."""
 
     backend: str = "scripted"
-    settings: dict[str, str] = {}
+    settings: dict[str, JsonValue] = {}
     """For `scripted`: `cassette`, the absolute path of the cassette file."""
 
 

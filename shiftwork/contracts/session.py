@@ -90,8 +90,10 @@ class RunStatus(StrEnum):
 
 
 class Spent(Message):
-    """What an attempt cost."""
+    """What an attempt cost; tokens of the prompt that came from or went to a cache are counted apart."""
 
     input_tokens: int = 0
     output_tokens: int = 0
+    cache_read_tokens: int = 0
+    cache_write_tokens: int = 0
     cost_usd: float = 0.0

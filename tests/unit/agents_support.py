@@ -68,7 +68,7 @@ async def play(
     backend = ScriptedBackend()
     end = await run_agent_process(
         backend,
-        AgentRequest(workspace, brief, outbox, {"cassette": str(path)}),
+        AgentRequest(workspace, brief=brief, outbox=outbox, settings={"cassette": str(path)}),
         env={"HOME": str(folder)},
         sandbox=choose_sandbox(),
         timeout=timeout,

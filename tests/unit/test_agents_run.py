@@ -37,7 +37,7 @@ async def end_of(tmp_path, code: str, **options):
     settings = {"env": {"EXTRA": "1"}, "timeout": 20, "grace": 0.2, **options}
     end = await run_agent_process(
         ProgramBackend(code),
-        AgentRequest(tmp_path, tmp_path / "brief", tmp_path / "outbox"),
+        AgentRequest(tmp_path, brief=tmp_path / "brief", outbox=tmp_path / "outbox"),
         sandbox=choose_sandbox(),
         on_event=listen,
         **settings,

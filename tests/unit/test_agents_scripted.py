@@ -12,7 +12,7 @@ from process_support import living, token
 from shiftwork.agents.events import AgentEventKind
 from shiftwork.agents.outbox import read_outbox
 from shiftwork.agents.registry import backends, find_backend
-from shiftwork.agents.scripted import ScriptedBackend
+from shiftwork.agents.scripted import EventLines
 from shiftwork.contracts.session import FailureKind, Role, RunStatus
 from shiftwork.errors import CassetteError, InvalidInput
 
@@ -64,7 +64,7 @@ async def test_words_and_notes(tmp_path):
     assert played.kinds == ["started", "text", "text", "usage", "usage", "finished"]
     assert [event.text for event in played.of(AgentEventKind.TEXT)] == ["2024-01-01", "hello"]
     spent = [(e.input_tokens, e.output_tokens, e.cost_usd) for e in played.of(AgentEventKind.USAGE)]
-    assert spent == [(1200, 300, 0.05), (1000, 0, 0.0)]
+    assert spent == [(1200, 300, 0.05), (1000, 0, None)]
     outbox = read_outbox(played.outbox)
     assert outbox.problems == ()
     assert [note.decision for note in outbox.decisions] == ["Use SQLite", "keep it small"]
@@ -269,4 +269,4 @@ def test_an_unknown_backend_names_the_known_ones():
 )
 def test_other_lines_are_no_events(line):
     """Otherwise what a program prints would be taken for the agent's word, or end the run."""
-    assert list(ScriptedBackend().parse(line)) == []
+    assert list(EventLines().read(line)) == []
