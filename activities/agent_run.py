@@ -215,10 +215,7 @@ class AgentRun:
             return RunResult(**common, status=RunStatus.FAILED, failure=end.failure)
         interruption = self._interruption(end, snapshot.commit if changed else None)
         if interruption is not None:
-            by_itself = interruption.reason in (
-                InterruptionReason.QUESTION,
-                InterruptionReason.RATE_LIMITED,
-            )
+            by_itself = end.reason in (InterruptionReason.QUESTION, InterruptionReason.RATE_LIMITED)
             return RunResult(
                 **common, status=RunStatus.INTERRUPTED, interruption=interruption, ended_by_itself=by_itself
             )
@@ -233,11 +230,8 @@ class AgentRun:
     def _interruption(self, end: AgentEnd, kept: str | None) -> Interruption | None:
         if end.status is not RunStatus.INTERRUPTED:
             return None
-        if end.question:
-            return Interruption(reason=InterruptionReason.QUESTION, kept_commit=kept)
-        if end.rate_limited_until is not None:
-            until = end.rate_limited_until
-            return Interruption(reason=InterruptionReason.RATE_LIMITED, until=until, kept_commit=kept)
+        if end.reason is not None:
+            return Interruption(reason=end.reason, until=end.until, kept_commit=kept)
         return Interruption(reason=self._stop.reason or InterruptionReason.PAUSED, kept_commit=kept)
 
     def _explain(self, end: AgentEnd, outbox: Outbox, snapshot: Snapshot) -> str:

@@ -7,9 +7,9 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
-from shiftwork.agents.events import AgentEvent, AgentEventKind
+from shiftwork.agents.events import AgentEvent, AgentEventKind, Problem
 from shiftwork.agents.protocol import AgentBackend, AgentRequest, Reader
-from shiftwork.contracts.session import Failure, FailureKind, RunStatus
+from shiftwork.contracts.session import Failure, FailureKind, InterruptionReason, RunStatus
 from shiftwork.runner.environment import child_environment
 from shiftwork.runner.spec import ProcessResult, ProcessSpec, StopSignal, StreamName
 from shiftwork.runner.supervisor import run
@@ -21,7 +21,15 @@ OnEvent = Callable[[AgentEvent], Awaitable[None]]
 _TERMINAL = frozenset({AgentEventKind.FINISHED, AgentEventKind.QUESTION, AgentEventKind.RATE_LIMITED})
 _ERROR_CHARACTERS = 2_000
 _UNKNOWN_LIMIT = timedelta(minutes=1)
-"""How long to wait when an agent does not say until when it is rate-limited."""
+"""How long to wait when an agent does not say until when it is rate-limited, or its provider unavailable."""
+
+_INTERRUPTIONS = {
+    Problem.AUTHENTICATION: InterruptionReason.AUTHENTICATION,
+    Problem.UNAVAILABLE: InterruptionReason.UNAVAILABLE,
+}
+"""Problems that are not the work's fault, and cost no attempt."""
+
+_FAILURES = {Problem.REFUSED: FailureKind.AGENT_REFUSED, Problem.LIMIT: FailureKind.AGENT_LIMIT}
 
 _TAIL_BYTES = 16_000
 
@@ -33,8 +41,9 @@ class AgentEnd:
     Attributes:
         status: completed only if the agent itself said so; interrupted by a question, a rate limit, a stop.
         failure: why it failed, or None.
-        rate_limited_until: when it may go on, if a rate limit ended it.
-        question: it asked a person something (`question.json` in its outbox).
+        reason: why it was interrupted, if it was not the caller who stopped it: a question
+            (`question.json` in its outbox), a rate limit, or trouble with the model's provider.
+        until: when it may go on, if time is what it needs.
         exit_status, signal: of its process; they decide nothing.
         stopped: the caller ended it.
         timed_out: its time was over.
@@ -45,8 +54,8 @@ class AgentEnd:
 
     status: RunStatus
     failure: Failure | None
-    rate_limited_until: datetime | None
-    question: bool
+    reason: InterruptionReason | None
+    until: datetime | None
     exit_status: int
     signal: int | None
     stopped: bool
@@ -177,13 +186,12 @@ class _Listener:
 
 def _judge(heard: _Listener, result: ProcessResult) -> AgentEnd:
     """The agent's own word decides; the exit status never does."""
-    status, failure = _verdict(heard, result)
-    interrupted = status is RunStatus.INTERRUPTED
+    status, reason, failure = _verdict(heard, result)
     return AgentEnd(
         status=status,
         failure=failure,
-        rate_limited_until=_resume_at(heard) if interrupted else None,
-        question=interrupted and heard.ended_with(AgentEventKind.QUESTION),
+        reason=reason,
+        until=_resume_at(heard, reason),
         exit_status=result.exit_status,
         signal=result.signal,
         stopped=result.stopped and heard.terminal is None,
@@ -195,30 +203,39 @@ def _judge(heard: _Listener, result: ProcessResult) -> AgentEnd:
     )
 
 
-def _verdict(heard: _Listener, result: ProcessResult) -> tuple[RunStatus, Failure | None]:
+def _verdict(
+    heard: _Listener, result: ProcessResult
+) -> tuple[RunStatus, InterruptionReason | None, Failure | None]:
     if heard.ended_with(AgentEventKind.QUESTION):
-        return RunStatus.INTERRUPTED, None
+        return RunStatus.INTERRUPTED, InterruptionReason.QUESTION, None
     if heard.finished is not None and heard.finished.ok:
-        return RunStatus.COMPLETED, None
+        return RunStatus.COMPLETED, None, None
     if heard.ended_with(AgentEventKind.RATE_LIMITED):
-        return RunStatus.INTERRUPTED, None
+        return RunStatus.INTERRUPTED, InterruptionReason.RATE_LIMITED, None
+    if heard.finished is None and result.stopped:
+        return RunStatus.INTERRUPTED, None, None
+    problem = heard.finished.problem if heard.finished else None
+    if problem in _INTERRUPTIONS:
+        return RunStatus.INTERRUPTED, _INTERRUPTIONS[problem], None
+    kind = _failure_kind(heard, result, problem)
+    return RunStatus.FAILED, None, Failure(kind=kind, exit_status=result.exit_status)
+
+
+def _failure_kind(heard: _Listener, result: ProcessResult, problem: Problem | None) -> FailureKind:
     if heard.finished is not None:
-        kind = FailureKind.AGENT_FAILED
-    elif result.stopped:
-        return RunStatus.INTERRUPTED, None
-    else:
-        kind = FailureKind.AGENT_TIMEOUT if result.timed_out else FailureKind.AGENT_CRASHED
-    return RunStatus.FAILED, Failure(kind=kind, exit_status=result.exit_status)
+        return _FAILURES.get(problem, FailureKind.AGENT_FAILED) if problem else FailureKind.AGENT_FAILED
+    return FailureKind.AGENT_TIMEOUT if result.timed_out else FailureKind.AGENT_CRASHED
 
 
-def _resume_at(heard: _Listener) -> datetime | None:
-    if heard.terminal is None or not heard.ended_with(AgentEventKind.RATE_LIMITED):
+def _resume_at(heard: _Listener, reason: InterruptionReason | None) -> datetime | None:
+    if reason not in (InterruptionReason.RATE_LIMITED, InterruptionReason.UNAVAILABLE):
         return None
-    return heard.terminal.until or datetime.now(UTC) + _UNKNOWN_LIMIT
+    until = heard.terminal.until if heard.terminal else None
+    return until or datetime.now(UTC) + _UNKNOWN_LIMIT
 
 
 def _message(heard: _Listener, result: ProcessResult, failure: Failure | None) -> str:
-    if failure is None or failure.kind is FailureKind.AGENT_FAILED:
+    if failure is None or heard.finished is not None:
         return heard.error or ("The agent said that it failed, but not why." if failure else "")
     if failure.kind is FailureKind.AGENT_TIMEOUT:
         sentence = f"The agent was ended after {result.duration:.0f} s, because its time was over."

@@ -89,11 +89,13 @@ def _count_failure(state: ProjectState, feature: FeatureState | None, failure: F
 def _apply_interruption(state: ProjectState, result: SessionResult) -> None:
     assert result.interruption is not None
     match result.interruption.reason:
-        case InterruptionReason.RATE_LIMITED:
+        case InterruptionReason.RATE_LIMITED | InterruptionReason.UNAVAILABLE:
             until = result.interruption.until
             state.not_before = max(filter(None, (state.not_before, until)), default=None)
         case InterruptionReason.BUDGET:
             pause(state, "the budget is spent; raise it to go on")
+        case InterruptionReason.AUTHENTICATION:
+            pause(state, "the agent's provider refuses its credentials; see the logs, mend them, then resume")
         case InterruptionReason.INFRASTRUCTURE:
             pause(state, "a session could not run because of the infrastructure; see the logs, then resume")
         case _:

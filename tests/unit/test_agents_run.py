@@ -9,7 +9,7 @@ from shiftwork.agents.events import AgentEvent
 from shiftwork.agents.protocol import AgentCommand, AgentRequest
 from shiftwork.agents.run import run_agent_process
 from shiftwork.agents.scripted import ScriptedBackend
-from shiftwork.contracts.session import FailureKind, RunStatus
+from shiftwork.contracts.session import FailureKind, InterruptionReason, RunStatus
 from shiftwork.sandbox.choose import choose_sandbox
 
 
@@ -48,6 +48,10 @@ async def end_of(tmp_path, code: str, **options):
 DONE = {"kind": "finished", "ok": True}
 FAILED = {"kind": "finished", "ok": False, "text": "no idea"}
 LIMITED = {"kind": "rate_limited"}
+REFUSED_KEY = {**FAILED, "problem": "authentication"}
+OVERLOADED = {**FAILED, "problem": "unavailable"}
+DECLINED = {**FAILED, "problem": "refused"}
+WAITING = (InterruptionReason.RATE_LIMITED, InterruptionReason.UNAVAILABLE)
 HANG = "import time; time.sleep(1000)\n"
 
 
@@ -58,6 +62,9 @@ HANG = "import time; time.sleep(1000)\n"
         (says(DONE) + "import os; os.kill(os.getpid(), 9)", RunStatus.COMPLETED, None),
         (says(DONE) + HANG, RunStatus.COMPLETED, None),
         (says(LIMITED, DONE), RunStatus.COMPLETED, None),
+        (says(REFUSED_KEY), RunStatus.INTERRUPTED, None),
+        (says(OVERLOADED), RunStatus.INTERRUPTED, None),
+        (says(DECLINED), RunStatus.FAILED, FailureKind.AGENT_REFUSED),
         (says(LIMITED) + HANG, RunStatus.INTERRUPTED, None),
         (says(LIMITED, FAILED), RunStatus.INTERRUPTED, None),
         (says({"kind": "question", "text": "?"}, DONE), RunStatus.INTERRUPTED, None),
@@ -73,7 +80,7 @@ async def test_the_terminal_event_decides(tmp_path, code, status, failure):
     assert end.status is status
     assert (end.failure.kind if end.failure else None) is failure
     assert end.duration < 10
-    assert (end.rate_limited_until is not None) is (status is RunStatus.INTERRUPTED and not end.question)
+    assert (end.until is not None) is (end.reason in WAITING)
     assert not end.stopped
 
 

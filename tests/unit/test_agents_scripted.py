@@ -13,7 +13,7 @@ from shiftwork.agents.events import AgentEventKind
 from shiftwork.agents.outbox import read_outbox
 from shiftwork.agents.registry import backends, find_backend
 from shiftwork.agents.scripted import EventLines
-from shiftwork.contracts.session import FailureKind, Role, RunStatus
+from shiftwork.contracts.session import FailureKind, InterruptionReason, Role, RunStatus
 from shiftwork.errors import CassetteError, InvalidInput
 
 
@@ -116,7 +116,7 @@ async def test_a_question_interrupts(tmp_path):
     """Otherwise a question would cost an attempt, or the rest of the list be played without its answer."""
     played = await play(tmp_path, steps("ask: Which colour?\nsay: never"))
     assert played.end.status is RunStatus.INTERRUPTED
-    assert played.end.question
+    assert played.end.reason is InterruptionReason.QUESTION
     assert played.end.failure is None
     assert played.of(AgentEventKind.QUESTION)[0].text == "Which colour?"
     assert read_outbox(played.outbox).question.question == "Which colour?"
@@ -128,9 +128,9 @@ async def test_a_rate_limit_interrupts(tmp_path):
     before = datetime.now(UTC)
     played = await play(tmp_path, steps("rate_limit: {seconds: 30}\nsay: never"))
     assert played.end.status is RunStatus.INTERRUPTED
-    until = played.end.rate_limited_until
+    until = played.end.until
     assert before + timedelta(seconds=30) <= until <= datetime.now(UTC) + timedelta(seconds=30)
-    assert not played.end.question
+    assert played.end.reason is not InterruptionReason.QUESTION
 
 
 @pytest.mark.parametrize("status", [0, 3])

@@ -1,0 +1,39 @@
+"""What tokens cost."""
+
+import pytest
+
+from shiftwork.agents.events import AgentEvent, AgentEventKind
+from shiftwork.agents.prices import Prices, cost
+
+
+def used(**facts) -> AgentEvent:
+    return AgentEvent(kind=AgentEventKind.USAGE, **facts)
+
+
+def test_a_known_model_has_a_price_for_each_class_of_tokens():
+    """If it failed, cached tokens would be charged as new ones, or the reverse."""
+    million = 1_000_000
+    plain = cost(used(model="claude-sonnet-4-5", input_tokens=million))
+    cached = cost(used(model="claude-sonnet-4-5", cache_read_tokens=million))
+    out = cost(used(model="claude-sonnet-4-5", output_tokens=million))
+    assert None not in (plain, cached, out)
+    assert 0 < cached < plain < out
+    tokens = {"input_tokens": million, "cache_read_tokens": million, "output_tokens": million}
+    together = cost(used(model="claude-sonnet-4-5", **tokens))
+    assert together == pytest.approx(plain + cached + out)
+
+
+def test_who_is_believed():
+    """If it failed, a project's own prices, or what a program reports, would be ignored."""
+    event = used(model="gpt-5-codex", input_tokens=1_000_000, cost_usd=7.0)
+    assert cost(event) == 7.0
+    assert cost(event, Prices(input=2.0)) == 2.0
+    assert cost(used(input_tokens=1_000_000), model="gpt-5-codex") == cost(
+        used(input_tokens=1_000_000, model="openai/gpt-5-codex")
+    )
+
+
+def test_an_unknown_model_has_no_price():
+    """If it failed, a model of somebody's own would cost what another one costs."""
+    assert cost(used(model="somebody/their-own-model", input_tokens=10)) is None
+    assert cost(used(input_tokens=10)) is None
