@@ -8,11 +8,13 @@ from pathlib import Path
 
 from activities.briefing import assemble_brief
 from activities.lease import LeaseKeeper
+from activities.predecessors import Predecessors, Resumption
 from activities.services import Services
 from activities.transcribe import Transcriber
-from shiftwork.agents.brief import write_brief
+from shiftwork.agents.brief import render, write_brief
 from shiftwork.agents.outbox import read_outbox
-from shiftwork.agents.protocol import AgentRequest
+from shiftwork.agents.prompt import session_prompt
+from shiftwork.agents.protocol import AgentRequest, Conversation
 from shiftwork.agents.run import AgentEnd, run_agent_process
 from shiftwork.contracts.activity import RunRequest, RunResult
 from shiftwork.contracts.feature import FeatureStatus
@@ -29,7 +31,6 @@ from shiftwork.contracts.session import (
 from shiftwork.errors import InvalidInput, RepositoryError
 from shiftwork.planning.graph import check_dependencies
 from shiftwork.repository import Snapshot, Workspace
-from shiftwork.runner.leftovers import end_leftovers
 from shiftwork.store.rows import Attempt, FeatureRow, ProjectRow, SessionRow
 from shiftwork.text import truncate
 from shiftwork.verification.setup import SetupFailed
@@ -82,9 +83,12 @@ class AgentRun:
             LeaseLost: another attempt of this session took over.
         """
         rows = await self._begin()
-        await self._end_predecessors(rows)
+        predecessors = Predecessors(self._services, rows.project, rows.session, rows.attempt)
+        await predecessors.end()
+        backend = self._services.backend(rows.project.options.agent.backend)
+        resumption = await predecessors.resumption(backend)
         async with LeaseKeeper(self._services, rows.session.id, rows.attempt.token, self._stop) as lease:
-            result = await self._attempt(rows)
+            result = await self._attempt(rows, resumption)
             lease.check()
         return result
 
@@ -120,21 +124,12 @@ class AgentRun:
             )
         return _Rows(project, feature, session, attempt)
 
-    async def _end_predecessors(self, rows: _Rows) -> None:
-        """End what earlier attempts of this session left on this host, and take their folders back."""
-        for number in range(1, rows.attempt.attempt):
-            run_folder = self._folder.runs / self._name(number)
-            if run_folder.exists():
-                await end_leftovers(run_folder)
-                shutil.rmtree(run_folder, ignore_errors=True)
-            await self._folder.take_back(self._name(number))
-
     def _name(self, attempt: int) -> str:
-        return f"s{self._request.session}-a{attempt}"
+        return self._folder.attempt_name(self._request.session, attempt)
 
     # The attempt ------------------------------------------------------------------------------------------
 
-    async def _attempt(self, rows: _Rows) -> RunResult:
+    async def _attempt(self, rows: _Rows, resumption: Resumption | None) -> RunResult:
         name = self._name(rows.attempt.attempt)
         run_folder = self._folder.runs / name
         user = self._services.user_repository(rows.project)
@@ -142,15 +137,20 @@ class AgentRun:
             await user.feed(self._folder.repository)
         workspace = await self._folder.workspaces.acquire(name)
         try:
-            return await self._work(rows, workspace, run_folder)
+            result = await self._work(rows, workspace, run_folder, resumption)
+            if self._stop.reason is not InterruptionReason.WORKER_STOPPED:
+                # Only a lost or stopped attempt is gone on with; this one reached an end.
+                await asyncio.to_thread(shutil.rmtree, self._home, ignore_errors=True)
+            return result
         finally:
             shutil.rmtree(run_folder, ignore_errors=True)
             await workspace.release()
 
-    async def _work(self, rows: _Rows, workspace: Workspace, run_folder: Path) -> RunResult:
+    async def _work(
+        self, rows: _Rows, workspace: Workspace, run_folder: Path, resumption: Resumption | None
+    ) -> RunResult:
         repository = self._folder.repository
-        base = await repository.tip()
-        await workspace.prepare(repository, base, with_git=True)
+        base = await self._prepare(rows, workspace, resumption)
         scratch = run_folder / "scratch"
         scratch.mkdir(parents=True, exist_ok=True)
         cache = self._services.setup_cache(rows.project.id)
@@ -158,7 +158,7 @@ class AgentRun:
             made = await cache.prepare(rows.project.options.setup, workspace.path, scratch)
         except SetupFailed as error:
             return await self._refused(rows, base, FailureKind.SETUP_FAILED, str(error))
-        end, transcriber = await self._run_process(rows, workspace, run_folder, base)
+        end, transcriber = await self._run_process(rows, workspace, run_folder, base, resumption)
         role = self._request.role
         outbox = await asyncio.to_thread(read_outbox, run_folder / "outbox", role)
         try:
@@ -172,26 +172,37 @@ class AgentRun:
         await self._finish(rows, result, outbox, self._explain(end, outbox, snapshot), snapshot.notes)
         return result
 
-    async def _run_process(
-        self, rows: _Rows, workspace: Workspace, run_folder: Path, base: str
-    ) -> tuple[AgentEnd, Transcriber]:
-        brief, outbox, scratch = run_folder / "brief", run_folder / "outbox", run_folder / "scratch"
-        outbox.mkdir(parents=True, exist_ok=True)
-        assembled = await assemble_brief(
-            self._services, rows.project, rows.feature, self._request, attempt=rows.attempt.attempt, base=base
-        )
-        await asyncio.to_thread(write_brief, brief, assembled.request, assembled.files)
+    async def _prepare(self, rows: _Rows, workspace: Workspace, resumption: Resumption | None) -> str:
+        """Fill the workspace: from main, or with what the conversation that goes on had left."""
+        repository = self._folder.repository
+        kept = resumption.kept_commit if resumption else None
+        base = await repository.resolve(f"{kept}^") if kept else await repository.tip()
         async with self._services.store.transaction() as tx:
-            await tx.sessions.phase(rows.project.id, self._request.session, self._phase)
+            await tx.attempts.start(rows.session.id, rows.attempt.attempt, rows.attempt.token, base=base)
+        await workspace.prepare(repository, kept or base, with_git=True)
+        return base
+
+    async def _run_process(
+        self,
+        rows: _Rows,
+        workspace: Workspace,
+        run_folder: Path,
+        base: str,
+        resumption: Resumption | None,
+    ) -> tuple[AgentEnd, Transcriber]:
+        request = await self._agent_request(rows, workspace, run_folder, base, resumption)
         options = rows.project.options
         backend = self._services.backend(options.agent.backend)
-        backend.check(options.agent.settings)
+        scratch = str(run_folder / "scratch")
         transcriber = Transcriber(self._services, rows.project, rows.session, rows.attempt, self._stop)
+        if request.conversation is not None:
+            # Before the start: a crash at any later moment finds it.
+            await transcriber.converse(request.conversation.id)
         async with transcriber:
             end = await run_agent_process(
                 backend,
-                AgentRequest(workspace.path, brief=brief, outbox=outbox, settings=options.agent.settings),
-                env={"HOME": str(scratch), "TMPDIR": str(scratch)},
+                request,
+                env={"HOME": scratch, "TMPDIR": scratch},
                 sandbox=self._services.sandbox,
                 timeout=options.session_timeout,
                 lock_file=run_folder / "agent.lock",
@@ -199,6 +210,54 @@ class AgentRun:
                 stop=self._stop,
             )
         return end, transcriber
+
+    async def _agent_request(
+        self,
+        rows: _Rows,
+        workspace: Workspace,
+        run_folder: Path,
+        base: str,
+        resumption: Resumption | None,
+    ) -> AgentRequest:
+        """The brief on disk, and everything the backend needs to know."""
+        brief, outbox = run_folder / "brief", run_folder / "outbox"
+        outbox.mkdir(parents=True, exist_ok=True)
+        self._home.mkdir(parents=True, exist_ok=True, mode=0o700)
+        assembled = await assemble_brief(
+            self._services,
+            rows.project,
+            rows.feature,
+            self._request,
+            attempt=rows.attempt.attempt,
+            base=base,
+            kept_in_place=bool(resumption and resumption.kept_commit),
+        )
+        await asyncio.to_thread(write_brief, brief, assembled.request, assembled.files)
+        async with self._services.store.transaction() as tx:
+            await tx.sessions.phase(rows.project.id, self._request.session, self._phase)
+        agent = rows.project.options.agent
+        backend = self._services.backend(agent.backend)
+        backend.check(agent.settings)
+        chosen = None if resumption else backend.new_conversation()
+        return AgentRequest(
+            workspace.path,
+            prompt=session_prompt(
+                render(assembled.request),
+                workspace=workspace.path,
+                brief=brief,
+                outbox=outbox,
+                resumed=resumption is not None,
+            ),
+            brief=brief,
+            outbox=outbox,
+            home=self._home,
+            settings=agent.settings,
+            conversation=resumption.conversation if resumption else Conversation(chosen) if chosen else None,
+        )
+
+    @property
+    def _home(self) -> Path:
+        return self._folder.home(self._request.session)
 
     @property
     def _phase(self) -> SessionPhase:

@@ -41,8 +41,13 @@ async def assemble_brief(
     *,
     attempt: int,
     base: str,
+    kept_in_place: bool = False,
 ) -> Assembled:
-    """Everything the agent of this attempt is told."""
+    """Everything the agent of this attempt is told.
+
+    Args:
+        kept_in_place: the kept work is in the workspace already, because a conversation goes on.
+    """
     async with services.store.transaction() as tx:
         features = await tx.features.list(project.id)
         handoff = await tx.sessions.last_handoff(project.id, request.session)
@@ -56,7 +61,7 @@ async def assemble_brief(
         problems = await _outbox_problems(tx, project.id)
         failure = feature.last_error if feature else await _plan_failure(tx, project.id)
         kept_commit = request.kept_commit or await _kept_earlier(tx, project.id, request)
-    kept, files = await _kept_work(services, project.id, kept_commit)
+    kept, files = await _kept_work(services, project.id, None if kept_in_place else kept_commit)
     planning = request.role is Role.INITIALIZER
     return Assembled(
         BriefRequest(

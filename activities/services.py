@@ -38,6 +38,14 @@ class ProjectFolder:
         if name in pool.leftovers():
             await pool.reclaim(name).release()
 
+    def attempt_name(self, session: int, attempt: int) -> str:
+        """What an attempt's workspace, run folder and candidate are called."""
+        return f"s{session}-a{attempt}"
+
+    def home(self, session: int) -> Path:
+        """Where agents of a session keep their configuration and conversations, whatever the attempt."""
+        return self.root / "homes" / f"s{session}"
+
     @property
     def runs(self) -> Path:
         """Briefs, outboxes, locks and scratch folders, one folder per attempt."""

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Self
 
 from activities.services import Services
 from shiftwork.agents.events import AgentEvent, AgentEventKind
+from shiftwork.agents.prices import cost
 from shiftwork.contracts.session import InterruptionReason, Spent
 from shiftwork.store.rows import Attempt, ProjectRow, SessionRow, TranscriptItem
 from shiftwork.text import truncate
@@ -30,6 +31,8 @@ class Transcriber:
     ) -> None:
         self._services = services
         self._project_id = project.id
+        self._agent = project.options.agent
+        self._conversation = ""
         self._session_id = session.id
         self._attempt = attempt
         self._stop = stop
@@ -61,21 +64,36 @@ class Transcriber:
     async def take(self, event: AgentEvent) -> None:
         """One event; returns when there is room for the next, which is how a flood is slowed down."""
         self._sequence += 1
+        if event.kind is AgentEventKind.USAGE:
+            event = event.model_copy(update={"cost_usd": cost(event, self._agent.prices, model=self._model)})
         payload = event.model_dump(mode="json", exclude={"kind"}, exclude_defaults=True)
         if "text" in payload:
             payload["text"] = truncate(payload["text"], _TEXT_LIMIT)
         self._items.append(TranscriptItem(sequence=self._sequence, kind=event.kind, payload=payload))
+        if event.conversation and event.conversation != self._conversation:
+            await self.converse(event.conversation)
         if event.kind is AgentEventKind.USAGE:
             await self._use(event)
         elif len(self._items) >= _FLUSH_ITEMS:
             await self._flush()
 
+    async def converse(self, conversation: str) -> None:
+        """Keep which session of its own the agent's program is in, so that the next attempt can go on."""
+        self._conversation = conversation
+        async with self._services.store.transaction() as tx:
+            await tx.attempts.converse(
+                self._session_id, self._attempt.attempt, self._attempt.token, conversation
+            )
+
     async def _use(self, event: AgentEvent) -> None:
         self._usages += 1
+        dollars = event.cost_usd or 0.0
         self.spent = Spent(
             input_tokens=self.spent.input_tokens + event.input_tokens,
             output_tokens=self.spent.output_tokens + event.output_tokens,
-            cost_usd=self.spent.cost_usd + (event.cost_usd or 0.0),
+            cache_read_tokens=self.spent.cache_read_tokens + event.cache_read_tokens,
+            cache_write_tokens=self.spent.cache_write_tokens + event.cache_write_tokens,
+            cost_usd=self.spent.cost_usd + dollars,
         )
         async with self._services.store.transaction() as tx:
             await tx.usage.add(
@@ -85,14 +103,18 @@ class Transcriber:
                 self._usages,
                 input_tokens=event.input_tokens,
                 output_tokens=event.output_tokens,
-                cost_usd=event.cost_usd or 0.0,
-                cli_session=event.conversation,
+                cost_usd=dollars,
+                cli_session=event.conversation or self._conversation,
                 cache_read_tokens=event.cache_read_tokens,
                 cache_write_tokens=event.cache_write_tokens,
             )
             budget, spent = await tx.usage.budget(self._project_id)
         if budget is not None and spent > budget:
             self._stop.ask(InterruptionReason.BUDGET)
+
+    @property
+    def _model(self) -> str:
+        return str(self._agent.settings.get("model") or "")
 
     async def _flush_regularly(self) -> None:
         while not self._closing.is_set():

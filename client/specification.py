@@ -8,6 +8,7 @@ from pydantic import Field, ValidationError, field_validator
 
 from shiftwork.contracts.base import Document, Name
 from shiftwork.contracts.plan import SetupCommand, setup_commands
+from shiftwork.contracts.project import AgentOptions
 from shiftwork.errors import InvalidInput
 
 _LIMIT = 1_000_000
@@ -23,6 +24,7 @@ class FrontMatter(Document):
     max_parallel: Annotated[int, Field(ge=1, le=64)] | None = None
     budget_usd: Annotated[float, Field(ge=0)] | None = None
     verification_timeout: Annotated[float, Field(gt=0)] | None = None
+    agent: AgentOptions | None = None
 
     _strings = field_validator("setup", mode="before")(setup_commands)
 

@@ -89,7 +89,7 @@ def project_options(specification: Specification, args: Namespace) -> ProjectOpt
     Raises:
         InvalidInput: an option does not fit.
     """
-    head = specification.head.model_dump(exclude={"name"}, exclude_none=True, exclude_defaults=True)
+    head = specification.head.model_dump(exclude={"name", "agent"}, exclude_none=True, exclude_defaults=True)
     given = {
         "max_sessions": args.max_sessions,
         "max_attempts": args.max_attempts,
@@ -100,12 +100,27 @@ def project_options(specification: Specification, args: Namespace) -> ProjectOpt
         "setup": args.setup,
         "autorun": False if args.no_autorun else None,
     }
-    settings = {"cassette": str(Path(args.cassette).absolute())} if args.cassette else {}
     fields: dict[str, Any] = {**head, **{name: value for name, value in given.items() if value is not None}}
     try:
-        return ProjectOptions(agent=AgentOptions(backend=args.agent, settings=settings), **fields)
+        return ProjectOptions(agent=agent_options(specification.head.agent, args), **fields)
     except ValidationError as error:
         raise InvalidInput(f"{first_problem(error)}.") from error
+
+
+def agent_options(head: AgentOptions | None, args: Namespace) -> AgentOptions:
+    """Who does the work: what the command line says, over what the front matter says.
+
+    Settings of another backend than the front matter's are not mixed with its own.
+    """
+    base = head or AgentOptions()
+    if args.agent is not None and args.agent != base.backend:
+        base = AgentOptions(backend=args.agent, prices=base.prices)
+    given = {"model": args.model, "base_url": args.base_url}
+    settings = {**base.settings, **{name: value for name, value in given.items() if value is not None}}
+    settings |= dict(args.agent_setting or ())
+    if args.cassette:
+        settings["cassette"] = str(Path(args.cassette).absolute())
+    return base.model_copy(update={"settings": settings})
 
 
 def _repository(where: str | None) -> str | None:

@@ -51,8 +51,15 @@ PROJECTS = (
                 completes="directory",
                 help="your git repository, where the work is delivered; made if it is missing",
             ),
+            argument("--agent", metavar="NAME", help="who does the work: see `doctor` (default: scripted)"),
+            argument("--model", metavar="NAME", help="the model, as the agent's program names it"),
+            argument("--base-url", metavar="URL", help="where the model's API is (default: its provider's)"),
             argument(
-                "--agent", default="scripted", metavar="NAME", help="who does the work (default: scripted)"
+                "--agent-setting",
+                action="append",
+                type=values.setting,
+                metavar="KEY=VALUE",
+                help="a further setting of the agent's backend, as JSON or as text; repeatable",
             ),
             argument("--cassette", metavar="FILE", completes="file", help="what the scripted agent plays"),
             argument("--name", metavar="NAME", help="the project's name (default: the specification's)"),

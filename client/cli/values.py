@@ -1,7 +1,9 @@
 """How the values of arguments are read; what is wrong is a usage error that names the argument."""
 
+import json
 import math
 from argparse import ArgumentTypeError
+from typing import Any
 
 
 def count(text: str) -> int:
@@ -53,6 +55,17 @@ def score(text: str) -> float:
     if not -1 <= value <= 1:
         raise ArgumentTypeError(f"{text!r} is not a number from -1 (bad) to 1 (good)")
     return value
+
+
+def setting(text: str) -> tuple[str, Any]:
+    """`KEY=VALUE`; the value is JSON if it can be read as such, else text."""
+    name, equals, value = text.partition("=")
+    if not (name and equals):
+        raise ArgumentTypeError(f"{text!r} is not KEY=VALUE")
+    try:
+        return name, json.loads(value)
+    except ValueError:
+        return name, value
 
 
 def _number(text: str) -> float:

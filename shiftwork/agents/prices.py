@@ -1,37 +1,11 @@
 """What tokens cost, where the agent's program does not say: the price table of `genai-prices`."""
 
 from functools import lru_cache
-from typing import Annotated
-
-from pydantic import Field
 
 from shiftwork.agents.events import AgentEvent
-from shiftwork.contracts.base import Document
+from shiftwork.contracts.prices import Prices
 
 _MILLION = 1_000_000
-
-
-class Prices(Document):
-    """US dollars per million tokens, for models that no table knows, or that cost something else."""
-
-    input: Annotated[float, Field(ge=0)] = 0.0
-    output: Annotated[float, Field(ge=0)] = 0.0
-    cache_read: Annotated[float, Field(ge=0)] | None = None
-    """None: as `input`."""
-    cache_write: Annotated[float, Field(ge=0)] | None = None
-    """None: as `input`."""
-
-    def cost(self, usage: AgentEvent) -> float:
-        """US dollars."""
-        read = self.input if self.cache_read is None else self.cache_read
-        write = self.input if self.cache_write is None else self.cache_write
-        total = (
-            usage.input_tokens * self.input
-            + usage.output_tokens * self.output
-            + usage.cache_read_tokens * read
-            + usage.cache_write_tokens * write
-        )
-        return total / _MILLION
 
 
 def cost(usage: AgentEvent, prices: Prices | None = None, *, model: str = "") -> float | None:
@@ -44,11 +18,11 @@ def cost(usage: AgentEvent, prices: Prices | None = None, *, model: str = "") ->
         model: what to assume if the event does not name its model.
     """
     if prices is not None:
-        return prices.cost(usage)
+        return _dollars(prices, usage)
     if usage.cost_usd is not None:
         return usage.cost_usd
     found = _table(usage.model or model)
-    return None if found is None else found.cost(usage)
+    return None if found is None else _dollars(found, usage)
 
 
 @lru_cache(maxsize=256)
@@ -79,3 +53,15 @@ def _table(model: str) -> Prices | None:
         )
     except (LookupError, ValueError):
         return _table(name) if provider else None
+
+
+def _dollars(prices: Prices, usage: AgentEvent) -> float:
+    read = prices.input if prices.cache_read is None else prices.cache_read
+    write = prices.input if prices.cache_write is None else prices.cache_write
+    total = (
+        usage.input_tokens * prices.input
+        + usage.output_tokens * prices.output
+        + usage.cache_read_tokens * read
+        + usage.cache_write_tokens * write
+    )
+    return total / _MILLION

@@ -7,6 +7,7 @@ from pydantic import Field, JsonValue, field_validator
 
 from shiftwork.contracts.base import Message
 from shiftwork.contracts.plan import SetupCommand, setup_commands
+from shiftwork.contracts.prices import Prices
 
 
 class ProjectStatus(StrEnum):
@@ -34,7 +35,9 @@ class AgentOptions(Message):
 
     backend: str = "scripted"
     settings: dict[str, JsonValue] = {}
-    """For `scripted`: `cassette`, the absolute path of the cassette file."""
+    """For `scripted`: `cassette`, the absolute path of the cassette file; for others see their page."""
+    prices: Prices | None = None
+    """What the model's tokens cost, where no price table knows it."""
 
 
 class ProjectOptions(Message):

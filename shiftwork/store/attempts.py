@@ -92,6 +92,44 @@ class Attempts(Noun):
         )
         return attempt
 
+    async def start(self, session_id: int, attempt: int, token: int, *, base: str) -> None:
+        """Write from which commit the attempt starts. Raises `LeaseLost`."""
+        await self._write(session_id, attempt, token, base=base)
+
+    async def converse(self, session_id: int, attempt: int, token: int, conversation: str) -> None:
+        """Write which session of its own the agent's program is in. Raises `LeaseLost`."""
+        await self._write(session_id, attempt, token, conversation=conversation)
+
+    async def _write(self, session_id: int, attempt: int, token: int, **columns: str) -> None:
+        await Leases(self._connection).check(session_id, token)
+        statement = update(AttemptTable).where(
+            AttemptTable.session_id == session_id, AttemptTable.attempt == attempt
+        )
+        await self._connection.execute(statement.values(**columns))
+
+    async def lose(self, session_id: int, attempt: int, token: int, kept_commit: str | None) -> bool:
+        """Close an earlier attempt whose worker was lost; False if it ended otherwise.
+
+        Args:
+            token: of the attempt that took over.
+            kept_commit: the work that was found of it.
+
+        Raises:
+            LeaseLost: yet another attempt took over.
+        """
+        await Leases(self._connection).check(session_id, token)
+        statement = (
+            update(AttemptTable)
+            .where(
+                AttemptTable.session_id == session_id,
+                AttemptTable.attempt == attempt,
+                AttemptTable.ended_at.is_(None),
+            )
+            .values(outcome="lost", kept_commit=kept_commit, ended_at=func.clock_timestamp())
+            .returning(AttemptTable.attempt)
+        )
+        return await self._hits(statement)
+
     async def finish(
         self,
         session_id: int,

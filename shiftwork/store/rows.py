@@ -136,12 +136,19 @@ class Attempt(Message):
 
 
 class AttemptRow(Message):
-    """One execution of a session's agent."""
+    """One execution of a session's agent.
+
+    Attributes:
+        base: the commit it started from.
+        conversation: its program's own session; '' if there is none, or none is known yet.
+    """
 
     session_id: int
     attempt: int
     host: str
     token: int
+    base: str | None = None
+    conversation: str = ""
     outcome: str | None
     candidate: str | None
     kept_commit: str | None

@@ -88,6 +88,17 @@ class Usage(Noun):
                 "recorded already, and says something else."
             )
 
+    async def of_conversation(self, session_id: int, conversation: str) -> Totals:
+        """What is recorded of one conversation of an agent's program, in all attempts of a session."""
+        sums = (func.coalesce(func.sum(UsageTable.__table__.c[name]), 0).label(name) for name in _TOKENS)
+        cost = func.coalesce(func.sum(UsageTable.cost_usd), 0).label("cost_usd")
+        statement = select(*sums, cost).where(
+            UsageTable.session_id == session_id, UsageTable.cli_session == conversation
+        )
+        totals = await self._first(statement, Totals)
+        assert totals is not None
+        return totals
+
     async def spent(self, project_id: str) -> float:
         """What the project has cost so far, in US dollars."""
         return (await self.budget(project_id))[1]

@@ -71,7 +71,7 @@ def test_examples_can_be_typed(command):
             ["feedback", "3", "success", "--score", "-0.5"],
             {"decision": 3, "outcome": "success", "score": -0.5},
         ),
-        (["start", "s.md", "--setup", "a", "--setup", "b"], {"setup": ["a", "b"], "agent": "scripted"}),
+        (["start", "s.md", "--setup", "a", "--setup", "b"], {"setup": ["a", "b"], "agent": None}),
     ],
     ids=lambda value: " ".join(value) if isinstance(value, list) else "",
 )

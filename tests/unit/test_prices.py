@@ -3,7 +3,8 @@
 import pytest
 
 from shiftwork.agents.events import AgentEvent, AgentEventKind
-from shiftwork.agents.prices import Prices, cost
+from shiftwork.agents.prices import cost
+from shiftwork.contracts.prices import Prices
 
 
 def used(**facts) -> AgentEvent:

@@ -62,6 +62,8 @@ class AttemptTable(Base):
     attempt: Mapped[int]
     host: Mapped[WordsOrEmpty]
     token: Mapped[Big] = mapped_column(unique=True)
+    base: Mapped[Code | None]
+    conversation: Mapped[WordsOrEmpty]
     outcome: Mapped[Code | None]
     candidate: Mapped[Code | None]
     kept_commit: Mapped[Code | None]

@@ -1,0 +1,90 @@
+"""Earlier attempts of a session: ended, their work kept, and gone on with where that is possible."""
+
+import logging
+import shutil
+from dataclasses import dataclass
+
+from activities.services import Services
+from shiftwork.agents.protocol import AgentBackend, Conversation
+from shiftwork.contracts.session import Spent
+from shiftwork.errors import RepositoryError
+from shiftwork.runner.leftovers import end_leftovers
+from shiftwork.store.rows import Attempt, AttemptRow, ProjectRow, SessionRow
+
+log = logging.getLogger("shiftwork.activities")
+
+
+@dataclass(frozen=True, slots=True)
+class Resumption:
+    """A conversation to go on with, and the commit of the files as it left them (None: as in main)."""
+
+    conversation: Conversation
+    kept_commit: str | None = None
+
+
+class Predecessors:
+    """What earlier attempts of one session left on this host."""
+
+    def __init__(
+        self, services: Services, project: ProjectRow, session: SessionRow, attempt: Attempt
+    ) -> None:
+        self._services = services
+        self._folder = services.folder(project.id)
+        self._project = project
+        self._session = session
+        self._attempt = attempt
+
+    async def end(self) -> None:
+        """End their processes, keep their work as commits, and take their folders back."""
+        for row in await self._rows():
+            name = self._folder.attempt_name(self._session.number, row.attempt)
+            run_folder = self._folder.runs / name
+            if run_folder.exists():
+                await end_leftovers(run_folder)
+            if row.ended_at is None:
+                await self._lose(row, name)
+            shutil.rmtree(run_folder, ignore_errors=True)
+            await self._folder.take_back(name)
+
+    async def resumption(self, backend: AgentBackend) -> Resumption | None:
+        """Whether the last attempt's conversation can be gone on with here; None: start anew."""
+        rows = await self._rows()
+        last = rows[-1] if rows else None
+        if last is None or not backend.can_resume or not last.conversation:
+            return None
+        if last.host != self._services.host or not self._folder.home(self._session.number).is_dir():
+            return None
+        async with self._services.store.transaction() as tx:
+            used = await tx.usage.of_conversation(self._session.id, last.conversation)
+        counted = Spent(
+            input_tokens=used.input_tokens,
+            output_tokens=used.output_tokens,
+            cache_read_tokens=used.cache_read_tokens,
+            cache_write_tokens=used.cache_write_tokens,
+            cost_usd=used.cost_usd,
+        )
+        conversation = Conversation(last.conversation, resumed=True, counted=counted)
+        return Resumption(conversation, last.kept_commit)
+
+    async def _rows(self) -> list[AttemptRow]:
+        async with self._services.store.transaction() as tx:
+            rows = await tx.attempts.list(self._session.id)
+        return [row for row in rows if row.attempt < self._attempt.attempt]
+
+    async def _lose(self, row: AttemptRow, name: str) -> None:
+        kept = await self._keep(row, name)
+        async with self._services.store.transaction() as tx:
+            await tx.attempts.lose(self._session.id, row.attempt, self._attempt.token, kept)
+
+    async def _keep(self, row: AttemptRow, name: str) -> str | None:
+        """The files that a lost attempt left, as a commit; None if there is nothing that can be kept."""
+        pool = self._folder.workspaces
+        if row.base is None or name not in pool.leftovers():
+            return None
+        made = [path for command in self._project.options.setup for path in command.outputs]
+        try:
+            taken = await self._folder.repository.snapshot(pool.reclaim(name), row.base, name, exclude=made)
+        except RepositoryError as error:
+            log.warning("the work of lost attempt %s can't be kept: %s", name, error)
+            return None
+        return taken.commit if taken.changed else None
