@@ -2,6 +2,8 @@
 
 from collections.abc import Mapping
 
+from shiftwork.agents.acp import AcpBackend
+from shiftwork.agents.command import CommandBackend
 from shiftwork.agents.protocol import AgentBackend
 from shiftwork.agents.scripted import ScriptedBackend
 from shiftwork.errors import InvalidInput
@@ -9,7 +11,14 @@ from shiftwork.errors import InvalidInput
 
 def backends() -> Mapping[str, AgentBackend]:
     """Every backend, by the name that a project's options give."""
-    return {backend.name: backend for backend in (ScriptedBackend(),)}
+    return {
+        backend.name: backend
+        for backend in (
+            ScriptedBackend(),
+            AcpBackend(),
+            CommandBackend(),
+        )
+    }
 
 
 def find_backend(name: str) -> AgentBackend:
