@@ -35,6 +35,14 @@ STACK = (
     Command(
         "worker", "run one more worker for the running stack", "client.cli.stack:worker", "shiftwork worker"
     ),
+    Command(
+        "doctor",
+        "say what this machine can run, and what is missing",
+        "client.cli.doctor:doctor",
+        "shiftwork doctor\nshiftwork doctor --json",
+        (JSON,),
+        "Exit status 0 if projects can run here; agents that are missing do not change it.",
+    ),
 )
 
 PROJECTS = (
@@ -103,7 +111,12 @@ PROJECTS = (
         "show live what happens, until the project is at rest",
         "client.cli.watching:watch",
         "shiftwork watch\nshiftwork watch linkshelf --json   # one event a line",
-        (NEWEST, switch("--plain", "lines instead of a live display"), JSON),
+        (
+            NEWEST,
+            switch("--plain", "lines instead of a live display"),
+            switch("--agents", "with --plain or --json: also what agents say and do"),
+            JSON,
+        ),
     ),
     Command(
         "logs",
