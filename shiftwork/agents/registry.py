@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 
 from shiftwork.agents.acp import AcpBackend
+from shiftwork.agents.claude import ClaudeBackend
 from shiftwork.agents.command import CommandBackend
 from shiftwork.agents.protocol import AgentBackend
 from shiftwork.agents.scripted import ScriptedBackend
@@ -16,6 +17,7 @@ def backends() -> Mapping[str, AgentBackend]:
         for backend in (
             ScriptedBackend(),
             AcpBackend(),
+            ClaudeBackend(),
             CommandBackend(),
         )
     }

@@ -1,0 +1,207 @@
+"""Claude Code, Anthropic's coding agent, as a backend: `claude -p` with a stream of JSON events."""
+
+import importlib.util
+import os
+import re
+import shutil
+import subprocess
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Annotated
+from uuid import uuid4
+
+from pydantic import Field
+
+from shiftwork.agents.claude_reader import ClaudeReader
+from shiftwork.agents.protocol import AgentCommand, AgentRequest, BackendReport, Settings
+from shiftwork.agents.settings import BackendSettings
+from shiftwork.errors import InvalidInput
+from shiftwork.text import one_line
+
+_CREDENTIALS = ("ANTHROPIC_API_KEY", "ANTHROPIC_AUTH_TOKEN", "CLAUDE_CODE_OAUTH_TOKEN")
+_PASSED = (*_CREDENTIALS, "ANTHROPIC_BASE_URL")
+_PROGRAM = "claude"
+_INSTALL = (
+    "install it (`npm install -g @anthropic-ai/claude-code` or `pip install claude-agent-sdk`), "
+    "or name it in the setting 'program'"
+)
+_UNATTENDED = "bypassPermissions"
+"""What lets a session work: what it may touch is the sandbox's business, and nobody is there to be asked."""
+
+_ONLY_LISTED = "dontAsk"
+_FOLDER_NAME = 200
+"""Longer names of conversation folders end in a checksum of the program's own."""
+
+_VERSION_SECONDS = 20
+
+
+class ClaudeSettings(BackendSettings):
+    """What a project may say about Claude Code.
+
+    Attributes:
+        max_retries: how often the program itself tries a request again.
+        max_turns: most answers of the model in one session; None: no bound.
+    """
+
+    max_retries: Annotated[int, Field(ge=0, le=100)] = 4
+    max_turns: Annotated[int, Field(ge=1)] | None = None
+
+
+class ClaudeBackend:
+    """Starts the program `claude`: the one on `PATH`, or the one that `claude_agent_sdk` carries."""
+
+    name = "claude"
+    can_resume = True
+    interrupt_first = False
+
+    def __init__(self, environ: Mapping[str, str] | None = None) -> None:
+        """`environ`: where credentials are taken from; None: the worker's own environment."""
+        self._given = environ
+
+    def check(self, settings: Settings) -> None:
+        """Raise `InvalidInput` if these settings can't work."""
+        ClaudeSettings.read(self.name, settings)
+
+    def new_conversation(self) -> str | None:
+        """A random id; the program takes the one it is given."""
+        return str(uuid4())
+
+    def command(self, request: AgentRequest) -> AgentCommand:
+        """The program; moves the conversation it goes on with to where it looks for it.
+
+        Raises:
+            InvalidInput: wrong settings, or no program.
+        """
+        settings = ClaudeSettings.read(self.name, request.settings)
+        program = self._find(settings)
+        if program is None:
+            raise InvalidInput(f"The program {settings.program or _PROGRAM!r} was not found: {_INSTALL}.")
+        argv = (program, "-p", "--output-format", "stream-json", "--verbose")
+        return AgentCommand(
+            argv=(*argv, *self._conversation(request), *_options(settings, request)),
+            env=self._environment(settings, request),
+            stdin=request.prompt.encode(),
+        )
+
+    def reader(self, request: AgentRequest) -> ClaudeReader:
+        """What understands the program's events."""
+        return ClaudeReader(request.conversation)
+
+    def diagnose(self, settings: Settings) -> BackendReport:
+        """Look for the program, its version, and credentials."""
+        read = ClaudeSettings.read(self.name, settings)
+        program = self._find(read)
+        if program is None:
+            wanted = read.program or _PROGRAM
+            return BackendReport(self.name, problems=(f"The program {wanted!r} was not found: {_INSTALL}.",))
+        version, problem = _version(program)
+        problems = (problem, self._missing_credentials(read))
+        return BackendReport(self.name, program, version, tuple(filter(None, problems)))
+
+    @property
+    def _environ(self) -> Mapping[str, str]:
+        return os.environ if self._given is None else self._given
+
+    def _find(self, settings: ClaudeSettings) -> str | None:
+        if settings.program is not None:
+            return shutil.which(str(Path(settings.program).expanduser()), path=self._environ.get("PATH"))
+        return shutil.which(_PROGRAM, path=self._environ.get("PATH")) or _bundled()
+
+    def _environment(self, settings: ClaudeSettings, request: AgentRequest) -> dict[str, str]:
+        names = settings.pass_environment or _PASSED
+        env = {name: self._environ[name] for name in names if name in self._environ}
+        env |= {
+            "CLAUDE_CODE_DISABLE_NONESSENTIAL_TRAFFIC": "1",
+            "CLAUDE_CODE_MAX_RETRIES": str(settings.max_retries),
+            "DISABLE_AUTOUPDATER": "1",
+            # Without it the program refuses to work unattended as root; it is in our sandbox.
+            "IS_SANDBOX": "1",
+        }
+        if settings.base_url:
+            env["ANTHROPIC_BASE_URL"] = settings.base_url
+        if request.home is not None:
+            env |= {"HOME": str(request.home), "CLAUDE_CONFIG_DIR": str(_config_folder(request.home))}
+        return env | settings.environment
+
+    def _conversation(self, request: AgentRequest) -> tuple[str, ...]:
+        conversation = request.conversation
+        if conversation is None:
+            return ()
+        if conversation.resumed and self._bring_along(conversation.id, request):
+            return ("--resume", conversation.id)
+        return ("--session-id", conversation.id)
+
+    def _bring_along(self, conversation: str, request: AgentRequest) -> bool:
+        """Whether the conversation is stored; it is moved to the folder that belongs to the workspace.
+
+        The program stores conversations by working folder, and older versions look nowhere else.
+        """
+        config = self._own_config() if request.home is None else _config_folder(request.home)
+        stored = [
+            path
+            for path in (config / "projects").glob(f"*/{conversation}.jsonl")
+            if path.is_file() and not path.is_symlink()
+        ]
+        if not stored:
+            return False
+        folder = config / "projects" / re.sub(r"[^a-zA-Z0-9]", "-", str(request.workspace.resolve()))
+        target = folder / f"{conversation}.jsonl"
+        if target in stored or len(folder.name) > _FOLDER_NAME:
+            return True
+        folder.mkdir(exist_ok=True, mode=0o700)
+        max(stored, key=lambda path: path.stat().st_mtime).rename(target)
+        return True
+
+    def _own_config(self) -> Path:
+        given = self._environ.get("CLAUDE_CONFIG_DIR")
+        return Path(given) if given else _config_folder(Path.home())
+
+    def _missing_credentials(self, settings: ClaudeSettings) -> str | None:
+        names = settings.pass_environment or _CREDENTIALS
+        if any(self._environ.get(name) or settings.environment.get(name) for name in names):
+            return None
+        if settings.pass_environment:
+            missing = ", ".join(settings.pass_environment)
+            return f"The worker's environment has none of {missing}: set the one with the credentials."
+        return (
+            "Claude Code has no credentials: set ANTHROPIC_API_KEY, or CLAUDE_CODE_OAUTH_TOKEN "
+            "(made by `claude setup-token`), in the worker's environment."
+        )
+
+
+def _options(settings: ClaudeSettings, request: AgentRequest) -> tuple[str, ...]:
+    mode = settings.permission_mode or (_ONLY_LISTED if settings.tools else _UNATTENDED)
+    options = ["--permission-mode", mode]
+    if settings.tools:
+        options += ["--allowedTools", ",".join(settings.tools)]
+    if settings.model:
+        options += ["--model", settings.model]
+    if settings.max_turns is not None:
+        options += ["--max-turns", str(settings.max_turns)]
+    if request.system_prompt:
+        options += ["--append-system-prompt", request.system_prompt]
+    return (*options, *settings.arguments)
+
+
+def _config_folder(home: Path) -> Path:
+    return home / ".claude"
+
+
+def _bundled() -> str | None:
+    spec = importlib.util.find_spec("claude_agent_sdk")
+    for folder in (spec.submodule_search_locations or ()) if spec else ():
+        path = Path(folder) / "_bundled" / _PROGRAM
+        if os.access(path, os.X_OK):
+            return str(path)
+    return None
+
+
+def _version(program: str) -> tuple[str | None, str | None]:
+    """What the program says of itself, or the sentence that says why it does not."""
+    try:
+        said = subprocess.run(
+            (program, "--version"), capture_output=True, text=True, timeout=_VERSION_SECONDS, check=True
+        )
+    except (OSError, subprocess.SubprocessError) as error:
+        return None, f"{program} does not run ({one_line(str(error))}): install it again."
+    return one_line(said.stdout).removesuffix(" (Claude Code)"), None
