@@ -16,7 +16,7 @@ from shiftwork.agents.outbox import read_outbox
 from shiftwork.agents.prompt import session_prompt
 from shiftwork.agents.protocol import AgentRequest, Conversation
 from shiftwork.agents.run import AgentEnd, run_agent_process
-from shiftwork.contracts.activity import RunRequest, RunResult
+from shiftwork.contracts.activity import AgentProgress, RunRequest, RunResult
 from shiftwork.contracts.feature import FeatureStatus
 from shiftwork.contracts.outbox import Outbox
 from shiftwork.contracts.session import (
@@ -75,6 +75,11 @@ class AgentRun:
         self._request = request
         self._stop = stop
         self._folder = services.folder(request.project_id)
+        self._transcriber: Transcriber | None = None
+
+    def progress(self) -> AgentProgress:
+        """How far the agent is, in figures."""
+        return self._transcriber.progress if self._transcriber else AgentProgress()
 
     async def execute(self) -> RunResult:
         """Run the agent to its end.
@@ -195,6 +200,7 @@ class AgentRun:
         backend = self._services.backend(options.agent.backend)
         scratch = str(run_folder / "scratch")
         transcriber = Transcriber(self._services, rows.project, rows.session, rows.attempt, self._stop)
+        self._transcriber = transcriber
         if request.conversation is not None:
             # Before the start: a crash at any later moment finds it.
             await transcriber.converse(request.conversation.id)

@@ -1,7 +1,7 @@
 """Heartbeats, and what may end a long activity before its work is done."""
 
 import asyncio
-from collections.abc import AsyncIterator, Coroutine
+from collections.abc import AsyncIterator, Callable, Coroutine
 from contextlib import asynccontextmanager, suppress
 from typing import Any, TypeVar
 
@@ -17,15 +17,20 @@ _SLOWEST_BEAT = 1.0
 
 
 @asynccontextmanager
-async def heartbeating(record: WorkerRecord) -> AsyncIterator[None]:
+async def heartbeating(
+    record: WorkerRecord, progress: Callable[[], object] | None = None
+) -> AsyncIterator[None]:
     """Tell the server that this activity lives, from a task of its own.
 
     Four times per heartbeat timeout and at least once a second: cancellations arrive with the answers.
+
+    Args:
+        progress: what to show of the work in Temporal's tools; it may stay in the history.
     """
     info = activity.info()
     timeout = info.heartbeat_timeout
     assert timeout is not None, "long activities are scheduled with a heartbeat timeout"
-    beating = asyncio.create_task(_beat(min(timeout.total_seconds() / 4, _SLOWEST_BEAT)))
+    beating = asyncio.create_task(_beat(min(timeout.total_seconds() / 4, _SLOWEST_BEAT), progress))
     try:
         with record.running(info.task_token):
             yield
@@ -35,9 +40,9 @@ async def heartbeating(record: WorkerRecord) -> AsyncIterator[None]:
             await beating
 
 
-async def _beat(interval: float) -> None:
+async def _beat(interval: float, progress: Callable[[], object] | None) -> None:
     while True:
-        activity.heartbeat()
+        activity.heartbeat(*([progress()] if progress else []))
         await asyncio.sleep(interval)
 
 

@@ -29,8 +29,9 @@ class SessionActivities:
     async def run_agent(self, request: RunRequest) -> RunResult:
         """Run one agent to its end; when it is interrupted or the worker stops, to its snapshot."""
         stop = Stop()
-        async with heartbeating(self._services.record):
-            work = asyncio.ensure_future(AgentRun(self._services, request, stop).execute())
+        run = AgentRun(self._services, request, stop)
+        async with heartbeating(self._services.record, run.progress):
+            work = asyncio.ensure_future(run.execute())
             shutdown = asyncio.ensure_future(_ask_on_shutdown(stop))
             try:
                 result = await asyncio.shield(work)

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Self
 from activities.services import Services
 from shiftwork.agents.events import AgentEvent, AgentEventKind
 from shiftwork.agents.prices import cost
+from shiftwork.contracts.activity import AgentProgress
 from shiftwork.contracts.session import InterruptionReason, Spent
 from shiftwork.store.rows import Attempt, ProjectRow, SessionRow, TranscriptItem
 from shiftwork.text import truncate
@@ -42,6 +43,8 @@ class Transcriber:
         self._writing = asyncio.Lock()
         self._closing = asyncio.Event()
         self._task: asyncio.Task[None] | None = None
+        self._tools = 0
+        self._last = ""
         self.spent = Spent()
 
     async def __aenter__(self) -> Self:
@@ -64,6 +67,8 @@ class Transcriber:
     async def take(self, event: AgentEvent) -> None:
         """One event; returns when there is room for the next, which is how a flood is slowed down."""
         self._sequence += 1
+        self._last = event.kind
+        self._tools += event.kind is AgentEventKind.TOOL_USE
         if event.kind is AgentEventKind.USAGE:
             event = event.model_copy(update={"cost_usd": cost(event, self._agent.prices, model=self._model)})
         payload = event.model_dump(mode="json", exclude={"kind"}, exclude_defaults=True)
@@ -76,6 +81,18 @@ class Transcriber:
             await self._use(event)
         elif len(self._items) >= _FLUSH_ITEMS:
             await self._flush()
+
+    @property
+    def progress(self) -> AgentProgress:
+        """How far the agent is, in figures."""
+        return AgentProgress(
+            events=self._sequence,
+            tools=self._tools,
+            input_tokens=self.spent.input_tokens,
+            output_tokens=self.spent.output_tokens,
+            cost_usd=self.spent.cost_usd,
+            last=self._last,
+        )
 
     async def converse(self, conversation: str) -> None:
         """Keep which session of its own the agent's program is in, so that the next attempt can go on."""

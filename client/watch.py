@@ -8,62 +8,111 @@ from typing import Any
 
 from client.cli.output import duration
 from client.resting import POLL_SECONDS, RESTS, at_rest, read_patiently
+from client.saying import said_line
 from client.telling import tell, worth_watching
-from shiftwork.store.rows import EventRow, ProjectRow
+from shiftwork.store.rows import EventRow, ProjectRow, TranscriptRow
 from shiftwork.store.store import Store, Transaction
+
+_BEFORE = 3
+"""How much of what a running agent said before is shown to whoever begins to watch."""
 
 
 @dataclass(frozen=True, slots=True)
 class Moment:
-    """A project's status, and the events that are new since the moment before."""
+    """A project's status, and what is new since the moment before.
+
+    Attributes:
+        said: what agents said and did, as (number of the session, item), if that was asked for.
+    """
 
     status: dict[str, Any]
     events: Sequence[EventRow]
     at_rest: bool
+    said: Sequence[tuple[int, TranscriptRow]] = ()
+
+
+class Listener:
+    """Hears what the agents of running sessions say and do, each item once."""
+
+    def __init__(self) -> None:
+        self._heard: dict[int, tuple[int, int]] = {}
+        self._open: dict[int, int] = {}
+
+    async def hear(self, tx: Transaction, project_id: str) -> list[tuple[int, TranscriptRow]]:
+        """What is new; a session that ended since the last time is listened to once more."""
+        rows = await tx.sessions.list(project_id, limit=100)
+        running = {row.id: row.number for row in rows if row.ended_at is None}
+        wanted, self._open = {**self._open, **running}, running
+        said: list[tuple[int, TranscriptRow]] = []
+        for session_id, number in sorted(wanted.items()):
+            heard = self._heard.get(session_id)
+            if heard is None and (newest := await tx.transcript.newest(session_id)):
+                # Whoever begins to watch in the middle of a session wants to see what comes.
+                heard = (newest.attempt, max(0, newest.sequence - _BEFORE))
+            for item in await tx.transcript.since(session_id, heard or (0, 0)):
+                self._heard[session_id] = (item.attempt, item.sequence)
+                said.append((number, item))
+        return said
 
 
 async def moments(
-    store: Store, project_id: str, *, after: int = 0, rest_after: int | None = None
+    store: Store,
+    project_id: str,
+    *,
+    after: int = 0,
+    rest_after: int | None = None,
+    listener: Listener | None = None,
 ) -> AsyncIterator[Moment]:
     """What happens, until the project is at rest: paused with nothing running, completed or abandoned.
 
     Args:
         after: the sequence of the last event that is known already.
         rest_after: only a rest whose event comes after this sequence counts; None: any, also an old one.
+        listener: hears what agents say, for `Moment.said`.
     """
     while True:
-        status, rested, events = await read_patiently(
-            store, partial(_look, project_id=project_id, after=after)
+        status, rested, events, said = await read_patiently(
+            store, partial(_look, project_id=project_id, after=after, listener=listener)
         )
         after = events[-1].sequence if events else after
         fresh = rest_after is None or (bool(rested) and rested[0].sequence > rest_after)
-        over = at_rest(status) and fresh and not events
-        yield Moment(status, events, over)
+        over = at_rest(status) and fresh and not events and not said
+        yield Moment(status, events, over, said)
         if over:
             return
-        if not events:
+        if not (events or said):
             await asyncio.sleep(POLL_SECONDS)
 
 
 async def _look(
-    tx: Transaction, *, project_id: str, after: int
-) -> tuple[dict[str, Any], list[EventRow], list[EventRow]]:
+    tx: Transaction, *, project_id: str, after: int, listener: Listener | None
+) -> tuple[dict[str, Any], list[EventRow], list[EventRow], list[tuple[int, TranscriptRow]]]:
     # In this order: what the status tells has its events in what is read after it.
     status = await tx.projects.status(project_id)
     rested = await tx.events.last(project_id, kinds=RESTS)
-    return status, rested, await tx.events.after(project_id, after)
+    said = await listener.hear(tx, project_id) if listener else []
+    return status, rested, await tx.events.after(project_id, after), said
 
 
 async def watch_plainly(
-    store: Store, project: ProjectRow, *, after: int = 0, rest_after: int | None = None
+    store: Store,
+    project: ProjectRow,
+    *,
+    after: int = 0,
+    rest_after: int | None = None,
+    agents: bool = False,
 ) -> dict[str, Any]:
     """Print a line for whatever happens; returns the status at rest.
 
-    A line begins with the project's age and the features that pass.
+    A line begins with the project's age and the features that pass. With `agents`, what they say and do
+    has lines of its own.
     """
     status: dict[str, Any] = {}
-    async for moment in moments(store, project.id, after=after, rest_after=rest_after):
+    listener = Listener() if agents else None
+    async for moment in moments(store, project.id, after=after, rest_after=rest_after, listener=listener):
         status = moment.status
+        for number, item in moment.said:
+            print(f"{'':>8}  {'':>7}    session {number} {said_line(item)}", flush=True)
         for event in filter(worth_watching, moment.events):
             print(plain_line(event, project, status), flush=True)
     return status

@@ -12,8 +12,9 @@ from rich.text import Text
 from client.cli.output import bar, duration, money
 from client.cli.status import current_session
 from client.resting import read_patiently
+from client.saying import said_line
 from client.telling import tell, worth_watching
-from client.watch import moments
+from client.watch import Listener, moments
 from shiftwork.store.rows import FeatureRow, ProjectRow
 from shiftwork.store.store import Store
 from shiftwork.text import one_line, truncate
@@ -45,6 +46,8 @@ class LiveDisplay:
         self.status: dict[str, Any] = {}
         self.features: list[FeatureRow] = []
         self.lines: deque[str] = deque(maxlen=_EVENTS)
+        self.said: dict[int, str] = {}
+        """What the agent of each session said last."""
         self.over = False
 
     def __rich__(self) -> RenderableType:
@@ -72,9 +75,12 @@ class LiveDisplay:
 
     def _sessions(self) -> list[Text]:
         now = datetime.now(UTC)
-        return [
-            Text(f"▶ {current_session(each, now)}", style="cyan") for each in self.status["current_sessions"]
-        ]
+        lines: list[Text] = []
+        for each in self.status["current_sessions"]:
+            lines.append(Text(f"▶ {current_session(each, now)}", style="cyan"))
+            if said := self.said.get(each["number"]):
+                lines.append(Text(f"    {said}", style="dim", no_wrap=True, overflow="ellipsis"))
+        return lines
 
     def _table(self) -> Table:
         table = Table.grid(padding=(0, 2))
@@ -99,7 +105,7 @@ class LiveDisplay:
 
     def _room(self) -> tuple[list[FeatureRow], int]:
         """The features there is room for, in the order of the plan, and how many there is none for."""
-        room = self._console.height - _CHROME - _EVENTS - len(self.status["current_sessions"])
+        room = self._console.height - _CHROME - _EVENTS - 2 * len(self.status["current_sessions"])
         room = max(3, room)
         if len(self.features) <= room:
             return self.features, 0
@@ -113,7 +119,10 @@ async def watch_live(
     """Show a display that follows the project; returns the status at rest."""
     display = LiveDisplay(project, console)
     with Live(display, console=console, refresh_per_second=4, redirect_stdout=False, redirect_stderr=False):
-        async for moment in moments(store, project.id, after=after, rest_after=rest_after):
+        async for moment in moments(
+            store, project.id, after=after, rest_after=rest_after, listener=Listener()
+        ):
+            display.said.update({number: said_line(item) for number, item in moment.said})
             display.lines.extend(tell(event) for event in moment.events if worth_watching(event))
             if moment.events or not display.status:
                 display.features = await read_patiently(store, lambda tx: tx.features.list(project.id))

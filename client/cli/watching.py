@@ -10,7 +10,7 @@ from client.cli.opening import newest, reading
 from client.cli.output import print_json_line
 from client.cli.status import headline
 from client.telling import as_json
-from client.watch import moments, watch_plainly
+from client.watch import Listener, moments, watch_plainly
 from shiftwork.store.rows import ProjectRow
 from shiftwork.store.store import Store
 
@@ -23,22 +23,28 @@ def watch(args: Namespace) -> int:
     async def command(store: Store) -> int:
         project = await newest(store, args.project)
         if args.json:
-            status = await _watch_json(store, project)
+            status = await _watch_json(store, project, agents=args.agents)
         else:
             # The last few events say what the display goes on from.
             after = max(0, project.event_sequence - _BEFORE)
-            status = await show(store, project, after=after, plain=args.plain)
+            status = await show(store, project, after=after, plain=args.plain, agents=args.agents)
         return of_status(status["status"])
 
     return reading(command)
 
 
 async def show(
-    store: Store, project: ProjectRow, *, after: int = 0, rest_after: int | None = None, plain: bool = False
+    store: Store,
+    project: ProjectRow,
+    *,
+    after: int = 0,
+    rest_after: int | None = None,
+    plain: bool = False,
+    agents: bool = False,
 ) -> dict[str, Any]:
     """Show people what happens until the project is at rest; returns its status."""
     if plain or not _live():
-        status = await watch_plainly(store, project, after=after, rest_after=rest_after)
+        status = await watch_plainly(store, project, after=after, rest_after=rest_after, agents=agents)
         print(f"\n{headline(status)}", flush=True)
         return status
     # Only here: rich takes a while to import, and most commands never need it.
@@ -54,10 +60,12 @@ def _live() -> bool:
     return wanted and sys.stdout.isatty()
 
 
-async def _watch_json(store: Store, project: ProjectRow) -> dict[str, Any]:
+async def _watch_json(store: Store, project: ProjectRow, *, agents: bool) -> dict[str, Any]:
     status: dict[str, Any] = {}
-    async for moment in moments(store, project.id):
+    async for moment in moments(store, project.id, listener=Listener() if agents else None):
         status = moment.status
+        for number, item in moment.said:
+            print_json_line({"session": number, **item.model_dump(mode="json")})
         for event in moment.events:
             print_json_line(as_json(event))
     return status

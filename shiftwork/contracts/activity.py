@@ -29,6 +29,18 @@ class RunRequest(Message):
     revision: int = 0
 
 
+class AgentProgress(Message):
+    """What the heartbeats of a running agent carry: counters, and nothing that it wrote."""
+
+    events: int = 0
+    tools: int = 0
+    input_tokens: int = 0
+    output_tokens: int = 0
+    cost_usd: float = 0.0
+    last: str = ""
+    """The kind of its last event."""
+
+
 class RunResult(Message):
     """How the agent ended. `base` is the commit it started from, `candidate` what it left."""
 

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from datetime import datetime
 
-from sqlalchemy import delete, select
+from sqlalchemy import delete, select, tuple_
 from sqlalchemy.dialects.postgresql import insert
 
 from shiftwork.store.attempts import Leases
@@ -41,6 +41,27 @@ class Transcript(Noun):
             .limit(limit)
         )
         return await self._all(statement, TranscriptRow)
+
+    async def since(self, session_id: int, heard: tuple[int, int], limit: int = 200) -> list[TranscriptRow]:
+        """What was said in a session after this (attempt, sequence), in its order, in all attempts."""
+        place = tuple_(TranscriptTable.attempt, TranscriptTable.sequence)
+        statement = (
+            select(TranscriptTable)
+            .where(TranscriptTable.session_id == session_id, place > heard)
+            .order_by(TranscriptTable.attempt, TranscriptTable.sequence)
+            .limit(limit)
+        )
+        return await self._all(statement, TranscriptRow)
+
+    async def newest(self, session_id: int) -> TranscriptRow | None:
+        """What was said last in a session; None if nothing was."""
+        statement = (
+            select(TranscriptTable)
+            .where(TranscriptTable.session_id == session_id)
+            .order_by(TranscriptTable.attempt.desc(), TranscriptTable.sequence.desc())
+            .limit(1)
+        )
+        return await self._first(statement, TranscriptRow)
 
     async def forget(self, before: datetime) -> int:
         """Delete what was said before this moment, of all projects; how many items."""
