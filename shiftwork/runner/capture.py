@@ -20,7 +20,7 @@ class LineQueue:
 
     def __init__(self, on_line: OnLine) -> None:
         self._on_line = on_line
-        self._lines: deque[tuple[StreamName, bytes]] = deque()
+        self._batches: deque[tuple[StreamName, list[bytes], int]] = deque()
         self._size = 0
         self._streams: list[StreamCapture] = []
         self._changed = asyncio.Event()
@@ -29,10 +29,11 @@ class LineQueue:
         """Count this stream in: `deliver` ends when all attached ones have."""
         self._streams.append(stream)
 
-    def put(self, name: StreamName, line: bytes) -> None:
-        """Add a line; pauses the streams when too much is waiting."""
-        self._lines.append((name, line))
-        self._size += len(line) + _LINE_OVERHEAD
+    def put(self, name: StreamName, lines: list[bytes], size: int) -> None:
+        """Add lines of that many bytes; pauses the streams when too much is waiting."""
+        size += len(lines) * _LINE_OVERHEAD
+        self._batches.append((name, lines, size))
+        self._size += size
         self._changed.set()
         if self._size > _HIGH_WATER:
             self._each_stream(paused=True)
@@ -43,13 +44,14 @@ class LineQueue:
 
     async def deliver(self) -> None:
         """Call `on_line` for every line until all streams have ended; raises what it raises."""
-        while self._lines or not all(stream.closed.done() for stream in self._streams):
-            while self._lines:
-                name, line = self._lines.popleft()
-                self._size -= len(line) + _LINE_OVERHEAD
-                answer = self._on_line(name, line)
-                if inspect.isawaitable(answer):
-                    await answer
+        while self._batches or not all(stream.closed.done() for stream in self._streams):
+            while self._batches:
+                name, lines, size = self._batches.popleft()
+                for line in lines:
+                    answer = self._on_line(name, line)
+                    if answer is not None and inspect.isawaitable(answer):
+                        await answer
+                self._size -= size
                 if self._size < _HIGH_WATER // 4:
                     self._each_stream(paused=False)
             self._changed.clear()
@@ -103,15 +105,14 @@ class StreamCapture(asyncio.Protocol):
         self._tail += data
         if len(self._tail) > 2 * self._keep:
             del self._tail[: -self._keep or None]
-        if self._queue is not None:
-            for line in self._splitter.feed(data):
-                self._queue.put(self._name, line)
+        if self._queue is not None and (lines := self._splitter.feed(data)):
+            self._queue.put(self._name, lines, len(data))
 
     def connection_lost(self, exc: Exception | None) -> None:  # noqa: ARG002 - asyncio's name
         """Part of `asyncio.Protocol`; a read error ends a stream like its end does."""
         if self._queue is not None:
-            for line in self._splitter.finish():
-                self._queue.put(self._name, line)
+            if rest := self._splitter.finish():
+                self._queue.put(self._name, rest, len(rest[0]))
             self._queue.wake()
         if not self.closed.done():
             self.closed.set_result(None)
@@ -138,21 +139,26 @@ class StreamCapture(asyncio.Protocol):
 
 
 class LineSplitter:
-    """Turns chunks into lines; what exceeds the limit of a line is left out."""
+    """Turns chunks into lines; what exceeds the limit of a line is left out, and counted in `cut` (bytes)."""
 
     def __init__(self, limit: int) -> None:
+        self.cut = 0
         self._limit = limit
         self._part = bytearray()
 
     def feed(self, data: bytes) -> list[bytes]:
         """The lines that these bytes complete, without their newlines."""
-        first, *others = data.split(b"\n")
-        self._extend(first)
-        if not others:
-            return []
-        lines = [bytes(self._part), *(line[: self._limit] for line in others[:-1])]
-        self._part.clear()
-        self._extend(others[-1])
+        lines = data.split(b"\n")
+        last = lines.pop()
+        if lines:
+            if self._part:
+                self._extend(lines[0])
+                lines[0] = bytes(self._part)
+                self._part.clear()
+            if len(data) > self._limit:
+                lines = [self._shorten(line) for line in lines]
+        if last:
+            self._extend(last)
         return lines
 
     def finish(self) -> list[bytes]:
@@ -162,4 +168,10 @@ class LineSplitter:
         return rest
 
     def _extend(self, data: bytes) -> None:
-        self._part += data[: max(0, self._limit - len(self._part))]
+        room = max(0, self._limit - len(self._part))
+        self.cut += max(0, len(data) - room)
+        self._part += data[:room]
+
+    def _shorten(self, line: bytes) -> bytes:
+        self.cut += max(0, len(line) - self._limit)
+        return line[: self._limit]

@@ -1,0 +1,221 @@
+"""One output stream of a running agent: what is not read yet, in bounded memory."""
+
+import asyncio
+import contextlib
+import fcntl
+import io
+import os
+from collections import deque
+from collections.abc import AsyncIterator, Callable, Iterator
+
+from shiftwork.runner.capture import LineSplitter
+
+_CHUNK = 256 * 1024
+"""Bytes of one read, and of the pipe where the system allows that."""
+
+_SMALL = 4096
+"""Chunks are joined up to this size, so that a program that prints little at a time costs no more memory."""
+
+_STRANGER = 2.0
+"""Seconds in which a pipe is read after its process, if something else holds it open."""
+
+
+class OutputStream:
+    """Reads a pipe as it fills, and keeps what nobody has read yet.
+
+    Attributes:
+        total: bytes that came.
+        dropped_lines: those that were given up because nobody read them in time.
+        ended: nothing more will come.
+    """
+
+    def __init__(self, file: io.FileIO, *, limit: int, wait: bool, on_data: Callable[[], None]) -> None:
+        self.total = 0
+        self.ended = False
+        self.dropped_lines = 0
+        self._dropped = 0
+        self._lines = 0
+        self._file = file
+        self._fd = file.fileno()
+        self._limit = limit
+        self._wait = wait
+        self._on_data = on_data
+        self._chunks: deque[bytes] = deque()
+        self._size = 0
+        self._gap = False
+        """Something was dropped since the last read: what is left of the line before it is worthless."""
+        self._mid_line = False
+        """What was dropped last did not end with a newline."""
+        self._ahead: Iterator[bytes] = iter(())
+        """What is left of the lines that an iteration took, should it be left early."""
+        self._splitter = LineSplitter(limit)
+        self._news = asyncio.Event()
+        self._loop = asyncio.get_running_loop()
+        self._reading = False
+        self._timer: asyncio.TimerHandle | None = None
+        os.set_blocking(self._fd, False)
+        # Refused beyond a user's share of pipe memory, and unknown outside of Linux: then it stays small.
+        if hasattr(fcntl, "F_SETPIPE_SZ"):
+            with contextlib.suppress(OSError):
+                fcntl.fcntl(self._fd, fcntl.F_SETPIPE_SZ, _CHUNK)
+        self._resume()
+
+    @property
+    def dropped_bytes(self) -> int:
+        """Bytes that were given up."""
+        return self._dropped + self._splitter.cut
+
+    @property
+    def full(self) -> bool:
+        """Nothing is read, because the limit is reached and the program is to wait."""
+        return not self._reading and not self.ended
+
+    @property
+    def lines(self) -> int:
+        """Lines that came, the dropped ones included."""
+        return self._lines + self.dropped_lines + sum(chunk.count(b"\n") for chunk in self._chunks)
+
+    def read(self) -> bytes | None:
+        """Everything that is there and not read yet; None if there is nothing."""
+        if self._gap:
+            self._splitter.finish()
+            self._gap = self._mid_line = False
+        begun = [line + b"\n" for line in self._ahead]
+        data = b"".join((*self._splitter.finish(), *self._chunks))
+        self._lines += data.count(b"\n")
+        self._chunks.clear()
+        self._consumed(self._size)
+        return b"".join((*begun, data)) or None
+
+    def peek(self, size: int) -> bytes:
+        """The end of what is not read yet, which stays."""
+        return b"".join(list(self._chunks)[-2:])[-size:]
+
+    async def batches(self) -> AsyncIterator[list[bytes]]:
+        """Lists of lines without their newlines, as they come, to the end of the stream."""
+        if begun := list(self._ahead):
+            yield begun
+        while (lines := await self._next_batch()) is not None:
+            yield lines
+
+    async def each_line(self) -> AsyncIterator[bytes]:
+        """One line after the other; when it is left early, the next one who reads goes on from there."""
+        while True:
+            for line in self._ahead:
+                yield line
+            lines = await self._next_batch()
+            if lines is None:
+                return
+            self._ahead = iter(lines)
+
+    def drain(self) -> None:
+        """Take what is left in the pipe after its process has ended, whatever the policy."""
+        # As many reads as fill the largest pipe: a stranger that holds the pipe open may write for ever.
+        for _ in range(8):
+            if self.ended or not self._read():
+                break
+        if not self.ended:
+            self._resume()
+            self._timer = self._loop.call_later(_STRANGER, self.close)
+
+    def close(self) -> None:
+        """Read no more; what was read stays."""
+        if self.ended:
+            return
+        self._pause()
+        self.ended = True
+        if self._timer is not None:
+            self._timer.cancel()
+        self._file.close()
+        self._news.set()
+
+    def _read(self) -> bool:
+        """One read; false if there was nothing to read."""
+        try:
+            data = os.read(self._fd, _CHUNK)
+        except BlockingIOError:
+            return False
+        except OSError:  # A pipe that can't be read any more ends like one that was closed.
+            data = b""
+        if not data:
+            self.close()
+            return False
+        self._take(data)
+        return True
+
+    def _take(self, data: bytes) -> None:
+        self.total += len(data)
+        self._size += len(data)
+        if self._chunks and len(self._chunks[-1]) + len(data) <= _SMALL:
+            self._chunks[-1] += data
+        else:
+            self._chunks.append(data)
+        if self._size > self._limit:
+            if self._wait:
+                self._pause()
+            else:
+                self._drop(self._size - self._limit)
+        self._on_data()
+        self._news.set()
+
+    def _drop(self, excess: int) -> None:
+        """Give up the oldest bytes: at least these, and not byte by byte."""
+        excess = max(excess, self._limit // 8)
+        self._size -= excess
+        self._dropped += excess
+        self._gap = True
+        while excess:
+            head = self._chunks.popleft()
+            if len(head) > excess:
+                self._chunks.appendleft(head[excess:])
+                head = head[:excess]
+            excess -= len(head)
+            self.dropped_lines += head.count(b"\n")
+            self._mid_line = not head.endswith(b"\n")
+
+    async def _next_batch(self) -> list[bytes] | None:
+        """The next lines, as soon as there are any; None at the end."""
+        while True:
+            while self._chunks:
+                if lines := self._next_lines():
+                    return lines
+            if self.ended:
+                self._lines += len(rest := self._splitter.finish())
+                return rest or None
+            self._news.clear()
+            await self._news.wait()
+
+    def _next_lines(self) -> list[bytes]:
+        data = self._chunks.popleft()
+        self._consumed(len(data))
+        if self._gap:
+            data = self._after_gap(data)
+        lines = self._splitter.feed(data)
+        self._lines += len(lines)
+        return lines
+
+    def _after_gap(self, data: bytes) -> bytes:
+        """Without the rest of the line whose beginning was dropped."""
+        self._splitter.finish()
+        if self._mid_line:
+            rest, newline, data = data.partition(b"\n")
+            self._dropped += len(rest) + len(newline)
+            self.dropped_lines += len(newline)
+            self._mid_line = not newline
+        self._gap = self._mid_line
+        return data
+
+    def _consumed(self, size: int) -> None:
+        self._size -= size
+        if self._wait and self._size <= self._limit // 2:
+            self._resume()
+
+    def _resume(self) -> None:
+        if not self._reading and not self.ended:
+            self._reading = True
+            self._loop.add_reader(self._fd, self._read)
+
+    def _pause(self) -> None:
+        if self._reading:
+            self._reading = False
+            self._loop.remove_reader(self._fd)

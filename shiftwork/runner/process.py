@@ -1,0 +1,213 @@
+"""One started program that can be talked to: read, write, signal, and wait until nothing is left."""
+
+import asyncio
+import os
+import signal
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from shiftwork.runner.feed import InputPipe
+from shiftwork.runner.limits import Limits
+from shiftwork.runner.output import OutputStream
+from shiftwork.runner.pipes import Pipes
+from shiftwork.runner.tree import Seen, Watch, shared_sampler, tree_of
+from shiftwork.sandbox.base import Ended, Launch, Sandbox
+from shiftwork.sandbox.sweep import kill_all
+
+_AFTER_LEASE = 1.0
+"""Seconds a sandbox has to end its processes, before they are killed from outside."""
+
+
+@dataclass(frozen=True, slots=True)
+class Program:
+    """What to start, and what it may do.
+
+    Attributes:
+        argv: by absolute path.
+        cwd: the absolute folder it starts in.
+        env: its whole environment.
+        limits: what it may use.
+        stall_timeout: seconds without output and CPU time after which it counts as stalled, or None.
+        keep: bytes kept of each output stream until they are read.
+        wait: whether it waits while its standard output is not read.
+    """
+
+    argv: Sequence[str]
+    cwd: Path
+    env: Mapping[str, str] = field(repr=False)
+    limits: Limits = field(default_factory=Limits)
+    stall_timeout: float | None = None
+    keep: int = 1_000_000
+    wait: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Usage:
+    """What the whole tree used so far: CPU seconds, and bytes of memory now and at the most that was seen."""
+
+    cpu_seconds: float = 0.0
+    memory: int = 0
+    peak_memory: int = 0
+
+
+class Process:
+    """A program under way. It needs a running event loop, but no task before its end.
+
+    Attributes:
+        ended: done when none of its processes lives; the exit status in the shell's convention.
+        breach: done with a sentence when it breached a limit; it is not ended by that.
+        stalled: done with a sentence when it does nothing any more; it is not ended by that.
+
+    Raises:
+        OSError: it can't be started; nothing is left open then.
+    """
+
+    def __init__(
+        self, program: Program, *, sandbox: Sandbox, marker: str, on_first_output: Callable[[], None]
+    ) -> None:
+        loop = asyncio.get_running_loop()
+        self.ended: asyncio.Future[int] = loop.create_future()
+        self.breach: asyncio.Future[str] = loop.create_future()
+        self.stalled: asyncio.Future[str] = loop.create_future()
+        self._program = program
+        self._marker = marker
+        self._on_first_output: Callable[[], None] | None = on_first_output
+        self._usage = Usage()
+        self._watch: Watch | None = None
+        self._timer: asyncio.TimerHandle | None = None
+        self._sweeping: asyncio.Task[None] | None = None
+        with Pipes(reads=True) as pipes:
+            stdin, stdout, stderr = pipes.theirs
+            launch = Launch(
+                argv=tuple(program.argv),
+                cwd=program.cwd,
+                env=program.env,
+                marker=marker,
+                stdin=stdin,
+                stdout=stdout,
+                stderr=stderr,
+                limits=program.limits,
+            )
+            self._held = sandbox.start(launch)
+            pipes.started()
+            into, *out = pipes.ours()
+        assert into is not None, "asked for above"
+        self.stdin = InputPipe(into)
+        self.stdout, self.stderr = (
+            OutputStream(file, limit=program.keep, wait=wait, on_data=self._heard)
+            for file, wait in zip(out, (program.wait, False), strict=True)
+            if file is not None
+        )
+        self._held.ended.add_done_callback(self._over)
+
+    @property
+    def pid(self) -> int:
+        """Of the process that leads its tree; 0 if it could not be started."""
+        return self._held.pid or 0
+
+    @property
+    def usage(self) -> Usage:
+        """What was used as far as it was seen; all of it once the program has ended."""
+        seen = self._watch
+        return Usage(
+            max(self._usage.cpu_seconds, seen.cpu_seconds if seen else 0.0),
+            self._usage.memory,
+            max(self._usage.peak_memory, seen.peak_memory if seen else 0),
+        )
+
+    async def begin(self) -> bool:
+        """Wait for its start, and watch what it does, if anybody wants that; whether it could be started."""
+        await asyncio.wait({self._held.started})
+        if self._held.pid is None:
+            await asyncio.wait({self.ended})
+            return False
+        if self._program.limits.on_tree or self._program.stall_timeout is not None:
+            self._watch = Watch(
+                pid=self._held.pid,
+                marker=self._marker,
+                limits=self._program.limits,
+                stall_timeout=self._program.stall_timeout,
+                output=self._output,
+                own_processes=self._held.own_processes,
+                breach=self.breach,
+                stalled=self.stalled,
+            )
+            shared_sampler().add(self._watch)
+        return True
+
+    def send(self, number: signal.Signals) -> None:
+        """Send a signal to every process of it; nothing happens if none is left."""
+        if not self.ended.done():
+            self._held.send(number)
+
+    def kill(self) -> None:
+        """End every process of it at once; `ended` says when that is done."""
+        self._held.end()
+        if self._timer is None and not self._held.ended.done():
+            self._timer = asyncio.get_running_loop().call_later(_AFTER_LEASE, self.kill_from_outside)
+
+    def kill_from_outside(self) -> None:
+        """Kill every process of it although the sandbox does not answer."""
+        if self._sweeping is None and not self.ended.done():
+            self._sweeping = asyncio.get_running_loop().create_task(self._sweep())
+
+    def look(self, processes: dict[int, Seen]) -> bool:
+        """Take in what its tree uses at this moment; whether its first process is alive."""
+        tree = tree_of(self.pid, self._marker, processes)
+        cpu = sum(process.cpu + process.waited_for for process in tree)
+        memory = sum(process.memory for process in tree)
+        before = self._usage
+        self._usage = Usage(max(before.cpu_seconds, cpu), memory, max(before.peak_memory, memory))
+        return any(process.pid == self.pid and process.state != "Z" for process in tree)
+
+    def breach_by_end(self, code: int) -> str | None:
+        """The sentence on the limit that its end tells of, if any."""
+        return self._program.limits.breach_by_end(code, self.stderr.peek(4096))
+
+    def _heard(self) -> None:
+        if self._on_first_output is not None:
+            first, self._on_first_output = self._on_first_output, None
+            first()
+
+    def _output(self) -> int | None:
+        """Bytes that came, or None while it waits for us."""
+        return None if self.stdout.full else self.stdout.total + self.stderr.total
+
+    async def _sweep(self) -> None:
+        if self._held.ended.done():
+            await asyncio.to_thread(kill_all, self._marker)
+        else:
+            await self._held.end_from_outside()
+            await asyncio.wait({self._held.ended})
+        self._finish()
+
+    def _over(self, ended: "asyncio.Future[Ended]") -> None:
+        if ended.cancelled():
+            return
+        if ended.exception() is not None or not ended.result().sound:
+            self.kill_from_outside()
+        elif self._sweeping is None:
+            self._finish()
+
+    def _finish(self) -> None:
+        if self.ended.done():
+            return
+        if self._timer is not None:
+            self._timer.cancel()
+        if self._watch is not None:
+            shared_sampler().remove(self._watch)
+        self._held.close()
+        self.stdin.close()
+        self.stdout.drain()
+        self.stderr.drain()
+        failed = self._held.ended.exception() is not None
+        end = Ended(-signal.SIGKILL) if failed else self._held.ended.result()
+        seen = self.usage
+        self._usage = Usage(max(seen.cpu_seconds, end.cpu_seconds), 0, max(seen.peak_memory, end.peak_memory))
+        self.ended.set_result(end.code if end.code >= 0 else 128 - end.code)
+
+
+def working_folder(path: Path | str | None) -> Path:
+    """The absolute path of the folder to run in; ours if none is given."""
+    return Path(os.path.abspath(path)) if path is not None else Path.cwd()  # noqa: PTH100 - keeps links
