@@ -6,6 +6,9 @@ import json
 import os
 import time
 from pathlib import Path
+from typing import Any
+
+import psutil
 
 from shiftwork.errors import Conflict
 from shiftwork.sandbox.sweep import kill_all
@@ -29,7 +32,11 @@ class RunLock:
             raise Conflict(f"Another run still holds {str(path)!r}; wait for its end or end it first.")
         # Written before anything is started, so that there is no moment in which a process is not on record.
         os.ftruncate(self.fd, 0)
-        os.pwrite(self.fd, json.dumps({"marker": marker, "worker": os.getpid()}).encode(), 0)
+        os.pwrite(
+            self.fd,
+            json.dumps({"marker": marker, "worker": os.getpid(), "born": _born(os.getpid())}).encode(),
+            0,
+        )
 
     def clear(self) -> None:
         """Record that nothing of the run is left."""
@@ -79,6 +86,50 @@ async def end_leftovers(run_folder: Path, timeout: float = 10.0) -> int:
     return killed
 
 
+async def sweep_orphans(projects_folder: Path, timeout: float = 10.0) -> int:
+    """End the runs, anywhere below this folder, whose worker is dead; those of living workers are left alone.
+
+    Call it when a worker starts.
+
+    Returns:
+        How many processes were killed.
+
+    Raises:
+        TimeoutError: some can't be killed.
+    """
+    killed = 0
+    for lock_file in sorted(projects_folder.rglob("*.lock")):
+        if lock_file.is_symlink() or not lock_file.is_file():
+            continue
+        fd = _open(lock_file)
+        try:
+            record = _record(fd)
+            if not isinstance(record.get("marker"), str) or _worker_lives(record):
+                continue
+            killed += await asyncio.to_thread(kill_all, record["marker"], timeout=timeout)
+        finally:
+            os.close(fd)
+        if not await wait_until_gone(lock_file, timeout):
+            raise TimeoutError(f"{str(lock_file)!r} is still held by a process that can't be found")
+    return killed
+
+
+def _worker_lives(record: dict[str, Any]) -> bool:
+    """Whether the process that wrote it still runs; another that got its pid was born at another time."""
+    born = _born(record.get("worker"))
+    return born is not None and born == record.get("born", born)
+
+
+def _born(pid: object) -> float | None:
+    if not isinstance(pid, int) or pid <= 0:
+        return None
+    try:
+        process = psutil.Process(pid)
+        return None if process.status() == psutil.STATUS_ZOMBIE else process.create_time()
+    except psutil.Error:
+        return None
+
+
 async def _finish(fd: int, timeout: float) -> bool:
     if marker := _marker(fd):
         try:
@@ -102,10 +153,14 @@ def _try_lock(fd: int) -> bool:
 
 
 def _marker(fd: int) -> str | None:
-    text = os.pread(fd, 4096, 0)
-    if not text:
-        return None
+    marker = _record(fd).get("marker")
+    return None if marker is None else str(marker)
+
+
+def _record(fd: int) -> dict[str, Any]:
+    """What a run wrote; nothing if its worker died while it wrote, before it started anything."""
     try:
-        return str(json.loads(text)["marker"])
-    except (ValueError, KeyError, TypeError):
-        return None  # Half written: the worker died before it started anything.
+        record = json.loads(os.pread(fd, 4096, 0))
+    except ValueError:
+        return {}
+    return record if isinstance(record, dict) else {}

@@ -2,21 +2,27 @@
 
 import asyncio
 import os
+import sys
+
+from shiftwork.sandbox.base import Ended
 
 _POLL = 0.02
 """Seconds between two looks where there are no pidfds (macOS)."""
 
 
-class Reaper:
-    """Collects one child's status; `status` is done as soon as the child has ended, with its exit code.
+_MAXRSS_UNIT = 1 if sys.platform == "darwin" else 1024
 
-    Negative codes are signals, as in `subprocess`.
+
+class Reaper:
+    """Collects one child's status; `ended` is done as soon as the child has ended.
+
+    A child that a signal ended kept none of a wrapper's promises.
     """
 
     def __init__(self, pid: int) -> None:
         self._pid = pid
         self._loop = asyncio.get_running_loop()
-        self.status: asyncio.Future[int] = self._loop.create_future()
+        self.ended: asyncio.Future[Ended] = self._loop.create_future()
         self._pidfd: int | None = None
         self._timer: asyncio.TimerHandle | None = None
         if hasattr(os, "pidfd_open"):
@@ -27,18 +33,20 @@ class Reaper:
 
     def poll(self) -> bool:
         """Collect the status if it is there; whether the child has ended."""
-        if self.status.done():
+        if self.ended.done():
             return True
         try:
-            pid, status = os.waitpid(self._pid, os.WNOHANG)
+            pid, status, used = os.wait4(self._pid, os.WNOHANG)
         except ChildProcessError as error:  # Something else in this process waits for any child: a bug.
             self.close()
-            self.status.set_exception(error)
+            self.ended.set_exception(error)
             return True
         if pid == 0:
             return False
         self.close()
-        self.status.set_result(os.waitstatus_to_exitcode(status))
+        code = os.waitstatus_to_exitcode(status)
+        cpu_seconds = used.ru_utime + used.ru_stime
+        self.ended.set_result(Ended(code, cpu_seconds, used.ru_maxrss * _MAXRSS_UNIT, sound=code >= 0))
         return True
 
     def close(self) -> None:

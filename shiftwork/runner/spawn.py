@@ -5,7 +5,6 @@ import fcntl
 import os
 import signal
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from typing import Any
 
 from shiftwork.sandbox.base import LEASE_FD, LOCK_FD
@@ -14,6 +13,7 @@ from shiftwork.sandbox.base import LEASE_FD, LOCK_FD
 _DEFAULT_SIGNALS = (
     signal.SIGPIPE,
     signal.SIGXFSZ,
+    signal.SIGXCPU,
     signal.SIGINT,
     signal.SIGQUIT,
     signal.SIGTERM,
@@ -48,56 +48,42 @@ class LeasePipe:
             os.close(fd)
 
 
-@dataclass(frozen=True, slots=True)
-class Spawned:
-    """A started process and our ends of its pipes; `stdin` is None when it reads nothing."""
-
-    pid: int
-    lease: LeasePipe
-    stdin: int | None
-    stdout: int
-    stderr: int
-
-
-def spawn(argv: Sequence[str], env: Mapping[str, str], *, reads: bool, lock_fd: int | None = None) -> Spawned:
-    """Start a wrapped program in a session of its own, with the descriptors that sandboxes expect.
+def spawn(
+    argv: Sequence[str],
+    env: Mapping[str, str],
+    *,
+    streams: tuple[int | None, int, int],
+    lock_fd: int | None = None,
+) -> tuple[int, LeasePipe]:
+    """Start a wrapped program in a session of its own, with the descriptors that wrappers expect.
 
     Call it from the main thread: on Linux the parent-death signal follows the thread that started a process.
 
     Args:
         argv: the program, by absolute path, and its arguments.
         env: the whole environment.
-        reads: whether it gets a pipe on standard input; else that is empty.
+        streams: its standard input (None: it reads nothing), output and error; they stay the caller's.
         lock_fd: a locked file for the program to keep open.
+
+    Returns:
+        Its process id and our end of its lease.
 
     Raises:
         OSError: it can't be started, or no descriptor is left; nothing is left open then.
     """
     theirs: dict[int, int] = {}
     with contextlib.ExitStack() as on_failure, contextlib.ExitStack() as always:
-        theirs[LEASE_FD], lease = _pipe(always, on_failure, child_reads=True)
-        theirs[1], stdout = _pipe(always, on_failure, child_reads=False)
-        theirs[2], stderr = _pipe(always, on_failure, child_reads=False)
-        stdin = None
-        if reads:
-            theirs[0], stdin = _pipe(always, on_failure, child_reads=True)
-        else:
-            theirs[0] = _high(os.open(os.devnull, os.O_RDONLY | os.O_CLOEXEC), always)
+        reading, lease = os.pipe()
+        on_failure.callback(os.close, lease)
+        theirs[LEASE_FD] = _high(reading, always)
+        for target, fd in enumerate(streams):
+            own = os.open(os.devnull, os.O_RDONLY | os.O_CLOEXEC) if fd is None else os.dup(fd)
+            theirs[target] = _high(own, always)
         if lock_fd is not None:
             theirs[LOCK_FD] = _high(os.dup(lock_fd), always)
         pid = _posix_spawn(argv, env, theirs)
         on_failure.pop_all()
-    return Spawned(pid, LeasePipe(lease), stdin, stdout, stderr)
-
-
-def _pipe(
-    always: contextlib.ExitStack, on_failure: contextlib.ExitStack, *, child_reads: bool
-) -> tuple[int, int]:
-    """A pipe as (the child's end, our end)."""
-    reading, writing = os.pipe()
-    child, own = (reading, writing) if child_reads else (writing, reading)
-    on_failure.callback(os.close, own)
-    return _high(child, always), own
+    return pid, LeasePipe(lease)
 
 
 def _high(fd: int, always: contextlib.ExitStack) -> int:

@@ -6,6 +6,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal, Protocol
 
+from shiftwork.runner.limits import Limits
+
 StreamName = Literal["stdout", "stderr"]
 
 OnLine = Callable[[StreamName, bytes], Awaitable[None] | None]
@@ -34,6 +36,8 @@ class ProcessSpec:
         keep_bytes: how much of the end of each output stream is kept.
         line_bytes: where longer lines are cut before `on_line` sees them.
         look_for: what is looked for in all of each stream, also in what is not kept.
+        limits: what it may use; a breach ends it.
+        stall_timeout: seconds without output and CPU time after which it is ended, or None.
     """
 
     argv: tuple[str, ...]
@@ -46,6 +50,8 @@ class ProcessSpec:
     keep_bytes: int = 1_000_000
     line_bytes: int = 1_000_000
     look_for: bytes = b""
+    limits: Limits = field(default_factory=Limits)
+    stall_timeout: float | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,6 +75,11 @@ class ProcessResult:
         timed_out: it was ended because its time was over.
         stopped: it was ended because the caller wanted so.
         duration: seconds from its start to the end of its last process.
+        breach: a sentence on the limit that it breached, with the limit's name and value, or on its stall.
+        stalled: it was ended because it did nothing any more.
+        cpu_seconds: CPU time of its processes.
+        peak_memory_bytes: the most that was seen of all its processes together while limits were watched,
+            and at least those of its largest process. Not less than those of the process that started it.
     """
 
     exit_status: int
@@ -78,6 +89,10 @@ class ProcessResult:
     duration: float
     stdout: StreamResult
     stderr: StreamResult
+    breach: str | None = None
+    stalled: bool = False
+    cpu_seconds: float = 0.0
+    peak_memory_bytes: int = 0
 
     @property
     def stdout_tail(self) -> bytes:

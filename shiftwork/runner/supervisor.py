@@ -6,7 +6,7 @@ import shutil
 import signal
 import time
 import uuid
-from collections.abc import Coroutine
+from collections.abc import Callable, Coroutine
 from contextlib import ExitStack
 from enum import Enum, auto
 from typing import Any
@@ -15,10 +15,10 @@ from shiftwork.errors import InvalidInput
 from shiftwork.runner.capture import LineQueue, StreamCapture
 from shiftwork.runner.feed import Feed
 from shiftwork.runner.leftovers import RunLock
-from shiftwork.runner.reaper import Reaper
-from shiftwork.runner.spawn import Spawned, spawn
+from shiftwork.runner.pipes import Pipes
 from shiftwork.runner.spec import OnLine, ProcessResult, ProcessSpec, StopSignal
-from shiftwork.sandbox.base import MARKER, Sandbox
+from shiftwork.runner.tree import Watch, shared_sampler
+from shiftwork.sandbox.base import Held, Launch, Sandbox
 from shiftwork.sandbox.sweep import kill_all
 
 __all__ = ["ProcessResult", "ProcessSpec", "StopSignal", "find_program", "run"]
@@ -36,6 +36,7 @@ async def run(
     sandbox: Sandbox,
     on_line: OnLine | None = None,
     stop: StopSignal | None = None,
+    on_start: Callable[[Held], None] | None = None,
 ) -> ProcessResult:
     """Run a program and return how it ended; however this function is left, no process of it lives.
 
@@ -47,6 +48,7 @@ async def run(
         sandbox: what holds its processes together.
         on_line: is given its output by the line; an exception in it ends the program and is raised here.
         stop: ends the program when set.
+        on_start: is given the running program once its pid is known, to signal it.
 
     Raises:
         InvalidInput: the program or its folder does not exist; nothing was started.
@@ -59,15 +61,22 @@ async def run(
         if spec.lock_file is not None:
             lock = RunLock(spec.lock_file, marker)
             cleanup.callback(lock.close)
-        spawned = spawn(
-            sandbox.wrap(argv, cwd=spec.cwd.absolute()),
-            {**spec.env, MARKER: marker},
-            reads=bool(spec.stdin),
-            lock_fd=lock.fd if lock else None,
+        pipes = cleanup.enter_context(Pipes(reads=bool(spec.stdin)))
+        launch = Launch(
+            argv=argv,
+            cwd=spec.cwd.absolute(),
+            env=spec.env,
+            marker=marker,
+            stdin=pipes.theirs[0],
+            stdout=pipes.theirs[1],
+            stderr=pipes.theirs[2],
+            lock=lock.fd if lock else None,
+            limits=spec.limits,
         )
-        process = _Process(spec, spawned, marker, on_line)
+        process = _Process(spec, sandbox.start(launch), pipes, marker, on_line)
+        pipes.started()
         try:
-            return await process.supervise(stop)
+            return await process.supervise(stop, on_start)
         finally:
             if lock is not None and process.gone:
                 lock.clear()
@@ -92,33 +101,41 @@ class _Cause(Enum):
     ENDED = auto()
     STOPPED = auto()
     TIMED_OUT = auto()
+    BREACHED = auto()
+    STALLED = auto()
     FAILED = auto()
 
 
 class _Process:
     """One started program. Invariant: `supervise` leaves nothing alive and no descriptor open."""
 
-    def __init__(self, spec: ProcessSpec, spawned: Spawned, marker: str, on_line: OnLine | None) -> None:
+    def __init__(
+        self, spec: ProcessSpec, held: Held, pipes: Pipes, marker: str, on_line: OnLine | None
+    ) -> None:
         self.gone = False
         self._spec = spec
-        self._lease = spawned.lease
+        self._held = held
         self._marker = marker
         self._started = time.monotonic()
         self._asked_to_end: float | None = None
-        self._reaper = Reaper(spawned.pid)
         self._hurry = asyncio.get_running_loop().create_future()
+        self._breach: asyncio.Future[str] = asyncio.get_running_loop().create_future()
+        self._stalled: asyncio.Future[str] = asyncio.get_running_loop().create_future()
+        self._watch: Watch | None = None
         self._queue = LineQueue(on_line) if on_line else None
         self._stdout = StreamCapture("stdout", spec, self._queue)
         self._stderr = StreamCapture("stderr", spec, self._queue)
-        self._pipes = (os.fdopen(spawned.stdout, "rb", 0), os.fdopen(spawned.stderr, "rb", 0))
-        self._stdin_pipe = os.fdopen(spawned.stdin, "wb", 0) if spawned.stdin is not None else None
+        self._stdin_pipe, *self._pipes = pipes.ours()
         self._feed = Feed(spec.stdin)
         self._tasks: list[asyncio.Task[Any]] = []
 
-    async def supervise(self, stop: StopSignal | None) -> ProcessResult:
+    async def supervise(
+        self, stop: StopSignal | None, on_start: Callable[[Held], None] | None
+    ) -> ProcessResult:
         """Wait for the end, by itself or by our hand."""
         try:
             await self._connect()
+            await self._begin(on_start)
             delivery = self._task(self._queue.deliver()) if self._queue else None
             stopping = self._task(stop.wait()) if stop else None
             cause = await self._first(delivery, stopping)
@@ -144,15 +161,47 @@ class _Process:
             await loop.connect_write_pipe(lambda: self._feed, self._stdin_pipe)
             self._feed.start()
 
+    async def _begin(self, on_start: Callable[[Held], None] | None) -> None:
+        """Tell of the start, and begin to watch, if anybody wants that."""
+        limits = self._spec.limits
+        if on_start is None and not limits.on_tree and self._spec.stall_timeout is None:
+            return
+        await asyncio.wait({self._held.started})
+        if self._held.pid is None:
+            return
+        if on_start is not None:
+            on_start(self._held)
+        self._watch = Watch(
+            pid=self._held.pid,
+            marker=self._marker,
+            limits=limits,
+            stall_timeout=self._spec.stall_timeout,
+            output=self._output,
+            own_processes=self._held.own_processes,
+            breach=self._breach,
+            stalled=self._stalled,
+        )
+        shared_sampler().add(self._watch)
+
+    def _output(self) -> int | None:
+        """Bytes that came, or None while we ourselves keep the program waiting."""
+        streams = (self._stdout, self._stderr)
+        return None if any(stream.paused for stream in streams) else sum(s.length for s in streams)
+
     async def _first(self, delivery: asyncio.Task[Any] | None, stopping: asyncio.Task[Any] | None) -> _Cause:
         """What happens first. That all output ended says nothing: the program may have closed it."""
-        waiting = {future for future in (self._reaper.status, delivery, stopping) if future}
+        futures = (self._held.ended, delivery, stopping, self._breach, self._stalled)
+        waiting: set[asyncio.Future[Any]] = {future for future in futures if future}
         deadline = None if self._spec.timeout is None else self._started + self._spec.timeout
         while True:
             left = None if deadline is None else max(0.0, deadline - time.monotonic())
             await asyncio.wait(waiting, timeout=left, return_when=asyncio.FIRST_COMPLETED)
-            if self._reaper.status.done():
+            if self._breach.done():
+                return _Cause.BREACHED
+            if self._held.ended.done():
                 return _Cause.ENDED
+            if self._stalled.done():
+                return _Cause.STALLED
             if delivery in waiting and delivery.done():
                 if delivery.exception() is not None:
                     return _Cause.FAILED
@@ -165,22 +214,22 @@ class _Process:
     async def _end(self) -> None:
         """TERM, grace, the lease, and if even that does not help, from outside."""
         self._asked_to_end = self._asked_to_end or time.monotonic()
-        self._lease.send(signal.SIGTERM)
+        self._held.send(signal.SIGTERM)
         grace = self._asked_to_end + self._spec.grace - time.monotonic()
         await asyncio.wait(
-            {self._reaper.status, self._hurry},
+            {self._held.ended, self._hurry},
             timeout=max(0.0, grace),
             return_when=asyncio.FIRST_COMPLETED,
         )
-        self._lease.close()
-        await asyncio.wait({self._reaper.status}, timeout=_AFTER_LEASE)
-        if not self._reaper.poll():
-            await asyncio.to_thread(kill_all, self._marker)
-            await self._reaper.status
+        self._held.end()
+        await asyncio.wait({self._held.ended}, timeout=_AFTER_LEASE)
+        if not self._held.ended.done():
+            await self._held.end_from_outside()
+            await self._held.ended
 
     async def _sweep_if_broken(self) -> None:
         """A wrapper that was itself killed kept no promise about those inside."""
-        if self._reaper.status.result() < 0:
+        if not self._held.ended.result().sound:
             await asyncio.to_thread(kill_all, self._marker)
         self.gone = True
 
@@ -196,8 +245,16 @@ class _Process:
             await delivery
 
     def _result(self, cause: _Cause, duration: float) -> ProcessResult:
-        code = self._reaper.status.result()
-        status = code if code >= 0 else 128 - code
+        ended, stderr = self._held.ended.result(), self._stderr.result()
+        status = ended.code if ended.code >= 0 else 128 - ended.code
+        breach = None
+        if cause is _Cause.BREACHED:
+            breach = self._breach.result()
+        elif cause is _Cause.STALLED:
+            breach = self._stalled.result()
+        elif cause is _Cause.ENDED:
+            breach = self._spec.limits.breach_by_end(status, stderr.tail)
+        watch = self._watch
         return ProcessResult(
             exit_status=status,
             signal=status - 128 if status - 128 in set(signal.Signals) else None,
@@ -205,7 +262,11 @@ class _Process:
             stopped=cause is _Cause.STOPPED,
             duration=duration,
             stdout=self._stdout.result(),
-            stderr=self._stderr.result(),
+            stderr=stderr,
+            breach=breach,
+            stalled=cause is _Cause.STALLED,
+            cpu_seconds=max(ended.cpu_seconds, watch.cpu_seconds if watch else 0.0),
+            peak_memory_bytes=max(ended.peak_memory, watch.peak_memory if watch else 0),
         )
 
     async def _leave(self) -> None:
@@ -219,9 +280,11 @@ class _Process:
             for stream in (self._stdout, self._stderr):
                 stream.close()
             self._feed.close()
-            self._lease.close()
-            self._reaper.close()
-            self._hurry.cancel()
+            self._held.close()
+            if self._watch is not None:
+                shared_sampler().remove(self._watch)
+            for future in (self._hurry, self._breach, self._stalled):
+                future.cancel()
             await asyncio.gather(*self._tasks, asyncio.sleep(0), return_exceptions=True)
             for pipe in (*self._pipes, self._stdin_pipe):
                 if pipe is not None:
@@ -236,10 +299,7 @@ class _Process:
                 if not self._hurry.done():
                     self._hurry.set_result(None)
         if ending.cancelled():  # The event loop is closing: nothing but blocking is left.
-            self._lease.close()
-            kill_all(self._marker)
-            while not self._reaper.poll():
-                time.sleep(0.005)  # noqa: ASYNC251 - see above
+            self._held.end_blocking()
             self.gone = True
         else:
             ending.result()

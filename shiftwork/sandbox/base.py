@@ -1,8 +1,16 @@
 """What every sandbox promises, so that the supervisor needs to know none of them."""
 
-from collections.abc import Sequence
+import asyncio
+import signal
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Protocol
+
+from shiftwork.runner.limits import Limits
+from shiftwork.sandbox.proc import MARKER
+
+__all__ = ["LEASE_FD", "LOCK_FD", "MARKER", "Ended", "Held", "Launch", "Sandbox"]
 
 LEASE_FD = 3
 """The read end of the lease pipe in a wrapped process. A line on it (`TERM`, `STOP`, …) sends that signal to
@@ -11,8 +19,81 @@ every process inside; its end of file, which the death of its writer brings too,
 LOCK_FD = 4
 """The locked file that a wrapped process keeps open until it ends, and hides from the agent."""
 
-MARKER = "SHIFTWORK_SANDBOX"
-"""The environment variable whose unique value marks every process of one sandbox."""
+
+@dataclass(frozen=True, slots=True)
+class Launch:
+    """One program to start in a sandbox.
+
+    Attributes:
+        argv: the program, by absolute path, and its arguments.
+        cwd: the absolute folder it starts in.
+        env: its whole environment, but for the marker.
+        marker: 32 hexadecimal digits that no other run has.
+        stdin, stdout, stderr: descriptors for the program; they stay the caller's. Without `stdin` it reads
+            nothing.
+        lock: the descriptor of a locked file, to be kept open while any process of the program lives.
+        limits: what each process of it may use, as far as the system can limit that.
+    """
+
+    argv: tuple[str, ...]
+    cwd: Path
+    env: Mapping[str, str]
+    marker: str
+    stdout: int
+    stderr: int
+    stdin: int | None = None
+    lock: int | None = None
+    limits: Limits = field(default_factory=Limits)
+
+
+@dataclass(frozen=True, slots=True)
+class Ended:
+    """How a program ended.
+
+    Attributes:
+        code: its exit status; negative codes are signals, as in `subprocess`.
+        cpu_seconds: what it and the descendants that it waited for used.
+        peak_memory: bytes of its largest process; never less than those of the process that started it.
+        sound: the sandbox kept its promise; else whatever bears the marker is to be swept.
+    """
+
+    code: int
+    cpu_seconds: float = 0.0
+    peak_memory: int = 0
+    sound: bool = True
+
+
+class Held(Protocol):
+    """A started program and all that descends from it.
+
+    Attributes:
+        pid: of the process that leads its tree; None until `started`.
+        started: done when the pid is known, or it is known that there will be none.
+        ended: done when the program has ended and nothing of it lives.
+        own_processes: how many processes of the tree are the sandbox's, not the program's.
+    """
+
+    started: "asyncio.Future[None]"
+    ended: "asyncio.Future[Ended]"
+    own_processes: int
+
+    @property
+    def pid(self) -> int | None: ...
+
+    def send(self, number: signal.Signals) -> None:
+        """Send a signal to every process of it."""
+
+    def end(self) -> None:
+        """Kill every process of it, at once."""
+
+    async def end_from_outside(self) -> None:
+        """Kill every process of it although the sandbox does not answer; raises `TimeoutError`."""
+
+    def end_blocking(self) -> None:
+        """As `end`, and wait for it without an event loop, for one that is closing."""
+
+    def close(self) -> None:
+        """Give back what is held; ends what still lives."""
 
 
 class Sandbox(Protocol):
@@ -25,10 +106,12 @@ class Sandbox(Protocol):
     @property
     def level(self) -> str: ...
 
-    def wrap(self, argv: Sequence[str], *, cwd: Path) -> tuple[str, ...]:
-        """The program that runs `argv` inside, started with `LEASE_FD`, `LOCK_FD` and `MARKER` in place.
+    def works(self) -> bool:
+        """Whether a program can really be run in it on this machine."""
 
-        `argv[0]` is an absolute path. The wrapped program ends only when no process is left inside,
-        with the status of `argv`, or 128 + n when signal n ended it. Ended by a signal itself, it kept no
-        promise: then whatever bears its marker is to be swept.
+    def start(self, launch: Launch) -> Held:
+        """Start a program from a running event loop; whatever happens to this process, it ends with it.
+
+        Raises:
+            OSError: it can't be started, or no descriptor is left.
         """

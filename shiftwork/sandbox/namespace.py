@@ -6,6 +6,10 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Final
 
+from shiftwork.runner.limits import Limits
+from shiftwork.sandbox.base import Launch
+from shiftwork.sandbox.wrapped import PROBED, Wrapped, probe
+
 SHELL: Final = "/bin/sh"
 
 # Process 1 of the namespace. Its child, the guardian, reads the lease pipe; signals sent to all (-1) reach
@@ -16,23 +20,44 @@ SHELL: Final = "/bin/sh"
 # agent's standard error, so that the shell's remarks ("Killed") do not mix with it.
 INIT: Final = """\
 cd "$1" || exit 126
-shift
+limits=$2
+shift 2
 (
   trap '' HUP INT QUIT TERM USR1 USR2 PIPE
   while read -r signal <&3; do kill -"$signal" -1; done
   while :; do kill -KILL -1; sleep 0.05 || sleep 1; done
 ) >/dev/null 2>&1 &
 exec 5>&2 2>/dev/null
-(exec "$@" 2>&5 3<&- 4>&- 5>&-)
+(eval "$limits"; exec "$@" 2>&5 3<&- 4>&- 5>&-)
 exit $?
 """
 
 
-def _init(argv: Sequence[str], cwd: Path) -> tuple[str, ...]:
-    return (SHELL, "-c", INIT, "shiftwork-init", str(cwd), *argv)
+class _Namespace:
+    """What both kinds have in common: a wrapper to start, whose first process inside is a small shell."""
+
+    def start(self, launch: Launch) -> Wrapped:
+        """See `Sandbox.start`."""
+        return Wrapped(self.wrap(launch.argv, cwd=launch.cwd, limits=launch.limits), launch)
+
+    def works(self) -> bool:
+        """Whether a program can really be run in it, found by running one."""
+        return probe(self.wrap((SHELL, "-c", f"exit {PROBED}"), cwd=Path("/"), limits=Limits()))
+
+    def wrap(self, argv: Sequence[str], *, cwd: Path, limits: Limits) -> tuple[str, ...]:
+        """The program that runs `argv` inside, started with `LEASE_FD`, `LOCK_FD` and the marker in place.
+
+        It ends only when no process is left inside, with the status of `argv`, or 128 + n when signal n
+        ended that. Ended by a signal itself, it kept no promise.
+        """
+        raise NotImplementedError
 
 
-class BubblewrapNamespace:
+def _init(argv: Sequence[str], cwd: Path, limits: Limits) -> tuple[str, ...]:
+    return (SHELL, "-c", INIT, "shiftwork-init", str(cwd), limits.ulimits(), *argv)
+
+
+class BubblewrapNamespace(_Namespace):
     """A PID namespace made by bubblewrap; all files and the network stay as they are."""
 
     level = "bwrap"
@@ -40,13 +65,20 @@ class BubblewrapNamespace:
     def __init__(self, bwrap: Path) -> None:
         self._bwrap = bwrap
 
-    def wrap(self, argv: Sequence[str], *, cwd: Path) -> tuple[str, ...]:
-        """See `Sandbox.wrap`. A session of its own keeps an agent's `kill 0` away from bwrap itself."""
+    def wrap(self, argv: Sequence[str], *, cwd: Path, limits: Limits) -> tuple[str, ...]:
+        """See `_Namespace.wrap`. A session of its own keeps an agent's `kill 0` away from bwrap itself."""
         flags = ("--dev-bind", "/", "/", "--proc", "/proc", "--unshare-pid", "--as-pid-1")
-        return (str(self._bwrap), *flags, "--die-with-parent", "--new-session", "--", *_init(argv, cwd))
+        return (
+            str(self._bwrap),
+            *flags,
+            "--die-with-parent",
+            "--new-session",
+            "--",
+            *_init(argv, cwd, limits),
+        )
 
 
-class UnshareNamespace:
+class UnshareNamespace(_Namespace):
     """A PID namespace made by util-linux's `unshare`, for machines where bubblewrap does not work.
 
     Args:
@@ -61,10 +93,10 @@ class UnshareNamespace:
         self._user = ("--user", "--map-current-user") if user else ()
         self._setsid = setsid
 
-    def wrap(self, argv: Sequence[str], *, cwd: Path) -> tuple[str, ...]:
-        """See `Sandbox.wrap`."""
+    def wrap(self, argv: Sequence[str], *, cwd: Path, limits: Limits) -> tuple[str, ...]:
+        """See `_Namespace.wrap`."""
         flags = ("--pid", "--fork", "--kill-child", "--mount-proc")
-        return (*self._start, *self._user, *flags, "--", self._setsid, *_init(argv, cwd))
+        return (*self._start, *self._user, *flags, "--", self._setsid, *_init(argv, cwd, limits))
 
 
 def find_bubblewrap() -> list[BubblewrapNamespace]:

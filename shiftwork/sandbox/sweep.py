@@ -6,20 +6,21 @@ from collections.abc import Set as AbstractSet
 
 import psutil
 
-from shiftwork.sandbox.base import MARKER
+from shiftwork.sandbox.proc import MARKER, tag_for, tag_of
 
 _PAUSE = 0.005
 """Seconds between two looks at the process table."""
 
 
 def processes_of(marker: str, *, spare: AbstractSet[int] = frozenset()) -> list[psutil.Process]:
-    """Every living process with this marker in its environment, and the descendants of such.
+    """Every living process with this marker in its environment or its tag, and the descendants of such.
 
     Those to spare are left out, but not their descendants. Zombies are dead.
     """
     found: dict[int, psutil.Process] = {}
+    tag = _tag(marker)
     for process in psutil.process_iter():
-        if process.pid not in found and _bears(process, marker):
+        if process.pid not in found and _bears(process, marker, tag):
             found[process.pid] = process
             with contextlib.suppress(psutil.Error):
                 found.update((child.pid, child) for child in process.children(recursive=True))
@@ -45,11 +46,20 @@ def kill_all(marker: str, *, spare: AbstractSet[int] = frozenset(), timeout: flo
     return len(killed)
 
 
-def _bears(process: psutil.Process, marker: str) -> bool:
+def _bears(process: psutil.Process, marker: str, tag: int | None) -> bool:
+    if tag is not None and tag_of(process.pid) == tag:
+        return True
     try:
         return process.environ().get(MARKER) == marker
     except (psutil.Error, OSError):
         return False  # Gone, a zombie, or another user's: not one that we started.
+
+
+def _tag(marker: str) -> int | None:
+    try:
+        return tag_for(marker)
+    except ValueError:
+        return None  # Not one of ours: a broken record.
 
 
 def _lives(process: psutil.Process) -> bool:

@@ -4,6 +4,7 @@ import asyncio
 import os
 import signal
 import sys
+import time
 from pathlib import Path
 
 import psutil
@@ -14,10 +15,11 @@ from shiftwork.runner.leftovers import wait_until_gone
 from shiftwork.runner.supervisor import run
 from shiftwork.sandbox.base import MARKER, Sandbox
 from shiftwork.sandbox.choose import candidates, choose_sandbox, works
-from shiftwork.sandbox.processgroup import ProcessGroup
+from shiftwork.sandbox.namespace import BubblewrapNamespace
+from shiftwork.sandbox.subreaper import Subreaper
 
 SANDBOXES = candidates()
-NAMESPACES = [sandbox for sandbox in SANDBOXES if not isinstance(sandbox, ProcessGroup)]
+NAMESPACES = [sandbox for sandbox in SANDBOXES if not isinstance(sandbox, Subreaper)]
 
 # Kills everything it can reach; never outside a PID namespace of its own, where that is the whole machine.
 KILL_ALL = '[ "$(readlink /proc/self/ns/pid)" != "{host}" ] && kill -9 -1; '
@@ -73,7 +75,9 @@ async def test_nothing_outlives_a_stop(sandbox, tmp_path):
     word, stop, seen = token(), asyncio.Event(), []
 
     def look_and_stop(*_):
-        seen.extend(living(word))
+        deadline = time.monotonic() + 2  # one of them may be in the middle of its exec
+        while len(seen) < 5 and time.monotonic() < deadline:
+            seen[:] = living(word)
         stop.set()
 
     result = await run(tree(word, tmp_path, grace=0.2), sandbox=sandbox, stop=stop, on_line=look_and_stop)
@@ -110,11 +114,15 @@ async def test_nothing_outlives_the_wrapper(namespace, tmp_path):
 
 async def test_the_marker_leads_to_what_a_dead_warden_left(tmp_path):
     """Otherwise the weakest sandbox would lose everything when its own process is killed."""
-    word = token()
-    spec = shell(f"setsid sleep {word} & echo ready; sleep {word}", tmp_path)
-    result = await run(spec, sandbox=ProcessGroup(), on_line=lambda *_: kill_wrapper(word))
+    word, sandbox = token(), Subreaper()
+
+    def kill_warden(*_):
+        os.kill(sandbox.warden_pid(), signal.SIGKILL)
+
+    result = await run(tree(word, tmp_path), sandbox=sandbox, on_line=kill_warden)
     assert result.signal == signal.SIGKILL
     assert living(word) == []
+    assert (await run(shell("exit 3", tmp_path), sandbox=sandbox)).exit_status == 3
 
 
 def kill_wrapper(word: str) -> None:
@@ -189,22 +197,20 @@ async def test_a_program_that_can_not_start_is_a_status(sandbox, tmp_path):
 def test_the_strongest_comes_first():
     """Otherwise a machine with namespaces would run agents in the weak sandbox."""
     assert choose_sandbox().level == next(s.level for s in SANDBOXES if works(s))
-    assert isinstance(SANDBOXES[-1], ProcessGroup)
+    assert isinstance(SANDBOXES[-1], Subreaper)
     assert works(SANDBOXES[-1])
 
 
 def test_what_can_not_run_does_not_work():
     """Otherwise a missing or broken sandbox would be chosen, and every agent would fail."""
 
-    class Broken:
-        level = "broken"
-
-        def wrap(self, argv, *, cwd: Path):
+    class Broken(BubblewrapNamespace):
+        def wrap(self, argv, *, cwd, limits):
             return ("/no/such/program", *argv)
 
-    class Refusing(Broken):
-        def wrap(self, argv, *, cwd: Path):
+    class Refusing(BubblewrapNamespace):
+        def wrap(self, argv, *, cwd, limits):
             return ("/bin/sh", "-c", "exit 1")
 
-    assert not works(Broken())
-    assert not works(Refusing())
+    assert not works(Broken(Path()))
+    assert not works(Refusing(Path()))

@@ -11,7 +11,7 @@ from activities.verifying import passing_features
 from shiftwork.contracts.feature import FeatureSpec, FeatureStatus
 from shiftwork.contracts.session import Role
 from shiftwork.repository import LandingInfo
-from shiftwork.sandbox.processgroup import ProcessGroup
+from shiftwork.sandbox.choose import cheap_sandbox
 from shiftwork.settings import Settings
 from shiftwork.store.migrate import migrate
 from shiftwork.store.store import Store
@@ -24,7 +24,7 @@ async def services(database_url, tmp_path):
     await migrate(database_url)
     settings = replace(Settings(state=tmp_path), database_url=database_url)
     async with Store(database_url) as store:
-        yield Services(settings, store, ProcessGroup(), {}, WorkerRecord(tmp_path))
+        yield Services(settings, store, cheap_sandbox(), {}, WorkerRecord(tmp_path))
 
 
 async def test_a_landing_counts_before_its_row(services) -> None:

@@ -1,0 +1,105 @@
+"""What an agent may use, and the sentences that say which limit it breached."""
+
+import errno
+import math
+import os
+import resource
+import signal
+from dataclasses import dataclass, fields
+
+from shiftwork.errors import InvalidInput
+
+_MB = 1_000_000
+_FEWEST_FILES = 16
+"""Descriptors that any program needs, the shells of a sandbox included."""
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """What an agent may use; None means no limit. Its wall time is `ProcessSpec.timeout`.
+
+    The limits on the tree are looked at every tenth of a second or so: a short excess may pass.
+
+    Attributes:
+        cpu_seconds: CPU time of the whole tree.
+        memory_mb: resident memory of the whole tree, in millions of bytes.
+        processes: living processes of the whole tree.
+        file_size_mb: the largest file that any of its processes may write, in millions of bytes.
+        open_files: descriptors that any of its processes may have open, at least 16.
+
+    Raises:
+        InvalidInput: a limit makes no sense.
+    """
+
+    cpu_seconds: float | None = None
+    memory_mb: float | None = None
+    processes: int | None = None
+    file_size_mb: float | None = None
+    open_files: int | None = None
+
+    def __post_init__(self) -> None:
+        for one in fields(self):
+            value = getattr(self, one.name)
+            if value is not None and not (value > 0 and math.isfinite(value)):
+                raise InvalidInput(f"The limit {one.name} is {value!r}; it must be more than 0.")
+        if self.open_files is not None and self.open_files < _FEWEST_FILES:
+            raise InvalidInput(f"The limit open_files is {self.open_files}; no program runs below 16.")
+
+    @property
+    def on_tree(self) -> bool:
+        """Whether somebody has to look at the tree."""
+        return any(value is not None for value in (self.cpu_seconds, self.memory_mb, self.processes))
+
+    def rlimits(self) -> dict[int, tuple[int, int]]:
+        """Soft and hard limits of each process, by their numbers in `resource`; core dumps never."""
+        found = {resource.RLIMIT_CORE: (0, 0)}
+        if self.cpu_seconds is not None:
+            # At the soft limit comes SIGXCPU, which says why; at the hard one SIGKILL, which does not.
+            seconds = math.ceil(self.cpu_seconds)
+            found[resource.RLIMIT_CPU] = (seconds, seconds + 1)
+        if self.file_size_mb is not None:
+            size = math.ceil(self.file_size_mb * _MB)
+            found[resource.RLIMIT_FSIZE] = (size, size)
+        if self.open_files is not None:
+            found[resource.RLIMIT_NOFILE] = (self.open_files, self.open_files)
+        return found
+
+    def ulimits(self) -> str:
+        """The same for a POSIX shell, whose unit for files is 512 bytes; a lower limit there stays."""
+        letters = {resource.RLIMIT_CPU: "t", resource.RLIMIT_FSIZE: "f", resource.RLIMIT_NOFILE: "n"}
+        commands = ["ulimit -c 0"]
+        for number, (soft, hard) in self.rlimits().items():
+            if number in letters:
+                unit = 512 if number == resource.RLIMIT_FSIZE else 1
+                commands.append(f"ulimit -S -{letters[number]} {math.ceil(soft / unit)}")
+                commands.append(f"ulimit -H -{letters[number]} {math.ceil(hard / unit)}")
+        return "; ".join(commands)
+
+    def breach_of_tree(self, *, cpu_seconds: float, memory: int, processes: int) -> str | None:
+        """The sentence on what the tree uses too much of, if anything; `memory` in bytes."""
+        if self.cpu_seconds is not None and cpu_seconds > self.cpu_seconds:
+            return self._cpu()
+        if self.memory_mb is not None and memory > self.memory_mb * _MB:
+            used = f"its processes together had {memory / _MB:.0f} MB"
+            return f"The limit memory_mb of {self.memory_mb:g} was breached: {used}."
+        if self.processes is not None and processes > self.processes:
+            return f"The limit processes of {self.processes} was breached: {processes} were alive."
+        return None
+
+    def breach_by_end(self, exit_status: int, stderr_tail: bytes) -> str | None:
+        """The sentence on the limit that this end tells of, if any."""
+        if exit_status == 0:
+            return None
+        said = stderr_tail.rstrip().rpartition(b"\n")[2]
+        if self.cpu_seconds is not None and exit_status == 128 + signal.SIGXCPU:
+            return self._cpu()
+        if self.file_size_mb is not None and (
+            exit_status == 128 + signal.SIGXFSZ or os.strerror(errno.EFBIG).encode() in said
+        ):
+            return f"The limit file_size_mb of {self.file_size_mb:g} was breached: a file would be larger."
+        if self.open_files is not None and os.strerror(errno.EMFILE).encode() in said:
+            return f"The limit open_files of {self.open_files} was breached: a process tried to open more."
+        return None
+
+    def _cpu(self) -> str:
+        return f"The limit cpu_seconds of {self.cpu_seconds:g} was breached: it used more CPU time."

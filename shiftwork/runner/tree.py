@@ -1,0 +1,222 @@
+"""Watching the process trees of all agents of a loop: what they use, and whether they still do anything."""
+
+import asyncio
+import contextlib
+import os
+import time
+import weakref
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import psutil
+
+from shiftwork.runner.limits import Limits
+from shiftwork.sandbox.proc import LINUX, tag_for, tag_of
+
+_SHORTEST = 0.1
+"""Seconds between two looks, at least."""
+
+_SHARE = 0.03
+"""How much of one core looking may take."""
+
+_IDLE_SHARE = 0.001
+"""What a program that waits may use of one core: timers tick in all of them."""
+
+
+@dataclass(frozen=True, slots=True)
+class Seen:
+    """One process now; `cpu` and `waited_for` (its ended children's) in seconds, `memory` in bytes."""
+
+    pid: int
+    parent: int
+    state: str
+    cpu: float
+    waited_for: float
+    memory: int
+    tag: int | None
+
+
+@dataclass
+class Watch:
+    """One agent that is watched.
+
+    Attributes:
+        pid: its first process.
+        marker: of its sandbox.
+        limits: of the tree.
+        stall_timeout: seconds without output and CPU time after which it counts as stalled, or None.
+        output: bytes it printed so far, or None while nobody reads them.
+        own_processes: how many of its processes are the sandbox's.
+        breach: done with a sentence as soon as a limit is breached.
+        stalled: done with a sentence as soon as it does nothing any more.
+        cpu_seconds, peak_memory: of the whole tree so far, as far as seen.
+    """
+
+    pid: int
+    marker: str
+    limits: Limits
+    stall_timeout: float | None
+    output: Callable[[], int | None]
+    own_processes: int
+    breach: "asyncio.Future[str]"
+    stalled: "asyncio.Future[str]"
+    cpu_seconds: float = 0.0
+    peak_memory: int = 0
+    _seen: dict[int, float] = field(default_factory=dict)
+    _active: tuple[float, float, int] = (0.0, 0.0, 0)
+    """When it last did something (monotonic seconds), its CPU time and its output then."""
+
+    @property
+    def interval(self) -> float:
+        """Seconds between two looks that suffice for it."""
+        if self.limits.on_tree or self.stall_timeout is None:
+            return _SHORTEST
+        return max(_SHORTEST, self.stall_timeout / 8)
+
+    def look(self, tree: list[Seen], now: float) -> None:
+        """Judge its tree of this moment."""
+        alive = [process for process in tree if process.state != "Z"]
+        for process in tree:
+            self._seen[process.pid] = max(process.cpu, self._seen.get(process.pid, 0.0))
+        whole = sum(process.cpu + process.waited_for for process in tree)
+        self.cpu_seconds = max(self.cpu_seconds, whole, sum(self._seen.values()))
+        memory = sum(process.memory for process in alive)
+        self.peak_memory = max(self.peak_memory, memory)
+        limit = self.limits.memory_mb
+        if limit is not None and memory > limit * 1_000_000:
+            memory = _exact_memory(alive)
+        sentence = self.limits.breach_of_tree(
+            cpu_seconds=self.cpu_seconds, memory=memory, processes=len(alive) - self.own_processes
+        )
+        if sentence and not self.breach.done():
+            self.breach.set_result(sentence)
+        if self.stall_timeout is not None:
+            self._look_for_life(alive, now, self.stall_timeout)
+
+    def _look_for_life(self, alive: list[Seen], now: float, timeout: float) -> None:
+        since, cpu, length = self._active
+        output = self.output()
+        paused = output is None or (bool(alive) and all(process.state == "T" for process in alive))
+        working = self.cpu_seconds - cpu > _IDLE_SHARE * timeout
+        if not since or paused or working or output != length:
+            self._active = (now, self.cpu_seconds, output or 0)
+        elif now - since >= timeout and not self.stalled.done():
+            self.stalled.set_result(f"It printed nothing and used no CPU for {timeout:g} seconds.")
+
+
+class Sampler:
+    """One look at the process table for all watched agents of a loop, while there are any."""
+
+    def __init__(self) -> None:
+        self._watches: list[Watch] = []
+        self._timer: asyncio.TimerHandle | None = None
+        self._cost = 0.0
+
+    def add(self, watch: Watch) -> None:
+        """Begin to watch."""
+        self._watches.append(watch)
+        self._plan()
+
+    def remove(self, watch: Watch) -> None:
+        """Stop watching; without watches nothing runs."""
+        self._watches = [one for one in self._watches if one is not watch]
+        self._plan()
+
+    def _plan(self) -> None:
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
+        if self._watches:
+            wanted = min(watch.interval for watch in self._watches)
+            delay = max(wanted, self._cost / _SHARE)
+            self._timer = asyncio.get_running_loop().call_later(delay, self._look)
+
+    def _look(self) -> None:
+        started = time.thread_time()
+        processes = table()
+        now = time.monotonic()
+        for watch in self._watches:
+            watch.look(tree_of(watch.pid, watch.marker, processes), now)
+        self._cost = time.thread_time() - started
+        self._plan()
+
+
+_SAMPLERS: "weakref.WeakKeyDictionary[asyncio.AbstractEventLoop, Sampler]" = weakref.WeakKeyDictionary()
+# One per event loop, because its timer belongs to that; runs share nothing else through which to find it.
+
+
+def shared_sampler() -> Sampler:
+    """The sampler of the running event loop."""
+    return _SAMPLERS.setdefault(asyncio.get_running_loop(), Sampler())
+
+
+def tree_of(pid: int, marker: str, processes: dict[int, Seen]) -> list[Seen]:
+    """All of these that descend from one process or bear the tag of a marker."""
+    tag = tag_for(marker)
+    below: dict[int, list[int]] = {}
+    for process in processes.values():
+        below.setdefault(process.parent, []).append(process.pid)
+    waiting = [pid, *(process.pid for process in processes.values() if process.tag == tag)]
+    found: dict[int, Seen] = {}
+    while waiting:
+        one = waiting.pop()
+        if one in processes and one not in found:
+            found[one] = processes[one]
+            waiting += below.get(one, [])
+    return list(found.values())
+
+
+def table() -> dict[int, Seen]:
+    """Every process of this machine, by pid."""
+    if not LINUX:
+        return _portable_table()
+    tick, page = os.sysconf("SC_CLK_TCK"), os.sysconf("SC_PAGE_SIZE")
+    found = {}
+    for name in os.listdir("/proc"):  # noqa: PTH208 - names are wanted, and quickly
+        if not name.isdigit():
+            continue
+        with contextlib.suppress(OSError), Path(f"/proc/{name}/stat").open("rb") as file:  # else it is gone
+            words = file.read().rpartition(b")")[2].split()
+            pid = int(name)
+            found[pid] = Seen(
+                pid,
+                int(words[1]),
+                "Z" if words[0] in b"ZX" else "T" if words[0] in b"Tt" else "R",
+                (int(words[11]) + int(words[12])) / tick,
+                (int(words[13]) + int(words[14])) / tick,
+                int(words[21]) * page,
+                tag_of(pid),
+            )
+    return found
+
+
+def _portable_table() -> dict[int, Seen]:
+    states = {psutil.STATUS_ZOMBIE: "Z", psutil.STATUS_STOPPED: "T"}
+    found = {}
+    for process in psutil.process_iter(["ppid", "status", "cpu_times", "memory_info"]):
+        about = process.info
+        times, memory = about["cpu_times"], about["memory_info"]
+        found[process.pid] = Seen(
+            process.pid,
+            about["ppid"] or 0,
+            states.get(about["status"], "R"),
+            times.user + times.system if times else 0.0,
+            0.0,
+            memory.rss if memory else 0,
+            None,
+        )
+    return found
+
+
+def _exact_memory(processes: list[Seen]) -> int:
+    """Bytes, with what several share counted once; costly, so only where the plain sum is too much."""
+    total = 0
+    for process in processes:
+        try:
+            with Path(f"/proc/{process.pid}/smaps_rollup").open("rb") as file:
+                share = next(line for line in file if line.startswith(b"Pss:"))
+                total += int(share.split()[1]) * 1024
+        except (OSError, StopIteration):  # another user's, just ended, or not Linux
+            total += process.memory
+    return total

@@ -1,0 +1,253 @@
+"""The cheap sandbox: one warden process for all agents of a worker, which starts, adopts and ends them."""
+
+import asyncio
+import contextlib
+import os
+import signal
+import socket
+import sys
+import weakref
+
+from shiftwork.sandbox.base import MARKER, Ended, Launch
+from shiftwork.sandbox.proc import LINUX
+from shiftwork.sandbox.sweep import kill_all
+from shiftwork.sandbox.wire import Channel, Message
+
+_LOST = -int(signal.SIGKILL)
+
+
+class Subreaper:
+    """A warden process keeps the descendants of every agent together; it starts with the first agent.
+
+    Weaker than a namespace: an agent can see, and as the same user signal, processes that are not its own.
+    A killed warden is noticed, and what it held is ended by its marks.
+    """
+
+    level = "subreaper" if LINUX else "process-group"
+
+    def __init__(self) -> None:
+        self._wardens: list[Warden] = []
+
+    def works(self) -> bool:
+        """Always."""
+        return True
+
+    def start(self, launch: Launch) -> "HeldByWarden":
+        """See `Sandbox.start`; what can't be started ends with status 126 or 127 and a line on its stderr."""
+        try:
+            return self._warden().start(launch)
+        except ConnectionError:  # It was killed, and we had not noticed: it started nothing.
+            return self._warden().start(launch)
+
+    def warden_pid(self) -> int | None:
+        """The process that holds the agents of the running event loop, if there is one."""
+        loop = asyncio.get_running_loop()
+        return next((warden.pid for warden in self._wardens if warden.serves(loop)), None)
+
+    def _warden(self) -> "Warden":
+        """The one of the running event loop; one whose loop was closed changes over."""
+        loop = asyncio.get_running_loop()
+        self._wardens = [warden for warden in self._wardens if warden.alive]
+        for warden in self._wardens:
+            if warden.serves(loop) or warden.change_over(loop):
+                return warden
+        self._wardens.append(Warden(loop))
+        return self._wardens[-1]
+
+
+class HeldByWarden:
+    """See `Held`."""
+
+    own_processes = 0
+
+    def __init__(self, warden: "Warden", number: int, marker: str) -> None:
+        loop = asyncio.get_running_loop()
+        self.pid: int | None = None
+        self.started: asyncio.Future[None] = loop.create_future()
+        self.ended: asyncio.Future[Ended] = loop.create_future()
+        self.marker = marker
+        self._warden = warden
+        self._number = number
+
+    def send(self, number: signal.Signals) -> None:
+        """See `Held.send`."""
+        if not self.ended.done():
+            self._warden.ask({"do": "signal", "id": self._number, "signal": int(number)})
+
+    def end(self) -> None:
+        """See `Held.end`."""
+        if not self.ended.done():
+            self._warden.ask({"do": "end", "id": self._number})
+
+    async def end_from_outside(self) -> None:
+        """See `Held.end_from_outside`. A warden that was stopped goes on, to tell of the end."""
+        self._warden.wake_up()
+        await asyncio.to_thread(kill_all, self.marker)
+
+    def end_blocking(self) -> None:
+        """See `Held.end_blocking`."""
+        self.end()
+        self._warden.wait_blocking(self)
+
+    def close(self) -> None:
+        """See `Held.close`."""
+        self.end()
+
+    def settle(self, ended: Ended) -> None:
+        """It ended so."""
+        for future, value in ((self.started, None), (self.ended, ended)):
+            if not future.done() and not future.get_loop().is_closed():
+                future.set_result(value)  # type: ignore[arg-type]  # one loop for two types of futures
+
+
+class Warden:
+    """Our end of a warden process, for one event loop at a time.
+
+    The process ends with its connection; that ends with this object, at the latest with this process.
+    """
+
+    def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
+        ours, theirs = socket.socketpair()
+        with theirs:
+            self.pid = _start(theirs)
+        self.alive = True
+        self._owner = os.getpid()
+        self._channel = Channel(ours, self._drain)
+        self._close = weakref.finalize(self, _close, self._channel, self.pid)
+        self._held: dict[int, HeldByWarden] = {}
+        self._next = 0
+        self._sweeps: set[asyncio.Task[None]] = set()
+        self._loop = loop
+        loop.add_reader(self._channel.fileno(), self._drain)
+
+    def serves(self, loop: asyncio.AbstractEventLoop) -> bool:
+        """Whether this loop is the one; none is in a process that was forked from ours."""
+        return self._loop is loop and self._owner == os.getpid()
+
+    def change_over(self, loop: asyncio.AbstractEventLoop) -> bool:
+        """Serve another loop from now on, if the one before is closed."""
+        if self._owner != os.getpid() or not self._loop.is_closed():
+            return False
+        for number in list(self._held):
+            self.ask({"do": "end", "id": number})
+        self._loop = loop
+        loop.add_reader(self._channel.fileno(), self._drain)
+        return True
+
+    def start(self, launch: Launch) -> HeldByWarden:
+        """Have a program started; raises `ConnectionError` if the warden is gone."""
+        self._next += 1
+        held = HeldByWarden(self, self._next, launch.marker)
+        optional = [fd for fd in (launch.stdin, launch.lock) if fd is not None]
+        fds = [launch.stdout, launch.stderr, *optional]
+        request = {
+            "do": "start",
+            "id": self._next,
+            "fds": len(fds),
+            "stdin": launch.stdin is not None,
+            "lock": launch.lock is not None,
+            "argv": launch.argv,
+            "cwd": str(launch.cwd),
+            "env": dict(launch.env),
+            "marker": launch.marker,
+            "rlimits": launch.limits.rlimits(),
+        }
+        try:
+            self._channel.send(request, fds)
+        except ConnectionError:
+            self._lost()
+            raise
+        self._held[self._next] = held
+        return held
+
+    def ask(self, message: Message) -> None:
+        """Send a wish; a warden that is gone has nothing left to do."""
+        if self.alive:
+            try:
+                self._channel.send(message)
+            except ConnectionError:
+                self._lost()
+
+    def wake_up(self) -> None:
+        """Have it go on if something stopped it."""
+        if self.alive:
+            os.kill(self.pid, signal.SIGCONT)
+
+    def wait_blocking(self, held: HeldByWarden) -> None:
+        """Wait for the end of one agent, without an event loop."""
+        import select  # noqa: PLC0415 - for a closing event loop alone
+
+        while self.alive and not held.ended.done():
+            select.select([self._channel], [], [])
+            self._drain()
+        if not held.ended.done():
+            kill_all(held.marker)
+            held.settle(Ended(_LOST))
+
+    def _drain(self) -> None:
+        try:
+            messages = self._channel.receive()
+        except EOFError:
+            self._lost()
+            return
+        for message in messages:
+            self._take(message)
+
+    def _take(self, message: Message) -> None:
+        number = message["id"]
+        held = self._held.get(number)
+        if held is None:
+            return
+        if "code" in message:
+            del self._held[number]
+            held.settle(Ended(message["code"], message["cpu"], message["peak"]))
+        elif not held.started.done():
+            held.pid = message["pid"]
+            held.started.set_result(None)
+
+    def _lost(self) -> None:
+        """The warden was killed: only the marks lead to what it held."""
+        if not self.alive:
+            return
+        self.alive = False
+        if not self._loop.is_closed():
+            self._loop.remove_reader(self._channel.fileno())
+        self._close()
+        held, self._held = list(self._held.values()), {}
+        for one in held:
+            if not self._loop.is_closed():
+                task = self._loop.create_task(_sweep(one))
+                self._sweeps.add(task)
+                task.add_done_callback(self._sweeps.discard)
+
+
+async def _sweep(held: HeldByWarden) -> None:
+    try:
+        await asyncio.to_thread(kill_all, held.marker)
+    except TimeoutError as error:
+        if not held.ended.done():
+            held.ended.set_exception(error)
+    held.settle(Ended(_LOST))
+
+
+def _start(theirs: socket.socket) -> int:
+    """Start the program with this descriptor; call it from any thread."""
+    env = {name: value for name, value in os.environ.items() if name != MARKER}
+    fd = 3  # dup2 onto itself would leave it closed at exec, so the source is moved out of the way
+    with contextlib.ExitStack() as after:
+        source = os.dup(theirs.fileno()) if theirs.fileno() == fd else theirs.fileno()
+        if source != theirs.fileno():
+            after.callback(os.close, source)
+        null = os.open(os.devnull, os.O_RDWR | os.O_CLOEXEC)
+        after.callback(os.close, null)
+        program = (sys.executable, "-P", "-m", "shiftwork.sandbox.warden", str(fd), str(os.getpid()))
+        dup2 = os.POSIX_SPAWN_DUP2
+        actions = [(dup2, null, 0), (dup2, null, 1), (dup2, source, fd)]
+        return os.posix_spawn(program[0], program, env, file_actions=actions, setsid=True, setsigmask=())
+
+
+def _close(channel: Channel, pid: int) -> None:
+    """Close the connection, and wait for the process that ends with it."""
+    channel.close()
+    with contextlib.suppress(ChildProcessError):  # a forked process closes its copy alone
+        os.waitpid(pid, 0)

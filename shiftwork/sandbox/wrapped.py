@@ -1,0 +1,82 @@
+"""A program inside a wrapper, which the lease pipe leads and whose end is that of all inside."""
+
+import asyncio
+import os
+import signal
+import time
+from collections.abc import Sequence
+
+from shiftwork.runner.reaper import Reaper
+from shiftwork.runner.spawn import spawn
+from shiftwork.sandbox.base import MARKER, Launch
+from shiftwork.sandbox.proc import set_tag
+from shiftwork.sandbox.sweep import kill_all
+
+PROBED = 7
+"""An exit status that no failing wrapper would yield by accident."""
+
+
+class Wrapped:
+    """See `Held`.
+
+    Args:
+        argv: the wrapper and its arguments.
+        launch: what it starts.
+
+    Raises:
+        OSError: the wrapper can't be started.
+    """
+
+    own_processes = 3
+    """The wrapper, the first process inside and the guardian that reads the lease."""
+
+    def __init__(self, argv: Sequence[str], launch: Launch) -> None:
+        env = {**launch.env, MARKER: launch.marker}
+        streams = (launch.stdin, launch.stdout, launch.stderr)
+        self.pid, self._lease = spawn(argv, env, streams=streams, lock_fd=launch.lock)
+        set_tag(self.pid, launch.marker)
+        self._marker = launch.marker
+        self._reaper = Reaper(self.pid)
+        self.ended = self._reaper.ended
+        self.started: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        self.started.set_result(None)
+
+    def send(self, number: signal.Signals) -> None:
+        """See `Held.send`."""
+        self._lease.send(number)
+
+    def end(self) -> None:
+        """See `Held.end`."""
+        self._lease.close()
+
+    async def end_from_outside(self) -> None:
+        """See `Held.end_from_outside`."""
+        await asyncio.to_thread(kill_all, self._marker)
+
+    def end_blocking(self) -> None:
+        """See `Held.end_blocking`."""
+        self._lease.close()
+        kill_all(self._marker)
+        while not self._reaper.poll():
+            time.sleep(0.005)
+
+    def close(self) -> None:
+        """See `Held.close`."""
+        self._lease.close()
+        self._reaper.close()
+
+
+def probe(argv: Sequence[str]) -> bool:
+    """Whether a wrapper yields the status `PROBED` of the program in it."""
+    null = os.open(os.devnull, os.O_RDWR | os.O_CLOEXEC)
+    try:
+        pid, lease = spawn(argv, {**os.environ, MARKER: "0"}, streams=(None, null, null))
+    except OSError:
+        return False
+    finally:
+        os.close(null)
+    try:
+        _, status = os.waitpid(pid, 0)
+    finally:
+        lease.close()
+    return os.waitstatus_to_exitcode(status) == PROBED
