@@ -133,7 +133,8 @@ async def test_a_usage_limit_says_until_when(tmp_path):
     async with lab(tmp_path, Fault(429, headers=headers), environ=LOGIN) as claude:
         end = await claude.run()
     assert end.status is RunStatus.INTERRUPTED
-    assert end.rate_limited_until == datetime.fromtimestamp(reset, UTC)
+    (limit,) = claude.of(AgentEventKind.RATE_LIMITED)
+    assert limit.until == datetime.fromtimestamp(reset, UTC)
 
 
 @pytest.mark.parametrize(
