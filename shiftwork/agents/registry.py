@@ -4,6 +4,7 @@ from collections.abc import Mapping
 
 from shiftwork.agents.acp import AcpBackend
 from shiftwork.agents.claude import ClaudeBackend
+from shiftwork.agents.codex import CodexBackend
 from shiftwork.agents.command import CommandBackend
 from shiftwork.agents.protocol import AgentBackend
 from shiftwork.agents.scripted import ScriptedBackend
@@ -18,6 +19,7 @@ def backends() -> Mapping[str, AgentBackend]:
             ScriptedBackend(),
             AcpBackend(),
             ClaudeBackend(),
+            CodexBackend(),
             CommandBackend(),
         )
     }

@@ -1,0 +1,108 @@
+"""The file that Codex keeps of a conversation: what was spent so far, which it prints only at the end.
+
+The agent can write there, so only a regular file is read, a bounded part of it, and nothing but sums and
+the model's name is taken from it.
+"""
+
+import json
+import os
+import re
+import stat
+from pathlib import Path
+from typing import Any
+
+from shiftwork.contracts.session import Spent
+
+_ID = re.compile(r"[0-9A-Za-z-]{1,64}")
+_READ_BYTES = 4_000_000
+"""Most that is read at once; of what is longer, only the end."""
+
+
+def find_rollout(codex_home: Path, thread: str) -> Path | None:
+    """The file of this conversation, or None."""
+    if not _ID.fullmatch(thread):
+        return None
+    folder = codex_home / "sessions"
+    found = sorted(folder.glob(f"*/*/*/rollout-*{thread}.jsonl"))
+    return found[-1] if found else None
+
+
+def spent_of(usage: object) -> Spent:
+    """The sums that Codex reports, where the prompt includes what came from or went to a cache."""
+    facts = usage if isinstance(usage, dict) else {}
+    read, written = _number(facts, "cached_input_tokens"), _number(facts, "cache_write_input_tokens")
+    return Spent(
+        input_tokens=max(0, _number(facts, "input_tokens") - read - written),
+        output_tokens=_number(facts, "output_tokens"),
+        cache_read_tokens=read,
+        cache_write_tokens=written,
+    )
+
+
+class Rollout:
+    """Reads what is new in the file of one conversation.
+
+    Attributes:
+        spent: what the whole conversation spent so far, as far as the file tells.
+        model: the model it last worked with; '' if the file does not tell.
+    """
+
+    def __init__(self, codex_home: Path, thread: str) -> None:
+        self.spent: Spent | None = None
+        self.model = ""
+        self._home = codex_home
+        self._thread = thread
+        self._path: Path | None = None
+        self._offset = 0
+
+    def refresh(self) -> None:
+        """Read on; a file that is not there, or can't be read, tells nothing."""
+        self._path = self._path or find_rollout(self._home, self._thread)
+        if self._path is None:
+            return
+        try:
+            data = self._news(self._path)
+        except OSError:
+            return  # The numbers in the program's last event count all the same.
+        for line in data.splitlines():
+            if b'_usage"' in line or b'"turn_context"' in line:
+                self._hear(line)
+
+    def _news(self, path: Path) -> bytes:
+        """The complete lines that were added."""
+        fd = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
+        try:
+            found = os.fstat(fd)
+            if not stat.S_ISREG(found.st_mode):
+                return b""
+            start = max(self._offset, found.st_size - _READ_BYTES)
+            data = os.pread(fd, _READ_BYTES, start)
+        finally:
+            os.close(fd)
+        whole = data[: data.rfind(b"\n") + 1]
+        self._offset = start + len(whole)
+        return whole
+
+    def _hear(self, line: bytes) -> None:
+        try:
+            entry = json.loads(line)
+        except (ValueError, RecursionError):
+            return
+        payload = entry.get("payload") if isinstance(entry, dict) else None
+        if not isinstance(payload, dict):
+            return
+        if entry.get("type") == "turn_context" and isinstance(payload.get("model"), str):
+            self.model = payload["model"][:200]
+        elif entry.get("type") == "token_usage_record":
+            self._count(payload, "thread_token_usage")
+        elif payload.get("type") == "token_count" and isinstance(payload.get("info"), dict):
+            self._count(payload["info"], "total_token_usage")
+
+    def _count(self, facts: dict[str, Any], name: str) -> None:
+        if isinstance(facts.get(name), dict):
+            self.spent = spent_of(facts[name])
+
+
+def _number(facts: dict[str, Any], name: str) -> int:
+    value = facts.get(name)
+    return value if isinstance(value, int) and 0 <= value < 2**53 else 0
