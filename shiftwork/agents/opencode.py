@@ -1,0 +1,201 @@
+"""The opencode program as an agent (https://opencode.ai), one `opencode run` a session."""
+
+import json
+import os
+import shutil
+import subprocess
+from typing import Any, Literal
+
+from shiftwork.agents.opencode_reader import OpencodeReader
+from shiftwork.agents.protocol import AgentCommand, AgentRequest, BackendReport, Reader, Settings
+from shiftwork.agents.settings import BackendSettings
+from shiftwork.errors import InvalidInput
+
+_PROVIDER = "shiftwork"
+"""What the provider behind `base_url` is called in the program's configuration."""
+
+_INSTALL = "install it with `npm install -g opencode-ai`, or give its path in the setting 'program'"
+
+_SWITCHES = {
+    "OPENCODE_DISABLE_AUTOUPDATE": "1",
+    "OPENCODE_DISABLE_LSP_DOWNLOAD": "1",
+    "OPENCODE_DISABLE_TERMINAL_TITLE": "1",
+    # An earlier session may have left a configuration that asks for permissions, or is broken.
+    "OPENCODE_DISABLE_PROJECT_CONFIG": "1",
+    "NO_COLOR": "1",
+}
+
+_OFFLINE_SWITCHES = {"OPENCODE_DISABLE_MODELS_FETCH": "1", "OPENCODE_DISABLE_DEFAULT_PLUGINS": "1"}
+"""With a model that is fully described by `base_url`, the program need not ask anybody else."""
+
+_PERMISSIONS = {"write": "edit", "patch": "edit", "apply_patch": "edit", "multiedit": "edit"}
+"""Tools whose use is permitted under the name of another."""
+
+# While the program waits for its provider it prints nothing, however long that takes, and what its
+# sub-agents use up is never printed. A plugin hears of both.
+_PLUGIN = """\
+const say = (event) => process.stdout.write(JSON.stringify(event) + "\\n");
+export const Shiftwork = async () => ({
+  event: async ({ event }) => {
+    const facts = event.properties;
+    if (event.type === "session.status" && facts.status.type === "retry")
+      say({ type: "shiftwork_retry", sessionID: facts.sessionID, status: facts.status });
+    if (event.type === "message.part.updated" && facts.part.type === "step-finish")
+      say({ type: "shiftwork_step", sessionID: facts.part.sessionID, part: facts.part });
+  },
+});
+"""
+
+
+class OpencodeSettings(BackendSettings):
+    """What a project says about opencode.
+
+    Attributes:
+        model: `provider/model`; with `base_url`, the model as that server names it.
+        permission_mode: `ask` is the same as a refusal here, because nobody can answer.
+        api_key: name of the variable in `pass_environment` that holds the key for `base_url`; None: the
+            first of them that ends in `_KEY` or `_TOKEN`.
+        model_options: what opencode's configuration is to say of the model behind `base_url`, such as
+            `{"limit": {"context": 200000, "output": 32000}, "cost": {"input": 3, "output": 15}}`.
+    """
+
+    permission_mode: Literal["allow", "ask", "deny"] | None = None
+    api_key: str | None = None
+    model_options: dict[str, Any] = {}
+
+
+class OpencodeBackend:
+    """Starts `opencode run --format json`, with its whole configuration in the environment."""
+
+    name = "opencode"
+    can_resume = True
+    interrupt_first = False
+
+    def check(self, settings: Settings) -> None:
+        """Raise `InvalidInput` if the settings don't fit together; the program is looked for at the start."""
+        self._read(settings)
+
+    def new_conversation(self) -> str | None:
+        """None: the program chooses."""
+        return None
+
+    def command(self, request: AgentRequest) -> AgentCommand:
+        """The program; the prompt goes to it on standard input, keys by the names of variables alone."""
+        settings = self._read(request.settings)
+        argv = [settings.program or self.name, "run", "--format", "json"]
+        if request.conversation is not None and request.conversation.resumed:
+            argv += ["--session", request.conversation.id]
+        if settings.model is not None:
+            argv += ["--model", _model_name(settings)]
+        prompt = "\n\n".join(part for part in (request.system_prompt, request.prompt) if part)
+        return AgentCommand((*argv, *settings.arguments), _environment(settings, request), prompt.encode())
+
+    def reader(self, request: AgentRequest) -> Reader:
+        """What understands this run."""
+        model = self._read(request.settings).model or ""
+        return OpencodeReader(model.partition("/")[2] or model)
+
+    def diagnose(self, settings: Settings) -> BackendReport:
+        """Look for the program, its version, a model and the key that the settings name."""
+        read = self._read(settings)
+        wanted = read.program or self.name
+        program = shutil.which(wanted)
+        if program is None:
+            problem = f"The program {wanted!r} was not found: {_INSTALL}."
+            return BackendReport(self.name, problems=(problem,))
+        version = _version(program)
+        problems = [] if version else [f"{program!r} does not say its version: {_INSTALL}."]
+        missing = [name for name in read.pass_environment if name not in os.environ]
+        problems += [f"The variable {name!r} is not set: set it for the worker." for name in missing]
+        return BackendReport(self.name, program, version, tuple(problems))
+
+    def _read(self, settings: Settings) -> OpencodeSettings:
+        read = OpencodeSettings.read(self.name, settings)
+        if read.base_url is not None and not read.model:
+            raise InvalidInput("Backend 'opencode' needs the setting 'model' when 'base_url' is set.")
+        if read.base_url is None and read.model is not None and "/" not in read.model.strip("/"):
+            raise InvalidInput(
+                f"Backend 'opencode', setting 'model': {read.model!r} names no provider; "
+                "write 'provider/model'."
+            )
+        if read.api_key is not None and read.api_key not in (*read.pass_environment, *read.environment):
+            raise InvalidInput(
+                f"Backend 'opencode', setting 'api_key': the variable {read.api_key!r} is not passed on; "
+                "name it in 'pass_environment' too."
+            )
+        return read
+
+
+def _model_name(settings: OpencodeSettings) -> str:
+    return f"{_PROVIDER}/{settings.model}" if settings.base_url else str(settings.model)
+
+
+def _environment(settings: OpencodeSettings, request: AgentRequest) -> dict[str, str]:
+    switches = _SWITCHES | (_OFFLINE_SWITCHES if settings.base_url else {})
+    passed = {name: os.environ[name] for name in settings.pass_environment if name in os.environ}
+    return {
+        **switches,
+        **_private_folders(request),
+        "OPENCODE_CONFIG_CONTENT": json.dumps(_configuration(settings, request)),
+        **passed,
+        **settings.environment,
+    }
+
+
+def _private_folders(request: AgentRequest) -> dict[str, str]:
+    """Where the program keeps what it knows; only there can it have the plugin."""
+    if request.home is None:
+        return {}
+    home = request.home.absolute()
+    folders = {"CONFIG": ".config", "DATA": ".local/share", "STATE": ".local/state", "CACHE": ".cache"}
+    plugins = home / ".config" / "opencode" / "plugin"
+    plugins.mkdir(parents=True, exist_ok=True, mode=0o700)
+    (plugins / "shiftwork.js").write_text(_PLUGIN, encoding="utf-8")
+    return {"HOME": str(home)} | {f"XDG_{name}_HOME": str(home / path) for name, path in folders.items()}
+
+
+def _configuration(settings: OpencodeSettings, request: AgentRequest) -> dict[str, Any]:
+    config: dict[str, Any] = {
+        "permission": _permission(settings),
+        "share": "disabled",
+        "autoupdate": False,
+        # The project's own words to agents, which it loses together with its configuration otherwise.
+        "instructions": [str(request.workspace.absolute() / "AGENTS.md")],
+    }
+    if settings.model is not None:
+        config |= {"model": _model_name(settings), "small_model": _model_name(settings)}
+    if settings.base_url is not None:
+        config["provider"] = {_PROVIDER: _provider(settings)}
+    return config
+
+
+def _provider(settings: OpencodeSettings) -> dict[str, Any]:
+    options: dict[str, Any] = {"baseURL": settings.base_url}
+    names = [name for name in settings.pass_environment if name.endswith(("_KEY", "_TOKEN"))]
+    key = settings.api_key or next(iter(names), None)
+    if key is not None:
+        options["apiKey"] = f"{{env:{key}}}"
+    return {
+        "npm": "@ai-sdk/openai-compatible",
+        "options": options,
+        "models": {str(settings.model): settings.model_options},
+    }
+
+
+def _permission(settings: OpencodeSettings) -> str | dict[str, str]:
+    mode = settings.permission_mode or "allow"
+    if not settings.tools:
+        return mode
+    named = {_PERMISSIONS.get(tool, tool): mode for tool in settings.tools}
+    # The brief and the outbox are outside of the workspace.
+    return {"*": "deny", "external_directory": "allow", "doom_loop": "allow", **named}
+
+
+def _version(program: str) -> str | None:
+    try:
+        asked = subprocess.run(
+            [program, "--version"], capture_output=True, timeout=20, check=False, text=True
+        )
+    except (OSError, subprocess.TimeoutExpired):
+        return None
+    return asked.stdout.strip() or None if asked.returncode == 0 else None

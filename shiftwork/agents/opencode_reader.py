@@ -1,0 +1,199 @@
+"""Understanding what `opencode run --format json` prints, and what its plugin adds."""
+
+import json
+from collections.abc import Iterable, Iterator, Mapping
+from datetime import UTC, datetime, timedelta
+from email.utils import parsedate_to_datetime
+from typing import Any
+
+from shiftwork.agents.events import AgentEvent, AgentEventKind, Problem
+from shiftwork.text import printable, truncate
+
+_TEXT_CHARACTERS = 20_000
+_PATIENCE = timedelta(minutes=1)
+"""A longer wait than this for the provider ends the run; it goes on when the wait is over."""
+
+_REJECTED = "rejected permission"
+_NAMED_PROBLEMS = {
+    "ProviderAuthError": Problem.AUTHENTICATION,
+    "ContextOverflowError": Problem.LIMIT,
+    "MessageOutputLengthError": Problem.LIMIT,
+    "ContentFilterError": Problem.REFUSED,
+}
+_STATUS_PROBLEMS = {401: Problem.AUTHENTICATION, 402: Problem.AUTHENTICATION, 403: Problem.AUTHENTICATION}
+_STATUS_PROBLEMS |= {400: Problem.INVALID, 404: Problem.INVALID, 422: Problem.INVALID, 413: Problem.LIMIT}
+_PROSE = {"text": AgentEventKind.TEXT, "reasoning": AgentEventKind.THINKING}
+_REASON_PROBLEMS = {"length": Problem.LIMIT, "content-filter": Problem.REFUSED}
+
+
+class OpencodeReader:
+    """Reads one run. `step_finish` with reason `stop` is the end, unless its step called tools."""
+
+    def __init__(self, model: str = "") -> None:
+        self._model = model
+        self._conversation = ""
+        self._called = False
+        self._reason = ""
+        self._rejected = ""
+        self._failed: AgentEvent | None = None
+        self._ended = False
+
+    def read(self, line: bytes) -> Iterable[AgentEvent]:
+        """See `Reader.read`."""
+        try:
+            event = json.loads(line) if line.startswith(b"{") else None
+        except ValueError:  # Not the program's own: its tools' output does not come here, others' may.
+            return []
+        if not isinstance(event, dict) or not isinstance(event.get("sessionID"), str):
+            return []
+        return list(self._events(event))
+
+    def end(self, exit_status: int) -> Iterable[AgentEvent]:
+        """A refused permission and an answer that was cut short end the program in silence."""
+        if self._ended:
+            return []
+        if self._rejected:
+            said = f"The program ended, because it may not use its tool {self._rejected!r} without asking."
+            return [_finished(said, Problem.INVALID)]
+        if self._failed is not None:
+            return [_finished(self._failed.text, self._failed.problem)]
+        if exit_status != 0 or self._reason in ("", "tool-calls"):
+            return []
+        if self._reason == "stop":
+            return [_finished(ok=True)]
+        said = f"The model's last answer ended early, for the reason {self._reason!r}."
+        return [_finished(said, _REASON_PROBLEMS.get(self._reason))]
+
+    def _events(self, event: Mapping[str, Any]) -> Iterator[AgentEvent]:
+        kind, session = event.get("type"), event["sessionID"]
+        if kind == "shiftwork_step":
+            if self._conversation and session != self._conversation:
+                yield self._usage(_part(event))
+            return
+        if not self._conversation:
+            self._conversation = session
+            yield AgentEvent(kind=AgentEventKind.STARTED, conversation=session, model=self._model)
+        if kind in _PROSE:
+            yield AgentEvent(kind=_PROSE[kind], text=_cut(str(_part(event).get("text", ""))))
+        match kind:
+            case "step_start":
+                self._called, self._reason, self._failed = False, "", None
+            case "tool_use":
+                yield from self._tool(_part(event))
+            case "step_finish":
+                yield from self._step(_part(event))
+            case "error":
+                yield from self._error(_mapping(event.get("error")))
+            case "shiftwork_retry":
+                yield from self._retry(_mapping(event.get("status")))
+
+    def _tool(self, part: Mapping[str, Any]) -> Iterator[AgentEvent]:
+        state = _mapping(part.get("state"))
+        name, ok = str(part.get("tool", "")), state.get("status") == "completed"
+        self._called = True
+        self._rejected = name if _REJECTED in str(state.get("error", "")) else ""
+        told = _cut(json.dumps(state.get("input", {}), ensure_ascii=False))
+        yield AgentEvent(kind=AgentEventKind.TOOL_USE, text=name, data={"input": told})
+        said = _cut(str(state.get("output") if ok else state.get("error", "")))
+        yield AgentEvent(kind=AgentEventKind.TOOL_RESULT, text=said, ok=ok, data={"tool": name})
+
+    def _step(self, part: Mapping[str, Any]) -> Iterator[AgentEvent]:
+        yield self._usage(part)
+        self._reason = str(part.get("reason", ""))
+        # Some servers say `stop` although tools were called; then the program goes on.
+        if self._reason == "stop" and not self._called:
+            self._ended = True
+            yield _finished(ok=True)
+
+    def _usage(self, part: Mapping[str, Any]) -> AgentEvent:
+        tokens = _mapping(part.get("tokens"))
+        cache = _mapping(tokens.get("cache"))
+        cost = part.get("cost")
+        return AgentEvent(
+            kind=AgentEventKind.USAGE,
+            input_tokens=_count(tokens.get("input")),
+            output_tokens=_count(tokens.get("output")) + _count(tokens.get("reasoning")),
+            cache_read_tokens=_count(cache.get("read")),
+            cache_write_tokens=_count(cache.get("write")),
+            # The program says 0 for a model whose prices it does not know.
+            cost_usd=float(cost) if isinstance(cost, int | float) and cost > 0 else None,
+            model=self._model,
+            conversation=self._conversation,
+        )
+
+    def _error(self, error: Mapping[str, Any]) -> Iterator[AgentEvent]:
+        name, data = str(error.get("name", "")), _mapping(error.get("data"))
+        text = _cut(str(data.get("message") or name or "The program failed, but does not say why."))
+        status = data.get("statusCode")
+        problem = _problem(name, data)
+        if status == 429 and problem is None:
+            self._ended = True
+            until = _retry_after(_mapping(data.get("responseHeaders")))
+            yield AgentEvent(kind=AgentEventKind.ERROR, text=text)
+            yield AgentEvent(kind=AgentEventKind.RATE_LIMITED, text=text, until=until)
+        elif name == "ContextOverflowError":
+            # The program tries to go on with a summary of the conversation.
+            self._failed = AgentEvent(kind=AgentEventKind.ERROR, text=text, problem=problem)
+            yield self._failed
+        else:
+            self._ended = True
+            yield _finished(text, problem)
+
+    def _retry(self, status: Mapping[str, Any]) -> Iterator[AgentEvent]:
+        said = _cut(str(status.get("message", "")))
+        until = datetime.fromtimestamp(_count(status.get("next")) / 1000, UTC)
+        if until - datetime.now(UTC) > _PATIENCE:
+            self._ended = True
+            yield AgentEvent(kind=AgentEventKind.RATE_LIMITED, text=said, until=until)
+        else:
+            text = f"The provider says {said!r}; trying again."
+            yield AgentEvent(kind=AgentEventKind.TEXT, text=text, data={"attempt": status.get("attempt")})
+
+
+def _problem(name: str, data: Mapping[str, Any]) -> Problem | None:
+    if name in _NAMED_PROBLEMS:
+        return _NAMED_PROBLEMS[name]
+    if name != "APIError":
+        return None
+    status = data.get("statusCode")
+    if status == 429:
+        paid = "insufficient_quota" not in str(data.get("responseBody", ""))
+        return None if paid else Problem.AUTHENTICATION
+    # Without a status there was no answer at all.
+    if not isinstance(status, int) or status >= 500 or status == 408:
+        return Problem.UNAVAILABLE
+    return _STATUS_PROBLEMS.get(status)
+
+
+def _retry_after(headers: Mapping[str, Any]) -> datetime | None:
+    """When the provider wants to be asked again; None if it does not say."""
+    now = datetime.now(UTC)
+    for name, unit in (("retry-after-ms", timedelta(milliseconds=1)), ("retry-after", timedelta(seconds=1))):
+        try:
+            return now + float(headers[name]) * unit
+        except (KeyError, ValueError, OverflowError):
+            continue
+    try:
+        return parsedate_to_datetime(str(headers.get("retry-after", ""))).astimezone(UTC)
+    except ValueError:
+        return None
+
+
+def _finished(text: str = "", problem: Problem | None = None, *, ok: bool = False) -> AgentEvent:
+    return AgentEvent(kind=AgentEventKind.FINISHED, text=text, problem=problem, ok=ok)
+
+
+def _part(event: Mapping[str, Any]) -> Mapping[str, Any]:
+    return _mapping(event.get("part"))
+
+
+def _mapping(value: object) -> Mapping[str, Any]:
+    return value if isinstance(value, dict) else {}
+
+
+def _count(value: object) -> int:
+    return max(0, int(value)) if isinstance(value, int | float) else 0
+
+
+def _cut(text: str) -> str:
+    return truncate(printable(text), _TEXT_CHARACTERS)
