@@ -1,0 +1,106 @@
+"""Limits end the whole tree, and the result says which one was breached."""
+
+import asyncio
+import os
+import subprocess
+import sys
+
+import pytest
+from process_support import living, shell, token, tree
+
+from shiftwork.errors import InvalidInput
+from shiftwork.runner.leftovers import sweep_orphans
+from shiftwork.runner.limits import Limits
+from shiftwork.runner.spec import ProcessSpec
+from shiftwork.runner.supervisor import run
+from shiftwork.sandbox.choose import candidates, works
+
+
+@pytest.fixture(params=candidates(), ids=lambda sandbox: sandbox.level)
+def sandbox(request):
+    if not works(request.param):
+        pytest.skip(f"{request.param.level} does not work on this machine")
+    return request.param
+
+
+def python(code, cwd, **more):
+    return ProcessSpec(
+        (sys.executable, "-S", "-c", code), cwd, dict(os.environ), grace=0.2, timeout=20, **more
+    )
+
+
+FILES = "import os; held = [os.dup(1) for _ in range(100)]"
+MEMORY = "import time; held = bytearray(b'x') * 150_000_000; time.sleep(100)"
+MANY = (
+    "import subprocess, time; held = [subprocess.Popen(['sleep', '9']) for _ in range(12)]; time.sleep(100)"
+)
+CASES = [
+    (Limits(cpu_seconds=1), "while True: pass", "cpu_seconds of 1 "),
+    (Limits(memory_mb=80), MEMORY, "memory_mb of 80 "),
+    (Limits(processes=6), MANY, "processes of 6 "),
+    (Limits(file_size_mb=0.1), "open('big', 'wb').write(b'x' * 1_000_000)", "file_size_mb of 0.1 "),
+    (Limits(open_files=40), FILES, "open_files of 40 "),
+]
+
+
+@pytest.mark.parametrize(("limits", "code", "named"), CASES, ids=lambda value: str(value)[:24])
+async def test_a_breach_ends_the_tree_and_is_named(sandbox, tmp_path, limits, code, named):
+    """Otherwise an agent could take the machine, or be ended without a word on why."""
+    result = await run(python(code, tmp_path, limits=limits), sandbox=sandbox)
+    assert named in (result.breach or ""), result
+    assert result.exit_status != 0
+    assert not result.timed_out
+
+
+async def test_what_stays_within_its_limits_is_left_alone(sandbox, tmp_path):
+    """Otherwise limits would end agents that keep them; what they used is told."""
+    limits = Limits(cpu_seconds=20, memory_mb=500, processes=20, file_size_mb=5, open_files=64)
+    spec = shell("ulimit -n; head -c 100000 /dev/zero > file", tmp_path, limits=limits)
+    result = await run(spec, sandbox=sandbox)
+    assert (result.exit_status, result.breach, result.stdout_tail) == (0, None, b"64\n")
+    assert result.cpu_seconds > 0
+    assert result.peak_memory_bytes > 0
+
+
+async def test_one_that_does_nothing_is_ended(sandbox, tmp_path):
+    """Otherwise an agent that hangs would hold its session until the timeout."""
+    spec = shell("echo ready; sleep 100", tmp_path, stall_timeout=0.6, grace=0.2)
+    result = await run(spec, sandbox=sandbox)
+    assert result.stalled
+    assert "0.6 seconds" in (result.breach or "")
+    assert 0.5 < result.duration < 5
+
+
+async def test_one_that_works_or_prints_is_not_stalled(sandbox, tmp_path):
+    """Otherwise slow agents would be ended in the middle of their work."""
+    spec = shell("for n in 1 2 3 4 5; do sleep 0.3; echo $n; done", tmp_path, stall_timeout=0.8)
+    assert not (await run(spec, sandbox=sandbox)).stalled
+
+
+@pytest.mark.parametrize("limits", [{"cpu_seconds": 0}, {"memory_mb": -1}, {"open_files": 3}])
+def test_a_limit_that_makes_no_sense_is_refused(limits):
+    """Otherwise a typing error would end every agent at its start."""
+    with pytest.raises(InvalidInput, match=next(iter(limits))):
+        Limits(**limits)
+
+
+async def test_orphans_of_a_dead_worker_are_swept_and_others_are_not(sandbox, tmp_path):
+    """Otherwise a restarted worker would leave its predecessor's agents, or end those of its neighbour."""
+    word, ready, stop = token(), asyncio.Event(), asyncio.Event()
+    spec = tree(word, tmp_path, lock_file=tmp_path / "a" / "run.lock", grace=0.1)
+    mine = asyncio.create_task(run(spec, sandbox=sandbox, stop=stop, on_line=lambda *_: ready.set()))
+    await ready.wait()
+    assert await sweep_orphans(tmp_path) == 0
+    assert living(word)
+    stop.set()
+    await mine
+    marker, dead = "ab" * 16, token()
+    gone = subprocess.run(  # noqa: ASYNC221 - it ends at once
+        [sys.executable, "-S", "-c", "import os; print(os.getpid())"], capture_output=True, check=True
+    )
+    (tmp_path / "b.lock").write_text(f'{{"marker": "{marker}", "worker": {int(gone.stdout)}, "born": 1.0}}')
+    left = subprocess.Popen(  # noqa: ASYNC220 - it is waited for below
+        ["sleep", dead], env={**os.environ, "SHIFTWORK_SANDBOX": marker}, start_new_session=True
+    )
+    assert await sweep_orphans(tmp_path) == 1
+    assert left.wait(5) == -9
