@@ -11,24 +11,19 @@ import contextlib
 import signal
 import sys
 from asyncio.subprocess import PIPE, Process
-from importlib.metadata import version
 from typing import Any
 
 from acp import (
-    PROTOCOL_VERSION,
-    InitializeResponse,
-    LoadSessionResponse,
-    NewSessionResponse,
     PromptResponse,
     RequestError,
     connect_to_agent,
     text_block,
 )
 from acp.core import DEFAULT_STDIO_BUFFER_LIMIT_BYTES, ClientSideConnection
-from acp.schema import ClientCapabilities, FileSystemCapabilities, Implementation, SessionConfigOptionSelect
 
 from shiftwork.agents.acp import BridgeRequest
 from shiftwork.agents.acp_client import BridgeClient
+from shiftwork.agents.acp_session import Failed, open_session, sentence
 from shiftwork.agents.acp_updates import Updates
 from shiftwork.agents.events import AgentEvent, AgentEventKind, Problem
 from shiftwork.text import one_line, tail, truncate
@@ -62,14 +57,6 @@ _ENDS = {
 """What every stop reason but `end_turn` means."""
 
 
-class _Failed(Exception):  # noqa: N818 - the agent failed; the bridge says so and ends well
-    """The agent can't do its work; the text is the sentence that is said of it."""
-
-    def __init__(self, message: str, problem: Problem | None = None) -> None:
-        super().__init__(message)
-        self.problem = problem
-
-
 def main() -> int:
     """Do what the request on standard input asks for."""
     request = BridgeRequest.model_validate_json(sys.stdin.buffer.read())
@@ -98,7 +85,7 @@ class _Bridge:
             loop.add_signal_handler(number, self._stop.set)
         try:
             last = await self._do()
-        except _Failed as failure:
+        except Failed as failure:
             last = AgentEvent(
                 kind=AgentEventKind.FINISHED, text=truncate(str(failure), 4_000), problem=failure.problem
             )
@@ -135,7 +122,7 @@ class _Bridge:
             )
         except OSError as error:
             reason = f"The agent {argv[0]!r} can't be started ({error.strerror}): give its path in 'argv'."
-            raise _Failed(reason, Problem.INVALID) from error
+            raise Failed(reason, Problem.INVALID) from error
 
     async def _take_turn(self, process: Process, connection: ClientSideConnection) -> AgentEvent | None:
         """The last event; None if the agent was cut off by whoever told us to end."""
@@ -165,14 +152,14 @@ class _Bridge:
             await asyncio.wait((turn,), timeout=_CANCELLING)
 
     async def _explain_death(self, process: Process) -> None:
-        """Raise `_Failed` for an agent that is gone, or does not speak any more, unless we were to end it."""
+        """Raise `Failed` for an agent that is gone, or does not speak any more, unless we were to end it."""
         await asyncio.sleep(_LAST_WORDS)
         if self._stop.is_set():
             return
         status = process.returncode
         what = "closed its output" if status is None else f"ended with status {status}"
         said = tail(self._stderr, _STDERR_BYTES).strip()
-        raise _Failed(
+        raise Failed(
             "\n".join(part for part in (f"The agent {what} before its turn was over.", said) if part)
         )
 
@@ -180,14 +167,14 @@ class _Bridge:
         self, connection: ClientSideConnection, session: "asyncio.Future[str]"
     ) -> AgentEvent | None:
         try:
-            opened = await self._open(connection)
+            opened = await open_session(connection, self._request, self._updates, say)
             session.set_result(opened)
             answer = await connection.prompt(session_id=opened, prompt=[text_block(self._request.prompt)])
         except RequestError as error:
             refused = error.code == _AUTHENTICATION_REQUIRED
-            raise _Failed(_sentence(error), Problem.AUTHENTICATION if refused else None) from error
+            raise Failed(sentence(error), Problem.AUTHENTICATION if refused else None) from error
         except ValueError as error:  # an answer that the protocol does not know; pydantic's are ValueErrors
-            raise _Failed(f"The agent does not keep to the protocol: {one_line(str(error))}") from error
+            raise Failed(f"The agent does not keep to the protocol: {one_line(str(error))}") from error
         self._updates.flush()
         return self._last_event(answer)
 
@@ -200,67 +187,6 @@ class _Bridge:
             return None
         text, problem = _ENDS[answer.stop_reason]
         return AgentEvent(kind=AgentEventKind.FINISHED, text=text, problem=problem)
-
-    async def _open(self, connection: ClientSideConnection) -> str:
-        """Agree on the protocol and open the session; its id."""
-        files = FileSystemCapabilities(read_text_file=True, write_text_file=True)
-        agent = await connection.initialize(
-            protocol_version=PROTOCOL_VERSION,
-            client_capabilities=ClientCapabilities(fs=files, terminal=True),
-            client_info=Implementation(name="shiftwork", version=version("shiftwork")),
-        )
-        if agent.protocol_version != PROTOCOL_VERSION:
-            raise _Failed(
-                f"The agent speaks version {agent.protocol_version} of the protocol, not {PROTOCOL_VERSION}.",
-                Problem.INVALID,
-            )
-        opened = await self._resume(connection, agent) or await self._begin(connection)
-        session, answer = opened
-        say(AgentEvent(kind=AgentEventKind.STARTED, conversation=session, model=self._request.model))
-        self._updates.begin()
-        if self._request.model:
-            await self._choose_model(connection, session, answer)
-        return session
-
-    async def _resume(
-        self, connection: ClientSideConnection, agent: InitializeResponse
-    ) -> tuple[str, LoadSessionResponse] | None:
-        """The session to go on with; None if there is none, or it can't be."""
-        session = self._request.conversation
-        can = agent.agent_capabilities is not None and agent.agent_capabilities.load_session
-        if not session or not can:
-            return None
-        try:
-            return session, await connection.load_session(
-                cwd=self._request.workspace, session_id=session, mcp_servers=[]
-            )
-        except RequestError as error:
-            said = f"The session {session!r} can't be gone on with ({_sentence(error)}); a new one begins."
-            say(AgentEvent(kind=AgentEventKind.TEXT, text=said))
-            return None
-
-    async def _begin(self, connection: ClientSideConnection) -> tuple[str, NewSessionResponse]:
-        self._updates.forget()
-        answer = await connection.new_session(cwd=self._request.workspace, mcp_servers=[])
-        return answer.session_id, answer
-
-    async def _choose_model(
-        self, connection: ClientSideConnection, session: str, answer: NewSessionResponse | LoadSessionResponse
-    ) -> None:
-        """Choose the model that was asked for; raises `_Failed` where the agent offers no choice."""
-        model = self._request.model
-        for option in answer.config_options or ():
-            if isinstance(option, SessionConfigOptionSelect) and option.category == "model":
-                try:
-                    await connection.set_config_option(config_id=option.id, session_id=session, value=model)
-                except RequestError as error:
-                    said = f"The agent refuses the model {model!r}: {_sentence(error)}"
-                    raise _Failed(said, Problem.INVALID) from error
-                return
-        raise _Failed(
-            f"The agent offers no choice of models, so {model!r} can't be chosen: configure it in the agent.",
-            Problem.INVALID,
-        )
 
     async def _keep_stderr(self, process: Process) -> None:
         """Pass the agent's error output on, and keep its end."""
@@ -299,15 +225,6 @@ async def _cancel(*tasks: "asyncio.Task[Any]") -> None:
     for task in tasks:
         task.cancel()
     await asyncio.gather(*tasks, return_exceptions=True)
-
-
-def _sentence(error: RequestError) -> str:
-    """What an agent's error says; the details are often the better half."""
-    details = error.data
-    if isinstance(details, dict):
-        details = details.get("details") or details.get("message") or details.get("error")
-    said = one_line(str(error)) or "The agent reports an error"
-    return f"{said}: {one_line(str(details))}" if details else said
 
 
 if __name__ == "__main__":

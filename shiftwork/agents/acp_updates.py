@@ -132,7 +132,8 @@ class Updates:
         call.given = update.raw_input or call.given
         call.result = _result(update) or call.result
         over = call.status in ("completed", "failed")
-        if not call.announced and (call.given or call.status == "in_progress" or over):
+        # While it is pending, its input is still being written.
+        if not call.announced and call.status != "pending":
             call.announced = True
             self._announce(update.tool_call_id, call)
         if over and not call.ended:
