@@ -6,9 +6,12 @@ NEW_ENOUGH := import sys; sys.exit(sys.version_info < (3, 11))
 PYTHON ?= $(or $(firstword $(foreach p,$(PYTHONS),$(shell $(p) -c '$(NEW_ENOUGH)' >/dev/null 2>&1 && echo $(p)))),python3)
 BIN := .venv/bin
 INSTALLED := .venv/installed
+AGENTS := .venv/agents
+# Agent programs that tests run for real; where one can't be had, its tests are skipped, and say so.
+NODE_AGENTS := opencode-ai@1.18.33 @google/gemini-cli@0.61.0
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo test check format bench soak lock
+.PHONY: help install agents demo test check format bench soak lock
 
 help: ## Show this list.
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "make %-9s %s\n", $$1, $$2 }' Makefile
@@ -30,7 +33,16 @@ $(INSTALLED): requirements/dev.txt pyproject.toml
 demo: install ## Run a whole project with scripted agents, in under three minutes.
 	$(BIN)/python -P examples/demo.py $(DEMO_ARGS)
 
-test: install ## Run the tests; PYTEST_ARGS goes to pytest.
+agents: $(AGENTS) ## Get the agent programs that tests run for real, into .venv.
+
+$(AGENTS): $(INSTALLED) requirements/agents.txt
+	-$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --require-hashes \
+	  --requirement requirements/agents.txt
+	-@command -v npm >/dev/null && npm install --silent --no-audit --no-fund --no-save --no-package-lock \
+	  --prefix .venv/node $(NODE_AGENTS) || echo "No npm, or no package: tests of opencode and gemini are skipped."
+	@touch $@
+
+test: install agents ## Run the tests; PYTEST_ARGS goes to pytest.
 	$(BIN)/pytest $(PYTEST_ARGS)
 
 check: install ## Check formatting, style, types and the direction of imports.
@@ -55,3 +67,5 @@ LOCK := uv pip compile --quiet --universal --python-version 3.11 --generate-hash
 lock: ## Pin the newest versions that pyproject.toml allows; needs uv.
 	$(LOCK) --upgrade --output-file requirements/base.txt
 	$(LOCK) --upgrade --extra dev --output-file requirements/dev.txt
+	uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-header --no-annotate \
+	  --no-emit-index-url --no-deps --output-file requirements/agents.txt requirements/agents.in

@@ -3,18 +3,21 @@
 import importlib.util
 import os
 import shutil
+import sys
 from pathlib import Path
 
 import pytest
 
-_ROOT = Path(__file__).parents[2]
+_NODE = Path(sys.prefix) / "node" / "node_modules" / ".bin"
+"""Where `make agents` puts what npm has."""
+
 _BUNDLES = {"claude": ("claude_agent_sdk", "_bundled/claude"), "codex": ("codex_cli_bin", "bin/codex")}
 """Python packages that carry a program, and where in them it is."""
 
 
 def find_program(name: str) -> str | None:
-    """The program on `PATH`, in a Python package, or in `node_modules` under the repository's root."""
-    for folder in (None, str(_ROOT / "node_modules" / ".bin")):
+    """The program on `PATH`, in a Python package, or among what `make agents` installs."""
+    for folder in (None, str(_NODE)):
         if found := shutil.which(name, path=folder):
             return found
     return _bundled(name)
@@ -24,7 +27,7 @@ def find_program_or_skip(name: str) -> str:
     """The same; skips the test that asks if there is none."""
     found = find_program(name)
     if found is None:
-        pytest.skip(f"the program {name!r} is not on PATH, in a Python package or in node_modules")
+        pytest.skip(f"no program {name!r} on PATH or in the environment: `make agents` gets it")
     return found
 
 

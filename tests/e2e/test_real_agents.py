@@ -1,0 +1,110 @@
+"""Whole projects through real agent programs: claude, codex and opencode, against a scripted model."""
+
+import asyncio
+
+import pytest
+
+from tests.e2e.agents import bench, shell
+from tests.e2e.lab import Lab, eventually, no_process_lives
+from tests.e2e.support import WorkerProcess, processes_of
+from tests.llm.script import Answer, Drop, Fault, Turn
+
+PROGRAMS = ("claude", "codex", "opencode")
+every_program = pytest.mark.parametrize("program", PROGRAMS)
+
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(240)]
+
+
+def once(answer: Answer):
+    """A script's exception for its first turn."""
+    left = [answer]
+    return lambda _: left.pop() if left else None
+
+
+@every_program
+async def test_a_project_is_planned_done_and_verified(program: str, lab: Lab) -> None:
+    """If it failed, the program could not do a project: the reason why all of this exists."""
+    with bench(program, lab, "a", "b") as use:
+        project = await use.project(planned=False)
+        status = await project.rest(seconds=150)
+        assert (status["status"], status["reason"]) == ("completed", "")
+        assert sorted(project.landings()) == ["a", "b"]
+        async with lab.shiftwork.store.transaction() as tx:
+            sessions = await tx.sessions.list(project.id)
+            totals = await tx.projects.totals(project.id)
+        assert len(sessions) == 3
+        assert all(session.total_tokens > 0 for session in sessions)
+        assert all(session.total_cost_usd > 0 for session in sessions)
+        assert totals.cost_usd == pytest.approx(sum(s.total_cost_usd for s in sessions))
+    await no_process_lives(lab)
+
+
+@every_program
+async def test_a_short_rate_limit_and_a_lost_connection_cost_nothing(program: str, lab: Lab) -> None:
+    """If it failed, a busy provider would cost attempts, or a project would stop for it."""
+    with bench(program, lab, "a") as use:
+        faults = [Fault(429, headers={"retry-after": "1"}), Drop()]
+        use.model.instead = lambda _: faults.pop(0) if faults else None
+        project = await use.project()
+        await completes(project)
+        assert faults == []
+        assert (await project.features())["a"].attempts == 0
+
+
+@every_program
+async def test_refused_credentials_pause_the_project(program: str, lab: Lab) -> None:
+    """If it failed, a wrong key would spend every attempt of every feature."""
+    with bench(program, lab, "a") as use:
+        use.model.instead = lambda _: Fault(401)
+        project = await use.project()
+        status = await project.rest(seconds=150)
+        assert status["status"] == "paused"
+        assert "credentials" in status["reason"]
+        assert (await project.features())["a"].attempts == 0
+        use.model.instead = lambda _: None
+        now = await project.now()
+        await lab.shiftwork.resume(project.id)
+        await completes(project, now)
+
+
+@every_program
+async def test_a_tool_that_never_ends_is_ended_with_its_session(program: str, lab: Lab) -> None:
+    """If it failed, one hanging command would hold a project for ever, or live on after its agent."""
+    with bench(program, lab, "a") as use:
+        use.model.commands["a"] = "echo begun > begun.txt; trap '' TERM; sleep 1000"
+        project = await use.project(session_timeout=12)
+        await project.event("attempt_ended", seconds=100)
+        use.model.commands.clear()
+        await completes(project)
+        assert (await project.features())["a"].attempts >= 1
+    await no_process_lives(lab)
+
+
+@every_program
+async def test_a_stopped_worker_s_agent_goes_on(program: str, lab: Lab, shared_worker: WorkerProcess) -> None:
+    """If it failed, a deploy would lose a conversation that was paid for, or the files made in it."""
+    with bench(program, lab, "a") as use:
+        mark = lab.folder / "here"
+        use.model.commands["a"] = f"echo half > half.txt; touch {mark}; sleep 1000"
+        project = await use.project()
+        await eventually(lambda: asyncio.to_thread(mark.exists), 100)
+        assert await asyncio.to_thread(shared_worker.stop) == 0
+        assert processes_of(lab.settings.state) == []
+
+        def finish(turn: Turn) -> Answer | None:
+            again = "You were interrupted" in turn.user_text and "echo done" not in str(turn.body)
+            return shell(turn, "cat half.txt && echo done > a.txt") if again else None
+
+        use.model.instead = finish
+        shared_worker.start()
+        await completes(project)
+        assert project.files() == ["a.txt", "half.txt"]
+        assert (await project.features())["a"].attempts == 0
+        resumed = [turn for turn in use.server.turns if "You were interrupted" in turn.user_text]
+        assert "sleep 1000" in str(resumed[-1].body), "the earlier conversation was not gone on with"
+
+
+async def completes(project, after: int = 0) -> None:
+    """Wait for a good end, as long as a real program takes."""
+    status = await project.rest(after, seconds=150)
+    assert (status["status"], status["reason"]) == ("completed", "")
