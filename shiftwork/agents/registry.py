@@ -6,6 +6,7 @@ from shiftwork.agents.acp import AcpBackend
 from shiftwork.agents.claude import ClaudeBackend
 from shiftwork.agents.codex import CodexBackend
 from shiftwork.agents.command import CommandBackend
+from shiftwork.agents.gemini import GeminiBackend
 from shiftwork.agents.opencode import OpencodeBackend
 from shiftwork.agents.protocol import AgentBackend
 from shiftwork.agents.scripted import ScriptedBackend
@@ -22,6 +23,7 @@ def backends() -> Mapping[str, AgentBackend]:
             ClaudeBackend(),
             CodexBackend(),
             CommandBackend(),
+            GeminiBackend(),
             OpencodeBackend(),
         )
     }

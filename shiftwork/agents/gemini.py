@@ -1,0 +1,112 @@
+"""The gemini program as an agent (https://github.com/google-gemini/gemini-cli), run without a terminal."""
+
+import json
+import os
+import shutil
+import subprocess
+from pathlib import Path
+from typing import Any, Literal
+
+from shiftwork.agents.gemini_reader import GeminiReader
+from shiftwork.agents.protocol import AgentCommand, AgentRequest, BackendReport, Reader, Settings
+from shiftwork.agents.settings import BackendSettings
+
+_INSTALL = "install it with `npm install -g @google/gemini-cli`, or give its path in the setting 'program'"
+_KEYS = frozenset({"GEMINI_API_KEY", "GOOGLE_API_KEY"})
+
+_SWITCHES = {
+    "GEMINI_CLI_TRUST_WORKSPACE": "true",
+    # A process that starts itself again is one more to end.
+    "GEMINI_CLI_NO_RELAUNCH": "true",
+    "NO_COLOR": "1",
+}
+
+
+class GeminiSettings(BackendSettings):
+    """What a project says about gemini."""
+
+    permission_mode: Literal["default", "auto_edit", "yolo", "plan"] | None = None
+
+
+class GeminiBackend:
+    """Starts `gemini -o stream-json`, with the prompt on standard input."""
+
+    name = "gemini"
+    can_resume = False
+    interrupt_first = False
+
+    def check(self, settings: Settings) -> None:
+        """Raise `InvalidInput` if a setting is wrong; the program is looked for when it starts."""
+        GeminiSettings.read(self.name, settings)
+
+    def new_conversation(self) -> str | None:
+        """None: conversations are not gone on with."""
+        return None
+
+    def command(self, request: AgentRequest) -> AgentCommand:
+        """The program; in a private home it is told to use an API key, which the environment holds."""
+        settings = GeminiSettings.read(self.name, request.settings)
+        argv = [settings.program or self.name, "-o", "stream-json"]
+        argv += ["--approval-mode", settings.permission_mode or "yolo"]
+        if settings.model is not None:
+            argv += ["--model", settings.model]
+        for folder in (request.brief, request.outbox):
+            argv += ["--include-directories", str(folder.absolute())] if folder is not None else []
+        if request.home is not None:
+            _write_settings(request.home, settings)
+        prompt = "\n\n".join(part for part in (request.system_prompt, request.prompt) if part)
+        env = _environment(settings, request.home)
+        return AgentCommand((*argv, *settings.arguments), env, prompt.encode())
+
+    def reader(self, request: AgentRequest) -> Reader:  # noqa: ARG002 - part of the protocol
+        """What understands this run."""
+        return GeminiReader()
+
+    def diagnose(self, settings: Settings) -> BackendReport:
+        """Look for the program, its version and a key."""
+        read = GeminiSettings.read(self.name, settings)
+        wanted = read.program or self.name
+        program = shutil.which(wanted)
+        if program is None:
+            problem = f"The program {wanted!r} was not found: {_INSTALL}."
+            return BackendReport(self.name, problems=(problem,))
+        version = _version(program)
+        problems = [] if version else [f"{program!r} does not say its version: {_INSTALL}."]
+        if not _KEYS & (os.environ.keys() | read.environment.keys()):
+            problems.append("There is no key: set the variable 'GEMINI_API_KEY' for the worker.")
+        return BackendReport(self.name, program, version, tuple(problems))
+
+
+def _environment(settings: GeminiSettings, home: Path | None) -> dict[str, str]:
+    env = dict(_SWITCHES)
+    if settings.base_url is not None:
+        env["GOOGLE_GEMINI_BASE_URL"] = settings.base_url
+    if home is not None:
+        env["HOME"] = str(home.absolute())
+    passed = {*_KEYS, *settings.pass_environment}
+    env |= {name: os.environ[name] for name in passed if name in os.environ}
+    return env | settings.environment
+
+
+def _write_settings(home: Path, settings: GeminiSettings) -> None:
+    """Without a terminal the program does not choose how to authenticate by itself."""
+    content: dict[str, Any] = {
+        "security": {"auth": {"selectedType": "gemini-api-key"}},
+        "privacy": {"usageStatisticsEnabled": False},
+        "general": {"disableAutoUpdate": True, "disableUpdateNag": True},
+    }
+    if settings.tools:
+        content["tools"] = {"core": list(settings.tools)}
+    folder = home / ".gemini"
+    folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+    (folder / "settings.json").write_text(json.dumps(content), encoding="utf-8")
+
+
+def _version(program: str) -> str | None:
+    try:
+        asked = subprocess.run(
+            [program, "--version"], capture_output=True, timeout=20, check=False, text=True
+        )
+    except (OSError, subprocess.TimeoutExpired):
+        return None
+    return asked.stdout.strip() or None if asked.returncode == 0 else None
