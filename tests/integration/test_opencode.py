@@ -23,14 +23,14 @@ DONE = Reply("done", usage=Usage(50, 5))
 class Lab:
     """Runs opencode in a workspace, with the answers that a script gives."""
 
-    def __init__(self, folder):
+    def __init__(self, folder, home):
         self.folder = folder
+        self.home = home
         self.program = find_program_or_skip("opencode")
         self.events: list[AgentEvent] = []
 
     async def run(self, *answers, conversation=None, stop=None, on_event=None, **settings):
-        for name in ("workspace", "home"):
-            (self.folder / name).mkdir(exist_ok=True)
+        (self.folder / "workspace").mkdir(exist_ok=True)
         self.events = []
 
         async def listen(event: AgentEvent) -> None:
@@ -43,7 +43,7 @@ class Lab:
             request = AgentRequest(
                 self.folder / "workspace",
                 prompt="do the job",
-                home=self.folder / "home",
+                home=self.home,
                 settings={**given, "environment": {"THE_KEY": "secret"}, "api_key": "THE_KEY", **settings},
                 conversation=conversation,
             )
@@ -62,9 +62,15 @@ class Lab:
         return [event for event in self.events if event.kind is kind]
 
 
+@pytest.fixture(scope="module")
+def home(tmp_path_factory):
+    """One for all tests: the program takes seconds to furnish a new one."""
+    return tmp_path_factory.mktemp("home")
+
+
 @pytest.fixture
-def lab(tmp_path):
-    return Lab(tmp_path)
+def lab(tmp_path, home):
+    return Lab(tmp_path, home)
 
 
 async def test_a_tool_is_used_and_counted(lab):
