@@ -28,6 +28,7 @@ from activities.sessions import SessionActivities
 from shiftwork.agents.registry import backends
 from shiftwork.errors import ShiftworkError, StackError
 from shiftwork.ownership import check_ownership
+from shiftwork.runner.leftovers import sweep_orphans
 from shiftwork.sandbox.choose import choose_sandbox
 from shiftwork.settings import Settings
 from shiftwork.stack.file import database_url
@@ -109,6 +110,8 @@ async def serve(settings: Settings, stop: asyncio.Event) -> None:
         record = stack.enter_context(WorkerRecord(settings.state))
         services = Services(settings, store, choose_sandbox(), backends(), record)
         client = await patiently(lambda: connect(settings))
+        if ended := await sweep_orphans(settings.projects):
+            log.info("ended %d processes that a lost worker left", ended)
         if given_back := await record.give_back(client):
             log.info("gave %d tasks back that a lost worker ran", given_back)
         for one in workers(client, services):

@@ -31,6 +31,7 @@ from shiftwork.contracts.session import (
 from shiftwork.errors import InvalidInput, RepositoryError
 from shiftwork.planning.graph import check_dependencies
 from shiftwork.repository import Snapshot, Workspace
+from shiftwork.runner.limits import Limits
 from shiftwork.store.rows import Attempt, FeatureRow, ProjectRow, SessionRow
 from shiftwork.text import truncate
 from shiftwork.verification.setup import SetupFailed
@@ -211,6 +212,8 @@ class AgentRun:
                 env={"HOME": scratch, "TMPDIR": scratch},
                 sandbox=self._services.sandbox,
                 timeout=options.session_timeout,
+                limits=Limits(**options.limits.model_dump()),
+                stall_timeout=options.stall_timeout,
                 lock_file=run_folder / "agent.lock",
                 on_event=transcriber.take,
                 stop=self._stop,

@@ -7,6 +7,7 @@ import yaml
 from pydantic import Field, ValidationError, field_validator
 
 from shiftwork.contracts.base import Document, Name
+from shiftwork.contracts.limits import AgentLimits
 from shiftwork.contracts.plan import SetupCommand, setup_commands
 from shiftwork.contracts.project import AgentOptions
 from shiftwork.errors import InvalidInput
@@ -24,7 +25,10 @@ class FrontMatter(Document):
     max_parallel: Annotated[int, Field(ge=1, le=64)] | None = None
     budget_usd: Annotated[float, Field(ge=0)] | None = None
     verification_timeout: Annotated[float, Field(gt=0)] | None = None
+    session_timeout: Annotated[float, Field(gt=0)] | None = None
+    stall_timeout: Annotated[float, Field(gt=0)] | None = None
     agent: AgentOptions | None = None
+    limits: AgentLimits | None = None
 
     _strings = field_validator("setup", mode="before")(setup_commands)
 

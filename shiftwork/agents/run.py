@@ -11,6 +11,7 @@ from shiftwork.agents.events import AgentEvent, AgentEventKind, Problem
 from shiftwork.agents.protocol import AgentBackend, AgentRequest, Reader
 from shiftwork.contracts.session import Failure, FailureKind, InterruptionReason, RunStatus
 from shiftwork.runner.environment import child_environment
+from shiftwork.runner.limits import Limits
 from shiftwork.runner.spec import ProcessResult, ProcessSpec, StopSignal, StreamName
 from shiftwork.runner.supervisor import run
 from shiftwork.sandbox.base import Sandbox
@@ -74,6 +75,8 @@ async def run_agent_process(
     sandbox: Sandbox,
     timeout: float | None,
     on_event: OnEvent,
+    limits: Limits | None = None,
+    stall_timeout: float | None = None,
     lock_file: Path | None = None,
     stop: StopSignal | None = None,
     tools: Path | None = None,
@@ -87,6 +90,8 @@ async def run_agent_process(
         env: what is added to the short environment that every child gets (see `child_environment`).
         sandbox: what holds its processes together.
         timeout: seconds it may run, or None.
+        limits: what its processes may use; a breach is a failure that names the limit.
+        stall_timeout: seconds it may go without any output and any work of its processes, or None.
         on_event: is awaited for each event, in order; an exception in it ends the agent and is raised here.
         lock_file: kept locked while any process of the agent lives.
         stop: ends the agent when set.
@@ -106,13 +111,15 @@ async def run_agent_process(
         env=child_environment(os.environ, {**env, **command.env, **folders}, tools=tools),
         stdin=command.stdin,
         timeout=timeout,
+        limits=limits or Limits(),
+        stall_timeout=stall_timeout,
         grace=grace,
         lock_file=lock_file,
     )
     listener = _Listener(backend.reader(request), on_event, stop, grace)
     try:
         result = await run(spec, sandbox=sandbox, on_line=listener.hear, stop=listener)
-        await listener.end(result.exit_status)
+        await listener.end(result)
     finally:
         listener.close()
     return _judge(listener, result)
@@ -142,9 +149,11 @@ class _Listener:
             return
         await self._tell(self._reader.read(line))
 
-    async def end(self, exit_status: int) -> None:
-        """What follows from the end of the process."""
-        await self._tell(self._reader.end(exit_status))
+    async def end(self, result: ProcessResult) -> None:
+        """What follows from the end of the process; one by our hand is no word of the agent's."""
+        by_hand = result.stopped or result.timed_out or result.breach
+        events = self._reader.end(result.exit_status)
+        await self._tell(e for e in events if not (by_hand and e.kind in _TERMINAL))
 
     async def _tell(self, events: Iterable[AgentEvent]) -> None:
         for event in events:
@@ -224,7 +233,9 @@ def _verdict(
 def _failure_kind(heard: _Listener, result: ProcessResult, problem: Problem | None) -> FailureKind:
     if heard.finished is not None:
         return _FAILURES.get(problem, FailureKind.AGENT_FAILED) if problem else FailureKind.AGENT_FAILED
-    return FailureKind.AGENT_TIMEOUT if result.timed_out else FailureKind.AGENT_CRASHED
+    if result.timed_out or result.stalled:
+        return FailureKind.AGENT_TIMEOUT
+    return FailureKind.AGENT_LIMIT if result.breach else FailureKind.AGENT_CRASHED
 
 
 def _resume_at(heard: _Listener, reason: InterruptionReason | None) -> datetime | None:
@@ -237,7 +248,9 @@ def _resume_at(heard: _Listener, reason: InterruptionReason | None) -> datetime 
 def _message(heard: _Listener, result: ProcessResult, failure: Failure | None) -> str:
     if failure is None or heard.finished is not None:
         return heard.error or ("The agent said that it failed, but not why." if failure else "")
-    if failure.kind is FailureKind.AGENT_TIMEOUT:
+    if result.breach:
+        sentence = result.breach
+    elif failure.kind is FailureKind.AGENT_TIMEOUT:
         sentence = f"The agent was ended after {result.duration:.0f} s, because its time was over."
     else:
         sentence = f"The agent ended with status {result.exit_status} without saying that it had finished."

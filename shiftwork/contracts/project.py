@@ -6,6 +6,7 @@ from typing import Annotated, Literal
 from pydantic import Field, JsonValue, field_validator
 
 from shiftwork.contracts.base import Message
+from shiftwork.contracts.limits import AgentLimits
 from shiftwork.contracts.plan import SetupCommand, setup_commands
 from shiftwork.contracts.prices import Prices
 
@@ -50,6 +51,8 @@ class ProjectOptions(Message):
         max_parallel: sessions at once.
         verification_timeout: seconds one verification step may take, unless it says otherwise.
         session_timeout: seconds one agent may run.
+        stall_timeout: seconds one agent may go without any output and any work of its processes; None: any.
+        limits: what the processes of one agent may use.
         budget_usd: what the project may cost; None: no limit.
         setup: commands that prepare workspaces and checkouts.
     """
@@ -61,6 +64,8 @@ class ProjectOptions(Message):
     max_parallel: Annotated[int, Field(ge=1, le=64)] = 1
     verification_timeout: Annotated[float, Field(gt=0)] = 120.0
     session_timeout: Annotated[float, Field(gt=0)] = 3600.0
+    stall_timeout: Annotated[float, Field(gt=0)] | None = 900.0
+    limits: AgentLimits = AgentLimits()
     budget_usd: Annotated[float, Field(ge=0)] | None = None
     setup: tuple[SetupCommand, ...] = ()
     retry: RetryOptions = RetryOptions()

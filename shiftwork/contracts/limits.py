@@ -1,0 +1,25 @@
+"""What the processes of an agent may use, as a project may say it."""
+
+from typing import Annotated
+
+from pydantic import Field
+
+from shiftwork.contracts.base import Message
+
+
+class AgentLimits(Message):
+    """Limits of one agent, all its processes together unless it says otherwise; None: no limit.
+
+    Attributes:
+        cpu_seconds: processor time.
+        memory_mb: resident memory, in units of 1,000,000 bytes.
+        processes: how many live at once.
+        file_size_mb: of any one file that it writes, in units of 1,000,000 bytes.
+        open_files: of any one process.
+    """
+
+    cpu_seconds: Annotated[float, Field(gt=0)] | None = None
+    memory_mb: Annotated[float, Field(gt=0)] | None = None
+    processes: Annotated[int, Field(ge=1)] | None = None
+    file_size_mb: Annotated[float, Field(gt=0)] | None = None
+    open_files: Annotated[int, Field(ge=16)] | None = None
