@@ -68,7 +68,8 @@ class OpencodeBackend:
     """Starts `opencode run --format json`, with its whole configuration in the environment."""
 
     name = "opencode"
-    can_resume = True
+    # It goes on only in the folder where it began, and is silent in any other; each attempt has its own.
+    can_resume = False
     interrupt_first = False
 
     def check(self, settings: Settings) -> None:

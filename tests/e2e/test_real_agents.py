@@ -4,6 +4,7 @@ import asyncio
 
 import pytest
 
+from shiftwork.agents.registry import find_backend
 from tests.e2e.agents import bench, shell
 from tests.e2e.lab import Lab, eventually, no_process_lives
 from tests.e2e.support import WorkerProcess, processes_of
@@ -91,17 +92,21 @@ async def test_a_stopped_worker_s_agent_goes_on(program: str, lab: Lab, shared_w
         assert await asyncio.to_thread(shared_worker.stop) == 0
         assert processes_of(lab.settings.state) == []
 
+        resumes = find_backend(program).can_resume
+        told = "You were interrupted" if resumes else "Work kept from an interrupted session"
+        work = "cat half.txt" if resumes else 'git apply "$SHIFTWORK_BRIEF/kept.patch"'
+
         def finish(turn: Turn) -> Answer | None:
-            again = "You were interrupted" in turn.user_text and "echo done" not in str(turn.body)
-            return shell(turn, "cat half.txt && echo done > a.txt") if again else None
+            again = told in turn.user_text and "echo done" not in str(turn.body)
+            return shell(turn, f"{work} && echo done > a.txt") if again else None
 
         use.model.instead = finish
         shared_worker.start()
         await completes(project)
         assert project.files() == ["a.txt", "half.txt"]
         assert (await project.features())["a"].attempts == 0
-        resumed = [turn for turn in use.server.turns if "You were interrupted" in turn.user_text]
-        assert "sleep 1000" in str(resumed[-1].body), "the earlier conversation was not gone on with"
+        second = [turn for turn in use.server.turns if told in turn.user_text]
+        assert ("sleep 1000" in str(second[-1].body)) is resumes
 
 
 async def completes(project, after: int = 0) -> None:
