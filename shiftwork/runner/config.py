@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from shiftwork.runner.failures import InvalidContext
+from shiftwork.runner.limits import Limits
 from shiftwork.sandbox.base import Sandbox
 
 OutputPolicy = Literal["drop", "wait"]
@@ -129,7 +130,7 @@ class ProcessRunnerConfig:
     commands: Mapping[str, Sequence[str]] = field(default_factory=dict)
     output: OutputPolicy = "drop"
     max_output_size: int = 1_000_000
-    limits: Any = None
+    limits: Limits | None = None
     wall_time: float | None = None
     stall_timeout: float | None = None
     sandbox: Sandbox | None = None

@@ -4,7 +4,7 @@ import asyncio
 import signal
 import time
 from collections import deque
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from datetime import UTC, datetime
 from typing import Literal
 
@@ -43,6 +43,7 @@ class AgentHandle:
         reader: Reader,
         interrupt_first: bool,
         metrics: MetricsSink,
+        look: Callable[[], object],
     ) -> None:
         self.id = agent_id
         self.config = config
@@ -55,6 +56,7 @@ class AgentHandle:
         self._process = process
         self._reader = reader
         self._metrics = metrics
+        self._look = look
         self._started = time.monotonic()
         self._lived: float | None = None
         self._exit: ExitStatus | None = None
@@ -131,7 +133,9 @@ class AgentHandle:
         )
 
     def usage(self) -> Usage:
-        """CPU time and memory of its whole tree: as last looked at while it lives, all of it afterwards."""
+        """CPU time and memory of its whole tree until now, as far as it was seen."""
+        if self._exit is None:
+            self._look()
         return self._process.usage
 
     def metrics(self) -> AgentMetrics:

@@ -115,7 +115,9 @@ def _bare_command(agent: AgentConfig, config: ProcessRunnerConfig) -> AgentComma
         )
     path = os.environ.get("PATH", os.defpath)
     short = name.removesuffix("-cli")
-    return AgentCommand((short if short and not shutil.which(name, path=path) else name, prompt))
+    if shutil.which(short, path=path) and not shutil.which(name, path=path):
+        name = short
+    return AgentCommand((name, prompt))
 
 
 def _find(

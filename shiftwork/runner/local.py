@@ -1,6 +1,7 @@
 """The runner: agents as processes of this machine."""
 
 import asyncio
+import time
 import uuid
 from collections import OrderedDict
 from collections.abc import Sequence
@@ -21,12 +22,15 @@ from shiftwork.runner.launch import Plan, plan
 from shiftwork.runner.metrics import MetricsSink, NoMetrics, log_event
 from shiftwork.runner.process import Process
 from shiftwork.runner.shutdown import GracefulShutdown
-from shiftwork.runner.tree import table
+from shiftwork.runner.tree import Seen, table
 from shiftwork.sandbox.base import Sandbox
 from shiftwork.sandbox.choose import choose_sandbox
 
 _REMEMBERED = 1000
 """How many ended agents are still listed."""
+
+_FRESH = 0.25
+"""Seconds for which a look at the process table serves."""
 
 _BATCH = 10
 _GRACE = 5.0
@@ -68,6 +72,8 @@ class LocalProcessRunner:
         self._live: dict[str, tuple[AgentHandle, Process]] = {}
         self._ended: OrderedDict[str, AgentInfo] = OrderedDict()
         self._missing: set[str] = set()
+        self._seen: dict[int, Seen] = {}
+        self._seen_at = float("-inf")
         self._health: asyncio.Task[None] | None = None
         self._tasks: set[asyncio.Task[object]] = set()
 
@@ -219,6 +225,7 @@ class LocalProcessRunner:
             reader=planned.reader,
             interrupt_first=planned.interrupt_first,
             metrics=self._metrics,
+            look=lambda: process.look(self._table()),
         )
         self._live[agent_id] = (handle, process)
         handle.log("spawned", backend=config.model_backend, program=planned.program.argv[0], pid=handle.pid)
@@ -240,6 +247,13 @@ class LocalProcessRunner:
         process.ended.add_done_callback(lambda done: self._over(handle, process, done.result(), timer))
         if self.config.enable_health_checks and self._health is None:
             self._health = asyncio.get_running_loop().create_task(self._look_after())
+
+    def _table(self) -> dict[int, Seen]:
+        """The processes of this machine, looked at once for all who ask at about the same time."""
+        now = time.monotonic()
+        if now - self._seen_at > _FRESH:
+            self._seen, self._seen_at = table(), now
+        return self._seen
 
     def _overdue(self, handle: AgentHandle, seconds: float) -> None:
         sentence = f"Agent {handle.name!r} was ended: it lived longer than the wall_time of {seconds:g} s."

@@ -11,7 +11,16 @@ from collections.abc import AsyncIterator, Callable, Iterator
 from shiftwork.runner.capture import LineSplitter
 
 _CHUNK = 256 * 1024
-"""Bytes of one read, and of the pipe where the system allows that."""
+"""Bytes of one read."""
+
+_PIPE = 1024 * 1024
+"""Bytes of the pipe of a program that prints much, where the system allows that."""
+
+_USUAL_PIPE = 64 * 1024
+"""What a pipe holds at first: a read of so much shows a program that prints faster than it is read."""
+
+_TURN = 3
+"""Reads that a reader may do itself before it lets the event loop see to others."""
 
 _SMALL = 4096
 """Chunks are joined up to this size, so that a program that prints little at a time costs no more memory."""
@@ -54,10 +63,8 @@ class OutputStream:
         self._reading = False
         self._timer: asyncio.TimerHandle | None = None
         os.set_blocking(self._fd, False)
-        # Refused beyond a user's share of pipe memory, and unknown outside of Linux: then it stays small.
-        if hasattr(fcntl, "F_SETPIPE_SZ"):
-            with contextlib.suppress(OSError):
-                fcntl.fcntl(self._fd, fcntl.F_SETPIPE_SZ, _CHUNK)
+        self._large = False
+        self._turn = 0
         self._resume()
 
     @property
@@ -140,8 +147,18 @@ class OutputStream:
         if not data:
             self.close()
             return False
+        if not self._large and len(data) >= _USUAL_PIPE:
+            self._enlarge()
         self._take(data)
         return True
+
+    def _enlarge(self) -> None:
+        """Give a program that prints much a larger pipe; all users' pipes share a bounded memory."""
+        self._large = True
+        # Refused beyond a user's share, and unknown outside of Linux: then it stays small.
+        if hasattr(fcntl, "F_SETPIPE_SZ"):
+            with contextlib.suppress(OSError):
+                fcntl.fcntl(self._fd, fcntl.F_SETPIPE_SZ, _PIPE)
 
     def _take(self, data: bytes) -> None:
         self.total += len(data)
@@ -182,6 +199,11 @@ class OutputStream:
             if self.ended:
                 self._lines += len(rest := self._splitter.finish())
                 return rest or None
+            # Reading here saves a turn of the event loop, of which the others get theirs now and then.
+            self._turn += 1
+            if self._turn <= _TURN and (self._read() or self.ended):
+                continue
+            self._turn = 0
             self._news.clear()
             await self._news.wait()
 

@@ -49,7 +49,9 @@ class AgentPool:
         self.min_agents = min_agents
         self.max_agents = max_agents
         self.warmup_config = warmup_config
-        self._runner = runner or LocalProcessRunner()
+        own = LocalProcessRunner()
+        self._own = own if runner is None else None
+        self._runner: AgentRunner = runner or own
         self._shutdown = GracefulShutdown(timeout)
         self._idle: deque[AgentHandle] = deque()
         self._lent: dict[str, AgentHandle] = {}
@@ -107,6 +109,9 @@ class AgentPool:
             ) from error
         handle.idle = False
         self._lent[handle.id] = handle
+        if self._closed:  # while it was started
+            await self.release(handle)
+            raise ExecutionError("The pool was closed; start it, or make another one.")
         self._refill_soon()
         return handle
 
@@ -148,6 +153,8 @@ class AgentPool:
         handles = [*self._idle, *self._lent.values()]
         await asyncio.gather(*(self._shutdown.shutdown(handle) for handle in handles))
         self._idle.clear()
+        if self._own is not None:
+            await self._own.shutdown_all(self._shutdown.timeout)
 
     async def _take(self) -> AgentHandle:
         while True:
@@ -157,7 +164,7 @@ class AgentPool:
                 handle = self._idle.popleft()
                 if handle.exit is None:
                     return handle
-            if self._room():
+            if self._room() > 0:
                 return await self._spawn()
             async with self._changed:
                 await self._changed.wait()

@@ -16,6 +16,7 @@ SHELL: Final = "/bin/sh"
 # neither process 1 nor the guardian itself. The guardian goes on killing, because at the start the lease may
 # end before the agent is there. Should the agent kill the guardian, the parent-death signals still end
 # everything when the worker dies, and the supervisor kills process 1 from outside.
+# A signal that comes before the agent is there reaches nobody, so it is sent until it reaches somebody.
 # The agent runs in the foreground (a background one would ignore SIGINT), in a subshell that alone sees the
 # agent's standard error, so that the shell's remarks ("Killed") do not mix with it.
 INIT: Final = """\
@@ -24,7 +25,9 @@ limits=$2
 shift 2
 (
   trap '' HUP INT QUIT TERM USR1 USR2 PIPE
-  while read -r signal <&3; do kill -"$signal" -1; done
+  while read -r signal <&3; do
+    until kill -"$signal" -1; do sleep 0.01 || sleep 1; done
+  done
   while :; do kill -KILL -1; sleep 0.05 || sleep 1; done
 ) >/dev/null 2>&1 &
 exec 5>&2 2>/dev/null
