@@ -11,6 +11,7 @@
     │   └── PeopleCommitsAtRisk    a revert would undo commits of people; carries them
     ├── LeaseLost                  this attempt was superseded: write nothing, end the agents
     ├── StackError                 an embedded server can't be started or reached
+    ├── AgentError                 an agent's process: see `shiftwork.runner.failures`
     └── ShadowedPackage            another distribution stands in the place of one of ours
 
 Only `StackError` and plain I/O errors can be helped by trying again.

@@ -233,8 +233,8 @@ class AgentHandle:
 
     async def events(self) -> AsyncIterator[AgentEvent]:
         """What it says, in the one vocabulary of all backends, to its end."""
-        while self._events:
-            yield self._events.popleft()
+        while self._events:  # left by an iteration that was broken off
+            yield self._remember(self._events.popleft())
         async for line in self._process.stdout.each_line():
             self._events.extend(self._reader.read(line))
             while self._events:
