@@ -2,6 +2,7 @@
 
 The floor takes the data from the same program through the same kind of pipe and looks at nothing. What is
 measured: lines one by one, lists of lines, `run` with a callback for each line, and the memory meanwhile.
+There are two programs: `cat FILE`, which is faster than any agent, and one that makes up what it prints.
 Floor and measurement alternate; the best of each counts, since other work on the machine only ever adds.
 """
 
@@ -24,8 +25,13 @@ from shiftwork.sandbox.choose import choose_sandbox
 
 LINE = b"x" * 79 + b"\n"
 ROUNDS = 3
-LEAST = 0.5
-"""What lists of lines must reach of the floor."""
+PRINTER = """
+import sys
+for n in range(int(sys.argv[1])): sys.stdout.buffer.write(b"x" * 79 + b"\\n")
+"""
+"""A program that prints line after line, through the usual buffer."""
+
+Argv = tuple[str, ...]
 
 
 def write(path: Path, lines: int) -> None:
@@ -37,10 +43,10 @@ def write(path: Path, lines: int) -> None:
         file.write(LINE * (lines % 10_000))
 
 
-def floor(path: Path) -> float:
-    """Seconds of `cat FILE | cat >/dev/null`."""
+def floor(argv: Argv) -> float:
+    """Seconds of `PROGRAM | cat >/dev/null`."""
     started = time.perf_counter()
-    subprocess.run(["/bin/sh", "-c", 'cat "$0" | cat >/dev/null', str(path)], check=True)
+    subprocess.run(["/bin/sh", "-c", '"$@" | cat >/dev/null', "sh", *argv], check=True)
     return time.perf_counter() - started
 
 
@@ -60,19 +66,19 @@ async def by_batch(handle: AgentHandle) -> int:
     return number
 
 
-async def through_runner(path: Path, read: Callable[[AgentHandle], Awaitable[int]]) -> tuple[float, int]:
-    """Seconds and lines from the start of `cat FILE` to the end of its process."""
-    config = ProcessRunnerConfig(commands={"cat": ["cat", "{task}"]}, output="wait")
+async def through_runner(argv: Argv, read: Callable[[AgentHandle], Awaitable[int]]) -> tuple[float, int]:
+    """Seconds and lines from the start of a program to the end of its process."""
+    config = ProcessRunnerConfig(commands={"flood": argv, "warm": ["true"]}, output="wait")
     async with LocalProcessRunner(config) as runner:
-        await (await runner.spawn(AgentConfig("warm", "cat", os.devnull))).wait()
+        await (await runner.spawn(AgentConfig("warm", "warm", "-"))).wait()
         started = time.perf_counter()
-        handle = await runner.spawn(AgentConfig("flood", "cat", str(path)))
+        handle = await runner.spawn(AgentConfig("flood", "flood", "-"))
         number = await read(handle)
         await handle.wait()
         return time.perf_counter() - started, number
 
 
-async def through_run(path: Path) -> tuple[float, int]:
+async def through_run(argv: Argv) -> tuple[float, int]:
     """The same by `run`, which also takes the SHA-256 of everything."""
     number = 0
 
@@ -80,7 +86,7 @@ async def through_run(path: Path) -> tuple[float, int]:
         nonlocal number
         number += 1
 
-    spec = ProcessSpec(("cat", str(path)), path.parent, child_environment(os.environ, {}))
+    spec = ProcessSpec(argv, Path.cwd(), child_environment(os.environ, {}))
     sandbox = choose_sandbox()
     started = time.perf_counter()
     await run(spec, sandbox=sandbox, on_line=count)
@@ -92,33 +98,40 @@ def peak() -> float:
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / (1e6 if sys.platform == "darwin" else 1e3)
 
 
+WAYS: dict[str, Callable[[Argv], tuple[float, int]]] = {
+    "async for line": lambda argv: asyncio.run(through_runner(argv, by_line)),
+    "batches": lambda argv: asyncio.run(through_runner(argv, by_batch)),
+    "run(on_line)": lambda argv: asyncio.run(through_run(argv)),
+}
+
+
+def compare(name: str, argv: Argv, lines: int) -> None:
+    """Print what becomes of so many lines of a program."""
+    floors, best, size = [], dict.fromkeys(WAYS, float("inf")), lines * len(LINE) / 1e6
+    for _ in range(ROUNDS):
+        for way, measure in WAYS.items():
+            floors.append(floor(argv))
+            seconds, number = measure(argv)
+            assert number == lines, f"{way}: {number} of {lines} lines"
+            best[way] = min(best[way], seconds)
+    print(f"{name}: floor {size / min(floors):.0f} MB/s")
+    for way, seconds in best.items():
+        print(f"  {way:16} {size / seconds:5.0f} MB/s, x {min(floors) / seconds:.2f} of the floor")
+
+
 def main() -> int:
-    """Print the figures; 1 if lists of lines are read at less than half of the floor."""
+    """Print the figures."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--megabytes", type=int, default=200)
-    size = parser.parse_args().megabytes * 1_000_000
-    ways: dict[str, Callable[[Path], tuple[float, int]]] = {
-        "async for line": lambda path: asyncio.run(through_runner(path, by_line)),
-        "batches": lambda path: asyncio.run(through_runner(path, by_batch)),
-        "run(on_line)": lambda path: asyncio.run(through_run(path)),
-    }
+    lines = parser.parse_args().megabytes * 1_000_000 // len(LINE)
+    before = peak()
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "lines"
-        expected = size // len(LINE)
-        write(path, expected)
-        before = peak()
-        floors, best = [], dict.fromkeys(ways, float("inf"))
-        for _ in range(ROUNDS):
-            for name, way in ways.items():
-                floors.append(floor(path))
-                seconds, number = way(path)
-                assert number == expected, f"{name}: {number} of {expected} lines"
-                best[name] = min(best[name], seconds)
-    print(f"floor: cat >/dev/null      {size / min(floors) / 1e6:7.0f} MB/s")
-    for name, seconds in best.items():
-        print(f"{name:26} {size / seconds / 1e6:7.0f} MB/s  x {min(floors) / seconds:.2f} of the floor")
-    print(f"memory: {before:.0f} MB before, at most {peak():.0f} MB (the data: {size / 1e6:.0f} MB)")
-    return int(min(floors) / best["batches"] < LEAST)
+        write(path, lines)
+        compare("cat FILE", ("cat", str(path)), lines)
+        compare("a program that prints", (sys.executable, "-c", PRINTER, str(lines)), lines)
+    print(f"memory: {before:.0f} MB before, at most {peak():.0f} MB meanwhile")
+    return 0
 
 
 if __name__ == "__main__":
