@@ -46,7 +46,11 @@ def write(path: Path, lines: int) -> None:
 def floor(argv: Argv) -> float:
     """Seconds of `PROGRAM | cat >/dev/null`."""
     started = time.perf_counter()
-    subprocess.run(["/bin/sh", "-c", '"$@" | cat >/dev/null', "sh", *argv], check=True)
+    subprocess.run(
+        ["/bin/sh", "-c", '"$@" | cat >/dev/null', "sh", *argv],
+        check=True,
+        env=child_environment(os.environ, {}),
+    )
     return time.perf_counter() - started
 
 
