@@ -2,14 +2,14 @@
 
 import asyncio
 import shutil
-from collections.abc import Sequence
-from dataclasses import dataclass
 from pathlib import Path
 
 from activities.briefing import assemble_brief
+from activities.ending import AttemptRows, Ending
 from activities.lease import LeaseKeeper
 from activities.predecessors import Predecessors, Resumption
 from activities.services import Services
+from activities.stop import Stop
 from activities.transcribe import Transcriber
 from shiftwork.agents.brief import render, write_brief
 from shiftwork.agents.outbox import read_outbox
@@ -18,54 +18,11 @@ from shiftwork.agents.protocol import AgentRequest, Conversation
 from shiftwork.agents.run import AgentEnd, run_agent_process
 from shiftwork.contracts.activity import AgentProgress, RunRequest, RunResult
 from shiftwork.contracts.feature import FeatureStatus
-from shiftwork.contracts.outbox import Outbox
-from shiftwork.contracts.session import (
-    Failure,
-    FailureKind,
-    Interruption,
-    InterruptionReason,
-    Role,
-    RunStatus,
-    SessionPhase,
-)
-from shiftwork.errors import InvalidInput, RepositoryError
-from shiftwork.planning.graph import check_dependencies
-from shiftwork.repository import Snapshot, Workspace
+from shiftwork.contracts.session import FailureKind, InterruptionReason, Role, SessionPhase
+from shiftwork.errors import RepositoryError
+from shiftwork.repository import Workspace
 from shiftwork.runner.limits import Limits
-from shiftwork.store.rows import Attempt, FeatureRow, ProjectRow, SessionRow
-from shiftwork.text import truncate
 from shiftwork.verification.setup import SetupFailed
-
-
-class Stop:
-    """Why a run is to end early; the first reason stays. `reason` None: nobody asked."""
-
-    def __init__(self) -> None:
-        self._event = asyncio.Event()
-        self.reason: InterruptionReason | None = None
-
-    def ask(self, reason: InterruptionReason) -> None:
-        """End the agent's whole process tree; what it did so far is kept."""
-        self.reason = self.reason or reason
-        self._event.set()
-
-    def is_set(self) -> bool:
-        """Whether anybody asked."""
-        return self._event.is_set()
-
-    async def wait(self) -> None:
-        """Until somebody asks."""
-        await self._event.wait()
-
-
-@dataclass(frozen=True, slots=True)
-class _Rows:
-    """The rows an attempt works with."""
-
-    project: ProjectRow
-    feature: FeatureRow | None
-    session: SessionRow
-    attempt: Attempt
 
 
 class AgentRun:
@@ -91,6 +48,10 @@ class AgentRun:
         rows = await self._begin()
         predecessors = Predecessors(self._services, rows.project, rows.session, rows.attempt)
         await predecessors.end()
+        lost, kept = await predecessors.lost()
+        if 0 < rows.project.options.retry.maximum_lost_workers <= lost:
+            base = await self._folder.repository.tip()
+            return await Ending(self._services, self._request, rows, base).gave_up(lost, kept)
         backend = self._services.backend(rows.project.options.agent.backend)
         resumption = await predecessors.resumption(backend)
         async with LeaseKeeper(self._services, rows.session.id, rows.attempt.token, self._stop) as lease:
@@ -100,7 +61,7 @@ class AgentRun:
 
     # Before -----------------------------------------------------------------------------------------------
 
-    async def _begin(self) -> _Rows:
+    async def _begin(self) -> AttemptRows:
         request, services = self._request, self._services
         ttl = services.settings.timings.lease
         async with services.store.transaction() as tx:
@@ -128,14 +89,14 @@ class AgentRun:
                 reference=reference,
                 data={"attempt": attempt.attempt, "run": request.run, "host": services.host},
             )
-        return _Rows(project, feature, session, attempt)
+        return AttemptRows(project, feature, session, attempt)
 
     def _name(self, attempt: int) -> str:
         return self._folder.attempt_name(self._request.session, attempt)
 
     # The attempt ------------------------------------------------------------------------------------------
 
-    async def _attempt(self, rows: _Rows, resumption: Resumption | None) -> RunResult:
+    async def _attempt(self, rows: AttemptRows, resumption: Resumption | None) -> RunResult:
         name = self._name(rows.attempt.attempt)
         run_folder = self._folder.runs / name
         user = self._services.user_repository(rows.project)
@@ -153,32 +114,30 @@ class AgentRun:
             await workspace.release()
 
     async def _work(
-        self, rows: _Rows, workspace: Workspace, run_folder: Path, resumption: Resumption | None
+        self, rows: AttemptRows, workspace: Workspace, run_folder: Path, resumption: Resumption | None
     ) -> RunResult:
-        repository = self._folder.repository
         base = await self._prepare(rows, workspace, resumption)
+        ending = Ending(self._services, self._request, rows, base)
         scratch = run_folder / "scratch"
         scratch.mkdir(parents=True, exist_ok=True)
         cache = self._services.setup_cache(rows.project.id)
         try:
             made = await cache.prepare(rows.project.options.setup, workspace.path, scratch)
         except SetupFailed as error:
-            return await self._refused(rows, base, FailureKind.SETUP_FAILED, str(error))
+            return await ending.refused(FailureKind.SETUP_FAILED, str(error))
         end, transcriber = await self._run_process(rows, workspace, run_folder, base, resumption)
         role = self._request.role
         outbox = await asyncio.to_thread(read_outbox, run_folder / "outbox", role)
         try:
             ref = self._name(rows.attempt.attempt)
-            snapshot = await repository.snapshot(workspace, base, ref, exclude=made)
+            snapshot = await self._folder.repository.snapshot(workspace, base, ref, exclude=made)
         except RepositoryError as error:
             # What the agent left can't be stored: its own doing, and the next brief says why.
-            return await self._refused(rows, base, FailureKind.SNAPSHOT_REFUSED, str(error), outbox)
-        result = self._result(rows, base, end, snapshot, outbox)
-        result = result.model_copy(update={"spent": transcriber.spent})
-        await self._finish(rows, result, outbox, self._explain(end, outbox, snapshot), snapshot.notes)
-        return result
+            return await ending.refused(FailureKind.SNAPSHOT_REFUSED, str(error), outbox)
+        result = await ending.ended(end, snapshot, outbox, self._stop.reason)
+        return result.model_copy(update={"spent": transcriber.spent})
 
-    async def _prepare(self, rows: _Rows, workspace: Workspace, resumption: Resumption | None) -> str:
+    async def _prepare(self, rows: AttemptRows, workspace: Workspace, resumption: Resumption | None) -> str:
         """Fill the workspace: from main, or with what the conversation that goes on had left."""
         repository = self._folder.repository
         kept = resumption.kept_commit if resumption else None
@@ -190,7 +149,7 @@ class AgentRun:
 
     async def _run_process(
         self,
-        rows: _Rows,
+        rows: AttemptRows,
         workspace: Workspace,
         run_folder: Path,
         base: str,
@@ -222,7 +181,7 @@ class AgentRun:
 
     async def _agent_request(
         self,
-        rows: _Rows,
+        rows: AttemptRows,
         workspace: Workspace,
         run_folder: Path,
         base: str,
@@ -272,90 +231,3 @@ class AgentRun:
     def _phase(self) -> SessionPhase:
         planning = self._request.role is Role.INITIALIZER
         return SessionPhase.PLANNING if planning else SessionPhase.IMPLEMENTATION
-
-    # After ------------------------------------------------------------------------------------------------
-
-    def _result(self, rows: _Rows, base: str, end: AgentEnd, snapshot: Snapshot, outbox: Outbox) -> RunResult:
-        changed = bool(snapshot.changed)
-        planned = self._request.role is Role.INITIALIZER
-        common = {"attempt": rows.attempt.attempt, "base": base}
-        if end.status is RunStatus.FAILED:
-            return RunResult(**common, status=RunStatus.FAILED, failure=end.failure)
-        interruption = self._interruption(end, snapshot.commit if changed else None)
-        if interruption is not None:
-            by_itself = end.reason in (InterruptionReason.QUESTION, InterruptionReason.RATE_LIMITED)
-            return RunResult(
-                **common, status=RunStatus.INTERRUPTED, interruption=interruption, ended_by_itself=by_itself
-            )
-        problem = plan_problem(outbox) if planned else None
-        if problem is not None:
-            return RunResult(
-                **common, status=RunStatus.FAILED, failure=Failure(kind=FailureKind.PLAN_INVALID)
-            )
-        candidate = snapshot.commit if changed or not planned else None
-        return RunResult(**common, status=RunStatus.COMPLETED, candidate=candidate)
-
-    def _interruption(self, end: AgentEnd, kept: str | None) -> Interruption | None:
-        if end.status is not RunStatus.INTERRUPTED:
-            return None
-        if end.reason is not None:
-            return Interruption(reason=end.reason, until=end.until, kept_commit=kept)
-        return Interruption(reason=self._stop.reason or InterruptionReason.PAUSED, kept_commit=kept)
-
-    def _explain(self, end: AgentEnd, outbox: Outbox, snapshot: Snapshot) -> str:
-        """What the next brief says of this attempt, if it failed."""
-        problem = plan_problem(outbox) if self._request.role is Role.INITIALIZER else None
-        lines = [end.message, problem or "", *snapshot.notes]
-        return truncate("\n".join(line for line in lines if line), 8000)
-
-    async def _refused(
-        self, rows: _Rows, base: str, kind: FailureKind, why: str, outbox: Outbox | None = None
-    ) -> RunResult:
-        result = RunResult(
-            attempt=rows.attempt.attempt, base=base, status=RunStatus.FAILED, failure=Failure(kind=kind)
-        )
-        await self._finish(rows, result, outbox or Outbox(), truncate(why, 8000))
-        return result
-
-    async def _finish(
-        self, rows: _Rows, result: RunResult, outbox: Outbox, detail: str, notes: Sequence[str] = ()
-    ) -> None:
-        kept = result.interruption.kept_commit if result.interruption else None
-        failure = result.failure.kind if result.failure else None
-        reason = result.interruption.reason if result.interruption else None
-        async with self._services.store.transaction() as tx:
-            await tx.attempts.finish(
-                rows.session.id,
-                rows.attempt.attempt,
-                rows.attempt.token,
-                outcome=result.status,
-                candidate=result.candidate,
-                kept_commit=kept,
-                outbox=outbox,
-            )
-            await tx.events.append(
-                rows.project.id,
-                "attempt_ended",
-                key=f"attempt_ended:{self._request.session}:{result.attempt}",
-                reference=f"session:{self._request.session}",
-                data={
-                    "attempt": result.attempt,
-                    "status": result.status,
-                    "failure": failure,
-                    "reason": reason,
-                    "detail": detail,
-                    "problems": list(outbox.problems)[:20],
-                    "notes": list(notes)[:20],
-                },
-            )
-
-
-def plan_problem(outbox: Outbox) -> str | None:
-    """Why an initializer's outbox holds no plan that can be followed; None if it does."""
-    if outbox.plan is None:
-        return " ".join(("The outbox holds no valid plan.json.", *outbox.problems))
-    try:
-        check_dependencies({f.name: f.depends_on for f in outbox.plan.features})
-    except InvalidInput as error:
-        return str(error)
-    return None

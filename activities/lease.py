@@ -4,14 +4,12 @@ import asyncio
 import time
 from contextlib import suppress
 from types import TracebackType
-from typing import TYPE_CHECKING, Self
+from typing import Self
 
 from activities.services import Services
+from activities.stop import Stop
 from shiftwork.contracts.session import InterruptionReason
 from shiftwork.errors import LeaseLost, StackError
-
-if TYPE_CHECKING:
-    from activities.agent_run import Stop
 
 
 class LeaseKeeper:

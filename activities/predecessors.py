@@ -3,6 +3,7 @@
 import logging
 import shutil
 from dataclasses import dataclass
+from itertools import takewhile
 
 from activities.services import Services
 from shiftwork.agents.protocol import AgentBackend, Conversation
@@ -45,6 +46,11 @@ class Predecessors:
                 await self._lose(row, name)
             shutil.rmtree(run_folder, ignore_errors=True)
             await self._folder.take_back(name)
+
+    async def lost(self) -> tuple[int, str | None]:
+        """How many attempts in a row lost their worker, up to this one, and the work of the last of them."""
+        lost = list(takewhile(lambda row: row.outcome == "lost", reversed(await self._rows())))
+        return len(lost), lost[0].kept_commit if lost else None
 
     async def resumption(self, backend: AgentBackend) -> Resumption | None:
         """Whether the last attempt's conversation can be gone on with here; None: start anew."""

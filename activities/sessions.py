@@ -5,10 +5,11 @@ import shutil
 
 from temporalio import activity
 
-from activities.agent_run import AgentRun, Stop
+from activities.agent_run import AgentRun
 from activities.alive import given_back_on_shutdown, heartbeating, worker_stopping
 from activities.names import RUN_AGENT, VERIFY
 from activities.services import ProjectFolder, Services
+from activities.stop import Stop
 from activities.verifying import make_verifier, passing_features
 from shiftwork.contracts.activity import MAIN, RunRequest, RunResult, VerifyRequest, VerifyResult
 from shiftwork.contracts.session import InterruptionReason, Role, SessionPhase

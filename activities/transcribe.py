@@ -3,18 +3,16 @@
 import asyncio
 from contextlib import suppress
 from types import TracebackType
-from typing import TYPE_CHECKING, Self
+from typing import Self
 
 from activities.services import Services
+from activities.stop import Stop
 from shiftwork.agents.events import AgentEvent, AgentEventKind
 from shiftwork.agents.prices import cost
 from shiftwork.contracts.activity import AgentProgress
 from shiftwork.contracts.session import InterruptionReason, Spent
 from shiftwork.store.rows import Attempt, ProjectRow, SessionRow, TranscriptItem
 from shiftwork.text import truncate
-
-if TYPE_CHECKING:
-    from activities.agent_run import Stop
 
 _FLUSH_SECONDS = 0.25
 _FLUSH_ITEMS = 200
@@ -28,7 +26,7 @@ class Transcriber:
     """
 
     def __init__(
-        self, services: Services, project: ProjectRow, session: SessionRow, attempt: Attempt, stop: "Stop"
+        self, services: Services, project: ProjectRow, session: SessionRow, attempt: Attempt, stop: Stop
     ) -> None:
         self._services = services
         self._project_id = project.id

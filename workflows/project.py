@@ -190,7 +190,7 @@ class ProjectWorkflow(ProjectMessages):
 
     async def _apply(self, start: SessionStart, result: SessionResult) -> None:
         before = self._state.status
-        changed = apply_session(self._state, start.feature_id, result)
+        changed = apply_session(self._state, start.feature_id, result, workflow.now())
         self._ledger.note(*changed)
         if result.note and self._state.status is ProjectStatus.PAUSED and before is not ProjectStatus.PAUSED:
             self._state.reason = result.note

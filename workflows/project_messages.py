@@ -79,12 +79,17 @@ class ProjectMessages:
 
     @workflow.signal(description="Go on after a pause.")
     async def resume(self, request: ResumeRequest | None = None) -> None:
-        """Go on; counts of sessions and of identical failures begin anew."""
+        """Go on; counts of sessions and of identical failures begin anew.
+
+        A project that is not paused but waits for its model's provider waits no longer.
+        """
         await self._ready()
         asked = request or ResumeRequest()
         state = self._state
         if state.status in (ProjectStatus.ABANDONED, ProjectStatus.COMPLETED):
             return
+        if state.status is not ProjectStatus.PAUSED:
+            state.not_before, state.waits = None, 0
         changes = {k: v for k in ("max_sessions", "autorun") if (v := getattr(asked, k)) is not None}
         state.options = state.options.model_copy(update=changes)
         state.status, state.reason = ProjectStatus.ACTIVE, ""

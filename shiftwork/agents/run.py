@@ -4,7 +4,7 @@ import asyncio
 import os
 from collections.abc import Awaitable, Callable, Iterable, Mapping
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from datetime import datetime
 from pathlib import Path
 
 from shiftwork.agents.events import AgentEvent, AgentEventKind, Problem
@@ -21,9 +21,6 @@ OnEvent = Callable[[AgentEvent], Awaitable[None]]
 
 _TERMINAL = frozenset({AgentEventKind.FINISHED, AgentEventKind.QUESTION, AgentEventKind.RATE_LIMITED})
 _ERROR_CHARACTERS = 2_000
-_UNKNOWN_LIMIT = timedelta(minutes=1)
-"""How long to wait when an agent does not say until when it is rate-limited, or its provider unavailable."""
-
 _INTERRUPTIONS = {
     Problem.AUTHENTICATION: InterruptionReason.AUTHENTICATION,
     Problem.UNAVAILABLE: InterruptionReason.UNAVAILABLE,
@@ -44,7 +41,7 @@ class AgentEnd:
         failure: why it failed, or None.
         reason: why it was interrupted, if it was not the caller who stopped it: a question
             (`question.json` in its outbox), a rate limit, or trouble with the model's provider.
-        until: when it may go on, if time is what it needs.
+        until: when it may go on, if time is what it needs and the agent knows how much.
         exit_status, signal: of its process; they decide nothing.
         stopped: the caller ended it.
         timed_out: its time was over.
@@ -116,7 +113,8 @@ async def run_agent_process(
         grace=grace,
         lock_file=lock_file,
     )
-    listener = _Listener(backend.reader(request), on_event, stop, grace)
+    resumed = request.conversation is not None and request.conversation.resumed
+    listener = _Listener(backend.reader(request), on_event, stop, grace, accepted=resumed)
     try:
         result = await run(spec, sandbox=sandbox, on_line=listener.hear, stop=listener)
         await listener.end(result)
@@ -128,10 +126,14 @@ async def run_agent_process(
 class _Listener:
     """Turns lines into events, remembers what counts, and is the stop signal of the process."""
 
-    def __init__(self, reader: Reader, on_event: OnEvent, stop: StopSignal | None, grace: float) -> None:
+    def __init__(
+        self, reader: Reader, on_event: OnEvent, stop: StopSignal | None, grace: float, *, accepted: bool
+    ) -> None:
         self.terminal: AgentEvent | None = None
         self.finished: AgentEvent | None = None
         self.error = ""
+        self.accepted = accepted
+        """The provider answered something: what it rejects later is one conversation, not the settings."""
         self._reader = reader
         self._on_event = on_event
         self._stop = stop
@@ -184,6 +186,7 @@ class _Listener:
             event.kind is AgentEventKind.FINISHED and not event.ok and event.text
         ):
             self.error = truncate(printable(event.text), _ERROR_CHARACTERS)
+        self.accepted = self.accepted or event.kind is AgentEventKind.TOOL_USE or event.output_tokens > 0
         if event.kind not in _TERMINAL:
             return
         if event.kind is AgentEventKind.FINISHED:
@@ -224,10 +227,17 @@ def _verdict(
     if heard.finished is None and result.stopped:
         return RunStatus.INTERRUPTED, None, None
     problem = heard.finished.problem if heard.finished else None
-    if problem in _INTERRUPTIONS:
-        return RunStatus.INTERRUPTED, _INTERRUPTIONS[problem], None
+    if (reason := _not_its_fault(problem, accepted=heard.accepted)) is not None:
+        return RunStatus.INTERRUPTED, reason, None
     kind = _failure_kind(heard, result, problem)
     return RunStatus.FAILED, None, Failure(kind=kind, exit_status=result.exit_status)
+
+
+def _not_its_fault(problem: Problem | None, *, accepted: bool) -> InterruptionReason | None:
+    """What a person or time has to mend; None if the agent itself failed."""
+    if problem is Problem.INVALID and not accepted:
+        return InterruptionReason.REJECTED
+    return _INTERRUPTIONS.get(problem) if problem else None
 
 
 def _failure_kind(heard: _Listener, result: ProcessResult, problem: Problem | None) -> FailureKind:
@@ -241,8 +251,7 @@ def _failure_kind(heard: _Listener, result: ProcessResult, problem: Problem | No
 def _resume_at(heard: _Listener, reason: InterruptionReason | None) -> datetime | None:
     if reason not in (InterruptionReason.RATE_LIMITED, InterruptionReason.UNAVAILABLE):
         return None
-    until = heard.terminal.until if heard.terminal else None
-    return until or datetime.now(UTC) + _UNKNOWN_LIMIT
+    return heard.terminal.until if heard.terminal else None
 
 
 def _message(heard: _Listener, result: ProcessResult, failure: Failure | None) -> str:

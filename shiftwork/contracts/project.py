@@ -29,6 +29,9 @@ class RetryOptions(Message):
     maximum_interval: Annotated[float, Field(gt=0)] = 60.0
     maximum_attempts: Annotated[int, Field(ge=0)] = 0
     """0 means without limit: a database that is down costs time, never work."""
+    maximum_lost_workers: Annotated[int, Field(ge=0)] = 5
+    """How often in a row a session's worker may be lost until a person is asked: each time may cost money,
+    and the agent may be what ends it. 0 means without limit."""
 
 
 class AgentOptions(Message):

@@ -76,9 +76,13 @@ class InterruptionReason(StrEnum):
     """The model's provider is overloaded or out of reach; tried again by itself."""
     AUTHENTICATION = "authentication"
     """The model's provider refuses the credentials; a person has to help."""
+    REJECTED = "rejected"
+    """The model's provider accepts no request, as for a model that it does not know; a person has to help."""
     BUDGET = "budget"
     QUESTION = "question"
     WORKER_STOPPED = "worker_stopped"
+    WORKER_LOST = "worker_lost"
+    """The worker died again and again while the agent worked."""
     INFRASTRUCTURE = "infrastructure"
 
 

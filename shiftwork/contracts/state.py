@@ -71,6 +71,7 @@ class ProjectState(State):
         revision: increases with every change that reaches the rows.
         sessions: the highest session number given out; planning is session 0.
         sessions_since_resume: what `max_sessions` is compared with.
+        waits: sessions in a row that ended because the model's provider wanted time.
         people_commit: tip of the people's branch that main does not contain yet.
         prepared: whether the private repository could be made; if not, it is tried again on resume.
     """
@@ -91,6 +92,7 @@ class ProjectState(State):
     requested: list[RequestedSession] = []
     streak: Streak = Streak()
     not_before: datetime | None = None
+    waits: int = 0
     spent: Spent = Spent()
     people_commit: str | None = None
     prepared: bool = True

@@ -1,11 +1,11 @@
 """What follows from a session that ended: retry, block, pass, or wait."""
 
 from collections.abc import Collection
-from datetime import datetime
+from datetime import datetime, timedelta
 
 from shiftwork.contracts.feature import FeatureStatus
 from shiftwork.contracts.project import ProjectStatus
-from shiftwork.contracts.session import Failure, InterruptionReason
+from shiftwork.contracts.session import Failure, Interruption, InterruptionReason
 from shiftwork.contracts.state import FeatureState, ProjectState, Streak
 from shiftwork.contracts.workflow import SessionResult, SessionStatus
 from shiftwork.planning.choose import block_dependents
@@ -13,11 +13,17 @@ from shiftwork.planning.choose import block_dependents
 IDENTICAL_FAILURES = 5
 """So many identical failures in a row pause the project: more of the same would only cost money."""
 
+_FIRST_WAIT = timedelta(minutes=1)
+_LONGEST_WAIT = timedelta(minutes=30)
+"""How long a provider that does not say until when is left alone: twice as long each time, up to this."""
+
 NO_COMMAND = "no verification step has a command, or one lacks it: add commands with an edit"
 
 
-def apply_session(state: ProjectState, feature_id: int | None, result: SessionResult) -> list[FeatureState]:
-    """Change the state by what a session did; returns the features that changed.
+def apply_session(
+    state: ProjectState, feature_id: int | None, result: SessionResult, now: datetime
+) -> list[FeatureState]:
+    """Change the state by what a session did up to now; returns the features that changed.
 
     Only failures of the agent and of verification cost an attempt. An interruption costs none, keeps the
     work, and may pause the project or make it wait.
@@ -33,8 +39,7 @@ def apply_session(state: ProjectState, feature_id: int | None, result: SessionRe
         changed[feature.id] = feature
         feature.runs += result.ended_by_itself
         _apply_feature(state, feature, result)
-    if result.interruption is not None:
-        _apply_interruption(state, result)
+    _apply_interruption(state, result.interruption, now)
     changed.update({f.id: f for f in block_dependents(state)})
     return list(changed.values())
 
@@ -86,16 +91,33 @@ def _count_failure(state: ProjectState, feature: FeatureState | None, failure: F
         pause(state, f"{what} failed {count} times in a row in the same way ({describe(failure)})")
 
 
-def _apply_interruption(state: ProjectState, result: SessionResult) -> None:
-    assert result.interruption is not None
-    match result.interruption.reason:
+def _apply_interruption(state: ProjectState, interruption: Interruption | None, now: datetime) -> None:
+    reason = interruption.reason if interruption else None
+    provider_wants_time = reason in (InterruptionReason.RATE_LIMITED, InterruptionReason.UNAVAILABLE)
+    state.waits = state.waits + 1 if provider_wants_time else 0
+    match reason:
         case InterruptionReason.RATE_LIMITED | InterruptionReason.UNAVAILABLE:
-            until = result.interruption.until
-            state.not_before = max(filter(None, (state.not_before, until)), default=None)
+            assert interruption is not None
+            # Bounded before it is multiplied: a provider may be out of reach for weeks.
+            wait = min(_FIRST_WAIT * 2 ** min(state.waits - 1, 10), _LONGEST_WAIT)
+            until = interruption.until or now + wait
+            state.not_before = max(filter(None, (state.not_before, until)))
         case InterruptionReason.BUDGET:
             pause(state, "the budget is spent; raise it to go on")
         case InterruptionReason.AUTHENTICATION:
             pause(state, "the agent's provider refuses its credentials; see the logs, mend them, then resume")
+        case InterruptionReason.REJECTED:
+            pause(
+                state,
+                "the agent's provider rejects its requests (an unknown model, a setting that does not fit); "
+                "see the logs, mend the settings, then resume",
+            )
+        case InterruptionReason.WORKER_LOST:
+            pause(
+                state,
+                "the worker was lost again and again while a session's agent worked (did that take all "
+                "memory?); see the logs, set limits for the agent, then resume",
+            )
         case InterruptionReason.INFRASTRUCTURE:
             pause(state, "a session could not run because of the infrastructure; see the logs, then resume")
         case _:

@@ -2,7 +2,7 @@
 
 import json
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -77,13 +77,15 @@ class Bench:
     server: LlmServer
     model: Model
 
-    async def project(self, *, planned: bool = True, **options: Any) -> Project:
+    async def project(
+        self, *, planned: bool = True, credentials: Mapping[str, str] | None = None, **options: Any
+    ) -> Project:
         """A project that this program does."""
         settings = {
             "program": find_program_or_skip(self.program),
             "model": MODELS[self.program],
             "base_url": self.server.url + PATHS[self.program],
-            "environment": {KEYS[self.program]: "no-secret"},
+            "environment": dict(credentials or {KEYS[self.program]: "no-secret"}),
         }
         agent = AgentOptions(backend=self.program, settings=settings)
         shiftwork, folder = self.lab.shiftwork, self.lab.folder

@@ -85,6 +85,33 @@ async def test_a_killed_worker_leaves_nothing_and_costs_nothing(
     assert (await project.features())["a"].attempts == 0
 
 
+async def test_a_session_that_loses_worker_after_worker_asks_a_person(
+    lab: Lab, shared_worker: WorkerProcess
+) -> None:
+    """An agent that takes its worker down with it, and is paid for again and again all night."""
+    gate = lab.folder / "gate"
+    steps = (
+        {"write": {"path": "half.txt", "content": "half\n"}},
+        lab.here,
+        {"run": {"command": f"[ -e {gate} ] || sleep 60"}},
+    )
+    attempts = [simple_attempt("a", *steps, SHOW_BRIEF)]
+    project = await lab.project(sessions={"a": attempts}, retry={"maximum_lost_workers": 2})
+    for _ in range(2):
+        await lab.reached()
+        shared_worker.kill()
+        await no_process_lives(lab)
+        shared_worker.start()
+    assert "worker was lost" in await project.pauses()
+    assert len(await project.events("attempt_started")) == 3
+    gate.touch()
+    now = await project.now()
+    await lab.shiftwork.resume(project.id)
+    await project.completes(now)
+    assert project.request()["kept_work"]["files"] == ["half.txt"]
+    assert (await project.features())["a"].attempts == 0
+
+
 @pytest.mark.slow
 async def test_a_project_outlives_temporals_store(tmp_path) -> None:
     """A project that is lost with Temporal's own database."""

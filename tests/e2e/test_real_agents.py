@@ -1,12 +1,14 @@
 """Whole projects through real agent programs: claude, codex and opencode, against a scripted model."""
 
 import asyncio
+import time
+from datetime import datetime
 
 import pytest
 
 from shiftwork.agents.registry import find_backend
 from tests.e2e.agents import bench, shell
-from tests.e2e.lab import Lab, eventually, no_process_lives
+from tests.e2e.lab import Lab, Project, eventually, no_process_lives
 from tests.e2e.support import WorkerProcess, processes_of
 from tests.llm.script import Answer, Drop, Fault, Turn
 
@@ -49,6 +51,31 @@ async def test_a_short_rate_limit_and_a_lost_connection_cost_nothing(program: st
         project = await use.project()
         await completes(project)
         assert faults == []
+        assert (await project.features())["a"].attempts == 0
+
+
+@every_program
+async def test_a_usage_limit_is_waited_for(program: str, lab: Lab) -> None:
+    """If it failed, a project would spend its attempts on a limit, or ask again all through it."""
+    with bench(program, lab, "a") as use:
+        reset = int(time.time()) + (15 if program == "claude" else 3600)
+        use.model.instead = lambda _: usage_limit(program, reset)
+        # Claude Code knows such limits of accounts that people log in to, not of keys.
+        login = {"CLAUDE_CODE_OAUTH_TOKEN": "no-secret"} if program == "claude" else None
+        project = await use.project(credentials=login)
+        until = await eventually(lambda: waits_until(project), 60)
+        # codex tells it to the minute.
+        assert until.timestamp() == pytest.approx(reset, abs=61 if program == "codex" else 10)
+        asked = len(use.server.turns)
+        use.model.instead = lambda _: None
+        if program == "claude":
+            await project.event("session_started", "session:1")
+            assert time.time() >= reset
+        else:
+            await asyncio.sleep(2)
+            assert len(use.server.turns) == asked
+            await lab.shiftwork.resume(project.id)
+        await completes(project)
         assert (await project.features())["a"].attempts == 0
 
 
@@ -109,7 +136,23 @@ async def test_a_stopped_worker_s_agent_goes_on(program: str, lab: Lab, shared_w
         assert ("sleep 1000" in str(second[-1].body)) is resumes
 
 
-async def completes(project, after: int = 0) -> None:
+def usage_limit(program: str, reset: int) -> Fault:
+    """How the program's provider says that nothing is left until that time, in seconds since the epoch."""
+    if program == "codex":
+        return Fault(429, body={"error": {"type": "usage_limit_reached", "message": "-", "resets_at": reset}})
+    if program == "opencode":
+        return Fault(429, headers={"retry-after": str(reset - int(time.time()))})
+    limit = {"status": "rejected", "reset": str(reset), "representative-claim": "five_hour"}
+    return Fault(429, headers={f"anthropic-ratelimit-unified-{key}": value for key, value in limit.items()})
+
+
+async def waits_until(project: Project) -> datetime | None:
+    """When the project goes on, if it waits for that."""
+    async with project.lab.shiftwork.store.transaction() as tx:
+        return (await tx.projects.get(project.id)).not_before
+
+
+async def completes(project: Project, after: int = 0) -> None:
     """Wait for a good end, as long as a real program takes."""
     status = await project.rest(after, seconds=150)
     assert (status["status"], status["reason"]) == ("completed", "")

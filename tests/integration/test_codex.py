@@ -13,7 +13,7 @@ from shiftwork.agents.codex import CodexBackend
 from shiftwork.agents.events import AgentEvent, AgentEventKind, Problem
 from shiftwork.agents.protocol import AgentRequest, Conversation
 from shiftwork.agents.run import AgentEnd, run_agent_process
-from shiftwork.contracts.session import RunStatus, Spent
+from shiftwork.contracts.session import InterruptionReason, RunStatus, Spent
 from shiftwork.sandbox.choose import choose_sandbox
 from tests.llm.programs import find_program_or_skip
 from tests.llm.script import Drop, Fault, Reply, Usage, in_order
@@ -212,7 +212,7 @@ async def test_a_lasting_429_is_a_rate_limit(lab):
     async with LlmServer(in_order(Fault(429))) as server:
         run = await lab.run(f"{server.url}/v1", max_retries=0)
     assert run.end.status is RunStatus.INTERRUPTED
-    assert run.end.until > datetime.now(UTC)
+    assert run.end.reason is InterruptionReason.RATE_LIMITED
 
 
 async def test_nothing_is_left_of_a_tool_that_never_ends(lab):

@@ -9,7 +9,7 @@ from shiftwork.agents.events import AgentEvent
 from shiftwork.agents.protocol import AgentCommand, AgentRequest
 from shiftwork.agents.run import run_agent_process
 from shiftwork.agents.scripted import ScriptedBackend
-from shiftwork.contracts.session import FailureKind, InterruptionReason, RunStatus
+from shiftwork.contracts.session import FailureKind, RunStatus
 from shiftwork.sandbox.choose import choose_sandbox
 
 
@@ -50,8 +50,9 @@ FAILED = {"kind": "finished", "ok": False, "text": "no idea"}
 LIMITED = {"kind": "rate_limited"}
 REFUSED_KEY = {**FAILED, "problem": "authentication"}
 OVERLOADED = {**FAILED, "problem": "unavailable"}
+INVALID = {**FAILED, "problem": "invalid"}
+SPENT = {"kind": "usage", "output_tokens": 3}
 DECLINED = {**FAILED, "problem": "refused"}
-WAITING = (InterruptionReason.RATE_LIMITED, InterruptionReason.UNAVAILABLE)
 HANG = "import time; time.sleep(1000)\n"
 
 
@@ -64,6 +65,8 @@ HANG = "import time; time.sleep(1000)\n"
         (says(LIMITED, DONE), RunStatus.COMPLETED, None),
         (says(REFUSED_KEY), RunStatus.INTERRUPTED, None),
         (says(OVERLOADED), RunStatus.INTERRUPTED, None),
+        (says(INVALID), RunStatus.INTERRUPTED, None),
+        (says(SPENT, INVALID), RunStatus.FAILED, FailureKind.AGENT_FAILED),
         (says(DECLINED), RunStatus.FAILED, FailureKind.AGENT_REFUSED),
         (says(LIMITED) + HANG, RunStatus.INTERRUPTED, None),
         (says(LIMITED, FAILED), RunStatus.INTERRUPTED, None),
@@ -80,7 +83,7 @@ async def test_the_terminal_event_decides(tmp_path, code, status, failure):
     assert end.status is status
     assert (end.failure.kind if end.failure else None) is failure
     assert end.duration < 10
-    assert (end.until is not None) is (end.reason in WAITING)
+    assert end.until is None
     assert not end.stopped
 
 

@@ -4,7 +4,7 @@ import json
 
 import pytest
 
-from activities.agent_run import plan_problem
+from activities.ending import plan_problem
 from shiftwork.agents.outbox import read_outbox
 from shiftwork.contracts.session import Role
 

@@ -96,7 +96,7 @@ def test_attempts_spent_block_a_feature_and_all_that_need_it() -> None:
         feature(3, depends_on=(2,)),
         options={"max_attempts": 1},
     )
-    changed = apply_session(state, 1, failed())
+    changed = apply_session(state, 1, failed(), NOW)
     assert [f.status for f in state.features] == [FeatureStatus.BLOCKED] * 3
     assert {f.id for f in changed} == {1, 2, 3}
     assert "attempts spent" in state.features[0].blocked_reason
@@ -110,9 +110,9 @@ def test_five_identical_failures_pause() -> None:
     """More of the same only costs money; another failure in between begins the count anew."""
     state = project(feature(1), options={"max_attempts": 50})
     for result in [failed()] * 4 + [failed(step=1)] + [failed()] * 4:
-        apply_session(state, 1, result)
+        apply_session(state, 1, result, NOW)
         assert state.status is ProjectStatus.ACTIVE
-    apply_session(state, 1, failed())
+    apply_session(state, 1, failed(), NOW)
     assert state.status is ProjectStatus.PAUSED
     assert "5 times in a row" in state.reason
 
@@ -121,7 +121,7 @@ def test_five_identical_failures_pause() -> None:
 def test_an_interruption_costs_no_attempt_and_keeps_the_work(reason: str) -> None:
     """A pause, a rate limit or a lost worker must never use up a feature's attempts."""
     state = project(feature(1, "in_progress"))
-    apply_session(state, 1, interrupted(reason, kept_commit="k" * 40, until=NOW + timedelta(seconds=9)))
+    apply_session(state, 1, interrupted(reason, kept_commit="k" * 40, until=NOW + timedelta(seconds=9)), NOW)
     assert state.features[0].attempts == 0
     assert state.features[0].kept_commit == "k" * 40
     assert state.features[0].status is FeatureStatus.IN_PROGRESS
@@ -131,15 +131,29 @@ def test_an_interruption_costs_no_attempt_and_keeps_the_work(reason: str) -> Non
 def test_rate_limited_waits_until_the_time_is_over() -> None:
     """No session may start before the provider allows it, and then one must."""
     state = project(feature(1, "in_progress"))
-    apply_session(state, 1, interrupted("rate_limited", until=NOW + timedelta(seconds=9)))
+    apply_session(state, 1, interrupted("rate_limited", until=NOW + timedelta(seconds=9)), NOW)
     assert decide(state, {}, NOW) == Wait(NOW + timedelta(seconds=9))
     assert decide(state, {}, NOW + timedelta(seconds=9)) == StartSession(1)
+
+
+def test_a_provider_that_does_not_say_when_is_left_alone_for_longer_each_time() -> None:
+    """A provider out of reach for a night must not be asked hundreds of times, nor be waited for too long."""
+    state = project(feature(1, "in_progress"))
+    minutes = []
+    for _ in range(7):
+        state.not_before = None
+        apply_session(state, 1, interrupted("unavailable"), NOW)
+        minutes.append((state.not_before - NOW).total_seconds() / 60)
+    assert minutes == [1, 2, 4, 8, 16, 30, 30]
+    apply_session(state, 1, failed(), NOW)
+    apply_session(state, 1, interrupted("rate_limited"), NOW + timedelta(hours=1))
+    assert state.not_before == NOW + timedelta(hours=1, minutes=1)
 
 
 def test_a_pass_clears_what_was_kept() -> None:
     """Work kept from before must not appear in briefs of a feature that landed."""
     state = project(feature(1, "in_progress", kept_commit="k", candidate="c", last_failure=None))
-    apply_session(state, 1, PASSED)
+    apply_session(state, 1, PASSED, NOW)
     assert state.features[0].model_dump(include={"status", "kept_commit", "candidate", "runs"}) == {
         "status": FeatureStatus.PASSING,
         "kept_commit": None,
@@ -151,7 +165,7 @@ def test_a_pass_clears_what_was_kept() -> None:
 def test_a_feature_that_fails_on_main_too_is_failing() -> None:
     """Completed may only be said when every feature passes on the final tip."""
     state = project(feature(1, "in_progress"), feature(2, "passing"))
-    apply_session(state, 1, PASSED.model_copy(update={"regressed": (2,)}))
+    apply_session(state, 1, PASSED.model_copy(update={"regressed": (2,)}), NOW)
     assert state.features[1].status is FeatureStatus.FAILING
     assert state.features[1].attempts == 0
 
