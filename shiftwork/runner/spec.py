@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Literal, Protocol
 
 from shiftwork.runner.limits import Limits
+from shiftwork.sandbox.confinement import Confinement
 
 StreamName = Literal["stdout", "stderr"]
 
@@ -38,6 +39,8 @@ class ProcessSpec:
         look_for: what is looked for in all of each stream, also in what is not kept.
         limits: what it may use; a breach ends it.
         stall_timeout: seconds without output and CPU time after which it is ended, or None.
+        confinement: what it may touch; `cwd` is then a path as the program sees it. None: whatever we may.
+        door: see `Launch.door`; it stays the caller's.
     """
 
     argv: tuple[str, ...]
@@ -52,6 +55,8 @@ class ProcessSpec:
     look_for: bytes = b""
     limits: Limits = field(default_factory=Limits)
     stall_timeout: float | None = None
+    confinement: Confinement | None = None
+    door: int | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -72,6 +72,8 @@ async def run(
             stderr=pipes.theirs[2],
             lock=lock.fd if lock else None,
             limits=spec.limits,
+            confinement=spec.confinement,
+            door=spec.door,
         )
         process = _Process(spec, sandbox.start(launch), pipes, marker, on_line)
         pipes.started()
@@ -84,7 +86,7 @@ async def run(
 
 def find_program(spec: ProcessSpec) -> str:
     """The absolute path of the program; raises `InvalidInput` if it or the folder is not there."""
-    if not spec.cwd.is_dir():
+    if spec.confinement is None and not spec.cwd.is_dir():
         raise InvalidInput(f"The folder {str(spec.cwd)!r} to run {spec.argv[0]!r} in does not exist.")
     name = spec.argv[0]
     if "/" in name:

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Protocol
 
 from shiftwork.runner.limits import Limits
+from shiftwork.sandbox.confinement import Confinement
 from shiftwork.sandbox.proc import MARKER
 
 __all__ = ["LEASE_FD", "LOCK_FD", "MARKER", "Ended", "Held", "Launch", "Sandbox"]
@@ -33,6 +34,9 @@ class Launch:
             nothing.
         lock: the descriptor of a locked file, to be kept open while any process of the program lives.
         limits: what each process of it may use, as far as the system can limit that.
+        confinement: what it may touch; None: whatever this process may.
+        door: the descriptor of a connected unix socket, for `Network.DOOR`: over it the program's side sends
+            the listening socket at `DOOR_PORT` of its own loopback, once, before the program starts.
     """
 
     argv: tuple[str, ...]
@@ -44,6 +48,8 @@ class Launch:
     stdin: int | None = None
     lock: int | None = None
     limits: Limits = field(default_factory=Limits)
+    confinement: Confinement | None = None
+    door: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,7 +107,12 @@ class Sandbox(Protocol):
 
     Attributes:
         level: the name under which a run records what held it.
+        moves_binds: whether a bind's target may differ from its source.
+        own_network: whether a program has a loopback of its own; then `Network.DOOR` works.
     """
+
+    moves_binds: bool
+    own_network: bool
 
     @property
     def level(self) -> str: ...

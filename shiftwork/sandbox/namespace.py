@@ -39,6 +39,9 @@ exit $?
 class _Namespace:
     """What both kinds have in common: a wrapper to start, whose first process inside is a small shell."""
 
+    moves_binds = False
+    own_network = False
+
     def start(self, launch: Launch) -> Wrapped:
         """See `Sandbox.start`."""
         return Wrapped(self.wrap(launch.argv, cwd=launch.cwd, limits=launch.limits), launch)

@@ -24,6 +24,8 @@ class Subreaper:
     """
 
     level = "subreaper" if LINUX else "process-group"
+    moves_binds = False
+    own_network = False
 
     def __init__(self) -> None:
         self._wardens: list[Warden] = []
