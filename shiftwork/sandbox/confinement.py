@@ -14,8 +14,8 @@ DOOR_PORT = 4180
 class Network(StrEnum):
     """What a confined program can reach.
 
-    `door` is a loopback of its own on which nothing but the gateway listens; `none` one on which nothing does;
-    `host` is the network of the machine.
+    `none` is a loopback of its own on which nothing listens; `door` one on which nothing but the gateway
+    does; `host` is the network of the machine.
     """
 
     NONE = "none"
