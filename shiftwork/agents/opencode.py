@@ -47,6 +47,11 @@ export const Shiftwork = async () => ({
 """
 
 
+# What the program would fetch from npm into its configuration, for plugins that need it; ours does not.
+# It would be 60 MB for each session, and an unattended start would wait for a network that may not be there.
+_INSTALLED = {"packages": {"": {"dependencies": {"@opencode-ai/plugin": "*"}}}}
+
+
 class OpencodeSettings(BackendSettings):
     """What a project says about opencode.
 
@@ -149,9 +154,11 @@ def _private_folders(request: AgentRequest) -> dict[str, str]:
         return {}
     home = request.home.absolute()
     folders = {"CONFIG": ".config", "DATA": ".local/share", "STATE": ".local/state", "CACHE": ".cache"}
-    plugins = home / ".config" / "opencode" / "plugin"
-    plugins.mkdir(parents=True, exist_ok=True, mode=0o700)
-    (plugins / "shiftwork.js").write_text(_PLUGIN, encoding="utf-8")
+    config = home / ".config" / "opencode"
+    for folder in ("plugin", "node_modules"):
+        (config / folder).mkdir(parents=True, exist_ok=True, mode=0o700)
+    (config / "plugin" / "shiftwork.js").write_text(_PLUGIN, encoding="utf-8")
+    (config / "package-lock.json").write_text(json.dumps(_INSTALLED), encoding="utf-8")
     return {"HOME": str(home)} | {f"XDG_{name}_HOME": str(home / path) for name, path in folders.items()}
 
 

@@ -62,15 +62,9 @@ class Lab:
         return [event for event in self.events if event.kind is kind]
 
 
-@pytest.fixture(scope="module")
-def home(tmp_path_factory):
-    """One for all tests: the program takes seconds to furnish a new one."""
-    return tmp_path_factory.mktemp("home")
-
-
 @pytest.fixture
-def lab(tmp_path, home):
-    return Lab(tmp_path, home)
+def lab(tmp_path):
+    return Lab(tmp_path, tmp_path / "home")
 
 
 async def test_a_tool_is_used_and_counted(lab):
@@ -110,6 +104,13 @@ async def test_refused_credentials(lab):
     end = await lab.run(Fault(401, "wrong key"))
     assert end.reason is InterruptionReason.AUTHENTICATION
     assert end.message == "wrong key"
+
+
+async def test_nothing_is_fetched_for_a_session(lab):
+    """Otherwise each session would need npm's registry, wait for it, and keep 60 MB."""
+    assert (await lab.run(DONE)).status is RunStatus.COMPLETED
+    assert list((lab.home / ".config" / "opencode" / "node_modules").iterdir()) == []
+    assert not (lab.home / ".npm").exists()
 
 
 async def test_a_permission_that_nobody_can_give(lab):
