@@ -11,6 +11,7 @@
     │   └── PeopleCommitsAtRisk    a revert would undo commits of people; carries them
     ├── LeaseLost                  this attempt was superseded: write nothing, end the agents
     ├── StackError                 an embedded server can't be started or reached
+    ├── CodecError                 what Temporal stores can't be decoded: an unknown key, or it was changed
     ├── AgentError                 an agent's process: see `shiftwork.runner.failures`
     └── ShadowedPackage            another distribution stands in the place of one of ours
 
@@ -74,6 +75,10 @@ class LeaseLost(ShiftworkError):  # noqa: N818
 
 class StackError(ShiftworkError):
     """An embedded server can't be started or reached."""
+
+
+class CodecError(ShiftworkError):
+    """What Temporal stores can't be decoded: its key is unknown, or somebody changed it."""
 
 
 class ShadowedPackage(ShiftworkError):  # noqa: N818

@@ -39,6 +39,9 @@ class Settings:
             environment configuration).
         postgres_port, temporal_port, ui_port: fixed ports of the embedded servers; 0 means free-chosen.
         process_slots: most agents and verifications that one worker runs at once.
+        codec: whether what goes to Temporal is encrypted; None: where it is the embedded server, or keys are
+            given.
+        codec_keys: where the codec's keys are, `env:NAME` or `file:/path`; None: in the state folder.
         timings: see `Timings`.
     """
 
@@ -49,6 +52,8 @@ class Settings:
     temporal_port: int = 0
     ui_port: int = 0
     process_slots: int = 8
+    codec: bool | None = None
+    codec_keys: str | None = None
     timings: Timings = field(default_factory=Timings)
 
     @classmethod
@@ -74,6 +79,8 @@ class Settings:
             temporal_port=int(_number(env, "SHIFTWORK_TEMPORAL_PORT", 0)),
             ui_port=int(_number(env, "SHIFTWORK_UI_PORT", 0)),
             process_slots=int(_number(env, "SHIFTWORK_PROCESS_SLOTS", 8)),
+            codec=_switch(env, "SHIFTWORK_CODEC"),
+            codec_keys=env.get("SHIFTWORK_CODEC_KEYS") or None,
             timings=timings,
         )
 
@@ -103,3 +110,10 @@ def _number(env: Mapping[str, str], name: str, default: float) -> float:
     if value < 0:
         raise InvalidInput(f"{name} is {text!r}; it must not be negative.")
     return value
+
+
+def _switch(env: Mapping[str, str], name: str) -> bool | None:
+    text = (env.get(name) or "").lower()
+    if text not in ("", "on", "off"):
+        raise InvalidInput(f"{name} is {env[name]!r}; it must be on or off.")
+    return text == "on" if text else None

@@ -16,6 +16,8 @@ from temporalio.contrib.pydantic import PydanticJSONPlainPayloadConverter
 from temporalio.converter import (
     CompositePayloadConverter,
     DataConverter,
+    DefaultFailureConverter,
+    DefaultFailureConverterWithEncodedAttributes,
     DefaultPayloadConverter,
     JSONPlainPayloadConverter,
 )
@@ -33,6 +35,8 @@ from temporalio.worker import (
 )
 from temporalio.worker.workflow_sandbox import SandboxedWorkflowRunner
 
+from shiftwork.codec.choose import choose_codec
+from shiftwork.codec.payloads import EncryptionCodec
 from shiftwork.errors import Conflict, InvalidInput, NotFound, StackError
 from shiftwork.settings import Settings
 from shiftwork.stack.file import require_stack, temporal_is_external
@@ -173,16 +177,32 @@ class _WorkflowInterceptors(Interceptor):
         return _FittingMessages
 
 
-def plugin() -> SimplePlugin:
-    """What clients, workers and replayers have in common; a worker takes it over from its client."""
+def plugin(codec: EncryptionCodec | None = None) -> SimplePlugin:
+    """What clients, workers and replayers have in common; a worker takes it over from its client.
+
+    Args:
+        codec: what encrypts payloads and failures; None: they stay as they are.
+    """
     return SimplePlugin(
         "shiftwork",
-        data_converter=DataConverter(payload_converter_class=CompactPayloadConverter),
+        data_converter=_data_converter(codec),
         workflow_runner=_with_passthrough,
         interceptors=[_WorkflowInterceptors()],
         # What a person got wrong fails that person's update; anything else is a mistake of ours, and the
         # workflow waits for a worker that has it mended.
         workflow_failure_exception_types=[InvalidInput, NotFound, Conflict],
+    )
+
+
+def _data_converter(codec: EncryptionCodec | None) -> DataConverter:
+    encodes = codec is not None and codec.encodes
+    return DataConverter(
+        payload_converter_class=CompactPayloadConverter,
+        payload_codec=codec,
+        # A failure's message and traceback are no payload: they are made one, so that they are encoded too.
+        failure_converter_class=(
+            DefaultFailureConverterWithEncodedAttributes if encodes else DefaultFailureConverter
+        ),
     )
 
 
@@ -195,9 +215,10 @@ async def connect(settings: Settings) -> Client:
     """
     config = _connection(settings)
     target = config["target_host"]
+    codec = choose_codec(settings)
     try:
         async with asyncio.timeout(_CONNECT_SECONDS):
-            return await Client.connect(**config, plugins=[plugin()])
+            return await Client.connect(**config, plugins=[plugin(codec)])
     # The SDK says RuntimeError where the connection is refused.
     except (RuntimeError, RPCError, TimeoutError, OSError) as error:
         raise StackError(_unreachable(settings, target)) from error

@@ -1,0 +1,1 @@
+"""What Temporal stores is encrypted: keys, the payload codec, and the server that lets people read it."""

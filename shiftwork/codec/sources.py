@@ -1,0 +1,149 @@
+"""Where the codec's keys are kept: a file of the state folder, or a place that the settings name."""
+
+import fcntl
+import os
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Protocol
+
+from shiftwork.codec.keys import Key, KeyRing, parse
+from shiftwork.errors import Conflict, InvalidInput, StackError
+from shiftwork.settings import Settings
+from shiftwork.stack.file import temporal_is_external
+from shiftwork.stack.private import private_folder, write_private
+
+_VARIABLE = "SHIFTWORK_CODEC_KEYS"
+
+
+class KeySource(Protocol):
+    """Whatever gives the ring that holds now."""
+
+    def ring(self) -> KeyRing:
+        """The keys; cheap to ask each time."""
+        ...
+
+
+class GivenKeys:
+    """A ring that does not change while this process lives."""
+
+    def __init__(self, ring: KeyRing) -> None:
+        self._ring = ring
+
+    def ring(self) -> KeyRing:
+        """See `KeySource`."""
+        return self._ring
+
+
+class KeyFile:
+    """A file of keys; read again when it was changed, so that running workers follow a rotation."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self._seen: tuple[int, int, int] | None = None
+        self._ring: KeyRing | None = None
+
+    def ring(self) -> KeyRing:
+        """See `KeySource`.
+
+        Raises:
+            InvalidInput: the file is missing, or holds no keys.
+        """
+        try:
+            found = self.path.stat()
+            seen = (found.st_ino, found.st_mtime_ns, found.st_size)
+            if self._ring is None or seen != self._seen:
+                self._ring, self._seen = parse(self.path.read_text("utf-8"), str(self.path)), seen
+        except (OSError, UnicodeDecodeError) as error:
+            raise InvalidInput(f"The codec's keys in {self.path} can't be read: {error}.") from error
+        return self._ring
+
+
+class StateKeys(KeyFile):
+    """The key file of a state folder: 0600 in a folder of mode 0700, made when it is first needed."""
+
+    def __init__(self, state: Path) -> None:
+        super().__init__(state / "codec" / "keys.json")
+
+    @property
+    def exists(self) -> bool:
+        """Whether keys were ever made here."""
+        return self.path.exists()
+
+    def ring(self) -> KeyRing:
+        """See `KeySource`; raises `StackError` where others may read the file."""
+        if not self.exists:
+            self._change(lambda ring: ring or KeyRing((Key.generate(),), str(self.path)))
+        elif self.path.stat().st_mode & 0o077:
+            raise StackError(f"Others may read the codec's keys: run `chmod 600 {self.path}`.")
+        return super().ring()
+
+    def rotate(self) -> KeyRing:
+        """Add a key that encodes from now on; the old ones go on decoding."""
+        return self._change(
+            lambda ring: ring.rotated() if ring else KeyRing((Key.generate(),), str(self.path))
+        )
+
+    def _change(self, change: Callable[[KeyRing | None], KeyRing]) -> KeyRing:
+        """Replace the file, one process at a time: two first starts must agree on one key."""
+        with _locked(private_folder(self.path.parent) / "lock"):
+            before = super().ring() if self.exists else None
+            after = change(before)
+            if after is not before:
+                write_private(self.path, after.dumps())
+        return after
+
+
+@contextmanager
+def _locked(path: Path) -> Iterator[None]:
+    handle = os.open(path, os.O_RDWR | os.O_CREAT, 0o600)
+    try:
+        fcntl.flock(handle, fcntl.LOCK_EX)
+        yield
+    finally:
+        os.close(handle)
+
+
+def encodes(settings: Settings, environ: Mapping[str, str] | None = None) -> bool:
+    """Whether what goes to Temporal is encoded.
+
+    Unless it was said, it is for the embedded server, and for another one if keys are given: whoever uses
+    that one from elsewhere needs the same keys.
+    """
+    if settings.codec is not None:
+        return settings.codec
+    return settings.codec_keys is not None or not temporal_is_external(environ)
+
+
+def key_source(settings: Settings, environ: Mapping[str, str] | None = None) -> KeySource | None:
+    """Where the keys of these settings are; None if nothing is encoded, and nothing ever was.
+
+    Raises:
+        InvalidInput: `SHIFTWORK_CODEC_KEYS` names no keys.
+    """
+    if settings.codec_keys is not None:
+        return _referred(settings.codec_keys, os.environ if environ is None else environ)
+    keys = StateKeys(settings.state)
+    return keys if encodes(settings, environ) or keys.exists else None
+
+
+def state_keys(settings: Settings) -> StateKeys:
+    """The key file of the state folder, which can be rotated.
+
+    Raises:
+        Conflict: the keys are kept elsewhere.
+    """
+    if settings.codec_keys is not None:
+        raise Conflict(f"The codec's keys are those of {_VARIABLE}: put a new one before the others there.")
+    return StateKeys(settings.state)
+
+
+def _referred(reference: str, environ: Mapping[str, str]) -> KeySource:
+    scheme, _, name = reference.partition(":")
+    if scheme == "file" and name:
+        return KeyFile(Path(name).expanduser())
+    if scheme == "env" and name:
+        if not environ.get(name):
+            raise InvalidInput(f"{_VARIABLE} names the variable {name!r}, which is not set.")
+        return GivenKeys(parse(environ[name], f"the variable {name}"))
+    raise InvalidInput(f"{_VARIABLE} must be env:NAME or file:/path; it never holds the keys themselves.")
