@@ -13,6 +13,7 @@ from temporalio.client import (
 from temporalio.common import WorkflowIDConflictPolicy, WorkflowIDReusePolicy
 from temporalio.service import RPCError, RPCStatusCode
 
+from client.patience import PatientStore
 from shiftwork.contracts.project import ProjectStatus
 from shiftwork.contracts.workflow import (
     ProjectStart,
@@ -23,7 +24,6 @@ from shiftwork.settings import Settings
 from shiftwork.stack.file import database_url
 from shiftwork.store.migrate import migrate
 from shiftwork.store.rows import ProjectRow
-from shiftwork.store.store import Store
 from shiftwork.temporal import TASK_QUEUE, connect, project_attributes, project_workflow_id
 
 CLOSED = (ProjectStatus.COMPLETED, ProjectStatus.ABANDONED)
@@ -35,13 +35,14 @@ class Connection:
     def __init__(self, settings: Settings | None = None) -> None:
         self.settings = settings or Settings.from_environment()
         self._stack = AsyncExitStack()
-        self._store: Store | None = None
+        self._store: PatientStore | None = None
         self._client: Client | None = None
+        self._client_of = 0
+        """After how many silences of the stack the client was connected."""
 
     async def __aenter__(self) -> Self:
-        url = database_url(self.settings)
-        await migrate(url)
-        self._store = await self._stack.enter_async_context(Store(url))
+        await migrate(database_url(self.settings))
+        self._store = await self._stack.enter_async_context(PatientStore(self.settings))
         return self
 
     async def __aexit__(
@@ -51,15 +52,16 @@ class Connection:
         self._store = self._client = None
 
     @property
-    def store(self) -> Store:
+    def store(self) -> PatientStore:
         """The rows."""
         if self._store is None:
             raise StackError("this Shiftwork is not open; use it as `async with Shiftwork() as shiftwork`.")
         return self._store
 
     async def temporal(self) -> Client:
-        """The Temporal client, connected at the first use."""
-        if self._client is None:
+        """The Temporal client, connected at the first use, and anew after the stack was away."""
+        if self._client is None or self._client_of != self.store.silences:
+            self._client_of = self.store.silences
             self._client = await connect(self.settings)
         return self._client
 

@@ -2,27 +2,25 @@
 
 import asyncio
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator
 from functools import partial
-from typing import Any, TypeVar
+from typing import Any
 
 from client.connection import Connection
-from client.resting import POLL_SECONDS, RESTS, at_rest, read_patiently
+from client.resting import POLL_SECONDS, RESTS, at_rest
 from shiftwork.errors import Conflict
 from shiftwork.store.rows import EventRow, ProjectRow, SessionRow
 from shiftwork.store.store import Transaction
 
-Answered = TypeVar("Answered")
-
 
 class Following(Connection):
-    """Reading what happens, from the rows; a database that is away for a while is waited for."""
+    """Reading what happens, from the rows; a stack that is away for a while is waited for."""
 
     async def events(self, ref: str, after: int = 0, *, follow: bool = False) -> AsyncIterator[EventRow]:
         """Events in their order; with `follow`, until the project is at rest."""
         project = await self.find(ref)
         while True:
-            status, rows = await self._patiently(
+            status, rows = await self.store.read(
                 partial(_status_and_events, project_id=project.id, after=after)
             )
             for row in rows:
@@ -48,7 +46,7 @@ class Following(Connection):
         """
         project = await self.find(ref)
         while True:
-            status, rests = await self._patiently(lambda tx: _status_and_rests(tx, project.id))
+            status, rests = await self.store.read(lambda tx: _status_and_rests(tx, project.id))
             if at_rest(status) and rests and rests[0].sequence > after:
                 return status
             await asyncio.sleep(POLL_SECONDS)
@@ -57,7 +55,7 @@ class Following(Connection):
         """Wait until a session has ended and is recorded; returns its row."""
         project = await self.find(ref)
         while True:
-            row = await self._patiently(lambda tx: _ended_session(tx, project.id, number))
+            row = await self.store.read(lambda tx: _ended_session(tx, project.id, number))
             if row is not None:
                 return row.model_dump(mode="json")
             await asyncio.sleep(POLL_SECONDS)
@@ -66,10 +64,10 @@ class Following(Connection):
         """Wait until a promised session has begun; its row. Raises `Conflict` if it was dropped."""
         project = await self.find(ref)
         while True:
-            row = await self._patiently(lambda tx: tx.sessions.find(project.id, number))
+            row = await self.store.read(lambda tx: tx.sessions.find(project.id, number))
             if row is not None:
                 return row
-            dropped = await self._patiently(lambda tx: tx.events.last(project.id, ("session_dropped",), 200))
+            dropped = await self.store.read(lambda tx: tx.events.last(project.id, ("session_dropped",), 200))
             if any(event.reference == f"session:{number}" for event in dropped):
                 raise Conflict(f"session {number} was dropped: its feature passes or is blocked by now.")
             await asyncio.sleep(POLL_SECONDS)
@@ -85,15 +83,12 @@ class Following(Connection):
         """
         deadline = time.monotonic() + seconds
         while True:
-            found = await self._patiently(lambda tx: tx.events.last(before.id, kinds=(kind,)))
+            found = await self.store.read(lambda tx: tx.events.last(before.id, kinds=(kind,)))
             if found and found[0].sequence > before.event_sequence:
                 return found[0].sequence
             if time.monotonic() > deadline:
                 return None
             await asyncio.sleep(0.05)
-
-    async def _patiently(self, read: Callable[[Transaction], Awaitable[Answered]]) -> Answered:
-        return await read_patiently(self.store, read)
 
 
 async def _status_and_events(

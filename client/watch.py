@@ -7,11 +7,12 @@ from functools import partial
 from typing import Any
 
 from client.cli.output import duration
-from client.resting import POLL_SECONDS, RESTS, at_rest, read_patiently
+from client.patience import PatientStore
+from client.resting import POLL_SECONDS, RESTS, at_rest
 from client.saying import said_line
 from client.telling import tell, worth_watching
 from shiftwork.store.rows import EventRow, ProjectRow, TranscriptRow
-from shiftwork.store.store import Store, Transaction
+from shiftwork.store.store import Transaction
 
 _BEFORE = 3
 """How much of what a running agent said before is shown to whoever begins to watch."""
@@ -56,7 +57,7 @@ class Listener:
 
 
 async def moments(
-    store: Store,
+    store: PatientStore,
     project_id: str,
     *,
     after: int = 0,
@@ -71,8 +72,8 @@ async def moments(
         listener: hears what agents say, for `Moment.said`.
     """
     while True:
-        status, rested, events, said = await read_patiently(
-            store, partial(_look, project_id=project_id, after=after, listener=listener)
+        status, rested, events, said = await store.read(
+            partial(_look, project_id=project_id, after=after, listener=listener)
         )
         after = events[-1].sequence if events else after
         fresh = rest_after is None or (bool(rested) and rested[0].sequence > rest_after)
@@ -95,7 +96,7 @@ async def _look(
 
 
 async def watch_plainly(
-    store: Store,
+    store: PatientStore,
     project: ProjectRow,
     *,
     after: int = 0,

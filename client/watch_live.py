@@ -11,17 +11,19 @@ from rich.text import Text
 
 from client.cli.output import bar, duration, money
 from client.cli.status import current_session
-from client.resting import read_patiently
+from client.patience import PatientStore, silence
 from client.saying import said_line
 from client.telling import tell, worth_watching
 from client.watch import Listener, moments
 from shiftwork.store.rows import FeatureRow, ProjectRow
-from shiftwork.store.store import Store
 from shiftwork.text import one_line, truncate
 
 _EVENTS = 6
 _CHROME = 8
 """Lines of the display that are neither features nor events nor sessions."""
+
+_QUIET_SECONDS = 2.0
+"""A stack that is silent for less has only been restarted."""
 
 _STYLES = {
     "passing": ("✔", "green"),
@@ -49,15 +51,23 @@ class LiveDisplay:
         self.said: dict[int, str] = {}
         """What the agent of each session said last."""
         self.over = False
+        self.silence: float | None = None
+        """For how many seconds the stack has not answered."""
 
     def __rich__(self) -> RenderableType:
         """Draw it."""
         if not self.status:
             return Text("waiting for the project …")
         parts: list[RenderableType] = [self._head(), Text(""), self._table(), *self._sessions(), Text("")]
+        if self.silence is not None and self.silence > _QUIET_SECONDS:
+            parts.append(Text(silence(self.silence), style="yellow"))
         return Group(
             *parts, *(Text(line, style="dim", no_wrap=True, overflow="ellipsis") for line in self.lines)
         )
+
+    def hear_silence(self, seconds: float | None) -> None:
+        """Take what a `PatientStore` tells."""
+        self.silence = seconds
 
     def _head(self) -> Text:
         status = self.status
@@ -114,10 +124,16 @@ class LiveDisplay:
 
 
 async def watch_live(
-    store: Store, project: ProjectRow, *, console: Console, after: int = 0, rest_after: int | None = None
+    store: PatientStore,
+    project: ProjectRow,
+    *,
+    console: Console,
+    after: int = 0,
+    rest_after: int | None = None,
 ) -> dict[str, Any]:
     """Show a display that follows the project; returns the status at rest."""
     display = LiveDisplay(project, console)
+    store.on_silence = display.hear_silence
     with Live(display, console=console, refresh_per_second=4, redirect_stdout=False, redirect_stderr=False):
         async for moment in moments(
             store, project.id, after=after, rest_after=rest_after, listener=Listener()
@@ -125,6 +141,6 @@ async def watch_live(
             display.said.update({number: said_line(item) for number, item in moment.said})
             display.lines.extend(tell(event) for event in moment.events if worth_watching(event))
             if moment.events or not display.status:
-                display.features = await read_patiently(store, lambda tx: tx.features.list(project.id))
+                display.features = await store.read(lambda tx: tx.features.list(project.id))
             display.status, display.over = moment.status, moment.at_rest
     return display.status

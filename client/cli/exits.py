@@ -15,7 +15,11 @@ PIPE_CLOSED = 141
 
 MEANINGS = (
     (DONE, "done"),
-    (ERROR, "error: one sentence on standard error says what, which and what to do; nothing was changed"),
+    (
+        ERROR,
+        "error: one sentence on standard error says what, which and what to do; nothing was changed\n"
+        "       (what a waiting command was told to begin goes on)",
+    ),
     (USAGE, "the command line is wrong"),
     (PAUSED, "the project rests, paused (start --wait, resume --wait, pause --wait, watch)"),
     (ABANDONED, "the project is abandoned (the same commands)"),

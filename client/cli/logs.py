@@ -3,16 +3,18 @@
 import asyncio
 from argparse import Namespace
 from collections.abc import AsyncIterator, Iterable
+from functools import partial
 from typing import TypeVar
 
 from client.cli.exits import DONE
 from client.cli.opening import newest, reading
 from client.cli.output import print_json_line
+from client.patience import PatientStore
 from client.telling import as_json, tell
 from client.watch import moments
 from shiftwork.errors import NotFound
 from shiftwork.store.rows import EventRow, SessionRow, TranscriptRow
-from shiftwork.store.store import Store
+from shiftwork.store.store import Store, Transaction
 from shiftwork.text import printable
 
 Item = TypeVar("Item")
@@ -24,7 +26,7 @@ _POLL_SECONDS = 0.2
 def logs(args: Namespace) -> int:
     """Print events, or the transcript of a session."""
 
-    async def command(store: Store) -> int:
+    async def command(store: PatientStore) -> int:
         project = await newest(store, args.project)
         if args.transcript:
             session = await _session(store, project.id, args.session)
@@ -54,7 +56,7 @@ def said(item: TranscriptRow) -> str:
     return f"{item.at.astimezone():%H:%M:%S}  {item.kind}: {' '.join(filter(None, (told, more)))}"
 
 
-async def _events(store: Store, project_id: str, args: Namespace) -> AsyncIterator[EventRow]:
+async def _events(store: PatientStore, project_id: str, args: Namespace) -> AsyncIterator[EventRow]:
     """The events that were asked for: those there are, then those that come."""
     known = [event async for event in _known(store, project_id)]
     last = known[-1].sequence if known else 0
@@ -100,14 +102,13 @@ async def _session(store: Store, project_id: str, number: int | None) -> Session
 
 
 async def _transcript(
-    store: Store, session: SessionRow, last: int | None, *, follow: bool
+    store: PatientStore, session: SessionRow, last: int | None, *, follow: bool
 ) -> AsyncIterator[TranscriptRow]:
     """What was said in all attempts of a session; with `follow`, until it has ended."""
     seen: dict[int, int] = {}
     while True:
-        async with store.transaction() as tx:
-            # Looked up before the items: whatever was said is there once the session has ended.
-            ended = (await tx.sessions.by_id(session.id)).ended_at is not None
+        # Looked up before the items: whatever was said is there once the session has ended.
+        ended = (await store.read(lambda tx: tx.sessions.by_id(session.id))).ended_at is not None
         items: list[TranscriptRow] = []
         for attempt in await _attempts(store, session):
             items += await _said_after(store, session, attempt, seen)
@@ -119,19 +120,21 @@ async def _transcript(
         await asyncio.sleep(_POLL_SECONDS)
 
 
-async def _attempts(store: Store, session: SessionRow) -> list[int]:
-    async with store.transaction() as tx:
-        return sorted(row.attempt for row in await tx.attempts.list(session.id))
+async def _attempts(store: PatientStore, session: SessionRow) -> list[int]:
+    return sorted(row.attempt for row in await store.read(lambda tx: tx.attempts.list(session.id)))
 
 
 async def _said_after(
-    store: Store, session: SessionRow, attempt: int, seen: dict[int, int]
+    store: PatientStore, session: SessionRow, attempt: int, seen: dict[int, int]
 ) -> list[TranscriptRow]:
     found: list[TranscriptRow] = []
     while True:
         after = found[-1].sequence if found else seen.get(attempt, -1)
-        async with store.transaction() as tx:
-            page = await tx.transcript.after(session.id, attempt, after, _PAGE)
+        page = await store.read(partial(_page, session_id=session.id, attempt=attempt, after=after))
         found += page
         if len(page) < _PAGE:
             return found
+
+
+async def _page(tx: Transaction, *, session_id: int, attempt: int, after: int) -> list[TranscriptRow]:
+    return await tx.transcript.after(session_id, attempt, after, _PAGE)

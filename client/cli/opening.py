@@ -5,9 +5,9 @@ from collections.abc import Awaitable, Callable
 
 from sqlalchemy.exc import ProgrammingError
 
+from client.patience import PatientStore, SilenceLines
 from shiftwork.errors import InvalidInput, NotFound, StackError
 from shiftwork.settings import Settings
-from shiftwork.stack.file import database_url
 from shiftwork.store.rows import ProjectRow
 from shiftwork.store.store import Store
 
@@ -15,14 +15,14 @@ _CLOSED = ("completed", "abandoned")
 _NO_TABLES = "42P01"
 
 
-def reading(command: Callable[[Store], Awaitable[int]]) -> int:
+def reading(command: Callable[[PatientStore], Awaitable[int]]) -> int:
     """Run a command that only reads rows; Temporal is not even imported."""
     return asyncio.run(_reading(command))
 
 
-async def _reading(command: Callable[[Store], Awaitable[int]]) -> int:
+async def _reading(command: Callable[[PatientStore], Awaitable[int]]) -> int:
     try:
-        async with Store(database_url(Settings.from_environment())) as store:
+        async with PatientStore(Settings.from_environment(), on_silence=SilenceLines()) as store:
             return await command(store)
     except ProgrammingError as error:
         if getattr(error.orig, "sqlstate", None) != _NO_TABLES:

@@ -9,10 +9,10 @@ from client.cli.exits import of_status
 from client.cli.opening import newest, reading
 from client.cli.output import print_json_line
 from client.cli.status import headline
+from client.patience import PatientStore
 from client.telling import as_json
 from client.watch import Listener, moments, watch_plainly
 from shiftwork.store.rows import ProjectRow
-from shiftwork.store.store import Store
 
 _BEFORE = 10
 
@@ -20,7 +20,7 @@ _BEFORE = 10
 def watch(args: Namespace) -> int:
     """Show what happens until the project is at rest; the exit status says how it rests."""
 
-    async def command(store: Store) -> int:
+    async def command(store: PatientStore) -> int:
         project = await newest(store, args.project)
         if args.json:
             status = await _watch_json(store, project, agents=args.agents)
@@ -34,7 +34,7 @@ def watch(args: Namespace) -> int:
 
 
 async def show(
-    store: Store,
+    store: PatientStore,
     project: ProjectRow,
     *,
     after: int = 0,
@@ -60,7 +60,7 @@ def _live() -> bool:
     return wanted and sys.stdout.isatty()
 
 
-async def _watch_json(store: Store, project: ProjectRow, *, agents: bool) -> dict[str, Any]:
+async def _watch_json(store: PatientStore, project: ProjectRow, *, agents: bool) -> dict[str, Any]:
     status: dict[str, Any] = {}
     async for moment in moments(store, project.id, listener=Listener() if agents else None):
         status = moment.status

@@ -63,7 +63,7 @@ class Store:
 
     def __init__(self, database_url: str, *, pool_size: int = 4, idle_limit: float = 10.0) -> None:
         self._place = place(database_url)
-        dsn = asyncpg_dsn(database_url)
+        self._dsn = asyncpg_dsn(database_url)
         settings = {
             "application_name": "shiftwork",
             "idle_in_transaction_session_timeout": str(round(idle_limit * 1000)),
@@ -71,7 +71,7 @@ class Store:
         }
         self._engine = create_async_engine(
             "postgresql+asyncpg://",
-            async_creator=lambda: connect(dsn, server_settings=settings),
+            async_creator=lambda: connect(self._dsn, server_settings=settings),
             pool_size=pool_size,
             max_overflow=pool_size,
             pool_pre_ping=True,  # a restarted server costs a reconnect, not an error
@@ -86,6 +86,10 @@ class Store:
     async def close(self) -> None:
         """Close every connection; the store can be opened again."""
         await self._engine.dispose()
+
+    def move(self, database_url: str) -> None:
+        """Connect to this address from now on, where the same database is by now."""
+        self._place, self._dsn = place(database_url), asyncpg_dsn(database_url)
 
     async def __aenter__(self) -> Self:
         await self.open()

@@ -7,6 +7,7 @@ import signal
 import subprocess
 import sys
 import threading
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
@@ -251,6 +252,44 @@ def test_ctrl_c_ends_the_waiting_and_not_the_project(environment, shiftwork, tmp
     _, err = process.communicate(timeout=20)
     assert (process.returncode, err) == (130, "")
     assert shiftwork("watch", "slow")[0] == 0
+
+
+def test_a_watch_outlives_the_stack(tmp_path):
+    """If it failed, whoever waits for a project would give up when the stack is started again."""
+    write_cassette(tmp_path / "c.yml", [simple_feature("one")], {"one": [simple_attempt("one")]})
+    (tmp_path / "s.md").write_text("# one\n")
+    env = quick_environment(tmp_path / "state")
+    options = {
+        "env": env,
+        "cwd": tmp_path,
+        "stdout": subprocess.PIPE,
+        "stderr": subprocess.PIPE,
+        "text": True,
+    }
+    with running_stack("--no-worker", **options):
+        subprocess.run([*CLIENT, "start", "s.md", "--cassette", "c.yml"], check=True, **options)
+        watch = subprocess.Popen([*CLIENT, "watch"], **options)
+        assert "created the project" in watch.stdout.readline()
+    try:
+        assert watch.stderr.readline().startswith("The stack is not answering (3 s)")
+        with running_stack(**options):
+            out, err = watch.communicate(timeout=40)
+    finally:
+        watch.kill()
+    assert (watch.returncode, err) == (0, "The stack answers again.\n")
+    assert "one is completed" in out
+
+
+@contextmanager
+def running_stack(*arguments, **options):
+    """`shiftwork dev` until the end of the block."""
+    dev = subprocess.Popen([*CLIENT, "dev", "--json", *arguments], **options)
+    try:
+        assert json.loads(dev.stdout.readline())["pid"]
+        yield
+    finally:
+        dev.send_signal(signal.SIGINT)
+        dev.communicate(timeout=40)
 
 
 async def test_the_demo_ends_in_order_when_it_is_interrupted(tmp_path):

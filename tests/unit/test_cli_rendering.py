@@ -2,6 +2,7 @@
 
 import json
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 
 import pytest
 from markdown_it import MarkdownIt
@@ -10,6 +11,7 @@ from rich.console import Console
 from client.cli import output
 from client.cli.logs import said
 from client.cli.status import render
+from client.patience import PatientStore
 from client.report import project_report, render_markdown
 from client.report_markdown import escape, fence
 from client.telling import tell, worth_watching
@@ -20,9 +22,9 @@ from shiftwork.contracts.feature import FeatureSpec, FeatureStatus
 from shiftwork.contracts.outbox import DecisionNote
 from shiftwork.contracts.project import ProjectStatus
 from shiftwork.contracts.session import Role
+from shiftwork.settings import Settings
 from shiftwork.store.migrate import migrate
 from shiftwork.store.rows import EventRow, TranscriptRow
-from shiftwork.store.store import Store
 
 NOW = datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC)
 HOSTILE = "[bold]x[/] \x1b[31m<script>|`a`\n# b [c](http://d) \u202e"
@@ -36,7 +38,7 @@ FEATURE = {
 @pytest.fixture
 async def store(database_url):
     await migrate(database_url)
-    async with Store(database_url) as store:
+    async with PatientStore(Settings(Path(), database_url=database_url)) as store:
         yield store
 
 
@@ -249,6 +251,10 @@ async def test_the_live_display_shows_text_as_text(store):
     text = drawn(console, display)
     assert "first [bold]x[/]" in text
     assert "\x1b" not in text
+    display.hear_silence(23)
+    assert "The stack is not answering (23 s)" in drawn(console, display)
+    display.hear_silence(None)
+    assert "not answering" not in drawn(console, display)
     display.features = features * 20
     text = drawn(console, display)
     assert "… and " in " ".join(text.split())
