@@ -59,6 +59,8 @@ def abandon(args: Namespace) -> int:
 
     async def command(shiftwork: Shiftwork) -> int:
         project = await named_or_only(shiftwork.store, args.project)
+        if args.project is None and not args.yes:
+            await _consent(project, f"Abandon {excerpt(project.name)!r} for good?", "abandoned")
         await shiftwork.abandon(project.id, args.text or args.reason or "")
         taken = await shiftwork.acknowledged(project, "abandoned")
         return _sent(args, project, f"{excerpt(project.name)} is abandoned.", taken=taken)
@@ -161,19 +163,22 @@ def delete(args: Namespace) -> int:
 
     async def command(shiftwork: Shiftwork) -> int:
         project = await shiftwork.find(args.project)
-        if not args.yes and not await asyncio.to_thread(_consent, project):
-            raise Conflict(f"project {project.name!r} was not deleted; repeat the command with --yes.")
+        if not args.yes:
+            question = f"Delete {excerpt(project.name)!r}, its rows and its private repository?"
+            await _consent(project, question, "deleted")
         await shiftwork.delete(project.id)
         return _say(args, project, f"{excerpt(project.name)} is deleted.", deleted=True)
 
     return connected(command)
 
 
-def _consent(project: ProjectRow) -> bool:
-    if not sys.stdin.isatty():
-        return False
-    question = f"Delete {excerpt(project.name)!r}, its rows and its private repository? [y/N] "
-    return input(question).strip().lower() in {"y", "yes"}
+async def _consent(project: ProjectRow, question: str, done: str) -> None:
+    """Ask a person on a terminal; raises `Conflict` without a yes, which nobody can give elsewhere."""
+    if sys.stdin.isatty():
+        answered = await asyncio.to_thread(input, f"{question} [y/N] ")
+        if answered.strip().lower() in {"y", "yes"}:
+            return
+    raise Conflict(f"project {project.name!r} was not {done}; repeat the command with --yes.")
 
 
 async def patiently(work: Awaitable[Result]) -> Result:

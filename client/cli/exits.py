@@ -13,13 +13,13 @@ INTERRUPTED = 130
 PIPE_CLOSED = 141
 """Whoever read our output has gone; the same as any program that SIGPIPE ends."""
 
+_ERROR_MEANING = (
+    "error: one sentence on standard error says what, which and what to do; nothing was changed\n"
+    "       (but what a waiting command was told to begin goes on)"
+)
 MEANINGS = (
     (DONE, "done"),
-    (
-        ERROR,
-        "error: one sentence on standard error says what, which and what to do; nothing was changed\n"
-        "       (what a waiting command was told to begin goes on)",
-    ),
+    (ERROR, _ERROR_MEANING),
     (USAGE, "the command line is wrong"),
     (PAUSED, "the project rests, paused (start --wait, resume --wait, pause --wait, watch)"),
     (ABANDONED, "the project is abandoned (the same commands)"),

@@ -45,9 +45,10 @@ CHANGES = (
             OPEN,
             argument("text", nargs="?", metavar="REASON", help="kept and shown"),
             argument("--reason", metavar="TEXT", help="the same"),
+            YES,
             JSON,
         ),
-        "Running sessions are interrupted; everything that landed stays.",
+        "Running sessions are interrupted; everything that landed stays. Where PROJECT is left out, it asks.",
     ),
     Command(
         "steer",

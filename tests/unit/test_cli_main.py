@@ -138,6 +138,16 @@ async def test_a_change_never_guesses_the_project(store, capsys):
     assert "'three'" in capsys.readouterr().err
 
 
+async def test_a_project_that_was_not_named_is_not_abandoned_unasked(store, capsys):
+    """If it failed, a command without arguments would end somebody's only project for good."""
+    async with store.transaction() as tx:
+        project = await tx.projects.create("only")
+    assert await call("abandon") == 1
+    assert "'only' was not abandoned; repeat the command with --yes" in capsys.readouterr().err
+    async with store.transaction() as tx:
+        assert (await tx.projects.get(project.id)).event_sequence == 0
+
+
 async def test_what_nobody_expected_is_one_sentence_too(store, database_url, monkeypatch, capsys):
     """If it failed, a defect would throw a traceback at people, or hide it from those who look for it."""
     async with store.transaction() as tx:
