@@ -23,6 +23,9 @@ _DEFAULT_SIGNALS = (
     signal.SIGUSR2,
 )
 
+_FIRST_HIGH = 64
+"""From this number on, no descriptor has a meaning for a wrapped program."""
+
 
 class LeasePipe:
     """The write end of the pipe that keeps a sandbox alive; when it is closed, everything inside ends.
@@ -54,6 +57,7 @@ def spawn(
     *,
     streams: tuple[int | None, int, int],
     lock_fd: int | None = None,
+    inherited: Mapping[int, int] | None = None,
 ) -> tuple[int, LeasePipe]:
     """Start a wrapped program in a session of its own, with the descriptors that wrappers expect.
 
@@ -64,6 +68,8 @@ def spawn(
         env: the whole environment.
         streams: its standard input (None: it reads nothing), output and error; they stay the caller's.
         lock_fd: a locked file for the program to keep open.
+        inherited: further descriptors, by the number (below 64) that they have in the program; they stay
+            the caller's.
 
     Returns:
         Its process id and our end of its lease.
@@ -81,6 +87,8 @@ def spawn(
             theirs[target] = _high(own, always)
         if lock_fd is not None:
             theirs[LOCK_FD] = _high(os.dup(lock_fd), always)
+        for target, fd in (inherited or {}).items():
+            theirs[target] = _high(os.dup(fd), always)
         pid = _posix_spawn(argv, env, theirs)
         on_failure.pop_all()
     return pid, LeasePipe(lease)
@@ -89,7 +97,7 @@ def spawn(
 def _high(fd: int, always: contextlib.ExitStack) -> int:
     """The descriptor moved out of the way of the numbers that the child will use for others."""
     try:
-        moved = fcntl.fcntl(fd, fcntl.F_DUPFD_CLOEXEC, 10)
+        moved = fcntl.fcntl(fd, fcntl.F_DUPFD_CLOEXEC, _FIRST_HIGH)
     finally:
         os.close(fd)
     always.callback(os.close, moved)

@@ -1,6 +1,9 @@
 """Sandboxes made of a PID namespace: when its first process ends, the kernel kills all the others."""
 
 import contextlib
+import errno
+import os
+import platform
 import shutil
 from collections.abc import Sequence
 from pathlib import Path
@@ -8,32 +11,43 @@ from typing import Final
 
 from shiftwork.runner.limits import Limits
 from shiftwork.sandbox.base import Launch
+from shiftwork.sandbox.bubblewrap import plan
+from shiftwork.sandbox.confinement import DOOR_FD, Confinement
 from shiftwork.sandbox.wrapped import PROBED, Wrapped, probe
 
 SHELL: Final = "/bin/sh"
 
 # Process 1 of the namespace. Its child, the guardian, reads the lease pipe; signals sent to all (-1) reach
 # neither process 1 nor the guardian itself. The guardian goes on killing, because at the start the lease may
-# end before the agent is there. Should the agent kill the guardian, the parent-death signals still end
-# everything when the worker dies, and the supervisor kills process 1 from outside.
-# A signal that comes before the agent is there reaches nobody, so it is sent until it reaches somebody.
+# end before the agent is there. Should the agent kill the guardian, which it can only as the same user, the
+# parent-death signals still end everything when the worker dies, and the supervisor kills process 1 from
+# outside. A signal that comes before the agent is there reaches nobody, so it is sent until it does.
 # The agent runs in the foreground (a background one would ignore SIGINT), in a subshell that alone sees the
 # agent's standard error, so that the shell's remarks ("Killed") do not mix with it.
+# Root with hardly a capability may not be allowed into the agent's folder; then the agent goes there itself.
+# `$user` is what makes the agent another user, in words; the guardian runs no program from the agent's PATH.
 INIT: Final = """\
-cd "$1" || exit 126
-limits=$2
-shift 2
+folder=$1 limits=$2 user=$3
+shift 3
 (
+  PATH=/usr/bin:/bin:/run/current-system/sw/bin
   trap '' HUP INT QUIT TERM USR1 USR2 PIPE
   while read -r signal <&3; do
     until kill -"$signal" -1; do sleep 0.01 || sleep 1; done
   done
   while :; do kill -KILL -1; sleep 0.05 || sleep 1; done
-) >/dev/null 2>&1 &
+) >/dev/null 2>&1 6>&- &
 exec 5>&2 2>/dev/null
-(eval "$limits"; exec "$@" 2>&5 3<&- 4>&- 5>&-)
+cd "$folder" || set -- /bin/sh -c 'cd "$0" || exit 126; exec "$@"' "$folder" "$@"
+(eval "$limits"; exec $user "$@" 2>&5 3<&- 4>&- 5>&-)
 exit $?
 """
+
+_TASKS_PER_PROCESS: Final = 32
+"""Threads count as processes to the kernel; the supervisor counts processes, and comes a moment later."""
+
+_OWN_COUNT_SINCE: Final = (5, 14)
+"""The Linux that counts a user's processes in each user namespace by itself."""
 
 
 class _Namespace:
@@ -59,17 +73,47 @@ class _Namespace:
         raise NotImplementedError
 
 
-def _init(argv: Sequence[str], cwd: Path, limits: Limits) -> tuple[str, ...]:
-    return (SHELL, "-c", INIT, "shiftwork-init", str(cwd), limits.ulimits(), *argv)
+def _init(argv: Sequence[str], cwd: Path, limits: str, user: Sequence[str] = ()) -> tuple[str, ...]:
+    return (SHELL, "-c", INIT, "shiftwork-init", str(cwd), limits, " ".join(user), *argv)
+
+
+def _confined_limits(limits: Limits, confinement: Confinement) -> str:
+    """As a shell's commands; a fork bomb is bounded by the kernel where it counts this program's alone."""
+    counts = _counts_alone() if os.geteuid() else confinement.user not in (None, 0)
+    if limits.processes is None or not counts:
+        return limits.ulimits()
+    most = max(_TASKS_PER_PROCESS * limits.processes, 256)
+    return f"{limits.ulimits()}; ulimit -p {most} || ulimit -u {most}"  # what dash and what bash call it
+
+
+def _counts_alone() -> bool:
+    numbers = platform.release().split(".")[:2]
+    return all(part.isdigit() for part in numbers) and tuple(map(int, numbers)) >= _OWN_COUNT_SINCE
 
 
 class BubblewrapNamespace(_Namespace):
-    """A PID namespace made by bubblewrap; all files and the network stay as they are."""
+    """Namespaces made by bubblewrap. Without a confinement all files and the network stay as they are."""
 
     level = "bwrap"
+    moves_binds = True
+    own_network = True
 
     def __init__(self, bwrap: Path) -> None:
         self._bwrap = bwrap
+
+    def start(self, launch: Launch) -> Wrapped:
+        """See `Sandbox.start`; raises `ValueError` if only one of the door and its network is given."""
+        if launch.confinement is None:
+            return super().start(launch)
+        confined = plan(launch, launch.confinement)
+        limits = _confined_limits(launch.limits, launch.confinement)
+        with contextlib.ExitStack() as closing:
+            options, inherited = confined.write(closing)
+            if launch.door is not None:
+                inherited[DOOR_FD] = launch.door
+            init = _init(confined.argv, launch.cwd, limits, confined.drop)
+            argv = (str(self._bwrap), *options, "--", *init)
+            return Wrapped(argv, launch, env={}, inherited=inherited)
 
     def wrap(self, argv: Sequence[str], *, cwd: Path, limits: Limits) -> tuple[str, ...]:
         """See `_Namespace.wrap`. A session of its own keeps an agent's `kill 0` away from bwrap itself."""
@@ -80,12 +124,15 @@ class BubblewrapNamespace(_Namespace):
             "--die-with-parent",
             "--new-session",
             "--",
-            *_init(argv, cwd, limits),
+            *_init(argv, cwd, limits.ulimits()),
         )
 
 
 class UnshareNamespace(_Namespace):
     """A PID namespace made by util-linux's `unshare`, for machines where bubblewrap does not work.
+
+    It keeps processes together and away from others, and can't confine files: programs that are to be
+    confined are not started in it.
 
     Args:
         unshare, setpriv, setsid: the three programs of util-linux.
@@ -99,10 +146,16 @@ class UnshareNamespace(_Namespace):
         self._user = ("--user", "--map-current-user") if user else ()
         self._setsid = setsid
 
+    def start(self, launch: Launch) -> Wrapped:
+        """See `Sandbox.start`; refuses what is to be confined."""
+        if launch.confinement is not None:
+            raise OSError(errno.ENOTSUP, "The sandbox 'unshare' can't confine files; use another one")
+        return super().start(launch)
+
     def wrap(self, argv: Sequence[str], *, cwd: Path, limits: Limits) -> tuple[str, ...]:
         """See `_Namespace.wrap`."""
         flags = ("--pid", "--fork", "--kill-child", "--mount-proc")
-        return (*self._start, *self._user, *flags, "--", self._setsid, *_init(argv, cwd, limits))
+        return (*self._start, *self._user, *flags, "--", self._setsid, *_init(argv, cwd, limits.ulimits()))
 
 
 def find_bubblewrap() -> list[BubblewrapNamespace]:

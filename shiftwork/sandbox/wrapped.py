@@ -4,7 +4,7 @@ import asyncio
 import os
 import signal
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from shiftwork.runner.reaper import Reaper
 from shiftwork.runner.spawn import spawn
@@ -22,6 +22,8 @@ class Wrapped:
     Args:
         argv: the wrapper and its arguments.
         launch: what it starts.
+        env: the wrapper's own environment, where it gives the program's to that in another way.
+        inherited: further descriptors for the wrapper, see `spawn`.
 
     Raises:
         OSError: the wrapper can't be started.
@@ -30,10 +32,17 @@ class Wrapped:
     own_processes = 3
     """The wrapper, the first process inside and the guardian that reads the lease."""
 
-    def __init__(self, argv: Sequence[str], launch: Launch) -> None:
-        env = {**launch.env, MARKER: launch.marker}
+    def __init__(
+        self,
+        argv: Sequence[str],
+        launch: Launch,
+        *,
+        env: Mapping[str, str] | None = None,
+        inherited: Mapping[int, int] | None = None,
+    ) -> None:
+        env = {**(launch.env if env is None else env), MARKER: launch.marker}
         streams = (launch.stdin, launch.stdout, launch.stderr)
-        self.pid, self._lease = spawn(argv, env, streams=streams, lock_fd=launch.lock)
+        self.pid, self._lease = spawn(argv, env, streams=streams, lock_fd=launch.lock, inherited=inherited)
         set_tag(self.pid, launch.marker)
         self._marker = launch.marker
         self._reaper = Reaper(self.pid)

@@ -1,0 +1,242 @@
+"""What bubblewrap is told to make of a confinement: a root with nothing in it but what was given."""
+
+import contextlib
+import errno
+import os
+import shutil
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+from shiftwork.runner.environment import base_python
+from shiftwork.sandbox.base import MARKER, Launch
+from shiftwork.sandbox.confinement import DOOR_FD, Bind, Confinement, Network
+from shiftwork.sandbox.door import through_door
+from shiftwork.sandbox.seccomp import seccomp_filter
+from shiftwork.sandbox.user import can_change_user
+from shiftwork.sandbox.visible import SYSTEM, installation_of
+
+_FIRST_DATA: Final = DOOR_FD + 1
+"""From this number on bubblewrap reads what it is told; it closes all of these before it starts anything."""
+
+_ETC_FOLDERS: Final = ("alternatives", "ssl/certs", "pki/tls", "pki/ca-trust", "ca-certificates")
+_ETC_FILES: Final = ("hosts", "ld.so.cache", "localtime", "nsswitch.conf", "ssl/openssl.cnf")
+_NETWORK_FILES: Final = ("resolv.conf",)
+
+_COPY: Final = ("--perms", "0644", "--file")
+
+_KEEP_ROOT: Final = ("CAP_KILL", "CAP_SETGID", "CAP_SETUID")
+"""What the first process inside needs to start the program as another user, and to end it."""
+
+_LOADER: Final = ("LD_", "BASH_", "GCONV_PATH", "GLIBC_TUNABLES", "LOCPATH", "ENV", "SHELLOPTS", "IFS", "PS4")
+"""Variables that change what the shell does that leads the sandbox; only the program gets them."""
+
+_MOST_SHM_MB: Final = 256
+
+
+Option = str | bytes
+"""A word for bubblewrap; bytes are the content of a file, whose descriptor's number takes their place."""
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """What to start bubblewrap with.
+
+    Attributes:
+        options: its options.
+        drop: the words that go before the program so that it runs as another user; maybe none.
+        argv: the program, with what else has to come before it.
+    """
+
+    options: tuple[Option, ...]
+    drop: tuple[str, ...]
+    argv: tuple[str, ...]
+
+    def write(self, closing: contextlib.ExitStack) -> tuple[tuple[str, ...], dict[int, int]]:
+        """The options as they go on the command line, and the descriptors that bubblewrap is to inherit.
+
+        The descriptors are files in memory, ours until `closing` is closed. The options themselves are one
+        of them, so that no list of processes shows the environment.
+        """
+        inherited: dict[int, int] = {}
+
+        def number_of(content: bytes) -> str:
+            number = _FIRST_DATA + len(inherited)
+            inherited[number] = _file_in_memory(content, closing)
+            return str(number)
+
+        words = [number_of(word) if isinstance(word, bytes) else word for word in self.options]
+        arguments = number_of("".join(f"{word}\0" for word in words).encode(errors="surrogateescape"))
+        return ("--args", arguments), inherited
+
+
+def plan(launch: Launch, confinement: Confinement) -> Plan:
+    """How to hold a program to its confinement.
+
+    Raises:
+        OSError: what it is to see does not exist, or it can't be run as that user.
+        ValueError: it is to have a door and there is none, or the other way round.
+    """
+    if (confinement.network is Network.DOOR) != (launch.door is not None):
+        raise ValueError("A program has a door if and only if its network is one.")
+    program = seccomp_filter()
+    if program is None:
+        raise OSError(errno.ENOSYS, "No filter of system calls is known for this machine's architecture")
+    binds, home = _all_binds(confinement), launch.env.get("HOME", "")
+    options: list[Option] = [
+        *_namespaces(confinement),
+        *_environment(launch),
+        *_system(),
+        *_etc(confinement, home),
+        *_private(confinement, home, binds),
+        *_binds(binds),
+        # Last, because the mount points of all the others had to be made.
+        *("--remount-ro", "/dev", "--remount-ro", "/"),
+        *("--seccomp", program),
+    ]
+    if os.geteuid() == 0 and confinement.user in (None, 0):
+        # Root owns what is in there, capabilities or not: `core_pattern` would run a program outside.
+        options += ["--remount-ro", "/proc"]
+    return Plan(tuple(options), _drop(confinement), _program(launch, confinement))
+
+
+def _file_in_memory(content: bytes, closing: contextlib.ExitStack) -> int:
+    fd = os.memfd_create("shiftwork", os.MFD_CLOEXEC)
+    closing.callback(os.close, fd)
+    left = memoryview(content)
+    while left:
+        left = left[os.write(fd, left) :]
+    os.lseek(fd, 0, os.SEEK_SET)
+    return fd
+
+
+def _namespaces(confinement: Confinement) -> Iterable[str]:
+    yield from ("--unshare-ipc", "--unshare-pid", "--unshare-uts", "--unshare-cgroup-try", "--as-pid-1")
+    yield from ("--die-with-parent", "--new-session", "--cap-drop", "ALL")
+    if confinement.network is not Network.HOST:
+        yield "--unshare-net"
+    if confinement.user not in (None, os.geteuid()):
+        if not can_change_user():
+            raise PermissionError(
+                errno.EPERM, "Only root, with its capabilities, can run a program as another user."
+            )
+        for capability in _KEEP_ROOT:
+            yield from ("--cap-add", capability)
+    elif not can_change_user():
+        yield from ("--unshare-user", "--disable-userns")
+
+
+def _environment(launch: Launch) -> Iterable[str]:
+    yield "--clearenv"
+    for name, value in (*launch.env.items(), (MARKER, launch.marker)):
+        if not name.startswith(_LOADER):
+            yield from ("--setenv", name, value)
+
+
+def _system() -> Iterable[str]:
+    for folder in SYSTEM:
+        if folder.is_symlink():
+            yield from ("--symlink", str(folder.readlink()), str(folder))
+        elif folder.is_dir():
+            yield from ("--ro-bind", str(folder), str(folder))
+
+
+def _etc(confinement: Confinement, home: str) -> Iterable[Option]:
+    user = os.geteuid() if confinement.user is None else confinement.user
+    group = os.getegid() if confinement.user is None else confinement.user
+    names = _ETC_FILES + (_NETWORK_FILES if confinement.network is Network.HOST else ())
+    yield from ("--dir", "/etc")
+    yield from (*_COPY, _passwd(user, group, home), "/etc/passwd")
+    yield from (*_COPY, _group(group), "/etc/group")
+    for name in names:
+        yield from _etc_file(Path("/etc") / name)
+    for name in _ETC_FOLDERS:
+        folder = Path("/etc") / name
+        if folder.is_dir():
+            yield from ("--ro-bind", str(folder.resolve()), str(folder))
+
+
+def _etc_file(path: Path) -> Iterable[Option]:
+    """A copy, or a link where it is one into what is visible; nothing where it can't be read."""
+    with contextlib.suppress(OSError):
+        target = path.resolve(strict=True)
+        if any(target.is_relative_to(folder) for folder in SYSTEM):
+            return ("--symlink", str(target), str(path))
+        return (*_COPY, path.read_bytes(), str(path))
+    return ()
+
+
+def _passwd(user: int, group: int, home: str) -> bytes:
+    agent = f"agent:x:{user}:{group}:Agent:{_one_field(home)}:/bin/sh\n"
+    others = "root:x:0:0:root:/:/bin/false\nnobody:x:65534:65534:nobody:/:/bin/false\n"
+    return ((others if user else "") + agent).encode()
+
+
+def _group(group: int) -> bytes:
+    return (("root:x:0:\nnogroup:x:65534:\n" if group else "") + f"agent:x:{group}:\n").encode()
+
+
+def _one_field(home: str) -> str:
+    return home if home.startswith("/") and not set(home) & {":", "\n"} else "/"
+
+
+def _private(confinement: Confinement, home: str, binds: Sequence[Bind]) -> Iterable[str]:
+    """Private folders in memory; everybody inside may write there, which is only the program's user."""
+    size = confinement.scratch_mb
+    yield from ("--proc", "/proc", "--dev", "/dev")
+    yield from _tmpfs("/dev/shm", min(size, _MOST_SHM_MB))  # noqa: S108 - it is made private here
+    yield from _tmpfs("/tmp", size)  # noqa: S108
+    if home.startswith("/") and not _is_covered(Path(home), binds):
+        yield from _tmpfs(home, size)
+
+
+def _tmpfs(folder: str, megabytes: int) -> tuple[str, ...]:
+    return ("--size", str(megabytes * 1_000_000), "--perms", "1777", "--tmpfs", folder)
+
+
+def _is_covered(home: Path, binds: Sequence[Bind]) -> bool:
+    """Whether there is a home already, or may be none: never in the place of the system's folders."""
+    targets = (*(bind.target for bind in binds), *SYSTEM, *map(Path, ("/etc", "/proc", "/dev")))
+    return home == Path("/") or any(home.is_relative_to(target) for target in targets)
+
+
+def _all_binds(confinement: Confinement) -> list[Bind]:
+    """Those that were given, and the interpreter of the door's stub, outer folders before inner ones."""
+    binds = {bind.target: bind for bind in confinement.binds}
+    if confinement.network is Network.DOOR:
+        for path in installation_of(base_python(), ""):
+            binds.setdefault(path, Bind(path, path))
+    return sorted(binds.values(), key=lambda bind: len(bind.target.parts))
+
+
+def _binds(binds: Sequence[Bind]) -> Iterable[str]:
+    for bind in binds:
+        source, target = str(bind.source), str(bind.target)
+        if bind.source.is_symlink():
+            # A link stays one: what it leads to is visible only if that was given, too.
+            yield from ("--symlink", str(bind.source.readlink()), target)
+        elif bind.source.exists():
+            yield from ("--bind" if bind.writable else "--ro-bind", source, target)
+        else:
+            raise FileNotFoundError(errno.ENOENT, "What a program was to see does not exist", source)
+
+
+def _drop(confinement: Confinement) -> tuple[str, ...]:
+    if confinement.user in (None, os.geteuid()):
+        return ()
+    setpriv = shutil.which("setpriv", path="/usr/bin:/bin:/usr/sbin:/sbin")
+    if setpriv is None:
+        raise FileNotFoundError(
+            errno.ENOENT, "The program setpriv (util-linux) is needed and missing", "setpriv"
+        )
+    user = str(confinement.user)
+    return (setpriv, "--reuid", user, "--regid", user, "--clear-groups", "--inh-caps=-all", "--")
+
+
+def _program(launch: Launch, confinement: Confinement) -> tuple[str, ...]:
+    argv = launch.argv
+    if confinement.network is Network.DOOR:
+        argv = through_door(str(base_python()), argv)
+    late = [f"{name}={value}" for name, value in launch.env.items() if name.startswith(_LOADER)]
+    return ("/usr/bin/env", *late, *argv) if late else argv

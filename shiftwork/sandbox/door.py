@@ -1,0 +1,101 @@
+"""How a confined program without a network reaches the gateway: a listening socket that changes sides.
+
+Inside, a stub listens on the loopback that only the program has, sends that socket out over the door, and
+becomes the program. Outside, whoever holds the other end of the door accepts connections on it.
+"""
+
+import array
+import asyncio
+import socket
+from collections.abc import Sequence
+from typing import Final
+
+from shiftwork.sandbox.confinement import DOOR_FD, DOOR_PORT
+
+_BACKLOG: Final = 128
+
+_STUB: Final = f"""\
+import array, os, signal, socket, sys
+signal.signal(signal.SIGPIPE, signal.SIG_DFL)
+signal.signal(signal.SIGXFSZ, signal.SIG_DFL)
+listener = socket.socket()
+listener.bind(("127.0.0.1", {DOOR_PORT}))
+listener.listen({_BACKLOG})
+door = socket.socket(fileno={DOOR_FD})
+rights = array.array("i", [listener.fileno()])
+door.sendmsg([b"L"], [(socket.SOL_SOCKET, socket.SCM_RIGHTS, rights)])
+door.close()
+listener.close()
+try:
+    os.execv(sys.argv[1], sys.argv[1:])
+except OSError as error:
+    sys.stderr.write(f"{{sys.argv[1]}}: {{error.strerror}}\\n")
+    os._exit(127 if isinstance(error, FileNotFoundError) else 126)
+"""
+
+
+def open_door() -> tuple[socket.socket, socket.socket]:
+    """Our end, for `receive_listener`, and the program's, for `Launch.door`, which the caller closes."""
+    ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_STREAM)
+    ours.settimeout(0)
+    return ours, theirs
+
+
+def through_door(python: str, argv: Sequence[str]) -> tuple[str, ...]:
+    """The stub in front of a program; `python` is an interpreter that is visible inside."""
+    return (python, "-I", "-S", "-c", _STUB, *argv)
+
+
+async def receive_listener(door: socket.socket, *, timeout: float = 30.0) -> socket.socket:
+    """The socket on which a program's connections arrive, as soon as its stub runs; the caller closes it.
+
+    What comes is looked at: only one that listens on the loopback's `DOOR_PORT` is taken.
+
+    Args:
+        door: our end of the door, not blocking; it stays the caller's.
+        timeout: seconds to wait at most.
+
+    Raises:
+        ConnectionError: the program ended before, or something else was sent.
+        TimeoutError: nothing came.
+    """
+    async with asyncio.timeout(timeout):
+        await _readable(door)
+    return _take(door)
+
+
+async def _readable(door: socket.socket) -> None:
+    loop = asyncio.get_running_loop()
+    ready = asyncio.Event()
+    loop.add_reader(door, ready.set)
+    try:
+        await ready.wait()
+    finally:
+        loop.remove_reader(door)
+
+
+def _take(door: socket.socket) -> socket.socket:
+    size = socket.CMSG_SPACE(array.array("i").itemsize)
+    flags = getattr(socket, "MSG_CMSG_CLOEXEC", 0)
+    data, ancillary, _, _ = door.recvmsg(1, size, flags)
+    fds = array.array("i")
+    for level, kind, content in ancillary:
+        if (level, kind) == (socket.SOL_SOCKET, socket.SCM_RIGHTS):
+            fds.frombytes(content[: len(content) - len(content) % fds.itemsize])
+    if not data or len(fds) != 1:
+        raise ConnectionError("The program ended before it could be given its network.")
+    listener = socket.socket(fileno=fds[0])
+    listener.settimeout(0)
+    if not _is_ours(listener):
+        listener.close()
+        raise ConnectionError("The program sent something else than its listening socket.")
+    return listener
+
+
+def _is_ours(listener: socket.socket) -> bool:
+    return (
+        listener.family == socket.AF_INET
+        and listener.type == socket.SOCK_STREAM
+        and listener.getsockname() == ("127.0.0.1", DOOR_PORT)
+        and bool(listener.getsockopt(socket.SOL_SOCKET, socket.SO_ACCEPTCONN))
+    )
