@@ -8,12 +8,12 @@ from typing import Any, TypeVar
 
 from client.api import Shiftwork
 from client.cli.connecting import connected
-from client.cli.exits import DONE, NOT_PASSED, of_status
+from client.cli.exits import DONE, NOT_PASSED, USAGE, of_status
 from client.cli.opening import named_or_only
 from client.cli.output import excerpt, money, print_json
 from client.cli.watching import show
 from shiftwork.contracts.project import PauseMode
-from shiftwork.errors import Conflict, InvalidInput
+from shiftwork.errors import Conflict, InvalidInput, NotFound
 from shiftwork.store.rows import ProjectRow
 
 Result = TypeVar("Result")
@@ -73,9 +73,14 @@ def steer(args: Namespace) -> int:
 
     async def command(shiftwork: Shiftwork) -> int:
         project = await named_or_only(shiftwork.store, args.project)
+        if args.project is None and await _names_a_project(shiftwork, args.text):
+            # Guidance can't be taken back, so what is no text at all must not become one.
+            return _usage(f"TEXT is missing: {args.text!r} is a project; what shall its sessions be told?")
         await shiftwork.steer(project.id, args.text, feature=args.feature)
         taken = await shiftwork.acknowledged(project, "steer")
-        return _sent(args, project, "The sessions to come will read it.", taken=taken)
+        whose = f"{args.feature!r} in {project.name}" if args.feature else project.name
+        text = f"The sessions to come of {excerpt(whose)} will read: {excerpt(args.text)}"
+        return _sent(args, project, text, taken=taken)
 
     return connected(command)
 
@@ -170,6 +175,20 @@ def delete(args: Namespace) -> int:
         return _say(args, project, f"{excerpt(project.name)} is deleted.", deleted=True)
 
     return connected(command)
+
+
+async def _names_a_project(shiftwork: Shiftwork, text: str) -> bool:
+    try:
+        await shiftwork.find(text)
+    except (NotFound, InvalidInput):
+        return False
+    return True
+
+
+def _usage(text: str) -> int:
+    """An error of the command line that only the rows could show."""
+    sys.stderr.write(f"error: {text}\n")
+    return USAGE
 
 
 async def _consent(project: ProjectRow, question: str, done: str) -> None:

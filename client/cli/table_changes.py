@@ -61,6 +61,7 @@ CHANGES = (
             argument("--feature", metavar="F", help="name or id of the one feature it is for (default: all)"),
             JSON,
         ),
+        "It can't be taken back; what is told later may say otherwise.",
     ),
     Command(
         "answer",

@@ -143,7 +143,7 @@ def test_a_project_is_paused_resumed_steered_and_abandoned(shiftwork):
     assert (code, told["status"], told["passing_features"]) == (3, "paused", 1)
     assert shiftwork("watch", "directed")[0] == 3
     code, text = shiftwork("steer", "Keep it short", "--feature", "two")
-    assert (code, text) == (0, "The sessions to come will read it.\n")
+    assert (code, text) == (0, "The sessions to come of 'two' in directed will read: Keep it short\n")
     assert shiftwork("budget", "directed", "5", "--json")[1]["budget_usd"] == 5
     assert shiftwork("pause", "directed", "--reason", "lunch", "--wait", "--json")[1]["reason"] == "lunch"
     code, told = shiftwork("resume", "--max-sessions", "1", "--wait", "--json")

@@ -148,6 +148,16 @@ async def test_a_project_that_was_not_named_is_not_abandoned_unasked(store, caps
         assert (await tx.projects.get(project.id)).event_sequence == 0
 
 
+async def test_a_projects_name_is_no_guidance(store, capsys):
+    """If it failed, whoever forgets the text would give all sessions the project's name as guidance."""
+    async with store.transaction() as tx:
+        project = await tx.projects.create("linkshelf")
+    assert await call("steer", "linkshelf") == 2
+    assert "TEXT is missing: 'linkshelf' is a project" in capsys.readouterr().err
+    async with store.transaction() as tx:
+        assert (await tx.projects.get(project.id)).event_sequence == 0
+
+
 async def test_what_nobody_expected_is_one_sentence_too(store, database_url, monkeypatch, capsys):
     """If it failed, a defect would throw a traceback at people, or hide it from those who look for it."""
     async with store.transaction() as tx:
