@@ -8,6 +8,8 @@ from shiftwork.text import one_line, truncate
 
 _LIMIT = 300
 _LAST_LINE = 120
+_NEEDS_HELP = ("authentication", "rejected", "unavailable", "rate_limited", "worker_lost", "infrastructure")
+"""Interruptions whose cause, in the words of whoever told it, a person wants to know."""
 _QUIET = ("attempt_started", "verification_passed", "active")
 
 
@@ -25,7 +27,8 @@ def as_json(event: EventRow) -> dict[str, Any]:
 def worth_watching(event: EventRow) -> bool:
     """Whether a person who watches wants the event; left out is what another event says anyway."""
     if event.kind == "attempt_ended":
-        return any(event.data.get(fact) for fact in ("failure", "problems", "notes"))
+        asks = event.data.get("reason") in _NEEDS_HELP and bool(event.data.get("detail"))
+        return asks or any(event.data.get(fact) for fact in ("failure", "problems", "notes"))
     if event.kind == "verification_passed":
         return bool(event.data.get("restored"))
     if event.kind == "session_ended":
@@ -67,7 +70,11 @@ def _attempt_ended(event: EventRow) -> str:
     if event.data.get("failure"):
         return f"{_session(event)}: {_words(event, 'failure')}{_after(': ', _of(event, 'detail'))}"
     said = f"{_session(event)}: agent {_of(event, 'status')}{_after(', ', _words(event, 'reason'))}"
-    left_out = [*event.data.get("problems", ()), *event.data.get("notes", ())]
+    left_out = [*event.data.get("problems", ())]
+    if event.data.get("reason"):
+        said += _after(": ", _of(event, "detail"))  # the notes are in it
+    else:
+        left_out += event.data.get("notes", ())
     return said + _after("; not taken: ", "; ".join(map(str, left_out)))
 
 

@@ -1,7 +1,9 @@
 """`init` and `start`: from nothing to a project that runs."""
 
+import asyncio
 import json
 import shlex
+import sys
 from argparse import Namespace
 from pathlib import Path
 from typing import Any
@@ -15,6 +17,7 @@ from client.cli.output import excerpt, pairs, print_json
 from client.cli.starter import CASSETTE, SPECIFICATION
 from client.cli.watching import show
 from client.specification import Specification, first_problem, read_specification
+from shiftwork.agents.registry import backends
 from shiftwork.contracts.project import AgentOptions, ProjectOptions
 from shiftwork.errors import InvalidInput
 from shiftwork.settings import Settings
@@ -60,6 +63,8 @@ def start(args: Namespace) -> int:
     options = project_options(specification, args)
 
     async def command(shiftwork: Shiftwork) -> int:
+        for problem in await asyncio.to_thread(missing, options.agent):
+            sys.stderr.write(f"warning: {problem}\n")
         project_id = await shiftwork.start(
             args.name or specification.name,
             specification.text,
@@ -121,6 +126,18 @@ def agent_options(head: AgentOptions | None, args: Namespace) -> AgentOptions:
     if args.cassette:
         settings["cassette"] = str(Path(args.cassette).absolute())
     return base.model_copy(update={"settings": settings})
+
+
+def missing(agent: AgentOptions) -> list[str]:
+    """What this agent lacks, as far as that can be seen from here; nothing of an agent that is not known.
+
+    Raises:
+        InvalidInput: its settings can't work.
+    """
+    backend = backends().get(agent.backend)
+    problems = backend.diagnose(agent.settings).problems if backend else ()
+    where = "that is what this shell says; what counts is the worker's environment"
+    return [f"agent {agent.backend!r}: {problem} ({where})" for problem in problems]
 
 
 def _repository(where: str | None) -> str | None:

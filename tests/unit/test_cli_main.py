@@ -11,9 +11,11 @@ import asyncpg
 import pytest
 
 from client.__main__ import main
+from client.cli.beginning import missing
 from client.specification import read_specification
 from shiftwork.agents.cassette import load_cassette
 from shiftwork.contracts.feature import FeatureSpec
+from shiftwork.contracts.project import AgentOptions
 from shiftwork.store.migrate import migrate
 from shiftwork.store.store import Store
 
@@ -156,6 +158,15 @@ async def test_a_projects_name_is_no_guidance(store, capsys):
     assert "TEXT is missing: 'linkshelf' is a project" in capsys.readouterr().err
     async with store.transaction() as tx:
         assert (await tx.projects.get(project.id)).event_sequence == 0
+
+
+def test_what_an_agent_lacks_is_told(nowhere):
+    """If it failed, whoever has no key would learn of it from a project that was started and paused."""
+    agent = AgentOptions(backend="claude", settings={"program": str(nowhere / "claude")})
+    [problem] = missing(agent)
+    assert problem.startswith("agent 'claude': The program ")
+    assert "the worker's environment" in problem
+    assert missing(AgentOptions(backend="of tomorrow")) == []
 
 
 async def test_what_nobody_expected_is_one_sentence_too(store, database_url, monkeypatch, capsys):

@@ -93,6 +93,9 @@ def event(kind, reference="", actor="", **data):
          "session 3: agent crashed: It ended."),
         (event("attempt_ended", "session:3", status="interrupted", reason="rate_limited"),
          "session 3: agent interrupted, rate limited"),
+        (event("attempt_ended", "session:3", status="interrupted", reason="authentication",
+               detail="Not logged in · Please run /login\nOdd.", notes=["Odd."]),
+         "session 3: agent interrupted, authentication: Not logged in · Please run /login Odd."),
         (event("verification_failed", "session:3", failure="step_failed",
                detail="Step 1 ended.\nCommand: make\nOutput:\nlong\n\nFAILED (1)\n"),
          "session 3: verification failed (step failed): Step 1 ended. … FAILED (1)"),
@@ -125,11 +128,13 @@ def test_watching_leaves_out_what_is_said_twice():
         for each in (
             event("attempt_ended", status="completed"),
             event("attempt_ended", status="failed", failure="agent_failed"),
+            event("attempt_ended", status="interrupted", reason="authentication", detail="Not logged in"),
+            event("attempt_ended", status="interrupted", reason="paused", detail="Asked to end."),
             event("session_ended", status="passed", feature_id=1),
             event("session_ended", status="failed", feature_id=1),
         )
     ]
-    assert shown == [False, True, False, True]
+    assert shown == [False, True, True, False, False, True]
 
 
 def test_tables_are_aligned_and_clean(monkeypatch):
