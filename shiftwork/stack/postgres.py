@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from contextlib import suppress
 from importlib.util import find_spec
 from pathlib import Path
-from urllib.parse import quote
+from urllib.parse import quote, urlencode
 
 import asyncpg
 
@@ -17,14 +17,16 @@ from shiftwork.stack.child import Child, Command
 from shiftwork.stack.leftovers import end_postmaster
 from shiftwork.stack.private import private_folder, write_private
 from shiftwork.stack.server import EmbeddedServer
-from shiftwork.stack.sockets import LOOPBACK, free_ports, socket_folder
+from shiftwork.stack.sockets import LOOPBACK, socket_folder
 from shiftwork.stack.unprivileged import Unprivileged
 
 ROLE = "postgres"
 DATABASE = "shiftwork"
 
+_SOCKET_NUMBER = 5432
+"""The port number in the name of the socket, where there is no port."""
+
 _OPTIONS = {
-    "listen_addresses": LOOPBACK,
     "unix_socket_permissions": "0700",
     "fsync": "on",
     "synchronous_commit": "on",
@@ -40,8 +42,11 @@ _OPTIONS = {
 class EmbeddedPostgres(EmbeddedServer):
     """One PostgreSQL cluster and the server on it.
 
+    It listens on a unix socket in a folder that is its owner's alone, and on no port unless one is asked for.
+    The password is asked for on both.
+
     Attributes:
-        port: the TCP port; known once started, and kept when started again.
+        port: the TCP port; 0 means none.
     """
 
     name = "PostgreSQL"
@@ -58,13 +63,12 @@ class EmbeddedPostgres(EmbeddedServer):
 
         Args:
             folder: where it keeps all it has; made if missing.
-            port: its TCP port; 0 chooses a free one at the first start.
+            port: a TCP port to listen on besides the socket, for programs that know no sockets; 0 means none.
             database: the database that is made if it is missing, and that `url` names.
             options: server settings over the built-in ones.
         """
         super().__init__(folder, "postgres.log")
         self.port = port
-        self._chosen = port != 0
         self._database = database
         self._options = {**_OPTIONS, **(options or {})}
         self._unprivileged = Unprivileged.for_this_process()
@@ -82,7 +86,8 @@ class EmbeddedPostgres(EmbeddedServer):
     def url(self, database: str | None = None) -> str:
         """The DSN of a database, password included; the server must have been started once."""
         user = f"{ROLE}:{quote(self._password())}"
-        return f"postgresql://{user}@{LOOPBACK}:{self.port}/{database or self._database}"
+        where = urlencode({"host": str(self.socket), "port": self._number})
+        return f"postgresql://{user}@/{database or self._database}?{where}"
 
     async def stop(self) -> None:
         """Shut the server down, its clients disconnected, its data flushed."""
@@ -132,9 +137,12 @@ class EmbeddedPostgres(EmbeddedServer):
             )
 
     def _command(self) -> Command:
-        if not self.port:
-            [self.port] = free_ports(1)
-        options = {**self._options, "port": str(self.port), "unix_socket_directories": str(self.socket)}
+        options = {
+            **self._options,
+            "listen_addresses": LOOPBACK if self.port else "",
+            "port": str(self._number),
+            "unix_socket_directories": str(self.socket),
+        }
         argv = [*self._unprivileged.prefix, str(_binary("postgres")), "-D", str(self.data)]
         for name, value in options.items():
             argv += ["-c", f"{name}={value}"]
@@ -144,8 +152,11 @@ class EmbeddedPostgres(EmbeddedServer):
         )
 
     def _forget_ports(self) -> None:
-        if not self._chosen:
-            self.port = 0
+        """See `EmbeddedServer`; there is none that was chosen freely."""
+
+    @property
+    def _number(self) -> int:
+        return self.port or _SOCKET_NUMBER
 
     async def _answers(self) -> bool:
         # A server that still recovers refuses; one that is gone leaves its socket behind.
@@ -155,7 +166,6 @@ class EmbeddedPostgres(EmbeddedServer):
         return False
 
     async def _settle(self) -> None:
-        self._chosen = True
         try:
             await self._make_database()
         except (OSError, asyncpg.PostgresError, asyncpg.InterfaceError) as error:
@@ -171,10 +181,10 @@ class EmbeddedPostgres(EmbeddedServer):
             await connection.close()
 
     async def _connect(self, database: str) -> asyncpg.Connection:
-        # By the socket, in a folder that is ours alone: on the port somebody else might answer.
+        # By the socket, in a folder that is ours alone: on a port somebody else might answer.
         return await asyncpg.connect(
             host=str(self.socket),
-            port=self.port,
+            port=self._number,
             user=ROLE,
             password=self._password(),
             database=database,

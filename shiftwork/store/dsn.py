@@ -1,5 +1,7 @@
 """One database address, in whichever form a person wrote it."""
 
+from urllib.parse import parse_qs
+
 from shiftwork.errors import InvalidInput
 
 _SCHEMES = ("postgresql", "postgres", "postgresql+asyncpg")
@@ -26,6 +28,8 @@ def without_password(url: str) -> str:
 
 
 def place(url: str) -> str:
-    """Where the database is, as it may be shown: host, port and name, no credentials."""
-    address = asyncpg_dsn(url).partition("://")[2].partition("?")[0]
-    return address.rpartition("@")[2]
+    """Where the database is, as it may be shown: host (or socket), port and name, no credentials."""
+    address, _, options = asyncpg_dsn(url).partition("://")[2].partition("?")
+    shown = address.rpartition("@")[2]
+    host = parse_qs(options).get("host", [""])[0]
+    return f"{host}{shown}" if shown.startswith("/") else shown

@@ -1,14 +1,19 @@
 """The embedded PostgreSQL: its data, its doors, and what a kill leaves."""
 
+import asyncio
 import os
 import signal
 import stat
+import subprocess
+import sys
 
 import asyncpg
+import psutil
 import pytest
 
 from shiftwork.errors import StackError
 from shiftwork.stack.postgres import EmbeddedPostgres
+from shiftwork.stack.sockets import free_ports
 
 
 async def fetch(url, query="SELECT 1"):
@@ -33,14 +38,40 @@ async def test_each_test_gets_an_empty_database(database_url, run):
     await fetch(database_url, "CREATE TABLE mine ()")
 
 
-async def test_without_the_password_nobody_enters(postgres):
+async def test_without_the_password_nobody_enters(tmp_path):
     """Any local user could read and change every project."""
-    with pytest.raises(asyncpg.InvalidPasswordError):
-        await asyncpg.connect(host="127.0.0.1", port=postgres.port, user="postgres", password="guess")
-    with pytest.raises(asyncpg.InvalidPasswordError):
-        await asyncpg.connect(
-            host=str(postgres.socket), port=postgres.port, user="postgres", password="guess"
-        )
+    [port] = free_ports(1)
+    server = EmbeddedPostgres(tmp_path / "postgres", port=port)
+    await server.start()
+    try:
+        for host in ("127.0.0.1", str(server.socket)):
+            with pytest.raises(asyncpg.InvalidPasswordError):
+                await asyncpg.connect(host=host, port=port, user="postgres", password="guess")
+    finally:
+        await server.stop()
+
+
+async def test_it_listens_on_nothing_but_its_socket(postgres):
+    """Any local user, and any sandbox that shares our network, could try passwords."""
+    process = psutil.Process(postgres.pid)
+    listening = [c for p in (process, *process.children()) for c in p.net_connections("inet")]
+    assert listening == []
+    assert stat.S_IMODE(postgres.socket.stat().st_mode) == 0o700
+    [door] = [path for path in postgres.socket.iterdir() if path.is_socket()]
+    assert door.stat().st_mode & 0o077 == 0
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root can be somebody else")
+async def test_another_user_does_not_even_reach_the_socket(postgres):
+    """Whoever has an account on the machine would be one password away from every project."""
+    url = postgres.url()
+    door = next(path for path in postgres.socket.iterdir() if path.is_socket())
+    become = "import os, socket; os.setgroups([]); os.setgid(65534); os.setuid(65534)"
+    code = f"{become}; socket.socket(socket.AF_UNIX).connect({str(door)!r})"
+    argv = [sys.executable, "-I", "-c", code]
+    done = await asyncio.to_thread(subprocess.run, argv, capture_output=True, text=True, check=False)
+    assert "PermissionError" in done.stderr
+    assert await fetch(url) == 1
 
 
 async def test_a_half_made_cluster_is_made_again(server):
@@ -56,7 +87,7 @@ async def test_a_half_made_cluster_is_made_again(server):
     assert stat.S_IMODE((server.data.parent / "password").stat().st_mode) == 0o600
 
 
-async def test_a_killed_server_starts_again_on_its_port(server):
+async def test_a_killed_server_starts_again_where_it_was(server):
     """A database that crashed would come back empty, elsewhere, or not at all."""
     await server.start()
     await fetch(server.url(), "CREATE TABLE kept AS SELECT 42 AS answer")
