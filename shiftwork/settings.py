@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from shiftwork.errors import InvalidInput
+from shiftwork.sandbox.levels import Level, parse_minimum
 
 DEFAULT_STATE = ".shiftwork"
 DEFAULT_NAMESPACE = "default"
@@ -37,12 +38,15 @@ class Settings:
         database_url: DSN of an external PostgreSQL, or None for the embedded one.
         namespace: Temporal namespace of the embedded server (an external one comes from Temporal's own
             environment configuration).
-        postgres_port, temporal_port, ui_port: fixed ports of the embedded servers; 0 means free-chosen.
+        postgres_port: a port of the embedded PostgreSQL besides its socket; 0 means none.
+        temporal_port, ui_port: fixed ports of Temporal's gRPC service and Web UI; 0 means free-chosen.
         process_slots: most agents and verifications that one worker runs at once.
         codec: whether what goes to Temporal is encrypted; None: where it is the embedded server, or keys are
             given.
         codec_keys: where the codec's keys are, `env:NAME` or `file:/path`; None: in the state folder.
         timings: see `Timings`.
+        sandbox_minimum: the weakest level that agents and verifications may run in; None: the weakest of
+            this platform that confines files.
     """
 
     state: Path
@@ -55,6 +59,7 @@ class Settings:
     codec: bool | None = None
     codec_keys: str | None = None
     timings: Timings = field(default_factory=Timings)
+    sandbox_minimum: Level | None = None
 
     @classmethod
     def from_environment(cls, environ: Mapping[str, str] | None = None) -> "Settings":
@@ -82,6 +87,7 @@ class Settings:
             codec=_switch(env, "SHIFTWORK_CODEC"),
             codec_keys=env.get("SHIFTWORK_CODEC_KEYS") or None,
             timings=timings,
+            sandbox_minimum=_minimum(env),
         )
 
     @property
@@ -97,6 +103,11 @@ class Settings:
 
 def _defaults(cls: type[Timings]) -> dict[str, float]:
     return {f.name: f.default for f in cls.__dataclass_fields__.values()}  # type: ignore[misc]
+
+
+def _minimum(env: Mapping[str, str]) -> Level | None:
+    text = env.get("SHIFTWORK_SANDBOX_MINIMUM", "").strip()
+    return parse_minimum(text, name="SHIFTWORK_SANDBOX_MINIMUM") if text else None
 
 
 def _number(env: Mapping[str, str], name: str, default: float) -> float:

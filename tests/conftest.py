@@ -56,6 +56,7 @@ def stack(stack_state, postgres, temporal):
         postgres_socket=str(postgres.socket),
         temporal_address=temporal.address,
         temporal_http_address=temporal.http_address,
+        temporal_http_host=temporal.http_host,
         temporal_ui=temporal.ui,
     )
     write_stack(settings, stack)

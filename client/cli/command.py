@@ -30,6 +30,7 @@ class Command:
         handler: `module:function`, imported when the command is chosen; takes the parsed arguments and
             returns the exit status.
         example: command lines that work as they are, shown by `--help`.
+        passes_on: whether its arguments are another program's: they are not parsed, and `rest` holds them.
     """
 
     name: str
@@ -38,6 +39,7 @@ class Command:
     example: str
     arguments: tuple[Argument, ...] = ()
     details: str = ""
+    passes_on: bool = False
 
 
 def argument(*names: str, completes: Completes | None = None, **options: Any) -> Argument:

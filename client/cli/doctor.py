@@ -17,7 +17,10 @@ from client.cli.output import pairs, print_json, table
 from shiftwork.agents.protocol import AgentBackend, BackendReport
 from shiftwork.agents.registry import backends
 from shiftwork.errors import ShiftworkError
-from shiftwork.sandbox.choose import choose_sandbox
+from shiftwork.sandbox.choose import best_sandbox, too_weak
+from shiftwork.sandbox.landlock import Landlock
+from shiftwork.sandbox.levels import Level, default_minimum, level_named
+from shiftwork.sandbox.obstacles import Kernel, obstacles
 from shiftwork.settings import Settings
 from shiftwork.stack.file import read_stack
 
@@ -30,12 +33,33 @@ _GIT = (2, 38)
 
 
 @dataclass(frozen=True, slots=True)
+class Confining:
+    """How far programs are confined here.
+
+    Attributes:
+        level: of the strongest sandbox that works.
+        minimum: what is asked for.
+        leaves: what that level does not confine, by name, with a sentence on each.
+        obstacles: a sentence on everything that keeps a stronger one from working.
+        apparmor: the profile that we run under; empty where there is no AppArmor.
+        problem: why the minimum is not reached, and what to do; None if it is.
+    """
+
+    level: str
+    minimum: str
+    leaves: Mapping[str, str]
+    obstacles: tuple[str, ...]
+    apparmor: str
+    problem: str | None
+
+
+@dataclass(frozen=True, slots=True)
 class Machine:
     """What projects need of this machine, whoever their agent is.
 
     Attributes:
         git: its version; None if there is none.
-        sandbox: the level that holds agents together here.
+        sandbox: how far agents and verifications are confined here.
         state: the state folder.
         stack: where a running stack's Web UI is, or that one runs; None if none does.
         problems: one sentence each: what is missing, and what to do.
@@ -43,7 +67,7 @@ class Machine:
 
     python: str
     git: str | None
-    sandbox: str
+    sandbox: Confining
     state: str
     stack: str | None
     problems: tuple[str, ...]
@@ -71,11 +95,30 @@ def look_at_machine(settings: Settings) -> Machine:
     stack = None
     try:
         running = read_stack(settings)
-        stack = (running.temporal_ui or "running") if running else None
+        stack = (running.ui_address or "running") if running else None
     except ShiftworkError as error:
         problems.append(str(error))
-    return Machine(
-        platform.python_version(), git, choose_sandbox().level, str(settings.state), stack, tuple(problems)
+    sandbox = look_at_sandbox(settings.sandbox_minimum)
+    if sandbox.problem is not None:
+        problems.append(sandbox.problem)
+    return Machine(platform.python_version(), git, sandbox, str(settings.state), stack, tuple(problems))
+
+
+def look_at_sandbox(minimum: Level | None = None) -> Confining:
+    """See `Confining`; tries the sandboxes of this machine, strongest first."""
+    least = default_minimum() if minimum is None else minimum
+    sandbox = best_sandbox()
+    level = level_named(sandbox.level)
+    leaves = dict(level.leaves)
+    if isinstance(sandbox, Landlock) and sandbox.abi.gaps:
+        leaves["kernel"] = " ".join(sandbox.abi.gaps)
+    return Confining(
+        sandbox.level,
+        least.label,
+        leaves,
+        tuple(one.reason for one in obstacles() if max(one.levels) > level),
+        Kernel().apparmor,
+        str(too_weak(least)) if level < least else None,
     )
 
 
@@ -131,7 +174,11 @@ def _facts(machine: Machine, reports: Iterable[BackendReport]) -> dict[str, Any]
         "usable": not machine.problems,
         "python": machine.python,
         "git": machine.git,
-        "sandbox": machine.sandbox,
+        "sandbox": machine.sandbox.level,
+        "sandbox_minimum": machine.sandbox.minimum,
+        "sandbox_leaves": dict(machine.sandbox.leaves),
+        "sandbox_obstacles": list(machine.sandbox.obstacles),
+        "apparmor": machine.sandbox.apparmor or None,
         "state": machine.state,
         "stack": machine.stack,
         "problems": list(machine.problems),
@@ -153,7 +200,8 @@ def _page(machine: Machine, reports: Iterable[BackendReport]) -> str:
         (
             ("Python", machine.python),
             ("git", machine.git or "not found"),
-            ("sandbox", machine.sandbox),
+            ("sandbox", f"{machine.sandbox.level} (at least {machine.sandbox.minimum} is asked for)"),
+            ("AppArmor", machine.sandbox.apparmor or "none"),
             ("state", machine.state),
             ("stack", machine.stack or "none is running: start one with `shiftwork dev`"),
         )
@@ -168,4 +216,13 @@ def _page(machine: Machine, reports: Iterable[BackendReport]) -> str:
         for report in reports
     ]
     listed = table(("agent", "usable", "version", "found, or what is missing"), rows)
-    return "\n\n".join([facts, listed, *machine.problems])
+    return "\n\n".join([facts, *_on_sandbox(machine.sandbox), listed, *machine.problems])
+
+
+def _on_sandbox(sandbox: Confining) -> Iterable[str]:
+    """What is left open, and why there is no stronger sandbox; nothing where nothing is."""
+    if sandbox.leaves:
+        yield table(("not confined", "that is"), tuple(sandbox.leaves.items()))
+    # What is in the way of the minimum stands in its problem.
+    if sandbox.obstacles and sandbox.problem is None:
+        yield "\n".join(["A stronger sandbox does not work:", *sandbox.obstacles])

@@ -23,12 +23,15 @@ environment:
 class CommandParser(ArgumentParser):
     """The parser of one command: options may stand before, between and after its positional arguments."""
 
+    passes_on = False
     _intermixing = False
 
     def parse_known_args(  # type: ignore[override]  # typeshed's overloads say the same more precisely
         self, args: Sequence[str] | None = None, namespace: Namespace | None = None
     ) -> tuple[Namespace, list[str]]:
         """Parse; whatever is left over is an error of this command, with its own usage."""
+        if self.passes_on and args and args[0] not in ("-h", "--help"):
+            return Namespace(**vars(namespace or Namespace()), **self._defaults, rest=list(args)), []
         if self._intermixing:  # argparse's own two passes come through here
             return super().parse_known_args(args, namespace)
         self._intermixing = True
@@ -69,6 +72,7 @@ def _add(commands: "argparse._SubParsersAction[CommandParser]", command: Command
         allow_abbrev=False,
     )
     parser.set_defaults(handler=command.handler)
+    parser.passes_on = command.passes_on
     for each in command.arguments:
         add_argument(parser, each)
 

@@ -36,6 +36,31 @@ STACK = (
         "worker", "run one more worker for the running stack", "client.cli.stack:worker", "shiftwork worker"
     ),
     Command(
+        "temporal",
+        "run Temporal's own command line on the running stack",
+        "client.cli.temporal:temporal",
+        "shiftwork temporal workflow list\nshiftwork temporal workflow show --workflow-id project-ID",
+        (argument("rest", nargs="*", metavar="ARGUMENT", help="what `temporal` takes"),),
+        "It is given the address, the namespace and what decodes payloads. The exit status is its own.",
+        passes_on=True,
+    ),
+    Command(
+        "keys",
+        "list or rotate the keys that encrypt what Temporal stores",
+        "client.cli.keys:keys",
+        "shiftwork keys list\nshiftwork keys rotate",
+        (
+            argument(
+                "action",
+                metavar="ACTION",
+                choices=("list", "rotate"),
+                help="list: ids, the one in use first; rotate: add a key that is used from now on",
+            ),
+            JSON,
+        ),
+        "No key is ever shown. Old ones stay, because histories were encoded with them.",
+    ),
+    Command(
         "doctor",
         "say what this machine can run, and what is missing",
         "client.cli.doctor:doctor",

@@ -12,6 +12,10 @@ from datetime import UTC, datetime
 from pathlib import Path
 from types import TracebackType
 
+from shiftwork.codec.choose import choose_codec
+from shiftwork.codec.gate import Gate
+from shiftwork.codec.server import PATH
+from shiftwork.codec.sources import key_source
 from shiftwork.errors import StackError
 from shiftwork.settings import Settings
 from shiftwork.stack.child import Command
@@ -53,6 +57,7 @@ class DevStack:
             environ: where Temporal's environment configuration is looked for; None means our own.
         """
         self._settings = settings
+        self._environ = environ
         self._postgres = (
             None
             if settings.database_url
@@ -66,7 +71,7 @@ class DevStack:
                 namespace=settings.namespace,
                 search_attributes=search_attribute_types(),
                 port=settings.temporal_port,
-                ui_port=settings.ui_port,
+                codec_path=PATH if key_source(settings, environ) else None,
             )
         )
         self._programs = [Program(command) for command in programs]
@@ -84,7 +89,7 @@ class DevStack:
             await asyncio.to_thread(end_recorded, self._children_file)
             servers: list[Supervised] = [each for each in (self._postgres, self._temporal) if each]
             await self._start(started, servers)
-            stack = self._describe()
+            stack = self._describe(await self._open_gate(started))
             write_stack(self._settings, stack)
             started.callback(remove_stack, self._settings)
             await self._start(started, self._programs)
@@ -145,7 +150,15 @@ class DevStack:
     def _record(self) -> None:
         record(self._children_file, [each.pid for each in self._supervised if each.pid is not None])
 
-    def _describe(self) -> StackFile:
+    async def _open_gate(self, started: AsyncExitStack) -> Gate | None:
+        """What people and Temporal's tools look through; None if there is nothing to see."""
+        codec = choose_codec(self._settings, self._environ)
+        ui = self._temporal.ui if self._temporal else None
+        if codec is None and ui is None:
+            return None
+        return await started.enter_async_context(Gate(codec, ui, port=self._settings.ui_port))
+
+    def _describe(self, gate: Gate | None) -> StackFile:
         postgres, temporal = self._postgres, self._temporal
         return StackFile(
             pid=os.getpid(),
@@ -155,7 +168,10 @@ class DevStack:
             postgres_socket=str(postgres.socket) if postgres else None,
             temporal_address=temporal.address if temporal else None,
             temporal_http_address=temporal.http_address if temporal else None,
-            temporal_ui=temporal.ui if temporal else None,
+            temporal_http_host=temporal.http_host if temporal else None,
+            temporal_ui=gate.ui_link if gate else None,
+            codec_endpoint=gate.codec_endpoint if gate else None,
+            codec_auth=gate.access.authorization if gate else None,
         )
 
 
@@ -208,6 +224,10 @@ def _for_children(settings: Settings) -> dict[str, str]:
     found = {"SHIFTWORK_STATE": str(settings.state), "SHIFTWORK_NAMESPACE": settings.namespace}
     if settings.database_url:
         found["SHIFTWORK_DATABASE_URL"] = settings.database_url
+    if settings.codec is not None:
+        found["SHIFTWORK_CODEC"] = "on" if settings.codec else "off"
+    if settings.codec_keys:
+        found["SHIFTWORK_CODEC_KEYS"] = settings.codec_keys
     return found
 
 

@@ -25,7 +25,10 @@ class StackFile:
         postgres_socket: the folder of PostgreSQL's unix socket.
         temporal_address: host and port of Temporal's gRPC service.
         temporal_http_address: host and port of its HTTP API, quick to ask for a status.
-        temporal_ui: the address of the Web UI.
+        temporal_http_host: what requests to that must say as their Host.
+        temporal_ui: the link to the Web UI, token included; a path may be added.
+        codec_endpoint: where Temporal's tools have payloads decoded; None if nothing is encoded.
+        codec_auth: the Authorization header for that.
     """
 
     pid: int
@@ -35,8 +38,16 @@ class StackFile:
     postgres_socket: str | None = None
     temporal_address: str | None = None
     temporal_http_address: str | None = None
+    temporal_http_host: str | None = None
     temporal_ui: str | None = None
+    codec_endpoint: str | None = None
+    codec_auth: str | None = None
     version: int = VERSION
+
+    @property
+    def ui_address(self) -> str | None:
+        """The address of the Web UI as it may be shown to anybody, without the token."""
+        return self.temporal_ui.partition("/open/")[0] if self.temporal_ui else None
 
 
 def write_stack(settings: Settings, stack: StackFile) -> None:

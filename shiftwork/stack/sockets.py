@@ -2,6 +2,7 @@
 
 import hashlib
 import os
+import secrets
 import socket
 import stat
 import tempfile
@@ -20,6 +21,17 @@ def free_ports(count: int) -> list[int]:
         for each in sockets:
             each.bind((LOOPBACK, 0))
         return [each.getsockname()[1] for each in sockets]
+
+
+def hidden_loopback() -> str:
+    """An address of the loopback that no page in a browser can guess; 127.0.0.1 where there is no other."""
+    address = f"127.{secrets.randbelow(254) + 1}.{secrets.randbelow(256)}.{secrets.randbelow(254) + 1}"
+    try:
+        with socket.socket() as probe:
+            probe.bind((address, 0))
+    except OSError:  # macOS has 127.0.0.1 alone
+        return LOOPBACK
+    return address
 
 
 def socket_folder(owner: Path) -> Path:

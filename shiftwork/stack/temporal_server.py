@@ -5,6 +5,7 @@ import http.client
 import json
 import logging
 import os
+import secrets
 import signal
 from collections.abc import Mapping
 from contextlib import suppress
@@ -16,7 +17,7 @@ from shiftwork.errors import StackError
 from shiftwork.stack.child import Child, Command
 from shiftwork.stack.private import write_private
 from shiftwork.stack.server import EmbeddedServer
-from shiftwork.stack.sockets import LOOPBACK, free_ports
+from shiftwork.stack.sockets import LOOPBACK, free_ports, hidden_loopback
 
 _log = logging.getLogger(__name__)
 
@@ -38,10 +39,13 @@ DYNAMIC_CONFIG: Mapping[str, str] = {
 class EmbeddedTemporal(EmbeddedServer):
     """One Temporal dev server with its Web UI.
 
-    There is no authentication: it listens on loopback alone, and no agent may reach its ports.
+    There is no authentication: it listens on loopback alone, and no agent may reach its ports. Pages that a
+    person's browser shows can send requests there, too. gRPC is nothing that they speak; the HTTP API answers
+    to a name that nobody can guess, and the Web UI listens at an address that nobody can guess.
 
     Attributes:
         port, ui_port, http_port: known once started, and kept when started again.
+        http_host: what requests to the HTTP API must say as their Host.
     """
 
     name = "Temporal"
@@ -54,6 +58,7 @@ class EmbeddedTemporal(EmbeddedServer):
         search_attributes: Mapping[str, str] | None = None,
         port: int = 0,
         ui_port: int = 0,
+        codec_path: str | None = None,
     ) -> None:
         """Prepare a server.
 
@@ -63,11 +68,15 @@ class EmbeddedTemporal(EmbeddedServer):
             search_attributes: names and types (`Keyword`, `Int`, `Double` …) to register.
             port: of the gRPC service; 0 chooses a free one at the first start.
             ui_port: of the Web UI; 0 likewise.
+            codec_path: where, on whichever origin it is seen from, the Web UI finds a codec server.
         """
         super().__init__(folder, "temporal.log")
         self._fixed = (port, ui_port, 0, 0)
         self.port, self.ui_port, self.http_port, self._metrics_port = self._fixed
         self._namespace = namespace
+        self._codec_path = codec_path
+        self._ui_ip = hidden_loopback()
+        self.http_host = f"{secrets.token_hex(16)}.invalid"
         self._search_attributes = dict(search_attributes or {})
 
     @property
@@ -82,8 +91,8 @@ class EmbeddedTemporal(EmbeddedServer):
 
     @property
     def ui(self) -> str:
-        """The address of the Web UI."""
-        return f"http://{LOOPBACK}:{self.ui_port}"
+        """The address of the Web UI, without a gate before it."""
+        return f"http://{self._ui_ip}:{self.ui_port}"
 
     @property
     def _ports(self) -> tuple[int, int, int, int]:
@@ -116,11 +125,14 @@ class EmbeddedTemporal(EmbeddedServer):
             *(str(temporal_binary()), "server", "start-dev"),
             *("--disable-config-env", "--disable-config-file", "--log-format", "text"),
             *("--db-filename", str(self.folder / "temporal.db"), "--namespace", self._namespace),
-            *("--ip", LOOPBACK, "--ui-ip", LOOPBACK, "--ui-disable-news-fetch"),
+            *("--ip", LOOPBACK, "--ui-ip", self._ui_ip, "--ui-disable-news-fetch"),
             *("--port", str(self.port), "--http-port", str(self.http_port)),
             *("--ui-port", str(self.ui_port), "--metrics-port", str(self._metrics_port)),
         ]
-        for name, value in DYNAMIC_CONFIG.items():
+        if self._codec_path:
+            argv += ["--ui-codec-endpoint", self._codec_path]
+        hosts = {"frontend.httpAllowedHosts": json.dumps([self.http_host])}
+        for name, value in {**DYNAMIC_CONFIG, **hosts}.items():
             argv += ["--dynamic-config-value", f"{name}={value}"]
         for name, kind in self._search_attributes.items():
             argv += ["--search-attribute", f"{name}={kind}"]
@@ -170,17 +182,17 @@ class EmbeddedTemporal(EmbeddedServer):
     async def _api(self, method: str, path: str, body: object = None) -> dict[str, Any]:
         """Call Temporal's HTTP API on the namespace."""
         where = f"/api/v1/namespaces/{self._namespace}{path}"
-        return await asyncio.to_thread(_call, self.http_port, method, where, body)
+        return await asyncio.to_thread(_call, self.http_port, self.http_host, method, where, body)
 
 
 class _RefusedError(Exception):
     """The HTTP API answered, but not with success."""
 
 
-def _call(port: int, method: str, path: str, body: object) -> dict[str, Any]:
+def _call(port: int, host: str, method: str, path: str, body: object) -> dict[str, Any]:
     connection = http.client.HTTPConnection(LOOPBACK, port, timeout=5)
     try:
-        connection.request(method, path, None if body is None else json.dumps(body))
+        connection.request(method, path, None if body is None else json.dumps(body), {"Host": host})
         response = connection.getresponse()
         content = response.read()
         if response.status != http.client.OK:

@@ -114,13 +114,14 @@ async def namespace(dev):
     """The id of the namespace, from both of Temporal's doors: it tells one store from another."""
     client = await connect(dev.settings)
     await client.count_workflows()
-    return json.loads(get(f"http://{dev.stack.temporal_http_address}/api/v1/namespaces/default"))[
-        "namespaceInfo"
-    ]["id"]
+    url = f"http://{dev.stack.temporal_http_address}/api/v1/namespaces/default"
+    found = json.loads(get(urllib.request.Request(url, headers={"Host": dev.stack.temporal_http_host})))
+    return found["namespaceInfo"]["id"]
 
 
-def get(url):
-    with urllib.request.urlopen(url) as response:
+def get(what):
+    """As a browser that keeps cookies."""
+    with urllib.request.build_opener(urllib.request.HTTPCookieProcessor()).open(what) as response:
         return response.read()
 
 

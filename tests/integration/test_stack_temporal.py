@@ -49,7 +49,8 @@ async def server(tmp_path):
 
 def api(server, path):
     url = f"http://{server.http_address}/api/v1/namespaces/default{path}"
-    with urllib.request.urlopen(url) as response:
+    request = urllib.request.Request(url, headers={"Host": server.http_host})
+    with urllib.request.urlopen(request) as response:
         return json.load(response)
 
 
