@@ -1,0 +1,64 @@
+"""The gateway of one worker: the only way out of its sandboxes."""
+
+from typing import Self
+
+import aiohttp
+
+from shiftwork.errors import Conflict
+from shiftwork.gateway.egress import Egress
+from shiftwork.gateway.policy import Policy
+from shiftwork.gateway.session import GatewaySession
+
+_KEPT_ALIVE = 60.0
+_NAMES_CACHED = 60
+
+
+class Gateway:
+    """The gateway of one worker; an asynchronous context manager. Leaving it closes its sessions.
+
+    Args:
+        egress: how listed hosts are connected to.
+    """
+
+    def __init__(self, egress: Egress | None = None) -> None:
+        self._egress = egress or Egress()
+        self._http: aiohttp.ClientSession | None = None
+        self._sessions: set[GatewaySession] = set()
+
+    async def __aenter__(self) -> Self:
+        self._http = aiohttp.ClientSession(
+            connector=aiohttp.TCPConnector(
+                limit=0,  # A session's own connections are bounded.
+                keepalive_timeout=_KEPT_ALIVE,
+                ttl_dns_cache=_NAMES_CACHED,
+                resolver=aiohttp.ThreadedResolver(),
+            ),
+            cookie_jar=aiohttp.DummyCookieJar(),
+            auto_decompress=False,
+            skip_auto_headers=("user-agent", "accept", "content-type"),
+            trust_env=False,  # A proxy of the worker's environment would be one more who reads the key.
+        )
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        for session in tuple(self._sessions):
+            await session.close()
+        http, self._http = self._http, None
+        if http is not None:
+            await http.close()
+
+    def open(self, policy: Policy, *, door: bool = False) -> GatewaySession:
+        """A session for one agent run, to be entered.
+
+        Args:
+            policy: what it may do.
+            door: whether its listening socket comes over a door; else it listens on a loopback port.
+
+        Raises:
+            Conflict: the gateway is not running.
+        """
+        if self._http is None:
+            raise Conflict("The gateway is not running.")
+        session = GatewaySession(policy, self._http, self._egress, door=door, on_close=self._sessions.discard)
+        self._sessions.add(session)
+        return session

@@ -1,0 +1,198 @@
+"""One question to a model's provider, and its answer, passed on as it comes."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import aclosing
+from datetime import UTC, datetime
+
+import aiohttp
+from multidict import CIMultiDict
+from yarl import URL
+
+from shiftwork.gateway.call import Outcome
+from shiftwork.gateway.context import Context
+from shiftwork.gateway.head import Head, malformed
+from shiftwork.gateway.headers import request_headers, response_headers
+from shiftwork.gateway.incoming import ClientGone, Incoming, too_large
+from shiftwork.gateway.limited import is_limit, limited_until
+from shiftwork.gateway.metering import Meter
+from shiftwork.gateway.outgoing import Outgoing
+from shiftwork.gateway.policy import Upstream
+from shiftwork.gateway.question import (
+    check_encoding,
+    check_foreground,
+    metered_chat,
+    model_of,
+    parse_question,
+)
+from shiftwork.gateway.record import Record
+from shiftwork.gateway.refusals import Reason, Refused, Wire
+from shiftwork.gateway.routes import Route, check_host, find_route, model_in, split_target, upstream_url
+
+_WHOLE = 256 * 1024
+"""A body up to this size is taken in whole before anything is sent; larger ones pass through in pieces."""
+
+
+class AnswerBroken(Exception):  # noqa: N818 - it names what happened
+    """The provider broke off in the middle of its answer, which then can't be made good."""
+
+
+class ModelCall:
+    """One question."""
+
+    def __init__(self, context: Context, incoming: Incoming, outgoing: Outgoing, record: Record) -> None:
+        self._context = context
+        self._incoming = incoming
+        self._outgoing = outgoing
+        self._record = record
+        self._data = b""
+        self._body_failure: Refused | ClientGone | None = None
+
+    async def run(self, head: Head) -> None:
+        """Answer a request to the gateway itself; raises `Refused`, `ClientGone` or `AnswerBroken`."""
+        path, query = split_target(head.target)
+        check_host(head, self._context.authorities)
+        self._record.target = path
+        self._context.check_token(head, query)
+        route = find_route(self._context.policy.wire, head.method, path)
+        upstream = self._context.policy.upstream
+        assert upstream is not None
+        self._record.kind, self._record.model = route.kind, model_in(path)
+        url = upstream_url(upstream, path, query)
+        self._check(head, route)
+        if head.expects_continue:
+            await self._outgoing.go_on()
+        async with aclosing(self._incoming.body(head)) as pieces:
+            body = await self._question(head, route, pieces)
+            await self._ask(head, upstream, url, body)
+
+    def _check(self, head: Head, route: Route) -> None:
+        policy = self._context.policy
+        if head.length is not None and head.length > policy.bounds.body:
+            raise too_large(policy.bounds)
+        if head.method != "POST" and head.length != 0:
+            raise malformed("this request takes no body.")
+        if head.minor == 0:
+            raise malformed("HTTP/1.1 is spoken here.", 505)
+        if route.metered and (spent := policy.check_budget()):
+            raise Refused(402, Reason.BUDGET, f"the budget is spent: {spent}")
+
+    async def _question(
+        self, head: Head, route: Route, pieces: AsyncIterator[bytes]
+    ) -> bytes | AsyncIterator[bytes] | None:
+        """The body to send; nothing is sent before its beginning is known to be well-formed."""
+        if route.kind in {"chat", "responses"}:
+            check_encoding(head)
+            data = b"".join([piece async for piece in pieces])
+            question = parse_question(data)
+            check_foreground(question)
+            self._record.model = model_of(question)
+            return metered_chat(question, data) if route.kind == "chat" else data
+        if head.length is None or head.length > _WHOLE:
+            return self._passed(await anext(pieces, b""), pieces)
+        self._data = b"".join([piece async for piece in pieces])
+        return self._data if head.method == "POST" else None
+
+    async def _passed(self, first: bytes, pieces: AsyncIterator[bytes]) -> AsyncIterator[bytes]:
+        try:
+            if first:  # An empty piece would end a chunked body.
+                yield first
+            async for piece in pieces:
+                yield piece
+        except (Refused, ClientGone) as failure:
+            self._body_failure = failure
+            raise
+
+    async def _ask(
+        self, head: Head, upstream: Upstream, url: str, body: bytes | AsyncIterator[bytes] | None
+    ) -> None:
+        headers = CIMultiDict(request_headers(head))
+        headers["accept-encoding"] = "identity"
+        if credential := upstream.credential():
+            headers[credential[0]] = credential[1]
+        if not isinstance(body, bytes | None) and head.length is not None:
+            headers["content-length"] = str(head.length)
+        bounds = self._context.policy.bounds
+        timeout = aiohttp.ClientTimeout(sock_connect=bounds.connect, sock_read=bounds.silence)
+        try:
+            async with self._context.http.request(
+                head.method,
+                URL(url, encoded=True),
+                data=body,
+                headers=headers,
+                timeout=timeout,
+                allow_redirects=False,
+            ) as response:
+                await self._pass_on(head, upstream.wire, response)
+        except (aiohttp.ClientError, OSError) as error:
+            raise self._failure(error) from error
+
+    def _failure(self, error: Exception) -> Exception:
+        if self._body_failure is not None:
+            return self._body_failure
+        if self._outgoing.status:
+            return AnswerBroken()
+        if isinstance(error, TimeoutError):
+            return Refused(504, Reason.UPSTREAM, "the model's provider did not answer in time.")
+        if isinstance(error, aiohttp.ClientSSLError):
+            return Refused(502, Reason.UPSTREAM, "the certificate of the model's provider is not trusted.")
+        if isinstance(error, aiohttp.ClientConnectorError):
+            return Refused(502, Reason.UPSTREAM, "the model's provider can't be reached.")
+        return Refused(502, Reason.UPSTREAM, "the model's provider broke off before it answered.")
+
+    async def _pass_on(self, head: Head, wire: Wire, response: aiohttp.ClientResponse) -> None:
+        if 300 <= response.status < 400 and response.status != 304:
+            raise Refused(
+                502, Reason.UPSTREAM, "the model's provider redirects elsewhere; its base URL is wrong."
+            )
+        meter = Meter(
+            wire, response.headers.get("content-type", ""), response.headers.get("content-encoding", "")
+        )
+        self._record.meter = meter
+        try:
+            await self._outgoing.start(
+                response.status,
+                response_headers(response.raw_headers),
+                length=response.content_length,
+                bodyless=head.method == "HEAD",
+                close=not (head.keeps_alive and self._incoming.body_read),
+            )
+            async for data in response.content.iter_any():
+                meter.feed(data)
+                await self._outgoing.write(data)
+                self._record.began()
+            await self._outgoing.finish()
+            self._record.began()
+            self._record.outcome = Outcome.ANSWERED
+        finally:
+            self._learn(response, meter)
+
+    def _learn(self, response: aiohttp.ClientResponse, meter: Meter) -> None:
+        meter.finish()
+        if not meter.model and self._data:
+            self._record.model = _model_told(self._data) or self._record.model
+        if is_limit(response.status, meter.error):
+            headers = {name.lower(): value for name, value in response.headers.items()}
+            self._record.outcome = Outcome.LIMITED
+            self._record.until = limited_until(headers, meter.error, datetime.now(UTC))
+
+
+def _model_told(data: bytes) -> str:
+    try:
+        return model_of(parse_question(data))
+    except Refused:
+        return ""
+
+
+async def unless_gone(incoming: Incoming, call: "asyncio.Task[None]") -> None:
+    """Wait for a call, and end it as soon as its client is gone; raises `ClientGone` then."""
+    gone = asyncio.ensure_future(incoming.gone())
+    try:
+        await asyncio.wait({call, gone}, return_when=asyncio.FIRST_COMPLETED)
+        if not call.done():
+            raise ClientGone
+        call.result()
+    finally:
+        gone.cancel()
+        call.cancel()
+        await asyncio.gather(gone, call, return_exceptions=True)

@@ -1,0 +1,144 @@
+"""What one session may do through the gateway."""
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from urllib.parse import urlsplit
+
+from shiftwork.errors import InvalidInput
+from shiftwork.gateway.call import Call
+from shiftwork.gateway.hosts import HostPattern
+from shiftwork.gateway.refusals import Wire
+
+CREDENTIAL_HEADERS = {
+    Wire.ANTHROPIC: "x-api-key",
+    Wire.OPENAI: "authorization",
+    Wire.GEMINI: "x-goog-api-key",
+}
+"""The header in which each provider takes its key; `authorization` as `Bearer KEY`."""
+
+
+@dataclass(frozen=True, slots=True)
+class Bounds:
+    """What a client of the gateway may use; seconds and bytes.
+
+    Attributes:
+        body: of one request.
+        connections: at once, of one session.
+        idle: a connection without a request; also one in whose tunnel nothing moves.
+        head: from the first byte of a request to the end of its headers.
+        stall: between two pieces of a body, or until the client takes what it is sent.
+        connect: until the provider, or a listed host, accepts the connection.
+        silence: between two pieces of a provider's answer; models may think for minutes.
+    """
+
+    body: int = 64 * 1024 * 1024
+    connections: int = 64
+    idle: float = 300.0
+    head: float = 10.0
+    stall: float = 60.0
+    connect: float = 15.0
+    silence: float = 900.0
+
+
+@dataclass(frozen=True, slots=True)
+class Upstream:
+    """A model provider, as a person configured it; it may be on loopback.
+
+    Attributes:
+        wire: what it speaks.
+        base_url: as its documentation gives it, with or without the version (`/v1`, `/v1beta`).
+        secret: the key. None sends none.
+        header: the header that takes the key; by default the wire's own. In `authorization` it goes as
+            `Bearer KEY`, unless the secret holds a scheme of its own.
+
+    Raises:
+        InvalidInput: the URL or the secret can't be used.
+    """
+
+    wire: Wire
+    base_url: str
+    secret: str | None = field(default=None, repr=False)
+    header: str | None = None
+
+    def __post_init__(self) -> None:
+        wrong = InvalidInput(
+            "The gateway's base URL must be http://… or https://…, without user, query or fragment."
+        )
+        try:
+            parts = urlsplit(self.base_url)
+            usable = parts.hostname and parts.port != 0 and parts.scheme in {"http", "https"}
+        except ValueError:
+            raise wrong from None
+        if not usable or "@" in parts.netloc or parts.query or parts.fragment:
+            raise wrong
+        if not all("!" <= character <= "~" for character in self.base_url):
+            raise wrong
+        if self.secret is not None and not (
+            self.secret.isascii() and self.secret.isprintable() and self.secret
+        ):
+            raise InvalidInput("The model provider's key must be one line of ASCII text that is not empty.")
+
+    @property
+    def host(self) -> str:
+        """The host of the base URL, in lower case."""
+        return urlsplit(self.base_url).hostname or ""
+
+    def credential(self) -> tuple[str, str] | None:
+        """The header that carries the key."""
+        if self.secret is None:
+            return None
+        name = (self.header or CREDENTIAL_HEADERS[self.wire]).lower()
+        bare = name == "authorization" and " " not in self.secret
+        return name, f"Bearer {self.secret}" if bare else self.secret
+
+
+def _no_budget() -> str | None:
+    return None
+
+
+def _unheard(call: Call) -> None:
+    """For sessions that nobody meters."""
+
+
+@dataclass(frozen=True, slots=True)
+class Policy:
+    """What one session may do.
+
+    Attributes:
+        upstream: where its questions to a model go; None allows none.
+        model_hosts: if not empty, the only hosts that `upstream` may be at.
+        hosts: `host`, `host:port` or `*.domain` that it may reach through the forward proxy; without a port
+            443 for `CONNECT` and 80 for plain HTTP.
+        check_budget: asked before each question to a model: a sentence if the budget is spent, else None.
+        on_call: told of every request after its end; must return at once.
+        label: names the session in the log.
+        bounds: see there.
+
+    Raises:
+        InvalidInput: a host pattern is wrong, or the upstream's host is not allowed.
+    """
+
+    upstream: Upstream | None = None
+    model_hosts: tuple[str, ...] = ()
+    hosts: tuple[str, ...] = ()
+    check_budget: Callable[[], str | None] = _no_budget
+    on_call: Callable[[Call], None] = _unheard
+    label: str = ""
+    bounds: Bounds = field(default_factory=Bounds)
+
+    def __post_init__(self) -> None:
+        self.patterns()
+        allowed = {host.lower() for host in self.model_hosts}
+        if self.upstream is not None and allowed and self.upstream.host not in allowed:
+            raise InvalidInput(
+                f"The model provider's host {self.upstream.host!r} is not among those allowed."
+            )
+
+    @property
+    def wire(self) -> Wire | None:
+        """In whose words this session is refused."""
+        return self.upstream.wire if self.upstream else None
+
+    def patterns(self) -> tuple[HostPattern, ...]:
+        """`hosts`, read."""
+        return tuple(map(HostPattern.parse, self.hosts))

@@ -1,0 +1,160 @@
+"""The gateway as one agent run sees it."""
+
+import asyncio
+import logging
+import secrets
+import socket
+from collections.abc import Callable
+from datetime import datetime
+from typing import Self
+
+import aiohttp
+
+from shiftwork.errors import Conflict
+from shiftwork.gateway.call import Call, Outcome
+from shiftwork.gateway.connection import Connection
+from shiftwork.gateway.context import Context
+from shiftwork.gateway.door import receive_listener
+from shiftwork.gateway.egress import Egress
+from shiftwork.gateway.policy import Policy
+from shiftwork.sandbox.confinement import DOOR_PORT
+
+_LOG = logging.getLogger("shiftwork.gateway")
+_BACKLOG = 128
+
+
+class GatewaySession:
+    """The gateway as one agent run sees it; an asynchronous context manager, made by `Gateway.open`.
+
+    Attributes:
+        token: what the agent uses as its API key; worth nothing elsewhere.
+        limited_until: until when the provider wants no more, as far as its last answers told.
+        budget_refusals: how many questions were refused because the budget is spent.
+    """
+
+    def __init__(
+        self,
+        policy: Policy,
+        http: aiohttp.ClientSession,
+        egress: Egress,
+        *,
+        door: bool,
+        on_close: Callable[["GatewaySession"], None],
+    ) -> None:
+        self.token = secrets.token_urlsafe(32)
+        self.limited_until: datetime | None = None
+        self.budget_refusals = 0
+        self._policy = policy
+        self._http = http
+        self._egress = egress
+        self._with_door = door
+        self._on_close = on_close
+        self._port = DOOR_PORT
+        self._doors: tuple[socket.socket, ...] = ()
+        self._waiting: asyncio.Task[None] | None = None
+        self._server: asyncio.Server | None = None
+        self._connections: set[asyncio.Task[None]] = set()
+
+    async def __aenter__(self) -> Self:
+        if self._with_door:
+            ours, theirs = socket.socketpair()
+            ours.settimeout(0)
+            self._doors = ours, theirs
+            self._waiting = asyncio.create_task(self._wait_at_door(ours), name="gateway door")
+        else:
+            listener = socket.create_server(("127.0.0.1", 0), backlog=_BACKLOG)
+            self._port = listener.getsockname()[1]
+            await self._listen(listener)
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        await self.close()
+
+    @property
+    def url(self) -> str:
+        """Where the agent finds the gateway, without a path: `http://127.0.0.1:PORT`."""
+        return f"http://127.0.0.1:{self._port}"
+
+    @property
+    def proxy_url(self) -> str:
+        """What `HTTP_PROXY` and `HTTPS_PROXY` are set to, if the policy lists hosts; holds the token."""
+        return f"http://agent:{self.token}@127.0.0.1:{self._port}"
+
+    @property
+    def door_fd(self) -> int:
+        """The confined side's end of the door, for `Launch.door`; ours to close, once the socket has come.
+
+        Raises:
+            Conflict: the session was opened without a door, or the door was used already.
+        """
+        if not self._doors:
+            raise Conflict("This session of the gateway has no door, or it was used already.")
+        return self._doors[1].fileno()
+
+    async def listening(self) -> None:
+        """Return once the agent can be answered; raises `DoorClosed` if no socket came over the door."""
+        if self._waiting is not None:
+            await asyncio.shield(self._waiting)
+
+    async def close(self) -> None:
+        """End every call and connection of this session; harmless when repeated."""
+        if self._waiting is not None:
+            self._waiting.cancel()
+            await asyncio.gather(self._waiting, return_exceptions=True)
+        self._shut_door()
+        server, self._server = self._server, None
+        if server is not None:
+            server.close()
+        for connection in self._connections:
+            connection.cancel()
+        await asyncio.gather(*self._connections, return_exceptions=True)
+        if server is not None:
+            await server.wait_closed()
+        self._on_close(self)
+
+    async def _wait_at_door(self, door: socket.socket) -> None:
+        try:
+            await self._listen(await receive_listener(door))
+        finally:
+            self._shut_door()
+
+    async def _listen(self, listener: socket.socket) -> None:
+        self._server = await asyncio.start_server(self._accept, sock=listener, backlog=_BACKLOG)
+
+    def _shut_door(self) -> None:
+        for end in self._doors:
+            end.close()
+        self._doors = ()
+
+    def _accept(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        task = asyncio.get_running_loop().create_task(self._serve(reader, writer), name="gateway connection")
+        self._connections.add(task)
+        task.add_done_callback(self._connections.discard)
+
+    async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        connection = Connection(self._context(), reader, writer)
+        try:
+            if len(self._connections) > self._policy.bounds.connections:
+                await connection.turn_away()
+            else:
+                await connection.serve()
+        finally:
+            # What the client does not take at once is lost: it may never take it.
+            writer.transport.abort() if writer.transport.get_write_buffer_size() else writer.close()
+
+    def _context(self) -> Context:
+        authorities = frozenset({f"127.0.0.1:{self._port}", f"localhost:{self._port}"})
+        return Context(self._policy, self.token, authorities, self._http, self._egress, self._report)
+
+    def _report(self, call: Call) -> None:
+        if call.outcome is Outcome.BUDGET:
+            self.budget_refusals += 1
+        elif call.outcome is Outcome.LIMITED:
+            self.limited_until = call.until or self.limited_until
+        elif call.tokens.output and call.status < 300:
+            self.limited_until = None
+        _LOG.info("%s", call.log_line(self._policy.label))
+        try:
+            self._policy.on_call(call)
+        except Exception:  # noqa: BLE001 - the caller's own code; the connection's end must still be tidy
+            _LOG.exception("what counts calls of the gateway failed")
