@@ -3,10 +3,12 @@
 import asyncio
 from collections.abc import AsyncIterator, Sequence
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from functools import partial
 from typing import Any
 
 from client.cli.output import duration
+from client.cli.status import waits
 from client.patience import PatientStore
 from client.resting import POLL_SECONDS, RESTS, at_rest
 from client.saying import said_line
@@ -110,12 +112,17 @@ async def watch_plainly(
     """
     status: dict[str, Any] = {}
     listener = Listener() if agents else None
+    waited = ""
     async for moment in moments(store, project.id, after=after, rest_after=rest_after, listener=listener):
         status = moment.status
         for number, item in moment.said:
             print(f"{'':>8}  {'':>7}    session {number} {said_line(item)}", flush=True)
         for event in filter(worth_watching, moment.events):
             print(plain_line(event, project, status), flush=True)
+        waits_for = waits(status, datetime.now(UTC))
+        if waits_for not in ("", waited):
+            print(f"{'':>8}  {'':>7}  {waits_for}", flush=True)
+        waited = waits_for
     return status
 
 

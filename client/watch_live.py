@@ -10,7 +10,7 @@ from rich.table import Table
 from rich.text import Text
 
 from client.cli.output import bar, duration, money
-from client.cli.status import current_session
+from client.cli.status import current_session, standing
 from client.patience import PatientStore, silence
 from client.saying import said_line
 from client.telling import tell, worth_watching
@@ -74,10 +74,9 @@ class LiveDisplay:
         end = datetime.fromisoformat(status["updated_at"]) if self.over else datetime.now(UTC)
         age = duration((end - self._project.created_at).total_seconds())
         passing, total = status["passing_features"], status["total_features"]
-        reason = f": {truncate(one_line(status['reason']), 200)}" if status["reason"] else ""
         return Text.assemble(
             (one_line(status["name"]), "bold"),
-            f" is {status['status']}{reason}\n",
+            f" is {standing(status, datetime.now(UTC))}\n",
             (bar(passing, total), "green"),
             f" {passing}/{total} features · {status['sessions']} sessions · ",
             f"{money(status['cost_usd'])} · {age}",

@@ -47,9 +47,27 @@ def resume(args: Namespace) -> int:
         if args.wait:
             # A rest that was on its way before the project went on is not the one to wait for.
             return await _wait(shiftwork, project, args, rest_after=taken or project.event_sequence)
-        return _sent(args, project, f"{excerpt(project.name)} goes on.", taken=taken)
+        return _sent(args, project, _goes_on(project, autorun=args.autorun), taken=taken)
 
     return connected(command)
+
+
+def _goes_on(project: ProjectRow, *, autorun: bool | None) -> str:
+    """What a project does that was told to go on."""
+    name = excerpt(project.name)
+    if spent := _spent_already(project, project.budget_usd):
+        return f"{name} is told to go on.{spent}"
+    if autorun is False or (autorun is None and not project.options.autorun):
+        return f"{name} takes one session at a time; ask for the next with `shiftwork run-session`."
+    return f"{name} goes on."
+
+
+def _spent_already(project: ProjectRow, budget_usd: float | None) -> str:
+    """The sentence for a budget that is spent; empty if it is not."""
+    if budget_usd is None or project.total_cost_usd < budget_usd:
+        return ""
+    spent = f"{money(project.total_cost_usd)} of {money(budget_usd)} is spent"
+    return f" No session starts, since {spent}; raise it with `shiftwork budget`."
 
 
 def abandon(args: Namespace) -> int:
@@ -142,8 +160,9 @@ def budget(args: Namespace) -> int:
     async def command(shiftwork: Shiftwork) -> int:
         project = await named_or_only(shiftwork.store, args.project)
         await patiently(shiftwork.set_budget(project.id, args.usd))
-        limit = "without limit" if args.usd is None else money(args.usd)
-        return _say(args, project, f"{excerpt(project.name)} may cost {limit}.", budget_usd=args.usd)
+        limit = "anything" if args.usd is None else money(args.usd)
+        text = f"{excerpt(project.name)} may cost {limit}.{_spent_already(project, args.usd)}"
+        return _say(args, project, text, budget_usd=args.usd)
 
     return connected(command)
 

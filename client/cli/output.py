@@ -3,6 +3,7 @@
 import json
 import shutil
 from collections.abc import Iterable, Sequence
+from datetime import datetime
 from typing import Any
 
 from shiftwork.text import one_line, truncate
@@ -67,6 +68,12 @@ def duration(seconds: float) -> str:
     minutes, rest = divmod(whole, 60)
     hours, minutes = divmod(minutes, 60)
     return f"{hours}:{minutes:02}:{rest:02}" if hours else f"{minutes}:{rest:02}"
+
+
+def clock(at: datetime, now: datetime) -> str:
+    """A time of day here, with its date where that is not today's."""
+    local = at.astimezone()
+    return f"{local:%H:%M}" if local.date() == now.astimezone().date() else f"{local:%Y-%m-%d %H:%M}"
 
 
 def money(usd: float) -> str:

@@ -6,10 +6,13 @@ from datetime import UTC, datetime
 from typing import Any
 
 from client.cli.exits import DONE
-from client.cli.output import bar, duration, excerpt, money, pairs, print_json
+from client.cli.output import bar, clock, duration, excerpt, money, pairs, print_json
 from shiftwork.settings import Settings
 from shiftwork.stack.file import database_url
 from shiftwork.store.status import project_status
+
+OPEN = ("initializing", "active")
+"""The statuses in which a project goes on by itself."""
 
 _RECENT = 5
 
@@ -27,7 +30,7 @@ def status(args: Namespace) -> int:
 def render(status: dict[str, Any], now: datetime) -> str:
     """The status for people."""
     sections = [
-        headline(status),
+        headline(status, now),
         pairs(_facts(status)),
         "\n".join(f"  {current_session(each, now)}" for each in status["current_sessions"]),
         "\n".join(_question(status["project_id"], each) for each in status["questions"]),
@@ -36,14 +39,26 @@ def render(status: dict[str, Any], now: datetime) -> str:
     return "\n\n".join(section for section in sections if section)
 
 
-def headline(status: dict[str, Any]) -> str:
+def headline(status: dict[str, Any], now: datetime) -> str:
     """Name, status and reason, and the bar."""
-    reason = f": {excerpt(status['reason'])}" if status["reason"] else ""
     passing, total = status["passing_features"], status["total_features"]
     return (
-        f"{excerpt(status['name'])} is {status['status']}{reason}\n"
+        f"{excerpt(status['name'])} is {standing(status, now)}\n"
         f"{bar(passing, total)} {passing}/{total} features pass ({status['progress_percent']:g} %)"
     )
+
+
+def standing(status: dict[str, Any], now: datetime) -> str:
+    """The status, and why; of a project that could go on also what it waits for."""
+    why = excerpt(status["reason"]) or waits(status, now)
+    return f"{status['status']}: {why}" if why else str(status["status"])
+
+
+def waits(status: dict[str, Any], now: datetime) -> str:
+    """Until when the project leaves its model's provider alone; empty if it does not."""
+    if status["not_before"] is None or status["status"] not in OPEN:
+        return ""
+    return f"waits for the provider until {clock(datetime.fromisoformat(status['not_before']), now)}"
 
 
 def _facts(status: dict[str, Any]) -> list[tuple[str, object]]:
@@ -56,7 +71,6 @@ def _facts(status: dict[str, Any]) -> list[tuple[str, object]]:
         ("sessions", status["sessions"]),
         ("spent", f"{money(status['cost_usd'])}{budget}, {status['tokens']:,} tokens"),
         ("repository", status["repository"]),
-        ("goes on at", status["not_before"]),
     ]
 
 

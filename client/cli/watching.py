@@ -3,6 +3,7 @@
 import os
 import sys
 from argparse import Namespace
+from datetime import UTC, datetime
 from typing import Any
 
 from client.cli.exits import of_status
@@ -45,7 +46,7 @@ async def show(
     """Show people what happens until the project is at rest; returns its status."""
     if plain or not _live():
         status = await watch_plainly(store, project, after=after, rest_after=rest_after, agents=agents)
-        print(f"\n{headline(status)}", flush=True)
+        print(f"\n{headline(status, datetime.now(UTC))}", flush=True)
         return status
     # Only here: rich takes a while to import, and most commands never need it.
     from rich.console import Console  # noqa: PLC0415

@@ -146,7 +146,14 @@ def test_a_project_is_paused_resumed_steered_and_abandoned(shiftwork):
     assert (code, text) == (0, "The sessions to come of 'two' in directed will read: Keep it short\n")
     assert shiftwork("budget", "directed", "5", "--json")[1]["budget_usd"] == 5
     assert shiftwork("pause", "directed", "--reason", "lunch", "--wait", "--json")[1]["reason"] == "lunch"
-    code, told = shiftwork("resume", "--max-sessions", "1", "--wait", "--json")
+    assert "No session starts, since $0.00 of $0.00 is spent" in shiftwork("budget", "directed", "0")[1]
+    assert "; raise it with `shiftwork budget`" in shiftwork("resume", "directed")[1]
+    assert "budget" in shiftwork("watch", "directed")[1]
+    assert shiftwork("pause", "directed", "--reason", "tea", "--wait")[0] == 3
+    assert shiftwork("budget", "directed", "5")[0] == 0
+    assert "one session at a time" in shiftwork("resume", "directed", "--no-autorun")[1]
+    shiftwork("watch", "directed")
+    code, told = shiftwork("resume", "--autorun", "--max-sessions", "1", "--wait", "--json")
     assert (code, told["passing_features"], told["budget_usd"]) == (3, 2, 5)
     code, told = shiftwork("abandon", "directed", "we bought one", "--json")
     assert (code, told["acknowledged"]) == (0, True)

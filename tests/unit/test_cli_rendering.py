@@ -191,6 +191,22 @@ async def test_the_status_for_people(store):
     assert not set("\x1b\u202e") & set(text)
 
 
+async def test_a_wait_for_the_provider_is_told_in_the_first_line(store):
+    """If it failed, a project that waits would look stuck, and a paused one would promise to go on."""
+    project_id = await fill(store)
+    until = datetime.now(UTC) + timedelta(hours=1)
+    shown = {}
+    for revision, status in ((2, ProjectStatus.PAUSED), (3, ProjectStatus.ACTIVE)):
+        async with store.transaction() as tx:
+            columns = {"status": status, "status_reason": "", "not_before": until}
+            await tx.projects.save(project_id, revision, **columns)
+            shown[status] = render(await tx.projects.status(project_id), until - timedelta(minutes=1))
+    first = shown[ProjectStatus.ACTIVE].splitlines()[0]
+    assert " is active: waits for the provider until " in first
+    assert f"{until.astimezone():%H:%M}" in first
+    assert f"{until.astimezone():%H:%M}" not in shown[ProjectStatus.PAUSED]
+
+
 async def test_the_report_holds_everything(store):
     """If it failed, the report would leave out what people keep it for, or differ from run to run."""
     project_id = await fill(store)
