@@ -86,10 +86,10 @@ class Gate:
             listening = stack.enter_context(_listening(self._port))
             self.access = Access(f"{LOOPBACK}:{listening.getsockname()[1]}")
             self._session = await stack.enter_async_context(_session())
-            runner = web.AppRunner(self._application(), access_log=None)
+            runner = web.AppRunner(self._application(), access_log=None, shutdown_timeout=1.0)
             await runner.setup()
             stack.push_async_callback(runner.cleanup)
-            await web.SockSite(runner, listening, shutdown_timeout=1.0).start()
+            await web.SockSite(runner, listening).start()
             self._stack = stack.pop_all()
         return self
 
@@ -120,7 +120,9 @@ class Gate:
 
     async def _pass_on(self, request: web.Request) -> web.StreamResponse:
         assert self._ui is not None
-        url = URL(f"{self._ui.origin()}{request.rel_url.raw_path_qs}", encoded=True)
+        if not request.raw_path.startswith("/"):
+            raise web.HTTPBadRequest(text="This gate is no proxy.\n")
+        url = URL(f"{self._ui.origin()}{request.raw_path}", encoded=True)
         headers, body = self._inwards(request), await request.read()
         try:
             answer = await self._session.request(
