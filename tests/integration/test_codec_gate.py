@@ -28,7 +28,7 @@ class Upstream:
         self.requests = []
 
     async def answer(self, request):
-        self.requests.append((request.method, request.path_qs, dict(request.headers), await request.read()))
+        self.requests.append((request.method, request.raw_path, dict(request.headers), await request.read()))
         response = web.Response(text="<html>page", headers={"X-Kept": "1", "Connection": "close"})
         response.set_cookie("_csrf", "abc")
         return response
