@@ -66,12 +66,13 @@ class ProjectMessages:
 
     @workflow.signal(description="Pause after the running sessions, or at once with their work kept.")
     async def pause(self, request: PauseRequest | str = "") -> None:
-        """Pause; a plain string is the reason."""
+        """Pause; a plain string is the reason. Without one, a pause that there is keeps its own."""
         await self._ready()
         asked = PauseRequest(reason=_said(request)) if isinstance(request, str) else request
         if self._state.status in (ProjectStatus.ABANDONED, ProjectStatus.COMPLETED):
             return
-        pause(self._state, asked.reason or "paused by a person")
+        kept = self._state.reason if self._state.status is ProjectStatus.PAUSED else ""
+        pause(self._state, asked.reason or kept or "paused by a person")
         self._ledger.event("paused", actor=asked.actor, reason=self._state.reason, mode=asked.mode)
         self._changed = True
         if asked.mode == "at_once":

@@ -12,7 +12,7 @@ from client.cli.exits import DONE, NOT_PASSED, USAGE, of_status
 from client.cli.opening import named_or_only
 from client.cli.output import excerpt, money, print_json
 from client.cli.watching import show
-from shiftwork.contracts.project import PauseMode
+from shiftwork.contracts.project import PauseMode, ProjectStatus
 from shiftwork.errors import Conflict, InvalidInput, NotFound
 from shiftwork.store.rows import ProjectRow
 
@@ -26,15 +26,32 @@ def pause(args: Namespace) -> int:
 
     async def command(shiftwork: Shiftwork) -> int:
         project = await named_or_only(shiftwork.store, args.project)
+        if project.status is ProjectStatus.PAUSED and not (args.reason or args.now):
+            return await _paused_already(shiftwork, project, args)
         mode: PauseMode = "at_once" if args.now else "after_session"
         await shiftwork.pause(project.id, mode=mode, reason=args.reason)
         taken = await shiftwork.acknowledged(project, "paused")
         if args.wait:
             return await _wait(shiftwork, project, args, rest_after=project.event_sequence)
-        when = "at once" if args.now else "after the running sessions"
-        return _sent(args, project, f"{excerpt(project.name)} pauses {when}.", taken=taken)
+        return _sent(args, project, _pauses(await shiftwork.status(project.id), now=args.now), taken=taken)
 
     return connected(command)
+
+
+async def _paused_already(shiftwork: Shiftwork, project: ProjectRow, args: Namespace) -> int:
+    """Nothing to do but, with `--wait`, to wait for a session that was asked for."""
+    if args.wait:
+        return await _wait(shiftwork, project, args, rest_after=0)
+    text = f"{excerpt(project.name)} is paused already: {excerpt(project.status_reason)}"
+    return _say(args, project, text, acknowledged=True)
+
+
+def _pauses(status: dict[str, Any], *, now: bool) -> str:
+    """What becomes of a project that was told to pause."""
+    name = excerpt(status["name"])
+    if not status["current_sessions"]:
+        return f"{name} is paused." if status["status"] == "paused" else f"{name} pauses."
+    return f"{name} pauses {'at once' if now else 'after the running sessions'}."
 
 
 def resume(args: Namespace) -> int:

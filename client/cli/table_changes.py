@@ -17,6 +17,7 @@ CHANGES = (
             switch("--wait", "wait until nothing runs any more"),
             JSON,
         ),
+        "A project that is paused already keeps its reason, unless another is given.",
     ),
     Command(
         "resume",

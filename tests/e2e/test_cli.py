@@ -146,6 +146,9 @@ def test_a_project_is_paused_resumed_steered_and_abandoned(shiftwork):
     assert (code, text) == (0, "The sessions to come of 'two' in directed will read: Keep it short\n")
     assert shiftwork("budget", "directed", "5", "--json")[1]["budget_usd"] == 5
     assert shiftwork("pause", "directed", "--reason", "lunch", "--wait", "--json")[1]["reason"] == "lunch"
+    assert shiftwork("pause", "directed") == (0, "directed is paused already: lunch\n")
+    assert shiftwork("pause", "directed", "--now") == (0, "directed is paused.\n")
+    assert shiftwork("pause", "directed", "--wait", "--json")[1]["reason"] == "lunch"
     assert "No session starts, since $0.00 of $0.00 is spent" in shiftwork("budget", "directed", "0")[1]
     assert "; raise it with `shiftwork budget`" in shiftwork("resume", "directed")[1]
     assert "budget" in shiftwork("watch", "directed")[1]
