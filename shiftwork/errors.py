@@ -8,10 +8,13 @@
     ├── RepositoryError            a repository that can't be used, or git that failed
     │   ├── MergeConflict          two sides changed the same lines; carries the paths
     │   ├── SnapshotRefused        a workspace holds what no commit may hold; carries the paths
+    │   │   └── SecretRefused      a commit would add a secret; carries the paths
     │   └── PeopleCommitsAtRisk    a revert would undo commits of people; carries them
     ├── LeaseLost                  this attempt was superseded: write nothing, end the agents
     ├── StackError                 an embedded server can't be started or reached
     ├── CodecError                 what Temporal stores can't be decoded: an unknown key, or it was changed
+    ├── SandboxTooWeak             nothing here confines programs as far as is asked; carries the reasons
+    ├── SecretExposed              a process that we start would be given a secret
     ├── AgentError                 an agent's process: see `shiftwork.runner.failures`
     └── ShadowedPackage            another distribution stands in the place of one of ours
 
@@ -61,6 +64,10 @@ class SnapshotRefused(RepositoryError):  # noqa: N818
         self.paths = tuple(paths)
 
 
+class SecretRefused(SnapshotRefused):
+    """A commit would add a secret; the sentence names path, line and kind, never the value."""
+
+
 class PeopleCommitsAtRisk(RepositoryError):  # noqa: N818
     """A revert would undo commits of people; `commits` are their ids, newest first."""
 
@@ -79,6 +86,18 @@ class StackError(ShiftworkError):
 
 class CodecError(ShiftworkError):
     """What Temporal stores can't be decoded: its key is unknown, or somebody changed it."""
+
+
+class SandboxTooWeak(ShiftworkError):  # noqa: N818
+    """No sandbox of this machine reaches the configured minimum; `reasons` say why, and what would help."""
+
+    def __init__(self, message: str, reasons: Sequence[str]) -> None:
+        super().__init__(message)
+        self.reasons = tuple(reasons)
+
+
+class SecretExposed(ShiftworkError):  # noqa: N818
+    """An argument or a variable of a process that we start would hold a secret; it was not started."""
 
 
 class ShadowedPackage(ShiftworkError):  # noqa: N818

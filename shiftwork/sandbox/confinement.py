@@ -48,9 +48,12 @@ class Confinement:
         user: the user and group number it runs as, if this process is root and can change that; the writable
             binds must belong to it. None: as this process's own user.
         scratch_mb: how much its private `/tmp` may hold, in millions of bytes; it counts as memory.
+        gateway_port: where `door` finds the gateway on the loopback of this machine, for sandboxes without a
+            network of their own; without it they let nothing out.
     """
 
     binds: tuple[Bind, ...]
     network: Network = Network.NONE
     user: int | None = None
     scratch_mb: int = 2_000
+    gateway_port: int | None = None

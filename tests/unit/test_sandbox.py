@@ -19,7 +19,7 @@ from shiftwork.sandbox.namespace import BubblewrapNamespace
 from shiftwork.sandbox.subreaper import Subreaper
 
 SANDBOXES = candidates()
-NAMESPACES = [sandbox for sandbox in SANDBOXES if not isinstance(sandbox, Subreaper)]
+NAMESPACES = [sandbox for sandbox in SANDBOXES if sandbox.level in {"bwrap", "unshare"}]
 
 # Kills everything it can reach; never outside a PID namespace of its own, where that is the whole machine.
 KILL_ALL = '[ "$(readlink /proc/self/ns/pid)" != "{host}" ] && kill -9 -1; '

@@ -1,0 +1,350 @@
+"""The sandbox without namespaces: each attack works without it, and fails in it."""
+
+import contextlib
+import os
+import signal
+import socket
+import sys
+import tempfile
+from pathlib import Path
+
+import pytest
+from process_support import living, token, tree
+
+from shiftwork.runner.spec import ProcessSpec
+from shiftwork.runner.supervisor import run
+from shiftwork.sandbox.callnumbers import AARCH64, X86_64
+from shiftwork.sandbox.confinement import Bind, Confinement, Network
+from shiftwork.sandbox.landlock import Abi, Landlock, detect, temporary_folder
+from shiftwork.sandbox.landlock_calls import refusals_for
+from shiftwork.sandbox.subreaper import Subreaper
+
+ABI = detect()
+NOBODY = 65_534
+OURS = os.getpid()
+PYTHON = os.path.realpath(sys.executable)
+
+pytestmark = pytest.mark.skipif(not Landlock(Subreaper()).works(), reason="Landlock does not work here")
+
+
+@pytest.fixture(scope="module")
+def sandbox():
+    return Landlock(Subreaper())
+
+
+@pytest.fixture
+def place():
+    """A folder that every user can reach, with what may be written, what may be read, and a secret."""
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name).resolve()
+        folder.chmod(0o777)
+        for one in ("work", "given", "private"):
+            (folder / one).mkdir()
+            (folder / one).chmod(0o777)
+            (folder / one / "file").write_text(one)
+            (folder / one / "file").chmod(0o666)
+        yield folder
+
+
+def confinement(place: Path, **more) -> Confinement:
+    binds = (
+        Bind(place / "work", place / "work", writable=True),
+        Bind(place / "given", place / "given"),
+        Bind(Path(sys.base_prefix), Path(sys.base_prefix)),
+    )
+    return Confinement(binds, **more)
+
+
+def spec(place: Path, *argv: str, held: Confinement | None, env: dict[str, str] | None = None) -> ProcessSpec:
+    return ProcessSpec(
+        argv, place / "work", {"PATH": os.defpath, **(env or {})}, confinement=held, timeout=20
+    )
+
+
+async def attack(sandbox, place: Path, code: str, held: Confinement | None, *arguments: str) -> bytes:
+    """What a Python program says that tries something; the name of the error if it fails."""
+    body = "".join(f"    {line}\n" for line in code.splitlines())
+    program = f"import ctypes, os, signal, socket, sys, time\ntry:\n{body}    print('done')\n"
+    program += "except OSError as error:\n    print(type(error).__name__, error.errno)\n"
+    argv = (PYTHON, "-S", "-c", program, str(place), *arguments)
+    result = await run(spec(place, *argv, held=held), sandbox=sandbox)
+    assert result.exit_status == 0, result.stderr_tail
+    return result.stdout_tail.strip()
+
+
+FILES = {
+    "read": "open(sys.argv[1] + '/private/file').read()",
+    "read a folder": "os.listdir(sys.argv[1] + '/private')",
+    "read through a link": "os.symlink(sys.argv[1] + '/private/file', 'link')\nopen('link').read()",
+    "write": "open(sys.argv[1] + '/private/file', 'w').write('x')",
+    "make": "open(sys.argv[1] + '/private/new', 'w')",
+    "make a folder": "os.mkdir(sys.argv[1] + '/private/new')",
+    "remove": "os.remove(sys.argv[1] + '/private/file')",
+    "truncate": "os.truncate(sys.argv[1] + '/private/file', 0)",
+    "link": "os.link(sys.argv[1] + '/private/file', 'hard')",
+    "move in": "os.rename(sys.argv[1] + '/private/file', 'moved')",
+    "move out": "os.rename('file', sys.argv[1] + '/private/moved')",
+    "write what may be read": "open(sys.argv[1] + '/given/file', 'a')",
+    "through another's root": f"open('/proc/{OURS}/root' + sys.argv[1] + '/private/file').read()",
+    "the environment of another process": f"open('/proc/{OURS}/environ').read()",
+    "the arguments of another process": f"open('/proc/{OURS}/cmdline').read()",
+    "the list of processes": "os.listdir('/proc')",
+}
+
+
+@pytest.mark.parametrize("code", FILES.values(), ids=FILES.keys())
+async def test_files_beside_the_given_ones_are_out_of_reach(sandbox, place, code):
+    """If it failed, an agent could read the keys of the worker's user, or change what is not its own."""
+    assert (await attack(sandbox, place, code, confinement(place))).split()[0] in {
+        b"PermissionError",
+        b"OSError",
+    }
+    assert (place / "private/file").read_text() == "private"
+    assert [path.name for path in (place / "private").iterdir()] == ["file"]
+    assert await attack(sandbox, place, code.replace("'link'", "'again'"), None) == b"done"
+
+
+ALLOWED = {
+    "write and move": "open('a', 'w').write('x')\nos.mkdir('b')\nos.rename('a', 'b/c')\nos.remove('b/c')",
+    "read": "open(sys.argv[1] + '/given/file').read()",
+    "devices": "open('/dev/null', 'w').write('x')\nopen('/dev/urandom', 'rb').read(1)",
+    "itself": "open(f'/proc/{os.getpid()}/maps').read()\nopen('/proc/meminfo').read()",
+    "processes": "os.waitpid(os.spawnv(os.P_NOWAIT, '/bin/sh', ['sh', '-c', 'kill -0 $PPID']), 0)",
+    "socketpairs": "a, b = socket.socketpair()\na.send(b'x')\nb.recv(1)",
+    "threads": "import threading\nt = threading.Thread(target=print)\nt.start()\nt.join()",
+}
+
+
+@pytest.mark.parametrize("code", ALLOWED.values(), ids=ALLOWED.keys())
+async def test_what_a_program_needs_it_can_do(sandbox, place, code):
+    """If it failed, no agent could do its work in this sandbox."""
+    assert (await attack(sandbox, place, code, confinement(place))).endswith(b"done")
+
+
+CONNECT = "socket.create_connection(('127.0.0.1', int(sys.argv[2])), 5)"
+NETWORK = {
+    "tcp": CONNECT,
+    "fast open": "s = socket.socket()\ns.sendto(b'x', 0x20000000, ('127.0.0.1', int(sys.argv[2])))",
+    "fast open by sendmsg": (
+        "s = socket.socket()\ns.sendmsg([b'x'], [], 0x20000000, ('127.0.0.1', int(sys.argv[2])))"
+    ),
+    "multipath tcp": "s = socket.socket(2, 1, 262)\ns.connect(('127.0.0.1', int(sys.argv[2])))",
+    "udp": "socket.socket(2, 2).sendto(b'x', ('127.0.0.1', 9))",
+    "udp over IPv6": "socket.socket(10, 2)",
+    "unix": "s = socket.socket(1)\ns.connect(sys.argv[3])",
+    "abstract unix": "s = socket.socket(1)\ns.connect('\\0' + sys.argv[3])",
+    "bind": "socket.socket().bind(('127.0.0.1', 0))",
+    "listen": "socket.socket().listen()",
+    "upper layers": "socket.socket().setsockopt(6, 31, b'tls')",
+}
+
+
+@pytest.fixture
+def listeners():
+    """Two ports, and a unix socket by path and by name, on which something answers."""
+    with contextlib.ExitStack() as stack:
+        folder = stack.enter_context(tempfile.TemporaryDirectory())
+        path = f"{folder}/socket"
+        tcp = [stack.enter_context(socket.create_server(("127.0.0.1", 0))) for _ in range(2)]
+        for name in (path, f"\0{path}"):
+            one = stack.enter_context(socket.socket(socket.AF_UNIX))
+            one.bind(name)
+            one.listen()
+        Path(folder).chmod(0o755)
+        yield [one.getsockname()[1] for one in tcp], path
+
+
+@pytest.mark.skipif(ABI.version < 4, reason="this kernel does not confine TCP")
+@pytest.mark.parametrize("network", [Network.NONE, Network.DOOR])
+@pytest.mark.parametrize("what", NETWORK)
+async def test_the_network_is_out_of_reach(sandbox, place, listeners, what, network):
+    """If it failed, an agent could send what it reads anywhere, or talk to the embedded servers."""
+    (gateway, other), path = listeners
+    held = confinement(place, network=network, gateway_port=gateway)
+    answer = await attack(sandbox, place, NETWORK[what], held, str(other), path)
+    assert answer.startswith(b"PermissionError"), answer
+    control = await attack(sandbox, place, NETWORK[what], None, str(other), path)
+    # The machine may lack a protocol, but it does not refuse it.
+    assert control == b"done" or (not control.startswith(b"PermissionError") and what != "tcp"), control
+
+
+@pytest.mark.parametrize("network", Network)
+async def test_the_gateway_is_reached_through_the_door_alone(sandbox, place, listeners, network):
+    """If it failed, agents could not ask their model, or could although they may not."""
+    (gateway, _), _ = listeners
+    held = confinement(place, network=network, gateway_port=gateway)
+    answer = await attack(sandbox, place, CONNECT, held, str(gateway))
+    assert answer == (b"PermissionError 13" if network is Network.NONE else b"done")
+
+
+async def test_without_a_port_the_door_is_shut(sandbox, place, listeners):
+    """If it failed, a forgotten port would mean all of them."""
+    (gateway, _), _ = listeners
+    if ABI.version >= 4:
+        held = confinement(place, network=Network.DOOR)
+        assert await attack(sandbox, place, CONNECT, held, str(gateway)) == b"PermissionError 13"
+
+
+OTHERS = {
+    "limits": f"import resource\nresource.prlimit({os.getpid()}, resource.RLIMIT_CORE, (0, 0))",
+    "namespaces": (
+        "libc = ctypes.CDLL(None, use_errno=True)\n"
+        "if libc.unshare(0x10000000): raise OSError(ctypes.get_errno(), '')"
+    ),
+    "memory": (
+        "libc = ctypes.CDLL(None, use_errno=True)\nlibc.syscall.restype = ctypes.c_long\n"
+        "pid = os.spawnv(os.P_NOWAIT, '/bin/sleep', ['sleep', '1'])\n"
+        "if libc.ptrace(16, pid, None, None): raise OSError(ctypes.get_errno(), '')"
+    ),
+    "a ring": (
+        "libc = ctypes.CDLL(None, use_errno=True)\n"
+        "if libc.syscall(425, 4, ctypes.create_string_buffer(120)) < 0: raise OSError(ctypes.get_errno(), '')"
+    ),
+}
+
+
+@pytest.mark.parametrize("code", OTHERS.values(), ids=OTHERS.keys())
+async def test_other_ways_around_are_shut(sandbox, place, code):
+    """If it failed, an agent could change other processes, or the kernel's view of itself."""
+    assert (await attack(sandbox, place, code, confinement(place))).split()[0] in {
+        b"PermissionError",
+        b"OSError",
+    }
+    assert await attack(sandbox, place, code, None) == b"done"
+
+
+@pytest.mark.skipif(ABI.version < 6, reason="this kernel does not confine signals")
+async def test_signals_do_not_leave(sandbox, place):
+    """If it failed, an agent could end the worker."""
+    code = f"os.kill({os.getpid()}, 0)"
+    assert await attack(sandbox, place, code, confinement(place)) == b"PermissionError 1"
+    assert await attack(sandbox, place, code, None) == b"done"
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root can become another user")
+async def test_root_becomes_the_given_user(sandbox, place):
+    """If it failed, an agent of a worker that is root would be root."""
+    for user in (NOBODY, None):
+        held = confinement(place, user=user)
+        result = await run(spec(place, "/bin/cat", "/proc/self/status", held=held), sandbox=sandbox)
+        facts = {line.split()[0]: line.split()[1:] for line in result.stdout_tail.decode().splitlines()}
+        number = str(user or 0)
+        assert (facts["Uid:"], facts["Gid:"]) == ([number] * 4, [number] * 4)
+        assert user is None or facts["Groups:"] == []
+
+
+async def test_no_right_is_left_or_gained(sandbox, place):
+    """If it failed, root would keep its capabilities, and set-user-id programs would work."""
+    result = await run(spec(place, "/bin/cat", "/proc/self/status", held=confinement(place)), sandbox=sandbox)
+    facts = dict(line.split(":\t", 1) for line in result.stdout_tail.decode().splitlines() if ":\t" in line)
+    assert (facts["CapPrm"], facts["CapEff"]) == ("0" * 16, "0" * 16)
+    assert (facts["NoNewPrivs"], facts["Seccomp"]) == ("1", "2")
+
+
+async def test_the_environment_is_the_given_one(sandbox, place):
+    """If it failed, variables would be lost, or would act on the launcher before it is confined."""
+    given = {"PYTHONHOME": "/nowhere", "LD_PRELOAD": "", "_": "kept", "__NAME": "kept"}
+    result = await run(spec(place, "/usr/bin/env", held=confinement(place), env=given), sandbox=sandbox)
+    found = dict(line.split("=", 1) for line in result.stdout_tail.decode().splitlines())
+    assert len(found.pop("SHIFTWORK_SANDBOX")) == 32
+    assert found == {"PATH": os.defpath, **given}
+
+
+@pytest.mark.parametrize(
+    ("command", "status", "number"),
+    [
+        ("exit 3", 3, None),
+        ("kill -TERM $$", 143, signal.SIGTERM),
+        ("yes | head -1 >/dev/null", 0, None),
+        ("exec /no/such/program", 127, None),
+    ],
+)
+async def test_the_status_is_the_programs(sandbox, place, command, status, number):
+    """If it failed, a verification step would pass or fail for another reason than its own."""
+    result = await run(spec(place, "/bin/sh", "-c", command, held=confinement(place)), sandbox=sandbox)
+    assert (result.exit_status, result.signal) == (status, number)
+    assert b"Broken pipe" not in result.stderr_tail
+
+
+async def test_a_program_that_is_not_there_is_a_status(sandbox, place):
+    """If it failed, a missing interpreter would look like a failure of the sandbox."""
+    script = place / "work/script"
+    script.write_text("#!/no/such/interpreter\n")
+    script.chmod(0o755)
+    result = await run(spec(place, str(script), held=confinement(place)), sandbox=sandbox)
+    assert (result.exit_status, str(script).encode() in result.stderr_tail) == (127, True)
+
+
+async def test_a_script_without_an_interpreter_is_the_shells(sandbox, place):
+    """If it failed, such scripts would work in some sandboxes only."""
+    script = place / "work/script"
+    script.write_text("exit 5\n")
+    script.chmod(0o755)
+    result = await run(spec(place, str(script), held=confinement(place)), sandbox=sandbox)
+    assert result.exit_status == 5, result.stderr_tail
+
+
+@pytest.mark.parametrize("missing", [True, False])
+async def test_what_can_not_be_confined_is_not_started(sandbox, place, missing):
+    """If it failed, a workspace that was exchanged for a link would open what the link leads to."""
+    odd = place / "odd"
+    if not missing:
+        odd.symlink_to(place / "private")
+    held = confinement(place)
+    held = Confinement((*held.binds, Bind(odd, odd, writable=True)))
+    result = await run(spec(place, "/bin/echo", "started", held=held), sandbox=sandbox)
+    assert (result.exit_status, result.stdout_tail) == (126, b"")
+    assert b"can't be confined" in result.stderr_tail
+
+
+async def test_nothing_outlives_a_confined_program(sandbox, place):
+    """If it failed, confined programs could leave processes behind."""
+    word = token()
+    plain = tree(word, place / "work", exits=6)
+    argv = (PYTHON, "-S", *plain.argv[1:])
+    result = await run(spec(place, *argv, held=confinement(place)), sandbox=sandbox)
+    assert (result.exit_status, living(word)) == (6, []), result.stderr_tail
+
+
+async def test_there_is_a_folder_for_temporary_files(sandbox, place):
+    """If it failed, nothing that needs one would run where /tmp is out of reach."""
+    home = place / "work"
+    result = await run(
+        spec(
+            place,
+            "/bin/sh",
+            "-c",
+            'echo x >"$TMPDIR/y"; ls -d "$TMPDIR"',
+            held=confinement(place),
+            env={"HOME": str(home)},
+        ),
+        sandbox=sandbox,
+    )
+    assert result.stdout_tail.decode().strip() == str(home / "tmp"), result.stderr_tail
+    held = confinement(place)
+    assert temporary_folder({"TMPDIR": str(place / "private")}, held) == {}
+    assert temporary_folder({"TMPDIR": str(home / "t"), "HOME": str(home)}, held) == {
+        "TMPDIR": str(home / "t")
+    }
+
+
+@pytest.mark.parametrize("version", range(1, ABI.version + 1))
+async def test_every_older_kernel_is_understood(place, version):
+    """If it failed, a kernel with fewer features would confine nothing, or run nothing."""
+    sandbox = Landlock(Subreaper(), Abi(version))
+    held = confinement(place, network=Network.DOOR, gateway_port=9)
+    assert await attack(sandbox, place, FILES["read"], held) == b"PermissionError 13"
+    assert await attack(sandbox, place, ALLOWED["read"], held) == b"done"
+
+
+def test_what_an_old_kernel_leaves_open_is_told():
+    """If it failed, people would rely on what their kernel can't do."""
+    assert [len(Abi(version).gaps) for version in (1, 2, 3, 4, 5, 6, 7)] == [3, 3, 2, 1, 1, 0, 0]
+    assert not Landlock(Subreaper(), Abi(0, 38)).works()
+
+
+def test_every_refused_call_has_its_numbers():
+    """If it failed, a refusal would silently not be made."""
+    calls = {call for network in Network for refusal in refusals_for(network) for call in refusal.calls}
+    assert calls <= set(X86_64)
+    assert calls <= set(AARCH64)
