@@ -49,7 +49,6 @@ class Forward:
             await _both(self._up(writer), self._down(reader))
         finally:
             await _close(writer)
-        self._record.outcome = Outcome.ANSWERED
 
     async def plain(self, head: Head) -> None:
         """Answer `GET http://host/…`; raises `Refused` or `ClientGone`."""
@@ -70,7 +69,6 @@ class Forward:
             await self._down(reader)
         finally:
             await _close(writer)
-        self._record.outcome = Outcome.ANSWERED if self._outgoing.status else Outcome.FAILED
 
     def _authority(self, head: Head, text: str) -> tuple[str, int | None]:
         found = split_authority(text)
@@ -121,6 +119,7 @@ class Forward:
                 self._outgoing.status = int(match[1])
             self._record.began()
             await self._outgoing.raw(data)
+        self._record.outcome = Outcome.ANSWERED if self._outgoing.status else Outcome.FAILED
         self._outgoing.end()
 
     async def _piece(self, read: Callable[[float], Awaitable[bytes]]) -> bytes:

@@ -17,6 +17,7 @@ _REFUSED = tuple(
         ip_network,
         (
             "168.63.129.16/32",  # a cloud's metadata at a public address
+            "192.0.0.0/24",  # protocol assignments; another cloud's metadata
             "192.88.99.0/24",  # relays of 6to4
             "2001::/23",  # Teredo, ORCHID and other protocol assignments
             "2001:db8::/32",
