@@ -71,7 +71,7 @@ class BookkeepingActivities:
         """The features that landed up to this commit: with parallel sessions the rows may be ahead of it."""
         names: set[str | None] = set()
         if commit is not None:
-            for landing in await self._services.folder(project_id).repository.landings():
+            for landing in await self._services.folder(project_id).repository.landings(project_id):
                 names.add(landing.feature)
                 if landing.commit == commit:
                     break

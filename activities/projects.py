@@ -49,7 +49,7 @@ class ProjectActivities:
                 async with self._services.store.transaction() as tx:
                     return await _unprepared(tx, project.id, problem)
             repository = self._services.folder(project.id).repository
-            landings = await repository.landings()
+            landings = await repository.landings(project.id)
             async with self._services.store.transaction() as tx:
                 await _recover_landings(tx, project.id, landings)
                 await _close_lost_sessions(tx, project.id)

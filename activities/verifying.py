@@ -65,7 +65,8 @@ async def passing_features(
         sessions = await tx.sessions.list(project_id, limit=_SESSIONS)
     # Not "after the newest checkpoint": of two parallel landings the later may be recorded first.
     open_ = {row.number for row in sessions if row.ended_at is None}
-    landed = {landing.feature for landing in await repository.landings() if landing.session in open_}
+    landings = await repository.landings(project_id)
+    landed = {landing.feature for landing in landings if landing.session in open_}
     return [
         f for f in features if f.id != besides and (f.status is FeatureStatus.PASSING or f.name in landed)
     ]

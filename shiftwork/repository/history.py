@@ -88,12 +88,16 @@ async def find_by_trailers(git: Git, span: str, trailers: dict[str, str]) -> Com
     return None
 
 
-async def landings(git: Git, span: str) -> list[Landing]:
-    """The landings in the first-parent history of a span, oldest first."""
+async def landings(git: Git, span: str, project_id: str) -> list[Landing]:
+    """The landings of a project in the first-parent history of a span, oldest first.
+
+    Those of other projects come in by a repository that two projects share, and say nothing of this one's
+    sessions, which have the same numbers, nor of its features, which may have the same names.
+    """
     found = []
     for commit in reversed(await harness_commits(git, span)):
         number = commit.trailers.get(SESSION, "")
-        if number.isdecimal() and PROJECT in commit.trailers:
+        if number.isdecimal() and commit.trailers.get(PROJECT) == project_id:
             found.append(Landing(commit.commit, int(number), commit.trailers.get(FEATURE), commit.at))
     return found
 

@@ -10,6 +10,7 @@ from pathlib import Path
 from shiftwork.errors import InvalidInput, RepositoryError
 from shiftwork.repository import history, imports, merging, revert, snapshot
 from shiftwork.repository.git import EMPTY_TREE, NO_COMMIT, Git, check_git
+from shiftwork.repository.guard import Guard
 from shiftwork.repository.history import Commit, Landing
 from shiftwork.repository.imports import ImportPlan
 from shiftwork.repository.lock import locked, remove_stale_locks
@@ -107,9 +108,9 @@ class PrivateRepository:
         """The last commits of main's first-parent history, newest first."""
         return await history.read_log(self.git, "--first-parent", f"--max-count={limit}", MAIN, "--")
 
-    async def landings(self, since: str | None = None) -> list[Landing]:
-        """The landings on main, oldest first; only those after the commit `since`, if given."""
-        return await history.landings(self.git, MAIN if since is None else f"{since}..{MAIN}")
+    async def landings(self, project_id: str, since: str | None = None) -> list[Landing]:
+        """The project's landings on main, oldest first; only those after the commit `since`, if given."""
+        return await history.landings(self.git, MAIN if since is None else f"{since}..{MAIN}", project_id)
 
     async def people_commits(self, since: str, until: str) -> list[Commit]:
         """The commits that people made and that `until` has and `since` lacks, newest first."""
@@ -124,6 +125,8 @@ class PrivateRepository:
         ref: str,
         exclude: Iterable[str] = (),
         limits: SnapshotLimits | None = None,
+        *,
+        guard: Guard | None = None,
     ) -> Snapshot:
         """Store a workspace's files as a candidate commit on `base`.
 
@@ -133,12 +136,16 @@ class PrivateRepository:
             ref: names the candidate, which is then at `refs/shiftwork/candidates/<ref>`.
             exclude: paths that stay what they are in `base`: outputs of set-up commands.
             limits: what it may hold.
+            guard: looks at what it adds, before any of that is stored.
 
         Raises:
-            SnapshotRefused: it holds too much, or can't be read; the paths are named.
+            SnapshotRefused: it holds too much, or can't be read, or what the guard refuses; the paths are
+                named.
         """
         name = self._candidate(ref)
-        taken = await snapshot.take_snapshot(self.git, workspace, base, exclude, limits or SnapshotLimits())
+        taken = await snapshot.take_snapshot(
+            self.git, workspace, base, exclude, limits or SnapshotLimits(), guard=guard
+        )
         async with self.lock() as held:
             remove_stale_locks(self.path, name)
             await self.git.run("update-ref", name, taken.commit, hold=(held,))

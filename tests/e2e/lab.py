@@ -64,6 +64,7 @@ class Lab:
         *,
         planned: bool = True,
         start: bool = True,
+        repository: Path | None = None,
         **options: Any,
     ) -> "Project":
         """A project. `planned`: its features are rows already, so that no session plans them."""
@@ -74,7 +75,7 @@ class Lab:
         row = await self.shiftwork.create(
             f"p{mark}",
             "Write files.",
-            repository=self.folder / f"repo-{mark}",
+            repository=repository or self.folder / f"repo-{mark}",
             options=scripted(cassette, **options),
         )
         if planned:

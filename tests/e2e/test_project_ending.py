@@ -103,6 +103,21 @@ async def test_a_landing_without_a_row_is_recorded_from_its_trailers(lab: Lab) -
     assert {n: s.outcome for n, s in (await sessions(lab, project.id)).items()} == {0: "passed", 1: "passed"}
 
 
+async def test_a_feature_does_not_pass_by_another_project_s_landing(lab: Lab) -> None:
+    """Homework marked by nobody: two projects that share a repository and call a feature by the same name."""
+    waiting = await lab.project([simple_feature("a", command="false")], autorun=False)
+    other = await lab.project([simple_feature("a")], repository=waiting.repository)
+    await other.completes()
+    await lab.shiftwork.resume(waiting.id)  # which brings the other's landing in
+    await waiting.event("people_imported")
+    await (await waiting.workflow()).terminate()
+    await lab.shiftwork.resume(waiting.id)
+    await waiting.event("resumed")
+    assert await waiting.statuses() == {"a": "not_started"}
+    async with lab.shiftwork.store.transaction() as tx:
+        assert await tx.sessions.list(waiting.id) == []
+
+
 async def test_a_project_whose_repository_is_away_is_loaded_all_the_same(lab: Lab) -> None:
     """A resume that waits for ever for a folder that its user has moved."""
     project = await lab.project([simple_feature("a"), simple_feature("b")], max_sessions=1)

@@ -1,7 +1,7 @@
 """People's commits come into main as they are, and main's own line is kept."""
 
 import pytest
-from repository_support import git, land, open_folder, person_commits, person_repository, repo, start
+from repository_support import PROJECT, git, land, open_folder, person_commits, person_repository, repo, start
 
 from shiftwork.errors import MergeConflict
 from shiftwork.repository import open_user_repository
@@ -39,7 +39,7 @@ async def test_diverged_commits_are_merged_with_main_first(repo, tmp_path):
     assert (plan.parents, plan.fast_forward) == ((landed, theirs), False)
     assert set(await repo.entries(plan.commit)) == {"README", "a", "p"}
     assert await repo.swap(plan.base, plan.commit)
-    assert [entry.commit for entry in await repo.landings(base)] == [landed]
+    assert [entry.commit for entry in await repo.landings(PROJECT, base)] == [landed]
     assert (await user.feed(repo)).branch_updated
     assert git(path, "rev-parse", "HEAD") == plan.commit
     assert [commit.commit for commit in await repo.people_commits(landed, await repo.tip())] == [theirs]
@@ -59,7 +59,7 @@ async def test_a_merge_by_a_person_keeps_mains_line(repo, tmp_path):
     assert (plan.parents, plan.fast_forward) == ((landed, merged), False)
     assert plan.tree == await repo.tree_of(merged)
     assert await repo.swap(plan.base, plan.commit)
-    assert [entry.session for entry in await repo.landings(base)] == [1]
+    assert [entry.session for entry in await repo.landings(PROJECT, base)] == [1]
     assert (await user.feed(repo)).branch_updated
 
 

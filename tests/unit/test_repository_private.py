@@ -69,7 +69,13 @@ async def test_names_and_bodies_cannot_forge_trailers(repo):
     assert await repo.integrate(base, landing, PROJECT, 7) == landing
     for forged in (1, 2, 3):
         assert await repo.landed(base, PROJECT, forged) is None
-    assert [entry.session for entry in await repo.landings()] == [7]
+    assert [entry.session for entry in await repo.landings(PROJECT)] == [7]
+
+
+async def test_another_project_s_landings_are_not_this_one_s(repo):
+    """A feature would pass because a project that shares the repository has one of the same name."""
+    await land(repo, {"a": "1"}, session=3)
+    assert await repo.landings("another") == []
 
 
 async def test_a_session_lands_once(repo):
@@ -130,7 +136,7 @@ async def test_two_processes_that_race_land_one_each_time(repo, tmp_path):
     arguments = [sys.executable, "-c", script, str(repo.path)]
     children = [await asyncio.create_subprocess_exec(*arguments, first, here) for first in ("100", "200")]
     assert [await child.wait() for child in children] == [0, 0]
-    sessions = sorted(entry.session for entry in await repo.landings(start))
+    sessions = sorted(entry.session for entry in await repo.landings(PROJECT, start))
     assert sessions == [100, 101, 102, 103, 200, 201, 202, 203]
     assert len(await repo.entries(await repo.tip())) == 8
 
@@ -179,7 +185,7 @@ async def test_a_killed_worker_leaves_nothing_that_prevents_the_next(repo, tmp_p
     landed = {int(line.split()[1]) for line in said if line.startswith("landed")}
     for _, session, base, made in announced:
         assert await repo.integrate(base, made, PROJECT, int(session)) == made
-    sessions = [entry.session for entry in await repo.landings(start)]
+    sessions = [entry.session for entry in await repo.landings(PROJECT, start)]
     assert sessions == sorted(set(sessions))
     assert landed <= set(sessions)
     await land(repo, {"after": "x"}, session=10_000)
@@ -237,7 +243,7 @@ async def test_reading_is_bounded_and_complete(repo):
     assert len(await repo.diff(base, landing, limit=5_000)) == 5_000
     assert "+line" in await repo.diff(base, landing, limit=1_000_000)
     assert [commit.subject for commit in await repo.log(5)] == ["Add feature 3", "Start"]
-    assert (await repo.landings())[0].feature == "Feature 3"
+    assert (await repo.landings(PROJECT))[0].feature == "Feature 3"
     with pytest.raises(RepositoryError, match="no commit 'nothing'"):
         await repo.resolve("nothing")
 
@@ -297,4 +303,4 @@ async def test_a_person_who_keeps_our_message_has_not_landed_a_session(repo, tmp
     git(clone, "cherry-pick", landing)
     git(clone, "push", "-q", "origin", "HEAD:main")
     assert await repo.landed(base, PROJECT, 1) is None
-    assert await repo.landings() == []
+    assert await repo.landings(PROJECT) == []
