@@ -6,16 +6,16 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
-from shiftwork.agents.command import diagnose_argv, full_prompt, given_environment, refuse_settings
-from shiftwork.agents.protocol import AgentCommand, AgentRequest, BackendReport, Reader, Settings
-from shiftwork.agents.scripted import EventLines
-from shiftwork.agents.settings import BackendSettings
+from shiftwork.agents.access import OwnProgramSettings, given_environment, own_provider
+from shiftwork.agents.command import diagnose_argv, full_prompt, refuse_settings
+from shiftwork.agents.protocol import AgentCommand, AgentRequest, BackendReport, Provider, Reader, Settings
+from shiftwork.agents.scripted import EventLines, own_code
 from shiftwork.contracts.base import Message
 
 _BRIDGE = (sys.executable, "-P", "-m", "shiftwork.agents.acp_bridge")
 
 
-class AcpSettings(BackendSettings):
+class AcpSettings(OwnProgramSettings):
     """What a project says about its agent.
 
     Attributes:
@@ -52,6 +52,7 @@ class AcpBackend:
 
     name = "acp"
     can_resume = True
+    resumes_elsewhere = True
     interrupt_first = False
 
     def check(self, settings: Settings) -> None:
@@ -62,6 +63,10 @@ class AcpBackend:
         """None: the agent chooses."""
         return None
 
+    def provider(self, settings: Settings) -> Provider | None:
+        """What the settings say."""
+        return own_provider(self.name, self._read(settings))
+
     def command(self, request: AgentRequest) -> AgentCommand:
         """The bridge; the request goes to it on standard input, where no other user can read it."""
         settings = self._read(request.settings)
@@ -69,15 +74,16 @@ class AcpBackend:
         asked = BridgeRequest(
             argv=(*settings.argv, *settings.arguments),
             prompt=full_prompt(request),
-            workspace=str(request.workspace),
-            brief=str(request.brief or ""),
-            outbox=str(request.outbox or ""),
+            workspace=str(request.seen(request.workspace)),
+            brief=str(request.seen(request.brief) if request.brief else ""),
+            outbox=str(request.seen(request.outbox) if request.outbox else ""),
             model=settings.model or "",
             conversation=resumed.id if resumed else "",
             counted_cost_usd=resumed.counted.cost_usd if resumed else 0.0,
             reject=settings.permission_mode == "reject",
         )
-        return AgentCommand(_BRIDGE, given_environment(settings, request), asked.model_dump_json().encode())
+        stdin = asked.model_dump_json().encode()
+        return AgentCommand(_BRIDGE, given_environment(settings, request), stdin, reads=(own_code(),))
 
     def reader(self, request: AgentRequest) -> Reader:  # noqa: ARG002 - part of the protocol
         """The bridge prints events, one a line as JSON."""
@@ -92,5 +98,5 @@ class AcpBackend:
 
     def _read(self, settings: Settings) -> AcpSettings:
         read = AcpSettings.read(self.name, settings)
-        refuse_settings(self.name, read, ("program", "base_url", "tools"))
+        refuse_settings(self.name, read, ("program", "tools"))
         return read

@@ -13,13 +13,16 @@ from uuid import uuid4
 from pydantic import Field
 
 from shiftwork.agents.claude_reader import ClaudeReader
-from shiftwork.agents.protocol import AgentCommand, AgentRequest, BackendReport, Settings
+from shiftwork.agents.protocol import AgentCommand, AgentRequest, BackendReport, Provider, Settings
 from shiftwork.agents.settings import BackendSettings
 from shiftwork.errors import InvalidInput
 from shiftwork.text import one_line
 
-_CREDENTIALS = ("ANTHROPIC_API_KEY", "ANTHROPIC_AUTH_TOKEN", "CLAUDE_CODE_OAUTH_TOKEN")
-_PASSED = (*_CREDENTIALS, "ANTHROPIC_BASE_URL")
+_ANTHROPIC = "https://api.anthropic.com"
+_API_KEY = "ANTHROPIC_API_KEY"
+_BASE_URL = "ANTHROPIC_BASE_URL"
+_CREDENTIALS = (_API_KEY, "ANTHROPIC_AUTH_TOKEN", "CLAUDE_CODE_OAUTH_TOKEN")
+_PASSED = (*_CREDENTIALS, _BASE_URL)
 _PROGRAM = "claude"
 _INSTALL = (
     "install it (`npm install -g @anthropic-ai/claude-code` or `pip install claude-agent-sdk`), "
@@ -52,6 +55,7 @@ class ClaudeBackend:
 
     name = "claude"
     can_resume = True
+    resumes_elsewhere = True
     interrupt_first = False
 
     def __init__(self, environ: Mapping[str, str] | None = None) -> None:
@@ -65,6 +69,17 @@ class ClaudeBackend:
     def new_conversation(self) -> str | None:
         """A random id; the program takes the one it is given."""
         return str(uuid4())
+
+    def provider(self, settings: Settings) -> Provider | None:
+        """Anthropic's API, or what stands in for it, with the first credential there is."""
+        read = ClaudeSettings.read(self.name, settings)
+        env = self._given_environment(read)
+        name = next((name for name in _CREDENTIALS if env.get(name)), None)
+        if name is None:
+            raise InvalidInput(self._missing_credentials(read) or "Claude Code has no credentials.")
+        header = "x-api-key" if name == _API_KEY else "authorization"
+        base_url = read.base_url or env.get(_BASE_URL) or _ANTHROPIC
+        return Provider("anthropic", base_url, header, env[name])
 
     def command(self, request: AgentRequest) -> AgentCommand:
         """The program; moves the conversation it goes on with to where it looks for it.
@@ -107,10 +122,15 @@ class ClaudeBackend:
             return shutil.which(str(Path(settings.program).expanduser()), path=self._environ.get("PATH"))
         return shutil.which(_PROGRAM, path=self._environ.get("PATH")) or _bundled()
 
-    def _environment(self, settings: ClaudeSettings, request: AgentRequest) -> dict[str, str]:
+    def _given_environment(self, settings: ClaudeSettings) -> dict[str, str]:
+        """What the worker's environment and the settings give, credentials included."""
         names = settings.pass_environment or _PASSED
-        env = {name: self._environ[name] for name in names if name in self._environ}
-        env |= {
+        passed = {name: self._environ[name] for name in names if name in self._environ}
+        return passed | settings.environment
+
+    def _environment(self, settings: ClaudeSettings, request: AgentRequest) -> dict[str, str]:
+        given = self._given_environment(settings)
+        env = {
             "CLAUDE_CODE_DISABLE_NONESSENTIAL_TRAFFIC": "1",
             "CLAUDE_CODE_MAX_RETRIES": str(settings.max_retries),
             "DISABLE_AUTOUPDATER": "1",
@@ -118,10 +138,16 @@ class ClaudeBackend:
             "IS_SANDBOX": "1",
         }
         if settings.base_url:
-            env["ANTHROPIC_BASE_URL"] = settings.base_url
+            env[_BASE_URL] = settings.base_url
         if request.home is not None:
-            env |= {"HOME": str(request.home), "CLAUDE_CONFIG_DIR": str(_config_folder(request.home))}
-        return env | settings.environment
+            home = request.seen(request.home)
+            env |= {"HOME": str(home), "CLAUDE_CONFIG_DIR": str(_config_folder(home))}
+        if request.access is not None:
+            # Under the same name: the program behaves differently with a key and with a login.
+            name = next((name for name in _CREDENTIALS if given.get(name)), _API_KEY)
+            given = {key: value for key, value in given.items() if key not in _CREDENTIALS}
+            given |= {name: request.access.token, _BASE_URL: request.access.url}
+        return env | given
 
     def _conversation(self, request: AgentRequest) -> tuple[str, ...]:
         conversation = request.conversation
@@ -144,7 +170,8 @@ class ClaudeBackend:
         ]
         if not stored:
             return False
-        folder = config / "projects" / re.sub(r"[^a-zA-Z0-9]", "-", str(request.workspace.resolve()))
+        workspace = str(request.seen(request.workspace.resolve()))
+        folder = config / "projects" / re.sub(r"[^a-zA-Z0-9]", "-", workspace)
         target = folder / f"{conversation}.jsonl"
         if target in stored or len(folder.name) > _FOLDER_NAME:
             return True

@@ -13,7 +13,7 @@ from pydantic import Field
 from shiftwork.agents.codex_errors import TIME_ZONE
 from shiftwork.agents.codex_reader import CodexReader
 from shiftwork.agents.codex_rollout import Rollout, find_rollout
-from shiftwork.agents.protocol import AgentCommand, AgentRequest, BackendReport, Reader, Settings
+from shiftwork.agents.protocol import AgentCommand, AgentRequest, BackendReport, Provider, Reader, Settings
 from shiftwork.agents.settings import BackendSettings
 from shiftwork.errors import InvalidInput
 
@@ -46,6 +46,7 @@ class CodexBackend:
 
     name = "codex"
     can_resume = True
+    resumes_elsewhere = True
     interrupt_first = True
 
     def __init__(self, environ: Mapping[str, str] | None = None) -> None:
@@ -59,14 +60,27 @@ class CodexBackend:
         """None: Codex chooses, and tells with its `started` event."""
         return None
 
+    def provider(self, settings: Settings) -> Provider | None:
+        """OpenAI's API, or what stands in for it; None for a login, which Codex has to use itself."""
+        read = self._read(settings)
+        env = self._environment(read)
+        key = next((name for name in _KEYS if env.get(name)), None)
+        if key is None:
+            return None
+        return Provider("openai", self._base_url(read, env) or _OPENAI, "authorization", env[key])
+
     def command(self, request: AgentRequest) -> AgentCommand:
         """Codex, with the prompt on standard input and no secret among its arguments."""
         settings = self._read(request.settings)
         env = self._environment(settings)
         key = next((name for name in _KEYS if env.get(name)), None)
+        if request.access is not None:
+            key = key or _KEYS[0]
+            env |= {key: request.access.token, "OPENAI_BASE_URL": f"{request.access.url}/v1"}
+            settings = settings.model_copy(update={"base_url": None})
         kept = {name: value for name, value in env.items() if name not in _KEYS or name == key}
         if request.home is not None:
-            kept["CODEX_HOME"] = str(self._prepare_home(request.home, login=key is None))
+            kept["CODEX_HOME"] = str(request.seen(self._prepare_home(request.home, login=key is None)))
         options = (
             *self._permissions(settings, request),
             *_config(self._configuration(settings, request, env, key)),
@@ -158,7 +172,7 @@ class CodexBackend:
         mode = settings.permission_mode
         if mode in (None, _UNCONFINED):
             return ("--dangerously-bypass-approvals-and-sandbox",)
-        roots = [str(request.outbox)] if request.outbox is not None else []
+        roots = [str(request.seen(request.outbox))] if request.outbox is not None else []
         return _config(
             {
                 "sandbox_mode": _toml(mode or ""),

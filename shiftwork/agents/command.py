@@ -1,6 +1,5 @@
 """Any program as an agent: an argv with places in it, and a prompt on standard input or as an argument."""
 
-import os
 import shutil
 from collections.abc import Iterable, Mapping
 from string import Formatter
@@ -8,8 +7,9 @@ from typing import Annotated, Literal, Self
 
 from pydantic import Field, model_validator
 
+from shiftwork.agents.access import OwnProgramSettings, given_environment, own_provider
 from shiftwork.agents.events import AgentEvent, AgentEventKind
-from shiftwork.agents.protocol import AgentCommand, AgentRequest, BackendReport, Reader, Settings
+from shiftwork.agents.protocol import AgentCommand, AgentRequest, BackendReport, Provider, Reader, Settings
 from shiftwork.agents.scripted import EventLines
 from shiftwork.agents.settings import BackendSettings
 from shiftwork.errors import InvalidInput
@@ -28,7 +28,7 @@ _SIGNALLED = 128
 """Exit statuses above this mean, in the shell's convention, that a signal ended the program."""
 
 
-class CommandSettings(BackendSettings):
+class CommandSettings(OwnProgramSettings):
     """What a project says about its program.
 
     Attributes:
@@ -59,6 +59,7 @@ class CommandBackend:
 
     name = "command"
     can_resume = False
+    resumes_elsewhere = True
     interrupt_first = False
 
     def check(self, settings: Settings) -> None:
@@ -69,15 +70,19 @@ class CommandBackend:
         """None: it has no conversations that it could go on with."""
         return None
 
+    def provider(self, settings: Settings) -> Provider | None:
+        """What the settings say."""
+        return own_provider(self.name, self._read(settings))
+
     def command(self, request: AgentRequest) -> AgentCommand:
         """The program, with everything in its place; raises `InvalidInput` for a prompt that is too long."""
         settings = self._read(request.settings)
         told = full_prompt(request)
         values = {
             "prompt": told,
-            "brief": str(request.brief or ""),
-            "outbox": str(request.outbox or ""),
-            "workspace": str(request.workspace),
+            "brief": str(request.seen(request.brief) if request.brief else ""),
+            "outbox": str(request.seen(request.outbox) if request.outbox else ""),
+            "workspace": str(request.seen(request.workspace)),
             "model": settings.model or "",
         }
         argv = [_fill(part, values) for part in settings.argv] + list(settings.arguments)
@@ -100,7 +105,7 @@ class CommandBackend:
 
     def _read(self, settings: Settings) -> CommandSettings:
         read = CommandSettings.read(self.name, settings)
-        refuse_settings(self.name, read, ("program", "base_url", "permission_mode", "tools"))
+        refuse_settings(self.name, read, ("program", "permission_mode", "tools"))
         return read
 
 
@@ -126,13 +131,6 @@ class ProseLines:
 def full_prompt(request: AgentRequest) -> str:
     """The prompt for a program that knows no system prompt: both, one after the other."""
     return "\n\n".join(part for part in (request.system_prompt, request.prompt) if part)
-
-
-def given_environment(settings: BackendSettings, request: AgentRequest) -> dict[str, str]:
-    """What a program's environment gets: its private home, passed-on variables, those given by value."""
-    home = {"HOME": str(request.home)} if request.home is not None else {}
-    passed = {name: os.environ[name] for name in settings.pass_environment if name in os.environ}
-    return {**home, **passed, **settings.environment}
 
 
 def refuse_settings(backend: str, settings: BackendSettings, names: Iterable[str]) -> None:

@@ -8,11 +8,15 @@ from pathlib import Path
 from typing import Any, Literal
 
 from shiftwork.agents.gemini_reader import GeminiReader
-from shiftwork.agents.protocol import AgentCommand, AgentRequest, BackendReport, Reader, Settings
+from shiftwork.agents.protocol import AgentCommand, AgentRequest, BackendReport, Provider, Reader, Settings
 from shiftwork.agents.settings import BackendSettings
+from shiftwork.errors import InvalidInput
 
 _INSTALL = "install it with `npm install -g @google/gemini-cli`, or give its path in the setting 'program'"
-_KEYS = frozenset({"GEMINI_API_KEY", "GOOGLE_API_KEY"})
+_KEYS = ("GEMINI_API_KEY", "GOOGLE_API_KEY")
+_BASE_URL = "GOOGLE_GEMINI_BASE_URL"
+_GOOGLE = "https://generativelanguage.googleapis.com"
+_NO_KEY = "There is no key: set the variable 'GEMINI_API_KEY' for the worker."
 
 _SWITCHES = {
     "GEMINI_CLI_TRUST_WORKSPACE": "true",
@@ -33,6 +37,7 @@ class GeminiBackend:
 
     name = "gemini"
     can_resume = False
+    resumes_elsewhere = True
     interrupt_first = False
 
     def check(self, settings: Settings) -> None:
@@ -43,6 +48,15 @@ class GeminiBackend:
         """None: conversations are not gone on with."""
         return None
 
+    def provider(self, settings: Settings) -> Provider | None:
+        """Gemini's API, or what stands in for it."""
+        read = GeminiSettings.read(self.name, settings)
+        env = _given(read)
+        name = next((name for name in _KEYS if env.get(name)), None)
+        if name is None:
+            raise InvalidInput(_NO_KEY)
+        return Provider("gemini", read.base_url or env.get(_BASE_URL) or _GOOGLE, "x-goog-api-key", env[name])
+
     def command(self, request: AgentRequest) -> AgentCommand:
         """The program; in a private home it is told to use an API key, which the environment holds."""
         settings = GeminiSettings.read(self.name, request.settings)
@@ -51,11 +65,13 @@ class GeminiBackend:
         if settings.model is not None:
             argv += ["--model", settings.model]
         for folder in (request.brief, request.outbox):
-            argv += ["--include-directories", str(folder.absolute())] if folder is not None else []
+            argv += (
+                ["--include-directories", str(request.seen(folder.absolute()))] if folder is not None else []
+            )
         if request.home is not None:
             _write_settings(request.home, settings)
         prompt = "\n\n".join(part for part in (request.system_prompt, request.prompt) if part)
-        env = _environment(settings, request.home)
+        env = _environment(settings, request)
         return AgentCommand((*argv, *settings.arguments), env, prompt.encode())
 
     def reader(self, request: AgentRequest) -> Reader:  # noqa: ARG002 - part of the protocol
@@ -72,20 +88,28 @@ class GeminiBackend:
             return BackendReport(self.name, problems=(problem,))
         version = _version(program)
         problems = [] if version else [f"{program!r} does not say its version: {_INSTALL}."]
-        if not _KEYS & (os.environ.keys() | read.environment.keys()):
-            problems.append("There is no key: set the variable 'GEMINI_API_KEY' for the worker.")
+        if not any(_given(read).get(name) for name in _KEYS):
+            problems.append(_NO_KEY)
         return BackendReport(self.name, program, version, tuple(problems))
 
 
-def _environment(settings: GeminiSettings, home: Path | None) -> dict[str, str]:
+def _given(settings: GeminiSettings) -> dict[str, str]:
+    """What the worker's environment and the settings give, keys included."""
+    passed = {*_KEYS, *settings.pass_environment}
+    return {name: os.environ[name] for name in passed if name in os.environ} | settings.environment
+
+
+def _environment(settings: GeminiSettings, request: AgentRequest) -> dict[str, str]:
     env = dict(_SWITCHES)
     if settings.base_url is not None:
-        env["GOOGLE_GEMINI_BASE_URL"] = settings.base_url
-    if home is not None:
-        env["HOME"] = str(home.absolute())
-    passed = {*_KEYS, *settings.pass_environment}
-    env |= {name: os.environ[name] for name in passed if name in os.environ}
-    return env | settings.environment
+        env[_BASE_URL] = settings.base_url
+    if request.home is not None:
+        env["HOME"] = str(request.seen(request.home.absolute()))
+    given = _given(settings)
+    if request.access is not None:
+        given = {name: value for name, value in given.items() if name not in _KEYS}
+        given |= {_KEYS[0]: request.access.token, _BASE_URL: request.access.url}
+    return env | given
 
 
 def _write_settings(home: Path, settings: GeminiSettings) -> None:

@@ -7,12 +7,36 @@ import subprocess
 from typing import Any, Literal
 
 from shiftwork.agents.opencode_reader import OpencodeReader
-from shiftwork.agents.protocol import AgentCommand, AgentRequest, BackendReport, Reader, Settings
+from shiftwork.agents.protocol import (
+    AgentCommand,
+    AgentRequest,
+    BackendReport,
+    Provider,
+    Reader,
+    Settings,
+    Wire,
+)
 from shiftwork.agents.settings import BackendSettings
 from shiftwork.errors import InvalidInput
 
 _PROVIDER = "shiftwork"
 """What the provider behind `base_url` is called in the program's configuration."""
+
+_ACCESS = "SHIFTWORK_MODEL_ACCESS"
+"""The variable that holds what the gateway takes as a key."""
+
+_PROVIDERS: dict[str, tuple[Wire, str, str, tuple[str, ...]]] = {
+    "anthropic": (
+        *("anthropic", "https://api.anthropic.com", "x-api-key"),
+        ("ANTHROPIC_API_KEY",),
+    ),
+    "openai": ("openai", "https://api.openai.com/v1", "authorization", ("OPENAI_API_KEY",)),
+    "google": (
+        *("gemini", "https://generativelanguage.googleapis.com", "x-goog-api-key"),
+        ("GOOGLE_GENERATIVE_AI_API_KEY", "GEMINI_API_KEY"),
+    ),
+}
+"""Providers of its own that a gateway can stand in for: wire, address, header, and where their key is."""
 
 _INSTALL = "install it with `npm install -g opencode-ai`, or give its path in the setting 'program'"
 
@@ -75,6 +99,7 @@ class OpencodeBackend:
     name = "opencode"
     # It goes on only in the folder where it began, and is silent in any other; each attempt has its own.
     can_resume = False
+    resumes_elsewhere = False
     interrupt_first = False
 
     def check(self, settings: Settings) -> None:
@@ -84,6 +109,25 @@ class OpencodeBackend:
     def new_conversation(self) -> str | None:
         """None: the program chooses."""
         return None
+
+    def provider(self, settings: Settings) -> Provider | None:
+        """What is behind `base_url`, or the provider that the model names, if a gateway can stand in."""
+        read = self._read(settings)
+        given = _given(read)
+        if read.base_url is not None:
+            key = _key_name(read)
+            return Provider("openai", read.base_url, "authorization", given.get(key or "", ""))
+        name = (read.model or "").partition("/")[0]
+        if name not in _PROVIDERS:
+            return None
+        wire, base_url, header, keys = _PROVIDERS[name]
+        key = next((name for name in keys if given.get(name)), None)
+        if key is None:
+            raise InvalidInput(
+                f"Backend 'opencode' has no key for {name!r}: set {keys[0]} for the worker, and name it in "
+                "'pass_environment'."
+            )
+        return Provider(wire, base_url, header, given[key])
 
     def command(self, request: AgentRequest) -> AgentCommand:
         """The program; the prompt goes to it on standard input, keys by the names of variables alone."""
@@ -137,15 +181,24 @@ def _model_name(settings: OpencodeSettings) -> str:
 
 
 def _environment(settings: OpencodeSettings, request: AgentRequest) -> dict[str, str]:
-    switches = _SWITCHES | (_OFFLINE_SWITCHES if settings.base_url else {})
-    passed = {name: os.environ[name] for name in settings.pass_environment if name in os.environ}
+    switches = _SWITCHES | (_OFFLINE_SWITCHES if settings.base_url or request.access else {})
+    given = _given(settings)
+    if request.access is not None:
+        secrets = {_key_name(settings), *(key for *_, keys in _PROVIDERS.values() for key in keys)}
+        given = {name: value for name, value in given.items() if name not in secrets}
+        given[_ACCESS] = request.access.token
     return {
         **switches,
         **_private_folders(request),
         "OPENCODE_CONFIG_CONTENT": json.dumps(_configuration(settings, request)),
-        **passed,
-        **settings.environment,
+        **given,
     }
+
+
+def _given(settings: OpencodeSettings) -> dict[str, str]:
+    """What the worker's environment and the settings give, keys included."""
+    passed = {name: os.environ[name] for name in settings.pass_environment if name in os.environ}
+    return passed | settings.environment
 
 
 def _private_folders(request: AgentRequest) -> dict[str, str]:
@@ -159,7 +212,8 @@ def _private_folders(request: AgentRequest) -> dict[str, str]:
         (config / folder).mkdir(parents=True, exist_ok=True, mode=0o700)
     (config / "plugin" / "shiftwork.js").write_text(_PLUGIN, encoding="utf-8")
     (config / "package-lock.json").write_text(json.dumps(_INSTALLED), encoding="utf-8")
-    return {"HOME": str(home)} | {f"XDG_{name}_HOME": str(home / path) for name, path in folders.items()}
+    seen = request.seen(home)
+    return {"HOME": str(seen)} | {f"XDG_{name}_HOME": str(seen / path) for name, path in folders.items()}
 
 
 def _configuration(settings: OpencodeSettings, request: AgentRequest) -> dict[str, Any]:
@@ -168,26 +222,39 @@ def _configuration(settings: OpencodeSettings, request: AgentRequest) -> dict[st
         "share": "disabled",
         "autoupdate": False,
         # The project's own words to agents, which it loses together with its configuration otherwise.
-        "instructions": [str(request.workspace.absolute() / "AGENTS.md")],
+        "instructions": [str(request.seen(request.workspace.absolute()) / "AGENTS.md")],
     }
     if settings.model is not None:
         config |= {"model": _model_name(settings), "small_model": _model_name(settings)}
+    options = _provider_options(settings, request)
     if settings.base_url is not None:
-        config["provider"] = {_PROVIDER: _provider(settings)}
+        config["provider"] = {
+            _PROVIDER: {
+                "npm": "@ai-sdk/openai-compatible",
+                "options": options,
+                "models": {str(settings.model): settings.model_options},
+            }
+        }
+    elif options:
+        config["provider"] = {str(settings.model).partition("/")[0]: {"options": options}}
     return config
 
 
-def _provider(settings: OpencodeSettings) -> dict[str, Any]:
-    options: dict[str, Any] = {"baseURL": settings.base_url}
+def _provider_options(settings: OpencodeSettings, request: AgentRequest) -> dict[str, str]:
+    """Where the provider is and what opens it, if that is to be said."""
+    if request.access is not None:
+        name = "" if settings.base_url else str(settings.model).partition("/")[0]
+        path = {"google": "/v1beta"}.get(name, "/v1")
+        return {"baseURL": request.access.url + path, "apiKey": f"{{env:{_ACCESS}}}"}
+    if settings.base_url is None:
+        return {}
+    key = _key_name(settings)
+    return {"baseURL": settings.base_url} | ({"apiKey": f"{{env:{key}}}"} if key else {})
+
+
+def _key_name(settings: OpencodeSettings) -> str | None:
     names = [name for name in settings.pass_environment if name.endswith(("_KEY", "_TOKEN"))]
-    key = settings.api_key or next(iter(names), None)
-    if key is not None:
-        options["apiKey"] = f"{{env:{key}}}"
-    return {
-        "npm": "@ai-sdk/openai-compatible",
-        "options": options,
-        "models": {str(settings.model): settings.model_options},
-    }
+    return settings.api_key or next(iter(names), None)
 
 
 def _permission(settings: OpencodeSettings) -> str | dict[str, str]:

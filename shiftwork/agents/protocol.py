@@ -3,10 +3,11 @@
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any, Literal, Protocol
 
 from shiftwork.agents.events import AgentEvent
 from shiftwork.contracts.session import Spent
+from shiftwork.sandbox.confinement import Bind
 
 Settings = Mapping[str, Any]
 """What a project says about its backend; each backend validates its own (see `settings.BackendSettings`)."""
@@ -27,9 +28,45 @@ class Conversation:
     counted: Spent = field(default_factory=Spent)
 
 
+Wire = Literal["anthropic", "openai", "gemini"]
+"""The protocol of a model's API: that of Anthropic's messages, OpenAI's (chat and responses), or Gemini's."""
+
+
+@dataclass(frozen=True, slots=True)
+class Provider:
+    """Where a backend's model is, and what opens it. Known to the gateway alone, never to the agent.
+
+    Attributes:
+        wire: what it speaks.
+        base_url: where it is; for `openai` with its `/v1`.
+        header: what carries the credential, as `x-api-key`; `authorization` carries it as a bearer.
+        credential: its value.
+    """
+
+    wire: Wire
+    base_url: str
+    header: str
+    credential: str = field(repr=False)
+
+
+@dataclass(frozen=True, slots=True)
+class ModelAccess:
+    """How an agent reaches its model: through the gateway.
+
+    Attributes:
+        url: of the gateway, without a path.
+        token: what it takes in the place of the provider's credential; worth nothing elsewhere.
+    """
+
+    url: str
+    token: str = field(repr=False)
+
+
 @dataclass(frozen=True, slots=True)
 class AgentRequest:
     """What a backend needs to know to start its agent.
+
+    Paths are those of this machine; what the agent is told of them goes through `seen`.
 
     Attributes:
         workspace: the folder it works in.
@@ -39,6 +76,8 @@ class AgentRequest:
         home: a private folder for the program's configuration and conversations, kept from attempt to
             attempt of one session; None: the program uses its user's own.
         conversation: the one to start or to go on with; None lets the program choose.
+        access: the gateway to its model; None: the program reaches its provider itself.
+        binds: where a confined agent sees what.
     """
 
     workspace: Path
@@ -49,15 +88,33 @@ class AgentRequest:
     home: Path | None = None
     settings: Settings = field(default_factory=dict)
     conversation: Conversation | None = None
+    access: ModelAccess | None = None
+    binds: tuple[Bind, ...] = ()
+
+    def seen(self, path: Path) -> Path:
+        """Where the agent sees this absolute path."""
+        inside = [bind for bind in self.binds if path.is_relative_to(bind.source)]
+        if not inside:
+            return path
+        bind = max(inside, key=lambda bind: len(bind.source.parts))
+        return bind.target / path.relative_to(bind.source)
 
 
 @dataclass(frozen=True, slots=True)
 class AgentCommand:
-    """The program to start: its argv, what the environment adds, and what it reads on standard input."""
+    """The program to start.
+
+    Attributes:
+        argv: the program and its arguments.
+        env: what its environment adds.
+        stdin: what it reads on standard input.
+        reads: files and folders, beside its own installation, that it has to read.
+    """
 
     argv: tuple[str, ...]
     env: Mapping[str, str] = field(default_factory=dict)
     stdin: bytes = b""
+    reads: tuple[Path, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,11 +153,13 @@ class AgentBackend(Protocol):
 
     Attributes:
         can_resume: whether a conversation can be gone on with after a crash.
+        resumes_elsewhere: whether that works in a workspace of another path than where it began.
         interrupt_first: whether its program ends most cleanly when it is interrupted (INT) before TERM.
     """
 
     name: str
     can_resume: bool
+    resumes_elsewhere: bool
     interrupt_first: bool
 
     def check(self, settings: Settings) -> None:
@@ -108,6 +167,13 @@ class AgentBackend(Protocol):
 
     def new_conversation(self) -> str | None:
         """An id for a conversation that is about to start; None if only the program can choose one."""
+
+    def provider(self, settings: Settings) -> Provider | None:
+        """Where its model is; None if it needs none, or reaches it in a way that no gateway can stand in for.
+
+        Raises:
+            InvalidInput: it needs credentials, and there are none.
+        """
 
     def command(self, request: AgentRequest) -> AgentCommand:
         """The program that does this request; may write configuration into `request.home`."""

@@ -7,9 +7,10 @@ from pathlib import Path
 
 from pydantic import ValidationError
 
+import shiftwork
 from shiftwork.agents.cassette import load_cassette
 from shiftwork.agents.events import AgentEvent
-from shiftwork.agents.protocol import AgentCommand, AgentRequest, BackendReport, Settings
+from shiftwork.agents.protocol import AgentCommand, AgentRequest, BackendReport, Provider, Settings
 from shiftwork.errors import InvalidInput
 
 _SETTING = "cassette"
@@ -22,6 +23,7 @@ class ScriptedBackend:
 
     name = "scripted"
     can_resume = False
+    resumes_elsewhere = True
     interrupt_first = False
 
     def check(self, settings: Settings) -> None:
@@ -31,10 +33,15 @@ class ScriptedBackend:
                 raise InvalidInput(f"The scripted agent has no setting {name!r}; it has {_SETTING!r}.")
         load_cassette(self._cassette(settings))
 
+    def provider(self, settings: Settings) -> Provider | None:  # noqa: ARG002 - part of the protocol
+        """None: it thinks nothing."""
+        return None
+
     def command(self, request: AgentRequest) -> AgentCommand:
         """The player, with the cassette as its argument."""
         player = (sys.executable, "-P", "-m", "shiftwork.agents.player")
-        return AgentCommand(argv=(*player, str(self._cassette(request.settings))))
+        cassette = self._cassette(request.settings)
+        return AgentCommand(argv=(*player, str(cassette)), reads=(own_code(), cassette))
 
     def new_conversation(self) -> str | None:
         """None: it remembers nothing."""
@@ -53,6 +60,11 @@ class ScriptedBackend:
         if not path.is_absolute():
             raise InvalidInput("The scripted agent needs the setting 'cassette', an absolute path.")
         return path
+
+
+def own_code() -> Path:
+    """The folder of this package, for programs of ours that run where little can be read."""
+    return Path(shiftwork.__file__).resolve().parent
 
 
 class EventLines:

@@ -230,7 +230,7 @@ async def test_a_lost_conversation_begins_again(tmp_path, does, identity):
         ({}, "'argv'"),
         ({"argv": []}, "'argv'"),
         ({"argv": ["a"], "permission_mode": "maybe"}, "'permission_mode'"),
-        ({"argv": ["a"], "base_url": "http://localhost"}, "no use for the setting 'base_url'"),
+        ({"argv": ["a"], "base_url": "http://localhost"}, "need 'provider'"),
         ({"argv": ["a"], "cassette": "x"}, "no setting 'cassette'"),
     ],
 )
