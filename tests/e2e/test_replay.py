@@ -10,9 +10,12 @@ from temporalio import workflow
 from temporalio.client import WorkflowHistory
 from temporalio.worker import Replayer
 
+from shiftwork.codec.choose import choose_codec
+from shiftwork.codec.payloads import EncryptionCodec
 from shiftwork.contracts.activity import VerifyRequest
 from shiftwork.contracts.session import RunStatus
 from shiftwork.contracts.workflow import SessionResult, SessionStart, SessionStatus
+from shiftwork.settings import Settings
 from shiftwork.temporal import PROCESS_QUEUE, SESSION_WORKFLOW, plugin
 from tests.histories import record
 from workflows.project import ProjectWorkflow
@@ -26,8 +29,8 @@ def history(path: Path) -> WorkflowHistory:
     return WorkflowHistory.from_json(stored.pop("workflow_id"), stored)
 
 
-async def replay(path: Path, *workflows: type) -> None:
-    replayer = Replayer(workflows=workflows, plugins=[plugin()])
+async def replay(path: Path, *workflows: type, codec: EncryptionCodec | None = None) -> None:
+    replayer = Replayer(workflows=workflows, plugins=[plugin(codec)])
     await replayer.replay_workflow(history(path))
 
 
@@ -35,6 +38,13 @@ async def replay(path: Path, *workflows: type) -> None:
 async def test_a_stored_history_can_be_replayed(path: Path) -> None:
     """A running project that a new version of the workflows can't go on with."""
     await replay(path, ProjectWorkflow, SessionWorkflow)
+
+
+@pytest.mark.parametrize("path", HISTORIES[::5], ids=lambda path: path.stem)
+async def test_a_history_from_before_the_codec_can_be_replayed_with_it(path: Path, tmp_path: Path) -> None:
+    """A running project that can't go on once what Temporal stores is encrypted."""
+    codec = choose_codec(Settings(state=tmp_path), {})
+    await replay(path, ProjectWorkflow, SessionWorkflow, codec=codec)
 
 
 def test_every_scenario_is_stored() -> None:

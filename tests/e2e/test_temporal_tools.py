@@ -2,31 +2,49 @@
 
 import asyncio
 import json
-import os
 import subprocess
+import sys
+from base64 import b64encode
+from collections.abc import AsyncIterator
+from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
-from shiftwork.stack.file import require_stack
-from shiftwork.stack.temporal_server import temporal_binary
+import pytest
+from temporalio.client import Client
+
+from shiftwork.codec.choose import choose_codec
+from shiftwork.codec.gate import Gate
+from shiftwork.stack.file import require_stack, write_stack
 from shiftwork.temporal import project_workflow_id
 from tests.e2e.lab import Lab, Project
-from tests.e2e.support import simple_attempt, simple_feature
+from tests.e2e.support import quick_environment, simple_attempt, simple_feature
+
+
+@pytest.fixture(autouse=True)
+async def gate(lab: Lab) -> AsyncIterator[None]:
+    """What decodes for Temporal's command line, as `shiftwork dev` runs it."""
+    stack = require_stack(lab.settings)
+    async with Gate(choose_codec(lab.settings), stack.temporal_ui) as gate:
+        named = replace(stack, codec_endpoint=gate.codec_endpoint, codec_auth=gate.access.authorization)
+        write_stack(lab.settings, named)
+        yield
+        write_stack(lab.settings, stack)
 
 
 class Tool:
-    """The `temporal` program, on one project's workflow."""
+    """`shiftwork temporal`, on one project's workflow."""
 
     def __init__(self, project: Project) -> None:
-        self._address = require_stack(project.lab.settings).temporal_address
+        self._env = quick_environment(project.lab.settings.state)
         self._workflow = project_workflow_id(project.id)
 
     async def __call__(self, *arguments: str, status: int = 0) -> str:
         """Run `temporal workflow …`; what it printed."""
-        command = [str(temporal_binary()), "workflow", *arguments, "--address", str(self._address)]
+        command = [sys.executable, "-P", "-m", "client", "temporal", "workflow", *arguments]
         command += ["--workflow-id", self._workflow]
-        env = {k: v for k, v in os.environ.items() if not k.startswith("TEMPORAL_")}
         done = await asyncio.to_thread(
-            subprocess.run, command, env=env, capture_output=True, text=True, check=False, timeout=30
+            subprocess.run, command, env=self._env, capture_output=True, text=True, check=False, timeout=30
         )
         assert done.returncode == status, done.stderr + done.stdout
         return done.stdout + done.stderr
@@ -133,3 +151,65 @@ async def test_what_runs_can_be_read(lab: Lab) -> None:
     await tool("cancel")
     assert (await project.rest())["status"] in ("paused", "abandoned")
     await project.event("abandoned")
+
+
+def hidden(data: bytes, word: str) -> bool:
+    """Whether a word is in there neither as it is nor as base64, at whichever offset."""
+    forms = [word.encode(), *(b64encode(b" " * n + word.encode())[4:-4] for n in range(3))]
+    return not any(form in data for form in forms)
+
+
+async def test_the_server_keeps_nothing_that_can_be_read(lab: Lab) -> None:
+    """Whoever can read the server's files, or ask its port, would read what people say."""
+    word, plain = "CANARY-d41b", "CONTROL-99ac"
+    project = await lab.project(
+        [simple_feature("a"), simple_feature("b")],
+        {"a": [[{"ask": f"{word}?"}], simple_attempt("a")], "b": [[{"exit": 3}]]},
+        max_sessions=1,
+    )
+    await project.pauses()
+    tool = Tool(project)
+    answer = json.dumps({"feature": "a", "text": word})
+    await tool("update", "execute", "--name", "answer", "--input", answer)
+    spec = json.dumps({"feature": simple_feature("late", description=word)})
+    await tool("update", "execute", "--name", "add_feature", "--input", spec)
+    await lab.shiftwork.steer(project.id, word)
+    wrong = json.dumps({"feature": {"name": "x", "depends_on": [word]}})
+    refused = await tool("update", "execute", "--name", "add_feature", "--input", wrong, status=1)
+    assert f"depends on '{word}', which does not exist" in refused
+    shown = await tool("show", "--output", "json")
+    assert not hidden(shown.encode(), word)
+    client = await Client.connect(str(require_stack(lab.settings).temporal_address))
+    handle = client.get_workflow_handle(project_workflow_id(project.id))
+    await handle.signal("steer", plain)
+    after = await project.now()
+    await tool("signal", "--name", "abandon", "--input", json.dumps(word))
+    assert (await project.rest(after))["reason"] == word
+    history = b"".join(event.SerializeToString() for event in (await handle.fetch_history()).events)
+    assert b"binary/encrypted" in history
+    assert hidden(history, word)
+    folder = lab.settings.state / "temporal"
+    assert files_with(folder, word) == []
+    assert not hidden(history, plain)
+    assert files_with(folder, plain)  # or nothing would be found anywhere
+
+
+def files_with(folder: Path, word: str) -> list[str]:
+    """The files of the server that hold a word: its store, what that has not taken in yet, its log."""
+    files = [path for path in folder.iterdir() if path.is_file()]
+    assert {"temporal.db", "temporal.log"} <= {path.name for path in files}
+    return [path.name for path in files if not hidden(path.read_bytes(), word)]
+
+
+async def test_the_web_ui_can_show_what_is_said_of_a_project(lab: Lab) -> None:
+    """The page of a project would be a heap of bytes: its summary and details come to the UI as payloads."""
+    project = await lab.project([simple_feature("a")], autorun=False)
+    await project.pauses()
+    row = await lab.shiftwork.find(project.id)
+    described = json.loads(await Tool(project)("describe", "--output", "json"))
+    assert described["executionConfig"]["userMetadata"]["summary"] == row.name
+    plain = await Client.connect(str(require_stack(lab.settings).temporal_address))
+    raw = await plain.get_workflow_handle(project_workflow_id(project.id)).describe()
+    summary = raw.raw_description.execution_config.user_metadata.summary
+    assert summary.metadata["encoding"] == b"binary/encrypted"
+    await lab.shiftwork.abandon(project.id)

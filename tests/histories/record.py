@@ -223,9 +223,10 @@ async def main() -> None:
         old.unlink()
     with tempfile.TemporaryDirectory() as name:
         state = Path(name) / "state"
-        settings = quick_settings(state)
+        plain = {"SHIFTWORK_CODEC": "off"}  # what belongs to the machine could not be taken out otherwise
+        settings = quick_settings(state, **plain)
         async with DevStack(settings):
-            with worker_process(quick_environment(state), Path(name) / "worker.log"):
+            with worker_process(quick_environment(state, **plain), Path(name) / "worker.log"):
                 async with Shiftwork(settings) as shiftwork:
                     for scenario in SCENARIOS:
                         folder = Path(name) / scenario.__name__
