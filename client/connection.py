@@ -1,11 +1,16 @@
 """A connection to one stack: its rows, its Temporal server, and how a project's workflow is reached."""
 
+import asyncio
 import getpass
+import time
 from contextlib import AsyncExitStack
 from datetime import timedelta
 from types import TracebackType
 from typing import Any, Self
 
+from temporalio.api.enums.v1 import TaskQueueType
+from temporalio.api.taskqueue.v1 import TaskQueue
+from temporalio.api.workflowservice.v1 import DescribeTaskQueueRequest
 from temporalio.client import (
     Client,
     WorkflowHandle,
@@ -80,6 +85,32 @@ class Connection:
                 return False
             raise
         return description.close_time is None
+
+    async def has_worker(self, seconds: float = 5.0) -> bool:
+        """Whether a worker asked Temporal for work in the last minutes; True where nobody can say.
+
+        Args:
+            seconds: how long to wait for the first one, since a stack is up before its worker is.
+        """
+        deadline = time.monotonic() + seconds
+        while True:
+            if await self._has_pollers():
+                return True
+            if time.monotonic() > deadline:
+                return False
+            await asyncio.sleep(0.2)
+
+    async def _has_pollers(self) -> bool:
+        client = await self.temporal()
+        request = DescribeTaskQueueRequest(
+            namespace=client.namespace,
+            task_queue=TaskQueue(name=TASK_QUEUE),
+            task_queue_type=TaskQueueType.TASK_QUEUE_TYPE_WORKFLOW,
+        )
+        try:
+            return bool((await client.workflow_service.describe_task_queue(request)).pollers)
+        except RPCError:  # it is a hint: a server that does not tell must not keep a project from starting
+            return True
 
     def _start(self, project_id: str) -> ProjectStart:
         timings = self.settings.timings

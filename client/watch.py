@@ -1,6 +1,8 @@
 """Watching a project: what happens, as it happens, until nothing does until a person acts."""
 
 import asyncio
+import sys
+import time
 from collections.abc import AsyncIterator, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -8,7 +10,7 @@ from functools import partial
 from typing import Any
 
 from client.cli.output import duration
-from client.cli.status import waits
+from client.cli.status import OPEN, waits
 from client.patience import PatientStore
 from client.resting import POLL_SECONDS, RESTS, at_rest
 from client.saying import said_line
@@ -18,6 +20,13 @@ from shiftwork.store.store import Transaction
 
 _BEFORE = 3
 """How much of what a running agent said before is shown to whoever begins to watch."""
+
+
+NO_WORKER = (
+    "No worker seems to run; `shiftwork dev` or `shiftwork worker` runs one, and the project goes on then."
+)
+_IDLE_SECONDS = 8.0
+"""A project that could go on, and with which nothing happens for so long, has no worker."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,6 +41,21 @@ class Moment:
     events: Sequence[EventRow]
     at_rest: bool
     said: Sequence[tuple[int, TranscriptRow]] = ()
+
+
+class Idleness:
+    """Notices that nothing happens with a project that could go on."""
+
+    def __init__(self) -> None:
+        self._since = time.monotonic()
+
+    def noticed(self, moment: Moment) -> bool:
+        """Whether this moment is one of a long silence."""
+        status = moment.status
+        goes_on = status["status"] in OPEN and status["not_before"] is None
+        if moment.events or moment.said or status["current_sessions"] or not goes_on:
+            self._since = time.monotonic()
+        return time.monotonic() - self._since > _IDLE_SECONDS
 
 
 class Listener:
@@ -112,13 +136,16 @@ async def watch_plainly(
     """
     status: dict[str, Any] = {}
     listener = Listener() if agents else None
-    waited = ""
+    waited, idleness, idle = "", Idleness(), False
     async for moment in moments(store, project.id, after=after, rest_after=rest_after, listener=listener):
         status = moment.status
         for number, item in moment.said:
             print(f"{'':>8}  {'':>7}    session {number} {said_line(item)}", flush=True)
         for event in filter(worth_watching, moment.events):
             print(plain_line(event, project, status), flush=True)
+        if idleness.noticed(moment) and not idle:
+            print(NO_WORKER, file=sys.stderr, flush=True)
+            idle = True
         waits_for = waits(status, datetime.now(UTC))
         if waits_for not in ("", waited):
             print(f"{'':>8}  {'':>7}  {waits_for}", flush=True)

@@ -14,7 +14,7 @@ from client.cli.status import current_session, standing
 from client.patience import PatientStore, silence
 from client.saying import said_line
 from client.telling import tell, worth_watching
-from client.watch import Listener, moments
+from client.watch import NO_WORKER, Idleness, Listener, moments
 from shiftwork.store.rows import FeatureRow, ProjectRow
 from shiftwork.text import one_line, truncate
 
@@ -53,6 +53,8 @@ class LiveDisplay:
         self.over = False
         self.silence: float | None = None
         """For how many seconds the stack has not answered."""
+        self.idle = False
+        """Whether nothing happens, although the project could go on."""
 
     def __rich__(self) -> RenderableType:
         """Draw it."""
@@ -61,6 +63,8 @@ class LiveDisplay:
         parts: list[RenderableType] = [self._head(), Text(""), self._table(), *self._sessions(), Text("")]
         if self.silence is not None and self.silence > _QUIET_SECONDS:
             parts.append(Text(silence(self.silence), style="yellow"))
+        elif self.idle:
+            parts.append(Text(NO_WORKER, style="yellow"))
         return Group(
             *parts, *(Text(line, style="dim", no_wrap=True, overflow="ellipsis") for line in self.lines)
         )
@@ -132,11 +136,13 @@ async def watch_live(
 ) -> dict[str, Any]:
     """Show a display that follows the project; returns the status at rest."""
     display = LiveDisplay(project, console)
+    idleness = Idleness()
     store.on_silence = display.hear_silence
     with Live(display, console=console, refresh_per_second=4, redirect_stdout=False, redirect_stderr=False):
         async for moment in moments(
             store, project.id, after=after, rest_after=rest_after, listener=Listener()
         ):
+            display.idle = idleness.noticed(moment)
             display.said.update({number: said_line(item) for number, item in moment.said})
             display.lines.extend(tell(event) for event in moment.events if worth_watching(event))
             if moment.events or not display.status:

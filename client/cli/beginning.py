@@ -17,6 +17,7 @@ from client.cli.output import excerpt, pairs, print_json
 from client.cli.starter import CASSETTE, SPECIFICATION
 from client.cli.watching import show
 from client.specification import Specification, first_problem, read_specification
+from client.watch import NO_WORKER
 from shiftwork.agents.registry import backends
 from shiftwork.contracts.project import AgentOptions, ProjectOptions
 from shiftwork.errors import InvalidInput
@@ -75,7 +76,9 @@ def start(args: Namespace) -> int:
         project = await shiftwork.find(project_id)
         started = _started(project, shiftwork.settings)
         if not args.wait:
-            print_json(started) if args.json else print(_told(started))
+            print_json(started) if args.json else print(_told(started), flush=True)
+            if not await shiftwork.has_worker():
+                sys.stderr.write(f"warning: {NO_WORKER}\n")
             return DONE
         if args.json:
             status = await shiftwork.wait(project_id)

@@ -265,7 +265,7 @@ def test_ctrl_c_ends_the_waiting_and_not_the_project(environment, shiftwork, tmp
 
 
 def test_a_watch_outlives_the_stack(tmp_path):
-    """If it failed, whoever waits for a project would give up when the stack is started again."""
+    """If it failed, whoever waits would not learn that no worker or no stack is there, or would give up."""
     write_cassette(tmp_path / "c.yml", [simple_feature("one")], {"one": [simple_attempt("one")]})
     (tmp_path / "s.md").write_text("# one\n")
     env = quick_environment(tmp_path / "state")
@@ -277,9 +277,11 @@ def test_a_watch_outlives_the_stack(tmp_path):
         "text": True,
     }
     with running_stack("--no-worker", **options):
-        subprocess.run([*CLIENT, "start", "s.md", "--cassette", "c.yml"], check=True, **options)
+        begun = subprocess.run([*CLIENT, "start", "s.md", "--cassette", "c.yml"], check=True, **options)
+        assert begun.stderr.startswith("warning: No worker seems to run")
         watch = subprocess.Popen([*CLIENT, "watch"], **options)
         assert "created the project" in watch.stdout.readline()
+        assert watch.stderr.readline().startswith("No worker seems to run")
     try:
         assert watch.stderr.readline().startswith("The stack is not answering (3 s)")
         with running_stack(**options):
