@@ -211,7 +211,9 @@ def _all_binds(confinement: Confinement) -> list[Bind]:
 
 
 def _binds(binds: Sequence[Bind]) -> Iterable[str]:
+    made: set[Path] = {Path("/"), Path("/tmp"), *SYSTEM}  # noqa: S108 - the private one
     for bind in binds:
+        yield from _parents(bind.target, made)
         source, target = str(bind.source), str(bind.target)
         if bind.source.is_symlink():
             # A link stays one: what it leads to is visible only if that was given, too.
@@ -220,6 +222,19 @@ def _binds(binds: Sequence[Bind]) -> Iterable[str]:
             yield from ("--bind" if bind.writable else "--ro-bind", source, target)
         else:
             raise FileNotFoundError(errno.ENOENT, "What a program was to see does not exist", source)
+        made.add(bind.target)
+
+
+def _parents(target: Path, made: set[Path]) -> Iterable[str]:
+    """The folders on the way, which bubblewrap itself would make for its own user alone."""
+    missing: list[Path] = []
+    for folder in target.parents:
+        if folder in made:
+            break
+        missing.append(folder)
+    for folder in reversed(missing):
+        yield from ("--dir", str(folder))
+    made.update(missing)
 
 
 def _drop(confinement: Confinement) -> tuple[str, ...]:
