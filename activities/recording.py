@@ -14,6 +14,7 @@ from shiftwork.store.projects import ProjectColumns
 from shiftwork.store.rows import FeatureRow, SessionRow
 from shiftwork.store.store import Transaction
 from shiftwork.text import truncate
+from shiftwork.verification.words import headline
 
 _HANDOFF_LIFE = timedelta(days=30)
 """How long a handoff is given to later sessions; what is older misleads more than it helps."""
@@ -34,7 +35,7 @@ async def record_session(tx: Transaction, request: RecordRequest, landed: Collec
     await tx.progress.log(
         project_id,
         f"session {request.session}: {title}",
-        outcome=_outcome(result),
+        outcome=_outcome(result, detail),
         commit=result.landed,
         tokens=result.spent.input_tokens + result.spent.output_tokens,
         session_id=session.id,
@@ -54,7 +55,7 @@ async def record_session(tx: Transaction, request: RecordRequest, landed: Collec
         error=error if result.status is not SessionStatus.PASSED else None,
         landed_commit=result.landed,
     )
-    await _tell(tx, request, feature)
+    await _tell(tx, request, feature, _outcome(result, detail))
 
 
 async def save_control_state(
@@ -138,15 +139,16 @@ async def _keep_outbox(
         await tx.sessions.handoff(project_id, session.number, outbox.handoff, expires_at=expires_at)
 
 
-def _outcome(result: SessionResult) -> str:
+def _outcome(result: SessionResult, detail: str) -> str:
     if result.failure is not None:
-        return f"failed: {describe(result.failure)}"
+        told = headline(detail)
+        return f"failed: {describe(result.failure)}{f': {told}' if told else ''}"
     if result.interruption is not None:
         return f"interrupted: {result.interruption.reason.replace('_', ' ')}"
     return "verified and landed" if result.landed else "done"
 
 
-async def _tell(tx: Transaction, request: RecordRequest, feature: FeatureRow | None) -> None:
+async def _tell(tx: Transaction, request: RecordRequest, feature: FeatureRow | None, outcome: str) -> None:
     result, project_id = request.result, request.save.project_id
     reference = f"session:{request.session}"
     title = feature.name if feature else "planning"
@@ -167,7 +169,7 @@ async def _tell(tx: Transaction, request: RecordRequest, feature: FeatureRow | N
             "feature": title,
             "feature_id": request.feature_id,
             "status": result.status,
-            "outcome": _outcome(result),
+            "outcome": outcome,
             "note": result.note,
             "cost_usd": result.spent.cost_usd,
         },

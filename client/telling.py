@@ -5,9 +5,9 @@ from typing import Any
 
 from shiftwork.store.rows import EventRow
 from shiftwork.text import one_line, truncate
+from shiftwork.verification.words import headline, sentence
 
 _LIMIT = 300
-_LAST_LINE = 120
 _NEEDS_HELP = ("authentication", "rejected", "unavailable", "rate_limited", "worker_lost", "infrastructure")
 """Interruptions whose cause, in the words of whoever told it, a person wants to know."""
 _QUIET = ("attempt_started", "verification_passed", "active")
@@ -88,17 +88,11 @@ def _restored(event: EventRow) -> str:
 
 
 def _not_verified(event: EventRow) -> str:
-    why = _words(event, "failure")
-    detail = _after(": ", _brief(_of(event, "detail")))
-    return f"{_session(event)}: verification failed ({why}){_restored(event)}{detail}"
-
-
-def _brief(detail: str) -> str:
-    """What failed, and the last line it printed; the command and the rest are in the logs as JSON."""
-    what, command, rest = detail.partition("\nCommand: ")
-    printed = rest.partition("\nOutput:")[2].split("\n") if command else []
-    last = next((line for line in reversed(printed) if line.strip()), "")
-    return f"{what}{_after(' … ', truncate(one_line(last), _LAST_LINE))}"
+    """What failed comes first: the end of the line may be cut."""
+    said, about = headline(_of(event, "detail")), sentence(_of(event, "detail"))
+    why = said or about or _words(event, "failure")
+    more = f" ({about.removesuffix('.')})" if about not in (why, "") else ""
+    return f"{_session(event)}: verification failed: {why}{more}{_restored(event)}"
 
 
 def _landed(event: EventRow) -> str:

@@ -5,7 +5,7 @@ from datetime import datetime, timedelta
 
 from shiftwork.contracts.feature import FeatureStatus
 from shiftwork.contracts.project import ProjectStatus
-from shiftwork.contracts.session import Failure, Interruption, InterruptionReason
+from shiftwork.contracts.session import Failure, FailureKind, Interruption, InterruptionReason
 from shiftwork.contracts.state import FeatureState, ProjectState, Streak
 from shiftwork.contracts.workflow import SessionResult, SessionStatus
 from shiftwork.planning.choose import block_dependents
@@ -154,12 +154,20 @@ def describe(failure: Failure) -> str:
     """A failure in a few words, without anything an agent wrote."""
     words = failure.kind.value.replace("_", " ")
     if failure.step is not None:
-        words += f", step {failure.step + 1}"
+        happened = _HAPPENED.get(failure.kind, words)
+        words = f"step {failure.step + 1} {happened}"
     if failure.exit_status is not None:
-        words += f", status {failure.exit_status}"
+        words += f" (exit status {failure.exit_status})"
     if failure.features:
-        words += f", feature {', '.join(map(str, failure.features[:5]))}"
+        words += f": {', '.join(map(str, failure.features[:5]))}"
     return words
+
+
+_HAPPENED = {
+    FailureKind.STEP_FAILED: "failed",
+    FailureKind.STEP_TIMEOUT: "took too long",
+    FailureKind.NO_COMMAND: "has no command",
+}
 
 
 def wake_time(state: ProjectState, now: datetime) -> datetime | None:

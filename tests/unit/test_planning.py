@@ -16,7 +16,7 @@ from shiftwork.errors import InvalidInput
 from shiftwork.planning.choose import block_dependents, ready
 from shiftwork.planning.graph import check_dependencies, find_cycle
 from shiftwork.planning.next import ImportPeople, StartSession, Stop, Wait, decide
-from shiftwork.planning.outcome import apply_session, block_unverifiable
+from shiftwork.planning.outcome import apply_session, block_unverifiable, describe
 
 NOW = datetime(2026, 1, 1, tzinfo=UTC)
 
@@ -239,3 +239,18 @@ def test_max_sessions_counts_what_runs() -> None:
         sessions_since_resume=1,
     )
     assert decide(state, {7: 1}, NOW) == Wait()
+
+
+@pytest.mark.parametrize(
+    ("failure", "words"),
+    [
+        (Failure(kind=FailureKind.STEP_FAILED, step=0, exit_status=0), "step 1 failed (exit status 0)"),
+        (Failure(kind=FailureKind.STEP_TIMEOUT, step=1), "step 2 took too long"),
+        (Failure(kind=FailureKind.AGENT_CRASHED, exit_status=9), "agent crashed (exit status 9)"),
+        (Failure(kind=FailureKind.BROKE_FEATURE, features=(3, 4)), "broke feature: 3, 4"),
+        (Failure(kind=FailureKind.PLAN_INVALID), "plan invalid"),
+    ],
+)
+def test_failures_are_described(failure: Failure, words: str) -> None:
+    """If it failed, the reason of a pause would be a row of codes."""
+    assert describe(failure) == words

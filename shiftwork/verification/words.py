@@ -1,0 +1,27 @@
+"""The one line that tells most in the words about a failed attempt, which `explain` and agents write."""
+
+import re
+
+from shiftwork.text import one_line, truncate
+
+_LIMIT = 160
+_LACKS = re.compile(r"\((standard output lacks .*)\)", re.DOTALL)
+
+
+def headline(detail: str) -> str:
+    """What a failed step printed last, or how anything else began; empty if nothing is there.
+
+    It is what an agent or its programs wrote: fit for the rows, never for a history.
+    """
+    first, command, rest = detail.partition("\nCommand: ")
+    if not command:
+        return truncate(one_line(first.strip().partition("\n")[0]), _LIMIT)
+    printed = [line for line in rest.partition("\nOutput:")[2].split("\n") if line.strip()]
+    last = one_line(printed[-1]) if printed else ""
+    lacks = _LACKS.fullmatch(last)
+    return truncate(lacks.group(1) if lacks else last, _LIMIT)
+
+
+def sentence(detail: str) -> str:
+    """The words before a failed step's command and output: which step of what, and how it ended."""
+    return one_line(detail.partition("\nCommand: ")[0])
