@@ -1,9 +1,8 @@
 """A sandbox without namespaces: Landlock for files and TCP, seccomp for calls, a warden for processes."""
 
-import base64
 import ctypes
 import errno
-import json
+import marshal
 import os
 import sys
 from collections.abc import Iterable, Mapping
@@ -37,9 +36,9 @@ _SYSTEM: Final = (
     *("/etc/ld.so.conf.d", "/etc/localtime", "/etc/login.defs", "/etc/magic", "/etc/mime.types"),
     *("/etc/nsswitch.conf", "/etc/os-release", "/etc/passwd", "/etc/pki", "/etc/protocols"),
     *("/etc/resolv.conf", "/etc/services", "/etc/shells", "/etc/ssl", "/etc/timezone"),
-    # Facts of the machine, and of the program's first process; nothing of other processes.
-    *("/proc/cpuinfo", "/proc/filesystems", "/proc/loadavg", "/proc/meminfo", "/proc/self", "/proc/stat"),
-    *("/proc/sys/fs", "/proc/sys/kernel", "/proc/sys/vm", "/proc/uptime", "/proc/version"),
+    # All of it, because runtimes end if they can't read what it says of themselves, and the numbers of future
+    # processes are not known. Memory, environments and open files of others stay closed all the same.
+    "/proc",
     *("/sys/devices/system", "/sys/fs/cgroup", "/sys/kernel/mm/transparent_hugepage"),
 )
 """What every program may read, where it exists."""
@@ -130,7 +129,7 @@ class Landlock:
             return self._warden.start(launch)
         env = {**launch.env, **temporary_folder(launch.env, launch.confinement)}
         policy = self._policy(launch.confinement, env.get("TMPDIR", ""))
-        launcher = (sys.executable, "-I", "-S", str(_LAUNCHER), json.dumps(policy))
+        launcher = (sys.executable, "-I", "-S", str(_LAUNCHER), marshal.dumps(policy).hex())
         return self._warden.start(
             replace(
                 launch,
@@ -142,7 +141,7 @@ class Landlock:
         )
 
     def _policy(self, confinement: Confinement, tmp: str) -> dict[str, Any]:
-        """What the launcher is told, as JSON; raises `OSError` where there is no filter for this machine."""
+        """What the launcher is told, by `marshal`; raises `OSError` where there is no filter for the machine."""
         code = seccomp_filter(more=refusals_for(confinement.network))
         if code is None:
             raise OSError(errno.ENOSYS, "There is no seccomp filter for this kind of machine.")
@@ -160,7 +159,7 @@ class Landlock:
             },
             "paths": list(self._paths(confinement)),
             "ports": [confinement.gateway_port] if door and self.abi.network else [],
-            "seccomp": base64.b64encode(code).decode(),
+            "seccomp": code,
         }
 
     def _paths(self, confinement: Confinement) -> Iterable[dict[str, Any]]:

@@ -48,6 +48,7 @@ _LEAVES: Final[dict[Level, dict[str, str]]] = {
     Level.BWRAP: {},
     Level.LANDLOCK: {
         "network": "No UDP and no unix sockets; TCP to the gateway's port alone, but on any host.",
+        "processes": "The arguments and states of other processes can be read.",
         "metadata": (
             "Names, sizes and dates of files can be looked up by path; modes and dates of what belongs to "
             "the program's user can be changed."

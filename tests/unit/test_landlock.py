@@ -87,8 +87,9 @@ FILES = {
     "write what may be read": "open(sys.argv[1] + '/given/file', 'a')",
     "through another's root": f"open('/proc/{OURS}/root' + sys.argv[1] + '/private/file').read()",
     "the environment of another process": f"open('/proc/{OURS}/environ').read()",
-    "the arguments of another process": f"open('/proc/{OURS}/cmdline').read()",
-    "the list of processes": "os.listdir('/proc')",
+    "the memory of another process": f"open('/proc/{OURS}/mem', 'rb').read(0)",
+    "the files of another process": f"os.readlink('/proc/{OURS}/fd/0')",
+    "settings of the kernel": "open('/proc/sys/kernel/core_pattern', 'w')",
 }
 
 
@@ -109,6 +110,7 @@ ALLOWED = {
     "read": "open(sys.argv[1] + '/given/file').read()",
     "devices": "open('/dev/null', 'w').write('x')\nopen('/dev/urandom', 'rb').read(1)",
     "itself": "open(f'/proc/{os.getpid()}/maps').read()\nopen('/proc/meminfo').read()",
+    "what children say of themselves": "import subprocess\nsubprocess.check_call(['cat', '/proc/self/stat'])",
     "processes": "os.waitpid(os.spawnv(os.P_NOWAIT, '/bin/sh', ['sh', '-c', 'kill -0 $PPID']), 0)",
     "socketpairs": "a, b = socket.socketpair()\na.send(b'x')\nb.recv(1)",
     "threads": "import threading\nt = threading.Thread(target=print)\nt.start()\nt.join()",
