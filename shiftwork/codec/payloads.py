@@ -14,8 +14,8 @@ from shiftwork.errors import CodecError
 
 ENCODING = b"binary/encrypted"
 KEY_ID = "encryption-key-id"
-VERSION_FIELD = "shiftwork-codec"
-VERSION = b"1"
+VERSION = b"\x01"
+"""The first byte of what is encoded: how the rest is laid out. Nonce, then what AES-GCM gives."""
 
 _NONCE_BYTES = 12
 
@@ -52,14 +52,14 @@ class EncryptionCodec(PayloadCodec):
         return [self._decoded(payload) if _is_encoded(payload) else payload for payload in payloads]
 
     def _decoded(self, payload: Payload) -> Payload:
-        if payload.metadata.get(VERSION_FIELD) != VERSION:
+        if payload.data[:1] != VERSION:
             raise CodecError(
                 "Something that Temporal stores was encoded by another program, or a newer Shiftwork: "
                 "use that one."
             )
         key_id = payload.metadata.get(KEY_ID, b"").decode("utf-8", "replace")
         key = self._keys.ring()[key_id]
-        nonce, sealed = payload.data[:_NONCE_BYTES], payload.data[_NONCE_BYTES:]
+        nonce, sealed = payload.data[1 : 1 + _NONCE_BYTES], payload.data[1 + _NONCE_BYTES :]
         try:
             return Payload.FromString(key.cipher.decrypt(nonce, sealed, _bound(key)))
         except (InvalidTag, DecodeError, ValueError) as error:
@@ -76,10 +76,10 @@ def _is_encoded(payload: Payload) -> bool:
 def _encoded(payload: Payload, key: Key) -> Payload:
     nonce = os.urandom(_NONCE_BYTES)
     sealed = key.cipher.encrypt(nonce, payload.SerializeToString(), _bound(key))
-    metadata = {"encoding": ENCODING, KEY_ID: key.id.encode(), VERSION_FIELD: VERSION}
-    return Payload(metadata=metadata, data=nonce + sealed)
+    metadata = {"encoding": ENCODING, KEY_ID: key.id.encode()}
+    return Payload(metadata=metadata, data=VERSION + nonce + sealed)
 
 
 def _bound(key: Key) -> bytes:
     """What is not secret, but may not be changed."""
-    return b"\0".join((VERSION_FIELD.encode(), VERSION, key.id.encode()))
+    return b"shiftwork codec" + VERSION + key.id.encode()

@@ -62,11 +62,11 @@ async def test_what_was_changed_is_refused(part):
     if part == "key":
         payload.metadata[KEY_ID] = b"other"
     elif part == "version":
-        payload.metadata["shiftwork-codec"] = b"2"
+        payload.data = b"\x02" + payload.data[1:]
     elif part in ("short", "empty"):
         payload.data = payload.data[: 5 if part == "short" else 0]
     else:
-        index = 0 if part == "nonce" else 20
+        index = 1 if part == "nonce" else 20
         payload.data = payload.data[:index] + bytes([payload.data[index] ^ 1]) + payload.data[index + 1 :]
     with pytest.raises(CodecError, match=r"^Something that Temporal stores was .*\.$"):
         await codec.decode([payload])
