@@ -6,6 +6,7 @@ import os
 import shutil
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 from typing import Final
 
@@ -14,17 +15,12 @@ from shiftwork.sandbox.base import MARKER, Launch
 from shiftwork.sandbox.confinement import DOOR_FD, Bind, Confinement, Network
 from shiftwork.sandbox.door import through_door
 from shiftwork.sandbox.seccomp import seccomp_filter
+from shiftwork.sandbox.system import COPY, Option, system_options
 from shiftwork.sandbox.user import can_change_user
 from shiftwork.sandbox.visible import SYSTEM, installation_of
 
 _FIRST_DATA: Final = DOOR_FD + 1
 """From this number on bubblewrap reads what it is told; it closes all of these before it starts anything."""
-
-_ETC_FOLDERS: Final = ("alternatives", "ssl/certs", "pki/tls", "pki/ca-trust", "ca-certificates")
-_ETC_FILES: Final = ("hosts", "ld.so.cache", "localtime", "nsswitch.conf", "ssl/openssl.cnf")
-_NETWORK_FILES: Final = ("resolv.conf",)
-
-_COPY: Final = ("--perms", "0644", "--file")
 
 _KEEP_ROOT: Final = ("CAP_KILL", "CAP_SETGID", "CAP_SETUID")
 """What the first process inside needs to start the program as another user, and to end it."""
@@ -33,10 +29,6 @@ _LOADER: Final = ("LD_", "BASH_", "GCONV_PATH", "GLIBC_TUNABLES", "LOCPATH", "EN
 """Variables that change what the shell does that leads the sandbox; only the program gets them."""
 
 _MOST_SHM_MB: Final = 256
-
-
-Option = str | bytes
-"""A word for bubblewrap; bytes are the content of a file, whose descriptor's number takes their place."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,8 +79,8 @@ def plan(launch: Launch, confinement: Confinement) -> Plan:
     options: list[Option] = [
         *_namespaces(confinement),
         *_environment(launch),
-        *_system(),
-        *_etc(confinement, home),
+        *system_options(network=confinement.network is Network.HOST),
+        *_names(confinement, home),
         *_private(confinement, home, binds),
         *_binds(binds),
         # Last, because the mount points of all the others had to be made.
@@ -134,37 +126,12 @@ def _environment(launch: Launch) -> Iterable[str]:
             yield from ("--setenv", name, value)
 
 
-def _system() -> Iterable[str]:
-    for folder in SYSTEM:
-        if folder.is_symlink():
-            yield from ("--symlink", str(folder.readlink()), str(folder))
-        elif folder.is_dir():
-            yield from ("--ro-bind", str(folder), str(folder))
-
-
-def _etc(confinement: Confinement, home: str) -> Iterable[Option]:
+def _names(confinement: Confinement, home: str) -> Iterable[Option]:
+    """Who the program's user is, and hardly anybody else."""
     user = os.geteuid() if confinement.user is None else confinement.user
     group = os.getegid() if confinement.user is None else confinement.user
-    names = _ETC_FILES + (_NETWORK_FILES if confinement.network is Network.HOST else ())
-    yield from ("--dir", "/etc")
-    yield from (*_COPY, _passwd(user, group, home), "/etc/passwd")
-    yield from (*_COPY, _group(group), "/etc/group")
-    for name in names:
-        yield from _etc_file(Path("/etc") / name)
-    for name in _ETC_FOLDERS:
-        folder = Path("/etc") / name
-        if folder.is_dir():
-            yield from ("--ro-bind", str(folder.resolve()), str(folder))
-
-
-def _etc_file(path: Path) -> Iterable[Option]:
-    """A copy, or a link where it is one into what is visible; nothing where it can't be read."""
-    with contextlib.suppress(OSError):
-        target = path.resolve(strict=True)
-        if any(target.is_relative_to(folder) for folder in SYSTEM):
-            return ("--symlink", str(target), str(path))
-        return (*_COPY, path.read_bytes(), str(path))
-    return ()
+    yield from (*COPY, _passwd(user, group, home), "/etc/passwd")
+    yield from (*COPY, _group(group), "/etc/group")
 
 
 def _passwd(user: int, group: int, home: str) -> bytes:
@@ -205,9 +172,15 @@ def _all_binds(confinement: Confinement) -> list[Bind]:
     """Those that were given, and the interpreter of the door's stub, outer folders before inner ones."""
     binds = {bind.target: bind for bind in confinement.binds}
     if confinement.network is Network.DOOR:
-        for path in installation_of(base_python(), ""):
+        for path in _interpreter():
             binds.setdefault(path, Bind(path, path))
     return sorted(binds.values(), key=lambda bind: len(bind.target.parts))
+
+
+@cache
+def _interpreter() -> tuple[Path, ...]:
+    """What the door's stub runs on; it stays where it is as long as this process lives."""
+    return installation_of(base_python(), "")
 
 
 def _binds(binds: Sequence[Bind]) -> Iterable[str]:

@@ -14,23 +14,24 @@ from shiftwork.sandbox.confinement import DOOR_FD, DOOR_PORT
 
 _BACKLOG: Final = 128
 
+# The modules that `signal`, `socket` and `os` are made of: importing those would take longer than all else.
 _STUB: Final = f"""\
-import array, os, signal, socket, sys
-signal.signal(signal.SIGPIPE, signal.SIG_DFL)
-signal.signal(signal.SIGXFSZ, signal.SIG_DFL)
-listener = socket.socket()
+import _signal, _socket, posix, sys
+for number in (_signal.SIGPIPE, _signal.SIGXFSZ):
+    _signal.signal(number, _signal.SIG_DFL)
+listener = _socket.socket(_socket.AF_INET, _socket.SOCK_STREAM)
 listener.bind(("127.0.0.1", {DOOR_PORT}))
 listener.listen({_BACKLOG})
-door = socket.socket(fileno={DOOR_FD})
-rights = array.array("i", [listener.fileno()])
-door.sendmsg([b"L"], [(socket.SOL_SOCKET, socket.SCM_RIGHTS, rights)])
+door = _socket.socket(_socket.AF_UNIX, _socket.SOCK_STREAM, 0, {DOOR_FD})
+rights = listener.fileno().to_bytes(4, sys.byteorder)
+door.sendmsg([b"L"], [(_socket.SOL_SOCKET, _socket.SCM_RIGHTS, rights)])
 door.close()
 listener.close()
 try:
-    os.execv(sys.argv[1], sys.argv[1:])
+    posix.execv(sys.argv[1], sys.argv[1:])
 except OSError as error:
     sys.stderr.write(f"{{sys.argv[1]}}: {{error.strerror}}\\n")
-    os._exit(127 if isinstance(error, FileNotFoundError) else 126)
+    sys.exit(127 if isinstance(error, FileNotFoundError) else 126)
 """
 
 

@@ -9,6 +9,7 @@ import platform
 import struct
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cache
 from typing import Final
 
 from shiftwork.sandbox.callnumbers import AARCH64, NEWEST, X86_64
@@ -124,6 +125,7 @@ REFUSALS: Final = (
 """In this order; the first that applies decides."""
 
 
+@cache
 def seccomp_filter(machine: str | None = None, more: Sequence[Refusal] = ()) -> bytes | None:
     """The program for the kernel (an array of `struct sock_filter`); None for an unknown architecture.
 

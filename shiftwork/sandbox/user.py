@@ -4,6 +4,7 @@ import hashlib
 import os
 import stat
 import sys
+from functools import cache
 from pathlib import Path
 from typing import Final
 
@@ -18,6 +19,7 @@ _FEWEST: Final = 20_000
 """Where fewer numbers exist (in a container), those below this one are left to the system."""
 
 
+@cache
 def can_change_user() -> bool:
     """Whether this process is root, and allowed to make another user of what it starts."""
     if sys.platform != "linux" or os.geteuid() != 0:

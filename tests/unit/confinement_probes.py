@@ -115,7 +115,7 @@ FILES = [
 
 PROCESSES = [
     sh(
-        "see a process outside", 'cat /proc/[0-9]*/cmdline 2>/dev/null | tr "\\0" " " | grep -q "sleep $WORD"'
+        "see a process outside", 'cat /proc/[0-9]*/cmdline 2>/dev/null | tr "\\0" " " | grep -q "[s]leep $WORD"'
     ),
     py("signal a process outside", "os.kill(int(E['SLEEPER']), 0)"),
     py(
