@@ -1,12 +1,11 @@
 """The model gateway: the only way out of a sandbox. It holds the keys, meters, bounds and refuses."""
 
 from shiftwork.gateway.call import Call, Outcome, Tokens
-from shiftwork.gateway.door import DoorClosed
 from shiftwork.gateway.egress import Egress
 from shiftwork.gateway.gateway import Gateway
 from shiftwork.gateway.policy import Bounds, Policy, Upstream
 from shiftwork.gateway.refusals import REFUSAL_HEADER, Reason, Wire
-from shiftwork.gateway.session import GatewaySession
+from shiftwork.gateway.session import DoorClosed, GatewaySession
 
 __all__ = [
     "REFUSAL_HEADER",

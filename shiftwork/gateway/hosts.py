@@ -39,7 +39,9 @@ class HostPattern:
 
     @classmethod
     def parse(cls, text: str) -> "HostPattern":
-        """Read `host`, `host:port`, `*.domain`, `*.domain:port`; raises `InvalidInput`."""
+        """Read `host`, `host:port`, `*.domain`, `*.domain:port`, or `*` for all; raises `InvalidInput`."""
+        if text == "*":
+            return cls("", below=True, port=None)
         below = text.startswith("*.")
         found = split_authority(text.removeprefix("*."))
         if found is None or (below and "." not in found[0]):
@@ -50,6 +52,8 @@ class HostPattern:
 
     def matches(self, name: str, port: int, default: int) -> bool:
         """Whether this host, in lower case, is meant."""
+        if not self.name:
+            return port == default
         fits = name.endswith(f".{self.name}") if self.below else name == self.name
         return fits and port == (self.port or default)
 

@@ -10,7 +10,7 @@ from shiftwork.gateway.refusals import Reason, Refused
 
 _READ = 64 * 1024
 _CHUNK_SIZE = re.compile(rb"[0-9A-Fa-f]{1,8}")
-_HALF_CLOSED = 2.0
+_HALF_CLOSED = 1.0
 """Seconds that a client which sends nothing more may still wait for its answer: most are dead."""
 
 

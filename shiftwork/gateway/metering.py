@@ -42,7 +42,7 @@ class Meter:
         if self._lost:
             return
         self._kept += data
-        if self._stream:
+        if self._stream and b"\n" in data:
             self._lines()
         if len(self._kept) + len(self._event) > _KEPT:
             self._lose()

@@ -10,17 +10,23 @@ from typing import Self
 
 import aiohttp
 
-from shiftwork.errors import Conflict
+from shiftwork.errors import Conflict, ShiftworkError
 from shiftwork.gateway.call import Call, Outcome
 from shiftwork.gateway.connection import Connection
 from shiftwork.gateway.context import Context
-from shiftwork.gateway.door import receive_listener
 from shiftwork.gateway.egress import Egress
 from shiftwork.gateway.policy import Policy
 from shiftwork.sandbox.confinement import DOOR_PORT
+from shiftwork.sandbox.door import open_door, receive_listener
 
 _LOG = logging.getLogger("shiftwork.gateway")
 _BACKLOG = 128
+_ARRIVAL = 3600.0
+"""Seconds from the opening of a session to the start of its agent, at most."""
+
+
+class DoorClosed(ShiftworkError):  # noqa: N818 - it names what happened
+    """The sandbox did not hand out its network: its start failed."""
 
 
 class GatewaySession:
@@ -57,10 +63,8 @@ class GatewaySession:
 
     async def __aenter__(self) -> Self:
         if self._with_door:
-            ours, theirs = socket.socketpair()
-            ours.settimeout(0)
-            self._doors = ours, theirs
-            self._waiting = asyncio.create_task(self._wait_at_door(ours), name="gateway door")
+            self._doors = open_door()
+            self._waiting = asyncio.create_task(self._wait_at_door(self._doors[0]), name="gateway door")
         else:
             listener = socket.create_server(("127.0.0.1", 0), backlog=_BACKLOG)
             self._port = listener.getsockname()[1]
@@ -69,6 +73,11 @@ class GatewaySession:
 
     async def __aexit__(self, *_: object) -> None:
         await self.close()
+
+    @property
+    def port(self) -> int:
+        """The loopback port that the agent finds the gateway at."""
+        return self._port
 
     @property
     def url(self) -> str:
@@ -82,7 +91,7 @@ class GatewaySession:
 
     @property
     def door_fd(self) -> int:
-        """The confined side's end of the door, for `Launch.door`; ours to close, once the socket has come.
+        """The confined side's end of the door, for `Launch.door`; the session closes it once it was used.
 
         Raises:
             Conflict: the session was opened without a door, or the door was used already.
@@ -114,7 +123,13 @@ class GatewaySession:
 
     async def _wait_at_door(self, door: socket.socket) -> None:
         try:
-            await self._listen(await receive_listener(door))
+            await self._listen(await receive_listener(door, timeout=_ARRIVAL))
+        except OSError as error:
+            sentence = (
+                "The sandbox did not hand out its network, so its program has no model: its start failed."
+            )
+            _LOG.warning("%s (%s)", sentence, self._policy.label)
+            raise DoorClosed(sentence) from error
         finally:
             self._shut_door()
 
@@ -127,6 +142,8 @@ class GatewaySession:
         self._doors = ()
 
     def _accept(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        # asyncio does so only for sockets that say what they speak, which those made here do not.
+        writer.get_extra_info("socket").setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         task = asyncio.get_running_loop().create_task(self._serve(reader, writer), name="gateway connection")
         self._connections.add(task)
         task.add_done_callback(self._connections.discard)

@@ -186,6 +186,13 @@ async def played(play: Play) -> AsyncIterator[Played]:
         await server.wait_closed()
 
 
+async def until(holds: Callable[[], object]) -> None:
+    """Wait until this holds."""
+    async with asyncio.timeout(10):
+        while not holds():  # noqa: ASYNC110 - what is waited for has no event
+            await asyncio.sleep(0.01)
+
+
 async def until_end(reader: asyncio.StreamReader, seen: Played) -> None:
     """Keep what comes until the other side has gone."""
     while data := await reader.read(4096):
