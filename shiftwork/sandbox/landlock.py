@@ -10,6 +10,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Final
 
+from shiftwork.runner.limits import Limits
 from shiftwork.sandbox.base import MARKER, Launch
 from shiftwork.sandbox.confinement import Confinement, Network
 from shiftwork.sandbox.landlock_calls import refusals_for
@@ -26,6 +27,8 @@ _MAKE_CHAR, _MAKE_BLOCK = 0x40, 0x800
 _REFER, _TRUNCATE, _IOCTL_DEV = 0x2000, 0x4000, 0x8000
 _BIND_TCP, _CONNECT_TCP = 0x1, 0x2
 _ABSTRACT_SOCKETS, _SIGNALS = 0x1, 0x2
+
+_TASKS_PER_PROCESS, _FEWEST_TASKS = 32, 256
 
 _READ: Final = _EXECUTE | _READ_FILE | _READ_DIR
 
@@ -128,7 +131,7 @@ class Landlock:
         if launch.confinement is None:
             return self._warden.start(launch)
         env = {**launch.env, **temporary_folder(launch.env, launch.confinement)}
-        policy = self._policy(launch.confinement, env.get("TMPDIR", ""))
+        policy = self._policy(launch.confinement, launch.limits, env.get("TMPDIR", ""))
         launcher = (sys.executable, "-I", "-S", str(_LAUNCHER), marshal.dumps(policy).hex())
         return self._warden.start(
             replace(
@@ -140,16 +143,18 @@ class Landlock:
             )
         )
 
-    def _policy(self, confinement: Confinement, tmp: str) -> dict[str, Any]:
-        """What the launcher is told, by `marshal`; raises `OSError` where there is no filter for the machine."""
+    def _policy(self, confinement: Confinement, limits: Limits, tmp: str) -> dict[str, Any]:
+        """What the launcher is told; raises `OSError` where there is no filter for this machine."""
         code = seccomp_filter(more=refusals_for(confinement.network))
         if code is None:
             raise OSError(errno.ENOSYS, "There is no seccomp filter for this kind of machine.")
         door = confinement.network is Network.DOOR and confinement.gateway_port is not None
+        user = confinement.user if os.geteuid() == 0 else None
         return {
             "keep": [MARKER],
             "tmp": tmp,
-            "user": confinement.user if os.geteuid() == 0 else None,
+            "user": user,
+            "tasks": _most_tasks(limits) if user else None,
             "size": self.abi.size,
             "handled": {
                 "files": self.abi.files,
@@ -173,6 +178,11 @@ class Landlock:
             # A link that is read needs no right: its target has its own.
             if bind.writable or not bind.source.is_symlink():
                 yield {"path": str(bind.source), "rights": rights, "given": True}
+
+
+def _most_tasks(limits: Limits) -> int | None:
+    """What bounds a fork bomb until the supervisor comes: threads count here, and it counts processes."""
+    return None if limits.processes is None else max(_TASKS_PER_PROCESS * limits.processes, _FEWEST_TASKS)
 
 
 def temporary_folder(env: Mapping[str, str], confinement: Confinement) -> dict[str, str]:

@@ -69,6 +69,10 @@ def _confine(policy: "dict[str, Any]") -> None:
     libc = ctypes.CDLL(None, use_errno=True)
     # Paths are opened with the rights that we begin with.
     ruleset = _ruleset(libc, policy)
+    if policy["tasks"] is not None:
+        import resource  # noqa: PLC0415 - rarely needed
+
+        resource.setrlimit(resource.RLIMIT_NPROC, (policy["tasks"], policy["tasks"]))
     if policy["user"] is not None:
         os.setgroups([])
         os.setresgid(*[policy["user"]] * 3)

@@ -84,6 +84,9 @@ async def _run(sandbox: Sandbox, argv: tuple[str, ...], confinement: Confinement
                 await asyncio.shield(held.ended)
         finally:
             held.end()
+            await asyncio.wait({held.ended}, timeout=1)
+            if not held.ended.done():
+                await held.end_from_outside()
             await held.ended
             held.close()
         os.set_blocking(reading, False)

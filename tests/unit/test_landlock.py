@@ -2,15 +2,18 @@
 
 import contextlib
 import os
+import re
 import signal
 import socket
 import sys
 import tempfile
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 from process_support import living, token, tree
 
+from shiftwork.runner.limits import Limits
 from shiftwork.runner.spec import ProcessSpec
 from shiftwork.runner.supervisor import run
 from shiftwork.sandbox.callnumbers import AARCH64, X86_64
@@ -233,6 +236,15 @@ async def test_root_becomes_the_given_user(sandbox, place):
         number = str(user or 0)
         assert (facts["Uid:"], facts["Gid:"]) == ([number] * 4, [number] * 4)
         assert user is None or facts["Groups:"] == []
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root can become another user")
+async def test_the_kernel_bounds_a_fork_bomb(sandbox, place):
+    """If it failed, a fork bomb would be faster than whoever counts its processes."""
+    held = confinement(place, user=NOBODY + 4321)
+    plain = spec(place, "/bin/cat", "/proc/self/limits", held=held)
+    result = await run(replace(plain, limits=Limits(processes=10)), sandbox=sandbox)
+    assert re.search(rb"Max processes +320 +320 ", result.stdout_tail)
 
 
 async def test_no_right_is_left_or_gained(sandbox, place):
