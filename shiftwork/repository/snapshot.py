@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 from shiftwork.repository import ignore, statcache
 from shiftwork.repository.git import Git
+from shiftwork.repository.guard import Guard, refuse_added
 from shiftwork.repository.names import shown
 from shiftwork.repository.objects import (
     FIXED_DATE,
@@ -40,16 +41,32 @@ class Snapshot:
 
 
 async def take_snapshot(
-    git: Git, workspace: Workspace, base: str, exclude: Iterable[str], limits: SnapshotLimits
+    git: Git,
+    workspace: Workspace,
+    base: str,
+    exclude: Iterable[str],
+    limits: SnapshotLimits,
+    *,
+    guard: Guard | None = None,
 ) -> Snapshot:
-    """Store the workspace's files as a commit on `base`; no ref is changed."""
+    """Store the workspace's files as a commit on `base`, if the guard agrees; no ref is changed."""
     before = await list_tree(git, base)
     ignores = await _ignore_files(git, before)
     spool = BlobSpool(git)
     try:
         cache = StatCache.load(workspace.stat_cache)
-        walk = Walk(before, base_ignores=ignores, exclude=exclude, cache=cache, spool=spool, limits=limits)
+        walk = Walk(
+            before,
+            base_ignores=ignores,
+            exclude=exclude,
+            cache=cache,
+            spool=spool,
+            limits=limits,
+            look=None if guard is None else guard.look,
+        )
         await in_thread(lambda: walk.run(workspace.path))
+        if guard is not None:
+            await refuse_added(git, before, guard)
         await spool.write()
     finally:
         spool.close()

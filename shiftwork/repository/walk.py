@@ -6,7 +6,7 @@ The folder is hostile: names, links, pipes, sizes and nesting are whatever an ag
 import os
 import stat
 import time
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import NoReturn
@@ -61,6 +61,7 @@ class Walk:
         cache: StatCache,
         spool: BlobSpool,
         limits: SnapshotLimits,
+        look: Callable[[str, bytes], None] | None = None,
     ) -> None:
         self.found: dict[str, TreeEntry] = {}
         self.known: dict[str, Known] = {}
@@ -73,6 +74,7 @@ class Walk:
         self._cache = cache
         self._spool = spool
         self._limits = limits
+        self._look = look
         self._visited = self._new_files = self._new_bytes = 0
         self._deadline = time.monotonic() + limits.seconds
 
@@ -193,6 +195,8 @@ class Walk:
                 self._refuse(
                     path, f"brings the changed files to more than {self._limits.total_bytes:,} bytes"
                 )
+            if self._look is not None:
+                self._look(path, data)
             self._spool.put(oid, data)
         self.found[path] = TreeEntry(mode, oid)
         return oid

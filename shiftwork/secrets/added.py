@@ -1,0 +1,164 @@
+"""No commit adds a secret: what a snapshot would add is looked through, and refused by name."""
+
+import re
+from collections.abc import Iterable
+from dataclasses import dataclass
+from fnmatch import fnmatchcase
+
+from shiftwork.errors import SecretRefused
+from shiftwork.secrets.redactor import Redactor
+from shiftwork.secrets.scanner import Hit
+
+SCAN_BYTES = 100 * 1024 * 1024
+"""How much of one file is looked through."""
+
+MAX_FINDINGS = 100
+"""How many findings are kept for one file."""
+
+_BINARY_PROBE = 8_000  # as git does: a file with a NUL in its first bytes is binary
+_HERE = re.compile(rb"pragma: ?allowlist secret")
+_NEXT = re.compile(rb"pragma: ?allowlist nextline secret")
+_EXAMPLE = re.compile(rb"example|placeholder|redacted|your[_-]", re.IGNORECASE)
+_NAMED = 20  # findings in one sentence
+_FEW = 5
+"""Different characters in the second half of what is a placeholder: xxxx, 0000, abcabc."""
+
+
+@dataclass(frozen=True, slots=True, order=True)
+class Finding:
+    """A secret in a file. The value is not part of it.
+
+    Attributes:
+        path: the file's path in the repository.
+        line: from 1; 0 for the path itself.
+        kind: the known secret's name, or the kind of token.
+        digest: tells two secrets apart within this process; says nothing of them.
+    """
+
+    path: str
+    line: int
+    kind: str
+    digest: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Allowed:
+    """Where a token is meant to be: paths, as patterns of the shell. A known value is allowed nowhere."""
+
+    paths: tuple[str, ...] = ()
+
+    def __contains__(self, path: str) -> bool:
+        return any(fnmatchcase(path, pattern) for pattern in self.paths)
+
+
+def find_secrets(path: str, data: bytes, redactor: Redactor, allowed: Allowed | None = None) -> list[Finding]:
+    """The secrets in a file's content and path.
+
+    Known values are looked for in everything. Tokens of an unmistakable shape only in text, outside the
+    allowed paths and the lines marked `pragma: allowlist secret`, and unless they are placeholders.
+    """
+    data = data[:SCAN_BYTES]
+    name = redactor.known_in(path.encode("utf-8", "surrogateescape"))
+    found = [Finding(redactor.redact(path), 0, name)] if name else []
+    shown = redactor.redact(path) if name else path
+    found += _Look(shown, data).known(redactor)
+    if path not in (allowed or Allowed()) and b"\0" not in data[:_BINARY_PROBE]:
+        found += _Look(shown, data).tokens(redactor)
+    return found[:MAX_FINDINGS]
+
+
+def check_added(
+    blobs: Iterable[tuple[str, bytes]], redactor: Redactor, allowed: Allowed | None = None
+) -> None:
+    """Raise `SecretRefused` if one of these files, by path and content, holds a secret."""
+    added = AddedSecrets(redactor, allowed)
+    for path, data in blobs:
+        added.look(path, data)
+    added.refuse()
+
+
+class AddedSecrets:
+    """Gathers what a snapshot would add: `look` at each new content, `excuse` what the base has, `refuse`."""
+
+    def __init__(self, redactor: Redactor, allowed: Allowed | None = None) -> None:
+        self._redactor = redactor
+        self._allowed = allowed
+        self._found: dict[str, list[Finding]] = {}
+
+    def look(self, path: str, data: bytes) -> None:
+        """Take a new or changed file."""
+        if found := find_secrets(path, data, self._redactor, self._allowed):
+            self._found[path] = found
+
+    @property
+    def suspects(self) -> tuple[str, ...]:
+        """Paths that hold something, as they were given."""
+        return tuple(self._found)
+
+    def excuse(self, path: str, before: bytes) -> None:
+        """Forget what this path held already: the commit doesn't add it."""
+        held = {finding.digest for finding in find_secrets(path, before, self._redactor)}
+        self._found[path] = [finding for finding in self._found[path] if finding.digest not in held]
+
+    def refuse(self) -> None:
+        """Raise `SecretRefused` if anything is left; it names paths, lines and kinds, never a value."""
+        left = [finding for found in self._found.values() for finding in found]
+        if not left:
+            return
+        named = ", ".join(f"{_place(finding)} ({finding.kind})" for finding in left[:_NAMED])
+        more = f", and {len(left) - _NAMED} more" if len(left) > _NAMED else ""
+        raise SecretRefused(
+            f"The work can't be committed: it would add secrets: {named}{more}; remove them, or, if one is "
+            "no secret, put the comment 'pragma: allowlist secret' on its line.",
+            sorted({finding.path for finding in left}),
+        )
+
+
+def _place(finding: Finding) -> str:
+    return f"{finding.path!r}, line {finding.line}" if finding.line else f"the name of {finding.path!r}"
+
+
+class _Look:
+    """One way through a file."""
+
+    def __init__(self, path: str, data: bytes) -> None:
+        self._path = path
+        self._data = data
+        self._line = 1
+        self._counted = 0
+
+    def known(self, redactor: Redactor) -> list[Finding]:
+        found: list[Finding] = []
+        position = 0
+        while len(found) < MAX_FINDINGS and (hit := redactor.known.find(self._data, position)):
+            found.append(self._finding(hit, hit.end))
+            position = hit.end
+        return found
+
+    def tokens(self, redactor: Redactor) -> list[Finding]:
+        found: list[Finding] = []
+        position = 0
+        while len(found) < MAX_FINDINGS and (hit := redactor.unmistakable.find(self._data, position)):
+            tail = hit.tail.match(self._data, hit.end) if hit.tail else None
+            position = tail.end() if tail else hit.end
+            token = self._data[hit.start : position]
+            if not _is_placeholder(token) and not self._marked(hit.start):
+                found.append(self._finding(hit, position))
+        return found
+
+    def _finding(self, hit: Hit, end: int) -> Finding:
+        self._line += self._data.count(b"\n", self._counted, hit.start)
+        self._counted = hit.start
+        kind = hit.label.decode().partition(":")[2].removesuffix("]")
+        return Finding(self._path, self._line, kind, hash(self._data[hit.start : end]))
+
+    def _marked(self, position: int) -> bool:
+        begin = self._data.rfind(b"\n", 0, position) + 1
+        end = self._data.find(b"\n", position)
+        line = self._data[begin : end if end >= 0 else len(self._data)]
+        before = self._data[self._data.rfind(b"\n", 0, max(0, begin - 1)) + 1 : begin]
+        return bool(_HERE.search(line) or _NEXT.search(before))
+
+
+def _is_placeholder(token: bytes) -> bool:
+    return bool(_EXAMPLE.search(token)) or len(set(token[len(token) // 2 :])) <= _FEW

@@ -1,0 +1,125 @@
+"""The forms in which a known value may appear: as it is, and as usual encodings write it."""
+
+import base64
+import html
+import json
+import math
+from collections.abc import Iterator
+from typing import NamedTuple
+from urllib.parse import quote, quote_plus
+
+SHORTEST = 8
+"""Bytes below which a value is not looked for: it would stand in too much innocent text."""
+
+LONGEST = 256
+"""Bytes above which a line is looked for in pieces, so that a stream never holds back much."""
+
+_LINE_END = r"(?:\r?\n|\\n|\\r\\n)?"
+_LINE_END_BYTES = 4
+
+
+class Form(NamedTuple):
+    """One appearance of a value.
+
+    Attributes:
+        text: its bytes.
+        wraps: whether line ends may stand anywhere in it, as encoders write them.
+    """
+
+    text: bytes
+    wraps: bool = False
+
+    @property
+    def width(self) -> int:
+        """The most bytes it may take."""
+        return len(self.text) * (1 + _LINE_END_BYTES) if self.wraps else len(self.text)
+
+
+def pattern(form: Form, escape: "Escape") -> bytes:
+    """A regular expression for the form."""
+    if not form.wraps:
+        return escape(form.text)
+    return _LINE_END.encode().join(escape(bytes([byte])) for byte in form.text)
+
+
+class Escape:
+    """Quotes bytes for RE2, in Latin-1."""
+
+    def __call__(self, text: bytes) -> bytes:
+        """The expression that matches just this."""
+        return b"".join(self._byte(byte) for byte in text)
+
+    @staticmethod
+    def _byte(byte: int) -> bytes:
+        return bytes([byte]) if chr(byte).isalnum() and byte < 128 else b"\\x%02x" % byte
+
+
+def forms(value: str) -> set[Form]:
+    """All forms of a value: of each of its lines, if it has several; none if it is too short."""
+    lines = [line.strip() for line in value.splitlines()]
+    if len(lines) > 1:
+        # The frame of a key file is no secret, and stands in every other key file too.
+        lines = [line for line in lines if not line.startswith("-----")]
+    found: set[Form] = set()
+    for line in lines:
+        for piece in _pieces(line.encode("utf-8", "surrogatepass")):
+            found.update(_of_piece(piece))
+    return found
+
+
+def _pieces(line: bytes) -> Iterator[bytes]:
+    if len(line) < SHORTEST:
+        return
+    size = math.ceil(len(line) / math.ceil(len(line) / LONGEST))
+    for start in range(0, len(line), size):
+        piece = line[start : start + size]
+        yield piece if len(piece) >= SHORTEST else line[-SHORTEST:]
+
+
+def _of_piece(piece: bytes) -> Iterator[Form]:
+    yield Form(piece)
+    for digits in (piece.hex(), piece.hex().upper()):
+        yield Form(digits.encode(), wraps=True)
+    for encoded in _base64(piece):
+        yield Form(encoded, wraps=True)
+    try:
+        text = piece.decode()
+    except UnicodeDecodeError:
+        return
+    yield Form(text.encode("utf-16-le"))
+    for escaped in {*_url(text), *_escaped(text)}:
+        yield Form(escaped.encode())
+
+
+def _base64(piece: bytes) -> Iterator[bytes]:
+    """What the base64 of anything that holds the piece must hold, wherever the piece begins in it."""
+    for before in range(3):
+        text = base64.b64encode(bytes(before) + piece).rstrip(b"=")
+        # Characters at the ends that also depend on the neighbours are left out.
+        first = (0, 2, 3)[before]
+        last = len(text) - (1 if (before + len(piece)) % 3 else 0)
+        yield text[first:last]
+        yield text[first:last].translate(bytes.maketrans(b"+/", b"-_"))
+
+
+def _url(text: str) -> Iterator[str]:
+    for quoted in (quote(text), quote(text, safe=""), quote_plus(text)):
+        yield quoted
+        yield _lower_escapes(quoted)
+
+
+def _lower_escapes(quoted: str) -> str:
+    first, *rest = quoted.split("%")
+    return "%".join([first, *(part[:2].lower() + part[2:] for part in rest)])
+
+
+def _escaped(text: str) -> Iterator[str]:
+    for ascii_only in (True, False):
+        once = json.dumps(text, ensure_ascii=ascii_only)[1:-1]
+        yield once
+        yield once.replace("/", "\\/")
+        yield once.replace("<", "\\u003c").replace(">", "\\u003e").replace("&", "\\u0026")
+        yield json.dumps(once, ensure_ascii=ascii_only)[1:-1]
+    yield html.escape(text)
+    yield html.escape(text, quote=False)
+    yield repr(text)[1:-1]

@@ -1,0 +1,198 @@
+"""Taking secrets out of whatever is stored or shown."""
+
+import re
+from collections.abc import Iterable, Mapping, Sequence
+from functools import cached_property
+from typing import Any, AnyStr
+
+import re2
+
+from shiftwork.secrets.forms import SHORTEST, Escape, Form, forms, pattern
+from shiftwork.secrets.reference import Secret
+from shiftwork.secrets.scanner import Hit, Scanner, any_of, compile_bytes, whole_set
+from shiftwork.secrets.shapes import OPENING_WIDTH, WIDTH, Shape, default_shapes
+from shiftwork.secrets.stream import RedactingStream, RedactingText
+
+MAX_DEPTH = 100
+"""Levels of a nested value beyond which nothing of it is kept."""
+
+_BEFORE = "[redacted:"
+_OPENING = 4
+_WHITE = re.compile(rb"\\[rn]|[\r\n]")
+_UNUSUAL = re.compile(r"[^0-9A-Za-z_./:@-]")
+
+
+class Redactor:
+    """Replaces known values, in all their usual forms, and tokens of known shapes.
+
+    In place of a secret stands `[redacted:NAME]`, in place of a token `[redacted:KIND]`.
+
+    Attributes:
+        known: finds the known values.
+        shapes: finds the tokens.
+        unprotected: names of the secrets that are too short to be looked for.
+    """
+
+    def __init__(self, secrets: Iterable[Secret] = (), shapes: Iterable[Shape] | None = None) -> None:
+        self._secrets = tuple(secrets)
+        self._shape_list = default_shapes() if shapes is None else tuple(shapes)
+        names: dict[Form, str] = {}
+        short: list[str] = []
+        for secret in self._secrets:
+            found = forms(secret.reveal())
+            if not found:
+                short.append(secret.name)
+            for form in found:
+                names.setdefault(form, secret.name)
+        self.unprotected = tuple(short)
+        self._numbers = any(form.text.strip(b"-.").isdigit() for form in names)
+        self.known, known_patterns = _known(names)
+        self.shapes, shape_patterns = _shapes(self._shape_list)
+        self._any = compile_bytes(any_of([*known_patterns, *shape_patterns]))
+
+    @cached_property
+    def unmistakable(self) -> Scanner:
+        """Finds the tokens for which a commit is refused."""
+        return _shapes([shape for shape in self._shape_list if shape.unmistakable])[0]
+
+    def __repr__(self) -> str:
+        return f"Redactor({len(self._secrets)} secrets, {len(self._shape_list)} shapes)"
+
+    def extended(self, secrets: Iterable[Secret]) -> "Redactor":
+        """One that knows these secrets too."""
+        return Redactor((*self._secrets, *secrets), self._shape_list)
+
+    def redact(self, text: AnyStr) -> AnyStr:
+        """The text, or bytes, without secrets; the very same object if it holds none."""
+        if isinstance(text, bytes):
+            return self._redact(text)
+        data = text.encode("utf-8", "surrogatepass")
+        done = self._redact(data)
+        return text if done is data else _decode(done)
+
+    def redact_json(self, value: Any) -> Any:
+        """A copy of a nested value in which every text is redacted, keys too."""
+        return self._nested(value, 0)
+
+    def stream(self) -> RedactingStream:
+        """A stream that redacts bytes as they come."""
+        return RedactingStream((self.known, self.shapes))
+
+    def text_stream(self) -> RedactingText:
+        """A stream that redacts text as it comes."""
+        return RedactingText(self.stream())
+
+    def known_in(self, data: bytes) -> str | None:
+        """The name of the first known secret that the data holds in any form, or None."""
+        hit = self.known.find(data)
+        return None if hit is None else hit.label.decode().removeprefix(_BEFORE).removesuffix("]")
+
+    def _redact(self, data: bytes) -> bytes:
+        if self._any.search(data) is None:
+            return data
+        return self.stream().close(data)
+
+    def _nested(self, value: Any, depth: int) -> Any:
+        if isinstance(value, str | bytes | int | float):
+            return self._leaf(value)
+        if depth >= MAX_DEPTH:
+            return None if value is None else "[nested too deeply to be kept]"
+        if isinstance(value, Mapping):
+            return self._mapping(value, depth)
+        if isinstance(value, Sequence | set | frozenset):
+            return [self._nested(item, depth + 1) for item in value]
+        return value
+
+    def _leaf(self, value: str | bytes | float) -> str | bytes | float:
+        if isinstance(value, str):
+            return self.redact(value)
+        if isinstance(value, bytes):
+            return self.redact(value)
+        if not self._numbers or isinstance(value, bool):
+            return value
+        text = str(value)
+        done = self.redact(text)
+        return value if done is text else done
+
+    def _mapping(self, value: Mapping[Any, Any], depth: int) -> dict[Any, Any]:
+        result: dict[Any, Any] = {}
+        for key, item in value.items():
+            name = self._leaf(key) if isinstance(key, str | bytes | int | float) else key
+            while name in result:
+                name = (
+                    name + b"'" if isinstance(name, bytes) else f"{name}'"
+                )  # two secrets as keys must not become one entry
+            result[name] = self._nested(item, depth + 1)
+        return result
+
+
+def _label(name: str) -> bytes:
+    return f"{_BEFORE}{_UNUSUAL.sub('?', name)[:80]}]".encode()
+
+
+def _known(names: Mapping[Form, str]) -> tuple[Scanner, list[bytes]]:
+    """A scanner for known values, longest first, and its expressions."""
+    ordered = sorted(names, key=lambda form: (-len(form.text), form))
+    escape = Escape()
+    labels = {form.text: _label(names[form]) for form in ordered}
+
+    def meaning(matched: bytes, begin: int) -> Hit:
+        label = labels.get(matched) or labels[_WHITE.sub(b"", matched)]
+        return Hit(begin, begin, begin + len(matched), label)
+
+    openings = [Form(form.text[:_OPENING], form.wraps) for form in ordered]
+    patterns = [pattern(form, escape) for form in ordered]
+    scanner = Scanner(
+        patterns,
+        [pattern(opening, escape) + rb"(?s:.)*\z" for opening in openings],
+        width=max((form.width for form in ordered), default=SHORTEST),
+        opening_width=max((opening.width for opening in openings), default=_OPENING),
+        meaning=meaning,
+    )
+    return scanner, patterns
+
+
+def _shapes(shapes: Sequence[Shape]) -> tuple[Scanner, list[bytes]]:
+    """A scanner for tokens, and its expressions."""
+    each = [_CompiledShape(shape) for shape in shapes]
+
+    patterns = [shape.bare for shape in each]
+    which = whole_set(patterns)
+
+    def meaning(matched: bytes, begin: int) -> Hit:
+        number: int = min(which.Match(matched))
+        return each[number].hit(matched, begin)
+
+    scanner = Scanner(
+        patterns,
+        [shape.begun for shape in each],
+        width=WIDTH,
+        opening_width=OPENING_WIDTH,
+        meaning=meaning,
+    )
+    return scanner, patterns
+
+
+class _CompiledShape:
+    def __init__(self, shape: Shape) -> None:
+        self._expression: re2._Regexp = compile_bytes(shape.pattern.encode())
+        self._label = _label(shape.kind)
+        self._tail = re.compile(f"[{shape.tail}]+".encode()) if shape.tail else None
+        self.bare = shape.pattern.replace("(?P<secret>", "(?:").encode()
+        opening = shape.opening.replace("(?P<secret>", "(?:")
+        opening += ")" * (opening.count("(") - opening.count(")"))
+        body = f"[{shape.body}]" if shape.body else "(?s:.)"
+        self.begun = rf"{opening}{body}*\z".encode()
+
+    def hit(self, matched: bytes, begin: int) -> Hit:
+        """The secret in what the expression matched."""
+        found = self._expression.fullmatch(matched)
+        start, end = found.span(1)  # the one group that an expression has
+        return Hit(begin, begin + start, begin + end, self._label, self._tail)
+
+
+def _decode(data: bytes) -> str:
+    try:
+        return data.decode("utf-8", "surrogatepass")
+    except UnicodeDecodeError:
+        return data.decode("utf-8", "replace")

@@ -1,0 +1,225 @@
+"""Known values are taken out of text, bytes and nested values, in every usual form."""
+
+import base64
+import html
+import json
+import random
+import string
+import time
+from urllib.parse import quote, quote_plus
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from shiftwork.secrets import Redactor, Secret
+
+VALUE = 'q7/Xw+9=z"Å\\t5<k>&Lm0'
+REDACTOR = Redactor([Secret("env:API_KEY", VALUE)])
+SHOWN = "[redacted:env:API_KEY]"
+
+
+def as_text(encoded: bytes) -> str:
+    return encoded.decode()
+
+
+@pytest.mark.parametrize(
+    "form",
+    [
+        VALUE,
+        json.dumps(VALUE)[1:-1],
+        json.dumps(VALUE, ensure_ascii=False)[1:-1],
+        json.dumps(json.dumps({"key": VALUE})),
+        quote(VALUE),
+        quote(VALUE, safe=""),
+        quote_plus(VALUE),
+        quote(VALUE, safe="").lower().replace(quote(VALUE, safe="").lower(), quote_plus(VALUE)),
+        VALUE.encode().hex(),
+        VALUE.encode().hex().upper(),
+        html.escape(VALUE),
+        repr(VALUE),
+        as_text(base64.b64encode(VALUE.encode())),
+        as_text(base64.urlsafe_b64encode(VALUE.encode())),
+        as_text(base64.b64encode(b"x" + VALUE.encode())),
+        as_text(base64.b64encode(b"xy" + VALUE.encode() + b"z")),
+        as_text(base64.encodebytes(b"A=1\n" * 12 + b"API_KEY=" + VALUE.encode() + b"\nB=2\n" * 12)),
+    ],
+)
+def test_every_usual_form_of_a_value_is_replaced(form):
+    """If this failed, an agent would only have to encode a secret to have it stored."""
+    done = REDACTOR.redact(f"before {form} after")
+
+    assert SHOWN in done
+    assert done.startswith("before ")
+    assert done.endswith(" after")
+    assert "Xw" not in done
+
+
+@given(before=st.binary(max_size=7), after=st.binary(max_size=7), urlsafe=st.booleans())
+def test_base64_is_found_wherever_the_value_begins_in_it(before, after, urlsafe):
+    """If this failed, the base64 of a whole file with a secret in it would pass at two of three places."""
+    encode = base64.urlsafe_b64encode if urlsafe else base64.b64encode
+
+    done = REDACTOR.redact(encode(before + VALUE.encode() + after))
+
+    assert SHOWN.encode() in done
+    # What is left of the value's own 29 characters are the two at the ends that its neighbours share.
+    assert len(done) <= len(SHOWN) + 4 * (len(before) + len(after) + 8) // 3 + 4
+
+
+def test_text_without_secrets_is_the_same_object():
+    """If this failed, each line of output would be copied for nothing."""
+    text = "nothing to see, ünïcode included \udc80"
+
+    assert REDACTOR.redact(text) is text
+    assert REDACTOR.redact(data := text.encode("utf-8", "surrogatepass")) is data
+
+
+def test_broken_text_stays_as_it_is_around_a_secret():
+    """If this failed, output that is not quite Unicode would end a session."""
+    assert REDACTOR.redact(f"\udc80{VALUE}\ud800é") == f"\udc80{SHOWN}\ud800é"
+    assert REDACTOR.redact(b"\xff" + VALUE.encode() + b"\xc3") == b"\xff" + SHOWN.encode() + b"\xc3"
+
+
+def test_a_secret_of_several_lines_is_found_line_by_line():
+    """If this failed, a key printed with line numbers or indentation would be stored."""
+    key = "-----BEGIN SOME KEY-----\nline-one-abcdef\nline-two-ghijkl\n-----END SOME KEY-----"
+    redactor = Redactor([Secret("file:/key", key)], shapes=())
+
+    done = redactor.redact("1: line-one-abcdef\n2:   line-two-ghijkl -----END SOME KEY-----")
+
+    assert done == "1: [redacted:file:/key]\n2:   [redacted:file:/key] -----END SOME KEY-----"
+    assert "one" not in redactor.redact(json.dumps(key))
+
+
+def test_a_very_long_value_is_found_in_pieces():
+    """If this failed, a stream would have to hold back as much as the longest secret."""
+    value = "".join(random.Random(1).choices(string.ascii_letters, k=3_000))
+    redactor = Redactor([Secret("long", value)], shapes=())
+
+    assert redactor.redact(f"<{value}>").replace("[redacted:long]", "") == "<>"
+    assert value[1000:1300] not in redactor.redact(value[900:1500])
+
+
+def test_short_values_are_left_and_named():
+    """If this failed, a one-letter secret would destroy every transcript."""
+    redactor = Redactor([Secret("env:PIN", "1234"), Secret("env:KEY", "12345678")])
+
+    assert redactor.unprotected == ("env:PIN",)
+    assert redactor.redact("1234 12345678") == "1234 [redacted:env:KEY]"
+
+
+def test_nested_values_are_redacted_with_their_keys():
+    """If this failed, a secret as a key or a number would reach the database."""
+    redactor = Redactor([Secret("env:KEY", VALUE), Secret("env:PIN", "12345678")])
+    value = {
+        "a": [1, True, None, {VALUE: VALUE.encode()}],
+        "n": 12345678,
+        "t": ("x", VALUE),
+        f"{VALUE}!": 2.5,
+    }
+
+    done = redactor.redact_json(value)
+
+    assert done == {
+        "a": [1, True, None, {"[redacted:env:KEY]": b"[redacted:env:KEY]"}],
+        "n": "[redacted:env:PIN]",
+        "t": ["x", "[redacted:env:KEY]"],
+        "[redacted:env:KEY]!": 2.5,
+    }
+
+
+def test_keys_that_become_the_same_stay_apart():
+    """If this failed, redaction would lose entries."""
+    assert REDACTOR.redact_json({VALUE: 1, VALUE.encode().hex(): 2}) == {SHOWN: 1, f"{SHOWN}'": 2}
+
+
+def test_deep_nesting_ends():
+    """If this failed, a hostile event would exhaust the stack."""
+    value: list[object] = []
+    for _ in range(5_000):
+        value = [value]
+
+    assert "too deeply" in json.dumps(REDACTOR.redact_json(value))
+
+
+def test_names_can_not_break_the_text_around():
+    """If this failed, a name from settings could forge lines of a log."""
+    assert Redactor([Secret("a]\n[x", VALUE)]).redact(VALUE) == "[redacted:a???x]"
+
+
+def test_a_redactor_can_learn_more():
+    """If this failed, a token made while the worker runs could not be protected."""
+    more = REDACTOR.extended([Secret("token", "tok-abcdefgh")])
+
+    assert more.redact(f"{VALUE} tok-abcdefgh") == f"{SHOWN} [redacted:token]"
+    assert VALUE not in repr(more)
+    assert more.known_in(b"x=tok-abcdefgh") == "token"
+    assert more.known_in(b"x=tok-abcdefg") is None
+
+
+@settings(max_examples=50)
+@given(st.text(min_size=8, max_size=60), st.text(max_size=30), st.text(max_size=30))
+def test_any_value_is_found_in_any_text(value, before, after):
+    """If this failed, some characters in a secret would keep it from being found."""
+    lines = [line.strip() for line in value.splitlines() if len(line.strip().encode("utf-8", "replace")) >= 8]
+    redactor = Redactor([Secret("s", value)], shapes=())
+
+    done = redactor.redact(f"{before}{value}{after}")
+
+    for line in lines:
+        if len(value.splitlines()) == 1 or not line.startswith("-----"):
+            assert line not in done or line in f"{before}[redacted:s]{after}"
+
+
+SECRETS = [
+    Secret(f"env:KEY_{n}", "".join(random.Random(n).choices(string.ascii_letters + string.digits, k=40)))
+    for n in range(10)
+]
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        b"a" * 1_000_000,
+        b"eyJ" * 333_333,
+        b"eyJhbGciOiJIUzI1NiJ9." * 47_000,
+        b"://a:" * 200_000,
+        b"-----BEGIN RSA PRIVATE KEY-----" * 32_000,
+        b"-----BEGIN PRIVATE KEY-----\n" + b"A" * 1_000_000,
+        b"Authorization: Bearer" * 47_000,
+        b"\\n" * 500_000,
+        b"0123456789abcdef" * 62_500,
+        b"sk-" * 333_333,
+        SECRETS[0].reveal().encode()[:-1] * 25_000,
+        b"".join(random.Random(5).choices([b"ghp_", b"xoxb-", b"1", b"-", b"/", b"a", b"AKIA"], k=300_000)),
+    ],
+    ids=range(12),
+)
+def test_no_line_takes_long(line):
+    """If this failed, an agent could stop the worker with one line."""
+    redactor = Redactor(SECRETS)
+    started = time.perf_counter()
+
+    redactor.redact(line)
+
+    assert time.perf_counter() - started < 3
+
+
+def test_redaction_does_not_slow_transcripts():
+    """If this failed, redacting would cost more than reading the output does."""
+    redactor = Redactor(SECRETS)
+    lines = [
+        b'{"type":"assistant","message":{"content":[{"type":"text","text":"Editing src/app/%d.py, see '
+        b'https://example.org/docs"}]}}' % n
+        for n in range(40_000)
+    ]
+    redactor.redact(lines[0])
+    started = time.perf_counter()
+
+    for line in lines:
+        redactor.redact(line)
+
+    seconds = time.perf_counter() - started
+    print(f"{sum(map(len, lines)) / seconds / 1e6:.0f} MB/s, {seconds / len(lines) * 1e6:.1f} µs a line")
+    assert seconds / len(lines) < 50e-6

@@ -1,0 +1,126 @@
+"""A commit that would add a secret is refused by name, before any of it is stored."""
+
+import subprocess
+import zlib
+
+import pytest
+from repository_support import pool, repo  # noqa: F401 - fixtures
+
+from shiftwork.errors import RepositoryError, SecretRefused
+from shiftwork.secrets import AddedSecrets, Allowed, Redactor, Secret, check_added, find_secrets
+
+VALUE = "s3cr3t-value-0123"
+TOKEN = "ghp_a1B2c3D4e5F6g7H8i9J0k1L2m3N4o5P6q7R8"
+REDACTOR = Redactor([Secret("env:KEY", VALUE)])
+
+
+def kinds(path, data, allowed=None):
+    return [
+        (finding.path, finding.line, finding.kind) for finding in find_secrets(path, data, REDACTOR, allowed)
+    ]
+
+
+def test_findings_name_path_line_and_kind():
+    """If this failed, an agent could not find what it must remove."""
+    data = f"a\nkey = '{VALUE}'\n\ntoken = {TOKEN}\n".encode()
+
+    found = find_secrets("src/a.py", data, REDACTOR)
+
+    assert kinds("src/a.py", data) == [("src/a.py", 2, "env:KEY"), ("src/a.py", 4, "github-token")]
+    assert VALUE not in repr(found)
+    assert TOKEN not in repr(found)
+
+
+def test_known_values_are_found_in_everything():
+    """If this failed, an archive, a UTF-16 file or a file's name could carry a key out."""
+    assert kinds("a.bin", b"\0\1\2" + VALUE.encode()) == [("a.bin", 1, "env:KEY")]
+    assert kinds("a.txt", VALUE.encode("utf-16")) == [("a.txt", 1, "env:KEY")]
+    assert kinds(f"dir/{VALUE}.txt", b"") == [("dir/[redacted:env:KEY].txt", 0, "env:KEY")]
+    assert kinds("a.bin", b"\0" + TOKEN.encode()) == []
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        f"t = '{TOKEN}'  # pragma: allowlist secret",
+        f"// pragma: allowlist nextline secret\nt = '{TOKEN}'",
+        "AKIAIOSFODNN7EXAMPLE",
+        "ghp_" + "x" * 36,
+        "Authorization: Bearer 0123456789abcdef0123",
+        "postgresql://user:password@localhost/db",
+    ],
+)
+def test_what_is_no_secret_is_let_through(line):
+    """If this failed, tests and examples could not be committed."""
+    assert kinds("a.py", line.encode()) == []
+
+
+def test_paths_can_be_allowed_but_known_values_never_are():
+    """If this failed, an agent could allow itself to commit the key it was given."""
+    allowed = Allowed(("tests/fixtures/*",))
+    data = f"{TOKEN}\n{VALUE} pragma: allowlist secret\n".encode()
+
+    assert kinds("tests/fixtures/a/b.pem", data, allowed) == [("tests/fixtures/a/b.pem", 2, "env:KEY")]
+    assert len(kinds("src/a.py", data, allowed)) == 2
+
+
+def test_many_findings_stay_one_sentence():
+    """If this failed, a flood of findings would fill the next brief."""
+    blobs = [(f"{n}.txt", f"{TOKEN}{n}\n".encode() * 200) for n in range(50)]
+
+    with pytest.raises(SecretRefused, match=r"'0.txt', line 1 \(github-token\).*and \d+ more") as caught:
+        check_added(blobs, REDACTOR)
+
+    assert len(str(caught.value)) < 2_000
+    assert TOKEN not in str(caught.value)
+    assert len(caught.value.paths) == 50
+    assert isinstance(caught.value, RepositoryError)
+
+
+def objects(private):
+    """The content of every object in a repository."""
+    listed = subprocess.run(
+        ["git", f"--git-dir={private.path}", "cat-file", "--batch-all-objects", "--batch"],
+        capture_output=True,
+        check=True,
+    ).stdout
+    loose = [zlib.decompress(path.read_bytes()) for path in private.path.glob("objects/??/*")]
+    return listed + b"".join(loose)
+
+
+async def test_a_snapshot_that_adds_a_secret_stores_nothing(repo, pool):  # noqa: F811
+    """If this failed, a refused secret would still lie in the project's repository."""
+    workspace = await pool.acquire("a")
+    base = await repo.tip()
+    await workspace.prepare(repo, base, with_git=False)
+    (workspace.path / "a.txt").write_text(f"one\n{VALUE}\n")
+
+    with pytest.raises(SecretRefused, match=r"'a.txt', line 2 \(env:KEY\)"):
+        await repo.snapshot(workspace, base, "s1", guard=AddedSecrets(REDACTOR))
+
+    assert VALUE.encode() not in objects(repo)
+    assert await repo.candidate("s1") is None
+    (workspace.path / "a.txt").write_text("one\n")
+    assert (await repo.snapshot(workspace, base, "s1", guard=AddedSecrets(REDACTOR))).changed == ("a.txt",)
+    await workspace.release()
+
+
+async def test_what_the_base_has_already_is_not_added(repo, pool):  # noqa: F811
+    """If this failed, a repository with an old secret could never be worked on."""
+    workspace = await pool.acquire("a")
+    root = await repo.tip()
+    await workspace.prepare(repo, root, with_git=False)
+    (workspace.path / "a.txt").write_text(f"{VALUE}\n{TOKEN}\n")
+    base = (await repo.snapshot(workspace, root, "s1")).commit
+    (workspace.path / "a.txt").write_text(f"new\n{VALUE}\n{TOKEN}\n")
+
+    taken = await repo.snapshot(workspace, base, "s2", guard=AddedSecrets(REDACTOR))
+
+    assert taken.changed == ("a.txt",)
+    (workspace.path / "a.txt").write_text(f"{VALUE}\n{TOKEN}\n{TOKEN[:-4]}zzZ9\n")
+    with pytest.raises(SecretRefused, match=r"'a.txt', line 3 \(github-token\)"):
+        await repo.snapshot(workspace, base, "s3", guard=AddedSecrets(REDACTOR))
+    (workspace.path / "copy.txt").write_text(f"{VALUE}!\n")
+    with pytest.raises(SecretRefused, match=r"'copy.txt', line 1 \(env:KEY\)"):
+        await repo.snapshot(workspace, base, "s3", guard=AddedSecrets(REDACTOR))
+    await workspace.release()
