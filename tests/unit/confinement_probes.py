@@ -115,7 +115,8 @@ FILES = [
 
 PROCESSES = [
     sh(
-        "see a process outside", 'cat /proc/[0-9]*/cmdline 2>/dev/null | tr "\\0" " " | grep -q "[s]leep $WORD"'
+        "see a process outside",
+        'cat /proc/[0-9]*/cmdline 2>&1 | tr "\\0" " " | grep -q "[s]leep $WORD"',
     ),
     py("signal a process outside", "os.kill(int(E['SLEEPER']), 0)"),
     py(

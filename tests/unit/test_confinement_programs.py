@@ -5,7 +5,7 @@ import errno
 import os
 import shutil
 import socket
-import sys
+import venv
 from pathlib import Path
 
 import psutil
@@ -282,11 +282,10 @@ async def test_a_folder_of_nobody_elses_can_be_entered(outside):
 
 async def test_installed_programs_run(outside):
     """Otherwise agents installed outside the system's folders could not be started."""
-    home = Path.home()
-    visible = installation_of(Path(sys.executable), PATH)
-    binds = (*confined_to(outside).binds, *(Bind(path, path) for path in visible))
-    confinement = Confinement(binds, user=outside.user)
-    argv = (sys.executable, "-I", "-c", "import psutil, sys; print(sys.prefix)")
-    outcome = await start(SANDBOX, argv, confinement=confinement)
-    assert outcome.output.decode().strip() == sys.prefix, outcome.output
-    assert not any(home.is_relative_to(path) for path in visible)
+    environment = outside.folder / "venv"
+    venv.create(environment, symlinks=True)
+    python = environment / "bin" / "python"
+    binds = (*confined_to(outside).binds, *(Bind(path, path) for path in installation_of(python, PATH)))
+    argv = (str(python), "-I", "-c", "import sys, ssl; print(sys.prefix)")
+    outcome = await start(SANDBOX, argv, confinement=Confinement(binds, user=outside.user))
+    assert outcome.output.decode().strip() == str(environment)
