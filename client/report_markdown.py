@@ -73,7 +73,7 @@ def _features(features: Sequence[dict[str, Any]]) -> str:
         )
         for each in features
     )
-    head = ("feature", "status", "category", "priority", "attempts", "landed", "remark")
+    head = ("feature", "status", "category", "priority", "failed", "landed", "remark")
     return _section("Features", head, rows)
 
 

@@ -3,6 +3,7 @@
 from collections.abc import Callable, Mapping
 from typing import Any
 
+from client.cli.output import counted
 from shiftwork.store.rows import EventRow
 from shiftwork.text import one_line, truncate
 from shiftwork.verification.words import headline, sentence
@@ -138,7 +139,7 @@ def _unknown(event: EventRow) -> str:
 
 _SENTENCES: dict[str, Callable[[EventRow], str]] = {
     "project_created": lambda e: f"{_who(e)} created the project{_after(' for agent ', _of(e, 'agent'))}",
-    "planned": lambda e: f"planned: {_of(e, 'features')} features",
+    "planned": lambda e: f"planned: {counted(int(e.data.get('features', 0)), 'feature')}",
     "session_requested": lambda e: f"{_who(e)} asked for {_session(e)}",
     "session_started": _started,
     "attempt_started": _attempt_started,

@@ -9,7 +9,7 @@ from rich.live import Live
 from rich.table import Table
 from rich.text import Text
 
-from client.cli.output import bar, duration, money
+from client.cli.output import bar, counted, duration, money
 from client.cli.status import current_session, standing
 from client.patience import PatientStore, silence
 from client.saying import said_line
@@ -82,7 +82,7 @@ class LiveDisplay:
             (one_line(status["name"]), "bold"),
             f" is {standing(status, datetime.now(UTC))}\n",
             (bar(passing, total), "green"),
-            f" {passing}/{total} features · {status['sessions']} sessions · ",
+            f" {passing}/{counted(total, 'feature')} · {counted(status['sessions'], 'session')} · ",
             f"{money(status['cost_usd'])} · {age}",
         )
 

@@ -30,7 +30,7 @@ def markdown(state: ProjectState, running: Mapping[int, int | None]) -> str:
             for number, feature in sorted(running.items())
         ),
         "",
-        "| | feature | priority | attempts | |",
+        "| | feature | priority | failed | |",
         "|-|-|-|-|-|",
         *(_row(feature) for feature in state.features[:_MOST]),
     ]

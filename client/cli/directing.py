@@ -10,7 +10,7 @@ from client.api import Shiftwork
 from client.cli.connecting import connected
 from client.cli.exits import DONE, NOT_PASSED, USAGE, of_status
 from client.cli.opening import named_or_only
-from client.cli.output import excerpt, money, print_json
+from client.cli.output import counted, excerpt, money, print_json
 from client.cli.watching import show
 from shiftwork.contracts.project import PauseMode, ProjectStatus
 from shiftwork.errors import Conflict, InvalidInput, NotFound
@@ -165,7 +165,8 @@ def revert(args: Namespace) -> int:
             )
             raise Conflict(f"{error}{hint}") from error
         commit = done.commit or ""
-        text = f"Back at {excerpt(args.commit, 40)} by {commit[:10]}; {len(done.passing)} features pass."
+        passing = counted(len(done.passing), "passing feature")
+        text = f"Back at {excerpt(args.commit, 40)} by {commit[:10]}, with {passing}."
         return _say(args, project, text, commit=commit, passing=list(done.passing))
 
     return connected(command)

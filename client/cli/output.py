@@ -2,6 +2,8 @@
 
 import json
 import shutil
+import sys
+import textwrap
 from collections.abc import Iterable, Sequence
 from datetime import datetime
 from typing import Any
@@ -11,6 +13,8 @@ from shiftwork.text import one_line, truncate
 _GAP = "  "
 _NARROWEST = 12
 """A column that has to give way keeps this many characters."""
+_COMFORTABLE = 30
+"""While the widest column has less than this, spare columns go."""
 
 
 def print_json(value: Any) -> None:
@@ -23,28 +27,58 @@ def print_json_line(value: Any) -> None:
     print(json.dumps(value, ensure_ascii=False), flush=True)
 
 
-def table(head: Sequence[str], rows: Iterable[Sequence[object]], *, wide: int | None = None) -> str:
-    """Aligned columns under their heads, without control characters.
+def table(
+    head: Sequence[str],
+    rows: Iterable[Sequence[object]],
+    *,
+    spare: Sequence[int] = (),
+    width: int | None = None,
+) -> str:
+    """Aligned columns under their heads, without control characters; nothing is cut.
 
     Args:
-        wide: index of the column that is cut where a line would be longer than the terminal.
+        spare: indices of the columns that a narrow terminal does without, the first first.
+        width: how long a line may be, else its cells are wrapped; None: as the terminal is wide, and any
+            length where there is none.
     """
     cells = [[one_line(str(cell)) if cell is not None else "" for cell in row] for row in rows]
-    if wide is not None:
-        room = _width() - sum(_widths(head, cells)) + _widths(head, cells)[wide] - len(_GAP) * (len(head) - 1)
-        for row in cells:
-            row[wide] = truncate_end(row[wide], max(_NARROWEST, room))
-    widths = _widths(head, cells)
-    lines = [
-        _GAP.join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip()
-        for row in ([name.upper() for name in head], *cells)
+    lines = [[name.upper() for name in head], *cells]
+    room = _width() if width is None else width
+    widths = _widths(lines)
+    if room is not None:
+        left = list(spare)
+        while left and _length(widths) > room and max(_fitted(widths, lines[0], room)) < _COMFORTABLE:
+            gone = left.pop(0)
+            lines = [[cell for index, cell in enumerate(line) if index != gone] for line in lines]
+            left = [index - (index > gone) for index in left]
+            widths = _widths(lines)
+        widths = _fitted(widths, lines[0], room)
+    return "\n".join(text for line in lines for text in _wrapped(line, widths))
+
+
+def _fitted(widths: Sequence[int], head: Sequence[str], room: int) -> list[int]:
+    """The widths of columns that share this room: the widest gives way, down to its head."""
+    fitted = list(widths)
+    floors = [max(_NARROWEST, len(name)) for name in head]
+    while _length(fitted) > room:
+        givers = [index for index, width in enumerate(fitted) if width > floors[index]]
+        if not givers:
+            break
+        fitted[max(givers, key=lambda index: fitted[index])] -= 1
+    return fitted
+
+
+def _wrapped(line: Sequence[str], widths: Sequence[int]) -> list[str]:
+    """One line of a table, as the lines it takes."""
+    columns = [textwrap.wrap(cell, width) if cell else [] for cell, width in zip(line, widths, strict=True)]
+    height = max(1, *map(len, columns))
+    return [
+        _GAP.join(
+            (column[index] if index < len(column) else "").ljust(width)
+            for column, width in zip(columns, widths, strict=True)
+        ).rstrip()
+        for index in range(height)
     ]
-    return "\n".join(lines)
-
-
-def truncate_end(text: str, limit: int) -> str:
-    """At most `limit` characters, the last of them an ellipsis if something was cut."""
-    return text if len(text) <= limit else text[: limit - 1] + "…"
 
 
 def pairs(rows: Iterable[tuple[str, object]]) -> str:
@@ -52,6 +86,11 @@ def pairs(rows: Iterable[tuple[str, object]]) -> str:
     shown = [(name, one_line(str(value))) for name, value in rows if value not in (None, "")]
     width = max((len(name) for name, _ in shown), default=0)
     return "\n".join(f"{name.ljust(width)}{_GAP}{value}" for name, value in shown)
+
+
+def counted(number: int, noun: str) -> str:
+    """`1 session`, `2 sessions`."""
+    return f"{number} {noun}" if number == 1 else f"{number} {noun}s"
 
 
 def bar(part: int, whole: int, width: int = 24) -> str:
@@ -86,9 +125,13 @@ def excerpt(text: str, limit: int = 300) -> str:
     return truncate(one_line(text), limit)
 
 
-def _widths(head: Sequence[str], cells: Sequence[Sequence[str]]) -> list[int]:
-    return [max(map(len, column)) for column in zip(head, *cells, strict=True)]
+def _widths(lines: Sequence[Sequence[str]]) -> list[int]:
+    return [max(map(len, column)) for column in zip(*lines, strict=True)]
 
 
-def _width() -> int:
-    return shutil.get_terminal_size((110, 24)).columns
+def _length(widths: Sequence[int]) -> int:
+    return sum(widths) + len(_GAP) * (len(widths) - 1)
+
+
+def _width() -> int | None:
+    return shutil.get_terminal_size((110, 24)).columns if sys.stdout.isatty() else None

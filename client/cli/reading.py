@@ -28,7 +28,7 @@ def projects(args: Namespace) -> int:
             print_json([{**status, "created_at": _at(row)} for status, row in _with(shown, found)])
         elif shown:
             head = ("id", "name", "status", "features", "sessions", "spent", "reason")
-            print(table(head, [_project(status) for status in shown], wide=6))
+            print(table(head, [_project(status) for status in shown], spare=(4, 5)))
         else:
             print("There is no such project." if args.status else "There is no project yet.")
         return DONE
@@ -68,8 +68,8 @@ def features(args: Namespace) -> int:
         if args.json:
             print_json([row.model_dump(mode="json") for row in found])
         elif found:
-            head = ("id", "feature", "status", "category", "prio", "attempts", "remark")
-            print(table(head, [_feature(row) for row in found], wide=6))
+            head = ("id", "feature", "status", "category", "prio", "failed", "remark")
+            print(table(head, [_feature(row) for row in found], spare=(3, 4, 5)))
         else:
             print(f"{excerpt(project.name)} has no features yet.")
         return DONE

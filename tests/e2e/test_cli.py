@@ -210,7 +210,10 @@ def test_one_session_at_a_time_with_features_added_edited_and_taken_back(shiftwo
         "edit-feature", "steps", "three", "--file", "edit.yml", "--no-dependencies", "--json"
     )
     assert (code, told["changed"]) == (0, ["depends_on", "description", "priority"])
-    feature = shiftwork("features", "steps", "--json")[1][-1]
+    assert (
+        "It is blocked, since nothing can verify it" in shiftwork("add-feature", "steps", "--name", "four")[1]
+    )
+    feature = shiftwork("features", "steps", "--json")[1][-2]
     assert (feature["priority"], feature["depends_on"]) == (9, [])
 
     code, text = shiftwork("revert", "steps", "0000000")

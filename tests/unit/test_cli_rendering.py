@@ -144,15 +144,29 @@ def test_watching_leaves_out_what_is_said_twice():
     assert shown == [False, True, True, False, False, True]
 
 
-def test_tables_are_aligned_and_clean(monkeypatch):
-    """If it failed, a list would be crooked, longer than the terminal, or carry control characters."""
-    monkeypatch.setenv("COLUMNS", "40")
-    text = output.table(("id", "name", "remark"), [(1, "a\x1b[31mb\nc", "x" * 90), (22, "d", None)], wide=2)
+ROWS = [(1, "a\x1b[31mb\nc", "ui", "why " * 10), (22, "d", "ui", None)]
+HEAD = ("id", "name", "kind", "remark")
+
+
+def test_tables_are_aligned_and_clean():
+    """If it failed, a list would be crooked or cut where a program reads it, or carry control characters."""
+    assert output.table(HEAD, ROWS).splitlines() == [
+        "ID  NAME      KIND  REMARK",
+        "1   a[31mb c  ui    " + ("why " * 10).rstrip(),
+        "22  d         ui",
+    ]
+
+
+def test_narrow_tables_wrap_and_drop_what_is_spare():
+    """If it failed, a table on a narrow terminal would break, or hide why a feature is blocked."""
+    text = output.table(HEAD, ROWS, spare=(2,), width=40)
     assert text.splitlines() == [
         "ID  NAME      REMARK",
-        "1   a[31mb c  " + "x" * 25 + "…",
+        "1   a[31mb c  why why why why why why",
+        "              why why why why",
         "22  d",
     ]
+    assert "ui" in output.table(HEAD, ROWS, spare=(2,), width=60)
 
 
 @pytest.mark.parametrize(
