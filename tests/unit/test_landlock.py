@@ -1,5 +1,6 @@
 """The sandbox without namespaces: each attack works without it, and fails in it."""
 
+import asyncio
 import contextlib
 import os
 import re
@@ -318,6 +319,19 @@ async def test_nothing_outlives_a_confined_program(sandbox, place):
     argv = (PYTHON, "-S", *plain.argv[1:])
     result = await run(spec(place, *argv, held=confinement(place)), sandbox=sandbox)
     assert (result.exit_status, living(word)) == (6, []), result.stderr_tail
+
+
+@pytest.mark.parametrize("user", [None, NOBODY], ids=["as we are", "as another user"])
+async def test_what_one_leaves_ends_while_another_runs(sandbox, place, user):
+    """If it failed, a warden that can't look into its programs would not know whose processes are left."""
+    word, stop = token(), asyncio.Event()
+    held = confinement(place, user=user)
+    leaver = f"setsid env -i sleep {word} & setsid setsid sleep {word} & sleep 0.1; exit 6"
+    other = asyncio.create_task(run(spec(place, "/bin/sleep", "1000", held=held), sandbox=sandbox, stop=stop))
+    result = await run(spec(place, "/bin/sh", "-c", leaver, held=held), sandbox=sandbox)
+    assert (result.exit_status, living(word), other.done()) == (6, [], False)
+    stop.set()
+    assert (await other).stopped
 
 
 async def test_there_is_a_folder_for_temporary_files(sandbox, place):
