@@ -155,6 +155,7 @@ class Landlock:
             "tmp": tmp,
             "user": user,
             "tasks": _most_tasks(limits) if user else None,
+            "needed": [str(bind.source) for bind in confinement.binds if bind.writable],
             "size": self.abi.size,
             "handled": {
                 "files": self.abi.files,

@@ -74,13 +74,23 @@ def _confine(policy: "dict[str, Any]") -> None:
 
         resource.setrlimit(resource.RLIMIT_NPROC, (policy["tasks"], policy["tasks"]))
     if policy["user"] is not None:
-        os.setgroups([])
-        os.setresgid(*[policy["user"]] * 3)
-        os.setresuid(*[policy["user"]] * 3)
+        _become_user(policy["user"], policy["needed"])
     _check(libc.capset(struct.pack("Ii", _CAPABILITIES_VERSION, 0), bytes(24)), "capset")
     _check(libc.prctl(_NO_NEW_PRIVS, 1, 0, 0, 0), "no_new_privs")
     _check(libc.syscall(_RESTRICT_SELF, ruleset, 0), "landlock_restrict_self")
     os.closerange(3, 1 << 16)
+
+
+def _become_user(user: int, needed: list[str]) -> None:
+    """Be another user, who has to reach what is needed: else every program would fail in a way of its own."""
+    os.setgroups([])
+    os.setresgid(user, user, user)
+    os.setresuid(user, user, user)
+    for path in needed:
+        try:
+            os.stat(path)  # noqa: PTH116 - pathlib is an import
+        except PermissionError as error:
+            raise OSError(errno.EACCES, f"user {user} can't reach it", path) from error
 
 
 def _ruleset(libc: ctypes.CDLL, policy: "dict[str, Any]") -> int:

@@ -11,6 +11,9 @@ from typing import Final
 _NEEDED: Final = {"kill": 5, "setgid": 6, "setuid": 7, "net_admin": 12, "sys_admin": 21}
 """The capabilities that bubblewrap and the first process inside use, by their bit."""
 
+_WITHOUT_NAMESPACES: Final = {"chown": 0, "kill": 5, "setgid": 6, "setuid": 7}
+"""Those that a sandbox without namespaces uses, which root of a container usually has."""
+
 _FIRST: Final = 1_879_048_192
 _LAST: Final = 2_147_483_647
 """User numbers that neither people nor containers get: systemd's documentation leaves this range unused."""
@@ -20,20 +23,24 @@ _FEWEST: Final = 20_000
 
 
 @cache
-def can_change_user() -> bool:
-    """Whether this process is root, and allowed to make another user of what it starts."""
+def can_change_user(*, namespaces: bool = True) -> bool:
+    """Whether this process is root, and allowed to make another user of what it starts.
+
+    Args:
+        namespaces: whether that is to run in namespaces, which root of a container can't make.
+    """
     if sys.platform != "linux" or os.geteuid() != 0:
         return False
     effective = _capabilities()
-    return all(effective >> bit & 1 for bit in _NEEDED.values())
+    return all(effective >> bit & 1 for bit in (_NEEDED if namespaces else _WITHOUT_NAMESPACES).values())
 
 
-def choose_user(workspace: Path) -> int | None:
+def choose_user(workspace: Path, *, namespaces: bool = True) -> int | None:
     """The user and group number for what runs in a workspace: always the same for the same path.
 
-    None where this process can't change its user.
+    None where this process can't change its user; see `can_change_user`.
     """
-    if not can_change_user():
+    if not can_change_user(namespaces=namespaces):
         return None
     digest = int.from_bytes(hashlib.sha256(os.fsencode(workspace)).digest()[:8], "big")
     ranges = _usable_ranges()

@@ -6,6 +6,7 @@ import os
 import re
 import signal
 import socket
+import subprocess
 import sys
 import tempfile
 from dataclasses import replace
@@ -237,6 +238,32 @@ async def test_root_becomes_the_given_user(sandbox, place):
         number = str(user or 0)
         assert (facts["Uid:"], facts["Gid:"]) == ([number] * 4, [number] * 4)
         assert user is None or facts["Groups:"] == []
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root can become another user")
+async def test_a_folder_out_of_the_users_reach_is_told(sandbox, place):
+    """If it failed, each program would fail in a way of its own that says nothing."""
+    place.chmod(0o700)
+    held = confinement(place, user=NOBODY)
+    result = await run(spec(place, "/bin/echo", "started", held=held), sandbox=sandbox)
+    assert (result.exit_status, result.stdout_tail) == (126, b"")
+    expected = f"shiftwork: {place}/work can't be confined: user {NOBODY} can't reach it\n"
+    assert result.stderr_tail.decode() == expected
+
+
+CONTAINER = """\
+from pathlib import Path
+from shiftwork.sandbox.user import choose_user
+print(choose_user(Path("/x")) is None, choose_user(Path("/x"), namespaces=False) is None)
+"""
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root can become another user")
+def test_root_of_a_container_can_still_change_users():
+    """If it failed, agents in a container would be root where they need not."""
+    without = ("setpriv", "--bounding-set=-sys_admin,-net_admin", sys.executable, "-P", "-c", CONTAINER)
+    done = subprocess.run(without, capture_output=True, text=True, check=False, timeout=30)
+    assert (done.stdout, done.stderr) == ("True False\n", "")
 
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="only root can become another user")
