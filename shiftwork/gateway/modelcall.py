@@ -141,6 +141,8 @@ class ModelCall:
         return Refused(502, Reason.UPSTREAM, "the model's provider broke off before it answered.")
 
     async def _pass_on(self, head: Head, wire: Wire, response: aiohttp.ClientResponse) -> None:
+        if response.status < 200:
+            raise Refused(502, Reason.UPSTREAM, "the model's provider changes the protocol unasked.")
         if 300 <= response.status < 400 and response.status != 304:
             raise Refused(
                 502, Reason.UPSTREAM, "the model's provider redirects elsewhere; its base URL is wrong."

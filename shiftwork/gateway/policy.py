@@ -107,8 +107,8 @@ class Policy:
     Attributes:
         upstream: where its questions to a model go; None allows none.
         model_hosts: if not empty, the only hosts that `upstream` may be at.
-        hosts: `host`, `host:port` or `*.domain` that it may reach through the forward proxy; without a port
-            443 for `CONNECT` and 80 for plain HTTP.
+        hosts: `host`, `host:port`, `*.domain` or `*` that it may reach through the forward proxy; without a
+            port 443 for `CONNECT` and 80 for plain HTTP.
         check_budget: asked before each question to a model: a sentence if the budget is spent, else None.
         on_call: told of every request after its end; must return at once.
         label: names the session in the log.

@@ -176,7 +176,8 @@ def test_a_plain_name_is_read(text, expected):
 
 
 @pytest.mark.parametrize(
-    "pattern", ["", "*", "*.org", "127.0.0.1", "a.*.org", "https://pypi.org", "pypi.org/simple"]
+    "pattern",
+    ["", "**", "*:443", "*.", "*.org", "127.0.0.1", "a.*.org", "https://pypi.org", "pypi.org/simple"],
 )
 def test_a_pattern_that_means_too_much_is_refused(pattern):
     """If it failed, a slip in the settings would open everything."""
@@ -286,6 +287,31 @@ async def test_a_tunnel_needs_the_token_and_one_meaning(change, status):
         assert answer.status == status
         assert ("proxy-authenticate" in answer.headers) == (status == 407)
     assert dialled == []
+
+
+@pytest.mark.parametrize(
+    ("target", "status"),
+    [
+        ("pypi.org:443", 200),
+        ("evil.example:443", 200),
+        ("pypi.org:22", 403),
+        ("pypi.org:80", 403),
+        ("rebound.example:443", 403),
+        ("mixed.example:443", 403),
+        ("127.0.0.1:443", 400),
+        ("[::1]:443", 400),
+    ],
+)
+async def test_every_host_is_still_none_of_our_own(target, status):
+    """If it failed, set-up commands that may fetch from everywhere could reach the worker's own network."""
+    async with played(echo) as server:
+        egress, _ = internet(NAMES, server.port)
+        async with running(egress=egress, hosts=("*",)) as run:
+            reader, writer = await asyncio.open_connection("127.0.0.1", run.port)
+            writer.write(connect(run, target))
+            assert (await read_head(reader))[0] == status
+            writer.close()
+        assert server.connections == (status == 200)
 
 
 async def test_a_session_without_hosts_has_no_proxy():
