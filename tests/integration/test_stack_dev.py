@@ -9,6 +9,8 @@ import stat
 import subprocess
 import sys
 import time
+import urllib.error
+import urllib.parse
 import urllib.request
 from pathlib import Path
 
@@ -176,6 +178,47 @@ async def test_nobody_else_comes_in(start):
     assert second.process.wait(20) == 1
     assert f"(process {dev.process.pid})" in second.process.stderr.read()
     assert await query(dev, "SELECT 1") == 1
+
+
+async def test_it_listens_where_it_says_and_nowhere_else(start):
+    """Anybody on the network, or any page in a person's browser, could reach a server of ours."""
+    dev = start().ready()
+    family = [psutil.Process(dev.process.pid), *dev.family().values()]
+    listening = {
+        (*connection.laddr, process.name())
+        for process in family
+        for connection in process.net_connections("inet")
+        if connection.status == psutil.CONN_LISTEN
+    }
+    assert all(host.startswith("127.") for host, *_ in listening)
+    assert {name for *_, name in listening} == {"temporal", psutil.Process(dev.process.pid).name()}
+    gate, port = dev.stack.ui_address.removeprefix("http://").split(":")
+    assert (gate, int(port), psutil.Process(dev.process.pid).name()) in listening
+    if sys.platform == "linux":
+        assert len({host for host, *_ in listening}) == 2  # the Web UI itself, where no page can guess it
+    page = f"http://{dev.stack.temporal_http_address}/api/v1/namespaces"
+    for host in ("evil.example", dev.stack.temporal_http_address, "localhost"):
+        with pytest.raises(urllib.error.HTTPError, match="403"):
+            get(urllib.request.Request(page, headers={"Host": host}))
+    with pytest.raises(urllib.error.HTTPError, match="401"):
+        get(dev.stack.ui_address)
+    argv = " ".join(part for process in family for part in process.cmdline())
+    assert dev.stack.codec_auth.removeprefix("Bearer ") not in argv
+
+
+async def test_the_web_ui_is_told_what_decodes(start):
+    """A person would have to type an address and a token before a project can be read."""
+    stack = start().ready().stack
+    opener = urllib.request.build_opener(urllib.request.HTTPCookieProcessor())
+    with opener.open(f"{stack.temporal_ui}/api/v1/settings") as response:
+        codec = json.load(response)["Codec"]
+    # Relative: the page asks its own origin, where the browser sends its cookie by itself.
+    assert codec["Endpoint"] == urllib.parse.urlsplit(stack.codec_endpoint).path
+    body = json.dumps({"payloads": [{"metadata": {"encoding": "anNvbi9wbGFpbg=="}, "data": "MQ=="}]}).encode()
+    headers = {"Content-Type": "application/json", "Origin": stack.ui_address}
+    request = urllib.request.Request(f"{stack.ui_address}{codec['Endpoint']}/decode", body, headers)
+    with opener.open(request) as response:
+        assert json.load(response)["payloads"][0]["data"] == "MQ=="
 
 
 async def test_asked_to_end_while_it_starts_it_leaves_nothing(start):
