@@ -50,12 +50,16 @@ def _head(report: dict[str, Any]) -> str:
         ("Sessions", status["sessions"]),
         ("Spent", f"${status['cost_usd']:.4f}{budget}, {status['tokens']:,} tokens"),
         ("Agent", escape(project["agent"])),
-        ("Repository", escape(project["repository"] or "none")),
+        ("Repository", escape(project["repository"]) if project["repository"] else _private(project["id"])),
         ("Started", project["created_at"]),
         ("Id", f"`{project['id']}`"),
     )
     lines = "\n".join(f"- {name}: {value}" for name, value in facts if value != "")
     return f"# {escape(project['name'])}\n\n{lines}"
+
+
+def _private(project_id: str) -> str:
+    return f"the private one; `git clone` it from `projects/{project_id}/repository.git` in the state folder"
 
 
 def _features(features: Sequence[dict[str, Any]]) -> str:

@@ -15,6 +15,7 @@ from client.cli.connecting import connected
 from client.cli.exits import DONE, of_status
 from client.cli.output import excerpt, pairs, print_json
 from client.cli.starter import CASSETTE, SPECIFICATION
+from client.cli.status import product
 from client.cli.watching import show
 from client.specification import Specification, first_problem, read_specification
 from client.watch import NO_WORKER
@@ -75,8 +76,9 @@ def start(args: Namespace) -> int:
         )
         project = await shiftwork.find(project_id)
         started = _started(project, shiftwork.settings)
+        told = _told(started, product(shiftwork.settings, project.id))
         if not args.wait:
-            print_json(started) if args.json else print(_told(started), flush=True)
+            print_json(started) if args.json else print(told, flush=True)
             if not await shiftwork.has_worker():
                 sys.stderr.write(f"warning: {NO_WORKER}\n")
             return DONE
@@ -84,7 +86,7 @@ def start(args: Namespace) -> int:
             status = await shiftwork.wait(project_id)
             print_json({**started, **status})
         else:
-            print(f"{_told(started)}\n", flush=True)
+            print(f"{told}\n", flush=True)
             status = await show(shiftwork.store, project, rest_after=0)
         return of_status(status["status"])
 
@@ -166,11 +168,12 @@ def _started(project: ProjectRow, settings: Settings) -> dict[str, Any]:
     }
 
 
-def _told(started: dict[str, Any]) -> str:
+def _told(started: dict[str, Any], product: str) -> str:
     head = f"Started {excerpt(started['name'])}."
     rows = (
         ("project", started["project_id"]),
         ("repository", started["repository"]),
+        ("product", None if started["repository"] else product),
         ("branch", started["branch"]),
         ("temporal", started["temporal_ui"]),
     )

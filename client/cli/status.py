@@ -1,12 +1,14 @@
 """`status`: the answer people ask for most, with asyncpg and nothing else."""
 
 import asyncio
+import shlex
 from argparse import Namespace
 from datetime import UTC, datetime
 from typing import Any
 
 from client.cli.exits import DONE
 from client.cli.output import bar, clock, duration, excerpt, money, pairs, print_json
+from client.delivery import undelivered
 from shiftwork.settings import Settings
 from shiftwork.stack.file import database_url
 from shiftwork.store.status import project_status
@@ -19,19 +21,26 @@ _RECENT = 5
 
 def status(args: Namespace) -> int:
     """Print where a project stands."""
-    found = asyncio.run(project_status(database_url(Settings.from_environment()), args.project))
+    settings = Settings.from_environment()
+    found = asyncio.run(project_status(database_url(settings), args.project))
     if args.json:
         print_json(found)
     else:
-        print(render(found, datetime.now(UTC)))
+        print(render(found, datetime.now(UTC), product(settings, found["project_id"])))
     return DONE
 
 
-def render(status: dict[str, Any], now: datetime) -> str:
-    """The status for people."""
+def product(settings: Settings, project_id: str) -> str:
+    """Where the product is of a project that has no repository of a person's."""
+    return f"git clone {shlex.quote(str(settings.projects / project_id / 'repository.git'))}"
+
+
+def render(status: dict[str, Any], now: datetime, product: str = "") -> str:
+    """The status for people; `product`: how to get it where there is no repository to look into."""
     sections = [
         headline(status, now),
-        pairs(_facts(status)),
+        pairs([*_facts(status), ("product", "" if status["repository"] else product)]),
+        undelivered(status),
         "\n".join(f"  {current_session(each, now)}" for each in status["current_sessions"]),
         "\n".join(_question(status["project_id"], each) for each in status["questions"]),
         "\n".join(f"  {_progress(entry)}" for entry in reversed(status["recent_progress"][:_RECENT])),

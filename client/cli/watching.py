@@ -10,6 +10,7 @@ from client.cli.exits import of_status
 from client.cli.opening import newest, reading
 from client.cli.output import print_json_line
 from client.cli.status import headline
+from client.delivery import undelivered
 from client.patience import PatientStore
 from client.telling import as_json
 from client.watch import Listener, moments, watch_plainly
@@ -47,13 +48,16 @@ async def show(
     if plain or not _live():
         status = await watch_plainly(store, project, after=after, rest_after=rest_after, agents=agents)
         print(f"\n{headline(status, datetime.now(UTC))}", flush=True)
-        return status
-    # Only here: rich takes a while to import, and most commands never need it.
-    from rich.console import Console  # noqa: PLC0415
+    else:
+        # Only here: rich takes a while to import, and most commands never need it.
+        from rich.console import Console  # noqa: PLC0415
 
-    from client.watch_live import watch_live  # noqa: PLC0415
+        from client.watch_live import watch_live  # noqa: PLC0415
 
-    return await watch_live(store, project, console=Console(), after=after, rest_after=rest_after)
+        status = await watch_live(store, project, console=Console(), after=after, rest_after=rest_after)
+    if left := undelivered(status):
+        print(f"\n{left}", flush=True)
+    return status
 
 
 def _live() -> bool:

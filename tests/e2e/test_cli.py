@@ -248,6 +248,31 @@ def test_commits_of_people_are_not_undone_without_consent(shiftwork):
     shiftwork("abandon", "people")
 
 
+def test_what_is_not_delivered_is_told(shiftwork):
+    """If it failed, a project would be completed, and nobody would know where its product is."""
+    sessions = {"one": [simple_attempt("one")]}
+    git(".", "init", "-q", "-b", "main", "repo")
+    Path("repo", "mine.txt").write_text("mine\n")
+    git("repo", "add", "mine.txt")
+    git("repo", "-c", "user.name=Eva", "-c", "user.email=eva@example.org", "commit", "-qm", "Mine")
+    Path("repo", "mine.txt").write_text("changed\n")
+    start(shiftwork, "dirty", simple_feature("one"), sessions=sessions, arguments=("--allow-dirty",))
+    left = "1 commit not delivered to branch 'main'"
+    assert left in shiftwork("status", "dirty")[1]
+    assert left in shiftwork("watch", "dirty")[1]
+    git("repo", "stash", "-q")
+    git("repo", "merge", "-q", "--ff-only", "shiftwork/main")
+    assert "not delivered" not in shiftwork("status", "dirty")[1]
+
+    assert "The project has no session 9" in shiftwork("logs", "dirty", "--session", "9")[1]
+    code, text = shiftwork("start", "spec.md", "--cassette", "cassette.yml", "--name", "private", "--wait")
+    [clone] = [line for line in text.splitlines() if line.startswith("product")]
+    assert code == 0
+    assert " ".join(clone.split()) in " ".join(shiftwork("status", "private")[1].split())
+    subprocess.run([*clone.split()[1:], "clone"], check=True, capture_output=True)
+    assert Path("clone", "one.txt").read_text() == "done\n"
+
+
 def test_ctrl_c_ends_the_waiting_and_not_the_project(environment, shiftwork, tmp_path):
     """If it failed, closing a terminal would look like success, or stop the work."""
     write_cassette(
