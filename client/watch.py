@@ -131,8 +131,8 @@ async def watch_plainly(
 ) -> dict[str, Any]:
     """Print a line for whatever happens; returns the status at rest.
 
-    A line begins with the project's age and the features that pass. With `agents`, what they say and do
-    has lines of its own.
+    A line begins with the project's age and the features that pass by then, if that is known. With
+    `agents`, what they say and do has lines of its own.
     """
     status: dict[str, Any] = {}
     listener = Listener() if agents else None
@@ -141,8 +141,10 @@ async def watch_plainly(
         status = moment.status
         for number, item in moment.said:
             print(f"{'':>8}  {'':>7}    session {number} {said_line(item)}", flush=True)
-        for event in filter(worth_watching, moment.events):
-            print(plain_line(event, project, status), flush=True)
+        shown = [event for event in moment.events if worth_watching(event)]
+        for event in shown:
+            # How many passed earlier is not known, as of what happened before somebody watched.
+            print(plain_line(event, project, status if event is shown[-1] else None), flush=True)
         if idleness.noticed(moment) and not idle:
             print(NO_WORKER, file=sys.stderr, flush=True)
             idle = True
@@ -153,8 +155,8 @@ async def watch_plainly(
     return status
 
 
-def plain_line(event: EventRow, project: ProjectRow, status: dict[str, Any]) -> str:
-    """Age of the project, features that pass, and the sentence."""
+def plain_line(event: EventRow, project: ProjectRow, status: dict[str, Any] | None) -> str:
+    """Age of the project, features that pass if the status is that of the event, and the sentence."""
     age = duration((event.at - project.created_at).total_seconds())
-    figures = f"{status['passing_features']}/{status['total_features']}"
+    figures = f"{status['passing_features']}/{status['total_features']}" if status else ""
     return f"{age:>8}  {figures:>7}  {tell(event)}"

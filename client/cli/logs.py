@@ -60,7 +60,10 @@ async def _events(store: PatientStore, project_id: str, args: Namespace) -> Asyn
     """The events that were asked for: those there are, then those that come."""
     known = [event async for event in _known(store, project_id)]
     last = known[-1].sequence if known else 0
-    for event in _newest(_of_session(known, args.session), args.last):
+    chosen = _of_session(known, args.session)
+    if args.session is not None and not chosen and not args.follow:
+        await _session(store, project_id, args.session)  # raises what is wrong with the number
+    for event in _newest(chosen, args.last):
         yield event
     if not args.follow:
         return

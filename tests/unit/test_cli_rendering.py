@@ -15,7 +15,7 @@ from client.patience import PatientStore
 from client.report import project_report, render_markdown
 from client.report_markdown import escape, fence
 from client.telling import tell, worth_watching
-from client.watch import moments
+from client.watch import moments, watch_plainly
 from client.watch_live import LiveDisplay
 from shiftwork.contracts.decision import DecisionOutcome
 from shiftwork.contracts.feature import FeatureSpec, FeatureStatus
@@ -307,6 +307,21 @@ def drawn(console, display):
     with console.capture() as capture:
         console.print(display)
     return capture.get()
+
+
+async def test_replayed_events_have_no_figures_of_later(store, capsys):
+    """If it failed, a watch that begins late would say that everything passed when a question was asked."""
+    async with store.transaction() as tx:
+        project = await tx.projects.create("p")
+        [feature] = await tx.features.adopt(project.id, [FeatureSpec(name="f")], 1)
+        await tx.features.save(feature.id, 2, status=FeatureStatus.PASSING)
+        await tx.events.append(project.id, "paused", data={"reason": "a question"})
+        await tx.events.append(project.id, "completed")
+        await tx.projects.save(project.id, 2, status=ProjectStatus.COMPLETED)
+    await watch_plainly(store, project)
+    first, last = capsys.readouterr().out.splitlines()
+    assert "1/1" not in first
+    assert last.split()[1:] == ["1/1", "completed"]
 
 
 async def test_moments_end_when_the_project_rests(store):
