@@ -4,6 +4,7 @@ import base64
 import html
 import json
 import math
+import re
 from collections.abc import Iterator
 from typing import NamedTuple
 from urllib.parse import quote, quote_plus
@@ -14,6 +15,7 @@ SHORTEST = 8
 LONGEST = 256
 """Bytes above which a line is looked for in pieces, so that a stream never holds back much."""
 
+_TELLING = re.compile("key|secret|token|passw|credential", re.IGNORECASE)
 _LINE_END = r"(?:\r?\n|\\n|\\r\\n)?"
 _LINE_END_BYTES = 4
 
@@ -56,15 +58,32 @@ class Escape:
 
 def forms(value: str) -> set[Form]:
     """All forms of a value: of each of its lines, if it has several; none if it is too short."""
-    lines = [line.strip() for line in value.splitlines()]
-    if len(lines) > 1:
-        # The frame of a key file is no secret, and stands in every other key file too.
-        lines = [line for line in lines if not line.startswith("-----")]
     found: set[Form] = set()
-    for line in lines:
+    for line in _lines(value):
         for piece in _pieces(line.encode("utf-8", "surrogatepass")):
             found.update(_of_piece(piece))
     return found
+
+
+def _lines(value: str) -> list[str]:
+    """What of a value is looked for: its lines, or what is secret in a JSON object."""
+    parts = _credentials(value) or [value]
+    lines = [line.strip() for part in parts for line in part.splitlines()]
+    if len(lines) > 1:
+        # The frame of a key file is no secret, and stands in every other key file too.
+        lines = [line for line in lines if not line.startswith("-----")]
+    return lines
+
+
+def _credentials(value: str) -> list[str]:
+    """The secret fields of a JSON object, such as a service account's file; empty if it is none."""
+    if not value.lstrip().startswith("{"):
+        return []
+    try:
+        fields = json.loads(value)
+    except (ValueError, RecursionError):
+        return []
+    return [text for name, text in fields.items() if isinstance(text, str) and _TELLING.search(name)]
 
 
 def _pieces(line: bytes) -> Iterator[bytes]:

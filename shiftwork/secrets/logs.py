@@ -57,6 +57,6 @@ def protect_handler(handler: logging.Handler, redactor: Redactor) -> None:
 def _message(record: logging.LogRecord) -> str:
     try:
         return record.getMessage()
-    except (TypeError, ValueError, KeyError):
-        # Wrong arguments: logging itself would print them, unredacted.
-        return f"{record.msg} {record.args!r}"
+    except Exception as error:  # noqa: BLE001 - as logging itself: no record ends the program
+        # Logging would print message and arguments on standard error, unredacted.
+        return f"{record.pathname}:{record.lineno} logged what can't be shown ({type(error).__name__})"

@@ -8,9 +8,10 @@ from typing import Any, AnyStr
 import re2
 
 from shiftwork.secrets.forms import SHORTEST, Escape, Form, forms, pattern
+from shiftwork.secrets.issuers import default_shapes
 from shiftwork.secrets.reference import Secret
 from shiftwork.secrets.scanner import Hit, Scanner, any_of, compile_bytes, whole_set
-from shiftwork.secrets.shapes import OPENING_WIDTH, WIDTH, Shape, default_shapes
+from shiftwork.secrets.shapes import OPENING_WIDTH, WIDTH, Shape
 from shiftwork.secrets.stream import RedactingStream, RedactingText
 
 MAX_DEPTH = 100

@@ -92,6 +92,20 @@ def test_a_secret_of_several_lines_is_found_line_by_line():
     assert "one" not in redactor.redact(json.dumps(key))
 
 
+def test_of_a_file_of_credentials_only_what_is_secret_is_looked_for():
+    """If this failed, words like `service_account` would vanish from every text, and from no commit."""
+    value = json.dumps(
+        {"type": "service_account", "private_key": "abc-def-ghi\njkl-mno-pqr", "n": 1}, indent=1
+    )
+    redactor = Redactor([Secret("file:/google", value)], shapes=())
+
+    done = redactor.redact(f'"type": "service_account" {value}')
+
+    assert done.startswith('"type": "service_account" {')
+    assert "abc-def" not in done
+    assert "mno-pqr" not in done
+
+
 def test_a_very_long_value_is_found_in_pieces():
     """If this failed, a stream would have to hold back as much as the longest secret."""
     value = "".join(random.Random(1).choices(string.ascii_letters, k=3_000))

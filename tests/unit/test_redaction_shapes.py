@@ -11,7 +11,8 @@ from hypothesis import strategies as st
 from langsmith.anonymizer import DEFAULT_SECRET_RULES
 
 from shiftwork.secrets import Redactor
-from shiftwork.secrets.shapes import OPENING_WIDTH, WIDTH, default_shapes
+from shiftwork.secrets.issuers import default_shapes
+from shiftwork.secrets.shapes import OPENING_WIDTH, WIDTH
 
 REDACTOR = Redactor()
 
