@@ -34,7 +34,7 @@ async def record_session(tx: Transaction, request: RecordRequest, landed: Collec
     title = feature.name if feature else "planning"
     await tx.progress.log(
         project_id,
-        f"session {request.session}: {title}",
+        title,
         outcome=_outcome(result, detail),
         commit=result.landed,
         tokens=result.spent.input_tokens + result.spent.output_tokens,

@@ -100,4 +100,7 @@ def _question(project_id: str, asked: dict[str, Any]) -> str:
 def _progress(entry: dict[str, Any]) -> str:
     outcome = f": {excerpt(entry['outcome'], 120)}" if entry["outcome"] else ""
     commit = f" [{entry['commit'][:10]}]" if entry["commit"] else ""
-    return f"{excerpt(entry['action'], 120)}{outcome}{commit}"
+    session = f"session {entry['session']}: "
+    # What older versions recorded begins with its session already.
+    begins = entry["session"] is None or entry["action"].startswith(session)
+    return f"{'' if begins else session}{excerpt(entry['action'], 120)}{outcome}{commit}"

@@ -60,7 +60,7 @@ async def fill(store):
                 note = DecisionNote(decision=HOSTILE, reasoning="why", tags=("a",))
                 decision = await tx.decisions.record(project.id, session.id, 1, 0, note)
                 await tx.decisions.feedback(decision.id, DecisionOutcome.PARTIAL, 0.5, "learnt")
-            await tx.progress.log(project.id, f"did {HOSTILE}", outcome="well", session_id=session.id)
+            await tx.progress.log(project.id, f"did first {HOSTILE}", outcome="well", session_id=session.id)
         await tx.sessions.end(project.id, 0, outcome="failed", error=HOSTILE)
         await tx.features.save(first.id, 2, status=FeatureStatus.PASSING, passed_commit="c0ffee" * 6)
         await tx.features.save(second.id, 2, waiting=True, question=f"Which? {HOSTILE}")
@@ -209,6 +209,7 @@ async def test_the_status_for_people(store):
         assert expected in text
     assert "session 2: second (orientation, 1:15)" in text
     assert f"shiftwork answer {project_id[:8]} {status['questions'][0]['feature_id']} TEXT" in text
+    assert "  session 1: did first" in text
     assert not set("\x1b\u202e") & set(text)
 
 
