@@ -83,7 +83,7 @@ class Demo:
             reason = status["reason"] or "see the events above"
             raise DemoFailed(f"the project is {status['status']}: {reason}")
         tests = await self._test(project["branch"])
-        self._sum_up(status, stack, tests)
+        self._sum_up(status, tests)
 
     async def _start(self) -> dict[str, Any]:
         argv = (
@@ -117,15 +117,14 @@ class Demo:
             raise DemoFailed("the finished program has no tests")
         return f"{counted.group()}: OK"
 
-    def _sum_up(self, status: dict[str, Any], stack: StackFile, tests: str) -> None:
+    def _sum_up(self, status: dict[str, Any], tests: str) -> None:
         took = time.monotonic() - self._started
         say(
             "",
             f"{status['passing_features']} of {status['total_features']} features pass, "
             f"after {status['sessions']} sessions in {took:.0f} seconds.",
             f"The program's own tests on a fresh clone: {tests}",
-            f"The program:     {self.repository}",
-            f"Temporal Web UI: {stack.temporal_ui}",
+            f"The program: {self.repository}; remove {self._folder} when you have seen enough.",
         )
 
     async def _shiftwork(self, *argv: str, read: bool = False) -> Any:
