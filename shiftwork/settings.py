@@ -43,7 +43,7 @@ class Settings:
         process_slots: most agents and verifications that one worker runs at once.
         codec: whether what goes to Temporal is encrypted; None: where it is the embedded server, or keys are
             given.
-        codec_keys: where the codec's keys are, `env:NAME` or `file:/path`; None: in the state folder.
+        codec_keys: a reference to the codec's keys, such as `env:NAME`; None: they are in the state folder.
         timings: see `Timings`.
         sandbox_minimum: the weakest level that agents and verifications may run in; None: the weakest of
             this platform that confines files.

@@ -9,11 +9,10 @@ from typing import Protocol
 
 from shiftwork.codec.keys import Key, KeyRing, parse
 from shiftwork.errors import Conflict, InvalidInput, StackError
+from shiftwork.secrets.reference import SecretRef, SecretSource
 from shiftwork.settings import Settings
 from shiftwork.stack.file import temporal_is_external
 from shiftwork.stack.private import private_folder, write_private
-
-_VARIABLE = "SHIFTWORK_CODEC_KEYS"
 
 
 class KeySource(Protocol):
@@ -119,10 +118,10 @@ def key_source(settings: Settings, environ: Mapping[str, str] | None = None) -> 
     """Where the keys of these settings are; None if nothing is encoded, and nothing ever was.
 
     Raises:
-        InvalidInput: `SHIFTWORK_CODEC_KEYS` names no keys.
+        InvalidInput: `SHIFTWORK_CODEC_KEYS` names no keys, or a file that others can read.
     """
     if settings.codec_keys is not None:
-        return _referred(settings.codec_keys, os.environ if environ is None else environ)
+        return _referred(settings.codec_keys, environ)
     keys = StateKeys(settings.state)
     return keys if encodes(settings, environ) or keys.exists else None
 
@@ -134,16 +133,15 @@ def state_keys(settings: Settings) -> StateKeys:
         Conflict: the keys are kept elsewhere.
     """
     if settings.codec_keys is not None:
-        raise Conflict(f"The codec's keys are those of {_VARIABLE}: put a new one before the others there.")
+        raise Conflict(
+            "The codec's keys are those of SHIFTWORK_CODEC_KEYS: put a new one before the others there."
+        )
     return StateKeys(settings.state)
 
 
-def _referred(reference: str, environ: Mapping[str, str]) -> KeySource:
-    scheme, _, name = reference.partition(":")
-    if scheme == "file" and name:
-        return KeyFile(Path(name).expanduser())
-    if scheme == "env" and name:
-        if not environ.get(name):
-            raise InvalidInput(f"{_VARIABLE} names the variable {name!r}, which is not set.")
-        return GivenKeys(parse(environ[name], f"the variable {name}"))
-    raise InvalidInput(f"{_VARIABLE} must be env:NAME or file:/path; it never holds the keys themselves.")
+def _referred(reference: str, environ: Mapping[str, str] | None) -> KeySource:
+    where = SecretRef.parse(reference)
+    secret = where.resolve(environ)
+    if where.source is SecretSource.FILE:
+        return KeyFile(Path(where.place))
+    return GivenKeys(parse(secret.reveal(), str(where)))

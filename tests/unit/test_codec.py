@@ -126,6 +126,7 @@ async def test_keys_may_be_given_by_reference(tmp_path):
     """Workers on several hosts could not share their keys, or only in a place that leaks."""
     secret, older = (b64encode(os.urandom(32)).decode() for _ in range(2))
     (tmp_path / "keys").write_text(f"# ours\nnew:{secret}\nold:{older}\n")
+    (tmp_path / "keys").chmod(0o600)
     by_file = Settings(state=tmp_path, codec_keys=f"file:{tmp_path / 'keys'}")
     by_name = replace(by_file, codec_keys="env:MY_KEYS")
     [payload] = await choose_codec(by_file, {}).encode([PLAIN])
@@ -140,8 +141,8 @@ async def test_keys_may_be_given_by_reference(tmp_path):
 @pytest.mark.parametrize(
     ("reference", "told"),
     [
-        ("env:ABSENT", "'ABSENT', which is not set"),
-        ("new:c2VjcmV0", "must be env:NAME or file:/path"),
+        ("env:ABSENT", "set the variable ABSENT"),
+        ("new:c2VjcmV0", "given by reference, as env:NAME, file:/path"),
         ("file:/nowhere/at/all", "can't be read"),
         ("env:SHORT", "each must have 32 bytes"),
         ("env:JUNK", "give them as ID:BASE64"),
