@@ -1,6 +1,5 @@
 """Turning what an ACP agent reports into agent events."""
 
-import json
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
@@ -17,6 +16,7 @@ from acp.schema import (
     UsageUpdate,
 )
 
+from shiftwork.agents.bounds import dollars, shown
 from shiftwork.agents.events import AgentEvent, AgentEventKind
 from shiftwork.text import truncate
 
@@ -110,9 +110,10 @@ class Updates:
 
     def _add_cost(self, cost: Cost) -> None:
         """The protocol tells the sum over the whole session; events tell what was added."""
-        if cost.currency != "USD":
+        told = dollars(cost.amount)
+        if cost.currency != "USD" or told is None:
             return
-        self._told = cost.amount
+        self._told = told
         if self._live:
             self._say_cost()
 
@@ -142,7 +143,7 @@ class Updates:
 
     def _announce(self, identity: str, call: _Call) -> None:
         self.flush()
-        facts = {"call": identity, "kind": call.kind, "input": _small(call.given)}
+        facts = {"call": identity, "kind": call.kind, "input": shown(call.given, _RESULT_CHARACTERS)}
         self._say(AgentEvent(kind=AgentEventKind.TOOL_USE, text=call.name or call.kind, data=facts))
 
     def _conclude(self, identity: str, call: _Call) -> None:
@@ -166,10 +167,4 @@ def _result(update: ToolCallStart | ToolCallProgress) -> str:
     ]
     if texts or update.raw_output is None:
         return "\n".join(texts)
-    return update.raw_output if isinstance(update.raw_output, str) else json.dumps(update.raw_output)
-
-
-def _small(given: Any) -> Any:
-    """A tool's input, cut to a length that an event may have."""
-    text = json.dumps(given, ensure_ascii=False)
-    return given if len(text) <= _RESULT_CHARACTERS else truncate(text, _RESULT_CHARACTERS)
+    return shown(update.raw_output, _RESULT_CHARACTERS)

@@ -2,9 +2,10 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import datetime
 from typing import Any
 
+from shiftwork.agents.bounds import moment
 from shiftwork.agents.events import AgentEvent, AgentEventKind, Problem
 from shiftwork.text import truncate
 
@@ -16,6 +17,7 @@ _CREDENTIALS = frozenset({"authentication_failed", "oauth_org_not_allowed", "bil
 _OUTAGES = frozenset({"server_error", "overloaded", "connection_failed"})
 _LIMIT = "rate_limit"
 _CLIENT_TIMEOUT = 408
+_TOO_LARGE = 413
 
 
 @dataclass(slots=True)
@@ -47,13 +49,7 @@ def limit_reset(info: object) -> datetime | None:
     """When the limit that rejected a request ends; None if none did, or it does not say."""
     if not isinstance(info, dict) or info.get("status") != "rejected":
         return None
-    at = info.get("resetsAt")
-    if not isinstance(at, int | float):
-        return None
-    try:
-        return datetime.fromtimestamp(at, UTC)
-    except (OverflowError, ValueError, OSError):
-        return None
+    return moment(info.get("resetsAt"))
 
 
 def end_of(result: Mapping[str, Any], trouble: Trouble) -> AgentEvent:
@@ -73,7 +69,7 @@ def _problem(result: Mapping[str, Any], trouble: Trouble, status: object) -> Pro
     code = status if isinstance(status, int) else 0
     if result.get("stop_reason") == "refusal":
         return Problem.REFUSED
-    if words & _BOUNDS:
+    if words & _BOUNDS or code == _TOO_LARGE:
         return Problem.LIMIT
     if words & _CREDENTIALS or code in (401, 402, 403):
         return Problem.AUTHENTICATION

@@ -4,6 +4,7 @@ import json
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
+from shiftwork.agents.bounds import shown
 from shiftwork.agents.claude_errors import Trouble, end_of, limit_reset
 from shiftwork.agents.claude_usage import ClaudeUsage
 from shiftwork.agents.events import AgentEvent, AgentEventKind, Problem
@@ -38,8 +39,8 @@ class ClaudeReader:
             return ()
         try:
             said = json.loads(line)
-        except ValueError:
-            return ()  # Cut at the bound of a line.
+        except (ValueError, RecursionError):
+            return ()  # Cut at the bound of a line, or nested without sense.
         handler = self._handlers.get(str(said.get("type")))
         self._session = str(said.get("session_id") or self._session)
         return () if handler is None else tuple(handler(said))
@@ -124,12 +125,8 @@ def _spoken(block: Mapping[str, Any]) -> Iterator[AgentEvent]:
             yield AgentEvent(
                 kind=AgentEventKind.TOOL_USE,
                 text=str(block.get("name", "")),
-                data={name: _short(value) for name, value in given.items()},
+                data={name: shown(value, _DETAIL) for name, value in given.items()},
             )
-
-
-def _short(value: object) -> str:
-    return truncate(value if isinstance(value, str) else json.dumps(value, ensure_ascii=False), _DETAIL)
 
 
 def _text(content: object) -> str:

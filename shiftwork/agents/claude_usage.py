@@ -3,6 +3,7 @@
 from collections.abc import Iterator, Mapping
 from typing import Any
 
+from shiftwork.agents import bounds
 from shiftwork.agents.events import AgentEvent, AgentEventKind
 from shiftwork.agents.prices import cost
 from shiftwork.agents.protocol import Conversation
@@ -39,7 +40,7 @@ class ClaudeUsage:
             return
         self._messages.add(identity)
         self._model = str(message.get("model", ""))
-        tokens = {name: _number(usage.get(theirs)) for name, (theirs, _) in _FIELDS.items()}
+        tokens = {name: bounds.tokens(usage.get(theirs)) for name, (theirs, _) in _FIELDS.items()}
         yield from self._tell(tokens, None, conversation)
 
     def rest(self, result: Mapping[str, Any], conversation: str) -> Iterator[AgentEvent]:
@@ -56,13 +57,13 @@ class ClaudeUsage:
         if isinstance(per_model, dict):
             models = [used for used in per_model.values() if isinstance(used, dict)]
             tokens = {
-                name: sum(_number(used.get(theirs)) for used in models)
+                name: sum(bounds.tokens(used.get(theirs)) for used in models)
                 for name, (_, theirs) in _FIELDS.items()
             }
             return tokens, sum(_dollars(used.get("costUSD")) for used in models)
         usage = result.get("usage")
         given = usage if isinstance(usage, dict) else {}
-        tokens = {name: _number(given.get(theirs)) for name, (theirs, _) in _FIELDS.items()}
+        tokens = {name: bounds.tokens(given.get(theirs)) for name, (theirs, _) in _FIELDS.items()}
         return tokens, _dollars(result.get("total_cost_usd")) - self._before
 
     def _tell(
@@ -87,9 +88,5 @@ class ClaudeUsage:
         yield event.model_copy(update={"cost_usd": priced})
 
 
-def _number(value: object) -> int:
-    return value if isinstance(value, int) else 0
-
-
 def _dollars(value: object) -> float:
-    return float(value) if isinstance(value, int | float) else 0.0
+    return bounds.dollars(value) or 0.0

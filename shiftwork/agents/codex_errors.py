@@ -23,8 +23,10 @@ _STATUS = re.compile(r"\bstatus:? (\d{3})\b")
 _AT = re.compile(
     r"try again at (?:(\w{3} \d{1,2})(?:st|nd|rd|th), (\d{4}) )?(\d{1,2}:\d{2} [AP]M)", re.IGNORECASE
 )
-_IN = re.compile(r"try again in (\d+(?:\.\d+)?) ?(ms|s|m|h)\b", re.IGNORECASE)
-_SECONDS = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0}
+_IN = re.compile(r"try again in ((?:\d+(?:\.\d+)? ?(?:ms|[smhd]) ?)+)(?!\w)", re.IGNORECASE)
+_PART = re.compile(r"(\d+(?:\.\d+)?) ?(ms|[smhd])", re.IGNORECASE)
+_SECONDS = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0, "d": 86_400.0}
+_LONGEST_PAUSE = 7 * 86_400.0
 
 _STATUSES = {
     400: Problem.INVALID,
@@ -32,8 +34,11 @@ _STATUSES = {
     402: Problem.AUTHENTICATION,
     403: Problem.AUTHENTICATION,
     404: Problem.INVALID,
+    408: Problem.UNAVAILABLE,
+    409: Problem.UNAVAILABLE,
     413: Problem.LIMIT,
     422: Problem.INVALID,
+    425: Problem.UNAVAILABLE,
 }
 _CODES = {
     "context_length_exceeded": Problem.LIMIT,
@@ -132,13 +137,14 @@ def _reset(message: str, now: datetime) -> datetime | None:
     day = f"{told[1]} {told[2]}" if told[1] else f"{now.astimezone(UTC):%b %d %Y}"
     try:
         minute = datetime.strptime(f"{day} {told[3]}", "%b %d %Y %I:%M %p").replace(tzinfo=UTC)
-    except ValueError:
+        return minute + timedelta(minutes=1)
+    except (ValueError, OverflowError):
         return None
-    return minute + timedelta(minutes=1)
 
 
 def _pause(message: str, now: datetime) -> datetime | None:
     told = _IN.search(message)
     if told is None:
         return None
-    return now + timedelta(seconds=min(float(told[1]) * _SECONDS[told[2].lower()], 7 * 24 * 3600.0))
+    seconds = sum(float(number) * _SECONDS[unit.lower()] for number, unit in _PART.findall(told[1]))
+    return now + timedelta(seconds=min(seconds, _LONGEST_PAUSE))

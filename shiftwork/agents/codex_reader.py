@@ -5,6 +5,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from datetime import UTC, datetime
 from typing import Any
 
+from shiftwork.agents.bounds import shown
 from shiftwork.agents.codex_errors import end_of
 from shiftwork.agents.codex_rollout import Rollout, spent_of
 from shiftwork.agents.events import AgentEvent, AgentEventKind, Problem
@@ -89,7 +90,7 @@ class CodexReader:
 
     def _item_started(self, said: Mapping[str, Any]) -> Iterator[AgentEvent]:
         item = _mapping(said.get("item"))
-        if item.get("type") in _TOOLS:
+        if str(item.get("type")) in _TOOLS:
             self._started_tools.add(str(item.get("id")))
             self._moved_on()
             yield _tool_use(item)
@@ -97,7 +98,7 @@ class CodexReader:
 
     def _item_completed(self, said: Mapping[str, Any]) -> Iterator[AgentEvent]:
         item = _mapping(said.get("item"))
-        kind = item.get("type")
+        kind = str(item.get("type"))
         if kind == "agent_message":
             self._moved_on()
             yield _prose(AgentEventKind.TEXT, item.get("text"))
@@ -196,8 +197,7 @@ def _prose(kind: AgentEventKind, text: object) -> AgentEvent:
 
 
 def _short(value: object) -> str:
-    text = value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
-    return truncate(printable(text), _DATA_CHARACTERS)
+    return shown(value, _DATA_CHARACTERS)
 
 
 def _mapping(value: object) -> Mapping[str, Any]:

@@ -11,6 +11,7 @@ import stat
 from pathlib import Path
 from typing import Any
 
+from shiftwork.agents.bounds import tokens
 from shiftwork.contracts.session import Spent
 
 _ID = re.compile(r"[0-9A-Za-z-]{1,64}")
@@ -30,10 +31,10 @@ def find_rollout(codex_home: Path, thread: str) -> Path | None:
 def spent_of(usage: object) -> Spent:
     """The sums that Codex reports, where the prompt includes what came from or went to a cache."""
     facts = usage if isinstance(usage, dict) else {}
-    read, written = _number(facts, "cached_input_tokens"), _number(facts, "cache_write_input_tokens")
+    read, written = tokens(facts.get("cached_input_tokens")), tokens(facts.get("cache_write_input_tokens"))
     return Spent(
-        input_tokens=max(0, _number(facts, "input_tokens") - read - written),
-        output_tokens=_number(facts, "output_tokens"),
+        input_tokens=max(0, tokens(facts.get("input_tokens")) - read - written),
+        output_tokens=tokens(facts.get("output_tokens")),
         cache_read_tokens=read,
         cache_write_tokens=written,
     )
@@ -101,8 +102,3 @@ class Rollout:
     def _count(self, facts: dict[str, Any], name: str) -> None:
         if isinstance(facts.get(name), dict):
             self.spent = spent_of(facts[name])
-
-
-def _number(facts: dict[str, Any], name: str) -> int:
-    value = facts.get(name)
-    return value if isinstance(value, int) and 0 <= value < 2**53 else 0

@@ -2,9 +2,16 @@
 
 from datetime import datetime
 from enum import StrEnum
-from typing import Any
+from typing import Annotated, Any
 
+from pydantic import AfterValidator, BeforeValidator
+
+from shiftwork.agents import bounds
 from shiftwork.contracts.base import Message
+
+Prose = Annotated[str, BeforeValidator(bounds.storable)]
+Name = Annotated[Prose, AfterValidator(bounds.name)]
+Tokens = Annotated[int, AfterValidator(bounds.tokens)]
 
 
 class AgentEventKind(StrEnum):
@@ -47,6 +54,9 @@ class Problem(StrEnum):
 class AgentEvent(Message):
     """One event.
 
+    What it holds is bounded, whoever said it: an impossible number counts as not said, a time without a zone
+    is one in UTC, and `data` is cut.
+
     Attributes:
         text: prose, a tool's name, an error's sentence, a question.
         ok: of `finished`: whether the agent itself says that it succeeded; of `tool_result`: whether it did.
@@ -61,15 +71,15 @@ class AgentEvent(Message):
     """
 
     kind: AgentEventKind
-    text: str = ""
+    text: Prose = ""
     ok: bool = False
-    until: datetime | None = None
+    until: Annotated[datetime, AfterValidator(bounds.aware)] | None = None
     problem: Problem | None = None
-    input_tokens: int = 0
-    output_tokens: int = 0
-    cache_read_tokens: int = 0
-    cache_write_tokens: int = 0
-    cost_usd: float | None = None
-    model: str = ""
-    conversation: str = ""
-    data: dict[str, Any] = {}
+    input_tokens: Tokens = 0
+    output_tokens: Tokens = 0
+    cache_read_tokens: Tokens = 0
+    cache_write_tokens: Tokens = 0
+    cost_usd: Annotated[float | None, AfterValidator(bounds.dollars)] = None
+    model: Name = ""
+    conversation: Name = ""
+    data: Annotated[dict[str, Any], AfterValidator(bounds.small)] = {}

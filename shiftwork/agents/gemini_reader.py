@@ -5,6 +5,7 @@ import re
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
+from shiftwork.agents import bounds
 from shiftwork.agents.events import AgentEvent, AgentEventKind, Problem
 from shiftwork.text import printable, truncate
 
@@ -39,7 +40,7 @@ class GeminiReader:
         """See `Reader.read`."""
         try:
             event = json.loads(line) if line.startswith(b"{") else None
-        except ValueError:  # Not the program's own.
+        except (ValueError, RecursionError):  # Not the program's own.
             return []
         return list(self._events(event)) if isinstance(event, dict) else []
 
@@ -65,7 +66,7 @@ class GeminiReader:
             case "message" if event.get("role") == "assistant":
                 yield AgentEvent(kind=AgentEventKind.TEXT, text=_cut(event.get("content")))
             case "tool_use":
-                told = _cut(json.dumps(event.get("parameters", {}), ensure_ascii=False))
+                told = bounds.shown(event.get("parameters", {}), _TEXT_CHARACTERS)
                 name = str(event.get("tool_name", ""))
                 yield AgentEvent(kind=AgentEventKind.TOOL_USE, text=name, data={"input": told})
             case "tool_result":
@@ -96,15 +97,15 @@ class GeminiReader:
     def _usage(self, stats: Mapping[str, Any]) -> Iterator[AgentEvent]:
         for model, used in _mapping(stats.get("models")).items():
             counts = _mapping(used)
-            if not _count(counts.get("total_tokens")):
+            if not bounds.tokens(counts.get("total_tokens")):
                 continue
-            cached, prompt = _count(counts.get("cached")), _count(counts.get("input_tokens"))
+            cached, prompt = bounds.tokens(counts.get("cached")), bounds.tokens(counts.get("input_tokens"))
             yield AgentEvent(
                 kind=AgentEventKind.USAGE,
                 input_tokens=max(0, prompt - cached),
                 # Thoughts are in the total alone, and are paid for like answers.
                 output_tokens=max(
-                    _count(counts.get("output_tokens")), _count(counts["total_tokens"]) - prompt
+                    bounds.tokens(counts.get("output_tokens")), bounds.tokens(counts["total_tokens"]) - prompt
                 ),
                 cache_read_tokens=cached,
                 model=model,
@@ -128,10 +129,6 @@ def _problem(code: int | None, text: str) -> Problem | None:
 
 def _mapping(value: object) -> Mapping[str, Any]:
     return value if isinstance(value, dict) else {}
-
-
-def _count(value: object) -> int:
-    return max(0, int(value)) if isinstance(value, int | float) else 0
 
 
 def _cut(text: object) -> str:

@@ -6,6 +6,7 @@ from datetime import UTC, datetime, timedelta
 from email.utils import parsedate_to_datetime
 from typing import Any
 
+from shiftwork.agents import bounds
 from shiftwork.agents.events import AgentEvent, AgentEventKind, Problem
 from shiftwork.text import printable, truncate
 
@@ -42,7 +43,10 @@ class OpencodeReader:
         """See `Reader.read`."""
         try:
             event = json.loads(line) if line.startswith(b"{") else None
-        except ValueError:  # Not the program's own: its tools' output does not come here, others' may.
+        except (
+            ValueError,
+            RecursionError,
+        ):  # Not the program's own: its tools' output does not come here, others' may.
             return []
         if not isinstance(event, dict) or not isinstance(event.get("sessionID"), str):
             return []
@@ -92,7 +96,7 @@ class OpencodeReader:
         name, ok = str(part.get("tool", "")), state.get("status") == "completed"
         self._called = True
         self._rejected = name if _REJECTED in str(state.get("error", "")) else ""
-        told = _cut(json.dumps(state.get("input", {}), ensure_ascii=False))
+        told = bounds.shown(state.get("input", {}), _TEXT_CHARACTERS)
         yield AgentEvent(kind=AgentEventKind.TOOL_USE, text=name, data={"input": told})
         said = _cut(str(state.get("output") if ok else state.get("error", "")))
         yield AgentEvent(kind=AgentEventKind.TOOL_RESULT, text=said, ok=ok, data={"tool": name})
@@ -108,15 +112,14 @@ class OpencodeReader:
     def _usage(self, part: Mapping[str, Any]) -> AgentEvent:
         tokens = _mapping(part.get("tokens"))
         cache = _mapping(tokens.get("cache"))
-        cost = part.get("cost")
         return AgentEvent(
             kind=AgentEventKind.USAGE,
-            input_tokens=_count(tokens.get("input")),
-            output_tokens=_count(tokens.get("output")) + _count(tokens.get("reasoning")),
-            cache_read_tokens=_count(cache.get("read")),
-            cache_write_tokens=_count(cache.get("write")),
+            input_tokens=bounds.tokens(tokens.get("input")),
+            output_tokens=bounds.tokens(tokens.get("output")) + bounds.tokens(tokens.get("reasoning")),
+            cache_read_tokens=bounds.tokens(cache.get("read")),
+            cache_write_tokens=bounds.tokens(cache.get("write")),
             # The program says 0 for a model whose prices it does not know.
-            cost_usd=float(cost) if isinstance(cost, int | float) and cost > 0 else None,
+            cost_usd=bounds.dollars(part.get("cost")) or None,
             model=self._model,
             conversation=self._conversation,
         )
@@ -141,8 +144,8 @@ class OpencodeReader:
 
     def _retry(self, status: Mapping[str, Any]) -> Iterator[AgentEvent]:
         said = _cut(str(status.get("message", "")))
-        until = datetime.fromtimestamp(_count(status.get("next")) / 1000, UTC)
-        if until - datetime.now(UTC) > _PATIENCE:
+        until = bounds.moment(bounds.tokens(status.get("next")) / 1000)
+        if until is not None and until - datetime.now(UTC) > _PATIENCE:
             self._ended = True
             yield AgentEvent(kind=AgentEventKind.RATE_LIMITED, text=said, until=until)
         else:
@@ -170,11 +173,11 @@ def _retry_after(headers: Mapping[str, Any]) -> datetime | None:
     now = datetime.now(UTC)
     for name, unit in (("retry-after-ms", timedelta(milliseconds=1)), ("retry-after", timedelta(seconds=1))):
         try:
-            return now + float(headers[name]) * unit
-        except (KeyError, ValueError, OverflowError):
+            return now + float(str(headers.get(name))) * unit
+        except (ValueError, OverflowError):
             continue
     try:
-        return parsedate_to_datetime(str(headers.get("retry-after", ""))).astimezone(UTC)
+        return parsedate_to_datetime(str(headers.get("retry-after")))
     except ValueError:
         return None
 
@@ -189,10 +192,6 @@ def _part(event: Mapping[str, Any]) -> Mapping[str, Any]:
 
 def _mapping(value: object) -> Mapping[str, Any]:
     return value if isinstance(value, dict) else {}
-
-
-def _count(value: object) -> int:
-    return max(0, int(value)) if isinstance(value, int | float) else 0
 
 
 def _cut(text: str) -> str:

@@ -2,6 +2,7 @@
 
 from functools import lru_cache
 
+from shiftwork.agents.bounds import MOST_DOLLARS
 from shiftwork.agents.events import AgentEvent
 from shiftwork.contracts.prices import Prices
 
@@ -64,4 +65,4 @@ def _dollars(prices: Prices, usage: AgentEvent) -> float:
         + usage.cache_read_tokens * read
         + usage.cache_write_tokens * write
     )
-    return total / _MILLION
+    return min(total / _MILLION, MOST_DOLLARS)

@@ -8,6 +8,7 @@ from datetime import datetime
 from pathlib import Path
 
 from shiftwork.agents.events import AgentEvent, AgentEventKind, Problem
+from shiftwork.agents.guard import GuardedReader
 from shiftwork.agents.protocol import AgentBackend, AgentRequest, Reader
 from shiftwork.contracts.session import Failure, FailureKind, InterruptionReason, RunStatus
 from shiftwork.runner.environment import child_environment
@@ -114,7 +115,7 @@ async def run_agent_process(
         lock_file=lock_file,
     )
     resumed = request.conversation is not None and request.conversation.resumed
-    listener = _Listener(backend.reader(request), on_event, stop, grace, accepted=resumed)
+    listener = _Listener(GuardedReader(backend.reader(request)), on_event, stop, grace, accepted=resumed)
     try:
         result = await run(spec, sandbox=sandbox, on_line=listener.hear, stop=listener)
         await listener.end(result)

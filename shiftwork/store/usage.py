@@ -1,7 +1,5 @@
 """Usage: tokens and money, written while the agent runs."""
 
-import math
-
 from sqlalchemy import func, select, update
 from sqlalchemy.dialects.postgresql import insert
 
@@ -12,6 +10,10 @@ from shiftwork.store.rows import Totals
 from shiftwork.store.tables import ProjectTable, SessionTable, UsageTable
 
 _TOKENS = ("input_tokens", "output_tokens", "cache_read_tokens", "cache_write_tokens")
+
+_MOST_TOKENS = 2**53 - 1
+_MOST_DOLLARS = 1e9
+"""Where sums stop: what agents report is theirs to invent, and a sum that does not fit would end no run."""
 
 
 class Usage(Noun):
@@ -36,7 +38,7 @@ class Usage(Noun):
         Raises:
             LeaseLost: the token does not hold the session's lease.
             Conflict: there is such a row, and it says something else.
-            InvalidInput: a negative number, or a cost that is none.
+            InvalidInput: a number that is negative or far too large, or a cost that is none.
         """
         body = {
             "cli_session": cli_session,
@@ -62,8 +64,8 @@ class Usage(Noun):
             update(SessionTable)
             .where(SessionTable.id == session_id)
             .values(
-                total_tokens=SessionTable.total_tokens + tokens,
-                total_cost_usd=SessionTable.total_cost_usd + cost_usd,
+                total_tokens=func.least(SessionTable.total_tokens + tokens, _MOST_TOKENS),
+                total_cost_usd=func.least(SessionTable.total_cost_usd + cost_usd, _MOST_DOLLARS),
             )
             .returning(SessionTable.project_id)
         )
@@ -71,8 +73,8 @@ class Usage(Noun):
             update(ProjectTable)
             .where(ProjectTable.id == project_id)
             .values(
-                total_tokens=ProjectTable.total_tokens + tokens,
-                total_cost_usd=ProjectTable.total_cost_usd + cost_usd,
+                total_tokens=func.least(ProjectTable.total_tokens + tokens, _MOST_TOKENS),
+                total_cost_usd=func.least(ProjectTable.total_cost_usd + cost_usd, _MOST_DOLLARS),
             )
         )
 
@@ -123,5 +125,5 @@ class Usage(Noun):
 
 def _check(body: dict[str, object]) -> None:
     for name, value in body.items():
-        if isinstance(value, int | float) and not (math.isfinite(value) and value >= 0):
-            raise InvalidInput(f"The usage says {name} {value!r}; it must be zero or more.")
+        if isinstance(value, int | float) and not 0 <= value <= _MOST_TOKENS:
+            raise InvalidInput(f"The usage says {name} {value!r}; it must be zero or more, and not too much.")
