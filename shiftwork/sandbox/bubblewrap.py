@@ -83,13 +83,11 @@ def plan(launch: Launch, confinement: Confinement) -> Plan:
         *_names(confinement, home),
         *_private(confinement, home, binds),
         *_binds(binds),
-        # Last, because the mount points of all the others had to be made.
-        *("--remount-ro", "/dev", "--remount-ro", "/"),
+        # Last, because the mount points of all the others had to be made. `/proc`, because a program could
+        # write to the memory of what leads its sandbox, if that is the same user, and root to `core_pattern`.
+        *("--remount-ro", "/proc", "--remount-ro", "/dev", "--remount-ro", "/"),
         *("--seccomp", program),
     ]
-    if os.geteuid() == 0 and confinement.user in (None, 0):
-        # Root owns what is in there, capabilities or not: `core_pattern` would run a program outside.
-        options += ["--remount-ro", "/proc"]
     return Plan(tuple(options), _drop(confinement), _program(launch, confinement))
 
 

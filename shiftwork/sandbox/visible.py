@@ -54,8 +54,9 @@ class _Search:
         if program in self._seen or depth > _DEEPEST:
             return
         self._seen.add(program)
-        self._add_environment(program, depth)
         link = _first_link(program)
+        if link in (None, program):
+            self._add_environment(program, depth)
         if link is not None:
             self.found.add(link)
             rest = program.relative_to(link)

@@ -126,6 +126,11 @@ PROCESSES = [
         confined_by_user=True,
     ),
     sh("read what leads the sandbox", "[ -r /proc/1/environ ]", control="namespace", confined_by_user=True),
+    py(
+        "rewrite what leads the sandbox",
+        "os.close(os.open('/proc/1/mem', os.O_RDWR))",
+        control="namespace",
+    ),
     sh("reach the lease", "[ -r /proc/1/fd/3 ]", control="namespace", confined_by_user=True),
     py("trace a process", f"reached(call({number('ptrace')}, 0, 0, 0, 0))", control="namespace"),
     py("read another's memory", f"reached(call({number('process_vm_readv')}, os.getppid(), 0, 0, 0, 0, 0))"),

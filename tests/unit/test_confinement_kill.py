@@ -1,5 +1,6 @@
 """SIGKILL of a worker at any moment while it starts a confined program: nothing of that lives on."""
 
+import asyncio
 import json
 import os
 import random
@@ -8,10 +9,15 @@ import subprocess
 import sys
 import textwrap
 import time
+import uuid
+from pathlib import Path
 
 import pytest
-from confinement_support import SYSTEM_PYTHON, bubblewrap, outside_world
+from confinement_support import PATH, SYSTEM_PYTHON, bubblewrap, outside_world
 from process_support import TREE, token, wait_until_dead
+
+from shiftwork.sandbox.base import Launch
+from shiftwork.sandbox.user import can_change_user
 
 SANDBOX = bubblewrap()
 pytestmark = pytest.mark.skipif(SANDBOX is None or not SYSTEM_PYTHON, reason="no bubblewrap works here")
@@ -21,6 +27,55 @@ pytestmark = pytest.mark.skipif(SANDBOX is None or not SYSTEM_PYTHON, reason="no
 def outside():
     with outside_world() as world:
         yield world
+
+
+def held_program(outside, command: str, out: int):
+    argv = ("/bin/sh", "-c", command)
+    return SANDBOX.start(
+        Launch(
+            argv=argv,
+            cwd=Path("/workspace"),
+            env={"PATH": PATH},
+            marker=uuid.uuid4().hex,
+            stdout=out,
+            stderr=out,
+            confinement=outside.confinement(),
+        )
+    )
+
+
+async def first_line(fd: int) -> bytes:
+    return await asyncio.wait_for(asyncio.to_thread(os.read, fd, 1000), 10)
+
+
+@pytest.fixture
+def pipe():
+    reading, writing = os.pipe()
+    yield reading, writing
+    os.close(reading)
+    os.close(writing)
+
+
+async def test_signals_reach_a_program_of_another_user(outside, pipe):
+    """Otherwise an agent under a worker that is root could not be stopped in order."""
+    held = held_program(outside, "trap 'exit 5' TERM; echo ready; while :; do sleep 0.01; done", pipe[1])
+    assert await first_line(pipe[0]) == b"ready\n"
+    held.send(signal.SIGTERM)
+    assert (await asyncio.wait_for(held.ended, 5)).code == 5
+    held.close()
+
+
+@pytest.mark.skipif(not can_change_user(), reason="only root can give a program another user")
+async def test_a_program_can_not_free_itself_of_its_guardian(outside, pipe):
+    """Otherwise an agent could make itself deaf to the end of its lease."""
+    deaf = "trap '' TERM INT HUP; kill -KILL 2; kill -KILL 1; kill -STOP 2; setsid sleep 1000 & echo $?; wait"
+    held = held_program(outside, deaf, pipe[1])
+    await first_line(pipe[0])
+    started = time.monotonic()
+    held.end()
+    assert (await asyncio.wait_for(held.ended, 5)).code == 128 + signal.SIGKILL
+    assert time.monotonic() - started < 1
+    held.close()
 
 
 # Forks one worker for each line, because importing takes longer than all that is tested here.
