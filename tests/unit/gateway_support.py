@@ -3,6 +3,7 @@
 import asyncio
 import base64
 import json
+import logging
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
@@ -50,6 +51,17 @@ class Answer:
         return json.loads(self.body)
 
 
+class Faults(logging.Handler):
+    """What the gateway tells of itself as a fault."""
+
+    def __init__(self) -> None:
+        super().__init__(logging.ERROR)
+        self.messages: list[str] = []
+
+    def emit(self, record: logging.LogRecord) -> None:
+        self.messages.append(self.format(record))
+
+
 @dataclass
 class Run:
     """A session under test and what it reported."""
@@ -71,12 +83,18 @@ def says(text: str = "hello") -> Script:
 async def running(
     wire: Wire = Wire.ANTHROPIC, script: Script | None = None, egress: Egress | None = None, **policy: Any
 ) -> AsyncIterator[Run]:
-    """A gateway with one session in front of a scripted model."""
+    """A gateway with one session in front of a scripted model; fails if the gateway itself did."""
     calls: list[Call] = []
-    async with LlmServer(script or says()) as model, Gateway(egress) as gateway:
-        policy.setdefault("upstream", Upstream(wire, model.url, SECRET))
-        async with gateway.open(Policy(on_call=calls.append, **policy)) as session:
-            yield Run(session, model, calls)
+    faults = Faults()
+    logging.getLogger("shiftwork.gateway").addHandler(faults)
+    try:
+        async with LlmServer(script or says()) as model, Gateway(egress) as gateway:
+            policy.setdefault("upstream", Upstream(wire, model.url, SECRET))
+            async with gateway.open(Policy(on_call=calls.append, **policy)) as session:
+                yield Run(session, model, calls)
+    finally:
+        logging.getLogger("shiftwork.gateway").removeHandler(faults)
+    assert faults.messages == []
 
 
 def request(run: Run, kind: str = "messages", *, stream: bool = False, **headers: str) -> bytes:

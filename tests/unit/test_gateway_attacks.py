@@ -5,8 +5,14 @@ import json
 from dataclasses import replace
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from shiftwork.gateway import Bounds, Outcome
+from shiftwork.gateway.head import parse_head
+from shiftwork.gateway.hosts import split_authority
+from shiftwork.gateway.refusals import Refused
+from shiftwork.gateway.routes import split_target
 from tests.unit.gateway_support import (
     QUESTIONS,
     proxy_credential,
@@ -279,3 +285,39 @@ async def test_the_proxys_credential_is_no_credential_for_a_model():
         data = written(run, fields=(SIZE, f"proxy-authorization: {proxy_credential(run)}"))
         data = data.replace(f"x-api-key: {run.session.token}\r\n".encode(), b"")
         assert (await send(run, data)).status == 401
+
+
+@settings(max_examples=300, deadline=None)
+@given(
+    st.lists(
+        st.sampled_from(
+            ["POST", " ", "/v1", "HTTP/1.1", "\r\n", "\n", "a", ":", "host", "\x00", "\xff", "%2e", "1"]
+        )
+    )
+    | st.lists(st.characters(max_codepoint=255))
+)
+def test_no_head_is_a_riddle(parts):
+    """If it failed, some request would end in a traceback, or be read in another way than it was sent."""
+    data = "".join(parts).encode("latin-1") + b"\r\n\r\n"
+    for head in (data, b"POST / HTTP/1.1\r\n" + data):
+        try:
+            read = parse_head(head)
+        except Refused:
+            continue
+        told = head.decode().split("\r\n")
+        assert told[0] == f"{read.method} {read.target} HTTP/1.{read.minor}"
+        assert len(told) == len(read.headers) + 3
+
+
+@settings(max_examples=300, deadline=None)
+@given(st.text())
+def test_no_target_and_no_host_is_a_riddle(text):
+    """If it failed, an odd path or host would end in a traceback, or pass."""
+    found = split_authority(text)
+    assert found is None or found[0] == text.lower().partition(":")[0]
+    try:
+        path, query = split_target(f"/{text}")
+    except Refused:
+        return
+    assert f"/{text}" == path + (f"?{query}" if "?" in text else "")
+    assert not set("\\%@#;") & set(path)

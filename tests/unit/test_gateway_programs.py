@@ -40,6 +40,10 @@ def opencode(program: str, run: Run, home: Path) -> tuple[list[str], dict[str, s
         "options": {"baseURL": f"{run.session.url}/v1", "apiKey": run.session.token},
         "models": {"m": {"limit": {"context": 100000, "output": 1000}}},
     }
+    # What it would fetch from npm at its first start.
+    installed = {"packages": {"": {"dependencies": {"@opencode-ai/plugin": "*"}}}}
+    (home / ".config" / "opencode" / "node_modules").mkdir(parents=True)
+    (home / ".config" / "opencode" / "package-lock.json").write_text(json.dumps(installed))
     config = {"model": "x/m", "small_model": "x/m", "provider": {"x": provider}}
     switches = ("AUTOUPDATE", "MODELS_FETCH", "LSP_DOWNLOAD", "DEFAULT_PLUGINS")
     env = {f"OPENCODE_DISABLE_{name}": "1" for name in switches}
