@@ -75,7 +75,5 @@ def _strongest(least: Level, user: int | None) -> Sandbox | None:
 
 
 def _keeps_its_promise(sandbox: Sandbox, user: int | None) -> bool:
-    """Whether it does what its level promises."""
-    if "files" in level_named(sandbox.level).confines:
-        return holds(sandbox, user)
-    return sandbox.works()
+    """Whether it runs programs, and does what its level promises."""
+    return sandbox.works() and ("files" not in level_named(sandbox.level).confines or holds(sandbox, user))

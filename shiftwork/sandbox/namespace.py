@@ -13,6 +13,7 @@ from shiftwork.runner.limits import Limits
 from shiftwork.sandbox.base import Launch
 from shiftwork.sandbox.bubblewrap import plan
 from shiftwork.sandbox.confinement import DOOR_FD, Confinement
+from shiftwork.sandbox.user import can_change_user
 from shiftwork.sandbox.wrapped import PROBED, Wrapped, probe
 
 SHELL: Final = "/bin/sh"
@@ -118,8 +119,11 @@ class BubblewrapNamespace(_Namespace):
     def wrap(self, argv: Sequence[str], *, cwd: Path, limits: Limits) -> tuple[str, ...]:
         """See `_Namespace.wrap`. A session of its own keeps an agent's `kill 0` away from bwrap itself."""
         flags = ("--dev-bind", "/", "/", "--proc", "/proc", "--unshare-pid", "--as-pid-1")
+        # Root of a container needs a user namespace for it, as everybody else does.
+        user = () if can_change_user() else ("--unshare-user",)
         return (
             str(self._bwrap),
+            *user,
             *flags,
             "--die-with-parent",
             "--new-session",

@@ -1,33 +1,26 @@
 """The sandbox without namespaces: each attack works without it, and fails in it."""
 
 import asyncio
-import contextlib
 import os
 import re
 import signal
-import socket
 import subprocess
 import sys
-import tempfile
 from dataclasses import replace
-from pathlib import Path
 
 import pytest
+from landlock_support import PYTHON, attack, confinement, open_place, spec
 from process_support import living, token, tree
 
 from shiftwork.runner.limits import Limits
-from shiftwork.runner.spec import ProcessSpec
 from shiftwork.runner.supervisor import run
-from shiftwork.sandbox.callnumbers import AARCH64, X86_64
 from shiftwork.sandbox.confinement import Bind, Confinement, Network
 from shiftwork.sandbox.landlock import Abi, Landlock, detect, temporary_folder
-from shiftwork.sandbox.landlock_calls import refusals_for
 from shiftwork.sandbox.subreaper import Subreaper
 
 ABI = detect()
 NOBODY = 65_534
 OURS = os.getpid()
-PYTHON = os.path.realpath(sys.executable)
 
 pytestmark = pytest.mark.skipif(not Landlock(Subreaper()).works(), reason="Landlock does not work here")
 
@@ -39,42 +32,8 @@ def sandbox():
 
 @pytest.fixture
 def place():
-    """A folder that every user can reach, with what may be written, what may be read, and a secret."""
-    with tempfile.TemporaryDirectory() as name:
-        folder = Path(name).resolve()
-        folder.chmod(0o777)
-        for one in ("work", "given", "private"):
-            (folder / one).mkdir()
-            (folder / one).chmod(0o777)
-            (folder / one / "file").write_text(one)
-            (folder / one / "file").chmod(0o666)
+    with open_place() as folder:
         yield folder
-
-
-def confinement(place: Path, **more) -> Confinement:
-    binds = (
-        Bind(place / "work", place / "work", writable=True),
-        Bind(place / "given", place / "given"),
-        Bind(Path(sys.base_prefix), Path(sys.base_prefix)),
-    )
-    return Confinement(binds, **more)
-
-
-def spec(place: Path, *argv: str, held: Confinement | None, env: dict[str, str] | None = None) -> ProcessSpec:
-    return ProcessSpec(
-        argv, place / "work", {"PATH": os.defpath, **(env or {})}, confinement=held, timeout=20
-    )
-
-
-async def attack(sandbox, place: Path, code: str, held: Confinement | None, *arguments: str) -> bytes:
-    """What a Python program says that tries something; the name of the error if it fails."""
-    body = "".join(f"    {line}\n" for line in code.splitlines())
-    program = f"import ctypes, os, signal, socket, sys, time\ntry:\n{body}    print('done')\n"
-    program += "except OSError as error:\n    print(type(error).__name__, error.errno)\n"
-    argv = (PYTHON, "-S", "-c", program, str(place), *arguments)
-    result = await run(spec(place, *argv, held=held), sandbox=sandbox)
-    assert result.exit_status == 0, result.stderr_tail
-    return result.stdout_tail.strip()
 
 
 FILES = {
@@ -126,70 +85,6 @@ ALLOWED = {
 async def test_what_a_program_needs_it_can_do(sandbox, place, code):
     """If it failed, no agent could do its work in this sandbox."""
     assert (await attack(sandbox, place, code, confinement(place))).endswith(b"done")
-
-
-CONNECT = "socket.create_connection(('127.0.0.1', int(sys.argv[2])), 5)"
-NETWORK = {
-    "tcp": CONNECT,
-    "fast open": "s = socket.socket()\ns.sendto(b'x', 0x20000000, ('127.0.0.1', int(sys.argv[2])))",
-    "fast open by sendmsg": (
-        "s = socket.socket()\ns.sendmsg([b'x'], [], 0x20000000, ('127.0.0.1', int(sys.argv[2])))"
-    ),
-    "multipath tcp": "s = socket.socket(2, 1, 262)\ns.connect(('127.0.0.1', int(sys.argv[2])))",
-    "udp": "socket.socket(2, 2).sendto(b'x', ('127.0.0.1', 9))",
-    "udp over IPv6": "socket.socket(10, 2)",
-    "unix": "s = socket.socket(1)\ns.connect(sys.argv[3])",
-    "abstract unix": "s = socket.socket(1)\ns.connect('\\0' + sys.argv[3])",
-    "bind": "socket.socket().bind(('127.0.0.1', 0))",
-    "listen": "socket.socket().listen()",
-    "upper layers": "socket.socket().setsockopt(6, 31, b'tls')",
-}
-
-
-@pytest.fixture
-def listeners():
-    """Two ports, and a unix socket by path and by name, on which something answers."""
-    with contextlib.ExitStack() as stack:
-        folder = stack.enter_context(tempfile.TemporaryDirectory())
-        path = f"{folder}/socket"
-        tcp = [stack.enter_context(socket.create_server(("127.0.0.1", 0))) for _ in range(2)]
-        for name in (path, f"\0{path}"):
-            one = stack.enter_context(socket.socket(socket.AF_UNIX))
-            one.bind(name)
-            one.listen()
-        Path(folder).chmod(0o755)
-        yield [one.getsockname()[1] for one in tcp], path
-
-
-@pytest.mark.skipif(ABI.version < 4, reason="this kernel does not confine TCP")
-@pytest.mark.parametrize("network", [Network.NONE, Network.DOOR])
-@pytest.mark.parametrize("what", NETWORK)
-async def test_the_network_is_out_of_reach(sandbox, place, listeners, what, network):
-    """If it failed, an agent could send what it reads anywhere, or talk to the embedded servers."""
-    (gateway, other), path = listeners
-    held = confinement(place, network=network, gateway_port=gateway)
-    answer = await attack(sandbox, place, NETWORK[what], held, str(other), path)
-    assert answer.startswith(b"PermissionError"), answer
-    control = await attack(sandbox, place, NETWORK[what], None, str(other), path)
-    # The machine may lack a protocol, but it does not refuse it.
-    assert control == b"done" or (not control.startswith(b"PermissionError") and what != "tcp"), control
-
-
-@pytest.mark.parametrize("network", Network)
-async def test_the_gateway_is_reached_through_the_door_alone(sandbox, place, listeners, network):
-    """If it failed, agents could not ask their model, or could although they may not."""
-    (gateway, _), _ = listeners
-    held = confinement(place, network=network, gateway_port=gateway)
-    answer = await attack(sandbox, place, CONNECT, held, str(gateway))
-    assert answer == (b"PermissionError 13" if network is Network.NONE else b"done")
-
-
-async def test_without_a_port_the_door_is_shut(sandbox, place, listeners):
-    """If it failed, a forgotten port would mean all of them."""
-    (gateway, _), _ = listeners
-    if ABI.version >= 4:
-        held = confinement(place, network=Network.DOOR)
-        assert await attack(sandbox, place, CONNECT, held, str(gateway)) == b"PermissionError 13"
 
 
 OTHERS = {
@@ -396,10 +291,3 @@ def test_what_an_old_kernel_leaves_open_is_told():
     """If it failed, people would rely on what their kernel can't do."""
     assert [len(Abi(version).gaps) for version in (1, 2, 3, 4, 5, 6, 7)] == [3, 3, 2, 1, 1, 0, 0]
     assert not Landlock(Subreaper(), Abi(0, 38)).works()
-
-
-def test_every_refused_call_has_its_numbers():
-    """If it failed, a refusal would silently not be made."""
-    calls = {call for network in Network for refusal in refusals_for(network) for call in refusal.calls}
-    assert calls <= set(X86_64)
-    assert calls <= set(AARCH64)
