@@ -5,8 +5,10 @@ import json
 import shlex
 import sys
 from argparse import Namespace
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 from pydantic import ValidationError
 
@@ -121,6 +123,9 @@ def agent_options(head: AgentOptions | None, args: Namespace) -> AgentOptions:
     """Who does the work: what the command line says, over what the front matter says.
 
     Settings of another backend than the front matter's are not mixed with its own.
+
+    Raises:
+        InvalidInput: a setting that it needs is missing, or can't be what it is.
     """
     base = head or AgentOptions()
     if args.agent is not None and args.agent != base.backend:
@@ -130,7 +135,21 @@ def agent_options(head: AgentOptions | None, args: Namespace) -> AgentOptions:
     settings |= dict(args.agent_setting or ())
     if args.cassette:
         settings["cassette"] = str(Path(args.cassette).absolute())
+    _check_agent(base.backend, settings)
     return base.model_copy(update={"settings": settings})
+
+
+def _check_agent(backend: str, settings: Mapping[str, Any]) -> None:
+    """What the backends can't say in the words of the command line."""
+    if backend == "scripted" and "cassette" not in settings:
+        raise InvalidInput(
+            "The scripted agent needs a cassette: give --cassette FILE, or another agent with --agent."
+        )
+    url = settings.get("base_url")
+    if url is not None:
+        parts = urlsplit(str(url))
+        if parts.scheme not in {"http", "https"} or not parts.hostname:
+            raise InvalidInput(f"base_url: {url!r} is no address; write it as https://HOST/PATH.")
 
 
 def missing(agent: AgentOptions) -> list[str]:

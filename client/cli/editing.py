@@ -114,4 +114,4 @@ def _valid(model: type[Model], fields: dict[str, Any], file: str | None) -> Mode
         return model.model_validate(fields)
     except ValidationError as error:
         where = f"{file!r}: " if file else ""
-        raise InvalidInput(f"{where}{first_problem(error)}.") from error
+        raise InvalidInput(f"{where}{first_problem(error, model)}.") from error

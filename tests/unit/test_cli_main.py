@@ -84,8 +84,9 @@ def test_wrong_files_are_named(nowhere, capsys):
         ("name: [", "line 1: this is no YAML"),
         ("- a\n", "holds no feature"),
         ("name: a\npriority: 11\n", "priority:"),
-        ("name: a\ncolour: red\n", "colour:"),
-        ("description: a\n", "name: Field required"),
+        ("name: a\ncolour: red\n", "colour: is not known; known are: category, depends_on, description,"),
+        ("description: a\n", "name: is missing"),
+        ("name: ''\n", "name: is empty"),
         ("\xff", "is not UTF-8 (byte 0)"),
     ],
 )
@@ -158,6 +159,20 @@ async def test_a_projects_name_is_no_guidance(store, capsys):
     assert "TEXT is missing: 'linkshelf' is a project" in capsys.readouterr().err
     async with store.transaction() as tx:
         assert (await tx.projects.get(project.id)).event_sequence == 0
+
+
+@pytest.mark.parametrize(
+    ("argv", "expected"),
+    [
+        ((), "give --cassette FILE, or another agent with --agent"),
+        (("--agent", "claude", "--base-url", "not-a-url"), "base_url: 'not-a-url' is no address"),
+    ],
+)
+def test_agents_that_could_not_begin_are_refused(argv, expected, nowhere, capsys):
+    """If it failed, a project would start and pause, or the refusal would speak of no option."""
+    Path("spec.md").write_text("# x\n")
+    assert main(["start", "spec.md", *argv]) == 1
+    assert expected in capsys.readouterr().err
 
 
 def test_what_an_agent_lacks_is_told(nowhere):
