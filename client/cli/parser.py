@@ -1,26 +1,36 @@
 """The parser, built from the table of commands."""
 
 import argparse
+import re
 from argparse import ArgumentParser, Namespace, RawDescriptionHelpFormatter
 from collections.abc import Sequence
-from typing import Any
+from difflib import get_close_matches
+from typing import Any, NoReturn
 
 from client.cli.command import Argument, Command
-from client.cli.exits import MEANINGS
+from client.cli.exits import MEANINGS, USAGE
 from client.cli.table import COMMANDS
 
 _DESCRIPTION = "Long software projects with AI agents that forget everything between sessions, made durable."
 
 _ENVIRONMENT = """\
 environment:
-  SHIFTWORK_STATE         the folder of the stack's state (default: .shiftwork in the current folder)
+  SHIFTWORK_STATE         the folder of the stack's state (default: .shiftwork here, or above)
   SHIFTWORK_DATABASE_URL  an external PostgreSQL
   TEMPORAL_ADDRESS        an external Temporal (and the rest of Temporal's environment configuration)
   SHIFTWORK_TRACEBACK     1: show where an unexpected error came from
   NO_COLOR                plain output"""
 
 
-class CommandParser(ArgumentParser):
+class BriefParser(ArgumentParser):
+    """A parser whose errors are one sentence, and where to read more."""
+
+    def error(self, message: str) -> NoReturn:
+        """End with status 2."""
+        self.exit(USAGE, f"error: {_hint(message) or message}; see `{self.prog} --help`.\n")
+
+
+class CommandParser(BriefParser):
     """The parser of one command: options may stand before, between and after its positional arguments."""
 
     passes_on = False
@@ -46,7 +56,7 @@ class CommandParser(ArgumentParser):
 
 def build_parser() -> ArgumentParser:
     """The parser of the whole command line; `handler` of what it returns names the chosen function."""
-    parser = ArgumentParser(
+    parser = BriefParser(
         prog="shiftwork",
         description=_DESCRIPTION,
         epilog=f"{_ENVIRONMENT}\n\n{_exit_codes()}\n\n`shiftwork COMMAND --help` explains a command.",
@@ -89,6 +99,17 @@ def add_argument(parser: ArgumentParser, each: Argument) -> Any:
             else {"bash": "_shtab_compgen_dirs", "zsh": "_files -/", "tcsh": "d"}
         )
     return action
+
+
+def _hint(message: str) -> str:
+    """What was meant, in the place of a list of all commands; empty for any other error."""
+    found = re.match(r"argument COMMAND: invalid choice: '(.*?)'", message)
+    if found is None:
+        return ""
+    name = found.group(1)
+    names = [command.name for command in COMMANDS]
+    close = {"help": ["--help"], "version": ["--version"]}.get(name) or get_close_matches(name, names, 1)
+    return f"there is no command {name!r}" + "".join(f"; did you mean `shiftwork {each}`?" for each in close)
 
 
 class _Version(argparse.Action):

@@ -10,7 +10,7 @@ from pathlib import Path
 import asyncpg
 import pytest
 
-from client.__main__ import main
+from client.__main__ import main, outer_state
 from client.cli.beginning import missing
 from client.specification import read_specification
 from shiftwork.agents.cassette import load_cassette
@@ -62,6 +62,17 @@ def test_without_a_stack_the_sentence_says_how_to_get_one(argv, nowhere, capsys)
     assert "`shiftwork dev`" in err
     assert err.count("\n") == 1
     assert list(nowhere.iterdir()) == []
+
+
+def test_the_stack_of_an_outer_folder_is_found(tmp_path):
+    """If it failed, every command typed in a subfolder would say that no stack is running."""
+    inner = tmp_path / "product" / "src"
+    inner.mkdir(parents=True)
+    assert outer_state(inner, {}) is None
+    (tmp_path / ".shiftwork").mkdir()
+    assert outer_state(inner, {}) == tmp_path / ".shiftwork"
+    assert outer_state(tmp_path, {}) is None
+    assert outer_state(inner, {"SHIFTWORK_STATE": "elsewhere"}) is None
 
 
 def test_wrong_files_are_named(nowhere, capsys):

@@ -88,7 +88,9 @@ def test_words_find_their_places(argv, expected):
     ("argv", "complaint"),
     [
         ([], "required: COMMAND"),
-        (["begin"], "invalid choice: 'begin'"),
+        (["stauts"], "there is no command 'stauts'; did you mean `shiftwork status`?"),
+        (["xyzzy"], "there is no command 'xyzzy'; see `shiftwork --help`."),
+        (["version"], "did you mean `shiftwork --version`?"),
         (["start"], "required: SPEC"),
         (["start", "s.md", "--max-sessions", "0"], "'0' is not a whole number from 1 up"),
         (["start", "s.md", "--budget", "nan"], "'nan' is not a finite number"),
@@ -109,7 +111,8 @@ def test_what_is_wrong_is_named(argv, complaint, capsys):
     assert ended.value.code == 2
     err = capsys.readouterr().err
     assert complaint in err
-    assert err.startswith("usage: shiftwork")
+    assert err.startswith("error: ")
+    assert err.count("\n") == 1
 
 
 def test_choices_are_those_of_the_domain():
