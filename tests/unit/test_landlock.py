@@ -53,7 +53,7 @@ FILES = {
     "the environment of another process": f"open('/proc/{OURS}/environ').read()",
     "the memory of another process": f"open('/proc/{OURS}/mem', 'rb').read(0)",
     "the files of another process": f"os.readlink('/proc/{OURS}/fd/0')",
-    "settings of the kernel": "open('/proc/sys/kernel/core_pattern', 'w')",
+    "settings below /proc": "open('/proc/self/oom_score_adj', 'w')",
 }
 
 
