@@ -65,6 +65,8 @@ class Redactor:
 
     def redact(self, text: AnyStr) -> AnyStr:
         """The text, or bytes, without secrets; the very same object if it holds none."""
+        if len(text) < SHORTEST and text.isascii():
+            return text
         if isinstance(text, bytes):
             return self._redact(text)
         data = text.encode("utf-8", "surrogatepass")

@@ -105,7 +105,7 @@ def general_shapes() -> Iterator[Shape]:
     yield Shape(
         "url-password",
         r"://",
-        r"[^\s:/@\"'<>\\]{0,100}:(?P<secret>[^\s/@\"'<>\\${}*%][^\s/@\"'<>\\{}]{0,200})@",
+        r"[^\s:/@\"'<>\\]{0,100}:(?P<secret>[^\s/@\"'<>\\${}*%][^\s/@\"'<>\\{}]{2,200})@",
         body=r"^\s/\"'<>\\",
         unmistakable=False,
     )

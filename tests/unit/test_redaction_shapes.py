@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 from langsmith.anonymizer import DEFAULT_SECRET_RULES
 
 from shiftwork.secrets import Redactor
+from shiftwork.secrets.forms import SHORTEST as SHORTEST_VALUE
 from shiftwork.secrets.issuers import default_shapes
 from shiftwork.secrets.shapes import OPENING_WIDTH, WIDTH
 
@@ -148,5 +149,7 @@ def test_shapes_keep_to_their_widths(shape):
     opening = shape.opening.replace("(?P<secret>", "(?:")
     opening += ")" * (opening.count("(") - opening.count(")"))
 
-    assert parse(shape.pattern).getwidth()[1] < WIDTH
+    least, most = parse(shape.pattern).getwidth()
+    assert least >= SHORTEST_VALUE
+    assert most < WIDTH
     assert parse(opening).getwidth()[1] < OPENING_WIDTH
