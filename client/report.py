@@ -114,7 +114,7 @@ def _checkpoint(row: CheckpointRow, names: dict[int, str], numbers: dict[int, in
         "commit": row.commit,
         "session": numbers.get(row.session_id) if row.session_id is not None else None,
         "passing": [names[each] for each in row.passing if each in names],
-        "created_at": row.created_at.isoformat(),
+        **row.model_dump(mode="json", include={"created_at"}),
     }
 
 

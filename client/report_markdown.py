@@ -2,8 +2,10 @@
 
 import re
 from collections.abc import Iterable, Sequence
+from datetime import UTC, datetime
 from typing import Any
 
+from client.cli.output import money
 from shiftwork.text import one_line, printable, truncate
 
 # What makes markup or a link anywhere in a line; no text of others ever begins one.
@@ -42,16 +44,16 @@ def fence(text: str) -> str:
 def _head(report: dict[str, Any]) -> str:
     project, status = report["project"], report["status"]
     reason = f": {escape(status['reason'])}" if status["reason"] else ""
-    budget = f" of ${status['budget_usd']:.2f}" if status["budget_usd"] is not None else ""
+    budget = f" of {money(status['budget_usd'])}" if status["budget_usd"] is not None else ""
     facts = (
         ("About", escape(project["description"], 2000)),
         ("Status", f"**{status['status']}**{reason}"),
         ("Features", f"{status['passing_features']} of {status['total_features']} pass"),
         ("Sessions", status["sessions"]),
-        ("Spent", f"${status['cost_usd']:.4f}{budget}, {status['tokens']:,} tokens"),
+        ("Spent", f"{money(status['cost_usd'])}{budget}, {status['tokens']:,} tokens"),
         ("Agent", escape(project["agent"])),
         ("Repository", escape(project["repository"]) if project["repository"] else _private(project["id"])),
-        ("Started", project["created_at"]),
+        ("Started", _at(project["created_at"])),
         ("Id", f"`{project['id']}`"),
     )
     lines = "\n".join(f"- {name}: {value}" for name, value in facts if value != "")
@@ -89,7 +91,7 @@ def _sessions(sessions: Sequence[dict[str, Any]]) -> str:
             each["outcome"] or "running",
             "" if each["seconds"] is None else f"{each['seconds']:.1f} s",
             f"{each['total_tokens']:,}",
-            f"${each['total_cost_usd']:.4f}",
+            money(each["total_cost_usd"]),
             _commit(each["landed_commit"]),
             escape(each["error"] or ""),
         )
@@ -125,7 +127,7 @@ def _checkpoints(checkpoints: Sequence[dict[str, Any]]) -> str:
             _commit(each["commit"]),
             "" if each["session"] is None else each["session"],
             len(each["passing"]),
-            each["created_at"],
+            _at(each["created_at"]),
         )
         for each in checkpoints
     )
@@ -133,7 +135,7 @@ def _checkpoints(checkpoints: Sequence[dict[str, Any]]) -> str:
 
 
 def _events(events: Sequence[dict[str, Any]]) -> str:
-    rows = ((each["at"], escape(each["text"])) for each in events)
+    rows = ((_at(each["at"]), escape(each["text"])) for each in events)
     return _section("Events of note", ("at", "what"), rows)
 
 
@@ -165,6 +167,11 @@ def _section(title: str, head: Sequence[str], rows: Iterable[Sequence[object]]) 
         return ""
     rule = "|" + "---|" * len(head)
     return "\n".join([f"## {title}", "", f"| {' | '.join(head)} |", rule, *lines])
+
+
+def _at(moment: str) -> str:
+    """In UTC, whoever reads it and wherever it is written: the same rows give the same report."""
+    return f"{datetime.fromisoformat(moment).astimezone(UTC):%Y-%m-%d %H:%M:%S} UTC"
 
 
 def _commit(commit: str | None) -> str:

@@ -1,5 +1,6 @@
 """What an agent says and does, in one line for people."""
 
+from client.cli.output import money
 from shiftwork.store.rows import TranscriptRow
 from shiftwork.text import one_line, truncate
 
@@ -13,7 +14,7 @@ def said_line(item: TranscriptRow) -> str:
     text = one_line(str(payload.get("text", "")))
     if item.kind == "usage":
         tokens = sum(int(payload.get(f"{kind}_tokens", 0)) for kind in _CLASSES)
-        return f"used {tokens:,} tokens, ${payload.get('cost_usd') or 0:.4f}"
+        return f"used {tokens:,} tokens, {money(payload.get('cost_usd') or 0)}"
     if item.kind == "finished":
         return truncate(f"finished, {'ok' if payload.get('ok') else 'failed'} {text}".rstrip(), _WIDTH)
     if item.kind == "tool_use":

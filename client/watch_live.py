@@ -22,6 +22,7 @@ _EVENTS = 6
 _CHROME = 8
 """Lines of the display that are neither features nor events nor sessions."""
 
+_FEWEST_FEATURES = 3
 _QUIET_SECONDS = 2.0
 """A stack that is silent for less has only been restarted."""
 
@@ -65,9 +66,8 @@ class LiveDisplay:
             parts.append(Text(silence(self.silence), style="yellow"))
         elif self.idle:
             parts.append(Text(NO_WORKER, style="yellow"))
-        return Group(
-            *parts, *(Text(line, style="dim", no_wrap=True, overflow="ellipsis") for line in self.lines)
-        )
+        recent = list(self.lines)[-self._room_for_lines() :]
+        return Group(*parts, *(Text(line, style="dim", no_wrap=True, overflow="ellipsis") for line in recent))
 
     def hear_silence(self, seconds: float | None) -> None:
         """Take what a `PatientStore` tells."""
@@ -116,10 +116,15 @@ class LiveDisplay:
             table.add_row(Text("…"), Text(f"and {hidden} more", "dim"), Text(""), Text(""))
         return table
 
+    def _room_for_lines(self) -> int:
+        """How many events there is room for beside the heading, sessions and the fewest features."""
+        taken = _CHROME + _FEWEST_FEATURES + 2 * len(self.status["current_sessions"])
+        return max(1, min(_EVENTS, self._console.height - taken))
+
     def _room(self) -> tuple[list[FeatureRow], int]:
         """The features there is room for, in the order of the plan, and how many there is none for."""
         room = self._console.height - _CHROME - _EVENTS - 2 * len(self.status["current_sessions"])
-        room = max(3, room)
+        room = max(_FEWEST_FEATURES, room)
         if len(self.features) <= room:
             return self.features, 0
         urgent = sorted(self.features, key=lambda row: (_ORDER.index(row.status), row.id))[: room - 1]

@@ -8,7 +8,7 @@ from typing import TypeVar
 
 from client.cli.exits import DONE
 from client.cli.opening import newest, reading
-from client.cli.output import print_json_line
+from client.cli.output import excerpt, money, print_json_line
 from client.patience import PatientStore
 from client.telling import as_json, tell
 from client.watch import moments
@@ -30,6 +30,8 @@ def logs(args: Namespace) -> int:
         project = await newest(store, args.project)
         if args.transcript:
             session = await _session(store, project.id, args.session)
+            if not args.json:
+                print(await _title(store, session), flush=True)
             async for item in _transcript(store, session, args.last, follow=args.follow):
                 print_json_line(item.model_dump(mode="json")) if args.json else print(said(item), flush=True)
             return DONE
@@ -52,6 +54,8 @@ def said(item: TranscriptRow) -> str:
     told = printable(str(item.payload.get("text", ""))).strip().replace("\n", "\n    ")
     if item.kind == "finished":
         told = f"{'success' if item.payload.get('ok') else 'failure'} {told}".strip()
+    if "cost_usd" in facts:
+        facts["cost"] = money(float(facts.pop("cost_usd")))
     more = printable(", ".join(f"{name} {value}" for name, value in facts.items()))
     return f"{item.at.astimezone():%H:%M:%S}  {item.kind}: {' '.join(filter(None, (told, more)))}"
 
@@ -92,6 +96,14 @@ def _of_session(events: Iterable[EventRow], number: int | None) -> list[EventRow
 
 def _newest(items: list[Item], last: int | None) -> list[Item]:
     return items if last is None else items[-last:]
+
+
+async def _title(store: Store, session: SessionRow) -> str:
+    async with store.transaction() as tx:
+        feature = (
+            "planning" if session.feature_id is None else (await tx.features.get(session.feature_id)).name
+        )
+    return f"session {session.number}: {excerpt(feature)}: {session.outcome or 'running'}"
 
 
 async def _session(store: Store, project_id: str, number: int | None) -> SessionRow:

@@ -1,6 +1,7 @@
 """What people read: tables, events, the status, the report; whatever agents wrote in them stays text."""
 
 import json
+import re
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -192,6 +193,8 @@ def test_transcripts_are_readable():
     assert said(done).endswith("  finished: failure no")
     tool = TranscriptRow(**item, kind="tool_use", payload={"text": "write", "data": {"path": "a"}})
     assert said(tool).endswith("  tool_use: write path a")
+    usage = TranscriptRow(**item, kind="usage", payload={"cost_usd": 0.009704999999999998})
+    assert said(usage).endswith("  usage: cost $0.0097")
 
 
 async def test_the_status_for_people(store):
@@ -270,6 +273,8 @@ async def test_nothing_an_agent_wrote_becomes_markup(store):
     for row in (line for line in markdown.splitlines() if line.startswith("| ")):
         assert row.replace("\\|", "").count("|") in {3, 5, 8, 9}
     assert "Lesson: learnt" in markdown
+    assert re.search(r"- Started: [\d-]+ [\d:]+ UTC\n", markdown)
+    assert "$0.25 of $5.00" in markdown
     assert "**passed, exit status 0" in markdown
     assert "**never executed**" in markdown
 
@@ -302,6 +307,11 @@ async def test_the_live_display_shows_text_as_text(store):
     text = drawn(console, display)
     assert "… and " in " ".join(text.split())
     assert len(text.splitlines()) <= 30
+    small = Console(width=60, height=12, force_terminal=True, color_system=None)
+    display = LiveDisplay(project, small)
+    display.status, display.features = status, features * 20
+    display.lines.extend(["something happened"] * 6)
+    assert len(drawn(small, display).splitlines()) <= 12
 
 
 def drawn(console, display):

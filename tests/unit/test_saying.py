@@ -17,9 +17,9 @@ from shiftwork.store.rows import TranscriptRow
         (
             "usage",
             {"input_tokens": 1200, "cache_read_tokens": 34, "cost_usd": 0.5},
-            "used 1,234 tokens, $0.5000",
+            "used 1,234 tokens, $0.50",
         ),
-        ("usage", {"cost_usd": None}, "used 0 tokens, $0.0000"),
+        ("usage", {"cost_usd": None}, "used 0 tokens, $0.00"),
         ("finished", {"ok": True}, "finished, ok"),
         ("rate_limited", {}, "rate limited"),
         ("text", {"text": "x" * 500}, None),
