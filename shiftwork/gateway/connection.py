@@ -107,3 +107,4 @@ class Connection:
         bodyless = head is not None and head.method == "HEAD"
         await self._outgoing.start(refused.status, headers, length=len(body), bodyless=bodyless, close=True)
         await self._outgoing.write(body)
+        await self._outgoing.finish()

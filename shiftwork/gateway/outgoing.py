@@ -29,6 +29,7 @@ class Outgoing:
         self._bounds = bounds
         self._chunked = False
         self._bodyless = False
+        self._held = b""
 
     def begin(self) -> None:
         """Forget the answer before."""
@@ -47,7 +48,10 @@ class Outgoing:
         bodyless: bool = False,
         close: bool = False,
     ) -> None:
-        """Send the head of an answer; without a length the body goes in chunks."""
+        """Begin an answer; without a length the body goes in chunks, and the head at once.
+
+        A body whose length is known is there already: it goes together with the head.
+        """
         self.status = status
         self.closing = self.closing or close
         self._bodyless = bodyless or status in {204, 304}
@@ -59,7 +63,9 @@ class Outgoing:
             lines.append(f"content-length: {length}")
         if close:
             lines.append("connection: close")
-        await self._send("\r\n".join([*lines, "", ""]).encode("latin-1"))
+        self._held = "\r\n".join([*lines, "", ""]).encode("latin-1")
+        if self._chunked:
+            await self._send(b"")
 
     async def write(self, data: bytes) -> None:
         """Send a piece of the body."""
@@ -69,9 +75,9 @@ class Outgoing:
         await self._send(b"%x\r\n%b\r\n" % (len(data), data) if self._chunked else data)
 
     async def finish(self) -> None:
-        """End the body."""
-        if self._chunked:
-            await self._send(b"0\r\n\r\n")
+        """End the answer."""
+        if self._chunked or self._held:
+            await self._send(b"0\r\n\r\n" if self._chunked else b"")
 
     async def raw(self, data: bytes) -> None:
         """Send bytes that are framed already."""
@@ -100,8 +106,9 @@ class Outgoing:
                     left -= len(data)
 
     async def _send(self, data: bytes) -> None:
+        held, self._held = self._held, b""
         try:
-            self._writer.write(data)
+            self._writer.write(held + data)
             async with asyncio.timeout(self._bounds.stall):
                 await self._writer.drain()
         except OSError as error:

@@ -287,7 +287,7 @@ async def test_the_proxys_credential_is_no_credential_for_a_model():
         assert (await send(run, data)).status == 401
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=300, deadline=None, derandomize=True, database=None)
 @given(
     st.lists(
         st.sampled_from(
@@ -309,7 +309,7 @@ def test_no_head_is_a_riddle(parts):
         assert len(told) == len(read.headers) + 3
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=300, deadline=None, derandomize=True, database=None)
 @given(st.text())
 def test_no_target_and_no_host_is_a_riddle(text):
     """If it failed, an odd path or host would end in a traceback, or pass."""
