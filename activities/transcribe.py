@@ -1,28 +1,42 @@
 """What an agent says, into the rows while it works: transcript, usage, and the budget's limit."""
 
 import asyncio
+import json
+import logging
+import time
+from collections.abc import Awaitable, Callable
 from contextlib import suppress
 from types import TracebackType
-from typing import Self
+from typing import Any, Self, TypeVar
 
+from activities.allowance import Allowance
 from activities.services import Services
 from activities.stop import Stop
 from shiftwork.agents.events import AgentEvent, AgentEventKind
 from shiftwork.agents.prices import cost
 from shiftwork.contracts.activity import AgentProgress
 from shiftwork.contracts.session import InterruptionReason, Spent
+from shiftwork.errors import StackError
 from shiftwork.store.rows import Attempt, ProjectRow, SessionRow, TranscriptItem
+from shiftwork.store.store import Transaction
 from shiftwork.text import truncate
+
+log = logging.getLogger("shiftwork.activities")
+
+Answer = TypeVar("Answer")
 
 _FLUSH_SECONDS = 0.25
 _FLUSH_ITEMS = 200
 _TEXT_LIMIT = 16_000
+_RETRY_SECONDS = 0.25
+_LONGEST_RETRY_SECONDS = 5.0
 
 
 class Transcriber:
     """Batches events into the transcript; usage is written as it is reported, so that no cost is ever lost.
 
-    Every write is fenced by the attempt's lease.
+    Every write is fenced by the attempt's lease. While the database is away, it is tried again for as long as
+    the lease may last; the agent works on meanwhile.
     """
 
     def __init__(
@@ -35,6 +49,7 @@ class Transcriber:
         self._session_id = session.id
         self._attempt = attempt
         self._stop = stop
+        self._allowance = Allowance()
         self._items: list[TranscriptItem] = []
         self._sequence = 0
         self._usages = 0
@@ -57,6 +72,8 @@ class Transcriber:
             # Not cancelled: a flush that is under way holds items that are nowhere else.
             self._closing.set()
             await self._task
+            self._note()
+            await self._flush()  # what came while the last regular flush was under way
             return
         self._task.cancel()
         with suppress(asyncio.CancelledError):
@@ -64,21 +81,36 @@ class Transcriber:
 
     async def take(self, event: AgentEvent) -> None:
         """One event; returns when there is room for the next, which is how a flood is slowed down."""
+        if self._task is not None and self._task.done():
+            self._task.result()  # What is said now could not be kept: the agent ends.
         self._sequence += 1
         self._last = event.kind
         self._tools += event.kind is AgentEventKind.TOOL_USE
         if event.kind is AgentEventKind.USAGE:
             event = event.model_copy(update={"cost_usd": cost(event, self._agent.prices, model=self._model)})
-        payload = event.model_dump(mode="json", exclude={"kind"}, exclude_defaults=True)
-        if "text" in payload:
-            payload["text"] = truncate(payload["text"], _TEXT_LIMIT)
-        self._items.append(TranscriptItem(sequence=self._sequence, kind=event.kind, payload=payload))
+        self._keep(event)
         if event.conversation and event.conversation != self._conversation:
             await self.converse(event.conversation)
         if event.kind is AgentEventKind.USAGE:
             await self._use(event)
         elif len(self._items) >= _FLUSH_ITEMS:
             await self._flush()
+
+    def _keep(self, event: AgentEvent) -> None:
+        payload = event.model_dump(mode="json", exclude={"kind"}, exclude_defaults=True)
+        if "text" in payload:
+            payload["text"] = truncate(payload["text"], _TEXT_LIMIT)
+        if self._allowance.takes(event, _size(payload)):
+            self._items.append(TranscriptItem(sequence=self._sequence, kind=event.kind, payload=payload))
+
+    def _note(self) -> None:
+        """Say what was not kept."""
+        if self._allowance.note:
+            self._sequence += 1
+            payload = {"text": self._allowance.note}
+            self._items.append(
+                TranscriptItem(sequence=self._sequence, kind=AgentEventKind.TEXT, payload=payload)
+            )
 
     @property
     def progress(self) -> AgentProgress:
@@ -95,10 +127,11 @@ class Transcriber:
     async def converse(self, conversation: str) -> None:
         """Keep which session of its own the agent's program is in, so that the next attempt can go on."""
         self._conversation = conversation
-        async with self._services.store.transaction() as tx:
-            await tx.attempts.converse(
+        await self._write(
+            lambda tx: tx.attempts.converse(
                 self._session_id, self._attempt.attempt, self._attempt.token, conversation
             )
+        )
 
     async def _use(self, event: AgentEvent) -> None:
         self._usages += 1
@@ -110,12 +143,14 @@ class Transcriber:
             cache_write_tokens=self.spent.cache_write_tokens + event.cache_write_tokens,
             cost_usd=self.spent.cost_usd + dollars,
         )
-        async with self._services.store.transaction() as tx:
+        number = self._usages
+
+        async def add(tx: Transaction) -> tuple[float | None, float]:
             await tx.usage.add(
                 self._session_id,
                 self._attempt.attempt,
                 self._attempt.token,
-                self._usages,
+                number,
                 input_tokens=event.input_tokens,
                 output_tokens=event.output_tokens,
                 cost_usd=dollars,
@@ -123,7 +158,9 @@ class Transcriber:
                 cache_read_tokens=event.cache_read_tokens,
                 cache_write_tokens=event.cache_write_tokens,
             )
-            budget, spent = await tx.usage.budget(self._project_id)
+            return await tx.usage.budget(self._project_id)
+
+        budget, spent = await self._write(add)
         if budget is not None and spent > budget:
             self._stop.ask(InterruptionReason.BUDGET)
 
@@ -139,10 +176,37 @@ class Transcriber:
 
     async def _flush(self) -> None:
         async with self._writing:
-            items, self._items = self._items, []
+            items = self._items[:]
             if not items:
                 return
-            async with self._services.store.transaction() as tx:
-                await tx.transcript.append(
+            await self._write(
+                lambda tx: tx.transcript.append(
                     self._session_id, self._attempt.attempt, self._attempt.token, items
                 )
+            )
+            del self._items[: len(items)]  # Only now: what could not be written is nowhere else.
+
+    async def _write(self, work: Callable[[Transaction], Awaitable[Answer]]) -> Answer:
+        """One transaction, repeated while the database is away; what it writes counts once.
+
+        Raises:
+            StackError: it was away for as long as a lease lasts.
+            LeaseLost: another attempt took over.
+        """
+        pause, give_up = _RETRY_SECONDS, time.monotonic() + self._services.settings.timings.lease
+        while True:
+            try:
+                async with self._services.store.transaction() as tx:
+                    return await work(tx)
+            except (StackError, OSError) as error:
+                # The lease's keeper ends the agent when it can't renew; then nobody waits for this.
+                ended = self._stop.reason is InterruptionReason.INFRASTRUCTURE
+                if ended or time.monotonic() + pause > give_up:
+                    raise
+                log.warning("what an agent says can't be written now, and is kept: %s", error)
+            await asyncio.sleep(pause)
+            pause = min(2 * pause, _LONGEST_RETRY_SECONDS)
+
+
+def _size(payload: dict[str, Any]) -> int:
+    return len(json.dumps(payload, ensure_ascii=False).encode())
