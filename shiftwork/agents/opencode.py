@@ -55,15 +55,26 @@ _OFFLINE_SWITCHES = {"OPENCODE_DISABLE_MODELS_FETCH": "1", "OPENCODE_DISABLE_DEF
 _PERMISSIONS = {"write": "edit", "patch": "edit", "apply_patch": "edit", "multiedit": "edit"}
 """Tools whose use is permitted under the name of another."""
 
-# While the program waits for its provider it prints nothing, however long that takes, and what its
-# sub-agents use up is never printed. A plugin hears of both.
+# While the program waits for its provider it prints nothing, however long that takes; what its sub-agents
+# use up is never printed; a summary of the conversation looks like its last answer; and a program that hangs
+# after its work says nothing of that. A plugin hears of all four.
 _PLUGIN = """\
 const say = (event) => process.stdout.write(JSON.stringify(event) + "\\n");
+const idle = new Map();
 export const Shiftwork = async () => ({
   event: async ({ event }) => {
     const facts = event.properties;
-    if (event.type === "session.status" && facts.status.type === "retry")
-      say({ type: "shiftwork_retry", sessionID: facts.sessionID, status: facts.status });
+    if (event.type === "session.status") {
+      const sessionID = facts.sessionID;
+      clearTimeout(idle.get(sessionID));
+      if (facts.status.type === "retry")
+        say({ type: "shiftwork_retry", sessionID, status: facts.status });
+      // The program prints its last events, and ends, after it says that it is idle.
+      if (facts.status.type === "idle")
+        idle.set(sessionID, setTimeout(() => say({ type: "shiftwork_idle", sessionID }), 5000));
+    }
+    if (event.type === "message.updated" && facts.info.role === "assistant" && facts.info.summary)
+      say({ type: "shiftwork_summary", sessionID: facts.info.sessionID, messageID: facts.info.id });
     if (event.type === "message.part.updated" && facts.part.type === "step-finish")
       say({ type: "shiftwork_step", sessionID: facts.part.sessionID, part: facts.part });
   },
@@ -132,7 +143,8 @@ class OpencodeBackend:
     def command(self, request: AgentRequest) -> AgentCommand:
         """The program; the prompt goes to it on standard input, keys by the names of variables alone."""
         settings = self._read(request.settings)
-        argv = [settings.program or self.name, "run", "--format", "json"]
+        # With a title of ours it does not ask the model for one, which it would not report.
+        argv = [settings.program or self.name, "run", "--format", "json", "--title", "shiftwork"]
         if request.conversation is not None and request.conversation.resumed:
             argv += ["--session", request.conversation.id]
         if settings.model is not None:

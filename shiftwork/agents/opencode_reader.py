@@ -1,6 +1,7 @@
 """Understanding what `opencode run --format json` prints, and what its plugin adds."""
 
 import json
+import re
 from collections.abc import Iterable, Iterator, Mapping
 from datetime import UTC, datetime, timedelta
 from email.utils import parsedate_to_datetime
@@ -14,6 +15,13 @@ _TEXT_CHARACTERS = 20_000
 _PATIENCE = timedelta(minutes=1)
 """A longer wait than this for the provider ends the run; it goes on when the wait is over."""
 
+_MOST_RETRIES = 4
+"""More in a row are given up: the program itself would go on for ever."""
+
+_MOST_OVERFLOWS = 3
+"""So often in a row it may try to go on with a summary of a conversation that is too long."""
+
+_LIMITED = re.compile(r"\b429\b|too many requests|rate.?limit|(usage|request|token)s? limit", re.IGNORECASE)
 _REJECTED = "rejected permission"
 _NAMED_PROBLEMS = {
     "ProviderAuthError": Problem.AUTHENTICATION,
@@ -28,32 +36,32 @@ _REASON_PROBLEMS = {"length": Problem.LIMIT, "content-filter": Problem.REFUSED}
 
 
 class OpencodeReader:
-    """Reads one run. `step_finish` with reason `stop` is the end, unless its step called tools."""
+    """Reads one run. Its last answer is one when the program ends, or stays idle: it may go on after any."""
 
     def __init__(self, model: str = "") -> None:
         self._model = model
         self._conversation = ""
-        self._called = False
         self._reason = ""
         self._rejected = ""
         self._failed: AgentEvent | None = None
+        self._summaries: set[str] = set()
+        self._retries = 0
+        self._overflows = 0
+        self._overflowed = False
         self._ended = False
 
     def read(self, line: bytes) -> Iterable[AgentEvent]:
         """See `Reader.read`."""
         try:
             event = json.loads(line) if line.startswith(b"{") else None
-        except (
-            ValueError,
-            RecursionError,
-        ):  # Not the program's own: its tools' output does not come here, others' may.
+        except (ValueError, RecursionError):  # Not the program's own: its tools' output does not come here.
             return []
         if not isinstance(event, dict) or not isinstance(event.get("sessionID"), str):
             return []
         return list(self._events(event))
 
     def end(self, exit_status: int) -> Iterable[AgentEvent]:
-        """A refused permission and an answer that was cut short end the program in silence."""
+        """Its answer, if it was whole; a refused permission and a cut answer end it in silence."""
         if self._ended:
             return []
         if self._rejected:
@@ -61,7 +69,9 @@ class OpencodeReader:
             return [_finished(said, Problem.INVALID)]
         if self._failed is not None:
             return [_finished(self._failed.text, self._failed.problem)]
-        if exit_status != 0 or self._reason in ("", "tool-calls"):
+        # It never forgets an overflow, also where it went on after it.
+        well = exit_status == 0 or (exit_status == 1 and self._overflowed)
+        if not well or self._reason in ("", "tool-calls"):
             return []
         if self._reason == "stop":
             return [_finished(ok=True)]
@@ -70,31 +80,50 @@ class OpencodeReader:
 
     def _events(self, event: Mapping[str, Any]) -> Iterator[AgentEvent]:
         kind, session = event.get("type"), event["sessionID"]
-        if kind == "shiftwork_step":
+        if kind == "shiftwork_summary":
+            self._summaries.add(str(event.get("messageID")))
+        elif kind == "shiftwork_step":
+            self._retries = 0
             if self._conversation and session != self._conversation:
                 yield self._usage(_part(event))
-            return
-        if not self._conversation:
-            self._conversation = session
-            yield AgentEvent(kind=AgentEventKind.STARTED, conversation=session, model=self._model)
-        if kind in _PROSE:
-            yield AgentEvent(kind=_PROSE[kind], text=_cut(str(_part(event).get("text", ""))))
+        elif kind == "shiftwork_idle":
+            yield from self._idle(session)
+        else:
+            if not self._conversation:
+                self._conversation = session
+                yield AgentEvent(kind=AgentEventKind.STARTED, conversation=session, model=self._model)
+            yield from self._said(str(kind), event)
+
+    def _said(self, kind: str, event: Mapping[str, Any]) -> Iterator[AgentEvent]:
+        """What the program prints of its main conversation, and its waits."""
+        part = _part(event)
+        if kind in _PROSE and not part.get("synthetic"):
+            yield AgentEvent(kind=_PROSE[kind], text=_cut(str(part.get("text", ""))))
         match kind:
-            case "step_start":
-                self._called, self._reason, self._failed = False, "", None
+            case "step_start" if not self._summarises(part):
+                self._reason, self._failed = "", None
             case "tool_use":
-                yield from self._tool(_part(event))
+                yield from self._tool(part)
             case "step_finish":
-                yield from self._step(_part(event))
+                yield from self._step(part)
             case "error":
                 yield from self._error(_mapping(event.get("error")))
             case "shiftwork_retry":
                 yield from self._retry(_mapping(event.get("status")))
 
+    def _idle(self, session: str) -> Iterator[AgentEvent]:
+        """It hangs after its work."""
+        if session == self._conversation:
+            ends = list(self.end(0))
+            self._ended = self._ended or bool(ends)
+            yield from ends
+
+    def _summarises(self, part: Mapping[str, Any]) -> bool:
+        return str(part.get("messageID")) in self._summaries
+
     def _tool(self, part: Mapping[str, Any]) -> Iterator[AgentEvent]:
         state = _mapping(part.get("state"))
         name, ok = str(part.get("tool", "")), state.get("status") == "completed"
-        self._called = True
         self._rejected = name if _REJECTED in str(state.get("error", "")) else ""
         told = bounds.shown(state.get("input", {}), _TEXT_CHARACTERS)
         yield AgentEvent(kind=AgentEventKind.TOOL_USE, text=name, data={"input": told})
@@ -103,11 +132,10 @@ class OpencodeReader:
 
     def _step(self, part: Mapping[str, Any]) -> Iterator[AgentEvent]:
         yield self._usage(part)
-        self._reason = str(part.get("reason", ""))
-        # Some servers say `stop` although tools were called; then the program goes on.
-        if self._reason == "stop" and not self._called:
-            self._ended = True
-            yield _finished(ok=True)
+        self._retries = 0
+        if not self._summarises(part):
+            self._overflows = 0
+            self._reason = str(part.get("reason", ""))
 
     def _usage(self, part: Mapping[str, Any]) -> AgentEvent:
         tokens = _mapping(part.get("tokens"))
@@ -135,22 +163,44 @@ class OpencodeReader:
             yield AgentEvent(kind=AgentEventKind.ERROR, text=text)
             yield AgentEvent(kind=AgentEventKind.RATE_LIMITED, text=text, until=until)
         elif name == "ContextOverflowError":
-            # The program tries to go on with a summary of the conversation.
-            self._failed = AgentEvent(kind=AgentEventKind.ERROR, text=text, problem=problem)
-            yield self._failed
+            yield from self._overflow(text)
         else:
             self._ended = True
             yield _finished(text, problem)
 
+    def _overflow(self, text: str) -> Iterator[AgentEvent]:
+        """The program tries to go on with a summary of the conversation."""
+        self._overflowed = True
+        self._overflows += 1
+        self._reason = ""
+        self._failed = AgentEvent(kind=AgentEventKind.ERROR, text=text, problem=Problem.LIMIT)
+        yield self._failed
+        if self._overflows > _MOST_OVERFLOWS and not self._ended:
+            self._ended = True
+            yield _finished(text, Problem.LIMIT)
+
     def _retry(self, status: Mapping[str, Any]) -> Iterator[AgentEvent]:
         said = _cut(str(status.get("message", "")))
         until = bounds.moment(bounds.tokens(status.get("next")) / 1000)
+        self._retries += 1
+        if self._ended:
+            return
         if until is not None and until - datetime.now(UTC) > _PATIENCE:
             self._ended = True
             yield AgentEvent(kind=AgentEventKind.RATE_LIMITED, text=said, until=until)
+        elif self._retries > _MOST_RETRIES:
+            self._ended = True
+            yield _gave_up(said)
         else:
             text = f"The provider says {said!r}; trying again."
             yield AgentEvent(kind=AgentEventKind.TEXT, text=text, data={"attempt": status.get("attempt")})
+
+
+def _gave_up(said: str) -> AgentEvent:
+    if _LIMITED.search(said):
+        return AgentEvent(kind=AgentEventKind.RATE_LIMITED, text=said)
+    text = f"The provider gave no answer in {_MOST_RETRIES + 1} tries: {said}"
+    return _finished(text, Problem.UNAVAILABLE)
 
 
 def _problem(name: str, data: Mapping[str, Any]) -> Problem | None:

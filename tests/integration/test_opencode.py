@@ -106,6 +106,23 @@ async def test_refused_credentials(lab):
     assert end.message == "wrong key"
 
 
+async def test_a_summary_of_the_conversation_ends_nothing(lab):
+    """Otherwise its agent would be killed at work, and its session succeed, where a context gets full."""
+    limit = {"limit": {"context": 200_000, "output": 32_000}}
+    full = Reply("look", (("bash", {"command": "true", "description": "w"}),), Usage(190_000, 10))
+    slow = Reply("work", (("bash", {"command": "sleep 4; echo done > late.txt", "description": "w"}),))
+    end = await lab.run(full, slow, DONE, model_options=limit)
+    assert end.status is RunStatus.COMPLETED, end
+    assert (lab.folder / "workspace" / "late.txt").read_text() == "done\n"
+    assert [event.ok for event in lab.of(AgentEventKind.FINISHED)] == [True]
+
+
+async def test_no_request_goes_uncounted(lab):
+    """Otherwise what the program asks beside the work, such as a title, would cost without a trace."""
+    await lab.run(DONE)
+    assert len(lab.server.turns) == len(lab.of(AgentEventKind.USAGE)) == 1
+
+
 async def test_nothing_is_fetched_for_a_session(lab):
     """Otherwise each session would need npm's registry, wait for it, and keep 60 MB."""
     assert (await lab.run(DONE)).status is RunStatus.COMPLETED

@@ -56,7 +56,7 @@ def test_the_program_is_started_with_its_whole_configuration(tmp_path, monkeypat
         home=tmp_path,
         conversation=Conversation("ses_9", resumed=True),
     )
-    expected = "opencode run --format json --session ses_9 --model shiftwork/m/large --pure"
+    expected = "opencode run --format json --title shiftwork --session ses_9 --model shiftwork/m/large --pure"
     assert list(command.argv) == expected.split()
     assert command.stdin == b"be brief\n\ndo it"
     assert (config["model"], config["permission"]) == ("shiftwork/m/large", "allow")
@@ -161,10 +161,63 @@ def test_errors_are_told_apart(event, problem):
     assert [(each.ok, each.problem, each.text) for each in ended] == [(False, problem, "why")]
 
 
+def summary():
+    """What is printed of a summary; the plugin names its message first."""
+    told = line("shiftwork_summary", messageID="msg_s")
+    return told, line("step_start", part={"messageID": "msg_s"}), step("stop", messageID="msg_s")
+
+
 def test_a_conversation_that_was_summarised_goes_on():
     """Otherwise every long session would fail where the program helps itself."""
-    ended = finished(error("ContextOverflowError"), line("step_start"), step("stop"))
+    events = (error("ContextOverflowError"), *summary(), line("step_start"), step("stop"))
+    # The program's exit status remembers the overflow.
+    for status, ends in ((0, [True]), (1, [True]), (137, [])):
+        assert [event.ok for event in finished(*events, status=status)] == ends
+
+
+def test_a_summary_is_no_answer():
+    """Otherwise a session would succeed, and its agent be killed, in the middle of its work."""
+    reader = OpencodeReader()
+    for each in (line("step_start"), step("tool-calls"), *summary(), line("step_start")):
+        assert AgentEventKind.FINISHED not in [event.kind for event in reader.read(each)]
+    assert reader.end(0) == []
+    assert [event.problem for event in finished(error("ContextOverflowError"), *summary())] == [Problem.LIMIT]
+    continued = line("text", part={"synthetic": True, "text": "Continue if you have next steps."})
+    assert AgentEventKind.TEXT not in [event.kind for event in heard(continued)]
+
+
+def test_summaries_that_do_not_help_end_the_run():
+    """Otherwise a model that finds every conversation too long would be asked, and paid, for ever."""
+    ended = finished(*(part for _ in range(9) for part in (error("ContextOverflowError"), *summary())))
+    assert [event.problem for event in ended] == [Problem.LIMIT]
+
+
+def test_a_program_that_hangs_after_its_work_has_finished():
+    """Otherwise a session that is done would end as one that ran out of time."""
+    reader = OpencodeReader()
+    work = (line("step_start"), step("stop"), line("shiftwork_idle"), line("shiftwork_idle"))
+    ended = [e for each in work for e in reader.read(each) if e.kind is AgentEventKind.FINISHED]
     assert [event.ok for event in ended] == [True]
+    assert reader.end(0) == []
+    other = b'{"type": "shiftwork_idle", "sessionID": "ses_2"}'
+    assert [e for e in heard(line("step_start"), step("stop"), other, status=9) if e.ok] == []
+
+
+@pytest.mark.parametrize(
+    ("message", "kind", "problem"),
+    [
+        ("Internal Server Error", AgentEventKind.FINISHED, Problem.UNAVAILABLE),
+        ("Too Many Requests", AgentEventKind.RATE_LIMITED, None),
+    ],
+)
+def test_a_provider_that_stays_away_is_given_up(message, kind, problem):
+    """Otherwise the program would try for ever, and its session cost an attempt as one without time."""
+    retry = line("shiftwork_retry", status={"type": "retry", "message": message, "next": 0})
+    reader = OpencodeReader()
+    patient = [*[retry] * 4, step("tool-calls"), *[retry] * 4]
+    assert kind not in [event.kind for each in patient for event in reader.read(each)]
+    ends = [event for each in (retry, retry) for event in reader.read(each)]
+    assert [(event.kind, event.problem) for event in ends] == [(kind, problem)]
 
 
 @pytest.mark.parametrize(
