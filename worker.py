@@ -27,6 +27,7 @@ from activities.services import Services
 from activities.sessions import SessionActivities
 from shiftwork.agents.registry import backends
 from shiftwork.errors import ShiftworkError, StackError
+from shiftwork.gateway import Gateway
 from shiftwork.ownership import check_ownership
 from shiftwork.runner.leftovers import sweep_orphans
 from shiftwork.sandbox.choose import choose_sandbox
@@ -108,7 +109,9 @@ async def serve(settings: Settings, stop: asyncio.Event) -> None:
     async with AsyncExitStack() as stack:
         store = await stack.enter_async_context(Store(url))
         record = stack.enter_context(WorkerRecord(settings.state))
-        services = Services(settings, store, choose_sandbox(), backends(), record)
+        gateway = await stack.enter_async_context(Gateway())
+        sandbox = choose_sandbox(settings.sandbox_minimum)
+        services = Services(settings, store, sandbox, backends(), record, gateway)
         client = await patiently(lambda: connect(settings))
         if ended := await sweep_orphans(settings.projects):
             log.info("ended %d processes that a lost worker left", ended)

@@ -4,24 +4,18 @@ import asyncio
 import shutil
 from pathlib import Path
 
-from activities.briefing import assemble_brief
 from activities.ending import AttemptRows, Ending
+from activities.launching import AgentLaunch, Folders
 from activities.lease import LeaseKeeper
 from activities.predecessors import Predecessors, Resumption
 from activities.services import Services
 from activities.stop import Stop
-from activities.transcribe import Transcriber
-from shiftwork.agents.brief import render, write_brief
 from shiftwork.agents.outbox import read_outbox
-from shiftwork.agents.prompt import session_prompt
-from shiftwork.agents.protocol import AgentRequest, Conversation
-from shiftwork.agents.run import AgentEnd, run_agent_process
 from shiftwork.contracts.activity import AgentProgress, RunRequest, RunResult
 from shiftwork.contracts.feature import FeatureStatus
-from shiftwork.contracts.session import FailureKind, InterruptionReason, Role, SessionPhase
+from shiftwork.contracts.session import FailureKind, InterruptionReason
 from shiftwork.errors import RepositoryError
 from shiftwork.repository import Workspace
-from shiftwork.runner.limits import Limits
 from shiftwork.verification.setup import SetupFailed
 
 
@@ -33,11 +27,11 @@ class AgentRun:
         self._request = request
         self._stop = stop
         self._folder = services.folder(request.project_id)
-        self._transcriber: Transcriber | None = None
+        self._launch: AgentLaunch | None = None
 
     def progress(self) -> AgentProgress:
         """How far the agent is, in figures."""
-        return self._transcriber.progress if self._transcriber else AgentProgress()
+        return self._launch.progress if self._launch else AgentProgress()
 
     async def execute(self) -> RunResult:
         """Run the agent to its end.
@@ -118,24 +112,24 @@ class AgentRun:
     ) -> RunResult:
         base = await self._prepare(rows, workspace, resumption)
         ending = Ending(self._services, self._request, rows, base)
-        scratch = run_folder / "scratch"
-        scratch.mkdir(parents=True, exist_ok=True)
-        cache = self._services.setup_cache(rows.project.id)
+        folders = Folders(workspace.path, run_folder, self._home)
+        folders.make()
+        cache = self._services.setup_cache(rows.project)
         try:
-            made = await cache.prepare(rows.project.options.setup, workspace.path, scratch)
+            made = await cache.prepare(rows.project.options.setup, workspace.path, folders.scratch)
         except SetupFailed as error:
             return await ending.refused(FailureKind.SETUP_FAILED, str(error))
-        end, transcriber = await self._run_process(rows, workspace, run_folder, base, resumption)
-        role = self._request.role
-        outbox = await asyncio.to_thread(read_outbox, run_folder / "outbox", role)
+        self._launch = launch = AgentLaunch(self._services, self._request, rows, self._stop)
+        launched = await launch.run(folders, base, resumption)
+        outbox = await asyncio.to_thread(read_outbox, folders.outbox, self._request.role)
         try:
             ref = self._name(rows.attempt.attempt)
             snapshot = await self._folder.repository.snapshot(workspace, base, ref, exclude=made)
         except RepositoryError as error:
             # What the agent left can't be stored: its own doing, and the next brief says why.
             return await ending.refused(FailureKind.SNAPSHOT_REFUSED, str(error), outbox)
-        result = await ending.ended(end, snapshot, outbox, self._stop.reason)
-        return result.model_copy(update={"spent": transcriber.spent})
+        result = await ending.ended(launched.end, snapshot, outbox, self._stop.reason)
+        return result.model_copy(update={"spent": launched.spent})
 
     async def _prepare(self, rows: AttemptRows, workspace: Workspace, resumption: Resumption | None) -> str:
         """Fill the workspace: from main, or with what the conversation that goes on had left."""
@@ -147,87 +141,6 @@ class AgentRun:
         await workspace.prepare(repository, kept or base, with_git=True)
         return base
 
-    async def _run_process(
-        self,
-        rows: AttemptRows,
-        workspace: Workspace,
-        run_folder: Path,
-        base: str,
-        resumption: Resumption | None,
-    ) -> tuple[AgentEnd, Transcriber]:
-        request = await self._agent_request(rows, workspace, run_folder, base, resumption)
-        options = rows.project.options
-        backend = self._services.backend(options.agent.backend)
-        scratch = str(run_folder / "scratch")
-        transcriber = Transcriber(self._services, rows.project, rows.session, rows.attempt, self._stop)
-        self._transcriber = transcriber
-        if request.conversation is not None:
-            # Before the start: a crash at any later moment finds it.
-            await transcriber.converse(request.conversation.id)
-        async with transcriber:
-            end = await run_agent_process(
-                backend,
-                request,
-                env={"HOME": scratch, "TMPDIR": scratch},
-                sandbox=self._services.sandbox,
-                timeout=options.session_timeout,
-                limits=Limits(**options.limits.model_dump()),
-                stall_timeout=options.stall_timeout,
-                lock_file=run_folder / "agent.lock",
-                on_event=transcriber.take,
-                stop=self._stop,
-            )
-        return end, transcriber
-
-    async def _agent_request(
-        self,
-        rows: AttemptRows,
-        workspace: Workspace,
-        run_folder: Path,
-        base: str,
-        resumption: Resumption | None,
-    ) -> AgentRequest:
-        """The brief on disk, and everything the backend needs to know."""
-        brief, outbox = run_folder / "brief", run_folder / "outbox"
-        outbox.mkdir(parents=True, exist_ok=True)
-        self._home.mkdir(parents=True, exist_ok=True, mode=0o700)
-        assembled = await assemble_brief(
-            self._services,
-            rows.project,
-            rows.feature,
-            self._request,
-            attempt=rows.attempt.attempt,
-            base=base,
-            kept_in_place=bool(resumption and resumption.kept_commit),
-        )
-        await asyncio.to_thread(write_brief, brief, assembled.request, assembled.files)
-        async with self._services.store.transaction() as tx:
-            await tx.sessions.phase(rows.project.id, self._request.session, self._phase)
-        agent = rows.project.options.agent
-        backend = self._services.backend(agent.backend)
-        backend.check(agent.settings)
-        chosen = None if resumption else backend.new_conversation()
-        return AgentRequest(
-            workspace.path,
-            prompt=session_prompt(
-                render(assembled.request),
-                workspace=workspace.path,
-                brief=brief,
-                outbox=outbox,
-                resumed=resumption is not None,
-            ),
-            brief=brief,
-            outbox=outbox,
-            home=self._home,
-            settings=agent.settings,
-            conversation=resumption.conversation if resumption else Conversation(chosen) if chosen else None,
-        )
-
     @property
     def _home(self) -> Path:
         return self._folder.home(self._request.session)
-
-    @property
-    def _phase(self) -> SessionPhase:
-        planning = self._request.role is Role.INITIALIZER
-        return SessionPhase.PLANNING if planning else SessionPhase.IMPLEMENTATION

@@ -7,13 +7,18 @@ from pathlib import Path
 
 from activities.orphans import WorkerRecord
 from shiftwork.agents.protocol import AgentBackend
+from shiftwork.contracts.sandbox import Profile
 from shiftwork.errors import InvalidInput
+from shiftwork.gateway import Gateway
 from shiftwork.repository import PrivateRepository, UserRepository, WorkspacePool
+from shiftwork.runner.limits import Limits
 from shiftwork.sandbox.base import Sandbox
+from shiftwork.sandbox.user import choose_user
 from shiftwork.settings import Settings
 from shiftwork.store.rows import ProjectRow
 from shiftwork.store.store import Store
 from shiftwork.verification.setup import SetupCache
+from shiftwork.verification.shell import Shell
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,15 +66,41 @@ class Services:
     sandbox: Sandbox
     backends: Mapping[str, AgentBackend]
     record: WorkerRecord
+    gateway: Gateway
     host: str = field(default_factory=socket.gethostname)
 
     def folder(self, project_id: str) -> ProjectFolder:
         """Where this project's files are."""
         return ProjectFolder(self.settings.projects / project_id)
 
-    def setup_cache(self, project_id: str) -> SetupCache:
+    def user(self, project: ProjectRow) -> int | None:
+        """Who the project's agents and commands run as; None: our own user.
+
+        One for all workspaces of a project: what one leaves, the next can use without changing hands.
+        """
+        if project.options.sandbox.profile is Profile.OPEN:
+            return None
+        return choose_user(self.settings.projects / project.id, namespaces=self.sandbox.own_network)
+
+    def shell(self, project: ProjectRow) -> Shell:
+        """What runs this project's verification steps."""
+        sandbox = project.options.sandbox
+        return self._shell(project, sandbox.hosts if sandbox.profile is Profile.NETWORKED else ())
+
+    def setup_cache(self, project: ProjectRow) -> SetupCache:
         """Results of this project's set-up commands."""
-        return SetupCache(self.settings.projects / project_id / "setup", self.sandbox)
+        shell = self._shell(project, project.options.sandbox.setup_hosts)
+        return SetupCache(self.settings.projects / project.id / "setup", shell)
+
+    def _shell(self, project: ProjectRow, hosts: tuple[str, ...]) -> Shell:
+        return Shell(
+            self.sandbox,
+            project.options.sandbox,
+            gateway=self.gateway,
+            hosts=hosts,
+            user=self.user(project),
+            limits=Limits(**project.options.limits.model_dump()),
+        )
 
     def backend(self, name: str) -> AgentBackend:
         """The backend of that name; raises `InvalidInput` naming the known ones."""

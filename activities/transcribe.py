@@ -35,13 +35,28 @@ _LONGEST_RETRY_SECONDS = 5.0
 class Transcriber:
     """Batches events into the transcript; usage is written as it is reported, so that no cost is ever lost.
 
+<<<<<<< activities/transcribe.py
+    Every write is fenced by the attempt's lease.
+
+    Args:
+        counts: whether what the agent says of its usage is what it spent; else the gateway counts that.
+=======
     Every write is fenced by the attempt's lease. While the database is away, it is tried again for as long as
     the lease may last; the agent works on meanwhile.
+>>>>>>> /tmp/mend_new
     """
 
     def __init__(
-        self, services: Services, project: ProjectRow, session: SessionRow, attempt: Attempt, stop: Stop
+        self,
+        services: Services,
+        project: ProjectRow,
+        session: SessionRow,
+        attempt: Attempt,
+        stop: Stop,
+        *,
+        counts: bool = True,
     ) -> None:
+        self._counts = counts
         self._services = services
         self._project_id = project.id
         self._agent = project.options.agent
@@ -91,7 +106,7 @@ class Transcriber:
         self._keep(event)
         if event.conversation and event.conversation != self._conversation:
             await self.converse(event.conversation)
-        if event.kind is AgentEventKind.USAGE:
+        if event.kind is AgentEventKind.USAGE and self._counts:
             await self._use(event)
         elif len(self._items) >= _FLUSH_ITEMS:
             await self._flush()

@@ -48,9 +48,9 @@ def make_verifier(
         repository=folder.repository,
         workspace=workspace,
         scratch=folder.runs / workspace.name / "scratch",
-        setup=services.setup_cache(project.id),
+        setup=services.setup_cache(project),
         setup_commands=project.options.setup,
-        steps=StepRunner(services.sandbox, project.options.verification_timeout),
+        steps=StepRunner(services.shell(project), project.options.verification_timeout),
         record=record,
     )
 

@@ -26,7 +26,7 @@ from shiftwork.sandbox.choose import choose_sandbox
 from shiftwork.settings import Settings
 from shiftwork.stack.child import Command
 from shiftwork.stack.dev import DevStack
-from shiftwork.verification.steps import run_shell
+from shiftwork.verification.shell import Shell
 
 SESSIONS = 20
 
@@ -65,7 +65,7 @@ async def floor(folder: Path, path: Path) -> list[float]:
             on_event=_ignore,
         )
         for _ in range(number + 1):
-            await run_shell("test -f README", cwd=work, scratch=folder / "home", timeout=60, sandbox=sandbox)
+            await Shell(sandbox).run("test -f README", cwd=work, scratch=folder / "home", timeout=60)
         seconds.append(time.perf_counter() - started)
     return seconds
 

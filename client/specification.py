@@ -10,6 +10,7 @@ from shiftwork.contracts.base import Document, Name
 from shiftwork.contracts.limits import AgentLimits
 from shiftwork.contracts.plan import SetupCommand, setup_commands
 from shiftwork.contracts.project import AgentOptions
+from shiftwork.contracts.sandbox import SandboxOptions
 from shiftwork.errors import InvalidInput
 
 _LIMIT = 1_000_000
@@ -29,6 +30,7 @@ class FrontMatter(Document):
     stall_timeout: Annotated[float, Field(gt=0)] | None = None
     agent: AgentOptions | None = None
     limits: AgentLimits | None = None
+    sandbox: SandboxOptions | None = None
 
     _strings = field_validator("setup", mode="before")(setup_commands)
 

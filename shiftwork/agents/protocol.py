@@ -7,6 +7,7 @@ from typing import Any, Literal, Protocol
 
 from shiftwork.agents.events import AgentEvent
 from shiftwork.contracts.session import Spent
+from shiftwork.sandbox.cell import seen
 from shiftwork.sandbox.confinement import Bind
 
 Settings = Mapping[str, Any]
@@ -93,11 +94,7 @@ class AgentRequest:
 
     def seen(self, path: Path) -> Path:
         """Where the agent sees this absolute path."""
-        inside = [bind for bind in self.binds if path.is_relative_to(bind.source)]
-        if not inside:
-            return path
-        bind = max(inside, key=lambda bind: len(bind.source.parts))
-        return bind.target / path.relative_to(bind.source)
+        return seen(self.binds, path)
 
 
 @dataclass(frozen=True, slots=True)

@@ -3,19 +3,21 @@
 import asyncio
 import os
 from collections.abc import Awaitable, Callable, Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from pathlib import Path
 
 from shiftwork.agents.events import AgentEvent, AgentEventKind, Problem
 from shiftwork.agents.guard import GuardedReader
-from shiftwork.agents.protocol import AgentBackend, AgentRequest, Reader
+from shiftwork.agents.protocol import AgentBackend, AgentCommand, AgentRequest, Reader
 from shiftwork.contracts.session import Failure, FailureKind, InterruptionReason, RunStatus
 from shiftwork.runner.environment import child_environment
 from shiftwork.runner.limits import Limits
 from shiftwork.runner.spec import ProcessResult, ProcessSpec, StopSignal, StreamName
-from shiftwork.runner.supervisor import run
+from shiftwork.runner.supervisor import find_program, run
 from shiftwork.sandbox.base import Sandbox
+from shiftwork.sandbox.confinement import Bind, Confinement
+from shiftwork.sandbox.visible import installation_of
 from shiftwork.text import printable, tail, truncate
 
 OnEvent = Callable[[AgentEvent], Awaitable[None]]
@@ -76,6 +78,8 @@ async def run_agent_process(
     limits: Limits | None = None,
     stall_timeout: float | None = None,
     lock_file: Path | None = None,
+    confinement: Confinement | None = None,
+    door: int | None = None,
     stop: StopSignal | None = None,
     tools: Path | None = None,
     grace: float = 5.0,
@@ -92,6 +96,8 @@ async def run_agent_process(
         stall_timeout: seconds it may go without any output and any work of its processes, or None.
         on_event: is awaited for each event, in order; an exception in it ends the agent and is raised here.
         lock_file: kept locked while any process of the agent lives.
+        confinement: what it may touch, beside its program's installation; None: whatever we may.
+        door: see `Launch.door`.
         stop: ends the agent when set.
         tools: where links to the base interpreter are kept (see `child_environment`).
         grace: seconds it may go on after its terminal event, and from TERM to KILL.
@@ -102,11 +108,13 @@ async def run_agent_process(
     """
     command = backend.command(request)
     given = {"SHIFTWORK_BRIEF": request.brief, "SHIFTWORK_OUTBOX": request.outbox}
-    folders = {name: str(folder) for name, folder in given.items() if folder is not None}
+    folders = {name: str(request.seen(folder)) for name, folder in given.items() if folder is not None}
     spec = ProcessSpec(
         argv=command.argv,
-        cwd=request.workspace,
+        cwd=request.seen(request.workspace),
         env=child_environment(os.environ, {**env, **command.env, **folders}, tools=tools),
+        confinement=confinement,
+        door=door,
         stdin=command.stdin,
         timeout=timeout,
         limits=limits or Limits(),
@@ -114,6 +122,8 @@ async def run_agent_process(
         grace=grace,
         lock_file=lock_file,
     )
+    if confinement is not None:
+        spec = replace(spec, confinement=_with_program(confinement, spec, command))
     resumed = request.conversation is not None and request.conversation.resumed
     listener = _Listener(GuardedReader(backend.reader(request)), on_event, stop, grace, accepted=resumed)
     try:
@@ -122,6 +132,13 @@ async def run_agent_process(
     finally:
         listener.close()
     return _judge(listener, result)
+
+
+def _with_program(confinement: Confinement, spec: ProcessSpec, command: AgentCommand) -> Confinement:
+    """The confinement, with what the program needs of itself."""
+    program = Path(find_program(spec))
+    needed = [*installation_of(program, spec.env["PATH"]), *command.reads]
+    return replace(confinement, binds=(*(Bind(path, path) for path in needed), *confinement.binds))
 
 
 class _Listener:

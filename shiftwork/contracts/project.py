@@ -9,6 +9,7 @@ from shiftwork.contracts.base import Message
 from shiftwork.contracts.limits import AgentLimits
 from shiftwork.contracts.plan import SetupCommand, setup_commands
 from shiftwork.contracts.prices import Prices
+from shiftwork.contracts.sandbox import SandboxOptions
 
 
 class ProjectStatus(StrEnum):
@@ -56,6 +57,7 @@ class ProjectOptions(Message):
         session_timeout: seconds one agent may run.
         stall_timeout: seconds one agent may go without any output and any work of its processes; None: any.
         limits: what the processes of one agent may use.
+        sandbox: what agents and commands may touch.
         budget_usd: what the project may cost; None: no limit.
         setup: commands that prepare workspaces and checkouts.
     """
@@ -69,6 +71,7 @@ class ProjectOptions(Message):
     session_timeout: Annotated[float, Field(gt=0)] = 3600.0
     stall_timeout: Annotated[float, Field(gt=0)] | None = 900.0
     limits: AgentLimits = AgentLimits()
+    sandbox: SandboxOptions = SandboxOptions()
     budget_usd: Annotated[float, Field(ge=0)] | None = None
     setup: tuple[SetupCommand, ...] = ()
     retry: RetryOptions = RetryOptions()

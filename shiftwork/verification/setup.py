@@ -19,9 +19,8 @@ from tempfile import mkdtemp
 
 from shiftwork.contracts.plan import SetupCommand
 from shiftwork.errors import ShiftworkError
-from shiftwork.sandbox.base import Sandbox
 from shiftwork.text import tail
-from shiftwork.verification.steps import run_shell
+from shiftwork.verification.shell import Shell
 
 _IN_THE_WAY = (FileExistsError, NotADirectoryError, shutil.Error, shutil.SpecialFileError)
 """What a checkout can hold where an output belongs, and what can't be copied: the session's doing."""
@@ -37,9 +36,9 @@ class SetupFailed(ShiftworkError):  # noqa: N818 - the tree names what happened
 class SetupCache:
     """Results of set-up commands in `folder`, one subfolder per digest; safe to share between workers."""
 
-    def __init__(self, folder: Path, sandbox: Sandbox) -> None:
+    def __init__(self, folder: Path, shell: Shell) -> None:
         self._folder = folder
-        self._sandbox = sandbox
+        self._shell = shell
 
     async def prepare(
         self, commands: Sequence[SetupCommand], checkout: Path, scratch: Path
@@ -69,9 +68,7 @@ class SetupCache:
 
     async def _run(self, command: SetupCommand, checkout: Path, scratch: Path, kept: Path) -> None:
         before = await asyncio.to_thread(_stamps, checkout)
-        result = await run_shell(
-            command.run, cwd=checkout, scratch=scratch, timeout=command.timeout, sandbox=self._sandbox
-        )
+        result = await self._shell.run(command.run, cwd=checkout, scratch=scratch, timeout=command.timeout)
         if result.exit_status != 0:
             why = (
                 f"took longer than {command.timeout:g} s"

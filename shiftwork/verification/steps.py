@@ -1,23 +1,17 @@
 """Running the steps of one feature in one checkout."""
 
-import os
-from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
 
 from shiftwork.contracts.feature import VerificationStep
 from shiftwork.contracts.session import FailureKind
-from shiftwork.runner.environment import child_environment
-from shiftwork.runner.supervisor import ProcessResult, ProcessSpec, run
-from shiftwork.sandbox.base import Sandbox
+from shiftwork.runner.supervisor import ProcessResult
 from shiftwork.text import tail
+from shiftwork.verification.shell import Shell
 
 _TAIL_BYTES = 8_000
 """How much of a step's output becomes evidence; its digest covers all of it."""
-
-_GRACE = 1.0
-"""Seconds from TERM to KILL when time is over: its checkout is thrown away, there is nothing to save."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,10 +35,10 @@ class HasSteps(Protocol):
 
 
 class StepRunner:
-    """Runs steps as supervised processes; nothing of a step outlives it."""
+    """Runs steps as supervised, confined processes; nothing of a step outlives it."""
 
-    def __init__(self, sandbox: Sandbox, default_timeout: float) -> None:
-        self._sandbox = sandbox
+    def __init__(self, shell: Shell, default_timeout: float) -> None:
+        self._shell = shell
         self._timeout = default_timeout
 
     async def run(self, feature: HasSteps, checkout: Path, scratch: Path) -> list[StepEvidence]:
@@ -62,12 +56,11 @@ class StepRunner:
     ) -> StepEvidence:
         if step.command is None:
             return StepEvidence(index, None, FailureKind.NO_COMMAND, None, "", "", 0.0)
-        result = await run_shell(
+        result = await self._shell.run(
             step.command,
             cwd=checkout,
             scratch=scratch,
             timeout=step.timeout or self._timeout,
-            sandbox=self._sandbox,
             look_for=step.expect_output or "",
         )
         return StepEvidence(
@@ -79,37 +72,6 @@ class StepRunner:
             output_tail=_output(step, result),
             duration=result.duration,
         )
-
-
-async def run_shell(
-    command: str,
-    *,
-    cwd: Path,
-    scratch: Path,
-    timeout: float,
-    sandbox: Sandbox,
-    env: Mapping[str, str] | None = None,
-    look_for: str = "",
-) -> ProcessResult:
-    """Run a shell command in `cwd` with `scratch` as home and temporary folder.
-
-    Args:
-        timeout: in seconds.
-        look_for: text whose presence in the output the result tells.
-    """
-    scratch.mkdir(parents=True, exist_ok=True)
-    folders = {"HOME": str(scratch), "TMPDIR": str(scratch)}
-    spec = ProcessSpec(
-        argv=("/bin/sh", "-c", command),
-        cwd=cwd,
-        env=child_environment(os.environ, {**folders, **(env or {})}),
-        timeout=timeout,
-        grace=_GRACE,
-        look_for=look_for.encode(),
-        # Beside the scratch folder: whoever finds this run after its worker was lost can end what is left.
-        lock_file=scratch.with_name("steps.lock"),
-    )
-    return await run(spec, sandbox=sandbox)
 
 
 def _verdict(step: VerificationStep, result: ProcessResult) -> FailureKind | None:

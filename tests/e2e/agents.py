@@ -89,11 +89,12 @@ class Bench:
         }
         agent = AgentOptions(backend=self.program, settings=settings)
         shiftwork, folder = self.lab.shiftwork, self.lab.folder
+        folder.chmod(0o777)
         row = await shiftwork.create(
             f"{self.program}-{folder.name}",
             "Write files.",
             repository=folder / "repository",
-            options=ProjectOptions(agent=agent, **options),
+            options=ProjectOptions(agent=agent, sandbox={"writable": [str(folder)]}, **options),
         )
         if planned:
             specs = [FeatureSpec.model_validate(f) for f in self.model.features]

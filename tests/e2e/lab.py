@@ -71,12 +71,14 @@ class Lab:
         features = [simple_feature("a")] if features is None else features
         sessions = {f["name"]: [simple_attempt(f["name"])] for f in features} | (sessions or {})
         mark = uuid.uuid4().hex[:8]
+        # Agents of a worker that is root are another user, and some of them tell their test where they are.
+        self.folder.chmod(0o777)
         cassette = write_cassette(self.folder / f"{mark}.yml", features, sessions)
         row = await self.shiftwork.create(
             f"p{mark}",
             "Write files.",
             repository=repository or self.folder / f"repo-{mark}",
-            options=scripted(cassette, **options),
+            options=scripted(cassette, **{"sandbox": {"writable": [str(self.folder)]}, **options}),
         )
         if planned:
             specs = [FeatureSpec.model_validate(f) for f in features]

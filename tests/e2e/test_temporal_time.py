@@ -16,6 +16,7 @@ from activities.services import Services
 from shiftwork.agents.registry import backends
 from shiftwork.contracts.feature import FeatureSpec
 from shiftwork.contracts.workflow import ProjectStart
+from shiftwork.gateway import Gateway
 from shiftwork.sandbox.choose import choose_sandbox
 from shiftwork.store.migrate import migrate
 from shiftwork.store.store import Store
@@ -39,7 +40,8 @@ async def services(database_url, tmp_path):
     async with AsyncExitStack() as stack:
         store = await stack.enter_async_context(Store(database_url))
         record = stack.enter_context(WorkerRecord(settings.state))
-        yield Services(settings, store, choose_sandbox(), backends(), record)
+        gateway = await stack.enter_async_context(Gateway())
+        yield Services(settings, store, choose_sandbox(), backends(), record, gateway)
 
 
 @pytest.fixture

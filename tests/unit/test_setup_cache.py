@@ -5,8 +5,10 @@ from pathlib import Path
 import pytest
 
 from shiftwork.contracts.plan import SetupCommand
+from shiftwork.contracts.sandbox import SandboxOptions
 from shiftwork.sandbox.choose import choose_sandbox
 from shiftwork.verification.setup import SetupCache, SetupFailed
+from shiftwork.verification.shell import Shell
 
 
 class Place:
@@ -14,7 +16,9 @@ class Place:
 
     def __init__(self, root: Path) -> None:
         self.root = root
-        self.cache = SetupCache(root / "cache", choose_sandbox())
+        self.cache = SetupCache(
+            root / "cache", Shell(choose_sandbox(), SandboxOptions(writable=(str(root),)))
+        )
         self._checkouts = 0
 
     async def prepare(self, *commands: SetupCommand, **files: str) -> tuple[Path, tuple[str, ...]]:
@@ -107,7 +111,7 @@ async def test_outputs_never_leave_the_checkout(place, tmp_path) -> None:
     (trap / "deps").symlink_to(outside)
     with pytest.raises(SetupFailed, match="leads through the symbolic link 'deps'"):
         await place.cache.prepare([command], trap, tmp_path / "scratch")
-    fresh = SetupCache(tmp_path / "other", choose_sandbox())
+    fresh = SetupCache(tmp_path / "other", Shell(choose_sandbox(), SandboxOptions(writable=(str(tmp_path),))))
     with pytest.raises(SetupFailed, match="leads through the symbolic link 'deps'"):
         await fresh.prepare([command], trap, tmp_path / "scratch")
     assert (outside / "lib").read_text() == "precious"

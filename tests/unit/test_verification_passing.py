@@ -10,6 +10,7 @@ from activities.services import Services
 from activities.verifying import passing_features
 from shiftwork.contracts.feature import FeatureSpec, FeatureStatus
 from shiftwork.contracts.session import Role
+from shiftwork.gateway import Gateway
 from shiftwork.repository import LandingInfo
 from shiftwork.sandbox.choose import cheap_sandbox
 from shiftwork.settings import Settings
@@ -24,7 +25,7 @@ async def services(database_url, tmp_path):
     await migrate(database_url)
     settings = replace(Settings(state=tmp_path), database_url=database_url)
     async with Store(database_url) as store:
-        yield Services(settings, store, cheap_sandbox(), {}, WorkerRecord(tmp_path))
+        yield Services(settings, store, cheap_sandbox(), {}, WorkerRecord(tmp_path), Gateway())
 
 
 async def test_a_landing_counts_before_its_row(services) -> None:

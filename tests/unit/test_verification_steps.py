@@ -9,6 +9,7 @@ from shiftwork.contracts.feature import FeatureSpec, VerificationStep
 from shiftwork.contracts.session import FailureKind
 from shiftwork.sandbox.choose import choose_sandbox
 from shiftwork.verification.landing import first_failure, harness_files
+from shiftwork.verification.shell import Shell
 from shiftwork.verification.steps import StepEvidence, StepRunner
 from tests.unit.process_support import token, wait_until_dead
 
@@ -22,7 +23,7 @@ def checkout(tmp_path: Path) -> Path:
 
 async def run(checkout: Path, *steps: dict, timeout: float = 20) -> list[StepEvidence]:
     feature = FeatureSpec(name="f", verification_steps=steps)
-    runner = StepRunner(choose_sandbox(), timeout)
+    runner = StepRunner(Shell(choose_sandbox()), timeout)
     return await runner.run(feature, checkout, checkout.parent / "run" / "scratch")
 
 

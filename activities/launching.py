@@ -1,0 +1,261 @@
+"""Starting a session's agent: its brief, its cell, its way to the model, its process."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime
+from pathlib import Path
+
+from activities.briefing import assemble_brief
+from activities.ending import AttemptRows
+from activities.metering import Meter
+from activities.predecessors import Resumption
+from activities.services import Services
+from activities.stop import Stop
+from activities.transcribe import Transcriber
+from shiftwork.agents.brief import render, write_brief
+from shiftwork.agents.prompt import session_prompt
+from shiftwork.agents.protocol import AgentBackend, AgentRequest, Conversation, ModelAccess, Provider
+from shiftwork.agents.run import AgentEnd, run_agent_process
+from shiftwork.contracts.activity import AgentProgress, RunRequest
+from shiftwork.contracts.sandbox import Profile
+from shiftwork.contracts.session import InterruptionReason, Role, RunStatus, SessionPhase, Spent
+from shiftwork.gateway import GatewaySession, Policy, Upstream, Wire
+from shiftwork.runner.limits import Limits
+from shiftwork.sandbox.cell import BRIEF, HOME, OUTBOX, TMP, WORKSPACE, Cell, make_cell
+from shiftwork.sandbox.confinement import Bind, Network
+from shiftwork.sandbox.user import hand_over
+from shiftwork.verification.shell import proxy_environment
+
+
+@dataclass(frozen=True, slots=True)
+class Folders:
+    """The folders of one attempt. Invariant: all exist, and none is a link."""
+
+    workspace: Path
+    run: Path
+    home: Path
+
+    @property
+    def brief(self) -> Path:
+        """What the agent is told."""
+        return self.run / "brief"
+
+    @property
+    def outbox(self) -> Path:
+        """What it leaves."""
+        return self.run / "outbox"
+
+    @property
+    def scratch(self) -> Path:
+        """Its temporary folder."""
+        return self.run / "scratch"
+
+    def make(self) -> None:
+        """Make those that are not there yet."""
+        for folder in (self.outbox, self.scratch):
+            folder.mkdir(parents=True, exist_ok=True)
+        self.home.mkdir(parents=True, exist_ok=True, mode=0o700)
+
+    def binds(self) -> list[Bind]:
+        """Where the agent sees them."""
+        return [
+            Bind(self.workspace.resolve(), WORKSPACE, writable=True),
+            Bind(self.brief.resolve(), BRIEF),
+            Bind(self.outbox.resolve(), OUTBOX, writable=True),
+            Bind(self.home.resolve(), HOME, writable=True),
+            Bind(self.scratch.resolve(), TMP, writable=True),
+        ]
+
+    def give_to(self, user: int) -> None:
+        """Let the agent's user have them; blocks."""
+        for folder in (self.workspace, self.brief, self.outbox, self.home, self.scratch):
+            hand_over(folder, user)
+
+
+@dataclass(frozen=True, slots=True)
+class Launched:
+    """What came of an agent, and what it spent."""
+
+    end: AgentEnd
+    spent: Spent
+
+
+class AgentLaunch:
+    """Runs the agent of one attempt."""
+
+    def __init__(self, services: Services, request: RunRequest, rows: AttemptRows, stop: Stop) -> None:
+        self._services = services
+        self._request = request
+        self._rows = rows
+        self._stop = stop
+        self._options = rows.project.options
+        self._told = ""
+        self._backend: AgentBackend = services.backend(self._options.agent.backend)
+        self._transcriber: Transcriber | None = None
+
+    @property
+    def progress(self) -> AgentProgress:
+        """How far the agent is, in figures."""
+        return self._transcriber.progress if self._transcriber else AgentProgress()
+
+    async def run(self, folders: Folders, base: str, resumption: Resumption | None) -> Launched:
+        """Run it to its end, in a workspace that is ready.
+
+        Raises:
+            InvalidInput: its settings, its credentials or its program are missing or wrong.
+        """
+        rows = self._rows
+        self._backend.check(self._options.agent.settings)
+        await self._write_brief(folders, base, resumption)
+        async with (
+            Meter(self._services, rows.project, rows.session, rows.attempt, self._stop) as meter,
+            self._way_out(meter) as way_out,
+        ):
+            end = await self._run(folders, resumption, way_out)
+            end = _as_the_gateway_saw(end, way_out)
+        assert self._transcriber is not None
+        return Launched(end, meter.spent if way_out else self._transcriber.spent)
+
+    async def _run(
+        self, folders: Folders, resumption: Resumption | None, way_out: GatewaySession | None
+    ) -> AgentEnd:
+        services, rows, options = self._services, self._rows, self._options
+        cell = await self._cell(folders, way_out)
+        request = self._agent_request(folders, cell, resumption, way_out)
+        transcriber = Transcriber(
+            services, rows.project, rows.session, rows.attempt, self._stop, counts=way_out is None
+        )
+        self._transcriber = transcriber
+        if request.conversation is not None:
+            # Before the start: a crash at any later moment finds it.
+            await transcriber.converse(request.conversation.id)
+        scratch = str(cell.seen(folders.scratch))
+        own_network = services.sandbox.own_network
+        async with transcriber:
+            return await run_agent_process(
+                self._backend,
+                request,
+                env={"HOME": scratch, "TMPDIR": scratch, **self._proxies(way_out)},
+                sandbox=services.sandbox,
+                timeout=options.session_timeout,
+                limits=Limits(**options.limits.model_dump()),
+                stall_timeout=options.stall_timeout,
+                lock_file=folders.run / "agent.lock",
+                confinement=cell.confinement,
+                door=way_out.door_fd if way_out and own_network else None,
+                on_event=transcriber.take,
+                stop=self._stop,
+            )
+
+    # The way out ------------------------------------------------------------------------------------------
+
+    @asynccontextmanager
+    async def _way_out(self, meter: Meter) -> AsyncIterator[GatewaySession | None]:
+        """The gateway, if the agent is confined and has anything to reach."""
+        sandbox, settings = self._options.sandbox, self._options.agent.settings
+        if sandbox.profile is Profile.OPEN:
+            yield None
+            return
+        provider = self._backend.provider(settings)
+        hosts = sandbox.hosts if sandbox.profile is Profile.NETWORKED else ()
+        if provider is None and not hosts:
+            yield None
+            return
+        policy = Policy(
+            upstream=_upstream(provider) if provider else None,
+            hosts=hosts,
+            check_budget=meter.over,
+            on_call=meter.count,
+            label=f"{self._rows.project.name}/{self._rows.session.number}",
+        )
+        async with self._services.gateway.open(policy, door=self._services.sandbox.own_network) as session:
+            yield session
+
+    def _proxies(self, way_out: GatewaySession | None) -> dict[str, str]:
+        listed = self._options.sandbox.profile is Profile.NETWORKED and self._options.sandbox.hosts
+        return proxy_environment(way_out) if listed else {}
+
+    async def _cell(self, folders: Folders, way_out: GatewaySession | None) -> Cell:
+        user = self._services.user(self._rows.project)
+        if user is not None:
+            await asyncio.to_thread(folders.give_to, user)
+        sandbox = self._services.sandbox
+        return make_cell(
+            sandbox,
+            self._options.sandbox,
+            folders.binds(),
+            network=Network.DOOR if way_out else Network.NONE,
+            user=user,
+            gateway_port=way_out.port if way_out and not sandbox.own_network else None,
+        )
+
+    # What it is told --------------------------------------------------------------------------------------
+
+    async def _write_brief(self, folders: Folders, base: str, resumption: Resumption | None) -> None:
+        assembled = await assemble_brief(
+            self._services,
+            self._rows.project,
+            self._rows.feature,
+            self._request,
+            attempt=self._rows.attempt.attempt,
+            base=base,
+            kept_in_place=bool(resumption and resumption.kept_commit),
+        )
+        await asyncio.to_thread(write_brief, folders.brief, assembled.request, assembled.files)
+        self._told = render(assembled.request)
+        planning = self._request.role is Role.INITIALIZER
+        phase = SessionPhase.PLANNING if planning else SessionPhase.IMPLEMENTATION
+        async with self._services.store.transaction() as tx:
+            await tx.sessions.phase(self._rows.project.id, self._request.session, phase)
+
+    def _agent_request(
+        self, folders: Folders, cell: Cell, resumption: Resumption | None, way_out: GatewaySession | None
+    ) -> AgentRequest:
+        chosen = None if resumption else self._backend.new_conversation()
+        return AgentRequest(
+            folders.workspace,
+            prompt=session_prompt(
+                self._told,
+                workspace=cell.seen(folders.workspace),
+                brief=cell.seen(folders.brief),
+                outbox=cell.seen(folders.outbox),
+                resumed=resumption is not None,
+            ),
+            brief=folders.brief,
+            outbox=folders.outbox,
+            home=folders.home,
+            settings=self._options.agent.settings,
+            conversation=resumption.conversation if resumption else Conversation(chosen) if chosen else None,
+            access=ModelAccess(way_out.url, way_out.token) if way_out else None,
+            binds=cell.binds,
+        )
+
+
+def _upstream(provider: Provider) -> Upstream:
+    return Upstream(
+        Wire(provider.wire), provider.base_url, provider.credential or None, header=provider.header
+    )
+
+
+def _as_the_gateway_saw(end: AgentEnd, way_out: GatewaySession | None) -> AgentEnd:
+    """The end, with what the agent's program did not say of the limits that it ran into."""
+    if way_out is None or end.status is RunStatus.COMPLETED:
+        return end
+    if way_out.budget_refusals:
+        return replace(end, status=RunStatus.INTERRUPTED, failure=None, reason=InterruptionReason.BUDGET)
+    until = way_out.limited_until
+    if until is None or until <= datetime.now(UTC):
+        return end
+    if end.reason is InterruptionReason.RATE_LIMITED:
+        return replace(end, until=end.until or until)
+    if end.status is RunStatus.FAILED:
+        return replace(
+            end,
+            status=RunStatus.INTERRUPTED,
+            failure=None,
+            reason=InterruptionReason.RATE_LIMITED,
+            until=until,
+        )
+    return end

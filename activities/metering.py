@@ -1,0 +1,137 @@
+"""What a session's agent spends, as the gateway saw it: written while it works, whatever the agent says."""
+
+import asyncio
+import logging
+from collections import deque
+from types import TracebackType
+from typing import Self
+
+from activities.services import Services
+from activities.stop import Stop
+from shiftwork.agents.events import AgentEvent, AgentEventKind
+from shiftwork.agents.prices import cost
+from shiftwork.contracts.session import InterruptionReason, Spent
+from shiftwork.errors import StackError
+from shiftwork.gateway import Call, Tokens
+from shiftwork.store.rows import Attempt, ProjectRow, SessionRow
+
+log = logging.getLogger("shiftwork.activities")
+
+_PATIENCE = 1.0
+"""Seconds between two tries while the database is away."""
+
+METERED = "gateway"
+"""What the rows of `usage` name as the conversation of calls that the gateway counted."""
+
+
+class Meter:
+    """Counts the calls of one attempt. Every write is fenced by the attempt's lease.
+
+    Attributes:
+        spent: what was counted so far, whether written or not.
+    """
+
+    def __init__(
+        self, services: Services, project: ProjectRow, session: SessionRow, attempt: Attempt, stop: Stop
+    ) -> None:
+        self._services = services
+        self._project = project
+        self._session_id = session.id
+        self._attempt = attempt
+        self._stop = stop
+        self._waiting: deque[Call] = deque()
+        self._news = asyncio.Event()
+        self._closing = False
+        self._written = 0
+        self._over = ""
+        self._task: asyncio.Task[None] | None = None
+        self.spent = Spent()
+
+    async def __aenter__(self) -> Self:
+        self._task = asyncio.create_task(self._write_all(), name="metering")
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        assert self._task is not None
+        self._closing = True
+        self._news.set()
+        try:
+            await self._task
+        except BaseException:
+            if error is None:
+                raise
+            log.warning("the end of what a session spent was not written", exc_info=True)
+
+    def count(self, call: Call) -> None:
+        """Take in one call; returns at once."""
+        if call.tokens != Tokens():
+            self._waiting.append(call)
+            self._news.set()
+
+    def over(self) -> str | None:
+        """A sentence once the budget is spent."""
+        return self._over or None
+
+    async def _write_all(self) -> None:
+        while True:
+            self._news.clear()
+            while self._waiting:
+                await self._write(self._waiting[0])
+                self._waiting.popleft()
+            if self._closing:
+                return
+            await self._news.wait()
+
+    async def _write(self, call: Call) -> None:
+        dollars = self._dollars(call)
+        while True:
+            try:
+                budget, spent = await self._add(call, dollars)
+                break
+            except StackError:
+                # The lease decides how long this may go on: once it is lost, the write is refused.
+                await asyncio.sleep(_PATIENCE)
+        tokens = call.tokens
+        self.spent = Spent(
+            input_tokens=self.spent.input_tokens + tokens.input,
+            output_tokens=self.spent.output_tokens + tokens.output,
+            cache_read_tokens=self.spent.cache_read_tokens + tokens.cache_read,
+            cache_write_tokens=self.spent.cache_write_tokens + tokens.cache_write,
+            cost_usd=self.spent.cost_usd + dollars,
+        )
+        if budget is not None and spent > budget:
+            self._over = f"The project's budget of ${budget:.2f} is spent."
+            self._stop.ask(InterruptionReason.BUDGET)
+
+    async def _add(self, call: Call, dollars: float) -> tuple[float | None, float]:
+        tokens = call.tokens
+        async with self._services.store.transaction() as tx:
+            await tx.usage.add(
+                self._session_id,
+                self._attempt.attempt,
+                self._attempt.token,
+                self._written + 1,
+                input_tokens=tokens.input,
+                output_tokens=tokens.output,
+                cost_usd=dollars,
+                cli_session=METERED,
+                cache_read_tokens=tokens.cache_read,
+                cache_write_tokens=tokens.cache_write,
+            )
+            found = await tx.usage.budget(self._project.id)
+        self._written += 1
+        return found
+
+    def _dollars(self, call: Call) -> float:
+        agent, tokens = self._project.options.agent, call.tokens
+        usage = AgentEvent(
+            kind=AgentEventKind.USAGE,
+            input_tokens=tokens.input,
+            output_tokens=tokens.output,
+            cache_read_tokens=tokens.cache_read,
+            cache_write_tokens=tokens.cache_write,
+            model=call.model,
+        )
+        return cost(usage, agent.prices, model=str(agent.settings.get("model") or "")) or 0.0

@@ -1,0 +1,52 @@
+"""How far a project's agents and commands are confined."""
+
+from enum import StrEnum
+from pathlib import Path
+from typing import Annotated
+
+from pydantic import Field, field_validator
+
+from shiftwork.contracts.base import Message
+
+
+class Profile(StrEnum):
+    """What agents and verification steps may reach.
+
+    `strict`: their own folders and the model, nothing else. `networked`: also the hosts that the project
+    lists, through the gateway. `open`: everything that the worker's user can.
+    """
+
+    STRICT = "strict"
+    NETWORKED = "networked"
+    OPEN = "open"
+
+
+class SandboxOptions(Message):
+    """The confinement of one project.
+
+    Attributes:
+        profile: see `Profile`.
+        readable: absolute paths beside the system's own that may be read.
+        writable: absolute paths that may be written too; what is left there is nobody's to verify.
+        hosts: for `networked`: `host`, `host:port` or `*.domain`; without a port, 443 and 80.
+        setup_hosts: the same for set-up commands, whatever the profile; `*` is every public host.
+        scratch_mb: what the private memory of `/dev/shm` and of `/tmp`, where that is memory, may hold, in
+            units of 1,000,000 bytes.
+    """
+
+    profile: Profile = Profile.STRICT
+    readable: tuple[str, ...] = ()
+    writable: tuple[str, ...] = ()
+    hosts: tuple[str, ...] = ()
+    setup_hosts: tuple[str, ...] = ("*",)
+    scratch_mb: Annotated[int, Field(ge=1, le=1_000_000)] = 2_000
+
+    @field_validator("readable", "writable")
+    @classmethod
+    def _paths_are_absolute(cls, paths: tuple[str, ...]) -> tuple[str, ...]:
+        for path in paths:
+            if not path.startswith("/") or ".." in Path(path).parts or "\0" in path:
+                raise ValueError(f"{path!r} is no absolute path without '..'")
+            if Path(path) == Path("/"):
+                raise ValueError("the whole file system can't be listed; use the profile 'open' instead")
+        return paths

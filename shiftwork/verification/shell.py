@@ -1,0 +1,130 @@
+"""Shell commands of a project, confined as the project says."""
+
+import asyncio
+import os
+from collections.abc import AsyncIterator, Mapping
+from contextlib import asynccontextmanager
+from pathlib import Path
+
+from shiftwork.contracts.sandbox import Profile, SandboxOptions
+from shiftwork.gateway import Gateway, GatewaySession, Policy
+from shiftwork.runner.environment import base_python, child_environment
+from shiftwork.runner.limits import Limits
+from shiftwork.runner.spec import ProcessResult, ProcessSpec
+from shiftwork.runner.supervisor import run
+from shiftwork.sandbox.base import Sandbox
+from shiftwork.sandbox.cell import TMP, WORKSPACE, Cell, make_cell
+from shiftwork.sandbox.confinement import Bind, Network
+from shiftwork.sandbox.user import hand_over
+from shiftwork.sandbox.visible import installation_of
+
+_GRACE = 1.0
+"""Seconds from TERM to KILL when time is over: its checkout is thrown away, there is nothing to save."""
+
+_PROXIES = ("HTTP_PROXY", "HTTPS_PROXY", "http_proxy", "https_proxy")
+
+
+class Shell:
+    """Runs the commands of one project.
+
+    Args:
+        sandbox: what holds their processes together.
+        options: what they may touch.
+        gateway: the way out to `hosts`.
+        hosts: what they may reach, where the profile is not `open`; see `SandboxOptions.hosts`.
+        user: who they run as; None: our own user.
+        limits: what the processes of one command may use.
+    """
+
+    def __init__(
+        self,
+        sandbox: Sandbox,
+        options: SandboxOptions | None = None,
+        *,
+        gateway: Gateway | None = None,
+        hosts: tuple[str, ...] = (),
+        user: int | None = None,
+        limits: Limits | None = None,
+    ) -> None:
+        self._sandbox = sandbox
+        self._options = options or SandboxOptions()
+        self._gateway = gateway
+        self._hosts = hosts
+        self._user = user
+        self._limits = limits or Limits()
+
+    async def run(
+        self,
+        command: str,
+        *,
+        cwd: Path,
+        scratch: Path,
+        timeout: float,
+        env: Mapping[str, str] | None = None,
+        look_for: str = "",
+    ) -> ProcessResult:
+        """Run a shell command in `cwd` with `scratch` as home and temporary folder.
+
+        Args:
+            timeout: in seconds.
+            look_for: text whose presence in the output the result tells.
+        """
+        scratch.mkdir(parents=True, exist_ok=True)
+        if self._user is not None and self._confined:
+            for folder in (cwd, scratch):
+                await asyncio.to_thread(hand_over, folder, self._user)
+        async with self._way_out() as way_out:
+            cell = self._cell(cwd, scratch, way_out)
+            home = str(cell.seen(scratch))
+            folders = {"HOME": home, "TMPDIR": home}
+            spec = ProcessSpec(
+                argv=("/bin/sh", "-c", command),
+                cwd=cell.seen(cwd),
+                env=child_environment(os.environ, {**folders, **proxy_environment(way_out), **(env or {})}),
+                timeout=timeout,
+                grace=_GRACE,
+                look_for=look_for.encode(),
+                # Beside the scratch folder: whoever finds this run after its worker was lost can end it.
+                lock_file=scratch.with_name("steps.lock"),
+                limits=self._limits,
+                confinement=cell.confinement,
+                door=way_out.door_fd if way_out and self._sandbox.own_network else None,
+            )
+            return await run(spec, sandbox=self._sandbox)
+
+    @property
+    def _confined(self) -> bool:
+        return self._options.profile is not Profile.OPEN
+
+    def _cell(self, cwd: Path, scratch: Path, way_out: GatewaySession | None) -> Cell:
+        path = child_environment(os.environ, {})["PATH"]
+        interpreters = [Bind(one, one) for one in installation_of(base_python(), path)]
+        return make_cell(
+            self._sandbox,
+            self._options,
+            [
+                *interpreters,
+                Bind(cwd.resolve(), WORKSPACE, writable=True),
+                Bind(scratch.resolve(), TMP, writable=True),
+            ],
+            network=Network.DOOR if way_out else Network.NONE,
+            user=self._user,
+            gateway_port=way_out.port if way_out and not self._sandbox.own_network else None,
+        )
+
+    @asynccontextmanager
+    async def _way_out(self) -> AsyncIterator[GatewaySession | None]:
+        if not (self._confined and self._hosts and self._gateway):
+            yield None
+            return
+        policy = Policy(hosts=self._hosts, label="command")
+        async with self._gateway.open(policy, door=self._sandbox.own_network) as session:
+            yield session
+
+
+def proxy_environment(way_out: GatewaySession | None) -> dict[str, str]:
+    """What programs read to find a proxy; on their own loopback they need none."""
+    if way_out is None:
+        return {}
+    here = "127.0.0.1,localhost"
+    return dict.fromkeys(_PROXIES, way_out.proxy_url) | {"NO_PROXY": here, "no_proxy": here}
