@@ -44,9 +44,10 @@ class Moment:
 
 
 class Idleness:
-    """Notices that nothing happens with a project that could go on."""
+    """Notices that nothing happens with a project that could go on, for so many seconds."""
 
-    def __init__(self) -> None:
+    def __init__(self, seconds: float = _IDLE_SECONDS) -> None:
+        self._seconds = seconds
         self._since = time.monotonic()
 
     def noticed(self, moment: Moment) -> bool:
@@ -55,7 +56,7 @@ class Idleness:
         goes_on = status["status"] in OPEN and status["not_before"] is None
         if moment.events or moment.said or status["current_sessions"] or not goes_on:
             self._since = time.monotonic()
-        return time.monotonic() - self._since > _IDLE_SECONDS
+        return time.monotonic() - self._since > self._seconds
 
 
 class Listener:

@@ -7,7 +7,6 @@ import signal
 import subprocess
 import sys
 import threading
-from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
@@ -42,6 +41,7 @@ def environment(tmp_path_factory):
     timer.start()
     try:
         told = json.loads(process.stdout.readline())
+        timer.cancel()
         assert told["state"] == str(state)
         assert told["temporal_ui"].startswith("http://127.0.0.1:")
         yield env
@@ -290,46 +290,6 @@ def test_ctrl_c_ends_the_waiting_and_not_the_project(environment, shiftwork, tmp
     _, err = process.communicate(timeout=20)
     assert (process.returncode, err) == (130, "")
     assert shiftwork("watch", "slow")[0] == 0
-
-
-def test_a_watch_outlives_the_stack(tmp_path):
-    """If it failed, whoever waits would not learn that no worker or no stack is there, or would give up."""
-    write_cassette(tmp_path / "c.yml", [simple_feature("one")], {"one": [simple_attempt("one")]})
-    (tmp_path / "s.md").write_text("# one\n")
-    env = quick_environment(tmp_path / "state")
-    options = {
-        "env": env,
-        "cwd": tmp_path,
-        "stdout": subprocess.PIPE,
-        "stderr": subprocess.PIPE,
-        "text": True,
-    }
-    with running_stack("--no-worker", **options):
-        begun = subprocess.run([*CLIENT, "start", "s.md", "--cassette", "c.yml"], check=True, **options)
-        assert begun.stderr.startswith("warning: No worker seems to run")
-        watch = subprocess.Popen([*CLIENT, "watch"], **options)
-        assert "created the project" in watch.stdout.readline()
-        assert watch.stderr.readline().startswith("No worker seems to run")
-    try:
-        assert watch.stderr.readline().startswith("The stack is not answering (3 s)")
-        with running_stack(**options):
-            out, err = watch.communicate(timeout=40)
-    finally:
-        watch.kill()
-    assert (watch.returncode, err) == (0, "The stack answers again.\n")
-    assert "one is completed" in out
-
-
-@contextmanager
-def running_stack(*arguments, **options):
-    """`shiftwork dev` until the end of the block."""
-    dev = subprocess.Popen([*CLIENT, "dev", "--json", *arguments], **options)
-    try:
-        assert json.loads(dev.stdout.readline())["pid"]
-        yield
-    finally:
-        dev.send_signal(signal.SIGINT)
-        dev.communicate(timeout=40)
 
 
 async def test_the_demo_ends_in_order_when_it_is_interrupted(tmp_path):

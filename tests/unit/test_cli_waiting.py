@@ -3,10 +3,12 @@
 import asyncio
 import os
 import socket
+import time
 
 import pytest
 
 from client.patience import PatientStore, SilenceLines
+from client.watch import Idleness, Moment
 from shiftwork.errors import StackError
 from shiftwork.settings import Settings
 from shiftwork.stack.file import StackFile, remove_stack, write_stack
@@ -71,3 +73,22 @@ def test_silence_is_told_now_and_again(capsys):
         "The stack is not answering (13 s)",
         "The stack answers again.",
     ]
+
+
+@pytest.mark.parametrize(
+    ("facts", "expected"),
+    [
+        ({}, True),
+        ({"status": "paused"}, False),
+        ({"not_before": "2026-01-01T00:00:00+00:00"}, False),
+        ({"current_sessions": [{"number": 1}]}, False),
+    ],
+)
+def test_a_project_with_which_nothing_happens_is_noticed(facts, expected):
+    """If it failed, people would watch a project that has no worker, or be told so of one that works."""
+    status = {"status": "active", "not_before": None, "current_sessions": [], **facts}
+    idleness = Idleness(seconds=0.05)
+    moment = Moment(status, [], at_rest=False)
+    assert not idleness.noticed(moment)
+    time.sleep(0.1)
+    assert idleness.noticed(moment) is expected
