@@ -3,6 +3,7 @@
 import asyncio
 import io
 import os
+from collections import deque
 from typing import cast
 
 
@@ -47,9 +48,13 @@ class InputPipe:
         self._file = file
         self._fd = file.fileno()
         self._waiting = bytearray()
+        self._taken = 0
+        """Bytes that the pipe took so far."""
+        self._writers: deque[tuple[int, asyncio.Future[None]]] = deque()
+        """Those who wait, with what `_taken` will be when their own bytes are written; in that order."""
         self._last = False
         """Close it once everything is written."""
-        self._written: asyncio.Future[None] | None = None
+        self._full = False
         self._loop = asyncio.get_running_loop()
 
     def put(self, data: bytes) -> None:
@@ -61,26 +66,28 @@ class InputPipe:
         if self.closed or self._last:
             raise BrokenPipeError
         self._waiting += data
-        if self._written is None:
+        if not self._full:
             self._flush()
 
     async def write(self, data: bytes) -> None:
         """Write all of it; returns when the pipe has taken it.
 
         Raises:
-            BrokenPipeError: it is closed, or was while this waited.
+            BrokenPipeError: it is closed, or was before all of this was written.
         """
         self.put(data)
-        # Not cancelled with one of those who wait: the others' bytes are in the same queue.
-        if self._written is not None:
-            await asyncio.shield(self._written)
-        if self._waiting:
+        mark = self._taken + len(self._waiting)
+        if self._waiting and not self.closed:
+            written: asyncio.Future[None] = self._loop.create_future()
+            self._writers.append((mark, written))
+            await written
+        if self._taken < mark:
             raise BrokenPipeError
 
     def finish(self) -> None:
         """Close it once everything is written."""
         self._last = True
-        if self._written is None:
+        if not self._full:
             self.close()
 
     def close(self) -> None:
@@ -88,28 +95,39 @@ class InputPipe:
         if self.closed:
             return
         self.closed = True
-        if self._written is not None:
-            self._loop.remove_writer(self._fd)
-            self._written.set_result(None)
-            self._written = None
+        self._wait_for_room(full=False)
+        self._wake(self._taken + len(self._waiting))
         self._file.close()
 
     def _flush(self) -> None:
         try:
             while self._waiting:
                 # A copy of a bounded part: the whole of a large queue would be copied for each write.
-                del self._waiting[: os.write(self._fd, bytes(self._waiting[:65_536]))]
+                written = os.write(self._fd, bytes(self._waiting[:65_536]))
+                del self._waiting[:written]
+                self._taken += written
         except BlockingIOError:
-            if self._written is None:
-                self._written = self._loop.create_future()
-                self._loop.add_writer(self._fd, self._flush)
+            self._wait_for_room(full=True)
+            self._wake(self._taken)
             return
         except OSError:  # The reader is gone, which is no error of the program's.
             self.close()
             return
-        if self._written is not None:
-            self._loop.remove_writer(self._fd)
-            self._written.set_result(None)
-            self._written = None
+        self._wait_for_room(full=False)
+        self._wake(self._taken)
         if self._last:
             self.close()
+
+    def _wait_for_room(self, *, full: bool) -> None:
+        if full and not self._full:
+            self._loop.add_writer(self._fd, self._flush)
+        elif self._full and not full:
+            self._loop.remove_writer(self._fd)
+        self._full = full
+
+    def _wake(self, taken: int) -> None:
+        """Have those go on whose bytes are within this number."""
+        while self._writers and self._writers[0][0] <= taken:
+            _, written = self._writers.popleft()
+            if not written.done():  # else who waited was cancelled
+                written.set_result(None)

@@ -6,7 +6,7 @@ import fcntl
 import io
 import os
 from collections import deque
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import AsyncIterator, Callable
 
 from shiftwork.runner.capture import LineSplitter
 
@@ -36,12 +36,17 @@ class OutputStream:
         total: bytes that came.
         dropped_lines: those that were given up because nobody read them in time.
         ended: nothing more will come.
+        tail: the last bytes that came, whether they were read or not.
     """
 
-    def __init__(self, file: io.FileIO, *, limit: int, wait: bool, on_data: Callable[[], None]) -> None:
+    def __init__(
+        self, file: io.FileIO, *, limit: int, wait: bool, on_data: Callable[[], None], tail: int = 0
+    ) -> None:
         self.total = 0
         self.ended = False
         self.dropped_lines = 0
+        self.tail = b""
+        self._keep = tail
         self._dropped = 0
         self._lines = 0
         self._file = file
@@ -55,10 +60,12 @@ class OutputStream:
         """Something was dropped since the last read: what is left of the line before it is worthless."""
         self._mid_line = False
         """What was dropped last did not end with a newline."""
-        self._ahead: Iterator[bytes] = iter(())
-        """What is left of the lines that an iteration took, should it be left early."""
+        self._ahead: deque[bytes] = deque()
+        """Lines that an iteration made ready; whoever reads next takes from them first."""
         self._splitter = LineSplitter(limit)
         self._news = asyncio.Event()
+        self._listeners = 0
+        """Readers that wait for news."""
         self._loop = asyncio.get_running_loop()
         self._reading = False
         self._timer: asyncio.TimerHandle | None = None
@@ -88,6 +95,7 @@ class OutputStream:
             self._splitter.finish()
             self._gap = self._mid_line = False
         begun = [line + b"\n" for line in self._ahead]
+        self._ahead.clear()
         data = b"".join((*self._splitter.finish(), *self._chunks))
         self._lines += data.count(b"\n")
         self._chunks.clear()
@@ -100,20 +108,21 @@ class OutputStream:
 
     async def batches(self) -> AsyncIterator[list[bytes]]:
         """Lists of lines without their newlines, as they come, to the end of the stream."""
-        if begun := list(self._ahead):
-            yield begun
         while (lines := await self._next_batch()) is not None:
             yield lines
 
     async def each_line(self) -> AsyncIterator[bytes]:
         """One line after the other; when it is left early, the next one who reads goes on from there."""
+        ahead = self._ahead
         while True:
-            for line in self._ahead:
-                yield line
+            while ahead:
+                yield ahead.popleft()
             lines = await self._next_batch()
             if lines is None:
                 return
-            self._ahead = iter(lines)
+            ahead.extend(lines)
+            if self._listeners:
+                self._news.set()
 
     def drain(self) -> None:
         """Take what is left in the pipe after its process has ended, whatever the policy."""
@@ -131,6 +140,8 @@ class OutputStream:
             return
         self._pause()
         self.ended = True
+        if self._mid_line and not any(b"\n" in chunk for chunk in self._chunks):
+            self.dropped_lines += 1  # The last line has no newline by which its loss would be counted.
         if self._timer is not None:
             self._timer.cancel()
         self._file.close()
@@ -162,6 +173,8 @@ class OutputStream:
 
     def _take(self, data: bytes) -> None:
         self.total += len(data)
+        if self._keep:
+            self.tail = data[-self._keep :] if len(data) >= self._keep else (self.tail + data)[-self._keep :]
         self._size += len(data)
         if self._chunks and len(self._chunks[-1]) + len(data) <= _SMALL:
             self._chunks[-1] += data
@@ -193,6 +206,10 @@ class OutputStream:
     async def _next_batch(self) -> list[bytes] | None:
         """The next lines, as soon as there are any; None at the end."""
         while True:
+            if self._ahead:
+                lines = list(self._ahead)
+                self._ahead.clear()
+                return lines
             while self._chunks:
                 if lines := self._next_lines():
                     return lines
@@ -205,7 +222,11 @@ class OutputStream:
                 continue
             self._turn = 0
             self._news.clear()
-            await self._news.wait()
+            self._listeners += 1
+            try:
+                await self._news.wait()
+            finally:
+                self._listeners -= 1
 
     def _next_lines(self) -> list[bytes]:
         data = self._chunks.popleft()
