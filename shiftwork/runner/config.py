@@ -1,5 +1,6 @@
 """What a runner and its agents are told, and what they say of themselves."""
 
+import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -87,13 +88,17 @@ class AgentConfig:
             if not str(getattr(self, what)).strip():
                 raise InvalidContext(f"An agent's {what!r} is empty; give it one.", field=what)
         for what in ("name", "model_backend", "task", "context", "system_prompt"):
-            if "\0" in (getattr(self, what) or ""):
-                raise InvalidContext(f"An agent's {what!r} holds a NUL character; remove it.", field=what)
+            if wrong := _unusable(getattr(self, what) or ""):
+                raise InvalidContext(f"An agent's {what!r} holds {wrong}; remove it.", field=what)
         for name, value in self.environment.items():
-            if not name or "=" in name or "\0" in name + value:
+            if not name or "=" in name or _unusable(name):
                 raise InvalidContext(
                     f"The environment variable {name!r} can't be given to a program; rename it.",
                     field="environment",
+                )
+            if wrong := _unusable(value):
+                raise InvalidContext(
+                    f"The environment variable {name!r} holds {wrong}; remove it.", field="environment"
                 )
 
 
@@ -154,10 +159,23 @@ class ProcessRunnerConfig:
                 f"The runner's 'output' is {self.output!r}; it must be 'drop' or 'wait'.", field="output"
             )
         for name, argv in self.commands.items():
-            if isinstance(argv, str) or not argv:
+            if isinstance(argv, str) or not argv or not all(isinstance(word, str) for word in argv):
                 raise InvalidContext(
                     f"The command for {name!r} must be a list: a program and its arguments.", field="commands"
                 )
+            if wrong := next(filter(None, map(_unusable, argv)), ""):
+                raise InvalidContext(f"The command for {name!r} holds {wrong}; remove it.", field="commands")
+
+
+def _unusable(text: str) -> str:
+    """What keeps a text from being given to a program, in words; '' if nothing does."""
+    if "\0" in text:
+        return "a NUL character"
+    try:
+        os.fsencode(text)
+    except UnicodeEncodeError as error:
+        return f"the character {text[error.start]!r}, which no encoding has"
+    return ""
 
 
 @dataclass(frozen=True, slots=True)

@@ -158,12 +158,17 @@ class AgentHandle:
         """
         await asyncio.wait({self._process.ended}, timeout=timeout)
         if self._exit is None:
+            seconds = timeout or 0.0
             raise Timeout(
-                f"Agent {self.name!r} still runs after {timeout:g} s; wait longer, or end it.",
-                seconds=timeout or 0.0,
+                f"Agent {self.name!r} still runs after {seconds:g} s; wait longer, or end it.",
+                seconds=seconds,
                 agent=self.id,
             )
         return self._exit
+
+    def when_over(self, call: Callable[[], object]) -> None:
+        """Have something called once no process of it lives, soon if that is so."""
+        self._process.ended.add_done_callback(lambda _: call())
 
     def raise_for_status(self) -> None:
         """Raise `error` if there is one."""

@@ -12,7 +12,7 @@ from shiftwork.agents.registry import backends
 from shiftwork.errors import ShiftworkError
 from shiftwork.runner.config import AgentConfig, ProcessRunnerConfig
 from shiftwork.runner.environment import child_environment
-from shiftwork.runner.failures import ProviderError, SpawnFailed
+from shiftwork.runner.failures import InvalidContext, ProviderError, SpawnFailed
 from shiftwork.runner.limits import Limits
 from shiftwork.runner.process import Program, working_folder
 from shiftwork.text import printable
@@ -56,6 +56,7 @@ def plan(agent: AgentConfig, config: ProcessRunnerConfig) -> Plan:
     Raises:
         ProviderError: its backend is no agent, or its settings can't work.
         SpawnFailed: its program or its folder does not exist.
+        InvalidContext: its prompt can't be written down.
     """
     folder = working_folder(config.working_dir)
     if not folder.is_dir():
@@ -101,6 +102,8 @@ def _through(backend: AgentBackend, request: AgentRequest) -> tuple[AgentCommand
         return backend.command(request), backend.reader(request)
     except ShiftworkError as error:
         raise ProviderError(str(error), provider=backend.name) from error
+    except UnicodeEncodeError as error:
+        raise InvalidContext(f"The agent's prompt is no text: {error}.", field="task") from error
 
 
 def _bare_command(agent: AgentConfig, config: ProcessRunnerConfig) -> AgentCommand:

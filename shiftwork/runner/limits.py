@@ -13,6 +13,22 @@ _MB = 1_000_000
 _FEWEST_FILES = 16
 """Descriptors that any program needs, the shells of a sandbox included."""
 
+_MOST = 1_000_000_000
+"""Of any limit: what is more, the kernel's own arithmetic may not hold."""
+
+LAST_WORDS = 4096
+"""Bytes of the end of standard error in which a breach is looked for."""
+
+_TOO_LARGE = tuple(
+    text.encode() for text in (os.strerror(errno.EFBIG), signal.strsignal(signal.SIGXFSZ)) if text
+)
+"""What is said of a file that would be: by whoever tries to write it, and by a shell whose child did."""
+
+_AFTER_LOOKS = 2
+"""Seconds of CPU time that a process gets beyond the limit on its tree, before the kernel ends it."""
+
+_WHOLE = frozenset({"processes", "open_files"})
+
 
 @dataclass(frozen=True, slots=True)
 class Limits:
@@ -40,8 +56,15 @@ class Limits:
     def __post_init__(self) -> None:
         for one in fields(self):
             value = getattr(self, one.name)
-            if value is not None and not (value > 0 and math.isfinite(value)):
+            if value is None:
+                continue
+            if not isinstance(value, int if one.name in _WHOLE else (int, float)):
+                kind = "a whole number" if one.name in _WHOLE else "a number"
+                raise InvalidInput(f"The limit {one.name} is {value!r}; it must be {kind}.")
+            if not value > 0:
                 raise InvalidInput(f"The limit {one.name} is {value!r}; it must be more than 0.")
+            if value > _MOST:
+                raise InvalidInput(f"The limit {one.name} is {value!r}; it must be at most {_MOST:,}.")
         if self.open_files is not None and self.open_files < _FEWEST_FILES:
             raise InvalidInput(f"The limit open_files is {self.open_files}; no program runs below 16.")
 
@@ -54,8 +77,9 @@ class Limits:
         """Soft and hard limits of each process, by their numbers in `resource`; core dumps never."""
         found = {resource.RLIMIT_CORE: (0, 0)}
         if self.cpu_seconds is not None:
-            # At the soft limit comes SIGXCPU, which says why; at the hard one SIGKILL, which does not.
-            seconds = math.ceil(self.cpu_seconds)
+            # For when nobody looks at the tree in time, which is ended as a whole: the kernel would end one
+            # process and leave its parent. SIGXCPU at the soft limit says why; SIGKILL at the hard one not.
+            seconds = math.ceil(self.cpu_seconds) + _AFTER_LOOKS
             found[resource.RLIMIT_CPU] = (seconds, seconds + 1)
         if self.file_size_mb is not None:
             size = math.ceil(self.file_size_mb * _MB)
@@ -86,18 +110,27 @@ class Limits:
             return f"The limit processes of {self.processes} was breached: {processes} were alive."
         return None
 
-    def breach_by_end(self, exit_status: int, stderr_tail: bytes) -> str | None:
-        """The sentence on the limit that this end tells of, if any."""
+    def breach_by_end(self, exit_status: int, last_words: bytes, cpu_seconds: float = 0.0) -> str | None:
+        """The sentence on the limit that this end tells of, if any.
+
+        A program that got over a file that was too large, or one too many, has not breached anything.
+
+        Args:
+            exit_status: in the shell's convention.
+            last_words: the last `LAST_WORDS` of its standard error.
+            cpu_seconds: of the whole tree.
+        """
+        if self.cpu_seconds is not None and (
+            exit_status == 128 + signal.SIGXCPU or cpu_seconds >= self.cpu_seconds
+        ):
+            return self._cpu()
         if exit_status == 0:
             return None
-        said = stderr_tail.rstrip().rpartition(b"\n")[2]
-        if self.cpu_seconds is not None and exit_status == 128 + signal.SIGXCPU:
-            return self._cpu()
         if self.file_size_mb is not None and (
-            exit_status == 128 + signal.SIGXFSZ or os.strerror(errno.EFBIG).encode() in said
+            exit_status == 128 + signal.SIGXFSZ or any(words in last_words for words in _TOO_LARGE)
         ):
             return f"The limit file_size_mb of {self.file_size_mb:g} was breached: a file would be larger."
-        if self.open_files is not None and os.strerror(errno.EMFILE).encode() in said:
+        if self.open_files is not None and os.strerror(errno.EMFILE).encode() in last_words:
             return f"The limit open_files of {self.open_files} was breached: a process tried to open more."
         return None
 

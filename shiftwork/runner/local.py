@@ -1,7 +1,7 @@
 """The runner: agents as processes of this machine."""
 
 import asyncio
-import time
+import contextlib
 import uuid
 from collections import OrderedDict
 from collections.abc import Sequence
@@ -13,24 +13,19 @@ from shiftwork.runner.config import (
     AgentConfig,
     AgentInfo,
     AgentSignal,
-    AgentStatus,
     ProcessRunnerConfig,
 )
-from shiftwork.runner.failures import AgentError, ExecutionError, IoError, NotFound, SpawnFailed, Timeout
+from shiftwork.runner.failures import AgentError, ExecutionError, NotFound, SpawnFailed, Timeout
 from shiftwork.runner.handle import AgentHandle
+from shiftwork.runner.health import Health, Table
 from shiftwork.runner.launch import Plan, plan
-from shiftwork.runner.metrics import MetricsSink, NoMetrics, log_event
+from shiftwork.runner.metrics import GuardedMetrics, MetricsSink, NoMetrics
 from shiftwork.runner.process import Process
-from shiftwork.runner.shutdown import GracefulShutdown
-from shiftwork.runner.tree import Seen, table
-from shiftwork.sandbox.base import Sandbox
-from shiftwork.sandbox.choose import choose_sandbox
+from shiftwork.runner.shutdown import GracefulShutdown, uninterrupted
+from shiftwork.runner.starting import Starter, shut_down
 
 _REMEMBERED = 1000
 """How many ended agents are still listed."""
-
-_FRESH = 0.25
-"""Seconds for which a look at the process table serves."""
 
 _BATCH = 10
 _GRACE = 5.0
@@ -66,15 +61,13 @@ class LocalProcessRunner:
         self, config: ProcessRunnerConfig | None = None, *, metrics: MetricsSink | None = None
     ) -> None:
         self.config = config or ProcessRunnerConfig()
-        self._metrics = metrics or NoMetrics()
-        self._sandbox: Sandbox | None = self.config.sandbox
-        self._starting = 0
+        self._metrics = GuardedMetrics(metrics or NoMetrics())
+        self._starter = Starter(self.config.sandbox)
+        self._left = False
         self._live: dict[str, tuple[AgentHandle, Process]] = {}
         self._ended: OrderedDict[str, AgentInfo] = OrderedDict()
-        self._missing: set[str] = set()
-        self._seen: dict[int, Seen] = {}
-        self._seen_at = float("-inf")
-        self._health: asyncio.Task[None] | None = None
+        self._table = Table()
+        self._health = Health(self._live.values, self.config.health_check_interval_secs)
         self._tasks: set[asyncio.Task[object]] = set()
 
     @classmethod
@@ -83,6 +76,7 @@ class LocalProcessRunner:
         return cls(config, metrics=metrics)
 
     async def __aenter__(self) -> Self:
+        self._left = False
         return self
 
     async def __aexit__(
@@ -91,49 +85,50 @@ class LocalProcessRunner:
         error: BaseException | None,
         traceback: TracebackType | None,
     ) -> None:
+        self._left = True
         await self.shutdown_all(0.0 if kind else _GRACE)
 
     async def spawn(self, config: AgentConfig) -> AgentHandle:
         """Start an agent; it runs when this returns.
 
         Raises:
-            SpawnFailed: its program is missing or can't be executed, or as many agents live as may.
+            SpawnFailed: its program is missing or can't be executed, as many agents live as may, or the
+                runner is shut down.
             ProviderError: its backend can't be used like this.
             IoError: the system has no pipe or process left.
         """
-        most = self.config.max_concurrent_agents
-        if most is not None and len(self._live) + self._starting >= most:
-            self._metrics.count("shiftwork_agents_failed_to_spawn_total")
-            raise SpawnFailed(
-                f"Agent {config.name!r} was not started: {most} of at most {most} agents live.",
-                hint="Wait for one to end, or raise max_concurrent_agents.",
-                limit="max_concurrent_agents",
-            )
-        self._starting += 1
         try:
-            return await self._start(config, plan(config, self.config))
+            self._check_room(config)
+            agent_id, planned = uuid.uuid4().hex, plan(config, self.config)
+            process = await self._starter.start(
+                config, agent_id, planned, lambda sentence: self._stalled(agent_id, sentence)
+            )
         except AgentError:
             self._metrics.count("shiftwork_agents_failed_to_spawn_total")
             raise
-        finally:
-            self._starting -= 1
+        return self._adopt(config, agent_id, process, planned)
 
     async def spawn_many(self, configs: Sequence[AgentConfig], batch_size: int = _BATCH) -> list[AgentHandle]:
-        """Start many agents, so many at a time; all of them, or none.
+        """Start many agents, so many at a time; all of them, or none, even if this is cancelled.
 
         Raises:
             AgentError: one can't be started; those that were have been killed.
         """
-        handles: list[AgentHandle] = []
-        for first in range(0, len(configs), max(1, batch_size)):
-            batch = configs[first : first + max(1, batch_size)]
-            answers = await asyncio.gather(*map(self.spawn, batch), return_exceptions=True)
-            handles += [answer for answer in answers if isinstance(answer, AgentHandle)]
-            for answer in answers:
-                if isinstance(answer, BaseException):
-                    await asyncio.gather(*(handle.kill() for handle in handles))
-                    raise answer
-        return handles
+        handles: dict[int, AgentHandle] = {}
+
+        async def start(number: int) -> None:
+            handles[number] = await self.spawn(configs[number])
+
+        size = max(1, batch_size)
+        try:
+            for first in range(0, len(configs), size):
+                batch = range(first, min(first + size, len(configs)))
+                answers = await asyncio.gather(*map(start, batch), return_exceptions=True)
+                _raise_first(answers)
+        except BaseException:  # a cancellation, too
+            await uninterrupted(asyncio.gather(*(handle.kill() for handle in handles.values())))
+            raise
+        return [handles[number] for number in range(len(configs))]
 
     async def list_agents(self) -> list[AgentInfo]:
         """Its agents: the last thousand that have ended, then those that live."""
@@ -176,46 +171,27 @@ class LocalProcessRunner:
         await self.signal(agent_id, AgentSignal.RESUME)
 
     async def shutdown_all(self, timeout: float = _GRACE) -> None:
-        """End all agents gracefully, at the same time; after `timeout` seconds none lives."""
-        shutdown = GracefulShutdown(timeout)
-        await asyncio.gather(*(shutdown.shutdown(handle) for handle, _ in list(self._live.values())))
-        if self._health is not None:
-            health, self._health = self._health, None
-            health.cancel()
-            await asyncio.gather(health, return_exceptions=True)
+        """End all agents gracefully, at the same time; after `timeout` seconds none lives.
 
-    async def _start(self, config: AgentConfig, planned: Plan) -> AgentHandle:
-        agent_id = uuid.uuid4().hex
-        program = planned.program
-        if self._sandbox is None:
-            self._sandbox = choose_sandbox()
-        try:
-            process = Process(
-                program,
-                sandbox=self._sandbox,
-                marker=agent_id,
-                on_first_output=lambda: log_event("ready", agent_id, config.name),
-            )
-        except OSError as error:
-            raise IoError(
-                f"Agent {config.name!r} was not started: {error.strerror}; run fewer agents at once.",
-                errno=error.errno,
-                agent=agent_id,
-            ) from error
-        try:
-            started = await process.begin()
-        except asyncio.CancelledError:
-            process.kill()
-            raise
-        if not started:
-            said = (process.stderr.read() or b"").decode("utf-8", "replace").strip()
+        Those that are being started are killed, and their `spawn` raises `SpawnFailed`.
+        """
+        shutdown = GracefulShutdown(timeout)
+        starting = self._starter.take_back()
+        await asyncio.gather(*(shutdown.shutdown(handle) for handle, _ in list(self._live.values())))
+        if starting:
+            await asyncio.wait(starting)
+        await self._health.end()
+
+    def _check_room(self, config: AgentConfig) -> None:
+        if self._left:
+            raise shut_down(config)
+        most = self.config.max_concurrent_agents
+        if most is not None and len(self._live) + len(self._starter) >= most:
             raise SpawnFailed(
-                f"Agent {config.name!r} was not started: {said or 'the system refused it'}.",
-                program=program.argv[0],
-                hint="Try the command by hand.",
-                agent=agent_id,
+                f"Agent {config.name!r} was not started: {most} of at most {most} agents live.",
+                hint="Wait for one to end, or raise max_concurrent_agents.",
+                limit="max_concurrent_agents",
             )
-        return self._adopt(config, agent_id, process, planned)
 
     def _adopt(self, config: AgentConfig, agent_id: str, process: Process, planned: Plan) -> AgentHandle:
         handle = AgentHandle(
@@ -232,8 +208,9 @@ class LocalProcessRunner:
         self._metrics.count("shiftwork_agents_spawned_total", backend=config.model_backend)
         self._metrics.gauge("shiftwork_agents_running", len(self._live))
         if planned.stdin:
-            process.stdin.put(planned.stdin)
-            process.stdin.finish()
+            with contextlib.suppress(BrokenPipeError):  # it has ended already
+                process.stdin.put(planned.stdin)
+                process.stdin.finish()
         self._watch(handle, process)
         return handle
 
@@ -243,17 +220,9 @@ class LocalProcessRunner:
         if (seconds := self.config.wall_time) is not None:
             timer = asyncio.get_running_loop().call_later(seconds, self._overdue, handle, seconds)
         process.breach.add_done_callback(lambda done: self._breached(handle, done))
-        process.stalled.add_done_callback(lambda done: self._stalled(handle, done))
         process.ended.add_done_callback(lambda done: self._over(handle, process, done.result(), timer))
-        if self.config.enable_health_checks and self._health is None:
-            self._health = asyncio.get_running_loop().create_task(self._look_after())
-
-    def _table(self) -> dict[int, Seen]:
-        """The processes of this machine, looked at once for all who ask at about the same time."""
-        now = time.monotonic()
-        if now - self._seen_at > _FRESH:
-            self._seen, self._seen_at = table(), now
-        return self._seen
+        if self.config.enable_health_checks:
+            self._health.begin()
 
     def _overdue(self, handle: AgentHandle, seconds: float) -> None:
         sentence = f"Agent {handle.name!r} was ended: it lived longer than the wall_time of {seconds:g} s."
@@ -273,8 +242,14 @@ class LocalProcessRunner:
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
 
-    def _stalled(self, handle: AgentHandle, stalled: "asyncio.Future[str]") -> None:
-        if stalled.cancelled():
+    def _stalled(self, agent_id: str, sentence: str | None) -> None:
+        """Take in that an agent does nothing, or that it does something again."""
+        if agent_id not in self._live:
+            return
+        handle, _ = self._live[agent_id]
+        if sentence is None:
+            handle.stalled_since = None
+            handle.log("working")
             return
         seconds = self.config.stall_timeout or 0.0
         handle.stalled_since = datetime.now(UTC) - timedelta(seconds=seconds)
@@ -286,15 +261,16 @@ class LocalProcessRunner:
     ) -> None:
         if timer is not None:
             timer.cancel()
-        breach = process.breach_by_end(code)
-        if breach is not None:
+        if handle.error is None and (breach := process.breach_by_end(code)):
             error = _breach_error(handle, breach)
             handle.stop_for(error)
             handle.log("limit", limit=error.limit)
             self._metrics.count("shiftwork_agent_limits_breached_total", limit=error.limit)
+        if process.left:
+            sentence = f"Agent {handle.name!r} was ended, but not all of it: {process.left}."
+            handle.stop_for(ExecutionError(sentence, agent=handle.id))
         handle.over(code)
         del self._live[handle.id]
-        self._missing.discard(handle.id)
         self._ended[handle.id] = handle.info()
         if len(self._ended) > _REMEMBERED:
             self._ended.popitem(last=False)
@@ -311,21 +287,10 @@ class LocalProcessRunner:
             self._metrics.count("shiftwork_agent_output_bytes_total", stream.total, stream=name)
             self._metrics.count("shiftwork_agent_dropped_lines_total", stream.dropped_lines, stream=name)
 
-    async def _look_after(self) -> None:
-        """One look at the process table for all agents, again and again."""
-        while True:
-            await asyncio.sleep(self.config.health_check_interval_secs)
-            if not self._live:
-                continue
-            processes = await asyncio.to_thread(table)
-            for handle, process in list(self._live.values()):
-                if process.look(processes):
-                    self._missing.discard(handle.id)
-                elif handle.id in self._missing:
-                    # Gone in two looks, and its end was not noticed: the kernel's word was lost.
-                    process.kill_from_outside()
-                elif handle.status() is not AgentStatus.PAUSED:
-                    self._missing.add(handle.id)
+
+def _raise_first(answers: Sequence[BaseException | None]) -> None:
+    if failed := next(filter(None, answers), None):
+        raise failed
 
 
 def _breach_error(handle: AgentHandle, sentence: str) -> ExecutionError:

@@ -4,6 +4,7 @@ import json
 import logging
 import threading
 from bisect import bisect_left
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -73,6 +74,31 @@ class NoMetrics:
 
 
 _Series = dict[tuple[tuple[str, str], ...], float]
+
+
+class GuardedMetrics:
+    """Passes figures on to a sink; should that fail, the log says so, and the agents are no worse off."""
+
+    def __init__(self, sink: MetricsSink) -> None:
+        self._sink = sink
+
+    def count(self, name: str, value: float = 1, **labels: str) -> None:
+        """See `MetricsSink.count`."""
+        self._call(self._sink.count, name, value, labels)
+
+    def gauge(self, name: str, value: float, **labels: str) -> None:
+        """See `MetricsSink.gauge`."""
+        self._call(self._sink.gauge, name, value, labels)
+
+    def observe(self, name: str, value: float, **labels: str) -> None:
+        """See `MetricsSink.observe`."""
+        self._call(self._sink.observe, name, value, labels)
+
+    def _call(self, call: Callable[..., None], name: str, value: float, labels: dict[str, str]) -> None:
+        try:
+            call(name, value, **labels)
+        except Exception:  # noqa: BLE001 - somebody else's program, which may raise anything
+            _LOG.exception("the metrics sink failed at %s", name)
 
 
 class PrometheusText:

@@ -102,10 +102,6 @@ class OutputStream:
         self._consumed(self._size)
         return b"".join((*begun, data)) or None
 
-    def peek(self, size: int) -> bytes:
-        """The end of what is not read yet, which stays."""
-        return b"".join(list(self._chunks)[-2:])[-size:]
-
     async def batches(self) -> AsyncIterator[list[bytes]]:
         """Lists of lines without their newlines, as they come, to the end of the stream."""
         while (lines := await self._next_batch()) is not None:

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from shiftwork.runner.feed import InputPipe
-from shiftwork.runner.limits import Limits
+from shiftwork.runner.limits import LAST_WORDS, Limits
 from shiftwork.runner.output import OutputStream
 from shiftwork.runner.pipes import Pipes
 from shiftwork.runner.tree import Seen, Watch, shared_sampler, tree_of
@@ -17,6 +17,9 @@ from shiftwork.sandbox.sweep import kill_all
 
 _AFTER_LEASE = 1.0
 """Seconds a sandbox has to end its processes, before they are killed from outside."""
+
+_AFTER_KILL = 20.0
+"""Seconds in which a sandbox whose processes were killed has to tell of their end."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,25 +57,39 @@ class Usage:
 class Process:
     """A program under way. It needs a running event loop, but no task before its end.
 
+    Args:
+        program: what to start.
+        sandbox: what holds it.
+        marker: 32 hexadecimal digits that no other run has.
+        on_first_output: is called when something came from it for the first time.
+        on_stall: see `Watch`; it is not ended by that.
+
     Attributes:
         ended: done when none of its processes lives; the exit status in the shell's convention.
         breach: done with a sentence when it breached a limit; it is not ended by that.
-        stalled: done with a sentence when it does nothing any more; it is not ended by that.
+        left: why processes of it may still live although it counts as ended; '' if none does.
 
     Raises:
         OSError: it can't be started; nothing is left open then.
     """
 
     def __init__(
-        self, program: Program, *, sandbox: Sandbox, marker: str, on_first_output: Callable[[], None]
+        self,
+        program: Program,
+        *,
+        sandbox: Sandbox,
+        marker: str,
+        on_first_output: Callable[[], None],
+        on_stall: Callable[[str | None], None],
     ) -> None:
         loop = asyncio.get_running_loop()
         self.ended: asyncio.Future[int] = loop.create_future()
         self.breach: asyncio.Future[str] = loop.create_future()
-        self.stalled: asyncio.Future[str] = loop.create_future()
+        self.left = ""
         self._program = program
         self._marker = marker
         self._on_first_output: Callable[[], None] | None = on_first_output
+        self._on_stall = on_stall
         self._usage = Usage()
         self._watch: Watch | None = None
         self._timer: asyncio.TimerHandle | None = None
@@ -95,8 +112,8 @@ class Process:
         assert into is not None, "asked for above"
         self.stdin = InputPipe(into)
         self.stdout, self.stderr = (
-            OutputStream(file, limit=program.keep, wait=wait, on_data=self._heard)
-            for file, wait in zip(out, (program.wait, False), strict=True)
+            OutputStream(file, limit=program.keep, wait=wait, tail=tail, on_data=self._heard)
+            for file, wait, tail in zip(out, (program.wait, False), (0, LAST_WORDS), strict=True)
             if file is not None
         )
         self._held.ended.add_done_callback(self._over)
@@ -122,7 +139,8 @@ class Process:
         if self._held.pid is None:
             await asyncio.wait({self.ended})
             return False
-        if self._program.limits.on_tree or self._program.stall_timeout is not None:
+        wanted = self._program.limits.on_tree or self._program.stall_timeout is not None
+        if wanted and not self._held.ended.done():
             self._watch = Watch(
                 pid=self._held.pid,
                 marker=self._marker,
@@ -131,7 +149,7 @@ class Process:
                 output=self._output,
                 own_processes=self._held.own_processes,
                 breach=self.breach,
-                stalled=self.stalled,
+                on_stall=self._on_stall,
             )
             shared_sampler().add(self._watch)
         return True
@@ -163,7 +181,7 @@ class Process:
 
     def breach_by_end(self, code: int) -> str | None:
         """The sentence on the limit that its end tells of, if any."""
-        return self._program.limits.breach_by_end(code, self.stderr.peek(4096))
+        return self._program.limits.breach_by_end(code, self.stderr.tail, self.usage.cpu_seconds)
 
     def _heard(self) -> None:
         if self._on_first_output is not None:
@@ -175,11 +193,14 @@ class Process:
         return None if self.stdout.full else self.stdout.total + self.stderr.total
 
     async def _sweep(self) -> None:
-        if self._held.ended.done():
-            await asyncio.to_thread(kill_all, self._marker)
-        else:
-            await self._held.end_from_outside()
-            await asyncio.wait({self._held.ended})
+        try:
+            if self._held.ended.done():
+                await asyncio.to_thread(kill_all, self._marker)
+            else:
+                await self._held.end_from_outside()
+                await asyncio.wait({self._held.ended}, timeout=_AFTER_KILL)
+        except TimeoutError as error:
+            self.left = str(error)
         self._finish()
 
     def _over(self, ended: "asyncio.Future[Ended]") -> None:
@@ -201,8 +222,11 @@ class Process:
         self.stdin.close()
         self.stdout.drain()
         self.stderr.drain()
-        failed = self._held.ended.exception() is not None
-        end = Ended(-signal.SIGKILL) if failed else self._held.ended.result()
+        held = self._held.ended
+        known = held.done() and held.exception() is None
+        if not held.done() and not self.left:
+            self.left = "its sandbox did not tell of their end"
+        end = held.result() if known else Ended(-signal.SIGKILL)
         seen = self.usage
         self._usage = Usage(max(seen.cpu_seconds, end.cpu_seconds), 0, max(seen.peak_memory, end.peak_memory))
         self.ended.set_result(end.code if end.code >= 0 else 128 - end.code)

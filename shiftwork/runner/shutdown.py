@@ -1,10 +1,26 @@
 """Ending an agent as gently as time allows."""
 
+import asyncio
 import time
+from collections.abc import Awaitable
 
 from shiftwork.runner.config import AgentSignal, ExitStatus
 from shiftwork.runner.failures import InvalidContext, Timeout
 from shiftwork.runner.handle import AgentHandle
+
+
+async def uninterrupted(work: Awaitable[object]) -> None:
+    """Wait for the end of some work whatever happens; a cancellation of the caller counts after that."""
+    task = asyncio.ensure_future(work)
+    cancelled = None
+    while not task.done():
+        try:
+            await asyncio.wait({task})
+        except asyncio.CancelledError as error:
+            cancelled = error
+    if cancelled is not None:
+        raise cancelled
+    task.result()
 
 
 class GracefulShutdown:

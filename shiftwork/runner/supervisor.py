@@ -1,8 +1,6 @@
 """Running one program to its end: streamed, bounded, and with nothing left of it afterwards."""
 
 import asyncio
-import os
-import shutil
 import signal
 import time
 import uuid
@@ -11,11 +9,12 @@ from contextlib import ExitStack
 from enum import Enum, auto
 from typing import Any
 
-from shiftwork.errors import InvalidInput
 from shiftwork.runner.capture import LineQueue, StreamCapture
 from shiftwork.runner.feed import Feed
 from shiftwork.runner.leftovers import RunLock
+from shiftwork.runner.limits import LAST_WORDS
 from shiftwork.runner.pipes import Pipes
+from shiftwork.runner.program import find_program, start_program
 from shiftwork.runner.spec import OnLine, ProcessResult, ProcessSpec, StopSignal
 from shiftwork.runner.tree import Watch, shared_sampler
 from shiftwork.sandbox.base import Held, Launch, Sandbox
@@ -51,7 +50,8 @@ async def run(
         on_start: is given the running program once its pid is known, to signal it.
 
     Raises:
-        InvalidInput: the program or its folder does not exist; nothing was started.
+        InvalidInput: the program or its folder does not exist, or can't be given what the spec says; nothing
+            was started.
         Conflict: another run holds the lock file; nothing was started.
     """
     argv = (find_program(spec), *spec.argv[1:])
@@ -75,28 +75,13 @@ async def run(
             confinement=spec.confinement,
             door=spec.door,
         )
-        process = _Process(spec, sandbox.start(launch), pipes, marker, on_line)
+        process = _Process(spec, start_program(sandbox, launch), pipes, marker, on_line)
         pipes.started()
         try:
             return await process.supervise(stop, on_start)
         finally:
             if lock is not None and process.gone:
                 lock.clear()
-
-
-def find_program(spec: ProcessSpec) -> str:
-    """The absolute path of the program; raises `InvalidInput` if it or the folder is not there."""
-    if spec.confinement is None and not spec.cwd.is_dir():
-        raise InvalidInput(f"The folder {str(spec.cwd)!r} to run {spec.argv[0]!r} in does not exist.")
-    name = spec.argv[0]
-    if "/" in name:
-        path = spec.cwd.absolute() / name
-        found = str(path) if path.is_file() and os.access(path, os.X_OK) else None
-    else:
-        found = shutil.which(name, path=spec.env.get("PATH", os.defpath))
-    if found is None:
-        raise InvalidInput(f"The program {name!r} was not found; install it or say where it is.")
-    return os.path.abspath(found)  # noqa: PTH100 - Path.resolve() would follow links, and venvs depend on them
 
 
 class _Cause(Enum):
@@ -181,9 +166,13 @@ class _Process:
             output=self._output,
             own_processes=self._held.own_processes,
             breach=self._breach,
-            stalled=self._stalled,
+            on_stall=self._notice_stall,
         )
         shared_sampler().add(self._watch)
+
+    def _notice_stall(self, sentence: str | None) -> None:
+        if sentence is not None and not self._stalled.done():
+            self._stalled.set_result(sentence)
 
     def _output(self) -> int | None:
         """Bytes that came, or None while we ourselves keep the program waiting."""
@@ -217,12 +206,9 @@ class _Process:
         """TERM, grace, the lease, and if even that does not help, from outside."""
         self._asked_to_end = self._asked_to_end or time.monotonic()
         self._held.send(signal.SIGTERM)
-        grace = self._asked_to_end + self._spec.grace - time.monotonic()
-        await asyncio.wait(
-            {self._held.ended, self._hurry},
-            timeout=max(0.0, grace),
-            return_when=asyncio.FIRST_COMPLETED,
-        )
+        grace = max(0.0, self._asked_to_end + self._spec.grace - time.monotonic())
+        either = {self._held.ended, self._hurry}
+        await asyncio.wait(either, timeout=grace, return_when=asyncio.FIRST_COMPLETED)
         self._held.end()
         await asyncio.wait({self._held.ended}, timeout=_AFTER_LEASE)
         if not self._held.ended.done():
@@ -254,9 +240,10 @@ class _Process:
             breach = self._breach.result()
         elif cause is _Cause.STALLED:
             breach = self._stalled.result()
-        elif cause is _Cause.ENDED:
-            breach = self._spec.limits.breach_by_end(status, stderr.tail)
         watch = self._watch
+        cpu_seconds = max(ended.cpu_seconds, watch.cpu_seconds if watch else 0.0)
+        if cause is _Cause.ENDED:
+            breach = self._spec.limits.breach_by_end(status, stderr.tail[-LAST_WORDS:], cpu_seconds)
         return ProcessResult(
             exit_status=status,
             signal=status - 128 if status - 128 in set(signal.Signals) else None,
@@ -267,7 +254,7 @@ class _Process:
             stderr=stderr,
             breach=breach,
             stalled=cause is _Cause.STALLED,
-            cpu_seconds=max(ended.cpu_seconds, watch.cpu_seconds if watch else 0.0),
+            cpu_seconds=cpu_seconds,
             peak_memory_bytes=max(ended.peak_memory, watch.peak_memory if watch else 0),
         )
 

@@ -12,7 +12,7 @@ from pathlib import Path
 import psutil
 
 from shiftwork.runner.limits import Limits
-from shiftwork.sandbox.proc import LINUX, tag_for, tag_of
+from shiftwork.sandbox.proc import LINUX, is_dead, tag_for, tag_of
 
 _SHORTEST = 0.1
 """Seconds between two looks, at least."""
@@ -49,7 +49,7 @@ class Watch:
         output: bytes it printed so far, or None while nobody reads them.
         own_processes: how many of its processes are the sandbox's.
         breach: done with a sentence as soon as a limit is breached.
-        stalled: done with a sentence as soon as it does nothing any more.
+        on_stall: is given a sentence as soon as it does nothing any more, and None when it does again.
         cpu_seconds, peak_memory: of the whole tree so far, as far as seen.
     """
 
@@ -60,12 +60,13 @@ class Watch:
     output: Callable[[], int | None]
     own_processes: int
     breach: "asyncio.Future[str]"
-    stalled: "asyncio.Future[str]"
+    on_stall: Callable[[str | None], None]
     cpu_seconds: float = 0.0
     peak_memory: int = 0
     _seen: dict[int, float] = field(default_factory=dict)
     _active: tuple[float, float, int] = (0.0, 0.0, 0)
     """When it last did something (monotonic seconds), its CPU time and its output then."""
+    _stalled: bool = False
 
     @property
     def interval(self) -> float:
@@ -97,12 +98,21 @@ class Watch:
     def _look_for_life(self, alive: list[Seen], now: float, timeout: float) -> None:
         since, cpu, length = self._active
         output = self.output()
-        paused = output is None or (bool(alive) and all(process.state == "T" for process in alive))
+        paused = output is None or self._is_stopped(alive)
         working = self.cpu_seconds - cpu > _IDLE_SHARE * timeout
         if not since or paused or working or output != length:
             self._active = (now, self.cpu_seconds, output or 0)
-        elif now - since >= timeout and not self.stalled.done():
-            self.stalled.set_result(f"It printed nothing and used no CPU for {timeout:g} seconds.")
+            if self._stalled:
+                self._stalled = False
+                self.on_stall(None)
+        elif now - since >= timeout and not self._stalled:
+            self._stalled = True
+            self.on_stall(f"It printed nothing and used no CPU for {timeout:g} seconds.")
+
+    def _is_stopped(self, alive: list[Seen]) -> bool:
+        """Whether all of its own processes are; those of the sandbox go on."""
+        stopped = sum(process.state == "T" for process in alive)
+        return stopped > 0 and len(alive) - stopped <= self.own_processes
 
 
 class Sampler:
@@ -179,10 +189,11 @@ def table() -> dict[int, Seen]:
         with contextlib.suppress(OSError), Path(f"/proc/{name}/stat").open("rb") as file:  # else it is gone
             words = file.read().rpartition(b")")[2].split()
             pid = int(name)
+            dead = is_dead(words)
             found[pid] = Seen(
                 pid,
                 int(words[1]),
-                "Z" if words[0] in b"ZX" else "T" if words[0] in b"Tt" else "R",
+                "Z" if dead else "T" if words[0] in b"Tt" else "R",
                 (int(words[11]) + int(words[12])) / tick,
                 (int(words[13]) + int(words[14])) / tick,
                 int(words[21]) * page,

@@ -75,12 +75,20 @@ def start(request: Message, fds: list[int]) -> Agent:
         _harden(agent.pid, rlimits)
     except _Failed as failure:
         agent.code = failure.code
-        with contextlib.suppress(OSError):  # nobody reads any more
-            os.write(stderr, f"{failure}\n".encode(errors="surrogateescape"))
+        _say(stderr, str(failure))
+    except (OSError, ValueError, TypeError, OverflowError) as error:
+        # A request that no system call takes must not end this process, which holds other agents.
+        agent.code = 126
+        _say(stderr, f"it can't be given to a program: {error}")
     finally:
         for fd in (stdin, stdout, stderr):
             os.close(fd)
     return agent
+
+
+def _say(stderr: int, sentence: str) -> None:
+    with contextlib.suppress(OSError):  # nobody reads any more
+        os.write(stderr, f"{sentence}\n".encode(errors="backslashreplace"))
 
 
 class _Failed(Exception):  # noqa: N818 - never leaves this module

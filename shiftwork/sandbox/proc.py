@@ -94,9 +94,14 @@ def is_zombie(pid: int) -> bool:
     """Whether a process is dead, waited for or not (Linux)."""
     try:
         with open(f"/proc/{pid}/stat", "rb") as file:  # noqa: PTH123 - no pathlib here
-            return file.read().rpartition(b")")[2].split()[0] in {b"Z", b"X"}
+            return is_dead(file.read().rpartition(b")")[2].split())
     except OSError:
         return True
+
+
+def is_dead(words: list[bytes]) -> bool:
+    """The same, from the words of its `stat` after its name; a zombie may have other threads that live."""
+    return words[0] in {b"Z", b"X"} and int(words[17]) <= 1
 
 
 def with_descendants(pids: list[int]) -> list[int]:

@@ -9,6 +9,7 @@ import pytest
 from process_support import living, shell, token, tree
 
 from shiftwork.errors import InvalidInput
+from shiftwork.runner import AgentConfig, LocalProcessRunner, ProcessRunnerConfig
 from shiftwork.runner.leftovers import sweep_orphans
 from shiftwork.runner.limits import Limits
 from shiftwork.runner.spec import ProcessSpec
@@ -50,6 +51,42 @@ async def test_a_breach_ends_the_tree_and_is_named(sandbox, tmp_path, limits, co
     assert named in (result.breach or ""), result
     assert result.exit_status != 0
     assert not result.timed_out
+
+
+def of_a_child(code: str) -> str:
+    """A program whose child does this, and which goes on after that as if nothing had happened."""
+    return f"import subprocess, sys; subprocess.run([sys.executable, '-S', '-c', {code!r}])"
+
+
+async def test_cpu_time_of_a_child_counts_although_its_parent_goes_on(sandbox, tmp_path):
+    """Otherwise a program could use any CPU time by giving it to one child after the other."""
+    limits = Limits(cpu_seconds=1)
+    result = await run(python(of_a_child("while True: pass"), tmp_path, limits=limits), sandbox=sandbox)
+    assert "cpu_seconds of 1 " in (result.breach or ""), result
+
+
+SAID = "import sys; print({!r}, file=sys.stderr); print('bye', file=sys.stderr); sys.exit(1)"
+
+
+@pytest.mark.parametrize(
+    ("limits", "words"),
+    [(Limits(open_files=40), "Too many open files"), (Limits(file_size_mb=1), "File too large")],
+    ids=lambda value: str(value)[:24],
+)
+async def test_a_breach_is_named_although_something_else_was_said_last(tmp_path, limits, words):
+    """Otherwise nobody would know why an agent failed, or only as long as nobody read what it said."""
+    spec = python(SAID.format(words), tmp_path, limits=limits)
+    named = next(name for name in ("open_files", "file_size_mb") if getattr(limits, name))
+    assert named in ((await run(spec, sandbox=candidates()[-1])).breach or "")
+    config = ProcessRunnerConfig(
+        working_dir=tmp_path, limits=limits, commands={"x": [*spec.argv[:-1], "{task}"]}
+    )
+    async with LocalProcessRunner(config) as runner:
+        handle = await runner.spawn(AgentConfig("a", "x", spec.argv[-1]))
+        async for lines in handle.batches("stderr"):
+            assert lines
+        await handle.wait()
+        assert handle.error.limit == named
 
 
 async def test_what_stays_within_its_limits_is_left_alone(sandbox, tmp_path):
