@@ -143,7 +143,7 @@ class Updates:
 
     def _announce(self, identity: str, call: _Call) -> None:
         self.flush()
-        facts = {"call": identity, "kind": call.kind, "input": shown(call.given, _RESULT_CHARACTERS)}
+        facts = {"call": identity, "kind": call.kind, "input": call.given}
         self._say(AgentEvent(kind=AgentEventKind.TOOL_USE, text=call.name or call.kind, data=facts))
 
     def _conclude(self, identity: str, call: _Call) -> None:

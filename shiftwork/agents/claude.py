@@ -3,8 +3,6 @@
 import importlib.util
 import os
 import re
-import shutil
-import subprocess
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated
@@ -13,10 +11,11 @@ from uuid import uuid4
 from pydantic import Field
 
 from shiftwork.agents.claude_reader import ClaudeReader
+from shiftwork.agents.home import PrivateHome, is_conversation
+from shiftwork.agents.program import ask_version, find_program
 from shiftwork.agents.protocol import AgentCommand, AgentRequest, BackendReport, Provider, Settings
 from shiftwork.agents.settings import BackendSettings
 from shiftwork.errors import InvalidInput
-from shiftwork.text import one_line
 
 _ANTHROPIC = "https://api.anthropic.com"
 _API_KEY = "ANTHROPIC_API_KEY"
@@ -34,8 +33,6 @@ _UNATTENDED = "bypassPermissions"
 _ONLY_LISTED = "dontAsk"
 _FOLDER_NAME = 200
 """Longer names of conversation folders end in a checksum of the program's own."""
-
-_VERSION_SECONDS = 20
 
 
 class ClaudeSettings(BackendSettings):
@@ -109,9 +106,10 @@ class ClaudeBackend:
         if program is None:
             wanted = read.program or _PROGRAM
             return BackendReport(self.name, problems=(f"The program {wanted!r} was not found: {_INSTALL}.",))
-        version, problem = _version(program)
+        version, problem = ask_version(program)
         problems = (problem, self._missing_credentials(read))
-        return BackendReport(self.name, program, version, tuple(filter(None, problems)))
+        told = version.removesuffix(" (Claude Code)") if version else None
+        return BackendReport(self.name, program, told, tuple(filter(None, problems)))
 
     @property
     def _environ(self) -> Mapping[str, str]:
@@ -119,8 +117,8 @@ class ClaudeBackend:
 
     def _find(self, settings: ClaudeSettings) -> str | None:
         if settings.program is not None:
-            return shutil.which(str(Path(settings.program).expanduser()), path=self._environ.get("PATH"))
-        return shutil.which(_PROGRAM, path=self._environ.get("PATH")) or _bundled()
+            return find_program(settings.program, self._environ.get("PATH"))
+        return find_program(_PROGRAM, self._environ.get("PATH")) or _bundled()
 
     def _given_environment(self, settings: ClaudeSettings) -> dict[str, str]:
         """What the worker's environment and the settings give, credentials included."""
@@ -151,7 +149,7 @@ class ClaudeBackend:
 
     def _conversation(self, request: AgentRequest) -> tuple[str, ...]:
         conversation = request.conversation
-        if conversation is None:
+        if conversation is None or not is_conversation(conversation.id):
             return ()
         if conversation.resumed and self._bring_along(conversation.id, request):
             return ("--resume", conversation.id)
@@ -162,21 +160,21 @@ class ClaudeBackend:
 
         The program stores conversations by working folder, and older versions look nowhere else.
         """
-        config = self._own_config() if request.home is None else _config_folder(request.home)
-        stored = [
-            path
-            for path in (config / "projects").glob(f"*/{conversation}.jsonl")
-            if path.is_file() and not path.is_symlink()
-        ]
+        # Links in the user's own folders are the user's; those in a session's are the agent's.
+        config = self._own_config().resolve() if request.home is None else _config_folder(request.home)
+        home, name = PrivateHome(config), f"{conversation}.jsonl"
+        stored = {
+            path: changed
+            for folder in home.folders("projects")
+            if (changed := home.changed(path := f"projects/{folder}/{name}")) is not None
+        }
         if not stored:
             return False
         workspace = str(request.seen(request.workspace.resolve()))
-        folder = config / "projects" / re.sub(r"[^a-zA-Z0-9]", "-", workspace)
-        target = folder / f"{conversation}.jsonl"
-        if target in stored or len(folder.name) > _FOLDER_NAME:
-            return True
-        folder.mkdir(exist_ok=True, mode=0o700)
-        max(stored, key=lambda path: path.stat().st_mtime).rename(target)
+        folder = re.sub(r"[^a-zA-Z0-9]", "-", workspace)
+        target = f"projects/{folder}/{name}"
+        if target not in stored and len(folder) <= _FOLDER_NAME:
+            home.move(max(stored, key=lambda path: stored[path]), target)
         return True
 
     def _own_config(self) -> Path:
@@ -221,14 +219,3 @@ def _bundled() -> str | None:
         if os.access(path, os.X_OK):
             return str(path)
     return None
-
-
-def _version(program: str) -> tuple[str | None, str | None]:
-    """What the program says of itself, or the sentence that says why it does not."""
-    try:
-        said = subprocess.run(
-            (program, "--version"), capture_output=True, text=True, timeout=_VERSION_SECONDS, check=True
-        )
-    except (OSError, subprocess.SubprocessError) as error:
-        return None, f"{program} does not run ({one_line(str(error))}): install it again."
-    return one_line(said.stdout).removesuffix(" (Claude Code)"), None

@@ -2,8 +2,6 @@
 
 import json
 import os
-import shutil
-import subprocess
 from collections.abc import Mapping
 from importlib import import_module
 from pathlib import Path
@@ -13,6 +11,8 @@ from pydantic import Field
 from shiftwork.agents.codex_errors import TIME_ZONE
 from shiftwork.agents.codex_reader import CodexReader
 from shiftwork.agents.codex_rollout import Rollout, find_rollout
+from shiftwork.agents.home import PrivateHome
+from shiftwork.agents.program import ask_version, find_program
 from shiftwork.agents.protocol import AgentCommand, AgentRequest, BackendReport, Provider, Reader, Settings
 from shiftwork.agents.settings import BackendSettings
 from shiftwork.errors import InvalidInput
@@ -22,7 +22,6 @@ _OPENAI = "https://api.openai.com/v1"
 _PROVIDER = "shiftwork"
 _UNCONFINED = "danger-full-access"
 _MODES = ("read-only", "workspace-write", _UNCONFINED)
-_VERSION_SECONDS = 20.0
 
 
 class CodexSettings(BackendSettings):
@@ -106,7 +105,7 @@ class CodexBackend:
     def diagnose(self, settings: Settings) -> BackendReport:
         """See `AgentBackend.diagnose`."""
         read = self._read(settings)
-        program = shutil.which(self._program(read))
+        program = find_program(self._program(read))
         if program is None:
             wanted = read.program or "codex"
             problem = (
@@ -114,9 +113,10 @@ class CodexBackend:
                 "`pip install openai-codex-cli-bin`, or give its path in the setting 'program'."
             )
             return BackendReport(self.name, problems=(problem,))
-        version, broken = _version(program)
+        version, broken = ask_version(program)
         problems = (broken, self._missing_login(read))
-        return BackendReport(self.name, program, version, tuple(text for text in problems if text))
+        told = version.removeprefix("codex-cli ") if version else None
+        return BackendReport(self.name, program, told, tuple(text for text in problems if text))
 
     def _read(self, settings: Settings) -> CodexSettings:
         read = CodexSettings.read(self.name, settings)
@@ -135,8 +135,8 @@ class CodexBackend:
 
     def _program(self, settings: CodexSettings) -> str:
         if settings.program:
-            return shutil.which(settings.program) or settings.program
-        return shutil.which("codex", path=self._environ.get("PATH")) or _bundled() or "codex"
+            return find_program(settings.program) or settings.program
+        return find_program("codex", self._environ.get("PATH")) or _bundled() or "codex"
 
     def _environment(self, settings: CodexSettings) -> dict[str, str]:
         """What Codex gets of the worker's environment, and what the project gives."""
@@ -149,16 +149,17 @@ class CodexBackend:
         return Path(given) if given else Path(self._environ.get("HOME") or Path.home()) / ".codex"
 
     def _codex_home(self, request: AgentRequest) -> Path:
-        return self._own_home() if request.home is None else request.home / ".codex"
+        # Links in the user's own folders are the user's; those in a session's are the agent's.
+        return self._own_home().resolve() if request.home is None else request.home / ".codex"
 
     def _prepare_home(self, home: Path, *, login: bool) -> Path:
         """The session's configuration folder. A login stays the user's: its tokens change with use."""
-        folder = home / ".codex"
-        folder.mkdir(parents=True, exist_ok=True, mode=0o700)
-        own, link = self._own_home() / "auth.json", folder / "auth.json"
-        if login and own.is_file() and not link.exists() and not link.is_symlink():
-            link.symlink_to(own)
-        return folder
+        folder = PrivateHome(home)
+        folder.make(".codex")
+        own = self._own_home() / "auth.json"
+        if login and own.is_file():
+            folder.link(".codex/auth.json", own)
+        return folder.root / ".codex"
 
     def _action(self, request: AgentRequest, options: tuple[str, ...]) -> tuple[str, ...]:
         """Starts anew also when the conversation to go on with was lost with its folder."""
@@ -247,14 +248,3 @@ def _bundled() -> str | None:
         return str(import_module("codex_cli_bin").bundled_codex_path())
     except (ImportError, FileNotFoundError):
         return None  # not installed, or for another platform
-
-
-def _version(program: str) -> tuple[str | None, str | None]:
-    """What the program says of itself, or what is wrong with it."""
-    try:
-        done = subprocess.run(
-            (program, "--version"), capture_output=True, timeout=_VERSION_SECONDS, check=True, text=True
-        )
-    except (OSError, subprocess.SubprocessError) as error:
-        return None, f"The program {program!r} does not tell its version ({error}); install it again."
-    return done.stdout.strip().removeprefix("codex-cli "), None

@@ -6,26 +6,35 @@ the model's name is taken from it.
 
 import json
 import os
-import re
-import stat
 from pathlib import Path
 from typing import Any
 
 from shiftwork.agents.bounds import tokens
+from shiftwork.agents.home import PrivateHome, is_conversation
 from shiftwork.contracts.session import Spent
 
-_ID = re.compile(r"[0-9A-Za-z-]{1,64}")
+_DATE_PARTS = 3
+"""Conversations are kept by year, month and day."""
+
+_MOST_DAYS = 400
 _READ_BYTES = 4_000_000
 """Most that is read at once; of what is longer, only the end."""
 
 
-def find_rollout(codex_home: Path, thread: str) -> Path | None:
-    """The file of this conversation, or None."""
-    if not _ID.fullmatch(thread):
+def find_rollout(codex_home: Path, thread: str) -> str | None:
+    """The file of this conversation, as a path in that folder, or None; the newest if there are several."""
+    if not is_conversation(thread):
         return None
-    folder = codex_home / "sessions"
-    found = sorted(folder.glob(f"*/*/*/rollout-*{thread}.jsonl"))
-    return found[-1] if found else None
+    home = PrivateHome(codex_home)
+    folders = ["sessions"]
+    for _ in range(_DATE_PARTS):
+        inside = [f"{folder}/{name}" for folder in folders for name in home.folders(folder)]
+        folders = sorted(inside, reverse=True)[:_MOST_DAYS]
+    for folder in folders:
+        for name in sorted(home.files(folder), reverse=True):
+            if name.startswith("rollout-") and name.endswith(f"-{thread}.jsonl"):
+                return f"{folder}/{name}"
+    return None
 
 
 def spent_of(usage: object) -> Spent:
@@ -53,7 +62,7 @@ class Rollout:
         self.model = ""
         self._home = codex_home
         self._thread = thread
-        self._path: Path | None = None
+        self._path: str | None = None
         self._offset = 0
 
     def refresh(self) -> None:
@@ -69,14 +78,11 @@ class Rollout:
             if b'_usage"' in line or b'"turn_context"' in line:
                 self._hear(line)
 
-    def _news(self, path: Path) -> bytes:
+    def _news(self, path: str) -> bytes:
         """The complete lines that were added."""
-        fd = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
+        fd = PrivateHome(self._home).open(path)
         try:
-            found = os.fstat(fd)
-            if not stat.S_ISREG(found.st_mode):
-                return b""
-            start = max(self._offset, found.st_size - _READ_BYTES)
+            start = max(self._offset, os.fstat(fd).st_size - _READ_BYTES)
             data = os.pread(fd, _READ_BYTES, start)
         finally:
             os.close(fd)

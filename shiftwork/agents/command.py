@@ -1,6 +1,5 @@
 """Any program as an agent: an argv with places in it, and a prompt on standard input or as an argument."""
 
-import shutil
 from collections.abc import Iterable, Mapping
 from string import Formatter
 from typing import Annotated, Literal, Self
@@ -9,6 +8,7 @@ from pydantic import Field, model_validator
 
 from shiftwork.agents.access import OwnProgramSettings, given_environment, own_provider
 from shiftwork.agents.events import AgentEvent, AgentEventKind
+from shiftwork.agents.program import find_program
 from shiftwork.agents.protocol import AgentCommand, AgentRequest, BackendReport, Provider, Reader, Settings
 from shiftwork.agents.scripted import EventLines
 from shiftwork.agents.settings import BackendSettings
@@ -145,7 +145,7 @@ def refuse_settings(backend: str, settings: BackendSettings, names: Iterable[str
 
 def diagnose_argv(backend: str, argv: tuple[str, ...], version: str | None = None) -> BackendReport:
     """Whether the program that begins `argv` is on `PATH`, or where it says."""
-    program = shutil.which(argv[0])
+    program = find_program(argv[0])
     problem = f"The program {argv[0]!r} was not found: install it, or give its path in the setting 'argv'."
     return BackendReport(backend, program, version, () if program else (problem,))
 

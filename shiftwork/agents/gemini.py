@@ -2,12 +2,12 @@
 
 import json
 import os
-import shutil
-import subprocess
 from pathlib import Path
 from typing import Any, Literal
 
 from shiftwork.agents.gemini_reader import GeminiReader
+from shiftwork.agents.home import PrivateHome
+from shiftwork.agents.program import ask_version, find_program
 from shiftwork.agents.protocol import AgentCommand, AgentRequest, BackendReport, Provider, Reader, Settings
 from shiftwork.agents.settings import BackendSettings
 from shiftwork.errors import InvalidInput
@@ -82,12 +82,12 @@ class GeminiBackend:
         """Look for the program, its version and a key."""
         read = GeminiSettings.read(self.name, settings)
         wanted = read.program or self.name
-        program = shutil.which(wanted)
+        program = find_program(wanted)
         if program is None:
             problem = f"The program {wanted!r} was not found: {_INSTALL}."
             return BackendReport(self.name, problems=(problem,))
-        version = _version(program)
-        problems = [] if version else [f"{program!r} does not say its version: {_INSTALL}."]
+        version, broken = ask_version(program)
+        problems = [broken] if broken else []
         if not any(_given(read).get(name) for name in _KEYS):
             problems.append(_NO_KEY)
         return BackendReport(self.name, program, version, tuple(problems))
@@ -121,16 +121,4 @@ def _write_settings(home: Path, settings: GeminiSettings) -> None:
     }
     if settings.tools:
         content["tools"] = {"core": list(settings.tools)}
-    folder = home / ".gemini"
-    folder.mkdir(parents=True, exist_ok=True, mode=0o700)
-    (folder / "settings.json").write_text(json.dumps(content), encoding="utf-8")
-
-
-def _version(program: str) -> str | None:
-    try:
-        asked = subprocess.run(
-            [program, "--version"], capture_output=True, timeout=20, check=False, text=True
-        )
-    except (OSError, subprocess.TimeoutExpired):
-        return None
-    return asked.stdout.strip() or None if asked.returncode == 0 else None
+    PrivateHome(home).write(".gemini/settings.json", json.dumps(content))

@@ -2,11 +2,11 @@
 
 import json
 import os
-import shutil
-import subprocess
 from typing import Any, Literal
 
+from shiftwork.agents.home import PrivateHome, is_conversation
 from shiftwork.agents.opencode_reader import OpencodeReader
+from shiftwork.agents.program import ask_version, find_program
 from shiftwork.agents.protocol import (
     AgentCommand,
     AgentRequest,
@@ -145,8 +145,9 @@ class OpencodeBackend:
         settings = self._read(request.settings)
         # With a title of ours it does not ask the model for one, which it would not report.
         argv = [settings.program or self.name, "run", "--format", "json", "--title", "shiftwork"]
-        if request.conversation is not None and request.conversation.resumed:
-            argv += ["--session", request.conversation.id]
+        talk = request.conversation
+        if talk is not None and talk.resumed and is_conversation(talk.id):
+            argv += ["--session", talk.id]
         if settings.model is not None:
             argv += ["--model", _model_name(settings)]
         prompt = "\n\n".join(part for part in (request.system_prompt, request.prompt) if part)
@@ -161,12 +162,12 @@ class OpencodeBackend:
         """Look for the program, its version, a model and the key that the settings name."""
         read = self._read(settings)
         wanted = read.program or self.name
-        program = shutil.which(wanted)
+        program = find_program(wanted)
         if program is None:
             problem = f"The program {wanted!r} was not found: {_INSTALL}."
             return BackendReport(self.name, problems=(problem,))
-        version = _version(program)
-        problems = [] if version else [f"{program!r} does not say its version: {_INSTALL}."]
+        version, broken = ask_version(program)
+        problems = [broken] if broken else []
         missing = [name for name in read.pass_environment if name not in os.environ]
         problems += [f"The variable {name!r} is not set: set it for the worker." for name in missing]
         return BackendReport(self.name, program, version, tuple(problems))
@@ -217,14 +218,12 @@ def _private_folders(request: AgentRequest) -> dict[str, str]:
     """Where the program keeps what it knows; only there can it have the plugin."""
     if request.home is None:
         return {}
-    home = request.home.absolute()
     folders = {"CONFIG": ".config", "DATA": ".local/share", "STATE": ".local/state", "CACHE": ".cache"}
-    config = home / ".config" / "opencode"
-    for folder in ("plugin", "node_modules"):
-        (config / folder).mkdir(parents=True, exist_ok=True, mode=0o700)
-    (config / "plugin" / "shiftwork.js").write_text(_PLUGIN, encoding="utf-8")
-    (config / "package-lock.json").write_text(json.dumps(_INSTALLED), encoding="utf-8")
-    seen = request.seen(home)
+    home = PrivateHome(request.home)
+    home.make(".config/opencode/plugin", ".config/opencode/node_modules")
+    home.write(".config/opencode/plugin/shiftwork.js", _PLUGIN)
+    home.write(".config/opencode/package-lock.json", json.dumps(_INSTALLED))
+    seen = request.seen(home.root)
     return {"HOME": str(seen)} | {f"XDG_{name}_HOME": str(seen / path) for name, path in folders.items()}
 
 
@@ -276,13 +275,3 @@ def _permission(settings: OpencodeSettings) -> str | dict[str, str]:
     named = {_PERMISSIONS.get(tool, tool): mode for tool in settings.tools}
     # The brief and the outbox are outside of the workspace.
     return {"*": "deny", "external_directory": "allow", "doom_loop": "allow", **named}
-
-
-def _version(program: str) -> str | None:
-    try:
-        asked = subprocess.run(
-            [program, "--version"], capture_output=True, timeout=20, check=False, text=True
-        )
-    except (OSError, subprocess.TimeoutExpired):
-        return None
-    return asked.stdout.strip() or None if asked.returncode == 0 else None
