@@ -157,7 +157,7 @@ def describe(failure: Failure) -> str:
         happened = _HAPPENED.get(failure.kind, words)
         words = f"step {failure.step + 1} {happened}"
     if failure.exit_status is not None:
-        words += f" (exit status {failure.exit_status})"
+        words += f", exit status {failure.exit_status}"
     if failure.features:
         words += f": {', '.join(map(str, failure.features[:5]))}"
     return words

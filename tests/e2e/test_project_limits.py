@@ -47,7 +47,7 @@ async def test_five_identical_failures_pause(lab: Lab) -> None:
     """Money that is spent on the same failure over and over."""
     project = await lab.project(sessions={"a": FAILING}, max_attempts=50)
     reason = await project.pauses()
-    assert reason == "feature 'a' failed 5 times in a row in the same way (agent crashed, status 3)"
+    assert reason == "feature 'a' failed 5 times in a row in the same way (agent crashed, exit status 3)"
     assert (await project.features())["a"].attempts == 5
 
 

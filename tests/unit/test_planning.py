@@ -244,9 +244,9 @@ def test_max_sessions_counts_what_runs() -> None:
 @pytest.mark.parametrize(
     ("failure", "words"),
     [
-        (Failure(kind=FailureKind.STEP_FAILED, step=0, exit_status=0), "step 1 failed (exit status 0)"),
+        (Failure(kind=FailureKind.STEP_FAILED, step=0, exit_status=0), "step 1 failed, exit status 0"),
         (Failure(kind=FailureKind.STEP_TIMEOUT, step=1), "step 2 took too long"),
-        (Failure(kind=FailureKind.AGENT_CRASHED, exit_status=9), "agent crashed (exit status 9)"),
+        (Failure(kind=FailureKind.AGENT_CRASHED, exit_status=9), "agent crashed, exit status 9"),
         (Failure(kind=FailureKind.BROKE_FEATURE, features=(3, 4)), "broke feature: 3, 4"),
         (Failure(kind=FailureKind.PLAN_INVALID), "plan invalid"),
     ],
