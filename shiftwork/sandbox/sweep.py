@@ -2,14 +2,20 @@
 
 import contextlib
 import time
+from collections.abc import Callable
 from collections.abc import Set as AbstractSet
 
 import psutil
 
-from shiftwork.sandbox.proc import MARKER, tag_for, tag_of
+from shiftwork.sandbox.hunt import Hunt
+from shiftwork.sandbox.proc import LINUX, MARKER, is_zombie, tag_for, tag_of
 
 _PAUSE = 0.005
 """Seconds between two looks at the process table."""
+
+_CALM, _SURE, _UNSURE = 24, 8, 1
+"""When nothing counts as left: after three looks that found nothing, and missed nothing that was born meanwhile.
+One that may have missed something counts for less, so that a busy machine does not keep us for ever."""
 
 
 def processes_of(marker: str, *, spare: AbstractSet[int] = frozenset()) -> list[psutil.Process]:
@@ -30,20 +36,36 @@ def processes_of(marker: str, *, spare: AbstractSet[int] = frozenset()) -> list[
 def kill_all(marker: str, *, spare: AbstractSet[int] = frozenset(), timeout: float = 10.0) -> int:
     """Kill every process of a sandbox until none is left, at most `timeout` seconds; how many were found.
 
+    One empty look is no proof: what forks and ends all the time is seldom there when it is looked at.
+
     Raises:
         TimeoutError: some can't be killed (another user's, or stuck in the kernel).
     """
-    deadline = time.monotonic() + timeout
+    hunt = Hunt(marker, _tag(marker), spare) if LINUX else None
+    look: Callable[[], tuple[set[int], bool]] = hunt.look if hunt else lambda: _kill_seen(marker, spare)
+    deadline, calm = time.monotonic() + timeout, 0
     killed: set[int] = set()
-    while processes := processes_of(marker, spare=spare):
-        if time.monotonic() > deadline:
-            raise TimeoutError(f"processes {sorted(p.pid for p in processes)} can't be killed")
-        for process in processes:
-            killed.add(process.pid)
-            with contextlib.suppress(psutil.Error):
-                process.kill()
-        time.sleep(_PAUSE)
+    while calm < _CALM:
+        found, sure = look()
+        if found and time.monotonic() > deadline:
+            raise TimeoutError(f"processes {sorted(found)} can't be killed")
+        if not found:
+            calm += _SURE if sure else _UNSURE
+        else:
+            calm = 0
+        if found <= killed:  # else it is at our heels, and there may be more
+            time.sleep(_PAUSE)
+        killed |= found
     return len(killed)
+
+
+def _kill_seen(marker: str, spare: AbstractSet[int]) -> tuple[set[int], bool]:
+    """The same as `Hunt.look`, where there is no `/proc`."""
+    found = processes_of(marker, spare=spare)
+    for process in found:
+        with contextlib.suppress(psutil.Error):
+            process.kill()
+    return {process.pid for process in found}, True
 
 
 def _bears(process: psutil.Process, marker: str, tag: int | None) -> bool:
@@ -63,6 +85,8 @@ def _tag(marker: str) -> int | None:
 
 
 def _lives(process: psutil.Process) -> bool:
+    if LINUX:
+        return not is_zombie(process.pid)
     try:
         return bool(process.status() != psutil.STATUS_ZOMBIE)
     except psutil.Error:
