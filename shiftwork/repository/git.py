@@ -48,6 +48,8 @@ _STRICT = {
     "core.fsync": "committed,loose-object",
     "core.fsyncMethod": "batch",
     "core.logAllRefUpdates": "false",
+    # A bare repository reads main's `.mailmap`, which agents write: it would rename who committed what.
+    "log.mailmap": "false",
 }
 
 

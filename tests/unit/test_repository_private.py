@@ -90,6 +90,18 @@ async def test_a_session_lands_once(repo):
     assert await repo.tip() == later
 
 
+async def test_a_mailmap_hides_no_landing(repo):
+    """An agent could rename the harness in `.mailmap`: its landings would be gone, and made a second time."""
+    base = await repo.tip()
+    first = await land(repo, {"a": "1"}, 1)
+    await land(repo, {".mailmap": "Mallory <m@example.com> Shiftwork <shiftwork@localhost>\n"}, 2)
+    assert await repo.landed(base, PROJECT, 1) == first
+    assert [each.session for each in await repo.landings(PROJECT)] == [1, 2]
+    # Plain git reads the file.
+    renamed = git(repo.path, "log", "-1", "--format=%cn", "--committer=Shiftwork", "main")
+    assert renamed == ""
+
+
 async def test_a_landing_for_an_older_main_is_refused(repo):
     """Work that was verified on another tip would land unverified."""
     base = await repo.tip()
