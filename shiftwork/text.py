@@ -1,10 +1,34 @@
 """Bounding and cleaning text that others wrote, before it is stored or shown."""
 
+import json
 import re
 import unicodedata
+from typing import Any
 
-# C0 and C1 controls but tab and newline, and the bidirectional controls that reorder what a terminal shows.
-_CONTROLS = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u200e\u200f\u202a-\u202e\u2066-\u2069]")
+# C0 and C1 controls but tab and newline: what terminals take for commands.
+_CONTROLS = "\x00-\x08\x0b-\x1f\x7f-\x9f"
+# What reorders a line (bidirectional controls), or takes no room on it and so hides text or tells two equal
+# looking names apart: zero-width characters, fillers, tags, variation selectors but those of emoji.
+_UNSEEN = (
+    "\xad\u034f\u061c\u115f\u1160\u17b4\u17b5\u180b-\u180f\u200b\u200e\u200f\u202a-\u202e\u2060-\u206f\u3164"
+    "\ufe00-\ufe0d\ufeff\uffa0\ufff0-\ufffb\U0001bca0-\U0001bca3\U0001d173-\U0001d17a\U000e0000-\U000e0fff"
+)
+_HIDDEN = re.compile(f"[{_CONTROLS}{_UNSEEN}]")
+_LINE_ENDS = re.compile("\r\n|[\u2028\u2029]")
+_SURROGATES = re.compile("[\ud800-\udfff]")
+_JOINERS = "\u200c\u200d"
+_STYLES = "\ufe0e\ufe0f"
+# Joiners spell words of some scripts, and some emoji; two selectors choose how an emoji looks. One of them
+# stays where the characters beside it may need it.
+_LOOSE = re.compile(
+    f"(?<![^\x00-\x7f{_JOINERS}])[{_JOINERS}]+|[{_JOINERS}]+(?![^\x00-\x7f{_JOINERS}])"
+    f"|(?<![^\x00-\x7f{_JOINERS}{_STYLES}])(?<![0-9#*])[{_STYLES}]+"
+)
+_IN_JSON = re.compile(f"[{_CONTROLS}{_UNSEEN}{_JOINERS}{_STYLES}\u2028\u2029\ud800-\udfff]")
+
+_MOST_MARKS = 30
+"""Marks on one character (Unicode's stream-safe format): normalising takes the square of their number."""
+_MARKS = re.compile(rf"[^\x00-\x7f\w]{{{_MOST_MARKS + 1},}}")
 
 
 def one_line(text: str) -> str:
@@ -13,8 +37,36 @@ def one_line(text: str) -> str:
 
 
 def printable(text: str) -> str:
-    """The text without control characters (tabs and newlines stay), in composed normal form."""
-    return unicodedata.normalize("NFC", _CONTROLS.sub("", text.replace("\r\n", "\n")))
+    """The text without control and invisible characters (tabs and newlines stay), in composed normal form.
+
+    What is left can be encoded, and shows in a terminal as what it is: no command, no other order, no
+    overwriting, nothing hidden. It takes time in proportion to the text, whatever it holds.
+    """
+    plain = _HIDDEN.sub("", _LINE_ENDS.sub("\n", text))
+    if plain.isascii():
+        return plain
+    plain = _LOOSE.sub("", _SURROGATES.sub("\ufffd", plain))
+    return unicodedata.normalize("NFC", _MARKS.sub(_few_marks, plain))
+
+
+def _few_marks(run: re.Match[str]) -> str:
+    """Characters of which some may be marks, at most `_MOST_MARKS` of those in a row."""
+    kept = []
+    marks = 0
+    for character in run[0]:
+        marks = marks + 1 if unicodedata.combining(character) else 0
+        if marks <= _MOST_MARKS:
+            kept.append(character)
+    return "".join(kept)
+
+
+def printable_json(value: Any, *, indent: int | None = None) -> str:
+    """A JSON document in which whatever `printable` would remove is escaped: safe to show, nothing lost."""
+    return _IN_JSON.sub(_escaped, json.dumps(value, indent=indent, ensure_ascii=False))
+
+
+def _escaped(found: re.Match[str]) -> str:
+    return "\\u007f" if found[0] == "\x7f" else json.dumps(found[0])[1:-1]
 
 
 def truncate(text: str, limit: int) -> str:
