@@ -21,7 +21,6 @@ _ANTHROPIC = "https://api.anthropic.com"
 _API_KEY = "ANTHROPIC_API_KEY"
 _BASE_URL = "ANTHROPIC_BASE_URL"
 _CREDENTIALS = (_API_KEY, "ANTHROPIC_AUTH_TOKEN", "CLAUDE_CODE_OAUTH_TOKEN")
-_PASSED = (*_CREDENTIALS, _BASE_URL)
 _PROGRAM = "claude"
 _INSTALL = (
     "install it (`npm install -g @anthropic-ai/claude-code` or `pip install claude-agent-sdk`), "
@@ -122,7 +121,7 @@ class ClaudeBackend:
 
     def _given_environment(self, settings: ClaudeSettings) -> dict[str, str]:
         """What the worker's environment and the settings give, credentials included."""
-        names = settings.pass_environment or _PASSED
+        names = (*_chosen(settings), _BASE_URL, *settings.pass_environment)
         passed = {name: self._environ[name] for name in names if name in self._environ}
         return passed | settings.environment
 
@@ -182,16 +181,22 @@ class ClaudeBackend:
         return Path(given) if given else _config_folder(Path.home())
 
     def _missing_credentials(self, settings: ClaudeSettings) -> str | None:
-        names = settings.pass_environment or _CREDENTIALS
+        names = _chosen(settings)
         if any(self._environ.get(name) or settings.environment.get(name) for name in names):
             return None
-        if settings.pass_environment:
-            missing = ", ".join(settings.pass_environment)
+        if names is not _CREDENTIALS:
+            missing = ", ".join(names)
             return f"The worker's environment has none of {missing}: set the one with the credentials."
         return (
             "Claude Code has no credentials: set ANTHROPIC_API_KEY, or CLAUDE_CODE_OAUTH_TOKEN "
             "(made by `claude setup-token`), in the worker's environment."
         )
+
+
+def _chosen(settings: ClaudeSettings) -> tuple[str, ...]:
+    """The credentials that the program may get: those that the project names, else whichever there are."""
+    named = (*settings.pass_environment, *settings.environment)
+    return tuple(name for name in _CREDENTIALS if name in named) or _CREDENTIALS
 
 
 def _options(settings: ClaudeSettings, request: AgentRequest) -> tuple[str, ...]:

@@ -11,7 +11,7 @@ from shiftwork.agents.events import AgentEvent, AgentEventKind
 from shiftwork.agents.program import find_program
 from shiftwork.agents.protocol import AgentCommand, AgentRequest, BackendReport, Provider, Reader, Settings
 from shiftwork.agents.scripted import EventLines
-from shiftwork.agents.settings import BackendSettings
+from shiftwork.agents.settings import ARGUMENT_BYTES, BackendSettings
 from shiftwork.errors import InvalidInput
 from shiftwork.text import printable, truncate
 
@@ -21,11 +21,8 @@ PLACES = ("prompt", "brief", "outbox", "workspace", "model")
 _TEXT_CHARACTERS = 20_000
 """Longer lines of a program's prose are cut."""
 
-_ARGUMENT_BYTES = 120_000
-"""Linux takes no argument of 128 KiB or more."""
-
-_SIGNALLED = 128
-"""Exit statuses above this mean, in the shell's convention, that a signal ended the program."""
+_SIGNALLED = range(129, 129 + 64)
+"""Exit statuses that mean, in the shell's convention, that a signal ended the program."""
 
 
 class CommandSettings(OwnProgramSettings):
@@ -121,7 +118,7 @@ class ProseLines:
 
     def end(self, exit_status: int) -> Iterable[AgentEvent]:
         """`finished`, unless a signal ended the program: then it had no last word."""
-        if exit_status > _SIGNALLED:
+        if exit_status in _SIGNALLED:
             return ()
         ok = exit_status == 0
         said = "" if ok else f"The program ended with exit status {exit_status}."
@@ -173,7 +170,7 @@ def _fill(part: str, values: Mapping[str, str]) -> str:
 
 def _check_length(prompt: str) -> None:
     size = len(prompt.encode())
-    if size > _ARGUMENT_BYTES:
+    if size > ARGUMENT_BYTES:
         raise InvalidInput(
             f"The prompt has {size} bytes, too many for an argument: set 'prompt' to 'stdin', "
             "or have the program read the brief."

@@ -1,12 +1,19 @@
 """What a project may say about its agent program, whichever it is."""
 
+import json
 from typing import Annotated, Any, Self, TypeVar
 
-from pydantic import Field, ValidationError
+from pydantic import Field, ValidationError, field_validator
 
 from shiftwork.agents.protocol import Settings
 from shiftwork.contracts.base import Document
 from shiftwork.errors import InvalidInput
+
+ARGUMENT_BYTES = 120_000
+"""Linux takes no argument, and no variable, of 128 KiB or more."""
+
+Variable = Annotated[str, Field(pattern=r"^[^\s=\x00-\x1f\x7f]{1,200}$")]
+"""A variable's name: not empty, without `=`, spaces and control characters."""
 
 
 class BackendSettings(Document):
@@ -30,8 +37,15 @@ class BackendSettings(Document):
     arguments: tuple[str, ...] = ()
     permission_mode: str | None = None
     tools: tuple[str, ...] = ()
-    environment: dict[str, str] = {}
+    environment: dict[Variable, str] = {}
     pass_environment: tuple[Annotated[str, Field(pattern=r"^[A-Za-z_][A-Za-z0-9_]*$")], ...] = ()
+
+    @field_validator("*")
+    @classmethod
+    def _can_be_passed(cls, value: Any) -> Any:
+        """What no process can be started with would otherwise fail at each start, again and again."""
+        check_passable(value)
+        return value
 
     @classmethod
     def read(cls, backend: str, settings: Settings) -> Self:
@@ -48,9 +62,49 @@ def read_settings(model: type[Model], backend: str, settings: Settings) -> Model
         return model.model_validate(dict(settings))
     except ValidationError as error:
         problem: Any = error.errors()[0]
-        where = ".".join(map(str, problem["loc"])) or "the settings"
+        where = ".".join(map(str, problem["loc"]))
         if problem["type"] == "extra_forbidden":
             known = ", ".join(sorted(model.model_fields))
             raise InvalidInput(f"Backend {backend!r} has no setting {where!r}; it has: {known}.") from error
         said = problem["msg"].removeprefix("Value error, ")
-        raise InvalidInput(f"Backend {backend!r}, setting {where!r}: {said}.") from error
+        place = f"Backend {backend!r}, setting {where!r}" if where else f"Backend {backend!r}"
+        raise InvalidInput(f"{place}: {said}.") from error
+
+
+def check_passable(value: object) -> None:
+    """Raise `ValueError` if no process can be given this as arguments or variables."""
+    match value:
+        case str():
+            _check_text(value)
+        case list() | tuple():
+            for item in value:
+                check_passable(item)
+        case dict():
+            _check_text(_as_json(value))
+            for name, item in value.items():
+                check_passable(name)
+                check_passable(item)
+        case _:
+            pass
+
+
+def _as_json(value: dict[Any, Any]) -> str:
+    try:
+        return json.dumps(value, allow_nan=False)
+    except RecursionError as error:
+        raise ValueError("it is nested too deeply") from error
+    except (TypeError, ValueError) as error:
+        raise ValueError(f"it can't be written as JSON ({error})") from error
+
+
+def _check_text(text: str) -> None:
+    if "\0" in text:
+        raise ValueError("it holds a NUL character")
+    try:
+        size = len(text.encode())
+    except UnicodeEncodeError as error:
+        raise ValueError("it holds half of a character (a lone surrogate)") from error
+    if size > ARGUMENT_BYTES:
+        raise ValueError(
+            f"it has {size} bytes, and no program can be given more than {ARGUMENT_BYTES} at once"
+        )

@@ -1,4 +1,4 @@
-"""An agent's home, where the harness writes too: what the agent left there is neither followed nor awaited."""
+"""An agent's home, where the harness writes too: what the agent left there is never followed."""
 
 import os
 import re

@@ -46,6 +46,8 @@ REFUSAL = (
     '"is_error":true,"subtype":"success","api_error_status":null,"result":"API Error","type":"result"}'
 )
 
+_LOGIN = "CLAUDE_CODE_OAUTH_TOKEN"
+
 
 def result(*, per_model: bool = True, **changes) -> str:
     """A `result` line; `per_model`: newer versions add up what this run alone used."""
@@ -195,7 +197,18 @@ def test_secrets_travel_in_the_environment_alone(tmp_path):
     assert "OTHER" not in command.env
     other = ClaudeBackend(environ).command(AgentRequest(tmp_path, settings={"pass_environment": ["OTHER"]}))
     assert other.env["OTHER"] == "x"
-    assert "ANTHROPIC_API_KEY" not in other.env
+    assert other.env["ANTHROPIC_API_KEY"] == "secret-key"
+
+
+def test_a_named_credential_is_the_only_one(tmp_path):
+    """Otherwise a project could not choose a login where the worker has a key as well, or would lose its key."""
+    program_in(tmp_path)
+    environ = {"PATH": str(tmp_path), "ANTHROPIC_API_KEY": "key", "CLAUDE_CODE_OAUTH_TOKEN": "login"}
+    for named in ({"pass_environment": [_LOGIN]}, {"environment": {_LOGIN: "login"}}):
+        request = AgentRequest(tmp_path, settings=named)
+        env = ClaudeBackend(environ).command(request).env
+        assert (env.get("ANTHROPIC_API_KEY"), env[_LOGIN]) == (None, "login")
+        assert ClaudeBackend(environ).provider(named).credential == "login"
 
 
 @pytest.mark.parametrize(

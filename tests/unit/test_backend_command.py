@@ -75,6 +75,13 @@ async def test_a_program_that_a_signal_ends(tmp_path, script, status, failure):
     assert (end.failure and end.failure.kind) == failure
 
 
+@pytest.mark.parametrize("status", [193, 255])
+async def test_a_status_that_no_signal_has(tmp_path, status):
+    """If it failed, a program that gave up in its own words would count as one that crashed."""
+    end, _ = await run(tmp_path, shell(f"exit {status}"))
+    assert end.failure.kind is FailureKind.AGENT_FAILED
+
+
 async def test_events(tmp_path):
     """If it failed, a program that speaks our events could not ask, spend or finish."""
     said = [{"kind": "usage", "input_tokens": 3}, {"kind": "finished", "ok": True}]
