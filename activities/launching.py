@@ -122,7 +122,7 @@ class AgentLaunch:
         self, folders: Folders, resumption: Resumption | None, way_out: GatewaySession | None
     ) -> AgentEnd:
         services, rows, options = self._services, self._rows, self._options
-        cell = await self._cell(folders, way_out)
+        cell = self._cell(folders, way_out)
         request = self._agent_request(folders, cell, resumption, way_out)
         transcriber = Transcriber(
             services, rows.project, rows.session, rows.attempt, self._stop, counts=way_out is None
@@ -146,8 +146,14 @@ class AgentLaunch:
                 confinement=cell.confinement,
                 door=way_out.door_fd if way_out and own_network else None,
                 on_event=transcriber.take,
+                before_start=lambda: self._hand_over(folders),
                 stop=self._stop,
             )
+
+    @property
+    def _level(self) -> str:
+        unconfined = self._options.sandbox.profile is Profile.OPEN
+        return Profile.OPEN if unconfined else self._services.sandbox.level
 
     # The way out ------------------------------------------------------------------------------------------
 
@@ -177,17 +183,19 @@ class AgentLaunch:
         listed = self._options.sandbox.profile is Profile.NETWORKED and self._options.sandbox.hosts
         return proxy_environment(way_out) if listed else {}
 
-    async def _cell(self, folders: Folders, way_out: GatewaySession | None) -> Cell:
+    async def _hand_over(self, folders: Folders) -> None:
         user = self._services.user(self._rows.project)
         if user is not None:
             await asyncio.to_thread(folders.give_to, user)
+
+    def _cell(self, folders: Folders, way_out: GatewaySession | None) -> Cell:
         sandbox = self._services.sandbox
         return make_cell(
             sandbox,
             self._options.sandbox,
             folders.binds(),
             network=Network.DOOR if way_out else Network.NONE,
-            user=user,
+            user=self._services.user(self._rows.project),
             gateway_port=way_out.port if way_out and not sandbox.own_network else None,
         )
 
@@ -209,6 +217,7 @@ class AgentLaunch:
         phase = SessionPhase.PLANNING if planning else SessionPhase.IMPLEMENTATION
         async with self._services.store.transaction() as tx:
             await tx.sessions.phase(self._rows.project.id, self._request.session, phase)
+            await tx.sessions.held_by(self._rows.project.id, self._request.session, self._level)
 
     def _agent_request(
         self, folders: Folders, cell: Cell, resumption: Resumption | None, way_out: GatewaySession | None

@@ -7,6 +7,7 @@ from itertools import takewhile
 
 from activities.services import Services
 from shiftwork.agents.protocol import AgentBackend, Conversation
+from shiftwork.contracts.sandbox import Profile
 from shiftwork.contracts.session import Spent
 from shiftwork.errors import RepositoryError
 from shiftwork.runner.leftovers import end_leftovers
@@ -56,7 +57,7 @@ class Predecessors:
         """Whether the last attempt's conversation can be gone on with here; None: start anew."""
         rows = await self._rows()
         last = rows[-1] if rows else None
-        if last is None or not backend.can_resume or not last.conversation:
+        if last is None or not self._can_resume(backend) or not last.conversation:
             return None
         if last.host != self._services.host or not self._folder.home(self._session.number).is_dir():
             return None
@@ -71,6 +72,11 @@ class Predecessors:
         )
         conversation = Conversation(last.conversation, resumed=True, counted=counted)
         return Resumption(conversation, last.kept_commit)
+
+    def _can_resume(self, backend: AgentBackend) -> bool:
+        options = self._project.options.sandbox
+        same_path = options.profile is not Profile.OPEN and self._services.sandbox.moves_binds
+        return backend.can_resume and (same_path or backend.resumes_elsewhere)
 
     async def _rows(self) -> list[AttemptRow]:
         async with self._services.store.transaction() as tx:

@@ -35,15 +35,11 @@ _LONGEST_RETRY_SECONDS = 5.0
 class Transcriber:
     """Batches events into the transcript; usage is written as it is reported, so that no cost is ever lost.
 
-<<<<<<< activities/transcribe.py
-    Every write is fenced by the attempt's lease.
+    Every write is fenced by the attempt's lease. While the database is away, it is tried again for as long as
+    the lease may last; the agent works on meanwhile.
 
     Args:
         counts: whether what the agent says of its usage is what it spent; else the gateway counts that.
-=======
-    Every write is fenced by the attempt's lease. While the database is away, it is tried again for as long as
-    the lease may last; the agent works on meanwhile.
->>>>>>> /tmp/mend_new
     """
 
     def __init__(

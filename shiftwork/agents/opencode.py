@@ -93,8 +93,8 @@ class OpencodeSettings(BackendSettings):
     Attributes:
         model: `provider/model`; with `base_url`, the model as that server names it.
         permission_mode: `ask` is the same as a refusal here, because nobody can answer.
-        api_key: name of the variable in `pass_environment` that holds the key for `base_url`; None: the
-            first of them that ends in `_KEY` or `_TOKEN`.
+        api_key: name of the variable, in `pass_environment` or `environment`, that holds the key for
+            `base_url`; None: the first of them that ends in `_KEY` or `_TOKEN`.
         model_options: what opencode's configuration is to say of the model behind `base_url`, such as
             `{"limit": {"context": 200000, "output": 32000}, "cost": {"input": 3, "output": 15}}`.
     """
@@ -108,8 +108,8 @@ class OpencodeBackend:
     """Starts `opencode run --format json`, with its whole configuration in the environment."""
 
     name = "opencode"
-    # It goes on only in the folder where it began, and is silent in any other; each attempt has its own.
-    can_resume = False
+    can_resume = True
+    # It goes on only in the folder where it began, and is silent in any other.
     resumes_elsewhere = False
     interrupt_first = False
 
@@ -264,8 +264,9 @@ def _provider_options(settings: OpencodeSettings, request: AgentRequest) -> dict
 
 
 def _key_name(settings: OpencodeSettings) -> str | None:
-    names = [name for name in settings.pass_environment if name.endswith(("_KEY", "_TOKEN"))]
-    return settings.api_key or next(iter(names), None)
+    given = (*settings.pass_environment, *settings.environment)
+    names = (name for name in given if name.endswith(("_KEY", "_TOKEN")))
+    return settings.api_key or next(names, None)
 
 
 def _permission(settings: OpencodeSettings) -> str | dict[str, str]:

@@ -80,6 +80,7 @@ async def run_agent_process(
     lock_file: Path | None = None,
     confinement: Confinement | None = None,
     door: int | None = None,
+    before_start: Callable[[], Awaitable[None]] | None = None,
     stop: StopSignal | None = None,
     tools: Path | None = None,
     grace: float = 5.0,
@@ -98,6 +99,7 @@ async def run_agent_process(
         lock_file: kept locked while any process of the agent lives.
         confinement: what it may touch, beside its program's installation; None: whatever we may.
         door: see `Launch.door`.
+        before_start: is awaited once everything that the backend writes is on disk.
         stop: ends the agent when set.
         tools: where links to the base interpreter are kept (see `child_environment`).
         grace: seconds it may go on after its terminal event, and from TERM to KILL.
@@ -124,6 +126,8 @@ async def run_agent_process(
     )
     if confinement is not None:
         spec = replace(spec, confinement=_with_program(confinement, spec, command))
+    if before_start is not None:
+        await before_start()
     resumed = request.conversation is not None and request.conversation.resumed
     listener = _Listener(GuardedReader(backend.reader(request)), on_event, stop, grace, accepted=resumed)
     try:

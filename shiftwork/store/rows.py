@@ -94,7 +94,12 @@ class FeatureRow(Message):
 
 
 class SessionRow(Message):
-    """A session; `working_memory` is what its handoff left, unless that has expired."""
+    """A session.
+
+    Attributes:
+        working_memory: what its handoff left, unless that has expired.
+        sandbox: the level that held its last agent, or `open` if the project wanted no confinement.
+    """
 
     id: int
     project_id: str
@@ -109,6 +114,7 @@ class SessionRow(Message):
     outcome: str | None
     error: str | None
     landed_commit: str | None
+    sandbox: str = ""
     total_tokens: int
     total_cost_usd: float
     started_at: datetime

@@ -44,6 +44,11 @@ class Sessions(Noun):
         statement = _update(project_id, number).where(SessionTable.ended_at.is_(None)).values(phase=phase)
         return await self._hits(statement.returning(SessionTable.id))
 
+    async def held_by(self, project_id: str, number: int, sandbox: str) -> bool:
+        """Write which sandbox holds the session's agent; False once the session has ended."""
+        statement = _update(project_id, number).where(SessionTable.ended_at.is_(None)).values(sandbox=sandbox)
+        return await self._hits(statement.returning(SessionTable.id))
+
     async def handoff(
         self, project_id: str, number: int, handoff: Handoff, *, expires_at: datetime | None = None
     ) -> bool:

@@ -64,7 +64,7 @@ class Model:
 
     def _plan(self, told: str) -> str:
         """By its path as the prompt tells it: some programs give tools an environment of their own."""
-        outbox = re.findall(r"is the folder `([^`]+/outbox)`", told)[-1]
+        outbox = re.findall(r"is the folder `([^`]*/outbox)`", told)[-1]
         return f"cat > {outbox}/plan.json <<'END'\n{json.dumps({'features': self.features})}\nEND"
 
 

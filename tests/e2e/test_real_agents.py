@@ -7,6 +7,7 @@ from datetime import datetime
 import pytest
 
 from shiftwork.agents.registry import find_backend
+from shiftwork.sandbox.choose import choose_sandbox
 from tests.e2e.agents import bench, shell
 from tests.e2e.lab import Lab, Project, eventually, no_process_lives
 from tests.e2e.support import WorkerProcess, processes_of
@@ -28,6 +29,7 @@ def once(answer: Answer):
 async def test_a_project_is_planned_done_and_verified(program: str, lab: Lab) -> None:
     """If it failed, the program could not do a project: the reason why all of this exists."""
     with bench(program, lab, "a", "b") as use:
+        use.model.commands["a"] = "env > a.env; echo done > a.txt"
         project = await use.project(planned=False)
         status = await project.rest(seconds=150)
         assert (status["status"], status["reason"]) == ("completed", "")
@@ -39,6 +41,11 @@ async def test_a_project_is_planned_done_and_verified(program: str, lab: Lab) ->
         assert all(session.total_tokens > 0 for session in sessions)
         assert all(session.total_cost_usd > 0 for session in sessions)
         assert totals.cost_usd == pytest.approx(sum(s.total_cost_usd for s in sessions))
+        assert {session.sandbox for session in sessions} == {choose_sandbox().level}
+        # The provider's key is the gateway's alone.
+        assert "no-secret" not in project.read("a.env")
+        asked = [request for request in use.server.requests if request.method == "POST"]
+        assert all("no-secret" in str(request.headers) for request in asked)
     await no_process_lives(lab)
 
 

@@ -46,6 +46,7 @@ class SessionTable(Base):
     outcome: Mapped[Code | None]
     error: Mapped[Words | None]
     landed_commit: Mapped[Code | None]
+    sandbox: Mapped[WordsOrEmpty]
     total_tokens: Mapped[Count]
     total_cost_usd: Mapped[Dollars]
     started_at: Mapped[Moment]
