@@ -192,6 +192,9 @@ class CodexBackend:
             f"model_providers.{_PROVIDER}": self._provider(settings, env, key),
             "check_for_update_on_startup": "false",
             "analytics.enabled": "false",
+            # What sub-agents spend is told neither in what it prints nor in the conversation's file.
+            "features.multi_agent": "false",
+            "features.multi_agent_v2": "false",
             "shell_environment_policy.exclude": _toml([*_KEYS, *([] if zone else ["TZ"])]),
         }
         if zone:

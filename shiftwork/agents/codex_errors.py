@@ -23,8 +23,9 @@ _STATUS = re.compile(r"\bstatus:? (\d{3})\b")
 _AT = re.compile(
     r"try again at (?:(\w{3} \d{1,2})(?:st|nd|rd|th), (\d{4}) )?(\d{1,2}:\d{2} [AP]M)", re.IGNORECASE
 )
-_IN = re.compile(r"try again in ((?:\d+(?:\.\d+)? ?(?:ms|[smhd]) ?)+)(?!\w)", re.IGNORECASE)
-_PART = re.compile(r"(\d+(?:\.\d+)?) ?(ms|[smhd])", re.IGNORECASE)
+_UNIT = r"ms|s(?:ec(?:ond)?s?)?|m(?:in(?:ute)?s?)?|h(?:ours?)?|d(?:ays?)?"
+_IN = re.compile(rf"try again in ((?:\d+(?:\.\d+)? ?(?:{_UNIT})(?![a-z]),? ?)+)", re.IGNORECASE)
+_PART = re.compile(rf"(\d+(?:\.\d+)?) ?({_UNIT})(?![a-z])", re.IGNORECASE)
 _SECONDS = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0, "d": 86_400.0}
 _LONGEST_PAUSE = 7 * 86_400.0
 
@@ -146,5 +147,6 @@ def _pause(message: str, now: datetime) -> datetime | None:
     told = _IN.search(message)
     if told is None:
         return None
-    seconds = sum(float(number) * _SECONDS[unit.lower()] for number, unit in _PART.findall(told[1]))
+    parts = ((float(number), unit.lower()) for number, unit in _PART.findall(told[1]))
+    seconds = sum(number * _SECONDS[unit if unit == "ms" else unit[0]] for number, unit in parts)
     return now + timedelta(seconds=min(seconds, _LONGEST_PAUSE))

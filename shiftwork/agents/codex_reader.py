@@ -57,6 +57,7 @@ class CodexReader:
         self._started_tools: set[str] = set()
         self._answered = False
         self._offline = 0
+        self._trouble = ""
         self._ended = False
         self._handlers: Mapping[str, Callable[[Mapping[str, Any]], Iterable[AgentEvent]]] = {
             "thread.started": self._thread_started,
@@ -78,8 +79,11 @@ class CodexReader:
         return () if handle is None or self._ended else tuple(handle(said))
 
     def end(self, exit_status: int) -> Iterable[AgentEvent]:  # noqa: ARG002 - part of the protocol
-        """What was spent since it last spoke, if it was ended in the middle of its work."""
-        return () if self._ended else tuple(self._spent_so_far())
+        """What was spent since it last spoke, and what it waited for, if it was ended before its turn was."""
+        if self._ended:
+            return ()
+        waited = (end_of(self._trouble, self._now()),) if self._trouble else ()
+        return (*self._spent_so_far(), *waited)
 
     def _thread_started(self, said: Mapping[str, Any]) -> Iterator[AgentEvent]:
         self._thread = str(said.get("thread_id", ""))
@@ -103,6 +107,7 @@ class CodexReader:
             self._moved_on()
             yield _prose(AgentEventKind.TEXT, item.get("text"))
         elif kind == "reasoning":
+            self._trouble = ""
             yield _prose(AgentEventKind.THINKING, item.get("text"))
         elif kind == "error":
             yield _prose(AgentEventKind.TEXT, item.get("message"))  # a remark; the turn goes on
@@ -116,6 +121,7 @@ class CodexReader:
     def _moved_on(self) -> None:
         self._answered = True
         self._offline = 0
+        self._trouble = ""
 
     def _error(self, said: Mapping[str, Any]) -> Iterator[AgentEvent]:
         """Most are not fatal: only `turn.failed` is, and waiting for a network that does not come back."""
@@ -124,6 +130,8 @@ class CodexReader:
             yield _prose(AgentEventKind.ERROR, message)
             return
         yield _prose(AgentEventKind.TEXT, message)
+        # Told when to ask again, it sleeps until then without another word, be it for hours.
+        self._trouble = message.partition("(")[2].removesuffix(")")
         if _OFFLINE in message:
             self._offline += 1
             if self._offline > self._max_retries:

@@ -174,10 +174,17 @@ class _Listener:
         await self._tell(self._reader.read(line))
 
     async def end(self, result: ProcessResult) -> None:
-        """What follows from the end of the process; one by our hand is no word of the agent's."""
+        """What follows from the end of the process; one by our hand is no word of the agent's.
+
+        But where its time went by in silence, what it waited for tells why.
+        """
         by_hand = result.stopped or result.timed_out or result.breach
-        events = self._reader.end(result.exit_status)
-        await self._tell(e for e in events if not (by_hand and e.kind in _TERMINAL))
+        silent = result.timed_out or result.stalled
+        await self._tell(
+            event
+            for event in self._reader.end(result.exit_status)
+            if event.kind not in _TERMINAL or not by_hand or (silent and _waits(event))
+        )
 
     async def _tell(self, events: Iterable[AgentEvent]) -> None:
         for event in events:
@@ -216,6 +223,10 @@ class _Listener:
         self.terminal = self.terminal or event
         if self._timer is None:
             self._timer = asyncio.get_running_loop().call_later(self._grace, self._overdue.set)
+
+
+def _waits(event: AgentEvent) -> bool:
+    return event.kind is AgentEventKind.RATE_LIMITED or event.problem is Problem.UNAVAILABLE
 
 
 def _judge(heard: _Listener, result: ProcessResult) -> AgentEnd:

@@ -215,6 +215,22 @@ async def test_a_lasting_429_is_a_rate_limit(lab):
     assert run.end.reason is InterruptionReason.RATE_LIMITED
 
 
+async def test_a_provider_that_asks_for_hours_costs_no_attempt(lab):
+    """Otherwise Codex would sleep in silence until its time is over, and be blamed for that."""
+    async with LlmServer(in_order(Fault(429, headers={"retry-after": "7200"}))) as server:
+        run = await lab.run(f"{server.url}/v1", timeout=6)
+    assert run.end.timed_out
+    assert (run.end.status, run.end.reason) == (RunStatus.INTERRUPTED, InterruptionReason.RATE_LIMITED)
+
+
+async def test_it_has_no_sub_agents(lab):
+    """Otherwise what those spend would never be counted."""
+    async with LlmServer(in_order(Reply("done"))) as server:
+        await lab.run(f"{server.url}/v1")
+        assert "exec_command" in server.turns[0].tools
+        assert not [tool for tool in server.turns[0].tools if "agent" in tool]
+
+
 async def test_nothing_is_left_of_a_tool_that_never_ends(lab):
     """Otherwise a stopped session would go on writing, and what it spent would be lost."""
     stop = asyncio.Event()

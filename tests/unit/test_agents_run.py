@@ -1,5 +1,6 @@
 """What the end of an agent means, told by small programs in the place of an agent."""
 
+import asyncio
 import json
 import sys
 
@@ -9,7 +10,7 @@ from shiftwork.agents.events import AgentEvent
 from shiftwork.agents.protocol import AgentCommand, AgentRequest
 from shiftwork.agents.run import run_agent_process
 from shiftwork.agents.scripted import ScriptedBackend
-from shiftwork.contracts.session import FailureKind, RunStatus
+from shiftwork.contracts.session import FailureKind, InterruptionReason, RunStatus
 from shiftwork.sandbox.choose import choose_sandbox
 
 
@@ -85,6 +86,48 @@ async def test_the_terminal_event_decides(tmp_path, code, status, failure):
     assert end.duration < 10
     assert end.until is None
     assert not end.stopped
+
+
+class WaitingBackend(ProgramBackend):
+    """Its reader tells at the end what was waited for."""
+
+    def reader(self, request: AgentRequest) -> "WaitingBackend":
+        return self
+
+    def read(self, line: bytes) -> tuple[AgentEvent, ...]:
+        return ()
+
+    def end(self, exit_status: int) -> tuple[AgentEvent, ...]:
+        return (AgentEvent(kind="rate_limited"), AgentEvent(kind="finished", ok=True))
+
+
+@pytest.mark.parametrize(
+    ("stopped", "status", "failure", "reason"),
+    [
+        (False, RunStatus.INTERRUPTED, None, InterruptionReason.RATE_LIMITED),
+        (True, RunStatus.INTERRUPTED, None, None),
+    ],
+)
+async def test_silence_is_told_by_what_was_waited_for(tmp_path, stopped, status, failure, reason):
+    """Otherwise a provider's limit would cost an attempt, or a stop be taken for one; success it is never."""
+    stop = asyncio.Event()
+    if stopped:
+        asyncio.get_running_loop().call_later(0.3, stop.set)
+    end = await run_agent_process(
+        WaitingBackend(HANG),
+        AgentRequest(tmp_path),
+        env={},
+        sandbox=choose_sandbox(),
+        timeout=1,
+        grace=0.2,
+        on_event=_nothing,
+        stop=stop,
+    )
+    assert (end.status, end.failure, end.reason) == (status, failure, reason)
+
+
+async def _nothing(event: AgentEvent) -> None:
+    pass
 
 
 async def test_the_message_says_what_went_wrong(tmp_path):

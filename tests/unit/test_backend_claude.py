@@ -132,6 +132,7 @@ def test_usage_is_never_negative():
         (failed("server_error", None, api_error="connection_failed"), Problem.UNAVAILABLE),
         (failed("unknown", 400), Problem.INVALID),
         (failed("invalid_request", 404), Problem.INVALID),
+        (failed("invalid_request", 413), Problem.LIMIT),
         ((MAX_TURNS,), Problem.LIMIT),
         ((REFUSAL,), Problem.REFUSED),
         ((result(is_error=True, subtype="error_during_execution"),), None),
@@ -201,7 +202,7 @@ def test_secrets_travel_in_the_environment_alone(tmp_path):
 
 
 def test_a_named_credential_is_the_only_one(tmp_path):
-    """Otherwise a project could not choose a login where the worker has a key as well, or would lose its key."""
+    """Otherwise a project could not choose a login where the worker has a key as well."""
     program_in(tmp_path)
     environ = {"PATH": str(tmp_path), "ANTHROPIC_API_KEY": "key", "CLAUDE_CODE_OAUTH_TOKEN": "login"}
     for named in ({"pass_environment": [_LOGIN]}, {"environment": {_LOGIN: "login"}}):

@@ -44,6 +44,12 @@ def command(tmp_path, environ=None, **options):
         (f"{LIMIT} Foo 99th, 2026 6:00 AM.", NOW + timedelta(minutes=15)),
         ("You’ve hit your usage limit. Try again later.", NOW + timedelta(minutes=15)),
         ("rate limit exceeded: Please try again in 1.5s.", NOW + timedelta(seconds=1.5)),
+        ("Rate limit exceeded. Please try again in 6m0s.", NOW + timedelta(minutes=6)),
+        ("Rate limit exceeded. Please try again in 1h2m", NOW + timedelta(minutes=62)),
+        ("Rate limit exceeded. Try again in 1d 2h 3m 4.5s now", NOW + timedelta(hours=26, seconds=184.5)),
+        ("Rate limit exceeded. Please try again in 120ms.", NOW + timedelta(seconds=0.12)),
+        ("Rate limit exceeded. Please try again in 5 minutes, 1 second.", NOW + timedelta(seconds=301)),
+        ("Rate limit exceeded. Please try again in 5 moons.", None),
         ("exceeded retry limit, last status: 429 Too Many Requests", None),
     ],
 )
@@ -61,6 +67,10 @@ def test_a_limit_says_until_when(message, until):
         ("Quota exceeded. Check your plan and billing details.", Problem.AUTHENTICATION),
         ("Missing environment variable: `CODEX_API_KEY`.", Problem.AUTHENTICATION),
         ("unexpected status 503 Service Unavailable: over", Problem.UNAVAILABLE),
+        ("unexpected status 408 Request Timeout: slow", Problem.UNAVAILABLE),
+        ("unexpected status 409 Conflict: busy", Problem.UNAVAILABLE),
+        ("unexpected status 425 Too Early: wait", Problem.UNAVAILABLE),
+        ("unexpected status 413 Payload Too Large: long", Problem.LIMIT),
         ("We’re currently experiencing high demand, which may cause errors.", Problem.UNAVAILABLE),
         ("Selected model is at capacity. Please try a different model.", Problem.UNAVAILABLE),
         ("stream disconnected before completion: error sending request", Problem.UNAVAILABLE),
@@ -102,6 +112,23 @@ def test_remarks_and_retries_end_nothing(tmp_path):
     assert kinds == ["started", "text", "text", "text", "usage", "finished"]
     assert events[-1].ok
     assert (events[4].input_tokens, events[4].cache_read_tokens, events[4].output_tokens) == (80, 20, 7)
+
+
+@pytest.mark.parametrize(
+    ("message", "kind", "problem"),
+    [
+        ("exceeded retry limit, last status: 429 Too Many Requests", AgentEventKind.RATE_LIMITED, None),
+        ("unexpected status 503 Service Unavailable: busy", AgentEventKind.FINISHED, Problem.UNAVAILABLE),
+    ],
+)
+def test_what_it_waited_for_is_told_when_it_is_ended(tmp_path, message, kind, problem):
+    """Otherwise a provider that asks for hours of patience would cost attempts."""
+    run = reader(tmp_path)
+    waits = line("error", message=f"Reconnecting... 1/5 ({message})")
+    heard(run, line("thread.started", thread_id=THREAD), waits)
+    assert [(event.kind, event.problem) for event in run.end(143)] == [(kind, problem)]
+    heard(run, line("item.completed", item={"id": "1", "type": "agent_message", "text": "I go on."}))
+    assert list(run.end(143)) == []
 
 
 def test_only_the_known_conversation_has_been_counted(tmp_path):
