@@ -1,26 +1,32 @@
 """The cheap sandbox: one warden process for all agents of a worker, which starts, adopts and ends them."""
 
 import asyncio
-import contextlib
 import os
 import signal
 import socket
-import sys
+import time
 import weakref
 
-from shiftwork.sandbox.base import MARKER, Ended, Launch
+from shiftwork.sandbox.base import Ended, Launch
 from shiftwork.sandbox.proc import LINUX
 from shiftwork.sandbox.sweep import kill_all
+from shiftwork.sandbox.warden_process import end_warden, start_warden
 from shiftwork.sandbox.wire import Channel, Message
 
 _LOST = -int(signal.SIGKILL)
+_REMIND = 1.0
+"""Seconds after which a warden that owes us an answer is reminded, and woken if something stopped it."""
+
+_DEAF, _SILENCE = 5.0, 10.0
+"""Seconds without reading what we send, and without any answer, after which it counts as lost."""
 
 
 class Subreaper:
     """A warden process keeps the descendants of every agent together; it starts with the first agent.
 
     Weaker than a namespace: an agent can see, and as the same user signal, processes that are not its own.
-    A killed warden is noticed, and what it held is ended by its marks.
+    A killed warden is noticed, and what it held is ended by its marks; a stopped one is made to go on, also
+    when its worker dies. Only what stops it again and again, until its worker is killed, lives on.
     """
 
     level = "subreaper" if LINUX else "process-group"
@@ -111,12 +117,17 @@ class Warden:
     def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
         ours, theirs = socket.socketpair()
         with theirs:
-            self.pid = _start(theirs)
+            self.pid = start_warden(theirs)
         self.alive = True
         self._owner = os.getpid()
-        self._channel = Channel(ours, self._drain)
-        self._close = weakref.finalize(self, _close, self._channel, self.pid)
+        self._channel = Channel(ours, self._make_room)
+        self._close = weakref.finalize(self, end_warden, self._channel, self.pid, self._owner)
         self._held: dict[int, HeldByWarden] = {}
+        self._pending: set[int] = set()
+        """Those of which something is to be told: their start, or their end."""
+        self._heard = 0.0
+        """When it said something last, or was asked something after a rest (monotonic seconds)."""
+        self._reminder: asyncio.TimerHandle | None = None
         self._next = 0
         self._sweeps: set[asyncio.Task[None]] = set()
         self._loop = loop
@@ -133,6 +144,7 @@ class Warden:
         for number in list(self._held):
             self.ask({"do": "end", "id": number})
         self._loop = loop
+        self._reminder = None
         loop.add_reader(self._channel.fileno(), self._drain)
         return True
 
@@ -160,11 +172,14 @@ class Warden:
             self._lost()
             raise
         self._held[self._next] = held
+        self._expect(self._next)
         return held
 
     def ask(self, message: Message) -> None:
         """Send a wish; a warden that is gone has nothing left to do."""
         if self.alive:
+            if message["do"] == "end":
+                self._expect(message["id"])
             try:
                 self._channel.send(message)
             except ConnectionError:
@@ -179,8 +194,10 @@ class Warden:
         """Wait for the end of one agent, without an event loop."""
         import select  # noqa: PLC0415 - for a closing event loop alone
 
-        while self.alive and not held.ended.done():
-            select.select([self._channel], [], [])
+        deadline = time.monotonic() + _SILENCE
+        while self.alive and not held.ended.done() and time.monotonic() < deadline:
+            select.select([self._channel], [], [], 0.1)
+            self.wake_up()
             self._drain()
         if not held.ended.done():
             kill_all(held.marker)
@@ -192,11 +209,39 @@ class Warden:
         except EOFError:
             self._lost()
             return
+        if messages:
+            self._heard = time.monotonic()
         for message in messages:
             self._take(message)
 
+    def _make_room(self, waited: float) -> None:
+        """It does not read what we send: it may have been stopped."""
+        self._drain()
+        if not self.alive or waited > _DEAF:
+            raise ConnectionAbortedError("the warden does not listen")
+        self.wake_up()
+
+    def _expect(self, number: int) -> None:
+        """Remind it until it tells of this one."""
+        if self._reminder is None and not self._loop.is_closed():
+            self._heard = time.monotonic()
+            self._reminder = self._loop.call_later(_REMIND, self._remind)
+        self._pending.add(number)
+
+    def _remind(self) -> None:
+        self._reminder = None
+        if not self.alive or not self._pending:
+            return
+        if time.monotonic() - self._heard > _SILENCE:
+            self._lost()
+            return
+        self._reminder = self._loop.call_later(_REMIND, self._remind)
+        self.wake_up()
+        self.ask({"do": "ping", "id": 0})
+
     def _take(self, message: Message) -> None:
         number = message["id"]
+        self._pending.discard(number)
         held = self._held.get(number)
         if held is None:
             return
@@ -208,10 +253,11 @@ class Warden:
             held.started.set_result(None)
 
     def _lost(self) -> None:
-        """The warden was killed: only the marks lead to what it held."""
+        """The warden was killed, or is as good as dead: only the marks lead to what it held."""
         if not self.alive:
             return
         self.alive = False
+        os.kill(self.pid, signal.SIGKILL)  # nobody has waited for it yet
         if not self._loop.is_closed():
             self._loop.remove_reader(self._channel.fileno())
         self._close()
@@ -230,26 +276,3 @@ async def _sweep(held: HeldByWarden) -> None:
         if not held.ended.done():
             held.ended.set_exception(error)
     held.settle(Ended(_LOST))
-
-
-def _start(theirs: socket.socket) -> int:
-    """Start the program with this descriptor; call it from any thread."""
-    env = {name: value for name, value in os.environ.items() if name != MARKER}
-    fd = 3  # dup2 onto itself would leave it closed at exec, so the source is moved out of the way
-    with contextlib.ExitStack() as after:
-        source = os.dup(theirs.fileno()) if theirs.fileno() == fd else theirs.fileno()
-        if source != theirs.fileno():
-            after.callback(os.close, source)
-        null = os.open(os.devnull, os.O_RDWR | os.O_CLOEXEC)
-        after.callback(os.close, null)
-        program = (sys.executable, "-P", "-m", "shiftwork.sandbox.warden", str(fd), str(os.getpid()))
-        dup2 = os.POSIX_SPAWN_DUP2
-        actions = [(dup2, null, 0), (dup2, null, 1), (dup2, source, fd)]
-        return os.posix_spawn(program[0], program, env, file_actions=actions, setsid=True, setsigmask=())
-
-
-def _close(channel: Channel, pid: int) -> None:
-    """Close the connection, and wait for the process that ends with it."""
-    channel.close()
-    with contextlib.suppress(ChildProcessError):  # a forked process closes its copy alone
-        os.waitpid(pid, 0)

@@ -14,7 +14,7 @@ _PAUSE = 0.005
 """Seconds between two looks at the process table."""
 
 _CALM, _SURE, _UNSURE = 24, 8, 1
-"""When nothing counts as left: after three looks that found nothing, and missed nothing that was born meanwhile.
+"""When nothing counts as left: after three looks that found nothing, and missed nothing born meanwhile.
 One that may have missed something counts for less, so that a busy machine does not keep us for ever."""
 
 

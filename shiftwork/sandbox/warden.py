@@ -18,6 +18,7 @@ from shiftwork.sandbox.agents import Agent, start
 from shiftwork.sandbox.proc import LINUX, children, is_zombie, marker_of, tag_of, with_descendants
 from shiftwork.sandbox.wire import Channel, Message
 
+_PR_SET_PDEATHSIG = 1
 _PR_SET_CHILD_SUBREAPER = 36
 _PAUSE = 5
 """Milliseconds between two looks at processes that were killed and have not ended."""
@@ -77,7 +78,9 @@ class Warden:
 
     def _obey(self, message: Message) -> None:
         number = message["id"]
-        if message["do"] == "start":
+        if message["do"] == "ping":
+            self._channel.send({"id": number})
+        elif message["do"] == "start":
             fds = [self._channel.fds.popleft() for _ in range(message["fds"])]
             agent = self._agents[number] = start(message, fds)
             if agent.pid is not None:
@@ -192,6 +195,8 @@ def main(arguments: list[str]) -> int:
     os.chdir("/")
     if LINUX:
         ctypes.CDLL(None).prctl(_PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0)
+        # An agent may have stopped us. When the worker dies, we are to go on, so that we notice.
+        ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGCONT, 0, 0, 0)
     warden = Warden(Channel(socket.socket(fileno=fd)), parent)
     # A broken connection is the worker's end too; any other error must not set the agents free either.
     try:

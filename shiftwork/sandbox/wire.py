@@ -1,11 +1,13 @@
 """Messages and file descriptors between a worker and its warden."""
 
 import array
+import contextlib
 import json
 import os
 import select
 import socket
 import struct
+import time
 from collections import deque
 from collections.abc import Callable, Iterable, Sequence
 from typing import Any
@@ -14,6 +16,9 @@ Message = dict[str, Any]
 _HEADER = struct.Struct("!I")
 _MOST_FDS = 4
 _CHUNK = 65536
+_COMPLAIN = 0.1
+"""Seconds between two complaints that the peer does not read."""
+
 _CLOEXEC = getattr(socket, "MSG_CMSG_CLOEXEC", 0)
 
 
@@ -21,13 +26,15 @@ class Channel:
     """JSON messages in frames over a stream socket; works where unix sockets know no packets (macOS).
 
     Args:
-        when_full: called while the peer does not read, so that two full directions never wait for each other.
+        when_full: called while the peer does not read, at once and ten times a second, with the seconds that
+            this takes by now. It reads, so that two full directions never wait for each other, and may give
+            up by a `ConnectionError`.
 
     Attributes:
         fds: received descriptors that nobody took yet, in the order of their messages.
     """
 
-    def __init__(self, sock: socket.socket, when_full: Callable[[], None] | None = None) -> None:
+    def __init__(self, sock: socket.socket, when_full: Callable[[float], None] | None = None) -> None:
         self.fds: deque[int] = deque()
         self._socket = sock
         self._when_full = when_full
@@ -44,13 +51,15 @@ class Channel:
         ancillary: Iterable[tuple[int, int, Any]] = ()
         if fds:
             ancillary = ((socket.SOL_SOCKET, socket.SCM_RIGHTS, array.array("i", fds)),)
+        since = None
         while data:
             try:
                 sent = self._socket.sendmsg((data,), ancillary, socket.MSG_DONTWAIT)
             except BlockingIOError:
-                self._wait_for_room()
+                since = since or time.monotonic()
+                self._wait_for_room(time.monotonic() - since)
             else:
-                data, ancillary = data[sent:], ()
+                data, ancillary, since = data[sent:], (), None
 
     def receive(self) -> list[Message]:
         """What has arrived, perhaps nothing; raises `EOFError` at the end."""
@@ -68,6 +77,11 @@ class Channel:
             raise EOFError
         self._received += data
         return self._complete()
+
+    def hang_up(self) -> None:
+        """Have the peer read the end, even if a forked process holds the connection open."""
+        with contextlib.suppress(OSError):  # the peer is gone
+            self._socket.shutdown(socket.SHUT_RDWR)
 
     def close(self) -> None:
         """Close it and what was received and not taken."""
@@ -93,7 +107,9 @@ class Channel:
             del self._received[:end]
         return found
 
-    def _wait_for_room(self) -> None:
-        if self._when_full is not None:
-            self._when_full()
-        select.select([self._socket] if self._when_full else [], [self._socket], [])
+    def _wait_for_room(self, waited: float) -> None:
+        if self._when_full is None:
+            select.select([], [self._socket], [])
+        else:
+            self._when_full(waited)
+            select.select([self._socket], [self._socket], [], _COMPLAIN)

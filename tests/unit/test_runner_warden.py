@@ -1,0 +1,132 @@
+"""An agent that stops what holds it gains nothing by that, and holds up nobody."""
+
+import asyncio
+import os
+import signal
+import subprocess
+import sys
+import textwrap
+import time
+
+import psutil
+import pytest
+from process_support import living, token, wait_until_dead
+
+from shiftwork.runner import AgentConfig, LocalProcessRunner, ProcessRunnerConfig
+from shiftwork.sandbox.choose import cheap_sandbox
+
+pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="a process group has no warden to stop")
+
+COMMANDS = {"sh": ["/bin/sh", "-c", "{task}"]}
+
+
+@pytest.fixture
+async def runner(tmp_path):
+    config = ProcessRunnerConfig(working_dir=tmp_path, commands=COMMANDS, sandbox=cheap_sandbox())
+    async with LocalProcessRunner(config) as runner:
+        yield runner
+
+
+def shell(task: str) -> AgentConfig:
+    return AgentConfig("tester", "sh", task)
+
+
+async def stopper(runner):
+    """An agent that has just stopped its warden."""
+    handle = await runner.spawn(shell("kill -STOP $PPID; echo done; exec sleep 100"))
+    assert await anext(aiter(handle)) == b"done"
+    assert is_stopped()
+    return handle
+
+
+def is_stopped() -> bool:
+    return psutil.Process(cheap_sandbox().warden_pid()).status() == psutil.STATUS_STOPPED
+
+
+async def test_agents_start_and_end_although_their_warden_was_stopped(runner):
+    """Otherwise one agent could keep a worker from starting or ending any other."""
+    handle = await stopper(runner)
+    other = await asyncio.wait_for(runner.spawn(shell("exit 4")), 8)
+    assert (await other.wait(8)).code == 4
+    os.kill(cheap_sandbox().warden_pid(), signal.SIGSTOP)
+    assert (await asyncio.wait_for(handle.kill(), 8)).code == 137
+
+
+async def test_the_event_loop_goes_on_although_the_warden_does_not_read(runner):
+    """Otherwise one agent could freeze a worker, with all that it does."""
+    await stopper(runner)
+    longest, last = 0.0, time.monotonic()
+
+    async def tick() -> None:
+        nonlocal longest, last
+        while True:
+            await asyncio.sleep(0.01)
+            longest, last = max(longest, time.monotonic() - last), time.monotonic()
+
+    ticking = asyncio.create_task(tick())
+    many = [shell(f"exit 0 # {'x' * 100_000}") for _ in range(6)]
+    handles = await asyncio.wait_for(runner.spawn_many(many), 10)
+    assert all([(await handle.wait(8)).success for handle in handles])
+    ticking.cancel()
+    assert longest < 3
+
+
+async def test_a_warden_that_is_stopped_again_and_again_is_given_up(runner):
+    """Otherwise its agents could neither be ended nor waited for."""
+    word = token()
+    warden = 'w=$PPID; while kill -STOP $w; do :; done & echo done; exec sleep "$0"'
+    handle = await runner.spawn(AgentConfig("tester", "sh", warden.replace("$0", word)))
+    assert await anext(aiter(handle)) == b"done"
+    assert (await asyncio.wait_for(handle.kill(), 25)).code == 137
+    assert living(word) == []
+    assert (await asyncio.wait_for((await runner.spawn(shell("true"))).wait(), 10)).success
+
+
+PROGRAM = """
+    import asyncio, os, sys, time
+    from shiftwork.runner import AgentConfig, LocalProcessRunner, ProcessRunnerConfig
+    from shiftwork.sandbox.choose import cheap_sandbox
+    config = ProcessRunnerConfig(commands={"sh": ["/bin/sh", "-c", "{task}"]}, sandbox=cheap_sandbox())
+    async def main():
+        runner = LocalProcessRunner(config)
+        handle = await runner.spawn(AgentConfig("a", "sh", sys.argv[1]))
+        async for line in handle:
+            print(line.decode(), flush=True)
+            break
+        if len(sys.argv) > 2:
+            await runner.shutdown_all(0)
+        else:
+            await asyncio.sleep(100)
+    asyncio.run(main())
+    if os.fork() == 0:
+        time.sleep(30)
+        os._exit(0)
+    print(os.getpid(), flush=True)
+"""
+
+
+def begin(*arguments: str) -> subprocess.Popen:
+    return subprocess.Popen(
+        [sys.executable, "-c", textwrap.dedent(PROGRAM), *arguments], stdout=subprocess.PIPE, text=True
+    )
+
+
+def test_nothing_outlives_a_killed_worker_whose_warden_was_stopped():
+    """Otherwise an agent could outlive its worker by stopping what would end it."""
+    word = token()
+    with begin(f"kill -STOP $PPID; echo done; exec sleep {word}") as worker:
+        assert worker.stdout.readline() == "done\n"
+        worker.kill()
+    assert wait_until_dead(word, 5) == []
+
+
+def test_a_program_ends_although_its_forked_child_lives():
+    """Otherwise a program that ran an agent and forked would hang at its exit."""
+    started = time.monotonic()
+    with begin("echo done", "and go on") as program:
+        assert program.stdout.readline() == "done\n"
+        child_is_there = program.stdout.readline()
+        assert child_is_there
+        assert program.wait(10) == 0
+        program.stdout.close()
+    assert time.monotonic() - started < 15
