@@ -7,6 +7,7 @@ which the next brief repeats, and costs nothing else.
 import json
 import os
 import stat
+from collections import Counter
 from collections.abc import Iterator
 from math import isfinite
 from pathlib import Path
@@ -101,7 +102,7 @@ def _read(folder: int, name: str) -> str | None:
     if len(data) > FILE_LIMIT:
         raise _Refused(f"is larger than {FILE_LIMIT:,} bytes")
     try:
-        return data.decode("utf-8")
+        return data.decode("utf-8-sig")
     except UnicodeDecodeError as error:
         raise _Refused(f"is not UTF-8 (byte {error.start})") from error
 
@@ -119,7 +120,11 @@ def _parse(text: str, model: type[Model]) -> Model:
         raise _Refused(f"is nested deeper than {DEPTH_LIMIT} levels")
     try:
         return model.model_validate(
-            _clean(json.loads(text, parse_constant=_no_constant, parse_float=_finite))
+            _clean(
+                json.loads(
+                    text, parse_constant=_no_constant, parse_float=_finite, object_pairs_hook=_once_each
+                )
+            )
         )
     except ValidationError as error:
         problem = error.errors(include_url=False, include_input=False)[0]
@@ -132,6 +137,15 @@ def _parse(text: str, model: type[Model]) -> Model:
 def _finite(text: str) -> float:
     value = float(text)
     return value if isfinite(value) else _no_constant(text)
+
+
+def _once_each(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    """An object; of two values under one key, other readers would take the other one."""
+    found = dict(pairs)
+    if len(found) < len(pairs):
+        twice = Counter(key for key, _ in pairs).most_common(1)[0][0]
+        raise ValueError(f"{truncate(twice, 40)!r} appears twice in one object")
+    return found
 
 
 def _no_constant(name: str) -> NoReturn:

@@ -54,6 +54,8 @@ def test_what_is_valid_is_read(tmp_path):
         ("[" * 1_000_000, "is nested deeper than 40 levels"),
         ('{"summary": "' + "x" * 2001 + '"}', "summary: String should have at most 2000"),
         (b" " * (FILE_LIMIT + 1), "is larger than 1,048,576 bytes"),
+        ('{"summary": "a", "summary": "b"}', "is not JSON ('summary' appears twice in one object)"),
+        ('{"state": {"k": {"x": 1, "x": 1}}}', "is not JSON ('x' appears twice in one object)"),
         ('{"\\u001b[31m\\nkey": 1}', "[31m key: "),
     ],
 )
@@ -97,6 +99,13 @@ def test_text_is_cleaned(tmp_path):
     assert outbox.handoff.summary == "a[2Jb"
     assert outbox.handoff.state == {"k?": "?"}
     outbox.model_dump_json().encode()
+
+
+def test_a_byte_order_mark_is_no_mistake(tmp_path):
+    """Programs on Windows write one in front; their hand-overs would be lost."""
+    leave(tmp_path, "handoff.json", b'\xef\xbb\xbf{"summary": "s"}')
+    outbox = read_outbox(tmp_path)
+    assert (outbox.handoff.summary, outbox.problems) == ("s", ())
 
 
 @pytest.mark.parametrize("kind", ["link", "dangling", "fifo", "folder", "device"])
