@@ -1,6 +1,7 @@
 """`logs`: what happened to a project, and what its agents said."""
 
 import asyncio
+import re
 from argparse import Namespace
 from collections.abc import AsyncIterator, Iterable
 from functools import partial
@@ -21,6 +22,8 @@ Item = TypeVar("Item")
 
 _PAGE = 500
 _POLL_SECONDS = 0.2
+_BEGINNING = (-1, -1)
+_NEW_LINES = re.compile("[\n\u0085\u2028\u2029]")
 
 
 def logs(args: Namespace) -> int:
@@ -51,13 +54,19 @@ def said(item: TranscriptRow) -> str:
     """What an agent said or did; its lines stay lines, indented under the first."""
     facts = {**item.payload, **item.payload.get("data", {})}
     facts = {name: value for name, value in facts.items() if name not in {"text", "ok", "data"} and value}
-    told = printable(str(item.payload.get("text", ""))).strip().replace("\n", "\n    ")
+    told = _indented(str(item.payload.get("text", "")))
     if item.kind == "finished":
         told = f"{'success' if item.payload.get('ok') else 'failure'} {told}".strip()
-    if "cost_usd" in facts:
-        facts["cost"] = money(float(facts.pop("cost_usd")))
-    more = printable(", ".join(f"{name} {value}" for name, value in facts.items()))
+    spent = item.payload.get("cost_usd")
+    if isinstance(spent, int | float) and spent:
+        facts = {name: value for name, value in facts.items() if name != "cost_usd"} | {"cost": money(spent)}
+    more = _indented(", ".join(f"{name} {value}" for name, value in facts.items()))
     return f"{item.at.astimezone():%H:%M:%S}  {item.kind}: {' '.join(filter(None, (told, more)))}"
+
+
+def _indented(text: str) -> str:
+    # Otherwise a line of an agent's could look like one of ours.
+    return _NEW_LINES.sub("\n    ", printable(text).strip())
 
 
 async def _events(store: PatientStore, project_id: str, args: Namespace) -> AsyncIterator[EventRow]:
@@ -119,37 +128,23 @@ async def _session(store: Store, project_id: str, number: int | None) -> Session
 async def _transcript(
     store: PatientStore, session: SessionRow, last: int | None, *, follow: bool
 ) -> AsyncIterator[TranscriptRow]:
-    """What was said in all attempts of a session; with `follow`, until it has ended."""
-    seen: dict[int, int] = {}
+    """What was said in all attempts of a session, by the page; with `follow`, until it has ended."""
+    heard = _BEGINNING
+    if last is not None:
+        heard = await store.read(lambda tx: tx.transcript.before_last(session.id, last))
     while True:
         # Looked up before the items: whatever was said is there once the session has ended.
         ended = (await store.read(lambda tx: tx.sessions.by_id(session.id))).ended_at is not None
-        items: list[TranscriptRow] = []
-        for attempt in await _attempts(store, session):
-            items += await _said_after(store, session, attempt, seen)
-        for item in _newest(items, None if seen else last):
+        page = await store.read(partial(_page, session_id=session.id, heard=heard))
+        for item in page:
+            heard = (item.attempt, item.sequence)
             yield item
-        seen.update({item.attempt: item.sequence for item in items})
+        if len(page) == _PAGE:
+            continue
         if ended or not follow:
             return
         await asyncio.sleep(_POLL_SECONDS)
 
 
-async def _attempts(store: PatientStore, session: SessionRow) -> list[int]:
-    return sorted(row.attempt for row in await store.read(lambda tx: tx.attempts.list(session.id)))
-
-
-async def _said_after(
-    store: PatientStore, session: SessionRow, attempt: int, seen: dict[int, int]
-) -> list[TranscriptRow]:
-    found: list[TranscriptRow] = []
-    while True:
-        after = found[-1].sequence if found else seen.get(attempt, -1)
-        page = await store.read(partial(_page, session_id=session.id, attempt=attempt, after=after))
-        found += page
-        if len(page) < _PAGE:
-            return found
-
-
-async def _page(tx: Transaction, *, session_id: int, attempt: int, after: int) -> list[TranscriptRow]:
-    return await tx.transcript.after(session_id, attempt, after, _PAGE)
+async def _page(tx: Transaction, *, session_id: int, heard: tuple[int, int]) -> list[TranscriptRow]:
+    return await tx.transcript.since(session_id, heard, _PAGE)

@@ -1,6 +1,7 @@
 """Writing to people and programs; plain text, so that quick commands stay quick."""
 
 import json
+import re
 import shutil
 import sys
 import textwrap
@@ -11,6 +12,9 @@ from typing import Any
 from shiftwork.text import one_line, truncate
 
 _GAP = "  "
+_STEERING = re.compile("[\x7f-\x9f\u200e\u200f\u2028-\u202e\u2066-\u2069]")
+"""What `json.dumps` leaves as it is."""
+
 _NARROWEST = 12
 """A column that has to give way keeps this many characters."""
 _COMFORTABLE = 30
@@ -19,12 +23,18 @@ _COMFORTABLE = 30
 
 def print_json(value: Any) -> None:
     """One JSON document, for programs and people alike."""
-    print(json.dumps(value, indent=2, ensure_ascii=False))
+    print(_as_json(value, indent=2))
 
 
 def print_json_line(value: Any) -> None:
     """One JSON document on a line of its own, at once."""
-    print(json.dumps(value, ensure_ascii=False), flush=True)
+    print(_as_json(value), flush=True)
+
+
+def _as_json(value: Any, indent: int | None = None) -> str:
+    """JSON in which no character steers a terminal, or reorders what it shows."""
+    text = json.dumps(value, indent=indent, ensure_ascii=False)
+    return _STEERING.sub(lambda found: f"\\u{ord(found[0]):04x}", text)
 
 
 def table(

@@ -53,6 +53,18 @@ class Transcript(Noun):
         )
         return await self._all(statement, TranscriptRow)
 
+    async def before_last(self, session_id: int, count: int) -> tuple[int, int]:
+        """The (attempt, sequence) after which the last so many items of a session were said."""
+        statement = (
+            select(TranscriptTable)
+            .where(TranscriptTable.session_id == session_id)
+            .order_by(TranscriptTable.attempt.desc(), TranscriptTable.sequence.desc())
+            .offset(count)
+            .limit(1)
+        )
+        found = await self._first(statement, TranscriptRow)
+        return (-1, -1) if found is None else (found.attempt, found.sequence)
+
     async def newest(self, session_id: int) -> TranscriptRow | None:
         """What was said last in a session; None if nothing was."""
         statement = (
