@@ -12,13 +12,20 @@ from shiftwork.runner.failures import AgentError, ExecutionError, InvalidContext
 from shiftwork.runner.handle import AgentHandle
 from shiftwork.runner.local import AgentRunner, LocalProcessRunner
 from shiftwork.runner.metrics import log_event
-from shiftwork.runner.shutdown import GracefulShutdown
+from shiftwork.runner.shutdown import GracefulShutdown, uninterrupted
+
+_FIRST_PAUSE, _LONGEST_PAUSE = 0.1, 30.0
+"""Seconds until an idle agent that ended is replaced; doubled each time as long as they end young."""
+
+_OLD = 10.0
+"""Seconds after which an idle agent that ends is not young any more."""
 
 
 class AgentPool:
     """Keeps agents waiting on their standard input, and lends them.
 
     Idle and lent ones together are never more than `max_agents`; where there is room, `min_agents` are idle.
+    An idle one that ends is replaced after a moment, which grows if its successors end at once.
 
     Args:
         min_agents: how many wait, once it has started.
@@ -57,8 +64,9 @@ class AgentPool:
         self._lent: dict[str, AgentHandle] = {}
         self._starting = 0
         self._closed = True
-        self._changed = asyncio.Condition()
+        self._waiters: list[asyncio.Future[None]] = []
         self._refill: asyncio.Task[None] | None = None
+        self._pause = _FIRST_PAUSE
 
     @property
     def idle(self) -> int:
@@ -87,8 +95,8 @@ class AgentPool:
         self._closed = False
         try:
             await self._fill()
-        except AgentError:
-            await self.close()
+        except BaseException:  # a cancellation, too
+            await uninterrupted(self.close())
             raise
 
     async def acquire(self, timeout: float | None = None) -> AgentHandle:
@@ -129,8 +137,7 @@ class AgentPool:
         if handle.exit is None:
             handle.idle = True
             self._idle.append(handle)
-        async with self._changed:
-            self._changed.notify_all()
+        self._wake()
         self._refill_soon()
 
     @asynccontextmanager
@@ -148,8 +155,7 @@ class AgentPool:
         if self._refill is not None:
             self._refill.cancel()
             await asyncio.gather(self._refill, return_exceptions=True)
-        async with self._changed:
-            self._changed.notify_all()
+        self._wake()
         handles = [*self._idle, *self._lent.values()]
         await asyncio.gather(*(self._shutdown.shutdown(handle) for handle in handles))
         self._idle.clear()
@@ -166,8 +172,16 @@ class AgentPool:
                     return handle
             if self._room() > 0:
                 return await self._spawn()
-            async with self._changed:
-                await self._changed.wait()
+            waiter: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+            self._waiters.append(waiter)
+            await waiter
+
+    def _wake(self) -> None:
+        """Have all who wait look again: an agent became idle, or there is room for another one."""
+        waiters, self._waiters = self._waiters, []
+        for waiter in waiters:
+            if not waiter.done():  # else who waited was cancelled
+                waiter.set_result(None)
 
     def _room(self) -> int:
         return self.max_agents - len(self._idle) - len(self._lent) - self._starting
@@ -175,26 +189,57 @@ class AgentPool:
     async def _spawn(self) -> AgentHandle:
         self._starting += 1
         try:
-            return await self._runner.spawn(self.warmup_config)
-        finally:
+            handle = await self._runner.spawn(self.warmup_config)
+        except BaseException:  # a cancellation, too
             self._starting -= 1
+            self._wake()
+            raise
+        self._starting -= 1
+        handle.when_over(lambda: self._over(handle))
+        return handle
+
+    def _over(self, handle: AgentHandle) -> None:
+        """Take in that an agent ended; one that was lent counts until it is released."""
+        if handle not in self._idle:
+            return
+        self._idle.remove(handle)
+        self._wake()
+        ended_at = handle.ended_at or handle.started_at
+        if (ended_at - handle.started_at).total_seconds() > _OLD:
+            self._pause = _FIRST_PAUSE
+        self._refill_soon(self._longer())
+
+    def _longer(self) -> float:
+        """The pause before the next try, which is half of the one after that."""
+        pause, self._pause = self._pause, min(2 * self._pause, _LONGEST_PAUSE)
+        return pause
+
+    def _is_short(self) -> bool:
+        """Whether fewer wait than should, although there is room."""
+        return not self._closed and self._room() > 0 and len(self._idle) + self._starting < self.min_agents
 
     async def _fill(self) -> None:
-        self._idle = deque(handle for handle in self._idle if handle.exit is None)
-        while not self._closed and len(self._idle) + self._starting < self.min_agents and self._room() > 0:
+        # So many and no more: agents that end at once would be replaced for ever.
+        for _ in range(self.min_agents - len(self._idle) - self._starting):
+            if not self._is_short():
+                return
             handle = await self._spawn()
-            handle.idle = True
-            self._idle.append(handle)
-            async with self._changed:
-                self._changed.notify_all()
+            handle.idle = handle.exit is None
+            if handle.idle:
+                self._idle.append(handle)
+            self._wake()
 
-    def _refill_soon(self) -> None:
+    def _refill_soon(self, pause: float = 0.0) -> None:
         if not self._closed and (self._refill is None or self._refill.done()):
-            self._refill = asyncio.get_running_loop().create_task(self._fill_quietly())
+            self._refill = asyncio.get_running_loop().create_task(self._fill_quietly(pause))
 
-    async def _fill_quietly(self) -> None:
+    async def _fill_quietly(self, pause: float) -> None:
         """Nobody waits for this: who needs an agent that can't be started is told by `acquire`."""
-        try:
-            await self._fill()
-        except AgentError as error:
-            log_event("not_refilled", error.agent, self.warmup_config.name, error=type(error).__name__)
+        await asyncio.sleep(pause)
+        while self._is_short():
+            try:
+                await self._fill()
+            except AgentError as error:
+                log_event("not_refilled", error.agent, self.warmup_config.name, error=type(error).__name__)
+            if self._is_short():
+                await asyncio.sleep(self._longer())

@@ -72,6 +72,57 @@ async def test_the_pool_is_bounded(runner):
         assert len([info for info in await runner.list_agents() if info.exit is None]) == 2
 
 
+class Slow:
+    """A runner that takes its time to start an agent, and fails at first if it is told so."""
+
+    def __init__(self, runner, *, fails: bool = False) -> None:
+        self._runner = runner
+        self._fails = fails
+
+    async def spawn(self, config):
+        await asyncio.sleep(0.2)
+        fails, self._fails = self._fails, False
+        return await self._runner.spawn(AgentConfig("a", "no-such-program", "t") if fails else config)
+
+
+async def test_a_start_that_fails_makes_room_for_the_next_in_line(runner):
+    """Otherwise who waits for room would wait for ever, although there is some."""
+    async with AgentPool(0, 1, waiting("x"), runner=Slow(runner, fails=True)) as pool:
+        first = asyncio.create_task(pool.acquire())
+        await asyncio.sleep(0.02)
+        second = asyncio.create_task(pool.acquire())
+        with pytest.raises(SpawnFailed):
+            await first
+        assert (await asyncio.wait_for(second, 10)).exit is None
+
+
+async def test_who_gives_up_makes_room_for_the_next_in_line(runner):
+    """Otherwise a timeout of one would make another one wait for ever."""
+    async with AgentPool(0, 1, waiting("x"), runner=Slow(runner)) as pool:
+        first = asyncio.create_task(pool.acquire(timeout=0.1))
+        await asyncio.sleep(0.02)
+        second = asyncio.create_task(pool.acquire())
+        with pytest.raises(Timeout):
+            await first
+        assert (await asyncio.wait_for(second, 10)).exit is None
+
+
+async def test_an_idle_agent_that_ends_is_replaced(runner):
+    """Otherwise a pool would run dry without a word, and the next user would wait for a start."""
+    async with AgentPool(1, 2, waiting("x"), runner=runner) as pool:
+        (info,) = await runner.list_agents()
+        await runner.kill(info.id)
+        await idle(pool, 0)
+        await idle(pool, 1)
+
+
+async def test_agents_that_end_at_once_are_not_replaced_all_the_time(runner):
+    """Otherwise a pool of a program that does not wait would keep the machine busy."""
+    async with AgentPool(2, 3, AgentConfig("short", "sh", "exit 0"), runner=runner):
+        await asyncio.sleep(1)
+    assert 2 < len(await runner.list_agents()) < 12
+
+
 async def test_a_dead_agent_is_not_lent(runner):
     """Otherwise work would be given to an agent that is no more."""
     async with AgentPool(1, 1, waiting("x"), runner=runner) as pool:
