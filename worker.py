@@ -2,6 +2,7 @@
 
 import asyncio
 import logging
+import os
 import signal
 import sys
 import time
@@ -31,6 +32,7 @@ from shiftwork.gateway import Gateway
 from shiftwork.ownership import check_ownership
 from shiftwork.runner.leftovers import sweep_orphans
 from shiftwork.sandbox.choose import choose_sandbox
+from shiftwork.secrets import LazyRedactor, protect_handler
 from shiftwork.settings import Settings
 from shiftwork.stack.file import database_url
 from shiftwork.store.migrate import migrate
@@ -107,11 +109,12 @@ async def serve(settings: Settings, stop: asyncio.Event) -> None:
     # Servers that are just coming back are waited for; a supervisor would only start us again.
     await patiently(lambda: migrate(url))
     async with AsyncExitStack() as stack:
-        store = await stack.enter_async_context(Store(url))
+        redactor = LazyRedactor(os.environ, [url])
+        store = await stack.enter_async_context(Store(url, redact=redactor))
         record = stack.enter_context(WorkerRecord(settings.state))
         gateway = await stack.enter_async_context(Gateway())
         sandbox = choose_sandbox(settings.sandbox_minimum)
-        services = Services(settings, store, sandbox, backends(), record, gateway)
+        services = Services(settings, store, sandbox, backends(), record, gateway, redactor)
         client = await patiently(lambda: connect(settings))
         if ended := await sweep_orphans(settings.projects):
             log.info("ended %d processes that a lost worker left", ended)
@@ -151,6 +154,9 @@ def main() -> int:
     logging.getLogger("alembic.runtime.plugins").setLevel(
         logging.WARNING
     )  # six lines that tell nobody anything
+    protect = LazyRedactor(os.environ).redactor
+    for handler in logging.getLogger().handlers:
+        protect_handler(handler, protect)
     try:
         check_ownership()
         asyncio.run(_main(Settings.from_environment()))

@@ -124,7 +124,8 @@ class AgentRun:
         outbox = await asyncio.to_thread(read_outbox, folders.outbox, self._request.role)
         try:
             ref = self._name(rows.attempt.attempt)
-            snapshot = await self._folder.repository.snapshot(workspace, base, ref, exclude=made)
+            guard = self._services.guard(rows.project)
+            snapshot = await self._folder.repository.snapshot(workspace, base, ref, exclude=made, guard=guard)
         except RepositoryError as error:
             # What the agent left can't be stored: its own doing, and the next brief says why.
             return await ending.refused(FailureKind.SNAPSHOT_REFUSED, str(error), outbox)

@@ -95,7 +95,10 @@ class Predecessors:
             return None
         made = [path for command in self._project.options.setup for path in command.outputs]
         try:
-            taken = await self._folder.repository.snapshot(pool.reclaim(name), row.base, name, exclude=made)
+            guard = self._services.guard(self._project)
+            taken = await self._folder.repository.snapshot(
+                pool.reclaim(name), row.base, name, exclude=made, guard=guard
+            )
         except RepositoryError as error:
             log.warning("the work of lost attempt %s can't be kept: %s", name, error)
             return None

@@ -14,6 +14,7 @@ from shiftwork.repository import PrivateRepository, UserRepository, WorkspacePoo
 from shiftwork.runner.limits import Limits
 from shiftwork.sandbox.base import Sandbox
 from shiftwork.sandbox.user import choose_user
+from shiftwork.secrets import AddedSecrets, Allowed, LazyRedactor
 from shiftwork.settings import Settings
 from shiftwork.store.rows import ProjectRow
 from shiftwork.store.store import Store
@@ -67,6 +68,7 @@ class Services:
     backends: Mapping[str, AgentBackend]
     record: WorkerRecord
     gateway: Gateway
+    redactor: LazyRedactor
     host: str = field(default_factory=socket.gethostname)
 
     def folder(self, project_id: str) -> ProjectFolder:
@@ -86,6 +88,10 @@ class Services:
         """What runs this project's verification steps."""
         sandbox = project.options.sandbox
         return self._shell(project, sandbox.hosts if sandbox.profile is Profile.NETWORKED else ())
+
+    def guard(self, project: ProjectRow) -> AddedSecrets:
+        """What keeps secrets out of one snapshot of this project."""
+        return AddedSecrets(self.redactor.redactor, Allowed(project.options.secrets_allowed_in))
 
     def setup_cache(self, project: ProjectRow) -> SetupCache:
         """Results of this project's set-up commands."""

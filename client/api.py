@@ -74,6 +74,7 @@ class Shiftwork(Messages, Following):
             names = ", ".join(sorted(known))
             raise InvalidInput(f"agent {options.agent.backend!r} is not known; known are: {names}.")
         known[options.agent.backend].check(options.agent.settings)
+        self._refuse_secrets(options)
         async with self.store.transaction() as tx:
             if await tx.projects.by_name(name) is not None:
                 raise Conflict(f"a project named {name!r} exists already; choose another name with --name.")
@@ -97,6 +98,14 @@ class Shiftwork(Messages, Following):
                 project.id, "project_created", key="project_created", actor=actor(), data=data
             )
         return project
+
+    def _refuse_secrets(self, options: ProjectOptions) -> None:
+        told = options.agent.model_dump_json()
+        if self.store.redactor(told) != told:
+            raise InvalidInput(
+                "The agent's settings hold a secret, and they are stored: have the worker know it as a "
+                "variable of its environment, and name that in 'pass_environment'."
+            )
 
     async def open(self, project_id: str) -> None:
         """Start the project's workflow from its rows; nothing happens if it runs."""

@@ -1,6 +1,7 @@
 """The rows of a stack, for those who wait: a stack that went is found again. Imports no Temporal."""
 
 import asyncio
+import os
 import sys
 import time
 from collections.abc import Awaitable, Callable
@@ -8,6 +9,7 @@ from typing import TypeVar
 
 from client.resting import POLL_SECONDS
 from shiftwork.errors import StackError
+from shiftwork.secrets import LazyRedactor
 from shiftwork.settings import Settings
 from shiftwork.stack.file import database_url
 from shiftwork.store.store import Store, Transaction
@@ -27,13 +29,16 @@ class PatientStore(Store):
 
     Attributes:
         on_silence: is called again and again while a `read` gets no answer, and once when it gets one.
+        redactor: takes secrets that this process knows out of what it writes.
         silences: how often the stack was away; whoever keeps another connection to it makes a new one then.
     """
 
     def __init__(
         self, settings: Settings, *, on_silence: OnSilence | None = None, patience: float = PATIENCE_SECONDS
     ) -> None:
-        super().__init__(database_url(settings))
+        url = database_url(settings)
+        self.redactor = LazyRedactor(os.environ, [url])
+        super().__init__(url, redact=self.redactor)
         self.on_silence = on_silence
         self.silences = 0
         self._settings = settings

@@ -31,6 +31,7 @@ class FrontMatter(Document):
     agent: AgentOptions | None = None
     limits: AgentLimits | None = None
     sandbox: SandboxOptions | None = None
+    secrets_allowed_in: tuple[str, ...] | None = None
 
     _strings = field_validator("setup", mode="before")(setup_commands)
 

@@ -60,6 +60,8 @@ class ProjectOptions(Message):
         sandbox: what agents and commands may touch.
         budget_usd: what the project may cost; None: no limit.
         setup: commands that prepare workspaces and checkouts.
+        secrets_allowed_in: paths, as patterns of the shell, that may hold what looks like a token of a known
+            kind: test data. A secret that the worker knows may be nowhere.
     """
 
     agent: AgentOptions = AgentOptions()
@@ -74,6 +76,7 @@ class ProjectOptions(Message):
     sandbox: SandboxOptions = SandboxOptions()
     budget_usd: Annotated[float, Field(ge=0)] | None = None
     setup: tuple[SetupCommand, ...] = ()
+    secrets_allowed_in: tuple[str, ...] = ()
     retry: RetryOptions = RetryOptions()
 
     _strings = field_validator("setup", mode="before")(setup_commands)

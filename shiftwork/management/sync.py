@@ -1,6 +1,7 @@
 """`ProjectManager` for programs without an event loop."""
 
 import inspect
+import os
 import weakref
 from collections.abc import Callable
 from functools import wraps
@@ -8,6 +9,7 @@ from typing import Any, Self
 
 from shiftwork.looping import LoopThread
 from shiftwork.management.manager import ProjectManager
+from shiftwork.secrets import LazyRedactor
 from shiftwork.settings import Settings
 from shiftwork.stack.file import database_url as configured_database_url
 from shiftwork.store.migrate import migrate
@@ -48,7 +50,7 @@ class SyncProjectManager(WaitingProjectManager):
 
     def __init__(self, database_url: str | None = None) -> None:
         url = database_url or configured_database_url(Settings.from_environment())
-        store = Store(url)
+        store = Store(url, redact=LazyRedactor(os.environ, [url]))
         super().__init__(LoopThread("project manager"), ProjectManager(store))
         self._stop = weakref.finalize(self, self._loop.stop, store.close)
         try:

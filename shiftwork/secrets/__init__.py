@@ -2,6 +2,7 @@
 
 from shiftwork.secrets.absent import assert_absent
 from shiftwork.secrets.added import AddedSecrets, Allowed, Finding, check_added, find_secrets
+from shiftwork.secrets.known import LazyRedactor, known_secrets
 from shiftwork.secrets.logs import RedactingFilter, RedactingFormatter, protect_handler
 from shiftwork.secrets.redactor import Redactor
 from shiftwork.secrets.reference import Secret, SecretRef, SecretSource
@@ -11,6 +12,7 @@ __all__ = [
     "AddedSecrets",
     "Allowed",
     "Finding",
+    "LazyRedactor",
     "RedactingFilter",
     "RedactingFormatter",
     "RedactingStream",
@@ -22,5 +24,6 @@ __all__ = [
     "assert_absent",
     "check_added",
     "find_secrets",
+    "known_secrets",
     "protect_handler",
 ]

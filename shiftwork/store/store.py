@@ -1,12 +1,14 @@
 """The store: a small pool of connections, and transactions that speak in nouns."""
 
-from collections.abc import AsyncIterator
+import re
+from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager
-from typing import Self
+from typing import Any, Self
 
+from sqlalchemy import event
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
-from sqlalchemy.ext.asyncio import AsyncConnection, create_async_engine
+from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
 
 from shiftwork.errors import StackError
 from shiftwork.store.attempts import Attempts, Leases
@@ -27,6 +29,9 @@ from shiftwork.store.usage import Usage
 # SQLSTATEs after which the same transaction, tried again, may succeed: connection lost (08), deadlock (40),
 # idle in a transaction for too long (25P03), out of resources (53), server going down (57P).
 _PASSING = ("08", "40", "25P03", "53", "57P")
+
+
+_WRITES = re.compile(r"\b(?:INSERT|UPDATE)\b", re.IGNORECASE)
 
 
 class Transaction:
@@ -59,9 +64,17 @@ class Store:
         pool_size: connections kept; as many again are opened under load.
         idle_limit: seconds a transaction may do nothing before the server ends it, so that a process that
             was stopped in the middle of one holds no lock against its successor.
+        redact: takes secrets out of a text; every text goes through it on its way into the database.
     """
 
-    def __init__(self, database_url: str, *, pool_size: int = 4, idle_limit: float = 10.0) -> None:
+    def __init__(
+        self,
+        database_url: str,
+        *,
+        pool_size: int = 4,
+        idle_limit: float = 10.0,
+        redact: Callable[[str], str] | None = None,
+    ) -> None:
         self._place = place(database_url)
         self._dsn = asyncpg_dsn(database_url)
         settings = {
@@ -77,6 +90,8 @@ class Store:
             pool_pre_ping=True,  # a restarted server costs a reconnect, not an error
             json_serializer=dump_json,
         )
+        if redact is not None:
+            _redact_parameters(self._engine, redact)
 
     async def open(self) -> None:
         """Connect once; raises `StackError` if the server can't be reached, `InvalidInput` for a bad DSN."""
@@ -115,6 +130,26 @@ class Store:
             raise StackError(f"PostgreSQL at {self._place} gave up a transaction: {error.orig}.") from error
         except PoolTimeout as error:
             raise StackError(f"All connections to PostgreSQL at {self._place} are in use.") from error
+
+
+def _redact_parameters(engine: AsyncEngine, redact: Callable[[str], str]) -> None:
+    """Nothing else reaches every table, and every one that is added later."""
+
+    def clean(value: Any) -> Any:
+        return redact(value) if isinstance(value, str) else value
+
+    def clean_row(row: Any) -> Any:
+        if isinstance(row, Mapping):
+            return {name: clean(value) for name, value in row.items()}
+        return tuple(clean(value) for value in row)
+
+    def before(*call: Any) -> tuple[str, Any]:
+        _connection, _cursor, statement, parameters, _context, many = call
+        if not _WRITES.search(statement):
+            return statement, parameters
+        return statement, [clean_row(row) for row in parameters] if many else clean_row(parameters)
+
+    event.listen(engine.sync_engine, "before_cursor_execute", before, retval=True)
 
 
 def _passes(error: DBAPIError) -> bool:

@@ -18,6 +18,7 @@ from shiftwork.contracts.feature import FeatureSpec
 from shiftwork.contracts.workflow import ProjectStart
 from shiftwork.gateway import Gateway
 from shiftwork.sandbox.choose import choose_sandbox
+from shiftwork.secrets import LazyRedactor
 from shiftwork.store.migrate import migrate
 from shiftwork.store.store import Store
 from shiftwork.temporal import SEARCH_ATTRIBUTES, TASK_QUEUE, plugin, project_workflow_id
@@ -41,7 +42,7 @@ async def services(database_url, tmp_path):
         store = await stack.enter_async_context(Store(database_url))
         record = stack.enter_context(WorkerRecord(settings.state))
         gateway = await stack.enter_async_context(Gateway())
-        yield Services(settings, store, choose_sandbox(), backends(), record, gateway)
+        yield Services(settings, store, choose_sandbox(), backends(), record, gateway, LazyRedactor({}))
 
 
 @pytest.fixture

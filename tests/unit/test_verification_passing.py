@@ -13,6 +13,7 @@ from shiftwork.contracts.session import Role
 from shiftwork.gateway import Gateway
 from shiftwork.repository import LandingInfo
 from shiftwork.sandbox.choose import cheap_sandbox
+from shiftwork.secrets import LazyRedactor
 from shiftwork.settings import Settings
 from shiftwork.store.migrate import migrate
 from shiftwork.store.store import Store
@@ -25,7 +26,9 @@ async def services(database_url, tmp_path):
     await migrate(database_url)
     settings = replace(Settings(state=tmp_path), database_url=database_url)
     async with Store(database_url) as store:
-        yield Services(settings, store, cheap_sandbox(), {}, WorkerRecord(tmp_path), Gateway())
+        yield Services(
+            settings, store, cheap_sandbox(), {}, WorkerRecord(tmp_path), Gateway(), LazyRedactor({})
+        )
 
 
 async def test_a_landing_counts_before_its_row(services) -> None:

@@ -1,0 +1,87 @@
+"""A whole project with a secret that somebody spills everywhere: it is nowhere afterwards."""
+
+import base64
+import subprocess
+from pathlib import Path
+
+import pytest
+
+from client.api import Shiftwork
+from shiftwork.contracts.project import AgentOptions, ProjectOptions
+from shiftwork.errors import InvalidInput
+from shiftwork.stack.dev import DevStack
+from tests.e2e.lab import Lab, no_process_lives
+from tests.e2e.support import (
+    quick_environment,
+    quick_settings,
+    simple_attempt,
+    simple_feature,
+    worker_process,
+)
+
+CANARY = "canary-7Q2wXz9LmN4rT8vB"
+SPILLING = (
+    {"say": f"the key is {CANARY}"},
+    {"run": {"command": f"echo {CANARY}; echo {CANARY} >&2"}},
+    {"decision": {"context": CANARY, "decision": f"use {CANARY}", "reasoning": CANARY}},
+)
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(180)
+async def test_a_canary_is_in_no_store(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """If it failed, a key that an agent, a step or a person repeats would be kept, shown and backed up."""
+    monkeypatch.setenv("CANARY_API_KEY", CANARY)
+    state = tmp_path / "state"
+    settings, folder = quick_settings(state), tmp_path / "work"
+    folder.mkdir()
+    command = f"echo {CANARY}; grep -qx done a.txt"
+    features = [simple_feature("a", command=command), simple_feature("b", "a")]
+    leaking = simple_attempt("b", {"write": {"path": "key.txt", "content": CANARY}})
+    sessions = {"a": [simple_attempt("a", *SPILLING)], "b": [leaking, simple_attempt("b")]}
+    async with DevStack(settings), Shiftwork(settings) as shiftwork:
+        with worker_process(quick_environment(state), tmp_path / "worker.log"):
+            lab = Lab(shiftwork, settings, folder)
+            project = await lab.project(features, sessions, planned=False)
+            await shiftwork.steer(project.id, f"remember {CANARY}")
+            await project.completes()
+            ended = [event.data for event in await project.events("attempt_ended")]
+            (refused,) = [data for data in ended if data["failure"] == "snapshot_refused"]
+            assert "key.txt" in refused["detail"]
+            objects = every_object(project.main)
+            await no_process_lives(lab)
+    assert found_in(state, b"redacted:CANARY_API_KEY")  # the search can find things
+    for form in forms(CANARY):
+        assert found_in(state, form) == []
+        assert found_in(tmp_path / "worker.log", form) == []
+        assert found_in(project.repository, form) == []
+        assert form not in objects
+
+
+async def test_settings_that_hold_a_secret_are_refused(lab: Lab, monkeypatch: pytest.MonkeyPatch) -> None:
+    """If it failed, a key written into a specification would be stored with the project."""
+    monkeypatch.setenv("CANARY_API_KEY", CANARY)
+    agent = AgentOptions(backend="claude", settings={"environment": {"ANTHROPIC_API_KEY": CANARY}})
+    async with Shiftwork(lab.settings) as shiftwork:
+        with pytest.raises(InvalidInput, match="pass_environment"):
+            await shiftwork.create("leaky", "x", options=ProjectOptions(agent=agent))
+
+
+def forms(secret: str) -> list[bytes]:
+    """As it is, and within base64 at each of the three offsets."""
+    data = secret.encode()
+    encoded = [base64.b64encode(b"\0" * pad + data)[4 if pad else 0 : -4] for pad in range(3)]
+    return [data, *encoded]
+
+
+def every_object(repository: Path) -> bytes:
+    """Whatever git keeps there, reachable or not, which its files hold compressed."""
+    command = ["git", "-C", repository, "cat-file", "--batch-all-objects", "--batch", "--unordered"]
+    return subprocess.run(command, check=True, capture_output=True).stdout
+
+
+def found_in(place: Path, needle: bytes) -> list[str]:
+    """The files in which these bytes are."""
+    paths = [place] if place.is_file() else place.rglob("*")
+    files = [path for path in paths if path.is_file() and not path.is_symlink()]
+    return [str(path) for path in files if needle in path.read_bytes()]
