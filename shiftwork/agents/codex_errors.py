@@ -19,6 +19,8 @@ _TEXT_CHARACTERS = 2_000
 _UNTOLD_LIMIT = timedelta(minutes=15)
 """How long to wait out a usage limit that ends "later": it is one of hours, but may be near its end."""
 
+_SLACK = timedelta(hours=1)
+
 _STATUS = re.compile(r"\bstatus:? (\d{3})\b")
 _AT = re.compile(
     r"try again at (?:(\w{3} \d{1,2})(?:st|nd|rd|th), (\d{4}) )?(\d{1,2}:\d{2} [AP]M)", re.IGNORECASE
@@ -94,7 +96,7 @@ def _understand(message: str, now: datetime) -> _Trouble:
         return _of_body(body, message)
     lower = message.lower()
     if "hit your usage limit" in lower:
-        return _Trouble(message, limited=True, until=_reset(message, now) or now + _UNTOLD_LIMIT)
+        return _Trouble(message, limited=True, until=_usage_limit_end(message, now))
     if "rate limit exceeded" in lower:
         return _Trouble(message, limited=True, until=_pause(message, now))
     status = _STATUS.search(message)
@@ -130,6 +132,10 @@ def _body(message: str) -> dict[str, Any] | None:
     return body if isinstance(body, dict) else None
 
 
+def _usage_limit_end(message: str, now: datetime) -> datetime:
+    return _reset(message, now) or _pause(message, now) or now + _UNTOLD_LIMIT
+
+
 def _reset(message: str, now: datetime) -> datetime | None:
     """The end of a usage limit. It is told to the minute, so the end of that minute is meant."""
     told = _AT.search(message)
@@ -138,7 +144,9 @@ def _reset(message: str, now: datetime) -> datetime | None:
     day = f"{told[1]} {told[2]}" if told[1] else f"{now.astimezone(UTC):%b %d %Y}"
     try:
         minute = datetime.strptime(f"{day} {told[3]}", "%b %d %Y %I:%M %p").replace(tzinfo=UTC)
-        return minute + timedelta(minutes=1)
+        # Without a day it is the next such time, unless the clocks differ a little.
+        tomorrow = told[1] is None and now - minute > _SLACK
+        return minute + timedelta(days=1 if tomorrow else 0, minutes=1)
     except (ValueError, OverflowError):
         return None
 

@@ -40,6 +40,9 @@ def command(tmp_path, environ=None, **options):
     ("message", "until"),
     [
         (f"{LIMIT} 10:26 PM.", datetime(2026, 11, 21, 22, 27, tzinfo=UTC)),
+        (f"{LIMIT} 1:26 AM.", datetime(2026, 11, 22, 1, 27, tzinfo=UTC)),
+        (f"{LIMIT} 2:00 PM.", datetime(2026, 11, 21, 14, 1, tzinfo=UTC)),
+        ("You’ve hit your usage limit. Try again in 2 days 3 hours.", NOW + timedelta(days=2, hours=3)),
         (f"{LIMIT} Nov 24th, 2026 6:00 AM.", datetime(2026, 11, 24, 6, 1, tzinfo=UTC)),
         (f"{LIMIT} Foo 99th, 2026 6:00 AM.", NOW + timedelta(minutes=15)),
         ("You’ve hit your usage limit. Try again later.", NOW + timedelta(minutes=15)),
