@@ -67,6 +67,8 @@ class AgentPool:
         self._waiters: list[asyncio.Future[None]] = []
         self._refill: asyncio.Task[None] | None = None
         self._pause = _FIRST_PAUSE
+        self._losses = 0
+        """Idle agents that ended, and starts of such that failed."""
 
     @property
     def idle(self) -> int:
@@ -203,6 +205,7 @@ class AgentPool:
         if handle not in self._idle:
             return
         self._idle.remove(handle)
+        self._losses += 1
         self._wake()
         ended_at = handle.ended_at or handle.started_at
         if (ended_at - handle.started_at).total_seconds() > _OLD:
@@ -237,9 +240,11 @@ class AgentPool:
         """Nobody waits for this: who needs an agent that can't be started is told by `acquire`."""
         await asyncio.sleep(pause)
         while self._is_short():
+            losses = self._losses
             try:
                 await self._fill()
             except AgentError as error:
+                self._losses += 1
                 log_event("not_refilled", error.agent, self.warmup_config.name, error=type(error).__name__)
-            if self._is_short():
+            if self._is_short() and losses != self._losses:  # else they were lent meanwhile
                 await asyncio.sleep(self._longer())
