@@ -1,9 +1,13 @@
 """Locks that say whether a process still lives, and the end of what a dead worker left."""
 
 import asyncio
+import errno
 import fcntl
 import json
+import logging
 import os
+import re
+import stat
 import time
 from pathlib import Path
 from typing import Any
@@ -12,6 +16,11 @@ import psutil
 
 from shiftwork.errors import Conflict
 from shiftwork.sandbox.sweep import kill_all
+
+_LOG = logging.getLogger("shiftwork.runner")
+_LOCKS = ("agent.lock", "steps.lock")
+_MARKER = re.compile("[0-9a-f]{32}")
+_MOST_PIDS = 1 << 31
 
 _POLL = 0.02
 """Seconds between two tries to get a lock."""
@@ -26,7 +35,7 @@ class RunLock:
 
     def __init__(self, path: Path, marker: str) -> None:
         path.parent.mkdir(parents=True, exist_ok=True)
-        self.fd = _open(path)
+        self.fd = _open(path, os.O_CREAT)
         if not _try_lock(self.fd):
             os.close(self.fd)
             raise Conflict(f"Another run still holds {str(path)!r}; wait for its end or end it first.")
@@ -49,10 +58,11 @@ class RunLock:
 
 async def wait_until_gone(lock_file: Path, timeout: float) -> bool:
     """Wait until no process of the run that locked this file lives; false after `timeout` seconds."""
-    if not lock_file.exists():
-        return True
     deadline = time.monotonic() + timeout
-    fd = _open(lock_file)
+    try:
+        fd = _open(lock_file)
+    except FileNotFoundError:
+        return True
     try:
         while not _try_lock(fd):
             if time.monotonic() > deadline:
@@ -75,9 +85,12 @@ async def end_leftovers(run_folder: Path, timeout: float = 10.0) -> int:
     """
     killed = 0
     for lock_file in sorted(run_folder.glob("*.lock")):
-        fd = _open(lock_file)
         try:
-            if marker := _marker(fd):
+            fd = _open(lock_file)
+        except FileNotFoundError:  # its run cleared up meanwhile
+            continue
+        try:
+            if marker := _marker_in(_record(fd)):
                 killed += await asyncio.to_thread(kill_all, marker, timeout=timeout)
         finally:
             os.close(fd)
@@ -87,31 +100,50 @@ async def end_leftovers(run_folder: Path, timeout: float = 10.0) -> int:
 
 
 async def sweep_orphans(projects_folder: Path, timeout: float = 10.0) -> int:
-    """End the runs, anywhere below this folder, whose worker is dead; those of living workers are left alone.
+    """End the runs of all projects whose worker is dead; those of living workers are left alone.
 
-    Call it when a worker starts.
+    Call it when a worker starts. Looks only where runs have their locks, in `PROJECT/runs/RUN`: anything else
+    below may be an agent's own. What can't be ended is left, and logged: no file must keep a worker from its
+    work.
 
     Returns:
         How many processes were killed.
-
-    Raises:
-        TimeoutError: some can't be killed.
     """
     killed = 0
-    for lock_file in sorted(projects_folder.rglob("*.lock")):
-        if lock_file.is_symlink() or not lock_file.is_file():
-            continue
-        fd = _open(lock_file)
+    for lock_file in _lock_files(projects_folder):
         try:
-            record = _record(fd)
-            if not isinstance(record.get("marker"), str) or _worker_lives(record):
-                continue
-            killed += await asyncio.to_thread(kill_all, record["marker"], timeout=timeout)
-        finally:
-            os.close(fd)
-        if not await wait_until_gone(lock_file, timeout):
-            raise TimeoutError(f"{str(lock_file)!r} is still held by a process that can't be found")
+            killed += await _end_orphan(lock_file, timeout)
+        except (OSError, RecursionError) as error:
+            _LOG.warning("what a lost worker left may still run; %s: %s", lock_file, error)
     return killed
+
+
+async def _end_orphan(lock_file: Path, timeout: float) -> int:
+    fd = _open(lock_file)
+    try:
+        record = _record(fd)
+        marker = _marker_in(record)
+        if marker is None or _worker_lives(record):
+            return 0
+        killed = await asyncio.to_thread(kill_all, marker, timeout=timeout)
+    finally:
+        os.close(fd)
+    if not await wait_until_gone(lock_file, timeout):
+        raise TimeoutError("it is still held by a process that can't be found")
+    return killed
+
+
+def _lock_files(projects_folder: Path) -> list[Path]:
+    runs = [run for project in _folders(projects_folder) for run in _folders(project / "runs")]
+    return [run / name for run in runs for name in _LOCKS if (run / name).exists()]
+
+
+def _folders(folder: Path) -> list[Path]:
+    """The folders in a folder, links aside; none if it is a link itself."""
+    if folder.is_symlink() or not folder.is_dir():
+        return []
+    with os.scandir(folder) as entries:
+        return sorted(Path(entry) for entry in entries if entry.is_dir(follow_symlinks=False))
 
 
 def _worker_lives(record: dict[str, Any]) -> bool:
@@ -121,7 +153,7 @@ def _worker_lives(record: dict[str, Any]) -> bool:
 
 
 def _born(pid: object) -> float | None:
-    if not isinstance(pid, int) or pid <= 0:
+    if not isinstance(pid, int) or not 0 < pid < _MOST_PIDS:
         return None
     try:
         process = psutil.Process(pid)
@@ -131,7 +163,7 @@ def _born(pid: object) -> float | None:
 
 
 async def _finish(fd: int, timeout: float) -> bool:
-    if marker := _marker(fd):
+    if marker := _marker_in(_record(fd)):
         try:
             await asyncio.to_thread(kill_all, marker, timeout=timeout)
         except TimeoutError:
@@ -140,8 +172,13 @@ async def _finish(fd: int, timeout: float) -> bool:
     return True
 
 
-def _open(path: Path) -> int:
-    return os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
+def _open(path: Path, flags: int = 0) -> int:
+    """Of a regular file, never over a link; raises `OSError`."""
+    fd = os.open(path, os.O_RDWR | os.O_CLOEXEC | os.O_NOFOLLOW | os.O_NONBLOCK | flags, 0o600)
+    if not stat.S_ISREG(os.fstat(fd).st_mode):
+        os.close(fd)
+        raise OSError(errno.EINVAL, "it is no file", str(path))
+    return fd
 
 
 def _try_lock(fd: int) -> bool:
@@ -152,15 +189,16 @@ def _try_lock(fd: int) -> bool:
     return True
 
 
-def _marker(fd: int) -> str | None:
-    marker = _record(fd).get("marker")
-    return None if marker is None else str(marker)
+def _marker_in(record: dict[str, Any]) -> str | None:
+    """The marker of a run, if it is one; anything else could be that of somebody else's processes."""
+    marker = record.get("marker")
+    return marker if isinstance(marker, str) and _MARKER.fullmatch(marker) else None
 
 
 def _record(fd: int) -> dict[str, Any]:
     """What a run wrote; nothing if its worker died while it wrote, before it started anything."""
     try:
         record = json.loads(os.pread(fd, 4096, 0))
-    except ValueError:
+    except (ValueError, RecursionError):
         return {}
     return record if isinstance(record, dict) else {}

@@ -1,11 +1,15 @@
 """What a predecessor left on this host is found, waited for, and ended."""
 
 import asyncio
+import fcntl
+import json
+import os
+import subprocess
 
 import pytest
 from process_support import living, shell, token, tree
 
-from shiftwork.runner.leftovers import end_leftovers, wait_until_gone
+from shiftwork.runner.leftovers import end_leftovers, sweep_orphans, wait_until_gone
 from shiftwork.runner.supervisor import run
 from shiftwork.sandbox.choose import choose_sandbox
 
@@ -38,7 +42,10 @@ async def test_waiting_ends_with_the_predecessor(sandbox, tmp_path):
     await first
 
 
-@pytest.mark.parametrize("content", ["", "{", "[]", '{"marker": 7}'])
+BROKEN = ["", "{", "[]", '{"marker": 7}', "[" * 5000, '{"marker": "x", "worker": 99999999999999999999999}']
+
+
+@pytest.mark.parametrize("content", BROKEN, ids=lambda content: content[:16])
 async def test_a_broken_record_is_no_obstacle(tmp_path, content):
     """Otherwise a worker that died while it wrote its record would block the session for ever."""
     lock = tmp_path / "agent.lock"
@@ -46,3 +53,61 @@ async def test_a_broken_record_is_no_obstacle(tmp_path, content):
     assert await wait_until_gone(lock, 1)
     assert await end_leftovers(tmp_path) == 0
     assert await wait_until_gone(tmp_path / "no such.lock", 0)
+
+
+def run_folder(tmp_path, name: str):
+    folder = tmp_path / "project" / "runs" / name
+    folder.mkdir(parents=True)
+    return folder
+
+
+def record(marker: str) -> str:
+    """What a worker that is dead left."""
+    return json.dumps({"marker": marker, "worker": 99_999_999, "born": 1.0})
+
+
+def orphan(marker: str) -> subprocess.Popen:
+    return subprocess.Popen(["sleep", token()], env={**os.environ, "SHIFTWORK_SANDBOX": marker})
+
+
+@pytest.mark.parametrize("content", BROKEN, ids=lambda content: content[:16])
+async def test_nothing_keeps_a_worker_from_sweeping(tmp_path, caplog, content):
+    """Otherwise one strange file would keep a worker from starting, or hide what another run left."""
+    (run_folder(tmp_path, "s1-a1") / "agent.lock").write_text(content)
+    (run_folder(tmp_path, "s2-a1") / "agent.lock").mkdir()
+    held = run_folder(tmp_path, "s3-a1") / "agent.lock"
+    held.write_text(record("cd" * 16))
+    (run_folder(tmp_path, "s4-a1") / "steps.lock").write_text(record("ef" * 16))
+    left = orphan("ef" * 16)
+    with held.open() as file:
+        fcntl.flock(file, fcntl.LOCK_EX)
+        assert await sweep_orphans(tmp_path, 0.1) == 1
+    assert left.wait(5) == -9
+    assert "s3-a1" in caplog.text
+
+
+async def test_only_locks_of_runs_are_looked_at(tmp_path):
+    """Otherwise an agent could have any process killed by a file in its own folder, or a link to one."""
+    marker = "ab" * 16
+    bystander = orphan(marker)
+    workspace = tmp_path / "project" / "workspaces" / "w" / "runs" / "x"
+    workspace.mkdir(parents=True)
+    for name in ("agent.lock", "uv.lock"):
+        (workspace / name).write_text(record(marker))
+    runs = run_folder(tmp_path, "s1-a1").parent
+    (runs / "s1-a1" / "agent.lock").symlink_to(workspace / "agent.lock")
+    (runs / "s2-a1").symlink_to(workspace)
+    (tmp_path / "linked").symlink_to(tmp_path / "project")
+    try:
+        assert await sweep_orphans(tmp_path, 1) == 0
+        assert bystander.poll() is None
+    finally:
+        bystander.kill()
+        bystander.wait(5)
+    assert not await end_leftovers(workspace.parent)
+
+
+async def test_looking_makes_no_file(tmp_path):
+    """Otherwise a lock that a program has just given up would be there again, and held by nobody."""
+    assert await wait_until_gone(tmp_path / "index.lock", 0)
+    assert list(tmp_path.iterdir()) == []

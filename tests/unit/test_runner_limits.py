@@ -124,7 +124,8 @@ def test_a_limit_that_makes_no_sense_is_refused(limits):
 async def test_orphans_of_a_dead_worker_are_swept_and_others_are_not(sandbox, tmp_path):
     """Otherwise a restarted worker would leave its predecessor's agents, or end those of its neighbour."""
     word, ready, stop = token(), asyncio.Event(), asyncio.Event()
-    spec = tree(word, tmp_path, lock_file=tmp_path / "a" / "run.lock", grace=0.1)
+    runs = tmp_path / "project" / "runs"
+    spec = tree(word, tmp_path, lock_file=runs / "s1-a1" / "agent.lock", grace=0.1)
     mine = asyncio.create_task(run(spec, sandbox=sandbox, stop=stop, on_line=lambda *_: ready.set()))
     await ready.wait()
     assert await sweep_orphans(tmp_path) == 0
@@ -135,7 +136,9 @@ async def test_orphans_of_a_dead_worker_are_swept_and_others_are_not(sandbox, tm
     gone = subprocess.run(  # noqa: ASYNC221 - it ends at once
         [sys.executable, "-S", "-c", "import os; print(os.getpid())"], capture_output=True, check=True
     )
-    (tmp_path / "b.lock").write_text(f'{{"marker": "{marker}", "worker": {int(gone.stdout)}, "born": 1.0}}')
+    (runs / "s1-a1" / "steps.lock").write_text(
+        f'{{"marker": "{marker}", "worker": {int(gone.stdout)}, "born": 1.0}}'
+    )
     left = subprocess.Popen(  # noqa: ASYNC220 - it is waited for below
         ["sleep", dead], env={**os.environ, "SHIFTWORK_SANDBOX": marker}, start_new_session=True
     )
