@@ -75,8 +75,8 @@ class Wrapped:
         self._reaper.close()
 
 
-def probe(argv: Sequence[str]) -> bool:
-    """Whether a wrapper yields the status `PROBED` of the program in it."""
+def probe(argv: Sequence[str], timeout: float = 10.0) -> bool:
+    """Whether a wrapper yields the status `PROBED` of the program in it, within so many seconds."""
     null = os.open(os.devnull, os.O_RDWR | os.O_CLOEXEC)
     try:
         pid, lease = spawn(argv, {**os.environ, MARKER: "0"}, streams=(None, null, null))
@@ -84,8 +84,13 @@ def probe(argv: Sequence[str]) -> bool:
         return False
     finally:
         os.close(null)
+    deadline = time.monotonic() + timeout
     try:
-        _, status = os.waitpid(pid, 0)
+        while not (ended := os.waitpid(pid, os.WNOHANG))[0] and time.monotonic() < deadline:
+            time.sleep(0.001)
     finally:
         lease.close()
-    return os.waitstatus_to_exitcode(status) == PROBED
+    if not ended[0]:  # A sandbox that hangs must not hang whoever asks for one.
+        os.kill(pid, signal.SIGKILL)
+        ended = os.waitpid(pid, 0)
+    return os.waitstatus_to_exitcode(ended[1]) == PROBED

@@ -17,6 +17,7 @@ from shiftwork.runner import (
 from shiftwork.runner.tree import shared_sampler
 from shiftwork.sandbox.choose import candidates, cheap_sandbox, works
 from shiftwork.sandbox.sweep import kill_all
+from shiftwork.sandbox.wrapped import probe
 
 COMMANDS = {"sh": ["/bin/sh", "-c", "{task}"]}
 SANDBOXES = [sandbox for sandbox in candidates() if works(sandbox)]
@@ -41,6 +42,13 @@ async def until(condition, seconds: float = 10.0) -> None:
     while not condition():
         assert asyncio.get_running_loop().time() < deadline
         await asyncio.sleep(0.01)
+
+
+def test_a_wrapper_that_hangs_does_not_work():
+    """Otherwise every new runner would hang where one of the sandboxes does."""
+    word = token()
+    assert not probe(("/bin/sleep", word), timeout=0.2)
+    assert living(word) == []
 
 
 async def test_a_paused_agent_is_not_stalled(tmp_path, sandbox):
