@@ -10,8 +10,8 @@ from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 
 from shiftwork.errors import RepositoryError
-from shiftwork.repository.files import FOLDER_MODE, empty, open_folder, read_regular, remove
-from shiftwork.repository.names import MAX_DEPTH, parents, shown
+from shiftwork.repository.files import BATCH, FOLDER_MODE, empty, open_folder, read_regular, remove
+from shiftwork.repository.names import MAX_DEPTH, leaves_folder, parents, shown
 from shiftwork.repository.objects import TreeEntry, blob_id
 from shiftwork.repository.statcache import Known, StatCache, record
 
@@ -49,7 +49,11 @@ class Checkout:
         self._on_the_way_to_kept = {parent for path in self._keep for parent in parents(path)}
         self._folders = {parent for path in target for parent in parents(path)}
         self._folders.update(path for path, entry in target.items() if entry.kind == "commit")
+        self._known_places = (self._target, self._folders, self._keep, self._on_the_way_to_kept)
         too_deep = next((path for path in self._folders if path.count("/") >= MAX_DEPTH), None)
+        outside = next((path for path in target if leaves_folder(path)), None)
+        if outside is not None:
+            raise RepositoryError(f"{shown(outside)!r} is no name that a folder can hold; rename it first.")
         if too_deep is not None:
             raise RepositoryError(
                 f"{shown(too_deep)!r} lies more than {MAX_DEPTH} folders deep, which no workspace can hold."
@@ -66,13 +70,31 @@ class Checkout:
                 self.needs.setdefault(entry.oid, []).append(path)
 
     def _clean(self, folder: int, prefix: str, *, kept: bool) -> None:
-        with os.scandir(folder) as entries:
-            found = list(entries)
+        found, strange = self._sorted(folder, prefix, kept=kept)
+        while strange:
+            for name in strange:
+                remove(name, folder, self._trash)
+            found, strange = self._sorted(folder, prefix, kept=kept)
         for entry in found:
             path = prefix + entry.name
-            if path == ".git":
-                continue
             self._clean_entry(folder, entry, path, kept=kept or path in self._keep)
+
+    def _sorted(self, folder: int, prefix: str, *, kept: bool) -> tuple[list[os.DirEntry[str]], list[str]]:
+        """What may stay in a folder, and the names of what may not: some of them if there are very many."""
+        found = []
+        strange: list[str] = []
+        with os.scandir(folder) as entries:
+            for entry in entries:
+                path = prefix + entry.name
+                if path == ".git":
+                    continue
+                if kept or any(path in some for some in self._known_places):
+                    found.append(entry)
+                else:
+                    strange.append(entry.name)
+                if len(strange) == BATCH:
+                    break
+        return found, strange
 
     def _clean_entry(self, folder: int, entry: os.DirEntry[str], path: str, *, kept: bool) -> None:
         found = entry.stat(follow_symlinks=False)

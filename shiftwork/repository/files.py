@@ -4,17 +4,25 @@ Every step goes through the descriptor of a folder and never follows a symbolic 
 file is ever opened for reading, and that without waiting.
 """
 
+import fcntl
 import itertools
 import os
 import secrets
 import stat
+import struct
 import sys
-from collections.abc import Iterator
+import tempfile
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
 _FOLDER = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
 _FILE = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
+
+BATCH = 10_000
+"""Names that are held in memory at once while a folder is emptied."""
+_GET_FLAGS, _SET_FLAGS = 0x80086601, 0x40086602  # FS_IOC_GETFLAGS and FS_IOC_SETFLAGS
+_LOCKED = 0x30  # FS_IMMUTABLE_FL and FS_APPEND_FL
 
 FOLDER_MODE = 0o755
 
@@ -41,7 +49,10 @@ def open_folder(name: str | Path, parent: int | None = None) -> Iterator[int]:
 
 
 def read_regular(name: str, parent: int, limit: int) -> bytes | None:
-    """The content of a regular file, at most `limit` + 1 bytes of it; None if it is anything else."""
+    """The content of a regular file, at most `limit` + 1 bytes of it.
+
+    None if it is anything else, or if somebody wrote to it while it was read.
+    """
     try:
         descriptor = os.open(name, _FILE, dir_fd=parent)
     except PermissionError:
@@ -51,11 +62,21 @@ def read_regular(name: str, parent: int, limit: int) -> bytes | None:
         _grant(name, parent, stat.S_IMODE(mode) | 0o400)
         descriptor = os.open(name, _FILE, dir_fd=parent)
     try:
-        if not stat.S_ISREG(os.fstat(descriptor).st_mode):
+        before = os.fstat(descriptor)
+        if not stat.S_ISREG(before.st_mode):
             return None
-        return _read(descriptor, limit + 1)
+        data = _read(descriptor, limit + 1)
+        return data if _same(before, os.fstat(descriptor)) else None
     finally:
         os.close(descriptor)
+
+
+def _same(before: os.stat_result, after: os.stat_result) -> bool:
+    return (before.st_size, before.st_mtime_ns, before.st_ctime_ns) == (
+        after.st_size,
+        after.st_mtime_ns,
+        after.st_ctime_ns,
+    )
 
 
 def _read(descriptor: int, most: int) -> bytes:
@@ -80,14 +101,33 @@ def _grant(name: str | Path, parent: int | None, mode: int) -> None:
         os.close(descriptor)
 
 
+def remove_tree(path: Path) -> None:
+    """Remove a file or a folder that an agent could fill, whatever it holds; fine if there is none.
+
+    `shutil.rmtree` ends with `RecursionError` in folders that are nested deeply enough, and leaves what
+    has no permissions.
+
+    Raises:
+        OSError: something can't be removed.
+    """
+    with suppress(FileNotFoundError), open_folder(path.parent) as parent:
+        os.stat(path.name, dir_fd=parent, follow_symlinks=False)
+        drafts = Path(tempfile.mkdtemp(dir=path.parent, prefix=".removing-"))
+        try:
+            with open_folder(drafts) as trash:
+                remove(path.name, parent, trash)
+        finally:
+            drafts.rmdir()
+
+
 def remove(name: str, parent: int, trash: int) -> None:
-    """Remove a file or a whole folder, however deep it is nested.
+    """Remove a file or a whole folder, however deep it is nested and however many names it holds.
 
     Folders are moved into `trash` (the descriptor of a folder of ours on the same file system) one by one,
     so that neither recursion nor open descriptors grow with their depth.
     """
     if not stat.S_ISDIR(os.stat(name, dir_fd=parent, follow_symlinks=False).st_mode):
-        os.unlink(name, dir_fd=parent)
+        _unlink(name, parent)
         return
     numbers = (f"{secrets.token_hex(6)}-{n}" for n in itertools.count())
     waiting = [_into_trash(name, parent, trash, next(numbers))]
@@ -96,27 +136,64 @@ def remove(name: str, parent: int, trash: int) -> None:
         # Another removal may clear the same trash: what it took away is its own affair.
         with suppress(FileNotFoundError):
             with open_folder(folder, trash) as descriptor:
-                for inner in names(descriptor):
-                    mode = os.stat(inner, dir_fd=descriptor, follow_symlinks=False).st_mode
-                    if stat.S_ISDIR(mode):
-                        waiting.append(_into_trash(inner, descriptor, trash, next(numbers)))
-                    else:
-                        os.unlink(inner, dir_fd=descriptor)
+                while some := names(descriptor, BATCH):
+                    waiting += _clear(some, descriptor, trash, numbers)
             os.rmdir(folder, dir_fd=trash)
+
+
+def _clear(some: list[str], folder: int, trash: int, numbers: Iterator[str]) -> list[str]:
+    """Take these names out of a folder; returns what its folders are called in the trash."""
+    moved = []
+    for name in some:
+        with suppress(FileNotFoundError):
+            if stat.S_ISDIR(os.stat(name, dir_fd=folder, follow_symlinks=False).st_mode):
+                moved.append(_into_trash(name, folder, trash, next(numbers)))
+            else:
+                _unlink(name, folder)
+    return moved
 
 
 def _into_trash(name: str, parent: int, trash: int, target: str) -> str:
     # A folder that is moved needs write permission itself, which opening it restores.
     with open_folder(name, parent):
         pass
-    os.rename(name, target, src_dir_fd=parent, dst_dir_fd=trash)
+    _unlocked(name, parent, lambda: os.rename(name, target, src_dir_fd=parent, dst_dir_fd=trash))
     return target
 
 
-def names(folder: int) -> list[str]:
-    """The names in the folder of this descriptor."""
+def _unlink(name: str, parent: int) -> None:
+    _unlocked(name, parent, lambda: os.unlink(name, dir_fd=parent))
+
+
+def _unlocked(name: str, parent: int, change: Callable[[], None]) -> None:
+    """Make a change, if need be after taking the attributes away that forbid it (`chattr +i`, `+a`)."""
+    try:
+        change()
+    except PermissionError:
+        if sys.platform != "linux":
+            raise
+        _unlock(parent)
+        with suppress(OSError):  # what can't be opened has no such attributes
+            descriptor = os.open(name, _FILE, dir_fd=parent)
+            try:
+                _unlock(descriptor)
+            finally:
+                os.close(descriptor)
+        change()
+
+
+def _unlock(descriptor: int) -> None:
+    """Take both attributes away; nothing happens where there are none, or without the right to."""
+    with suppress(OSError):
+        (flags,) = struct.unpack("i", fcntl.ioctl(descriptor, _GET_FLAGS, b"\0" * 4))
+        if flags & _LOCKED:
+            fcntl.ioctl(descriptor, _SET_FLAGS, struct.pack("i", flags & ~_LOCKED))
+
+
+def names(folder: int, most: int | None = None) -> list[str]:
+    """The names in the folder of this descriptor, or the first ones."""
     with os.scandir(folder) as entries:
-        return [entry.name for entry in entries]
+        return [entry.name for entry in itertools.islice(entries, most)]
 
 
 def empty(folder: int, trash: int) -> None:

@@ -12,6 +12,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 MAX_BYTES = 256 * 1024
+"""Bytes of one file."""
+MAX_TOTAL = 32 * 1024 * 1024
+"""Bytes of all files of a tree that are followed."""
 MAX_RULES = 5_000
 
 BUILT_IN = """\

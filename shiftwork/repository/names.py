@@ -1,6 +1,7 @@
 """Which names may enter a tree, and how names are shown."""
 
 import os
+import re
 import unicodedata
 
 MAX_PATH = 4096
@@ -11,6 +12,9 @@ MAX_DEPTH = 120
 _IGNORED_BY_HFS = dict.fromkeys(
     [*range(0x200C, 0x2010), *range(0x202A, 0x202F), *range(0x206A, 0x2070), 0xFEFF]
 )
+
+_SHORT_GITMODULES = re.compile(r"gitmod~[1-4]|gi7eba~[1-9]|gi7eb~[0-9]{2}")
+"""What NTFS may make of the name where only eight characters are kept."""
 
 
 def is_git_name(name: str) -> bool:
@@ -24,14 +28,37 @@ def is_git_name(name: str) -> bool:
     return plain == ".git"
 
 
+def is_gitmodules(name: str) -> bool:
+    """Whether some file system takes this name for `.gitmodules`."""
+    plain = name.translate(_IGNORED_BY_HFS).lower().partition(":")[0].rstrip(" .")
+    return plain == ".gitmodules" or _SHORT_GITMODULES.fullmatch(plain) is not None
+
+
 def shown(path: str) -> str:
-    """The path as text that can be stored and printed; bytes that are not UTF-8 become escapes."""
-    return os.fsencode(path).decode("utf-8", "backslashreplace")
+    """The path as one line of text that can be stored and printed.
+
+    Bytes that are not UTF-8 become escapes, and so do characters that a terminal would act on or not show.
+    """
+    text = os.fsencode(path).decode("utf-8", "backslashreplace")
+    return text if text.isprintable() else "".join(map(_visible, text))
+
+
+def _visible(character: str) -> str:
+    return character if character.isprintable() else repr(character)[1:-1]
 
 
 def folded(path: str) -> str:
-    """What a file system that ignores case and composition takes the path for."""
-    return unicodedata.normalize("NFC", path.casefold())
+    """What a file system that ignores case, composition and invisible characters takes the path for."""
+    plain = path if path.isascii() else unicodedata.normalize("NFC", path.translate(_IGNORED_BY_HFS))
+    return unicodedata.normalize("NFC", plain.casefold())
+
+
+def leaves_folder(path: str) -> bool:
+    """Whether a tree's path would lead out of the folder it is written to, or into a repository's `.git`.
+
+    Git writes no such tree, but a tree can be made by other means.
+    """
+    return any(part in {"", ".", ".."} or is_git_name(part) for part in path.split("/"))
 
 
 def parents(path: str) -> list[str]:

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from shiftwork.repository import ignore, statcache
 from shiftwork.repository.git import Git
 from shiftwork.repository.guard import Guard, refuse_added
+from shiftwork.repository.modules import refuse_dangerous_modules
 from shiftwork.repository.names import shown
 from shiftwork.repository.objects import (
     FIXED_DATE,
@@ -72,6 +73,7 @@ async def take_snapshot(
         spool.close()
     statcache.save(workspace.stat_cache, walk.known)
     changes = _changes(before, walk.found)
+    await refuse_dangerous_modules(git, changes)
     tree = await edit_tree(git, base, changes)
     commit = await commit_tree(git, tree, [base], "Candidate\n", FIXED_DATE)
     return Snapshot(commit, tree, tuple(sorted(shown(path) for path in changes)), tuple(walk.notes))
@@ -91,6 +93,13 @@ async def _ignore_files(git: Git, tree: Mapping[str, TreeEntry]) -> dict[str, by
     }
     if not wanted:
         return {}
+    blobs: dict[str, bytes] = {}
+    room = ignore.MAX_TOTAL
     with tempfile.TemporaryFile(dir=git.where) as stream:
-        blobs = dict(await fetch_blobs(git, sorted(set(wanted.values())), stream))
-    return {path: blobs[oid] for path, oid in wanted.items() if len(blobs[oid]) <= ignore.MAX_BYTES}
+        # Their number and size is up to agents: those of the outermost folders count first.
+        by_depth = dict.fromkeys(wanted[path] for path in sorted(wanted, key=lambda path: path.count("/")))
+        for oid, data in await fetch_blobs(git, list(by_depth), stream):
+            if len(data) <= min(ignore.MAX_BYTES, room):
+                blobs[oid] = data
+                room -= len(data)
+    return {path: blobs[oid] for path, oid in wanted.items() if oid in blobs}

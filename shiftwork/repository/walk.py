@@ -3,6 +3,8 @@
 The folder is hostile: names, links, pipes, sizes and nesting are whatever an agent made them.
 """
 
+import errno
+import itertools
 import os
 import stat
 import time
@@ -15,11 +17,23 @@ from shiftwork.errors import SnapshotRefused
 from shiftwork.repository import ignore
 from shiftwork.repository.files import names, open_folder, read_regular
 from shiftwork.repository.ignore import IgnoreFile, chain_verdict
-from shiftwork.repository.names import MAX_DEPTH, MAX_PATH, folded, is_git_name, parents, shown
+from shiftwork.repository.names import (
+    MAX_DEPTH,
+    MAX_PATH,
+    folded,
+    is_git_name,
+    is_gitmodules,
+    parents,
+    shown,
+)
 from shiftwork.repository.objects import BlobSpool, TreeEntry, blob_id
 from shiftwork.repository.statcache import Known, StatCache, record
 
 MAX_NOTES = 50
+_MOVED = {errno.ENOENT, errno.ENOTDIR, errno.ELOOP, errno.ESTALE}
+"""What is said of a name that stands for something else than it did a moment before."""
+_WORKS = "changed while it was read: a process still works in the workspace"
+_BARE = {"HEAD", "config", "objects", "refs"}
 _BUILT_IN = IgnoreFile.parse(ignore.BUILT_IN.encode())
 Chain = tuple[tuple[int, IgnoreFile], ...]
 
@@ -69,12 +83,14 @@ class Walk:
         self._base = base
         self._base_oids = {entry.oid for entry in base.values()}
         self._base_folders = {parent for path in base for parent in parents(path)}
-        self._base_ignores = {path: IgnoreFile.parse(data) for path, data in base_ignores.items()}
+        self._base_ignores = base_ignores
+        self._parsed: dict[bytes, IgnoreFile] = {}
         self._exclude = frozenset(path.strip("/") for path in exclude)
         self._cache = cache
         self._spool = spool
         self._limits = limits
         self._look = look
+        self._owner = -1
         self._visited = self._new_files = self._new_bytes = 0
         self._deadline = time.monotonic() + limits.seconds
 
@@ -82,10 +98,11 @@ class Walk:
         """Walk the folder; raises `SnapshotRefused` naming what is too much, or can't be read."""
         try:
             with open_folder(folder) as root:
+                self._owner = os.fstat(root).st_uid
                 self._folder(root, (), base=(), own=(), only_tracked=False)
         except OSError as error:
             raise SnapshotRefused(
-                f"The workspace can't be read ({error.strerror or error}: {error.filename!r})."
+                f"The workspace can't be read ({error.strerror or error}); discard it."
             ) from error
         self._keep_from_base()
         self._note_collisions()
@@ -97,13 +114,33 @@ class Walk:
             self._refuse("/".join(parts[:3]), f"holds folders nested more than {MAX_DEPTH} deep")
         path = "/".join((*parts, ".gitignore"))
         if path in self._base_ignores:
-            base = (*base, (len(parts), self._base_ignores[path]))
-        with os.scandir(folder) as entries:
-            inside = sorted(entries, key=lambda entry: entry.name)
-        if any(entry.name == ".gitignore" for entry in inside):
+            base = (*base, (len(parts), self._rules(self._base_ignores[path])))
+        inside = self._inside(folder)
+        there = {entry.name for entry in inside}
+        if parts and there.issuperset(_BARE):
+            self._note(
+                "/".join(parts), "looks like a bare repository: git, run in it, obeys its configuration"
+            )
+        if ".gitignore" in there:
             own = self._own_rules(folder, parts, own)
         for entry in inside:
-            self._entry(folder, entry, (*parts, entry.name), base=base, own=own, only_tracked=only_tracked)
+            here = (*parts, entry.name)
+            try:
+                self._entry(folder, entry, here, base=base, own=own, only_tracked=only_tracked)
+            except OSError as error:
+                why = _WORKS if error.errno in _MOVED else f"can't be read ({error.strerror or error})"
+                self._refuse("/".join(here), why)
+
+    def _inside(self, folder: int) -> list[os.DirEntry[str]]:
+        """The folder's entries by name; of too many, enough to be refused."""
+        most = self._limits.visited - self._visited + 1
+        with os.scandir(folder) as entries:
+            return sorted(itertools.islice(entries, most), key=lambda entry: entry.name)
+
+    def _rules(self, data: bytes) -> IgnoreFile:
+        if data not in self._parsed:
+            self._parsed[data] = IgnoreFile.parse(data)
+        return self._parsed[data]
 
     def _own_rules(self, folder: int, parts: tuple[str, ...], own: Chain) -> Chain:
         data = None
@@ -114,7 +151,7 @@ class Walk:
                 "/".join((*parts, ".gitignore")), "is not a regular file of a usual size: not followed"
             )
             return own
-        return (*own, (len(parts), IgnoreFile.parse(data)))
+        return (*own, (len(parts), self._rules(data)))
 
     def _entry(
         self,
@@ -165,12 +202,15 @@ class Walk:
             self._note(path, "is left out: it is neither a file, a folder nor a symbolic link")
 
     def _link(self, folder: int, name: str, path: str) -> None:
-        if name.lower() == ".gitmodules":
+        if is_gitmodules(name):
             self._note(path, "is left out: git refuses it as a symbolic link")
             return
         self._take(path, "120000", os.fsencode(os.readlink(name, dir_fd=folder)))
 
     def _file(self, folder: int, name: str, path: str, found: os.stat_result) -> None:
+        if found.st_nlink > 1 and found.st_uid != self._owner:
+            # The walk may be allowed to read what the agent is not.
+            self._refuse(path, "is a hard link to a file of another user")
         mode = "100755" if found.st_mode & 0o100 else "100644"
         oid = self._cache.untouched(path, found)
         if oid is None or oid not in self._base_oids:
@@ -178,7 +218,7 @@ class Walk:
                 self._refuse(path, f"is {found.st_size:,} bytes, more than {self._limits.file_bytes:,}")
             data = read_regular(name, folder, found.st_size)
             if data is None or len(data) != found.st_size:
-                self._refuse(path, "changed while it was read: a process still works in the workspace")
+                self._refuse(path, _WORKS)
             oid = self._take(path, mode, data)
         self.found[path] = TreeEntry(mode, oid)
         self.known[path] = record(found, oid)
@@ -221,14 +261,18 @@ class Walk:
         new = [path for path in self.found if path not in self._base]
         if not new:
             return
-        seen: dict[str, str] = {}
-        for path in [*(path for path in self.found if path in self._base), *new]:
+        old = [path for path in self.found if path in self._base]
+        seen = {folded(path): path for path in (*old, *_folders(old))}
+        for path in (*new, *_folders(new)):
             other = seen.setdefault(folded(path), path)
             if other != path:
-                self._note(
-                    path,
-                    f"differs from {shown(other)!r} in case or accents alone, which macOS can't keep apart",
-                )
+                self._collide(path, other)
+
+    def _collide(self, path: str, other: str) -> None:
+        why = f"differs from {shown(other)!r} in case or accents alone, which macOS can't keep apart"
+        if any(name in self.found and self.found[name].mode == "120000" for name in (path, other)):
+            self._refuse(path, f"{why}; one of them is a symbolic link, through which files would be written")
+        self._note(path, why)
 
     def _count_visit(self, path: str) -> None:
         self._visited += 1
@@ -248,3 +292,7 @@ class Walk:
             f"The work can't be committed: {shown(path)!r} {why}; remove it or ignore it in .gitignore.",
             [shown(path)],
         )
+
+
+def _folders(paths: Iterable[str]) -> list[str]:
+    return sorted({parent for path in paths for parent in parents(path)})

@@ -111,9 +111,10 @@ class Workspace:
     def _guarded(self, work: Callable[[], None]) -> None:
         try:
             work()
-        except OSError as error:
+        except (OSError, ValueError) as error:  # a ValueError for a link's target with a NUL in it
+            why = error.strerror if isinstance(error, OSError) else error
             raise RepositoryError(
-                f"Workspace {str(self.path)!r} can't be prepared ({error.strerror or error}); discard it."
+                f"Workspace {str(self.path)!r} can't be prepared ({why or error}); discard it."
             ) from error
 
     @property

@@ -1,0 +1,34 @@
+"""One repository for all attacks of a module, and a canary for each."""
+
+import shutil
+from pathlib import Path
+
+import pytest
+
+from tests.attacks.support import Canary, Ground, plain_repository
+
+
+@pytest.fixture(scope="module")
+def ground(tmp_path_factory) -> Ground:
+    """Where the attacks of a module take place."""
+    return Ground(tmp_path_factory.mktemp("ground"))
+
+
+@pytest.fixture
+def canary(tmp_path) -> Canary:
+    """A program that nothing may run."""
+    folder = tmp_path / "canary"
+    folder.mkdir()
+    return Canary(folder)
+
+
+@pytest.fixture(scope="session")
+def plain(tmp_path_factory) -> Path:
+    """A repository as a person would make it; nobody changes it."""
+    return plain_repository(tmp_path_factory.mktemp("plain") / "repository")
+
+
+@pytest.fixture
+def control(plain, tmp_path) -> Path:
+    """A copy of it, in which an attack is shown to work."""
+    return Path(shutil.copytree(plain, tmp_path / "control", symlinks=True))
