@@ -28,6 +28,7 @@ Answer = TypeVar("Answer")
 _FLUSH_SECONDS = 0.25
 _FLUSH_ITEMS = 200
 _TEXT_LIMIT = 16_000
+_TOKENS = ("input_tokens", "output_tokens", "cache_read_tokens", "cache_write_tokens")
 _RETRY_SECONDS = 0.25
 _LONGEST_RETRY_SECONDS = 5.0
 
@@ -145,8 +146,10 @@ class Transcriber:
         )
 
     async def _use(self, event: AgentEvent) -> None:
-        self._usages += 1
         dollars = event.cost_usd or 0.0
+        if not any((dollars, *(getattr(event, name) for name in _TOKENS))):
+            return
+        self._usages += 1
         self.spent = Spent(
             input_tokens=self.spent.input_tokens + event.input_tokens,
             output_tokens=self.spent.output_tokens + event.output_tokens,

@@ -134,9 +134,9 @@ class PrivateHome:
         try:
             yield
         except (OSError, ValueError) as error:
-            place = str(self.root / path)
+            place, why = str(self.root / path), getattr(error, "strerror", None) or error
             raise InvalidInput(
-                f"The agent's home can't be used at {place!r} ({error}); remove what is there."
+                f"The agent's home can't be used at {place!r} ({why}); remove what is there."
             ) from error
 
 

@@ -174,10 +174,7 @@ class _Listener:
         await self._tell(self._reader.read(line))
 
     async def end(self, result: ProcessResult) -> None:
-        """What follows from the end of the process; one by our hand is no word of the agent's.
-
-        But where its time went by in silence, what it waited for tells why.
-        """
+        """An end by our hand is no word of the agent's; what it waited for in silence is."""
         by_hand = result.stopped or result.timed_out or result.breach
         silent = result.timed_out or result.stalled
         await self._tell(

@@ -76,6 +76,16 @@ async def test_nothing_is_lost_while_the_database_is_away_for_a_moment(lab):
     assert used.input_tokens == 5
 
 
+async def test_usage_of_nothing_takes_no_row(lab):
+    """Otherwise an agent could fill the disk with figures that say nothing."""
+    transcriber = await lab.begin()
+    async with transcriber:
+        for spent in (0, 7, 0):
+            await transcriber.take(AgentEvent(kind=AgentEventKind.USAGE, output_tokens=spent))
+    assert transcriber._usages == 1
+    assert (await lab.kept())[1].output_tokens == 7
+
+
 async def test_a_database_that_stays_away_ends_the_run(lab):
     """Otherwise an agent would work on although nothing of its work can count."""
     transcriber = await lab.begin()
