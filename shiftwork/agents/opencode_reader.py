@@ -190,14 +190,15 @@ class OpencodeReader:
             yield AgentEvent(kind=AgentEventKind.RATE_LIMITED, text=said, until=until)
         elif self._retries > _MOST_RETRIES:
             self._ended = True
-            yield _gave_up(said)
+            reason = str(_mapping(status.get("action")).get("reason", ""))
+            yield _gave_up(said, limited=_LIMITED.search(f"{said} {reason}") is not None)
         else:
             text = f"The provider says {said!r}; trying again."
             yield AgentEvent(kind=AgentEventKind.TEXT, text=text, data={"attempt": status.get("attempt")})
 
 
-def _gave_up(said: str) -> AgentEvent:
-    if _LIMITED.search(said):
+def _gave_up(said: str, *, limited: bool) -> AgentEvent:
+    if limited:
         return AgentEvent(kind=AgentEventKind.RATE_LIMITED, text=said)
     text = f"The provider gave no answer in {_MOST_RETRIES + 1} tries: {said}"
     return _finished(text, Problem.UNAVAILABLE)

@@ -59,10 +59,10 @@ async def test_a_tool_is_used_and_counted(tmp_path):
 
 @pytest.mark.parametrize(
     ("status", "reason"),
-    [(401, InterruptionReason.AUTHENTICATION), (400, None)],
+    [(401, InterruptionReason.AUTHENTICATION), (400, InterruptionReason.REJECTED)],
 )
 async def test_a_provider_that_refuses(tmp_path, status, reason):
-    """Otherwise a wrong key would cost attempts, or a bad request be repeated for ever."""
+    """Otherwise a wrong key, or a request that never works, would cost attempts."""
     end, _ = await play(tmp_path, Fault(status, "it says no"))
     assert end.reason is reason
     assert "it says no" in end.message

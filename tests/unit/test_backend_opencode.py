@@ -204,15 +204,17 @@ def test_a_program_that_hangs_after_its_work_has_finished():
 
 
 @pytest.mark.parametrize(
-    ("message", "kind", "problem"),
+    ("message", "reason", "kind", "problem"),
     [
-        ("Internal Server Error", AgentEventKind.FINISHED, Problem.UNAVAILABLE),
-        ("Too Many Requests", AgentEventKind.RATE_LIMITED, None),
+        ("Internal Server Error", "", AgentEventKind.FINISHED, Problem.UNAVAILABLE),
+        ("Too Many Requests", "", AgentEventKind.RATE_LIMITED, None),
+        ("Buy more", "account_rate_limit", AgentEventKind.RATE_LIMITED, None),
     ],
 )
-def test_a_provider_that_stays_away_is_given_up(message, kind, problem):
+def test_a_provider_that_stays_away_is_given_up(message, reason, kind, problem):
     """Otherwise the program would try for ever, and its session cost an attempt as one without time."""
-    retry = line("shiftwork_retry", status={"type": "retry", "message": message, "next": 0})
+    status = {"type": "retry", "message": message, "next": 0, "action": {"reason": reason}}
+    retry = line("shiftwork_retry", status=status)
     reader = OpencodeReader()
     patient = [*[retry] * 4, step("tool-calls"), *[retry] * 4]
     assert kind not in [event.kind for each in patient for event in reader.read(each)]
