@@ -36,7 +36,7 @@ def live():
     os._exit(0)
 threading.Thread(target=live).start()
 print("ready", flush=True)
-ctypes.CDLL(None).pthread_exit(None)
+ctypes.CDLL(None).syscall(60 if os.uname().machine == "x86_64" else 93, 0)
 """
 """Its first thread ends, so that the system calls it a zombie; another one lives."""
 
