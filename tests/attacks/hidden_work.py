@@ -1,4 +1,4 @@
-"""Ways to have git miss work, or commit something else: shell commands, and the file that must be kept as it is.
+"""Ways to have git miss work, or commit something else: shell commands, and the file that must be kept.
 
 As a control, `git add -A; git commit` loses or changes that file, or does not end.
 """
@@ -45,8 +45,8 @@ HIDINGS = {
         "find .git/objects -type f -exec sh -c 'chmod +w $0; echo x > $0' {} \\;" + _EDIT
     ),
     "alternates in a ring": Hiding(
-        "rm -rf .git/objects/*; mkdir .git/objects/info; echo $PWD/.git/objects > .git/objects/info/alternates"
-        + _EDIT
+        "rm -rf .git/objects/*; mkdir .git/objects/info; "
+        "echo $PWD/.git/objects > .git/objects/info/alternates" + _EDIT
     ),
     "HEAD leads out": Hiding("echo 'ref: ../../x' > .git/HEAD" + _EDIT),
     "HEAD is nonsense": Hiding("echo nonsense > .git/HEAD" + _EDIT),
