@@ -22,7 +22,6 @@ from shiftwork.contracts.activity import AgentProgress, RunRequest
 from shiftwork.contracts.sandbox import Profile
 from shiftwork.contracts.session import InterruptionReason, Role, RunStatus, SessionPhase, Spent
 from shiftwork.gateway import GatewaySession, Policy, Upstream, Wire
-from shiftwork.runner.limits import Limits
 from shiftwork.sandbox.cell import BRIEF, HOME, OUTBOX, TMP, WORKSPACE, Cell, make_cell
 from shiftwork.sandbox.confinement import Bind, Network
 from shiftwork.sandbox.user import hand_over
@@ -140,7 +139,7 @@ class AgentLaunch:
                 env={"HOME": scratch, "TMPDIR": scratch, **self._proxies(way_out)},
                 sandbox=services.sandbox,
                 timeout=options.session_timeout,
-                limits=Limits(**options.limits.model_dump()),
+                limits=services.limits(rows.project),
                 stall_timeout=options.stall_timeout,
                 lock_file=folders.run / "agent.lock",
                 confinement=cell.confinement,

@@ -2,8 +2,10 @@
 
 import socket
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
+
+import psutil
 
 from activities.orphans import WorkerRecord
 from shiftwork.agents.protocol import AgentBackend
@@ -98,6 +100,13 @@ class Services:
         shell = self._shell(project, project.options.sandbox.setup_hosts)
         return SetupCache(self.settings.projects / project.id / "setup", shell)
 
+    def limits(self, project: ProjectRow) -> Limits:
+        """What the processes of one agent or command may use on this machine."""
+        limits = Limits(**project.options.limits.model_dump())
+        if limits.memory_mb is None:
+            limits = replace(limits, memory_mb=0.8 * psutil.virtual_memory().total / 1_000_000)
+        return limits
+
     def _shell(self, project: ProjectRow, hosts: tuple[str, ...]) -> Shell:
         return Shell(
             self.sandbox,
@@ -105,7 +114,7 @@ class Services:
             gateway=self.gateway,
             hosts=hosts,
             user=self.user(project),
-            limits=Limits(**project.options.limits.model_dump()),
+            limits=self.limits(project),
         )
 
     def backend(self, name: str) -> AgentBackend:

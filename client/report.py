@@ -100,7 +100,7 @@ def _session(row: SessionRow, names: dict[int, str]) -> dict[str, Any]:
     seconds = (row.ended_at - row.started_at).total_seconds() if row.ended_at else None
     shown = {
         *("number", "role", "phase", "outcome", "error", "landed_commit", "last_action"),
-        *("recommended_next_action", "total_tokens", "total_cost_usd", "started_at", "ended_at"),
+        *("recommended_next_action", "total_tokens", "total_cost_usd", "sandbox", "started_at", "ended_at"),
     }
     return {
         **row.model_dump(mode="json", include=shown),

@@ -92,12 +92,13 @@ def _sessions(sessions: Sequence[dict[str, Any]]) -> str:
             "" if each["seconds"] is None else f"{each['seconds']:.1f} s",
             f"{each['total_tokens']:,}",
             money(each["total_cost_usd"]),
+            escape(each["sandbox"]),
             _commit(each["landed_commit"]),
             escape(each["error"] or ""),
         )
         for each in sessions
     )
-    head = ("session", "feature", "outcome", "took", "tokens", "cost", "landed", "error")
+    head = ("session", "feature", "outcome", "took", "tokens", "cost", "sandbox", "landed", "error")
     return _section("Sessions", head, rows)
 
 

@@ -12,14 +12,16 @@ class AgentLimits(Message):
 
     Attributes:
         cpu_seconds: processor time.
-        memory_mb: resident memory, in units of 1,000,000 bytes.
+        memory_mb: resident memory, in units of 1,000,000 bytes; None: four fifths of the machine's.
         processes: how many live at once.
         file_size_mb: of any one file that it writes, in units of 1,000,000 bytes.
         open_files: of any one process.
+        disk_mb: by how much all the folders that it may write to may grow, in units of 1,000,000 bytes.
     """
 
     cpu_seconds: Annotated[float, Field(gt=0)] | None = None
     memory_mb: Annotated[float, Field(gt=0)] | None = None
-    processes: Annotated[int, Field(ge=1)] | None = None
-    file_size_mb: Annotated[float, Field(gt=0)] | None = None
+    processes: Annotated[int, Field(ge=1)] | None = 1_000
+    file_size_mb: Annotated[float, Field(gt=0)] | None = 20_000
     open_files: Annotated[int, Field(ge=16)] | None = None
+    disk_mb: Annotated[float, Field(gt=0)] | None = 50_000

@@ -42,6 +42,8 @@ class Limits:
         processes: living processes of the whole tree.
         file_size_mb: the largest file that any of its processes may write, in millions of bytes.
         open_files: descriptors that any of its processes may have open, at least 16.
+        disk_mb: by how much the folders that a confined program may write to may grow, in millions of bytes;
+            looked at every few seconds.
 
     Raises:
         InvalidInput: a limit makes no sense.
@@ -52,6 +54,7 @@ class Limits:
     processes: int | None = None
     file_size_mb: float | None = None
     open_files: int | None = None
+    disk_mb: float | None = None
 
     def __post_init__(self) -> None:
         for one in fields(self):

@@ -10,6 +10,7 @@ from enum import Enum, auto
 from typing import Any
 
 from shiftwork.runner.capture import LineQueue, StreamCapture
+from shiftwork.runner.disk import watch_disk
 from shiftwork.runner.feed import Feed
 from shiftwork.runner.leftovers import RunLock
 from shiftwork.runner.limits import LAST_WORDS
@@ -150,7 +151,10 @@ class _Process:
 
     async def _begin(self, on_start: Callable[[Held], None] | None) -> None:
         """Tell of the start, and begin to watch, if anybody wants that."""
-        limits = self._spec.limits
+        limits, confinement = self._spec.limits, self._spec.confinement
+        if limits.disk_mb is not None and confinement is not None:
+            writable = [bind.source for bind in confinement.binds if bind.writable]
+            self._task(watch_disk(writable, limits.disk_mb, self._breach))
         if on_start is None and not limits.on_tree and self._spec.stall_timeout is None:
             return
         await asyncio.wait({self._held.started})
