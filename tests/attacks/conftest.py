@@ -1,10 +1,12 @@
 """One repository for all attacks of a module, and a canary for each."""
 
 import shutil
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
+from shiftwork.repository.files import remove_tree
 from tests.attacks.support import Canary, Ground, plain_repository
 
 
@@ -29,6 +31,10 @@ def plain(tmp_path_factory) -> Path:
 
 
 @pytest.fixture
-def control(plain, tmp_path) -> Path:
+def control(plain, tmp_path) -> Iterator[Path]:
     """A copy of it, in which an attack is shown to work."""
-    return Path(shutil.copytree(plain, tmp_path / "control", symlinks=True))
+    folder = tmp_path / "control"
+    shutil.copytree(plain, folder, symlinks=True)
+    yield folder
+    # pytest can't remove what some attacks leave.
+    remove_tree(folder)

@@ -6,6 +6,7 @@ import re
 import pytest
 
 from shiftwork.errors import SnapshotRefused
+from shiftwork.repository.files import remove_tree
 from tests.attacks.planted import PLANTED, SECRET
 from tests.attacks.support import Stopwatch
 
@@ -16,7 +17,8 @@ def outside(tmp_path):
     folder = tmp_path / "outside"
     folder.mkdir()
     (folder / "secret").write_bytes(SECRET)
-    return folder
+    yield folder
+    remove_tree(folder)
 
 
 @pytest.fixture
