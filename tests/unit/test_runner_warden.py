@@ -33,9 +33,13 @@ def shell(task: str) -> AgentConfig:
 
 async def stopper(runner):
     """An agent that has just stopped its warden."""
-    handle = await runner.spawn(shell("kill -STOP $PPID; echo done; exec sleep 100"))
+    handle = await runner.spawn(shell("read a; kill -STOP $PPID; echo done; exec sleep 100"))
+    # Not before its start is told: we would have it go on.
+    await handle.write_stdin(b"\n")
     assert await anext(aiter(handle)) == b"done"
-    assert is_stopped()
+    deadline = time.monotonic() + 5  # a signal takes a moment on a busy machine
+    while not is_stopped():
+        assert time.monotonic() < deadline
     return handle
 
 
@@ -114,7 +118,7 @@ def begin(*arguments: str) -> subprocess.Popen:
 def test_nothing_outlives_a_killed_worker_whose_warden_was_stopped():
     """Otherwise an agent could outlive its worker by stopping what would end it."""
     word = token()
-    with begin(f"kill -STOP $PPID; echo done; exec sleep {word}") as worker:
+    with begin(f"sleep 0.3; kill -STOP $PPID; echo done; exec sleep {word}") as worker:
         assert worker.stdout.readline() == "done\n"
         worker.kill()
     assert wait_until_dead(word, 5) == []
