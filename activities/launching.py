@@ -25,6 +25,7 @@ from shiftwork.gateway import GatewaySession, Policy, Upstream, Wire
 from shiftwork.sandbox.cell import BRIEF, HOME, OUTBOX, TMP, WORKSPACE, Cell, make_cell
 from shiftwork.sandbox.confinement import Bind, Network
 from shiftwork.sandbox.user import hand_over
+from shiftwork.secrets import Secret
 from shiftwork.verification.shell import proxy_environment
 
 
@@ -131,7 +132,6 @@ class AgentLaunch:
             # Before the start: a crash at any later moment finds it.
             await transcriber.converse(request.conversation.id)
         scratch = str(cell.seen(folders.scratch))
-        own_network = services.sandbox.own_network
         async with transcriber:
             return await run_agent_process(
                 self._backend,
@@ -143,27 +143,34 @@ class AgentLaunch:
                 stall_timeout=options.stall_timeout,
                 lock_file=folders.run / "agent.lock",
                 confinement=cell.confinement,
-                door=way_out.door_fd if way_out and own_network else None,
+                door=way_out.door_fd if way_out and self._has_door else None,
                 on_event=transcriber.take,
                 before_start=lambda: self._hand_over(folders),
                 stop=self._stop,
             )
 
     @property
+    def _confined(self) -> bool:
+        return self._options.sandbox.profile is not Profile.OPEN
+
+    @property
+    def _has_door(self) -> bool:
+        return self._confined and self._services.sandbox.own_network
+
+    @property
     def _level(self) -> str:
-        unconfined = self._options.sandbox.profile is Profile.OPEN
-        return Profile.OPEN if unconfined else self._services.sandbox.level
+        return self._services.sandbox.level if self._confined else Profile.OPEN
 
     # The way out ------------------------------------------------------------------------------------------
 
     @asynccontextmanager
     async def _way_out(self, meter: Meter) -> AsyncIterator[GatewaySession | None]:
-        """The gateway, if the agent is confined and has anything to reach."""
+        """The gateway, if the agent has anything to reach through it."""
         sandbox, settings = self._options.sandbox, self._options.agent.settings
-        if sandbox.profile is Profile.OPEN:
-            yield None
+        if not self._confined and not settings.get("credential"):
+            yield None  # It reaches its provider itself, with the credentials that it is given.
             return
-        provider = self._backend.provider(settings)
+        provider = await asyncio.to_thread(self._backend.provider, settings)
         hosts = sandbox.hosts if sandbox.profile is Profile.NETWORKED else ()
         if provider is None and not hosts:
             yield None
@@ -175,7 +182,9 @@ class AgentLaunch:
             on_call=meter.count,
             label=f"{self._rows.project.name}/{self._rows.session.number}",
         )
-        async with self._services.gateway.open(policy, door=self._services.sandbox.own_network) as session:
+        if provider and settings.get("credential"):
+            self._services.redactor.learn(Secret("credential", provider.credential))
+        async with self._services.gateway.open(policy, door=self._has_door) as session:
             yield session
 
     def _proxies(self, way_out: GatewaySession | None) -> dict[str, str]:
@@ -195,7 +204,7 @@ class AgentLaunch:
             folders.binds(),
             network=Network.DOOR if way_out else Network.NONE,
             user=self._services.user(self._rows.project),
-            gateway_port=way_out.port if way_out and not sandbox.own_network else None,
+            gateway_port=way_out.port if way_out and not self._has_door else None,
         )
 
     # What it is told --------------------------------------------------------------------------------------

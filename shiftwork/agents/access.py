@@ -55,7 +55,7 @@ def own_provider(backend: str, settings: OwnProgramSettings) -> Provider | None:
     if wire is None:
         return None
     name = settings.api_key or _VARIABLES[wire][0]
-    key = settings.environment.get(name) or os.environ.get(name)
+    key = settings.referenced() or settings.environment.get(name) or os.environ.get(name)
     if not key:
         raise InvalidInput(f"Backend {backend!r} has no key for its model: set {name} for the worker.")
     return Provider(wire, settings.base_url or _BASE_URLS[wire], _HEADERS[wire], key)

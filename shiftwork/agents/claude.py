@@ -70,11 +70,13 @@ class ClaudeBackend:
         """Anthropic's API, or what stands in for it, with the first credential there is."""
         read = ClaudeSettings.read(self.name, settings)
         env = self._given_environment(read)
+        base_url = read.base_url or env.get(_BASE_URL) or _ANTHROPIC
+        if (given := read.referenced()) is not None:
+            return Provider("anthropic", base_url, "x-api-key", given)
         name = next((name for name in _CREDENTIALS if env.get(name)), None)
         if name is None:
             raise InvalidInput(self._missing_credentials(read) or "Claude Code has no credentials.")
         header = "x-api-key" if name == _API_KEY else "authorization"
-        base_url = read.base_url or env.get(_BASE_URL) or _ANTHROPIC
         return Provider("anthropic", base_url, header, env[name])
 
     def command(self, request: AgentRequest) -> AgentCommand:

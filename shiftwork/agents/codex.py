@@ -60,13 +60,17 @@ class CodexBackend:
         return None
 
     def provider(self, settings: Settings) -> Provider | None:
-        """OpenAI's API, or what stands in for it; None for a login, which Codex has to use itself."""
+        """OpenAI's API, or what stands in for it."""
         read = self._read(settings)
         env = self._environment(read)
-        key = next((name for name in _KEYS if env.get(name)), None)
-        if key is None:
-            return None
-        return Provider("openai", self._base_url(read, env) or _OPENAI, "authorization", env[key])
+        base_url = self._base_url(read, env)
+        key = read.referenced() or next((env[name] for name in _KEYS if env.get(name)), "")
+        if not key and base_url is None:
+            raise InvalidInput(
+                "Codex has no key that the gateway can use: set OPENAI_API_KEY for the worker. (A login with "
+                "`codex login` works only in a project whose sandbox has the profile 'open'.)"
+            )
+        return Provider("openai", base_url or _OPENAI, "authorization", key)
 
     def command(self, request: AgentRequest) -> AgentCommand:
         """Codex, with the prompt on standard input and no secret among its arguments."""

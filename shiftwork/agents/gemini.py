@@ -52,10 +52,10 @@ class GeminiBackend:
         """Gemini's API, or what stands in for it."""
         read = GeminiSettings.read(self.name, settings)
         env = _given(read)
-        name = next((name for name in _KEYS if env.get(name)), None)
-        if name is None:
+        key = read.referenced() or next((env[name] for name in _KEYS if env.get(name)), None)
+        if key is None:
             raise InvalidInput(_NO_KEY)
-        return Provider("gemini", read.base_url or env.get(_BASE_URL) or _GOOGLE, "x-goog-api-key", env[name])
+        return Provider("gemini", read.base_url or env.get(_BASE_URL) or _GOOGLE, "x-goog-api-key", key)
 
     def command(self, request: AgentRequest) -> AgentCommand:
         """The program; in a private home it is told to use an API key, which the environment holds."""

@@ -124,21 +124,25 @@ class OpencodeBackend:
     def provider(self, settings: Settings) -> Provider | None:
         """What is behind `base_url`, or the provider that the model names, if a gateway can stand in."""
         read = self._read(settings)
-        given = _given(read)
+        given, referenced = _given(read), read.referenced()
         if read.base_url is not None:
-            key = _key_name(read)
-            return Provider("openai", read.base_url, "authorization", given.get(key or "", ""))
+            key = referenced or given.get(_key_name(read) or "", "")
+            return Provider("openai", read.base_url, "authorization", key)
         name = (read.model or "").partition("/")[0]
         if name not in _PROVIDERS:
-            return None
+            known = ", ".join(_PROVIDERS)
+            raise InvalidInput(
+                f"Backend 'opencode' can't reach the provider {name!r} through the gateway, which knows "
+                f"{known}: give the address of its API as 'base_url', or choose the sandbox's profile 'open'."
+            )
         wire, base_url, header, keys = _PROVIDERS[name]
-        key = next((name for name in keys if given.get(name)), None)
-        if key is None:
+        key = referenced or next((given[name] for name in keys if given.get(name)), "")
+        if not key:
             raise InvalidInput(
                 f"Backend 'opencode' has no key for {name!r}: set {keys[0]} for the worker, and name it in "
-                "'pass_environment'."
+                "'pass_environment', or say where it is in 'credential'."
             )
-        return Provider(wire, base_url, header, given[key])
+        return Provider(wire, base_url, header, key)
 
     def command(self, request: AgentRequest) -> AgentCommand:
         """The program; the prompt goes to it on standard input, keys by the names of variables alone."""

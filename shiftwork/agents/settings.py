@@ -8,6 +8,7 @@ from pydantic import Field, ValidationError, field_validator
 from shiftwork.agents.protocol import Settings
 from shiftwork.contracts.base import Document
 from shiftwork.errors import InvalidInput
+from shiftwork.secrets import SecretRef
 
 ARGUMENT_BYTES = 120_000
 """Linux takes no argument, and no variable, of 128 KiB or more."""
@@ -29,6 +30,8 @@ class BackendSettings(Document):
         tools: the program's tools that may be used; empty: all.
         environment: variables the program gets, by value. Secrets belong into `pass_environment`.
         pass_environment: names of the worker's own variables that the program gets too.
+        credential: where the key of the model's provider is, for the gateway alone: `env:NAME`, `file:/path`
+            or `keyring:service/user`, on the worker. None: the backend's usual variable.
     """
 
     program: str | None = None
@@ -46,6 +49,26 @@ class BackendSettings(Document):
         """What no process can be started with would otherwise fail at each start, again and again."""
         check_passable(value)
         return value
+
+    credential: str | None = None
+
+    @field_validator("credential")
+    @classmethod
+    def _is_a_reference(cls, text: str | None) -> str | None:
+        if text is not None:
+            try:
+                SecretRef.parse(text)
+            except InvalidInput as error:
+                raise ValueError(str(error).removesuffix(".")) from error
+        return text
+
+    def referenced(self) -> str | None:
+        """The credential, if it is given by reference; may block.
+
+        Raises:
+            InvalidInput: it is not where it should be.
+        """
+        return None if self.credential is None else SecretRef.parse(self.credential).resolve().reveal()
 
     @classmethod
     def read(cls, backend: str, settings: Settings) -> Self:

@@ -17,6 +17,9 @@ _FIRST_WAIT = timedelta(minutes=1)
 _LONGEST_WAIT = timedelta(minutes=30)
 """How long a provider that does not say until when is left alone: twice as long each time, up to this."""
 
+_BELIEVED = 3
+"""From so many waits in a row on, a provider is not believed that it takes work again soon."""
+
 NO_COMMAND = "no verification step has a command, or one lacks it: add commands with an edit"
 
 
@@ -101,6 +104,8 @@ def _apply_interruption(state: ProjectState, interruption: Interruption | None, 
             # Bounded before it is multiplied: a provider may be out of reach for weeks.
             wait = min(_FIRST_WAIT * 2 ** min(state.waits - 1, 10), _LONGEST_WAIT)
             until = interruption.until or now + wait
+            if state.waits >= _BELIEVED:
+                until = max(until, now + wait)
             state.not_before = max(filter(None, (state.not_before, until)))
         case InterruptionReason.BUDGET:
             pause(state, "the budget is spent; raise it to go on")

@@ -43,6 +43,11 @@ class LazyRedactor:
             self._made = Redactor(known_secrets(self._environ, self._urls))
         return self._made
 
+    def learn(self, secret: Secret) -> None:
+        """Look for this one too from now on; harmless when repeated."""
+        if self.redactor.known_in(secret.reveal().encode()) is None:
+            self._made = self.redactor.extended([secret])
+
     def __call__(self, text: str) -> str:
         """The text without secrets; see `Redactor.redact`."""
         return self.redactor.redact(text)

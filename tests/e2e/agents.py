@@ -78,16 +78,21 @@ class Bench:
     model: Model
 
     async def project(
-        self, *, planned: bool = True, credentials: Mapping[str, str] | None = None, **options: Any
+        self,
+        *,
+        planned: bool = True,
+        credentials: Mapping[str, str] | None = None,
+        settings: Mapping[str, Any] | None = None,
+        **options: Any,
     ) -> Project:
         """A project that this program does."""
-        settings = {
+        given = {
             "program": find_program_or_skip(self.program),
             "model": MODELS[self.program],
             "base_url": self.server.url + PATHS[self.program],
             "environment": dict(credentials or {KEYS[self.program]: "no-secret"}),
         }
-        agent = AgentOptions(backend=self.program, settings=settings)
+        agent = AgentOptions(backend=self.program, settings={**given, **(settings or {})})
         shiftwork, folder = self.lab.shiftwork, self.lab.folder
         folder.chmod(0o777)
         row = await shiftwork.create(

@@ -49,6 +49,18 @@ async def test_a_project_is_planned_done_and_verified(program: str, lab: Lab) ->
     await no_process_lives(lab)
 
 
+async def test_a_key_by_reference_is_the_gateway_s_alone(lab: Lab) -> None:
+    """If it failed, a key kept in a file or a keyring could not be used, or would end up in the rows."""
+    key = lab.folder / "key"
+    key.touch(0o600)
+    key.write_text("sk-by-reference-8Xq2\n")
+    with bench("claude", lab, "a") as use:
+        project = await use.project(credentials={"NONE": "-"}, settings={"credential": f"file:{key}"})
+        await completes(project)
+        asked = [request for request in use.server.requests if request.method == "POST"]
+        assert {request.headers.get("x-api-key") for request in asked} == {"sk-by-reference-8Xq2"}
+
+
 @every_program
 async def test_a_short_rate_limit_and_a_lost_connection_cost_nothing(program: str, lab: Lab) -> None:
     """If it failed, a busy provider would cost attempts, or a project would stop for it."""

@@ -150,6 +150,17 @@ def test_a_provider_that_does_not_say_when_is_left_alone_for_longer_each_time() 
     assert state.not_before == NOW + timedelta(hours=1, minutes=1)
 
 
+def test_a_provider_is_not_believed_for_ever_that_it_is_ready_soon() -> None:
+    """A clock that is wrong would start sessions that cost money, one after the other, all night."""
+    state = project(feature(1, "in_progress"))
+    seconds = []
+    for _ in range(4):
+        state.not_before = None
+        apply_session(state, 1, interrupted("rate_limited", until=NOW + timedelta(seconds=10)), NOW)
+        seconds.append((state.not_before - NOW).total_seconds())
+    assert seconds == [10, 10, 240, 480]
+
+
 def test_a_pass_clears_what_was_kept() -> None:
     """Work kept from before must not appear in briefs of a feature that landed."""
     state = project(feature(1, "in_progress", kept_commit="k", candidate="c", last_failure=None))
