@@ -30,6 +30,9 @@ _MOST_MARKS = 30
 """Marks on one character (Unicode's stream-safe format): normalising takes the square of their number."""
 _MARKS = re.compile(rf"[^\x00-\x7f\w]{{{_MOST_MARKS + 1},}}")
 
+# What makes markup, HTML or a link anywhere in a line; bare addresses become links too.
+_MARKUP = re.compile(r"([\\`*_{}\[\]()<>#|!~&$@]|(?<=:)/(?=/)|(?<=www)\.)", re.IGNORECASE)
+
 
 def one_line(text: str) -> str:
     """The text on one line, without control characters; runs of white space become one space."""
@@ -67,6 +70,11 @@ def printable_json(value: Any, *, indent: int | None = None) -> str:
 
 def _escaped(found: re.Match[str]) -> str:
     return "\\u007f" if found[0] == "\x7f" else json.dumps(found[0])[1:-1]
+
+
+def plain_markdown(text: str) -> str:
+    """Text of any origin for the middle of a line of Markdown: no markup, image, HTML or link comes of it."""
+    return _MARKUP.sub(r"\\\1", one_line(text))
 
 
 def truncate(text: str, limit: int) -> str:

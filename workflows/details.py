@@ -4,6 +4,7 @@ from collections.abc import Mapping
 
 from shiftwork.contracts.feature import FeatureStatus
 from shiftwork.contracts.state import FeatureState, ProjectState
+from shiftwork.text import plain_markdown
 
 _MARKS = {
     FeatureStatus.PASSING: "✅",
@@ -18,11 +19,11 @@ _MOST = 60
 def markdown(state: ProjectState, running: Mapping[int, int | None]) -> str:
     """The project at a glance."""
     passing, total = state.count(FeatureStatus.PASSING), len(state.features)
-    reason = f" — {state.reason}" if state.reason else ""
+    reason = f" — {plain_markdown(state.reason)}" if state.reason else ""
     lines = [
-        f"## {_escape(state.name)}",
+        f"## {plain_markdown(state.name)}",
         "",
-        f"**{state.status}**{_escape(reason)}  ",
+        f"**{state.status}**{reason}  ",
         f"{passing} of {total} features pass · {state.sessions + 1} sessions · ${state.spent.cost_usd:.2f}",
         "",
         *(
@@ -40,14 +41,10 @@ def markdown(state: ProjectState, running: Mapping[int, int | None]) -> str:
 
 
 def _working_on(state: ProjectState, feature_id: int | None) -> str:
-    return "planning" if feature_id is None else _escape(state.feature(feature_id).name)
+    return "planning" if feature_id is None else plain_markdown(state.feature(feature_id).name)
 
 
 def _row(f: FeatureState) -> str:
     remark = "needs an answer" if f.waiting else f.blocked_reason or ""
-    return f"| {_MARKS[f.status]} | {_escape(f.name)} | {f.priority} | {f.attempts} | {_escape(remark)} |"
-
-
-def _escape(text: str) -> str:
-    """Names come from agents: none of them may become a link, an image or a table of its own."""
-    return "".join("\\" + c if c in r"\`*_{}[]()<>#|!~" else c for c in text)
+    name, why = plain_markdown(f.name), plain_markdown(remark)
+    return f"| {_MARKS[f.status]} | {name} | {f.priority} | {f.attempts} | {why} |"

@@ -40,7 +40,7 @@ with workflow.unsafe.imports_passed_through():
         session_attributes,
         session_workflow_id,
     )
-    from shiftwork.text import one_line, truncate
+    from shiftwork.text import one_line, plain_markdown, truncate
     from workflows.details import markdown
     from workflows.ledger import Ledger
     from workflows.options import book_keeping, process_activity
@@ -212,7 +212,7 @@ class ProjectWorkflow(ProjectMessages):
                 start,
                 id=session_workflow_id(state.project_id, start.session),
                 task_timeout=timedelta(seconds=start.timeouts.workflow_task),
-                static_summary=f"session {start.session}: {title}",
+                static_summary=f"session {start.session}: {plain_markdown(title)}",
                 search_attributes=session_attributes(state.name, title, start.role),
             )
             if start.session in self._ending:  # somebody asked while it was being started

@@ -56,7 +56,7 @@ def compose(subject: str, body: str, trailers: dict[str, str]) -> str:
 
 
 # A line that other tools would read as one of our trailers is quoted.
-_OURS = re.compile(r"(?mi)^\s*shiftwork-")
+_OURS = re.compile(r"(?mi)^[^\S\n]*shiftwork-")
 
 
 def parse_trailers(message: str) -> dict[str, str]:

@@ -6,7 +6,7 @@ import unicodedata
 
 import pytest
 
-from shiftwork.text import one_line, printable, printable_json, tail, truncate
+from shiftwork.text import one_line, plain_markdown, printable, printable_json, tail, truncate
 
 HOSTILE = {
     "colour": ("a\x1b[31mb", "a[31mb"),
@@ -82,3 +82,11 @@ def test_cuts_are_told():
     """People would take a part for the whole, or half a character for a broken file."""
     assert truncate("x" * 100, 40) == "x" * 18 + "… (60 more characters)"
     assert tail("é".encode() * 3, 3) == "é"
+
+
+def test_text_in_markdown_stays_text():
+    """A feature's name would become a link, an image or a script on a page of Temporal's Web UI."""
+    assert plain_markdown("![x](http://a.b) <b>\n& www.a.b") == (
+        "\\!\\[x\\]\\(http:\\//a.b\\) \\<b\\> \\& www\\.a.b"
+    )
+    assert plain_markdown("Add export to CSV, 50 % done: a-b/c") == "Add export to CSV, 50 % done: a-b/c"
