@@ -1,7 +1,6 @@
 """One execution of a session's agent: workspace, brief, process, snapshot, outbox."""
 
 import asyncio
-import shutil
 from pathlib import Path
 
 from activities.ending import AttemptRows, Ending
@@ -16,6 +15,7 @@ from shiftwork.contracts.feature import FeatureStatus
 from shiftwork.contracts.session import FailureKind, InterruptionReason
 from shiftwork.errors import RepositoryError
 from shiftwork.repository import Workspace
+from shiftwork.repository.files import remove_tree
 from shiftwork.verification.setup import SetupFailed
 
 
@@ -101,10 +101,10 @@ class AgentRun:
             result = await self._work(rows, workspace, run_folder, resumption)
             if self._stop.reason is not InterruptionReason.WORKER_STOPPED:
                 # Only a lost or stopped attempt is gone on with; this one reached an end.
-                await asyncio.to_thread(shutil.rmtree, self._home, ignore_errors=True)
+                await asyncio.to_thread(remove_tree, self._home, ignore_errors=True)
             return result
         finally:
-            shutil.rmtree(run_folder, ignore_errors=True)
+            remove_tree(run_folder, ignore_errors=True)
             await workspace.release()
 
     async def _work(

@@ -1,7 +1,5 @@
 """Short writes: main's tip, rows, events. Each may happen twice and counts once."""
 
-import shutil
-
 from temporalio import activity
 
 from activities.names import (
@@ -33,6 +31,7 @@ from shiftwork.contracts.workflow import (
     SaveRequest,
 )
 from shiftwork.errors import NotFound
+from shiftwork.repository.files import remove_tree
 from shiftwork.runner.leftovers import end_leftovers
 from shiftwork.store.states import feature_states
 
@@ -171,7 +170,7 @@ class BookkeepingActivities:
         folder = self._services.folder(request.project_id)
         for run_folder in folder.runs.glob("*"):
             await end_leftovers(run_folder)
-            shutil.rmtree(run_folder, ignore_errors=True)
+            remove_tree(run_folder, ignore_errors=True)
         for name in folder.workspaces.leftovers():
             await folder.take_back(name)
         await folder.workspaces.purge()

@@ -1,7 +1,5 @@
 """People's commits on their way into main."""
 
-import shutil
-
 from temporalio import activity
 
 from activities.people import feed
@@ -11,6 +9,7 @@ from shiftwork.contracts.feature import FeatureStatus
 from shiftwork.contracts.workflow import ImportRequest, ImportResult
 from shiftwork.errors import MergeConflict, RepositoryError
 from shiftwork.repository import ImportPlan
+from shiftwork.repository.files import remove_tree
 from shiftwork.store.rows import FeatureRow, ProjectRow
 from shiftwork.text import one_line, truncate
 from shiftwork.verification.landing import explain, first_failure
@@ -62,7 +61,7 @@ class Import:
             await self._warn(project.id, plan, str(error))
         finally:
             await workspace.release()
-            shutil.rmtree(self._folder.runs / name, ignore_errors=True)
+            remove_tree(self._folder.runs / name, ignore_errors=True)
         return broken
 
     async def _record(self, plan: ImportPlan, broken: list[tuple[FeatureRow, str]]) -> None:

@@ -1,7 +1,6 @@
 """Earlier attempts of a session: ended, their work kept, and gone on with where that is possible."""
 
 import logging
-import shutil
 from dataclasses import dataclass
 from itertools import takewhile
 
@@ -10,6 +9,7 @@ from shiftwork.agents.protocol import AgentBackend, Conversation
 from shiftwork.contracts.sandbox import Profile
 from shiftwork.contracts.session import Spent
 from shiftwork.errors import RepositoryError
+from shiftwork.repository.files import remove_tree
 from shiftwork.runner.leftovers import end_leftovers
 from shiftwork.store.rows import Attempt, AttemptRow, ProjectRow, SessionRow
 
@@ -45,7 +45,7 @@ class Predecessors:
                 await end_leftovers(run_folder)
             if row.ended_at is None:
                 await self._lose(row, name)
-            shutil.rmtree(run_folder, ignore_errors=True)
+            remove_tree(run_folder, ignore_errors=True)
             await self._folder.take_back(name)
 
     async def lost(self) -> tuple[int, str | None]:

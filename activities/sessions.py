@@ -1,7 +1,6 @@
 """The two long activities of a session: run its agent, verify what it left."""
 
 import asyncio
-import shutil
 
 from temporalio import activity
 
@@ -14,6 +13,7 @@ from activities.verifying import make_verifier, passing_features
 from shiftwork.contracts.activity import MAIN, RunRequest, RunResult, VerifyRequest, VerifyResult
 from shiftwork.contracts.session import InterruptionReason, Role, SessionPhase
 from shiftwork.repository import LandingInfo, Workspace
+from shiftwork.repository.files import remove_tree
 from shiftwork.runner.leftovers import end_leftovers
 from shiftwork.store.rows import FeatureRow, ProjectRow, SessionRow
 from shiftwork.text import truncate
@@ -94,7 +94,7 @@ class _Verification:
             verdict = await verifier.verify(base, candidate, feature, passing, info)
         finally:
             await workspace.release()
-            shutil.rmtree(self._folder.runs / name, ignore_errors=True)
+            remove_tree(self._folder.runs / name, ignore_errors=True)
         await self._tell(project, feature, verdict)
         regressed = verdict.regressed if verdict.landing else ()
         return VerifyResult(base=base, landing=verdict.landing, failure=verdict.failure, regressed=regressed)
@@ -118,7 +118,7 @@ class _Verification:
             run_folder = self._folder.runs / f"{stem}-{earlier}"
             if run_folder.exists():
                 await end_leftovers(run_folder)
-                shutil.rmtree(run_folder, ignore_errors=True)
+                remove_tree(run_folder, ignore_errors=True)
             await self._folder.take_back(f"{stem}-{earlier}")
         name = f"{stem}-{attempt}"
         return await self._folder.workspaces.acquire(name), name

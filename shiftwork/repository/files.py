@@ -19,7 +19,7 @@ from pathlib import Path
 _FOLDER = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
 _FILE = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
 
-BATCH = 10_000
+BATCH = 2_000
 """Names that are held in memory at once while a folder is emptied."""
 _GET_FLAGS, _SET_FLAGS = 0x80086601, 0x40086602  # FS_IOC_GETFLAGS and FS_IOC_SETFLAGS
 _LOCKED = 0x30  # FS_IMMUTABLE_FL and FS_APPEND_FL
@@ -101,16 +101,17 @@ def _grant(name: str | Path, parent: int | None, mode: int) -> None:
         os.close(descriptor)
 
 
-def remove_tree(path: Path) -> None:
+def remove_tree(path: Path, *, ignore_errors: bool = False) -> None:
     """Remove a file or a folder that an agent could fill, whatever it holds; fine if there is none.
 
-    `shutil.rmtree` ends with `RecursionError` in folders that are nested deeply enough, and leaves what
-    has no permissions.
+    `shutil.rmtree` ends with `RecursionError` in folders that are nested deeply enough, whatever it is told
+    to ignore, and leaves what has no permissions.
 
     Raises:
-        OSError: something can't be removed.
+        OSError: something can't be removed, unless that is to be ignored.
     """
-    with suppress(FileNotFoundError), open_folder(path.parent) as parent:
+    ignored = OSError if ignore_errors else FileNotFoundError
+    with suppress(ignored), open_folder(path.parent) as parent:
         os.stat(path.name, dir_fd=parent, follow_symlinks=False)
         drafts = Path(tempfile.mkdtemp(dir=path.parent, prefix=".removing-"))
         try:
