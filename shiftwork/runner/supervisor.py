@@ -23,6 +23,7 @@ from shiftwork.sandbox.sweep import kill_all
 
 __all__ = ["ProcessResult", "ProcessSpec", "StopSignal", "find_program", "run"]
 
+_FIRST = asyncio.FIRST_COMPLETED
 _AFTER_LEASE = 1.0
 """Seconds a sandbox has to end once its lease is closed, before it is killed from outside."""
 
@@ -51,8 +52,7 @@ async def run(
         on_start: is given the running program once its pid is known, to signal it.
 
     Raises:
-        InvalidInput: the program or its folder does not exist, or can't be given what the spec says; nothing
-            was started.
+        InvalidInput: the program or its folder is missing, or can't be given this; nothing was started.
         Conflict: another run holds the lock file; nothing was started.
     """
     argv = (find_program(spec), *spec.argv[1:])
@@ -165,7 +165,7 @@ class _Process:
         self._watch = Watch(
             pid=self._held.pid,
             marker=self._marker,
-            limits=limits,
+            limits=self._spec.limits,
             stall_timeout=self._spec.stall_timeout,
             output=self._output,
             own_processes=self._held.own_processes,
@@ -180,8 +180,8 @@ class _Process:
 
     def _output(self) -> int | None:
         """Bytes that came, or None while we ourselves keep the program waiting."""
-        streams = (self._stdout, self._stderr)
-        return None if any(stream.paused for stream in streams) else sum(s.length for s in streams)
+        paused = self._stdout.paused or self._stderr.paused
+        return None if paused else self._stdout.length + self._stderr.length
 
     async def _first(self, delivery: asyncio.Task[Any] | None, stopping: asyncio.Task[Any] | None) -> _Cause:
         """What happens first. That all output ended says nothing: the program may have closed it."""
@@ -190,7 +190,7 @@ class _Process:
         deadline = None if self._spec.timeout is None else self._started + self._spec.timeout
         while True:
             left = None if deadline is None else max(0.0, deadline - time.monotonic())
-            await asyncio.wait(waiting, timeout=left, return_when=asyncio.FIRST_COMPLETED)
+            await asyncio.wait(waiting, timeout=left, return_when=_FIRST)
             if self._breach.done():
                 return _Cause.BREACHED
             if self._held.ended.done():
@@ -211,8 +211,7 @@ class _Process:
         self._asked_to_end = self._asked_to_end or time.monotonic()
         self._held.send(signal.SIGTERM)
         grace = max(0.0, self._asked_to_end + self._spec.grace - time.monotonic())
-        either = {self._held.ended, self._hurry}
-        await asyncio.wait(either, timeout=grace, return_when=asyncio.FIRST_COMPLETED)
+        await asyncio.wait({self._held.ended, self._hurry}, timeout=grace, return_when=_FIRST)
         self._held.end()
         await asyncio.wait({self._held.ended}, timeout=_AFTER_LEASE)
         if not self._held.ended.done():
@@ -233,8 +232,7 @@ class _Process:
                 length = stream.length
                 await asyncio.wait({stream.closed}, timeout=_AFTER_EXIT)
             stream.close()
-        if delivery is not None:
-            await delivery
+        await (delivery or asyncio.sleep(0))
 
     def _result(self, cause: _Cause, duration: float) -> ProcessResult:
         ended, stderr = self._held.ended.result(), self._stderr.result()
