@@ -32,7 +32,7 @@ from shiftwork.gateway import Gateway
 from shiftwork.ownership import check_ownership
 from shiftwork.runner.leftovers import sweep_orphans
 from shiftwork.sandbox.choose import choose_sandbox
-from shiftwork.secrets import LazyRedactor, protect_handler
+from shiftwork.secrets import LazyRedactor, passwords, protect_handler
 from shiftwork.settings import Settings
 from shiftwork.stack.file import database_url
 from shiftwork.store.migrate import migrate
@@ -103,13 +103,13 @@ def _tuner(most: int) -> WorkerTuner:
     )
 
 
-async def serve(settings: Settings, stop: asyncio.Event) -> None:
+async def serve(settings: Settings, stop: asyncio.Event, redactor: LazyRedactor) -> None:
     """Run a worker until `stop` is set; agents at work then leave a snapshot and give their task back."""
     url = database_url(settings)
     # Servers that are just coming back are waited for; a supervisor would only start us again.
     await patiently(lambda: migrate(url))
     async with AsyncExitStack() as stack:
-        redactor = LazyRedactor(os.environ, [url])
+        redactor.learn(*passwords([url]))
         store = await stack.enter_async_context(Store(url, redact=redactor))
         record = stack.enter_context(WorkerRecord(settings.state))
         gateway = await stack.enter_async_context(Gateway())
@@ -140,12 +140,12 @@ async def patiently(attempt: Callable[[], Awaitable[Result]], seconds: float = 6
             await asyncio.sleep(0.5)
 
 
-async def _main(settings: Settings) -> None:
+async def _main(settings: Settings, redactor: LazyRedactor) -> None:
     stop = asyncio.Event()
     loop = asyncio.get_running_loop()
     for number in (signal.SIGINT, signal.SIGTERM):
         loop.add_signal_handler(number, stop.set)
-    await serve(settings, stop)
+    await serve(settings, stop, redactor)
 
 
 def main() -> int:
@@ -154,12 +154,12 @@ def main() -> int:
     logging.getLogger("alembic.runtime.plugins").setLevel(
         logging.WARNING
     )  # six lines that tell nobody anything
-    protect = LazyRedactor(os.environ).redactor
+    redactor = LazyRedactor(os.environ)
     for handler in logging.getLogger().handlers:
-        protect_handler(handler, protect)
+        protect_handler(handler, redactor)
     try:
         check_ownership()
-        asyncio.run(_main(Settings.from_environment()))
+        asyncio.run(_main(Settings.from_environment(), redactor))
     except ShiftworkError as error:
         sys.stderr.write(f"error: {error}\n")
         return 1

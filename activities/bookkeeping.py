@@ -95,7 +95,7 @@ class BookkeepingActivities:
             rows = await tx.features.adopt(request.project_id, plan.features, request.revision)
             project = await tx.projects.get(request.project_id)
             if plan.setup and not project.options.setup:
-                options = project.options.model_copy(update={"setup": plan.setup})
+                options = project.options.model_copy(update={"setup": plan.setup, "setup_is_planned": True})
                 await tx.projects.save(request.project_id, request.revision, options=options)
             await tx.events.append(
                 request.project_id,

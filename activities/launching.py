@@ -92,6 +92,8 @@ class AgentLaunch:
         self._stop = stop
         self._options = rows.project.options
         self._told = ""
+        self._provider: Provider | None = None
+        """Behind the gateway, which then counts what is spent."""
         self._backend: AgentBackend = services.backend(self._options.agent.backend)
         self._transcriber: Transcriber | None = None
 
@@ -116,7 +118,7 @@ class AgentLaunch:
             end = await self._run(folders, resumption, way_out)
             end = _as_the_gateway_saw(end, way_out)
         assert self._transcriber is not None
-        return Launched(end, meter.spent if way_out else self._transcriber.spent)
+        return Launched(end, meter.spent if self._provider else self._transcriber.spent)
 
     async def _run(
         self, folders: Folders, resumption: Resumption | None, way_out: GatewaySession | None
@@ -125,7 +127,7 @@ class AgentLaunch:
         cell = self._cell(folders, way_out)
         request = self._agent_request(folders, cell, resumption, way_out)
         transcriber = Transcriber(
-            services, rows.project, rows.session, rows.attempt, self._stop, counts=way_out is None
+            services, rows.project, rows.session, rows.attempt, self._stop, counts=self._provider is None
         )
         self._transcriber = transcriber
         if request.conversation is not None:
@@ -149,6 +151,11 @@ class AgentLaunch:
                 stop=self._stop,
             )
 
+    def _access(self, way_out: GatewaySession | None) -> ModelAccess | None:
+        if way_out is None or self._provider is None:
+            return None
+        return ModelAccess(way_out.url, way_out.token, self._provider.header)
+
     @property
     def _confined(self) -> bool:
         return self._options.sandbox.profile is not Profile.OPEN
@@ -171,12 +178,14 @@ class AgentLaunch:
             yield None  # It reaches its provider itself, with the credentials that it is given.
             return
         provider = await asyncio.to_thread(self._backend.provider, settings)
+        self._provider = provider
         hosts = sandbox.hosts if sandbox.profile is Profile.NETWORKED else ()
         if provider is None and not hosts:
             yield None
             return
         policy = Policy(
             upstream=_upstream(provider) if provider else None,
+            model_hosts=self._services.settings.model_hosts or (),
             hosts=hosts,
             check_budget=meter.over,
             on_call=meter.count,
@@ -245,7 +254,7 @@ class AgentLaunch:
             home=folders.home,
             settings=self._options.agent.settings,
             conversation=resumption.conversation if resumption else Conversation(chosen) if chosen else None,
-            access=ModelAccess(way_out.url, way_out.token) if way_out else None,
+            access=self._access(way_out),
             binds=cell.binds,
         )
 

@@ -9,12 +9,14 @@ import psutil
 
 from activities.orphans import WorkerRecord
 from shiftwork.agents.protocol import AgentBackend
+from shiftwork.contracts.project import ProjectOptions
 from shiftwork.contracts.sandbox import Profile
 from shiftwork.errors import InvalidInput
 from shiftwork.gateway import Gateway
 from shiftwork.repository import PrivateRepository, UserRepository, WorkspacePool
 from shiftwork.runner.limits import Limits
 from shiftwork.sandbox.base import Sandbox
+from shiftwork.sandbox.levels import level_named
 from shiftwork.sandbox.user import choose_user
 from shiftwork.secrets import AddedSecrets, Allowed, LazyRedactor
 from shiftwork.settings import Settings
@@ -60,6 +62,14 @@ class ProjectFolder:
         return self.root / "runs"
 
 
+def _setup_hosts(options: ProjectOptions) -> tuple[str, ...]:
+    """What set-up may reach: a plan's commands are an agent's, and would be its way out."""
+    listed = options.sandbox.setup_hosts
+    if listed is not None:
+        return listed
+    return () if options.setup_is_planned else ("*",)
+
+
 @dataclass(frozen=True, slots=True)
 class Services:
     """Everything an activity needs; no activity makes its own."""
@@ -82,7 +92,8 @@ class Services:
 
         One for all workspaces of a project: what one leaves, the next can use without changing hands.
         """
-        if project.options.sandbox.profile is Profile.OPEN:
+        confines = "files" in level_named(self.sandbox.level).confines
+        if project.options.sandbox.profile is Profile.OPEN or not confines:
             return None
         return choose_user(self.settings.projects / project.id, namespaces=self.sandbox.own_network)
 
@@ -97,7 +108,7 @@ class Services:
 
     def setup_cache(self, project: ProjectRow) -> SetupCache:
         """Results of this project's set-up commands."""
-        shell = self._shell(project, project.options.sandbox.setup_hosts)
+        shell = self._shell(project, _setup_hosts(project.options))
         return SetupCache(self.settings.projects / project.id / "setup", shell)
 
     def limits(self, project: ProjectRow) -> Limits:

@@ -44,6 +44,7 @@ class Settings:
         codec: whether what goes to Temporal is encrypted; None: where it is the embedded server, or keys are
             given.
         codec_keys: a reference to the codec's keys, such as `env:NAME`; None: they are in the state folder.
+        model_hosts: the only hosts at which a project's model may be; None: any.
         timings: see `Timings`.
         sandbox_minimum: the weakest level that agents and verifications may run in; None: the weakest of
             this platform that confines files.
@@ -60,6 +61,7 @@ class Settings:
     codec_keys: str | None = None
     timings: Timings = field(default_factory=Timings)
     sandbox_minimum: Level | None = None
+    model_hosts: tuple[str, ...] | None = None
 
     @classmethod
     def from_environment(cls, environ: Mapping[str, str] | None = None) -> "Settings":
@@ -88,6 +90,7 @@ class Settings:
             codec_keys=env.get("SHIFTWORK_CODEC_KEYS") or None,
             timings=timings,
             sandbox_minimum=_minimum(env),
+            model_hosts=tuple(env.get("SHIFTWORK_MODEL_HOSTS", "").replace(",", " ").lower().split()) or None,
         )
 
     @property

@@ -101,7 +101,7 @@ def project_options(specification: Specification, args: Namespace) -> ProjectOpt
     Raises:
         InvalidInput: an option does not fit.
     """
-    head = specification.head.model_dump(exclude={"name", "agent"}, exclude_none=True, exclude_defaults=True)
+    head = specification.head.model_dump(exclude={"name", "agent"}, exclude_unset=True)
     given = {
         "max_sessions": args.max_sessions,
         "max_attempts": args.max_attempts,

@@ -1,7 +1,10 @@
 """Agents that speak the Agent Client Protocol (https://agentclientprotocol.com), through a bridge process."""
 
+import os
+import shutil
 import sys
 from importlib.metadata import version
+from pathlib import Path
 from typing import Annotated, Literal
 
 from pydantic import Field
@@ -11,6 +14,8 @@ from shiftwork.agents.command import diagnose_argv, full_prompt, refuse_settings
 from shiftwork.agents.protocol import AgentCommand, AgentRequest, BackendReport, Provider, Reader, Settings
 from shiftwork.agents.scripted import EventLines, own_code
 from shiftwork.contracts.base import Message
+from shiftwork.runner.environment import child_environment
+from shiftwork.sandbox.visible import installation_of
 
 _BRIDGE = (sys.executable, "-P", "-m", "shiftwork.agents.acp_bridge")
 
@@ -83,7 +88,12 @@ class AcpBackend:
             reject=settings.permission_mode == "reject",
         )
         stdin = asked.model_dump_json().encode()
-        return AgentCommand(_BRIDGE, given_environment(settings, request), stdin, reads=(own_code(),))
+        return AgentCommand(
+            _BRIDGE,
+            given_environment(settings, request),
+            stdin,
+            reads=(own_code(), *_installation(settings.argv[0])),
+        )
 
     def reader(self, request: AgentRequest) -> Reader:  # noqa: ARG002 - part of the protocol
         """The bridge prints events, one a line as JSON."""
@@ -100,3 +110,10 @@ class AcpBackend:
         read = AcpSettings.read(self.name, settings)
         refuse_settings(self.name, read, ("program", "tools"))
         return read
+
+
+def _installation(program: str) -> tuple[Path, ...]:
+    """What the agent, which the bridge starts, needs to see of itself."""
+    path = child_environment(os.environ, {})["PATH"]
+    found = shutil.which(program, path=path)
+    return installation_of(Path(found), path) if found else ()

@@ -20,7 +20,11 @@ from shiftwork.errors import InvalidInput
 _ANTHROPIC = "https://api.anthropic.com"
 _API_KEY = "ANTHROPIC_API_KEY"
 _BASE_URL = "ANTHROPIC_BASE_URL"
-_CREDENTIALS = (_API_KEY, "ANTHROPIC_AUTH_TOKEN", "CLAUDE_CODE_OAUTH_TOKEN")
+_LOGIN_TOKEN = "CLAUDE_CODE_OAUTH_TOKEN"  # noqa: S105 - the name of a variable
+_CREDENTIALS = (_API_KEY, "ANTHROPIC_AUTH_TOKEN", _LOGIN_TOKEN)
+_LOGIN = "sk-ant-oat"
+"""What the tokens of `claude setup-token` begin with."""
+
 _PROGRAM = "claude"
 _INSTALL = (
     "install it (`npm install -g @anthropic-ai/claude-code` or `pip install claude-agent-sdk`), "
@@ -72,7 +76,8 @@ class ClaudeBackend:
         env = self._given_environment(read)
         base_url = read.base_url or env.get(_BASE_URL) or _ANTHROPIC
         if (given := read.referenced()) is not None:
-            return Provider("anthropic", base_url, "x-api-key", given)
+            login = given.startswith(_LOGIN)
+            return Provider("anthropic", base_url, "authorization" if login else "x-api-key", given)
         name = next((name for name in _CREDENTIALS if env.get(name)), None)
         if name is None:
             raise InvalidInput(self._missing_credentials(read) or "Claude Code has no credentials.")
@@ -143,7 +148,8 @@ class ClaudeBackend:
             env |= {"HOME": str(home), "CLAUDE_CONFIG_DIR": str(_config_folder(home))}
         if request.access is not None:
             # Under the same name: the program behaves differently with a key and with a login.
-            name = next((name for name in _CREDENTIALS if given.get(name)), _API_KEY)
+            usual = _LOGIN_TOKEN if request.access.header == "authorization" else _API_KEY
+            name = next((name for name in _CREDENTIALS if given.get(name)), usual)
             given = {key: value for key, value in given.items() if key not in _CREDENTIALS}
             given |= {name: request.access.token, _BASE_URL: request.access.url}
         return env | given

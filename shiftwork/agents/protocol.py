@@ -57,10 +57,12 @@ class ModelAccess:
     Attributes:
         url: of the gateway, without a path.
         token: what it takes in the place of the provider's credential; worth nothing elsewhere.
+        header: which the provider takes its credential in; some programs behave differently with a login.
     """
 
     url: str
     token: str = field(repr=False)
+    header: str = ""
 
 
 @dataclass(frozen=True, slots=True)

@@ -60,6 +60,7 @@ class ProjectOptions(Message):
         sandbox: what agents and commands may touch.
         budget_usd: what the project may cost; None: no limit.
         setup: commands that prepare workspaces and checkouts.
+        setup_is_planned: they are those of an agent's plan, because no person gave any.
         secrets_allowed_in: paths, as patterns of the shell, that may hold what looks like a token of a known
             kind: test data. A secret that the worker knows may be nowhere.
     """
@@ -76,6 +77,7 @@ class ProjectOptions(Message):
     sandbox: SandboxOptions = SandboxOptions()
     budget_usd: Annotated[float, Field(ge=0)] | None = None
     setup: tuple[SetupCommand, ...] = ()
+    setup_is_planned: bool = False
     secrets_allowed_in: tuple[str, ...] = ()
     retry: RetryOptions = RetryOptions()
 

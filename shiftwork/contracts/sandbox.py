@@ -29,7 +29,8 @@ class SandboxOptions(Message):
         readable: absolute paths beside the system's own that may be read.
         writable: absolute paths that may be written too; what is left there is nobody's to verify.
         hosts: for `networked`: `host`, `host:port` or `*.domain`; without a port, 443 and 80.
-        setup_hosts: the same for set-up commands, whatever the profile; `*` is every public host.
+        setup_hosts: the same for set-up commands, whatever the profile; `*` is every public host. None: all
+            of them for the commands that a person gave, and none for those of an agent's plan.
         scratch_mb: what the private memory of `/dev/shm` and of `/tmp`, where that is memory, may hold, in
             units of 1,000,000 bytes.
     """
@@ -38,7 +39,7 @@ class SandboxOptions(Message):
     readable: tuple[str, ...] = ()
     writable: tuple[str, ...] = ()
     hosts: tuple[str, ...] = ()
-    setup_hosts: tuple[str, ...] = ("*",)
+    setup_hosts: tuple[str, ...] | None = None
     scratch_mb: Annotated[int, Field(ge=1, le=1_000_000)] = 2_000
 
     @field_validator("readable", "writable")

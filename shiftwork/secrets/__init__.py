@@ -2,7 +2,7 @@
 
 from shiftwork.secrets.absent import assert_absent
 from shiftwork.secrets.added import AddedSecrets, Allowed, Finding, check_added, find_secrets
-from shiftwork.secrets.known import LazyRedactor, known_secrets
+from shiftwork.secrets.known import LazyRedactor, known_secrets, passwords
 from shiftwork.secrets.logs import RedactingFilter, RedactingFormatter, protect_handler
 from shiftwork.secrets.redactor import Redactor
 from shiftwork.secrets.reference import Secret, SecretRef, SecretSource
@@ -25,5 +25,6 @@ __all__ = [
     "check_added",
     "find_secrets",
     "known_secrets",
+    "passwords",
     "protect_handler",
 ]

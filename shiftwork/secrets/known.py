@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Iterable, Iterator, Mapping
+from typing import Any, AnyStr
 from urllib.parse import unquote, urlsplit
 
 from shiftwork.secrets.redactor import Redactor
@@ -25,7 +26,7 @@ def known_secrets(environ: Mapping[str, str], urls: Iterable[str] = ()) -> tuple
         for name, value in sorted(environ.items())
         if value and _NAME.search(name) and not _NO_SECRET.match(value)
     ]
-    return (*found, *_passwords([*urls, *environ.values()]))
+    return (*found, *passwords([*urls, *environ.values()]))
 
 
 class LazyRedactor:
@@ -43,17 +44,27 @@ class LazyRedactor:
             self._made = Redactor(known_secrets(self._environ, self._urls))
         return self._made
 
-    def learn(self, secret: Secret) -> None:
-        """Look for this one too from now on; harmless when repeated."""
-        if self.redactor.known_in(secret.reveal().encode()) is None:
-            self._made = self.redactor.extended([secret])
+    def learn(self, *secrets: Secret) -> None:
+        """Look for these too from now on; harmless when repeated."""
+        new = [one for one in secrets if self.redactor.known_in(one.reveal().encode()) is None]
+        if new:
+            self._made = self.redactor.extended(new)
+
+    def redact(self, text: AnyStr) -> AnyStr:
+        """See `Redactor.redact`."""
+        return self.redactor.redact(text)
+
+    def redact_json(self, value: Any) -> Any:
+        """See `Redactor.redact_json`."""
+        return self.redactor.redact_json(value)
 
     def __call__(self, text: str) -> str:
         """The text without secrets; see `Redactor.redact`."""
         return self.redactor.redact(text)
 
 
-def _passwords(texts: Iterable[str]) -> Iterator[Secret]:
+def passwords(texts: Iterable[str]) -> Iterator[Secret]:
+    """The passwords within addresses such as `postgresql://user:password@host/`."""
     for text in texts:
         if "://" not in text or "@" not in text:
             continue

@@ -2,10 +2,17 @@
 
 import logging
 import traceback
-
-from shiftwork.secrets.redactor import Redactor
+from typing import Any, AnyStr, Protocol
 
 _STANDARD = frozenset(logging.makeLogRecord({}).__dict__) | {"message", "asctime", "taskName"}
+
+
+class Redacts(Protocol):
+    """What a `Redactor` does, and a `LazyRedactor`."""
+
+    def redact(self, text: AnyStr) -> AnyStr: ...
+
+    def redact_json(self, value: Any) -> Any: ...
 
 
 class RedactingFilter(logging.Filter):
@@ -15,7 +22,7 @@ class RedactingFilter(logging.Filter):
     itself is changed, so that no later handler can show more.
     """
 
-    def __init__(self, redactor: Redactor) -> None:
+    def __init__(self, redactor: Redacts) -> None:
         super().__init__()
         self._redactor = redactor
 
@@ -38,7 +45,7 @@ class RedactingFilter(logging.Filter):
 class RedactingFormatter(logging.Formatter):
     """Redacts what another formatter made of a record, whatever it took from it."""
 
-    def __init__(self, redactor: Redactor, inner: logging.Formatter | None = None) -> None:
+    def __init__(self, redactor: Redacts, inner: logging.Formatter | None = None) -> None:
         super().__init__()
         self._redactor = redactor
         self._inner = inner or logging.Formatter()
@@ -48,7 +55,7 @@ class RedactingFormatter(logging.Formatter):
         return self._redactor.redact(self._inner.format(record))
 
 
-def protect_handler(handler: logging.Handler, redactor: Redactor) -> None:
+def protect_handler(handler: logging.Handler, redactor: Redacts) -> None:
     """Have this handler show no secret, in whatever its formatter takes from a record."""
     handler.addFilter(RedactingFilter(redactor))
     handler.setFormatter(RedactingFormatter(redactor, handler.formatter))
