@@ -116,7 +116,11 @@ class AgentRun:
         folders.make()
         cache = self._services.setup_cache(rows.project)
         try:
-            made = await cache.prepare(rows.project.options.setup, workspace.path, folders.scratch)
+            # A workspace that a lost attempt filled is not main's.
+            unlanded = resumption.kept_commit or "" if resumption else ""
+            made = await cache.prepare(
+                rows.project.options.setup, workspace.path, folders.scratch, unlanded=unlanded
+            )
         except SetupFailed as error:
             return await ending.refused(FailureKind.SETUP_FAILED, str(error))
         self._launch = launch = AgentLaunch(self._services, self._request, rows, self._stop)

@@ -60,6 +60,7 @@ class Import:
         except SetupFailed as error:
             await self._warn(project.id, plan, str(error))
         finally:
+            await self._services.setup_cache(project).forget(plan.commit)
             await workspace.release()
             remove_tree(self._folder.runs / name, ignore_errors=True)
         return broken

@@ -84,7 +84,10 @@ class LandingVerifier:
             )
         overlay = await repository.overlay(tree, harness_files(feature, passing))
         landing = await repository.make_landing(overlay.tree, base, info)
-        verdict = await self._judge(base, landing, feature, passing)
+        try:
+            verdict = await self._judge(base, landing, feature, passing)
+        finally:
+            await self._setup.forget(landing)
         return Verdict(
             base=base,
             landing=landing if verdict.failure is None else None,
@@ -98,7 +101,10 @@ class LandingVerifier:
     async def check(self, feature: FeatureRow, commit: str, why: int = LANDING) -> list[StepEvidence]:
         """Run a feature's steps on a fresh checkout of `commit`, and keep the evidence."""
         await self._workspace.prepare(self._repository, commit, with_git=False)
-        await self._setup.prepare(self._setup_commands, self._workspace.path, self._scratch)
+        unlanded = "" if why == BASE else commit
+        await self._setup.prepare(
+            self._setup_commands, self._workspace.path, self._scratch, unlanded=unlanded
+        )
         evidence = await self._steps.run(feature, self._workspace.path, self._scratch)
         for step in evidence:
             await self._record(feature, commit, step, why)

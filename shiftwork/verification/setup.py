@@ -19,14 +19,16 @@ from tempfile import mkdtemp
 
 from shiftwork.contracts.plan import SetupCommand
 from shiftwork.errors import ShiftworkError
+from shiftwork.repository.files import remove_tree
 from shiftwork.text import tail
 from shiftwork.verification.shell import Shell
 
-_IN_THE_WAY = (FileExistsError, NotADirectoryError, shutil.Error, shutil.SpecialFileError)
+_IN_THE_WAY = (FileExistsError, NotADirectoryError, RecursionError, shutil.Error, shutil.SpecialFileError)
 """What a checkout can hold where an output belongs, and what can't be copied: the session's doing."""
 
 _MANIFEST = "manifest"
 _FILES = "files"
+_UNLANDED = "unlanded"
 
 
 class SetupFailed(ShiftworkError):  # noqa: N818 - the tree names what happened
@@ -41,9 +43,14 @@ class SetupCache:
         self._shell = shell
 
     async def prepare(
-        self, commands: Sequence[SetupCommand], checkout: Path, scratch: Path
+        self, commands: Sequence[SetupCommand], checkout: Path, scratch: Path, *, unlanded: str = ""
     ) -> tuple[str, ...]:
         """Apply every command to `checkout`, from the cache where possible.
+
+        Args:
+            unlanded: the commit that the checkout is of, if that is not on main. What a command makes there
+                may depend on more than its declared inputs, so it is kept for this commit alone: nobody's
+                work may furnish the verification of another's.
 
         Returns:
             The paths that set-up made, relative to the checkout: they never become part of a snapshot.
@@ -56,6 +63,8 @@ class SetupCache:
         for command in commands:
             previous = await asyncio.to_thread(_digest, command, checkout, previous)
             kept = self._folder / previous
+            if unlanded and not (kept / _MANIFEST).is_file():
+                kept = self._folder / _UNLANDED / unlanded / previous
             try:
                 if not (kept / _MANIFEST).is_file():
                     await self._run(command, checkout, scratch, kept)
@@ -65,6 +74,10 @@ class SetupCache:
                 raise SetupFailed(f"what {command.run!r} makes can't be kept or laid out: {error}") from error
             made += (kept / _MANIFEST).read_text().splitlines()
         return tuple(made)
+
+    async def forget(self, unlanded: str) -> None:
+        """Remove what was kept for a commit that is not on main."""
+        await asyncio.to_thread(remove_tree, self._folder / _UNLANDED / unlanded, ignore_errors=True)
 
     async def _run(self, command: SetupCommand, checkout: Path, scratch: Path, kept: Path) -> None:
         before = await asyncio.to_thread(_stamps, checkout)
@@ -83,7 +96,7 @@ class SetupCache:
         await asyncio.to_thread(self._keep, paths, checkout, kept)
 
     def _keep(self, paths: Sequence[str], checkout: Path, kept: Path) -> None:
-        self._folder.mkdir(parents=True, exist_ok=True)
+        kept.parent.mkdir(parents=True, exist_ok=True)
         fresh = Path(mkdtemp(dir=self._folder, prefix="new-"))
         try:
             present = [path for path in paths if os.path.lexists(_inside(checkout, path))]
@@ -93,7 +106,7 @@ class SetupCache:
             with suppress(OSError):  # another worker kept the same result first
                 fresh.rename(kept)
         finally:
-            shutil.rmtree(fresh, ignore_errors=True)
+            remove_tree(fresh, ignore_errors=True)
 
 
 def _digest(command: SetupCommand, checkout: Path, previous: str) -> str:
@@ -147,7 +160,7 @@ def _restore(kept: Path, checkout: Path) -> None:
     for path in (kept / _MANIFEST).read_text().splitlines():
         target = _inside(checkout, path)
         if target.is_dir() and not target.is_symlink():
-            shutil.rmtree(target)
+            remove_tree(target)
         elif os.path.lexists(target):
             target.unlink()
         _copy(kept / _FILES / path, target)

@@ -271,7 +271,7 @@ async def test_nothing_an_agent_wrote_becomes_markup(store):
         assert markup not in html
     assert html.count("<h1>") == 1
     for row in (line for line in markdown.splitlines() if line.startswith("| ")):
-        assert row.replace("\\|", "").count("|") in {3, 5, 8, 9}
+        assert row.replace("\\|", "").count("|") in {3, 5, 8, 10}
     assert "Lesson: learnt" in markdown
     assert re.search(r"- Started: [\d-]+ [\d:]+ UTC\n", markdown)
     assert "$0.25 of $5.00" in markdown

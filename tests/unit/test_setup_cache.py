@@ -21,14 +21,17 @@ class Place:
         )
         self._checkouts = 0
 
-    async def prepare(self, *commands: SetupCommand, **files: str) -> tuple[Path, tuple[str, ...]]:
+    async def prepare(
+        self, *commands: SetupCommand, unlanded: str = "", **files: str
+    ) -> tuple[Path, tuple[str, ...]]:
         """Prepare a fresh checkout; it, and what set-up made in it."""
         self._checkouts += 1
         checkout = self.root / f"checkout{self._checkouts}"
         checkout.mkdir()
         for name, text in files.items():
             (checkout / name).write_text(text)
-        return checkout, await self.cache.prepare(commands, checkout, self.root / "scratch")
+        made = await self.cache.prepare(commands, checkout, self.root / "scratch", unlanded=unlanded)
+        return checkout, made
 
     @property
     def count(self) -> int:
@@ -54,6 +57,19 @@ async def test_a_command_runs_once_for_many_checkouts(place) -> None:
         assert (checkout / "deps/sub/lib").read_text() == "lib\n"
         assert (checkout / "deps/link").readlink() == Path("sub/lib")
     assert place.count == 1
+
+
+async def test_what_is_not_on_main_furnishes_nobody_else(place) -> None:
+    """A session whose set-up writes a test program that always says yes, for all sessions after it."""
+    command = counting(place, "sh build.sh", outputs=("out",))
+    poisoned, _ = await place.prepare(command, unlanded="c1", **{"build.sh": "echo evil > out"})
+    again, _ = await place.prepare(command, unlanded="c1", **{"build.sh": "echo not run > out"})
+    honest, _ = await place.prepare(command, **{"build.sh": "echo good > out"})
+    later, _ = await place.prepare(command, unlanded="c2", **{"build.sh": "echo evil > out"})
+    texts = [(checkout / "out").read_text().strip() for checkout in (poisoned, again, honest, later)]
+    assert texts == ["evil", "evil", "good", "good"]
+    await place.cache.forget("c1")
+    assert not (place.root / "cache" / "unlanded" / "c1").exists()
 
 
 async def test_only_declared_outputs_are_kept(place) -> None:
