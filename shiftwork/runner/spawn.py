@@ -77,31 +77,32 @@ def spawn(
     Raises:
         OSError: it can't be started, or no descriptor is left; nothing is left open then.
     """
-    theirs: dict[int, int] = {}
     with contextlib.ExitStack() as on_failure, contextlib.ExitStack() as always:
         reading, lease = os.pipe()
         on_failure.callback(os.close, lease)
-        theirs[LEASE_FD] = _high(reading, always)
+        always.callback(os.close, reading)
+        wanted: dict[int, int] = {LEASE_FD: reading, **(inherited or {})}
         for target, fd in enumerate(streams):
-            own = os.open(os.devnull, os.O_RDONLY | os.O_CLOEXEC) if fd is None else os.dup(fd)
-            theirs[target] = _high(own, always)
+            wanted[target] = _nothing(always) if fd is None else fd
         if lock_fd is not None:
-            theirs[LOCK_FD] = _high(os.dup(lock_fd), always)
-        for target, fd in (inherited or {}).items():
-            theirs[target] = _high(os.dup(fd), always)
+            wanted[LOCK_FD] = lock_fd
+        theirs = {target: _high(fd, always) for target, fd in wanted.items()}
         pid = _posix_spawn(argv, env, theirs)
         on_failure.pop_all()
     return pid, LeasePipe(lease)
 
 
+def _nothing(always: contextlib.ExitStack) -> int:
+    fd = os.open(os.devnull, os.O_RDONLY | os.O_CLOEXEC)
+    always.callback(os.close, fd)
+    return fd
+
+
 def _high(fd: int, always: contextlib.ExitStack) -> int:
-    """The descriptor moved out of the way of the numbers that the child will use for others."""
-    try:
-        moved = fcntl.fcntl(fd, fcntl.F_DUPFD_CLOEXEC, _FIRST_HIGH)
-    finally:
-        os.close(fd)
-    always.callback(os.close, moved)
-    return moved
+    """The same out of the way of the numbers that the child will use for others."""
+    high = fcntl.fcntl(fd, fcntl.F_DUPFD_CLOEXEC, _FIRST_HIGH)
+    always.callback(os.close, high)
+    return high
 
 
 def _posix_spawn(argv: Sequence[str], env: Mapping[str, str], fds: Mapping[int, int]) -> int:

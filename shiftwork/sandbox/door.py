@@ -8,6 +8,7 @@ import array
 import asyncio
 import socket
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Final
 
 from shiftwork.sandbox.confinement import DOOR_FD, DOOR_PORT
@@ -15,8 +16,15 @@ from shiftwork.sandbox.confinement import DOOR_FD, DOOR_PORT
 _BACKLOG: Final = 128
 
 # The modules that `signal`, `socket` and `os` are made of: importing those would take longer than all else.
+# What comes before the program's own words: the user to become, if any, and the folder to start in.
 _STUB: Final = f"""\
 import _signal, _socket, posix, sys
+_, user, folder, *argv = sys.argv
+if user:
+    user = int(user)
+    posix.setgroups([])
+    posix.setresgid(user, user, user)
+    posix.setresuid(user, user, user)
 for number in (_signal.SIGPIPE, _signal.SIGXFSZ):
     _signal.signal(number, _signal.SIG_DFL)
 listener = _socket.socket(_socket.AF_INET, _socket.SOCK_STREAM)
@@ -28,9 +36,14 @@ door.sendmsg([b"L"], [(_socket.SOL_SOCKET, _socket.SCM_RIGHTS, rights)])
 door.close()
 listener.close()
 try:
-    posix.execv(sys.argv[1], sys.argv[1:])
+    posix.chdir(folder)
 except OSError as error:
-    sys.stderr.write(f"{{sys.argv[1]}}: {{error.strerror}}\\n")
+    sys.stderr.write(f"{{folder}}: {{error.strerror}}\\n")
+    sys.exit(126)
+try:
+    posix.execv(argv[0], argv)
+except OSError as error:
+    sys.stderr.write(f"{{argv[0]}}: {{error.strerror}}\\n")
     sys.exit(127 if isinstance(error, FileNotFoundError) else 126)
 """
 
@@ -42,9 +55,18 @@ def open_door() -> tuple[socket.socket, socket.socket]:
     return ours, theirs
 
 
-def through_door(python: str, argv: Sequence[str]) -> tuple[str, ...]:
-    """The stub in front of a program; `python` is an interpreter that is visible inside."""
-    return (python, "-I", "-S", "-c", _STUB, *argv)
+def through_door(
+    python: str, argv: Sequence[str], *, folder: Path, user: int | None = None
+) -> tuple[str, ...]:
+    """The stub in front of a program.
+
+    Args:
+        python: an interpreter that is visible inside.
+        argv: the program, by absolute path, and its arguments.
+        folder: where the program starts.
+        user: the user and group number that the stub takes before all else, for which it has to be root.
+    """
+    return (python, "-I", "-S", "-c", _STUB, "" if user is None else str(user), str(folder), *argv)
 
 
 async def receive_listener(door: socket.socket, *, timeout: float = 30.0) -> socket.socket:

@@ -1,6 +1,7 @@
 """Sandboxes made of a PID namespace: when its first process ends, the kernel kills all the others."""
 
 import contextlib
+import errno
 import os
 import platform
 import shutil
@@ -111,7 +112,9 @@ class BubblewrapNamespace(_Namespace):
             options, inherited = confined.write(closing)
             if launch.door is not None:
                 inherited[DOOR_FD] = launch.door
-            init = _init(confined.argv, launch.cwd, limits, confined.drop)
+            # The door's stub goes to the folder itself, after it has become the program's user.
+            folder = launch.cwd if launch.door is None else Path("/")
+            init = _init(confined.argv, folder, limits, confined.drop)
             argv = (str(self._bwrap), *options, "--", *init)
             return Wrapped(argv, launch, env={}, inherited=inherited)
 
@@ -134,7 +137,8 @@ class BubblewrapNamespace(_Namespace):
 class UnshareNamespace(_Namespace):
     """A PID namespace made by util-linux's `unshare`, for machines where bubblewrap does not work.
 
-    It keeps processes together and away from others, and can't confine files, whatever it is told.
+    It keeps processes together and away from others, and can't confine files: programs that are to be
+    confined are not started in it.
 
     Args:
         unshare, setpriv, setsid: the three programs of util-linux.
@@ -149,7 +153,9 @@ class UnshareNamespace(_Namespace):
         self._setsid = setsid
 
     def start(self, launch: Launch) -> Wrapped:
-        """See `Sandbox.start`; it confines no files, and is used only where a person asked for so little."""
+        """See `Sandbox.start`; refuses what is to be confined."""
+        if launch.confinement is not None:
+            raise OSError(errno.ENOTSUP, "The sandbox 'unshare' can't confine files; use another one")
         return super().start(launch)
 
     def wrap(self, argv: Sequence[str], *, cwd: Path, limits: Limits) -> tuple[str, ...]:
