@@ -17,6 +17,8 @@ from temporalio.client import Client
 from temporalio.exceptions import ApplicationError
 from temporalio.service import RPCError
 
+from shiftwork.stack.private import private_folder, state_folder
+
 _LOCK = "lock"
 
 
@@ -24,6 +26,7 @@ class WorkerRecord:
     """A folder with one file per running activity, under a lock that ends with this process."""
 
     def __init__(self, state: Path) -> None:
+        self._state = state
         self._workers = state / "workers"
         self._own = self._workers / uuid.uuid4().hex
         self._lock: int | None = None
@@ -31,7 +34,9 @@ class WorkerRecord:
     def __enter__(self) -> Self:
         # Made under another name: a folder that is seen is a folder that is locked.
         fresh = self._own.with_suffix(".new")
-        fresh.mkdir(parents=True, mode=0o700)
+        state_folder(self._state)
+        private_folder(self._workers)
+        fresh.mkdir(mode=0o700)
         self._lock = os.open(fresh / _LOCK, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
         fcntl.flock(self._lock, fcntl.LOCK_EX)
         fresh.rename(self._own)

@@ -12,7 +12,7 @@ from shiftwork.errors import Conflict, InvalidInput, StackError
 from shiftwork.secrets.reference import SecretRef, SecretSource
 from shiftwork.settings import Settings
 from shiftwork.stack.file import temporal_is_external
-from shiftwork.stack.private import private_folder, write_private
+from shiftwork.stack.private import check_own_folder, private_folder, read_own, state_folder, write_private
 
 
 class KeySource(Protocol):
@@ -50,12 +50,15 @@ class KeyFile:
         """
         try:
             found = self.path.stat()
-            seen = (found.st_ino, found.st_mtime_ns, found.st_size)
+            seen = (found.st_ino, found.st_ctime_ns, found.st_size)
             if self._ring is None or seen != self._seen:
-                self._ring, self._seen = parse(self.path.read_text("utf-8"), str(self.path)), seen
+                self._ring, self._seen = parse(self._read(), str(self.path)), seen
         except (OSError, UnicodeDecodeError) as error:
             raise InvalidInput(f"The codec's keys in {self.path} can't be read: {error}.") from error
         return self._ring
+
+    def _read(self) -> str:
+        return self.path.read_text("utf-8")
 
 
 class StateKeys(KeyFile):
@@ -70,7 +73,13 @@ class StateKeys(KeyFile):
         return self.path.exists()
 
     def ring(self) -> KeyRing:
-        """See `KeySource`; raises `StackError` where others may read the file."""
+        """See `KeySource`.
+
+        Raises:
+            InvalidInput: another user made the file or a folder above it, or can write to them.
+            StackError: others may read the file.
+        """
+        self._check_folders()
         if not self.exists:
             self._change(lambda ring: ring or KeyRing((Key.generate(),), str(self.path)))
         elif self.path.stat().st_mode & 0o077:
@@ -85,12 +94,21 @@ class StateKeys(KeyFile):
 
     def _change(self, change: Callable[[KeyRing | None], KeyRing]) -> KeyRing:
         """Replace the file, one process at a time: two first starts must agree on one key."""
+        self._check_folders()
+        state_folder(self.path.parent.parent)
         with _locked(private_folder(self.path.parent) / "lock"):
             before = super().ring() if self.exists else None
             after = change(before)
             if after is not before:
                 write_private(self.path, after.dumps())
         return after
+
+    def _check_folders(self) -> None:
+        for folder in (self.path.parent.parent, self.path.parent):
+            check_own_folder(folder)
+
+    def _read(self) -> str:
+        return read_own(self.path)
 
 
 @contextmanager

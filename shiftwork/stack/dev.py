@@ -16,7 +16,7 @@ from shiftwork.codec.choose import choose_codec
 from shiftwork.codec.gate import Gate
 from shiftwork.codec.server import PATH
 from shiftwork.codec.sources import key_source
-from shiftwork.errors import StackError
+from shiftwork.errors import ShiftworkError, StackError
 from shiftwork.settings import Settings
 from shiftwork.stack.child import Command
 from shiftwork.stack.file import StackFile, remove_stack, temporal_is_external, write_stack
@@ -81,6 +81,7 @@ class DevStack:
         """Start everything.
 
         Raises:
+            InvalidInput: the state folder is another user's, or others may write to it.
             StackError: another one runs in this state folder, or a server can't be started.
         """
         async with AsyncExitStack() as started:
@@ -117,7 +118,7 @@ class DevStack:
             async with asyncio.TaskGroup() as tasks:
                 for each in group:
                     tasks.create_task(each.start())
-        except* StackError as errors:
+        except* ShiftworkError as errors:
             raise errors.exceptions[0] from None
         self._record()
         keepers = [asyncio.create_task(self._keep_up(each)) for each in group]

@@ -7,7 +7,7 @@ from dataclasses import asdict, dataclass, fields
 
 from shiftwork.errors import StackError
 from shiftwork.settings import Settings
-from shiftwork.stack.private import write_private
+from shiftwork.stack.private import check_own_folder, read_own, write_private
 
 VERSION = 1
 
@@ -64,10 +64,12 @@ def read_stack(settings: Settings) -> StackFile | None:
     """The running stack of this state folder, or None; what a killed one left behind counts as none.
 
     Raises:
+        InvalidInput: another user made the file or its folder, or can write to them.
         StackError: the file is damaged, or a newer version wrote it.
     """
+    check_own_folder(settings.state)
     try:
-        text = settings.stack_file.read_text(encoding="utf-8")
+        text = read_own(settings.stack_file)
     except (FileNotFoundError, NotADirectoryError):
         return None
     except OSError as error:

@@ -1,19 +1,25 @@
-"""Folders and files that nobody but their owner may open."""
+"""Folders and files that nobody but their owner may open, and what of them is not ours to trust."""
 
 import os
+import pwd
+import stat
 from pathlib import Path
 
-from shiftwork.errors import StackError
+from shiftwork.errors import InvalidInput, StackError
+
+_OTHERS_WRITE = stat.S_IWGRP | stat.S_IWOTH
 
 
 def private_folder(path: Path) -> Path:
     """Make the folder, and the ones above it, readable by its owner alone; returns it.
 
     Raises:
+        InvalidInput: it is another user's.
         StackError: it can't be made, or something else stands in its place.
     """
     try:
         path.mkdir(mode=0o700, parents=True, exist_ok=True)
+        _check_owner(path, path.stat().st_uid)
         path.chmod(0o700)
     except OSError as error:
         raise StackError(
@@ -23,8 +29,79 @@ def private_folder(path: Path) -> Path:
 
 
 def state_folder(path: Path) -> Path:
-    """Make the state folder, private if it is new; returns it. An existing one keeps its mode."""
-    return path if path.is_dir() else private_folder(path)
+    """Make the state folder, private if it is new; returns it. An existing one keeps its mode.
+
+    Raises:
+        InvalidInput: another user made it, or can write to it; see `check_own_folder`.
+        StackError: it can't be made.
+    """
+    if not path.is_dir():
+        return private_folder(path)
+    check_own_folder(path)
+    return path
+
+
+def check_own_folder(path: Path) -> None:
+    """Refuse a folder in which somebody else may have put what we would believe; one that is missing is fine.
+
+    A state folder is found by where a command runs, so anybody can lay one in its way, with a database
+    and keys of his own: what another user made, or could have changed, is nothing to go by.
+
+    Raises:
+        InvalidInput: it, or the link that leads to it, is not of this process's user, or others may write.
+    """
+    try:
+        link, found = path.lstat(), path.stat()
+    except (FileNotFoundError, NotADirectoryError):
+        return
+    except OSError as error:
+        raise InvalidInput(f"{path} can't be used: {error.strerror}.") from error
+    owner = found.st_uid if link.st_uid in (0, os.geteuid()) else link.st_uid
+    _check_owner(path, owner)
+    if found.st_mode & _OTHERS_WRITE:
+        raise InvalidInput(
+            f"Others may write to {path}, so it is not used: look whether all in it is yours, "
+            f"then run `chmod go-w {path}`."
+        )
+
+
+def read_own(path: Path) -> str:
+    """The text of a file that nobody but this process's user can have written.
+
+    Raises:
+        InvalidInput: it is another user's, others may write to it, or it is no file of UTF-8.
+        OSError: it is missing, or can't be read.
+    """
+    handle = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
+    with os.fdopen(handle, "rb") as file:
+        found = os.fstat(handle)
+        if not stat.S_ISREG(found.st_mode):
+            raise InvalidInput(f"{path} is no file, so it is not used: remove it.")
+        _check_owner(path, found.st_uid)
+        if found.st_mode & _OTHERS_WRITE:
+            raise InvalidInput(
+                f"Others may write to {path}, so it is not used: look whether what it says is yours, "
+                f"then run `chmod 600 {path}`."
+            )
+        try:
+            return file.read().decode("utf-8")
+        except UnicodeDecodeError as error:
+            raise InvalidInput(f"{path} is no text, so it is not used: remove it.") from error
+
+
+def _check_owner(path: Path, owner: int) -> None:
+    if owner != os.geteuid():
+        raise InvalidInput(
+            f"{path} belongs to {_name(owner)}, but this runs as {_name(os.geteuid())}, so it is not used: "
+            f"run it as {_name(owner)}, or name a folder of your own with SHIFTWORK_STATE."
+        )
+
+
+def _name(uid: int) -> str:
+    try:
+        return f"the user {pwd.getpwuid(uid).pw_name}"
+    except KeyError:
+        return f"the user number {uid}"
 
 
 def write_private(path: Path, text: str) -> None:

@@ -12,7 +12,9 @@ from pathlib import Path
 import psutil
 import pytest
 
-from shiftwork.errors import StackError
+from client.__main__ import main
+from shiftwork.codec.sources import StateKeys
+from shiftwork.errors import InvalidInput, StackError
 from shiftwork.settings import Settings
 from shiftwork.stack.file import (
     StackFile,
@@ -123,6 +125,80 @@ def test_new_folders_are_private_and_old_ones_keep_their_mode(tmp_path):
     (tmp_path / "old").chmod(0o755)
     assert mode(state_folder(tmp_path / "old")) == 0o755
     assert mode(private_folder(tmp_path / "old")) == 0o700
+
+
+AS_ROOT = pytest.mark.skipif(os.geteuid() != 0, reason="only root can make files of other users")
+
+
+@AS_ROOT
+@pytest.mark.parametrize("what", [".", "stack.json"])
+def test_what_another_user_laid_there_is_not_believed(settings, what):
+    """A command in a shared folder would be led to the database of whoever laid a state folder there."""
+    write_stack(settings, STACK)
+    os.chown(settings.state / what, 65534, 65534)
+    with pytest.raises(InvalidInput, match=r"belongs to the user .*, so it is not used: run it as the user"):
+        read_stack(settings)
+
+
+@AS_ROOT
+def test_a_command_in_anothers_folder_is_one_sentence(tmp_path, monkeypatch, capsys):
+    """`shiftwork list` would connect to wherever the folder's owner wants."""
+    (tmp_path / ".shiftwork").mkdir()
+    write_stack(Settings(state=tmp_path / ".shiftwork"), STACK)
+    os.chown(tmp_path / ".shiftwork", 65534, 65534)
+    monkeypatch.chdir(tmp_path)
+    for name in ("SHIFTWORK_STATE", "SHIFTWORK_DATABASE_URL"):
+        monkeypatch.delenv(name, raising=False)
+    for argv in (["list"], ["dev"], ["keys", "list"], ["temporal", "workflow", "list"]):
+        assert main(argv) == 1
+        told = capsys.readouterr().err
+        assert "belongs to the user" in told
+        assert told.count("\n") == 1
+
+
+@AS_ROOT
+@pytest.mark.parametrize("what", [".", "codec", "codec/keys.json"])
+def test_anothers_keys_are_not_used(tmp_path, what):
+    """What goes to Temporal would be encrypted for somebody else."""
+    keys = StateKeys(tmp_path / "state")
+    keys.ring()
+    os.chown(tmp_path / "state" / what, 65534, 65534)
+    for use in (keys.ring, keys.rotate, StateKeys(tmp_path / "state").ring):
+        with pytest.raises(InvalidInput, match="belongs to the user"):
+            use()
+
+
+@pytest.mark.parametrize("mode", [0o720, 0o702, 0o777])
+def test_what_others_can_write_is_not_believed(settings, mode):
+    """Another user could replace what lies there, and lead every command elsewhere."""
+    write_stack(settings, STACK)
+    settings.state.chmod(mode)
+    for use in (lambda: read_stack(settings), lambda: state_folder(settings.state)):
+        with pytest.raises(InvalidInput, match=r"Others may write to .* `chmod go-w "):
+            use()
+    settings.state.chmod(0o755)
+    settings.stack_file.chmod(mode & 0o666)
+    with pytest.raises(InvalidInput, match=r"Others may write to .* `chmod 600 "):
+        read_stack(settings)
+
+
+@AS_ROOT
+def test_a_link_of_anothers_is_not_followed(tmp_path):
+    """A link in a shared folder would choose which of one's own stacks a command is about."""
+    (tmp_path / "real").mkdir()
+    (tmp_path / "link").symlink_to("real")
+    assert state_folder(tmp_path / "link") == tmp_path / "link"
+    os.chown(tmp_path / "link", 65534, 65534, follow_symlinks=False)
+    with pytest.raises(InvalidInput, match="belongs to the user"):
+        state_folder(tmp_path / "link")
+
+
+@pytest.mark.parametrize("make", [os.mkfifo, os.mkdir], ids=["fifo", "folder"])
+def test_what_is_no_file_is_never_waited_for(settings, make):
+    """A command would hang for ever."""
+    make(settings.stack_file)
+    with pytest.raises((InvalidInput, StackError), match=r"is no file|can't be read"):
+        read_stack(settings)
 
 
 def test_a_file_in_the_folders_place_is_one_sentence(tmp_path):
