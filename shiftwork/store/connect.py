@@ -5,7 +5,7 @@ from typing import Any
 import asyncpg
 
 from shiftwork.errors import InvalidInput, StackError
-from shiftwork.store.dsn import asyncpg_dsn, place, without_password
+from shiftwork.store.dsn import FORM, asyncpg_dsn, place, shown
 
 CONNECT_TIMEOUT = 10.0
 """Seconds after which a server that does not answer counts as unreachable."""
@@ -27,7 +27,9 @@ async def connect(database_url: str, **options: Any) -> asyncpg.Connection:
             f"PostgreSQL at {place(database_url)} can't be reached ({error or 'no answer'}); "
             "start it, or correct the database address."
         ) from error
-    except (ValueError, asyncpg.InterfaceError) as error:
+    except (ValueError, asyncpg.InterfaceError):
+        # Neither its text nor its traceback is kept: they quote what may be a part of a password.
         raise InvalidInput(
-            f"The database address {without_password(database_url)!r} can't be used: {error}."
-        ) from error
+            f"The database address{shown(database_url)} can't be used: write it as {FORM}, "
+            "and what is no letter or digit in a user or password as %XX."
+        ) from None
