@@ -101,7 +101,7 @@ class Shiftwork(Messages, Following):
 
     def _refuse_secrets(self, options: ProjectOptions) -> None:
         told = options.agent.model_dump_json()
-        if self.store.redactor(told) != told:
+        if self.store.redactor.redact(told) != told:
             raise InvalidInput(
                 "The agent's settings hold a secret, and they are stored: have the worker know it as a "
                 "variable of its environment, and name that in 'pass_environment'."

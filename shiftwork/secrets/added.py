@@ -4,24 +4,24 @@ import re
 from collections.abc import Iterable
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
+from itertools import islice
 
 from shiftwork.errors import SecretRefused
+from shiftwork.secrets.certain import tokens
 from shiftwork.secrets.redactor import Redactor
 from shiftwork.secrets.scanner import Hit
 
 SCAN_BYTES = 100 * 1024 * 1024
 """How much of one file is looked through."""
 
-MAX_FINDINGS = 100
-"""How many findings are kept for one file."""
+MAX_FINDINGS = 10_000
+"""How many findings are kept for one file; with more it is refused, whatever it held before."""
 
 _BINARY_PROBE = 8_000  # as git does: a file with a NUL in its first bytes is binary
 _HERE = re.compile(rb"pragma: ?allowlist secret")
 _NEXT = re.compile(rb"pragma: ?allowlist nextline secret")
-_EXAMPLE = re.compile(rb"example|placeholder|redacted|your[_-]", re.IGNORECASE)
+_NEVER = -1  # no hash is this: it stands for what can't be excused
 _NAMED = 20  # findings in one sentence
-_FEW = 5
-"""Different characters in the second half of what is a placeholder: xxxx, 0000, abcabc."""
 
 
 @dataclass(frozen=True, slots=True, order=True)
@@ -64,7 +64,9 @@ def find_secrets(path: str, data: bytes, redactor: Redactor, allowed: Allowed | 
     found += _Look(shown, data).known(redactor)
     if path not in (allowed or Allowed()) and b"\0" not in data[:_BINARY_PROBE]:
         found += _Look(shown, data).tokens(redactor)
-    return found[:MAX_FINDINGS]
+    if len(found) > MAX_FINDINGS:
+        return [*found[:MAX_FINDINGS], Finding(shown, 0, f"more than {MAX_FINDINGS:,} secrets", _NEVER)]
+    return found
 
 
 def check_added(
@@ -97,7 +99,7 @@ class AddedSecrets:
 
     def excuse(self, path: str, before: bytes) -> None:
         """Forget what this path held already: the commit doesn't add it."""
-        held = {finding.digest for finding in find_secrets(path, before, self._redactor)}
+        held = {finding.digest for finding in find_secrets(path, before, self._redactor)} - {_NEVER}
         self._found[path] = [finding for finding in self._found[path] if finding.digest not in held]
 
     def refuse(self) -> None:
@@ -130,21 +132,14 @@ class _Look:
     def known(self, redactor: Redactor) -> list[Finding]:
         found: list[Finding] = []
         position = 0
-        while len(found) < MAX_FINDINGS and (hit := redactor.known.find(self._data, position)):
+        while len(found) <= MAX_FINDINGS and (hit := redactor.known.find(self._data, position)):
             found.append(self._finding(hit, hit.end))
             position = hit.end
         return found
 
     def tokens(self, redactor: Redactor) -> list[Finding]:
-        found: list[Finding] = []
-        position = 0
-        while len(found) < MAX_FINDINGS and (hit := redactor.unmistakable.find(self._data, position)):
-            tail = hit.tail.match(self._data, hit.end) if hit.tail else None
-            position = tail.end() if tail else hit.end
-            token = self._data[hit.start : position]
-            if not _is_placeholder(token) and not self._marked(hit.start):
-                found.append(self._finding(hit, position))
-        return found
+        found = (hit for hit in tokens(redactor.unmistakable, self._data) if not self._marked(hit[0].start))
+        return [self._finding(hit, end) for hit, end in islice(found, MAX_FINDINGS + 1)]
 
     def _finding(self, hit: Hit, end: int) -> Finding:
         self._line += self._data.count(b"\n", self._counted, hit.start)
@@ -158,7 +153,3 @@ class _Look:
         line = self._data[begin : end if end >= 0 else len(self._data)]
         before = self._data[self._data.rfind(b"\n", 0, max(0, begin - 1)) + 1 : begin]
         return bool(_HERE.search(line) or _NEXT.search(before))
-
-
-def _is_placeholder(token: bytes) -> bool:
-    return bool(_EXAMPLE.search(token)) or len(set(token[len(token) // 2 :])) <= _FEW

@@ -58,9 +58,13 @@ class LazyRedactor:
         """See `Redactor.redact_json`."""
         return self.redactor.redact_json(value)
 
-    def __call__(self, text: str) -> str:
-        """The text without secrets; see `Redactor.redact`."""
-        return self.redactor.redact(text)
+    def redact_exact(self, value: Any) -> Any:
+        """See `Redactor.redact_exact`."""
+        return self.redactor.redact_exact(value)
+
+    def secret_in(self, value: Any) -> str | None:
+        """See `Redactor.secret_in`."""
+        return self.redactor.secret_in(value)
 
 
 def passwords(texts: Iterable[str]) -> Iterator[Secret]:

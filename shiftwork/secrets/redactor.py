@@ -7,15 +7,14 @@ from typing import Any, AnyStr
 
 import re2
 
+from shiftwork.secrets.certain import texts, tokens
 from shiftwork.secrets.forms import SHORTEST, Escape, Form, forms, pattern
 from shiftwork.secrets.issuers import default_shapes
+from shiftwork.secrets.nested import redact_nested
 from shiftwork.secrets.reference import Secret
 from shiftwork.secrets.scanner import Hit, Scanner, any_of, compile_bytes, whole_set
 from shiftwork.secrets.shapes import OPENING_WIDTH, WIDTH, Shape
 from shiftwork.secrets.stream import RedactingStream, RedactingText
-
-MAX_DEPTH = 100
-"""Levels of a nested value beyond which nothing of it is kept."""
 
 _BEFORE = "[redacted:"
 _OPENING = 4
@@ -46,7 +45,6 @@ class Redactor:
             for form in found:
                 names.setdefault(form, secret.name)
         self.unprotected = tuple(short)
-        self._numbers = any(form.text.strip(b"-.").isdigit() for form in names)
         self.known, known_patterns = _known(names)
         self.shapes, shape_patterns = _shapes(self._shape_list)
         self._any = compile_bytes(any_of([*known_patterns, *shape_patterns]))
@@ -74,8 +72,26 @@ class Redactor:
         return text if done is data else _decode(done)
 
     def redact_json(self, value: Any) -> Any:
-        """A copy of a nested value in which every text is redacted, keys too."""
-        return self._nested(value, 0)
+        """A copy of a nested value in which every text is redacted, keys too; numbers stay."""
+        return redact_nested(value, self.redact)
+
+    def redact_exact(self, value: Any) -> Any:
+        """The same for what must stay as it is: only texts in which a secret is beyond doubt are altered."""
+        if self.secret_in(value) is None:
+            return value
+        return redact_nested(value, lambda text: text if self.secret_in(text) is None else self.redact(text))
+
+    def secret_in(self, value: Any) -> str | None:
+        """The name of a known secret, or the kind of an unmistakable token, in a nested value; or None."""
+        for text in texts(value):
+            data = text.encode("utf-8", "surrogatepass")
+            if self._any.search(data) is None:
+                continue
+            if name := self.known_in(data):
+                return name
+            for hit, _ in tokens(self.unmistakable, data):
+                return _name(hit)
+        return None
 
     def stream(self) -> RedactingStream:
         """A stream that redacts bytes as they come."""
@@ -88,45 +104,16 @@ class Redactor:
     def known_in(self, data: bytes) -> str | None:
         """The name of the first known secret that the data holds in any form, or None."""
         hit = self.known.find(data)
-        return None if hit is None else hit.label.decode().removeprefix(_BEFORE).removesuffix("]")
+        return None if hit is None else _name(hit)
 
     def _redact(self, data: bytes) -> bytes:
         if self._any.search(data) is None:
             return data
         return self.stream().close(data)
 
-    def _nested(self, value: Any, depth: int) -> Any:
-        if isinstance(value, str | bytes | int | float):
-            return self._leaf(value)
-        if depth >= MAX_DEPTH:
-            return None if value is None else "[nested too deeply to be kept]"
-        if isinstance(value, Mapping):
-            return self._mapping(value, depth)
-        if isinstance(value, Sequence | set | frozenset):
-            return [self._nested(item, depth + 1) for item in value]
-        return value
 
-    def _leaf(self, value: str | bytes | float) -> str | bytes | float:
-        if isinstance(value, str):
-            return self.redact(value)
-        if isinstance(value, bytes):
-            return self.redact(value)
-        if not self._numbers or isinstance(value, bool):
-            return value
-        text = str(value)
-        done = self.redact(text)
-        return value if done is text else done
-
-    def _mapping(self, value: Mapping[Any, Any], depth: int) -> dict[Any, Any]:
-        result: dict[Any, Any] = {}
-        for key, item in value.items():
-            name = self._leaf(key) if isinstance(key, str | bytes | int | float) else key
-            while name in result:
-                name = (
-                    name + b"'" if isinstance(name, bytes) else f"{name}'"
-                )  # two secrets as keys must not become one entry
-            result[name] = self._nested(item, depth + 1)
-        return result
+def _name(hit: Hit) -> str:
+    return hit.label.decode().removeprefix(_BEFORE).removesuffix("]")
 
 
 def _label(name: str) -> bytes:

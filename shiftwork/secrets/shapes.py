@@ -77,7 +77,12 @@ def general_shapes() -> Iterator[Shape]:
         rf"{glue}[0-9A-Za-z+/=]{{40}}",
         r"0-9A-Za-z+/=\\\r\n\t ",
     )
-    yield Shape("putty-key", r"PuTTY-User-Key-File-", r"[23]: [^\n]{0,80}\n", r"0-9A-Za-z+/=\r\n\t :_.@-")
+    yield Shape(
+        "putty-key",
+        r"PuTTY-User-Key-File-",
+        rf"[23]: [^\r\n\\]{{0,80}}{line_end}",
+        r"0-9A-Za-z+/=\\\r\n\t :_.@-",
+    )
     yield Shape(
         "jwt", r"eyJ", rf"[={DASHED}]{{4,800}}\.eyJ[={DASHED}]{{4}}", "0-9A-Za-z_=.-", "0-9A-Za-z_=.-"
     )
@@ -91,14 +96,14 @@ def general_shapes() -> Iterator[Shape]:
     yield Shape(
         "basic-credentials",
         r"(?i:authorization)",
-        r"[\"']?\s{0,3}[:=]\s{0,3}[\"']?(?i:basic|token)\s{1,3}(?P<secret>[0-9A-Za-z._~+/-]{8})",
+        r"[\\\"']{0,4}\s{0,3}[:=]\s{0,3}[\\\"']{0,4}(?i:basic|token)\s{1,3}(?P<secret>[0-9A-Za-z._~+/-]{8})",
         "0-9A-Za-z._~+/=-",
         unmistakable=False,
     )
     yield Shape(
         "api-key-header",
         r"(?i:x-(?:api-key|auth-token|goog-api-key))",
-        r"[\"']?\s{0,3}[:=,]\s{0,3}[\"']?(?P<secret>[0-9A-Za-z._~+/-]{12})",
+        r"[\\\"']{0,4}\s{0,3}[:=,]\s{0,3}[\\\"']{0,4}(?P<secret>[0-9A-Za-z._~+/-]{12})",
         "0-9A-Za-z._~+/=-",
         unmistakable=False,
     )

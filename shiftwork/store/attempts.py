@@ -1,6 +1,7 @@
 """Attempts and their leases: who may write for a session, by fencing token and the server's clock."""
 
 from datetime import timedelta
+from typing import Any
 
 from sqlalchemy import ColumnElement, func, select, update
 from sqlalchemy.dialects.postgresql import insert
@@ -10,6 +11,7 @@ from shiftwork.errors import LeaseLost
 from shiftwork.store.noun import Noun, dump
 from shiftwork.store.rows import Attempt, AttemptRow
 from shiftwork.store.tables import LEASE_TOKENS, AttemptTable, LeaseTable
+from shiftwork.store.types import Exact
 
 
 class Leases(Noun):
@@ -155,7 +157,7 @@ class Attempts(Noun):
                 outcome=outcome,
                 candidate=candidate,
                 kept_commit=kept_commit,
-                outbox=dump(outbox),
+                outbox=_stored(outbox),
                 ended_at=func.clock_timestamp(),
             )
             .returning(AttemptTable.attempt)
@@ -166,6 +168,14 @@ class Attempts(Noun):
         """The session's attempts in their order."""
         statement = select(AttemptTable).where(AttemptTable.session_id == session_id)
         return await self._all(statement.order_by(AttemptTable.attempt), AttemptRow)
+
+
+def _stored(outbox: Outbox | None) -> Any:
+    """The outbox as JSON; its plan becomes features, so it must not be altered."""
+    if outbox is None or outbox.plan is None:
+        return dump(outbox)
+    dumped = dump(outbox)
+    return {**dumped, "plan": Exact(dumped["plan"])}
 
 
 def _alive() -> ColumnElement[bool]:

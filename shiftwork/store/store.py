@@ -1,16 +1,17 @@
 """The store: a small pool of connections, and transactions that speak in nouns."""
 
 import re
-from collections.abc import AsyncIterator, Callable, Mapping
+from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from typing import Any, Self
 
+import asyncpg
 from sqlalchemy import event
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
 
-from shiftwork.errors import StackError
+from shiftwork.errors import InvalidInput, StackError
 from shiftwork.store.attempts import Attempts, Leases
 from shiftwork.store.checkpoints import Checkpoints
 from shiftwork.store.connect import connect
@@ -23,13 +24,16 @@ from shiftwork.store.progress import Progress
 from shiftwork.store.projects import Projects
 from shiftwork.store.sessions import Sessions
 from shiftwork.store.transcript import Transcript
-from shiftwork.store.types import dump_json
+from shiftwork.store.types import Redacts, clean_parameter, json_serializer
 from shiftwork.store.usage import Usage
+from shiftwork.text import one_line, truncate
 
 # SQLSTATEs after which the same transaction, tried again, may succeed: connection lost (08), deadlock (40),
 # idle in a transaction for too long (25P03), out of resources (53), server going down (57P).
 _PASSING = ("08", "40", "25P03", "53", "57P")
 
+# SQLSTATEs of values that the server never takes: they are none of their types (22), or too large (54).
+_UNFIT = ("22", "54")
 
 _WRITES = re.compile(r"\b(?:INSERT|UPDATE)\b", re.IGNORECASE)
 
@@ -64,7 +68,7 @@ class Store:
         pool_size: connections kept; as many again are opened under load.
         idle_limit: seconds a transaction may do nothing before the server ends it, so that a process that
             was stopped in the middle of one holds no lock against its successor.
-        redact: takes secrets out of a text; every text goes through it on its way into the database.
+        redact: takes secrets out of every text and every JSON value on their way into the database.
     """
 
     def __init__(
@@ -73,7 +77,7 @@ class Store:
         *,
         pool_size: int = 4,
         idle_limit: float = 10.0,
-        redact: Callable[[str], str] | None = None,
+        redact: Redacts | None = None,
     ) -> None:
         self._place = place(database_url)
         self._dsn = asyncpg_dsn(database_url)
@@ -88,7 +92,7 @@ class Store:
             pool_size=pool_size,
             max_overflow=pool_size,
             pool_pre_ping=True,  # a restarted server costs a reconnect, not an error
-            json_serializer=dump_json,
+            json_serializer=json_serializer(redact),
         )
         if redact is not None:
             _redact_parameters(self._engine, redact)
@@ -120,11 +124,15 @@ class Store:
         Raises:
             StackError: the server went away or gave up this transaction; nothing of it happened, or, if it
                 went away during the commit, all of it may have: repeat it.
+            InvalidInput: the server does not take a value, and never will; nothing happened.
         """
         try:
             async with self._engine.begin() as connection:
                 yield Transaction(connection)
         except DBAPIError as error:
+            if _is_unfit(error):
+                why = truncate(one_line(str(error.orig)), 300)
+                raise InvalidInput(f"PostgreSQL does not take what is to be stored: {why}.") from error
             if not _passes(error):
                 raise
             raise StackError(f"PostgreSQL at {self._place} gave up a transaction: {error.orig}.") from error
@@ -132,16 +140,13 @@ class Store:
             raise StackError(f"All connections to PostgreSQL at {self._place} are in use.") from error
 
 
-def _redact_parameters(engine: AsyncEngine, redact: Callable[[str], str]) -> None:
+def _redact_parameters(engine: AsyncEngine, redactor: Redacts) -> None:
     """Nothing else reaches every table, and every one that is added later."""
-
-    def clean(value: Any) -> Any:
-        return redact(value) if isinstance(value, str) else value
 
     def clean_row(row: Any) -> Any:
         if isinstance(row, Mapping):
-            return {name: clean(value) for name, value in row.items()}
-        return tuple(clean(value) for value in row)
+            return {name: clean_parameter(value, redactor) for name, value in row.items()}
+        return tuple(clean_parameter(value, redactor) for value in row)
 
     def before(*call: Any) -> tuple[str, Any]:
         _connection, _cursor, statement, parameters, _context, many = call
@@ -155,3 +160,9 @@ def _redact_parameters(engine: AsyncEngine, redact: Callable[[str], str]) -> Non
 def _passes(error: DBAPIError) -> bool:
     state = getattr(error.orig, "sqlstate", None) or ""
     return error.connection_invalidated or state.startswith(_PASSING)
+
+
+def _is_unfit(error: DBAPIError) -> bool:
+    state = getattr(error.orig, "sqlstate", None) or ""
+    # What can't even be sent has no state.
+    return state.startswith(_UNFIT) or isinstance(getattr(error.orig, "__cause__", None), asyncpg.DataError)

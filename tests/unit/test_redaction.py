@@ -124,7 +124,7 @@ def test_short_values_are_left_and_named():
 
 
 def test_nested_values_are_redacted_with_their_keys():
-    """If this failed, a secret as a key or a number would reach the database."""
+    """If this failed, a secret as a key would reach the database, or a count of tokens would be taken out."""
     redactor = Redactor([Secret("env:KEY", VALUE), Secret("env:PIN", "12345678")])
     value = {
         "a": [1, True, None, {VALUE: VALUE.encode()}],
@@ -137,10 +137,34 @@ def test_nested_values_are_redacted_with_their_keys():
 
     assert done == {
         "a": [1, True, None, {"[redacted:env:KEY]": b"[redacted:env:KEY]"}],
-        "n": "[redacted:env:PIN]",
+        "n": 12345678,
         "t": ["x", "[redacted:env:KEY]"],
         "[redacted:env:KEY]!": 2.5,
     }
+
+
+def test_credentials_are_known_by_the_key_they_stand_under():
+    """If this failed, the headers of a recorded request would be stored."""
+    value = {"Authorization": "Basic dXNlcjpwYXNzd29yZA==", "X-Api-Key": "0123456789abcdef", "a": "Basic x"}
+
+    done = REDACTOR.redact_json([value])
+
+    assert done == [
+        {"Authorization": "Basic [redacted:basic-credentials]", "X-Api-Key": "[redacted:api-key-header]"}
+        | {"a": "Basic x"}
+    ]
+
+
+def test_what_is_exact_is_altered_only_for_a_certain_secret():
+    """If this failed, a verification step would be another one than was written."""
+    command = ["curl http://user:password@localhost/", "ghp_" + "x" * 36]
+
+    assert REDACTOR.redact_exact(command) is command
+    assert REDACTOR.redact_json(command) != command
+    assert REDACTOR.redact_exact([VALUE]) == [SHOWN]
+    assert REDACTOR.secret_in({"a": [VALUE]}) == "env:API_KEY"
+    assert REDACTOR.secret_in({"ghp_a1B2c3D4e5F6g7H8i9J0k1L2m3N4o5P6q7R8": 1}) == "github-token"
+    assert REDACTOR.secret_in(command) is None
 
 
 def test_keys_that_become_the_same_stay_apart():

@@ -77,6 +77,17 @@ def test_many_findings_stay_one_sentence():
     assert isinstance(caught.value, RepositoryError)
 
 
+def test_what_was_held_before_takes_no_place_from_what_is_new():
+    """If this failed, one more token in a file of many would be committed unseen."""
+    held = "".join(f"{TOKEN}{n}\n" for n in range(300))
+    added = AddedSecrets(REDACTOR)
+    added.look("a.txt", f"{held}{TOKEN}new\n".encode())
+    added.excuse("a.txt", held.encode())
+
+    with pytest.raises(SecretRefused, match=r"'a.txt', line 301 \(github-token\)"):
+        added.refuse()
+
+
 def objects(private):
     """The content of every object in a repository."""
     listed = subprocess.run(

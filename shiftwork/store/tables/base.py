@@ -7,7 +7,7 @@ from sqlalchemy import BigInteger, DateTime, ForeignKey, Identity, MetaData, Num
 from sqlalchemy.dialects.postgresql import ARRAY, JSONB, UUID
 from sqlalchemy.orm import DeclarativeBase, mapped_column
 
-from shiftwork.store.types import Prose
+from shiftwork.store.types import ExactJson, ExactProse, Prose
 
 NAMES = {
     "ix": "ix_%(table_name)s_%(column_0_N_name)s",
@@ -32,8 +32,12 @@ Code = Annotated[str, mapped_column(Text)]
 Words = Annotated[str, mapped_column(Prose)]
 """Text of any origin."""
 WordsOrEmpty = Annotated[str, mapped_column(Prose, server_default=text("''"))]
+ExactWords = Annotated[str, mapped_column(ExactProse)]
+"""Text of any origin that must stay as it is: a name, a path."""
 Json = Annotated[Any, mapped_column(JSONB(none_as_null=True))]
 Names = Annotated[list[str], mapped_column(ARRAY(Prose), server_default=text("'{}'"))]
+ExactValue = Annotated[Any, mapped_column(ExactJson)]
+ExactNames = Annotated[list[str], mapped_column(ARRAY(ExactProse), server_default=text("'{}'"))]
 Moment = Annotated[datetime, mapped_column(DateTime(timezone=True))]
 Now = Annotated[datetime, mapped_column(DateTime(timezone=True), server_default=text("clock_timestamp()"))]
 Dollars = Annotated[float, mapped_column(Numeric(18, 8, asdecimal=False), server_default=text("0"))]

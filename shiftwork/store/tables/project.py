@@ -10,10 +10,12 @@ from shiftwork.store.tables.base import (
     Code,
     Count,
     Dollars,
+    ExactNames,
+    ExactValue,
+    ExactWords,
     Identifier,
     Json,
     Moment,
-    Names,
     Now,
     ProjectId,
     Words,
@@ -32,15 +34,15 @@ class ProjectTable(Base):
     __table_args__ = (UniqueConstraint("name"),)
 
     id: Mapped[str] = mapped_column(UUID(as_uuid=False), primary_key=True)
-    name: Mapped[Words]
+    name: Mapped[ExactWords]
     description: Mapped[WordsOrEmpty]
     spec: Mapped[WordsOrEmpty]
-    working_directory: Mapped[Words | None]
-    repository: Mapped[Words | None]
-    branch: Mapped[Words | None]
+    working_directory: Mapped[ExactWords | None]
+    repository: Mapped[ExactWords | None]
+    branch: Mapped[ExactWords | None]
     status: Mapped[Code]
     status_reason: Mapped[WordsOrEmpty]
-    options: Mapped[Json]
+    options: Mapped[ExactValue]
     budget_usd: Mapped[float | None] = mapped_column(Numeric(18, 8, asdecimal=False))
     not_before: Mapped[Moment | None]
     revision: Mapped[Count]
@@ -62,12 +64,12 @@ class FeatureTable(Base):
 
     id: Mapped[Identifier]
     project_id: Mapped[ProjectId]
-    name: Mapped[Words]
+    name: Mapped[ExactWords]
     description: Mapped[WordsOrEmpty]
     category: Mapped[Code]
     priority: Mapped[int]
-    depends_on: Mapped[Names]
-    verification_steps: Mapped[Json]
+    depends_on: Mapped[ExactNames]
+    verification_steps: Mapped[ExactValue]
     status: Mapped[Code]
     revision: Mapped[Count]
     attempts: Mapped[int] = mapped_column(server_default=text("0"))
