@@ -19,11 +19,14 @@ class Access:
 
     Attributes:
         host: host and port, the only ones that are answered to.
-        token: known to whoever may read `stack.json`, and to browsers that followed the link.
+        token: known to whoever may read `stack.json`.
+        pass_: what browsers that followed the link have instead, because their cookies know no ports: any
+            server at the same address would be sent it.
     """
 
     host: str
     token: str = field(default_factory=lambda: secrets.token_urlsafe(32), repr=False)
+    pass_: str = field(default_factory=lambda: secrets.token_urlsafe(32), repr=False)
 
     @property
     def origin(self) -> str:
@@ -32,7 +35,7 @@ class Access:
 
     @property
     def link(self) -> str:
-        """What a person opens: it leaves the token in the browser and goes on to the page that follows."""
+        """What a person opens: it leaves the pass in the browser and goes on to the page that follows."""
         return f"{self.origin}/open/{self.token}"
 
     @property
@@ -47,7 +50,7 @@ class Access:
 
     def knows(self, token: str) -> bool:
         """Whether that is the token, without telling by the time it takes."""
-        return hmac.compare_digest(token.encode("utf-8", "replace"), self.token.encode())
+        return _same(token, self.token)
 
     def check_place(self, request: web.Request) -> None:
         """Raise `HTTPForbidden` unless the request is for this gate, and comes from no other page."""
@@ -57,15 +60,15 @@ class Access:
             raise web.HTTPForbidden(text="Other pages may not ask this gate.\n")
 
     def check(self, request: web.Request) -> None:
-        """Raise `HTTPUnauthorized` unless the request bears the token.
+        """Raise `HTTPUnauthorized` unless the request bears the token, or a browser's pass.
 
-        A cookie alone changes nothing: browsers add it by themselves, so its request must say its origin.
+        A pass alone changes nothing: browsers add it by themselves, so its request must say its origin.
         """
         header = request.headers.get("Authorization", "")
         if header and self.knows(header.removeprefix("Bearer ")):
             return
         from_here = request.method in _READING or "Origin" in request.headers
-        if from_here and self.knows(request.cookies.get(self.cookie, "")):
+        if from_here and _same(request.cookies.get(self.cookie, ""), self.pass_):
             return
         raise web.HTTPUnauthorized(
             text="Open the link that `shiftwork dev` printed; programs send its token as Authorization.\n",
@@ -73,8 +76,8 @@ class Access:
         )
 
     def admit(self, response: web.StreamResponse) -> None:
-        """Leave the token in the browser, out of reach of scripts and of other sites."""
-        response.set_cookie(self.cookie, self.token, httponly=True, samesite="Strict", path="/")
+        """Leave the pass in the browser, out of reach of scripts and of other sites."""
+        response.set_cookie(self.cookie, self.pass_, httponly=True, samesite="Strict", path="/")
 
     def without_cookie(self, header: str) -> str:
         """A Cookie header as the server behind the gate may see it."""
@@ -83,3 +86,7 @@ class Access:
         except CookieError:
             return ""
         return "; ".join(f"{name}={each.coded_value}" for name, each in found.items() if name != self.cookie)
+
+
+def _same(one: str, other: str) -> bool:
+    return hmac.compare_digest(one.encode("utf-8", "replace"), other.encode())

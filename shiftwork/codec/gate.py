@@ -20,7 +20,7 @@ from shiftwork.codec.access import Access
 from shiftwork.codec.payloads import EncryptionCodec
 from shiftwork.codec.server import PATH, codec_routes
 from shiftwork.errors import StackError
-from shiftwork.stack.sockets import LOOPBACK
+from shiftwork.stack.sockets import hidden_loopback
 
 BODY_LIMIT = 32 * 1024 * 1024
 """Bytes of one request; a history is decoded some hundred payloads at a time."""
@@ -45,7 +45,9 @@ _HEADERS = {
 
 
 class Gate:
-    """A server on the loopback, as an async context.
+    """A server on an address of the loopback of its own, as an async context.
+
+    Of its own, because browsers send a cookie to every port of its address, whoever listens there.
 
     Attributes:
         access: its address and token; known once it listens.
@@ -53,17 +55,20 @@ class Gate:
 
     access: Access
 
-    def __init__(self, codec: EncryptionCodec | None, ui: str | None, *, port: int = 0) -> None:
+    def __init__(
+        self, codec: EncryptionCodec | None, ui: str | None, *, ip: str | None = None, port: int = 0
+    ) -> None:
         """Prepare a gate.
 
         Args:
             codec: what decodes; None: nothing is encoded.
             ui: the address of the Web UI behind it; None: there is none.
+            ip: its address; None chooses one that nobody can guess.
             port: its port; 0 chooses a free one.
         """
         self._codec = codec
         self._ui = URL(ui) if ui else None
-        self._port = port
+        self._place = (ip or hidden_loopback(), port)
         self._stack = AsyncExitStack()
 
     @property
@@ -83,8 +88,8 @@ class Gate:
             StackError: the port is taken.
         """
         async with AsyncExitStack() as stack:
-            listening = stack.enter_context(_listening(self._port))
-            self.access = Access(f"{LOOPBACK}:{listening.getsockname()[1]}")
+            listening = stack.enter_context(_listening(self._place))
+            self.access = Access("{}:{}".format(*listening.getsockname()))
             self._session = await stack.enter_async_context(_session())
             runner = web.AppRunner(self._application(), access_log=None, shutdown_timeout=1.0)
             await runner.setup()
@@ -177,8 +182,8 @@ def _session() -> aiohttp.ClientSession:
     )
 
 
-def _listening(port: int) -> socket.socket:
+def _listening(place: tuple[str, int]) -> socket.socket:
     try:
-        return socket.create_server((LOOPBACK, port))
+        return socket.create_server(place)
     except OSError as error:
-        raise StackError(f"Port {port} for the Web UI can't be used: {error.strerror}.") from error
+        raise StackError(f"Port {place[1]} for the Web UI can't be used: {error.strerror}.") from error
