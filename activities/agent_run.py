@@ -104,7 +104,7 @@ class AgentRun:
                 await asyncio.to_thread(remove_tree, self._home, ignore_errors=True)
             return result
         finally:
-            remove_tree(run_folder, ignore_errors=True)
+            await asyncio.to_thread(remove_tree, run_folder, ignore_errors=True)
             await workspace.release()
 
     async def _work(
@@ -119,7 +119,7 @@ class AgentRun:
             # A workspace that a lost attempt filled is not main's.
             unlanded = resumption.kept_commit or "" if resumption else ""
             made = await cache.prepare(
-                rows.project.options.setup, workspace.path, folders.scratch, unlanded=unlanded
+                rows.project.options.setup, workspace.path, run_folder / "setup", unlanded=unlanded
             )
         except SetupFailed as error:
             return await ending.refused(FailureKind.SETUP_FAILED, str(error))

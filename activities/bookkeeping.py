@@ -1,5 +1,7 @@
 """Short writes: main's tip, rows, events. Each may happen twice and counts once."""
 
+import asyncio
+
 from temporalio import activity
 
 from activities.names import (
@@ -170,7 +172,7 @@ class BookkeepingActivities:
         folder = self._services.folder(request.project_id)
         for run_folder in folder.runs.glob("*"):
             await end_leftovers(run_folder)
-            remove_tree(run_folder, ignore_errors=True)
+            await asyncio.to_thread(remove_tree, run_folder, ignore_errors=True)
         for name in folder.workspaces.leftovers():
             await folder.take_back(name)
         await folder.workspaces.purge()

@@ -1,5 +1,7 @@
 """People's commits on their way into main."""
 
+import asyncio
+
 from temporalio import activity
 
 from activities.people import feed
@@ -62,7 +64,7 @@ class Import:
         finally:
             await self._services.setup_cache(project).forget(plan.commit)
             await workspace.release()
-            remove_tree(self._folder.runs / name, ignore_errors=True)
+            await asyncio.to_thread(remove_tree, self._folder.runs / name, ignore_errors=True)
         return broken
 
     async def _record(self, plan: ImportPlan, broken: list[tuple[FeatureRow, str]]) -> None:

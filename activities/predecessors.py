@@ -1,5 +1,6 @@
 """Earlier attempts of a session: ended, their work kept, and gone on with where that is possible."""
 
+import asyncio
 import logging
 from dataclasses import dataclass
 from itertools import takewhile
@@ -45,7 +46,7 @@ class Predecessors:
                 await end_leftovers(run_folder)
             if row.ended_at is None:
                 await self._lose(row, name)
-            remove_tree(run_folder, ignore_errors=True)
+            await asyncio.to_thread(remove_tree, run_folder, ignore_errors=True)
             await self._folder.take_back(name)
 
     async def lost(self) -> tuple[int, str | None]:

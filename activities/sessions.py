@@ -94,7 +94,7 @@ class _Verification:
             verdict = await verifier.verify(base, candidate, feature, passing, info)
         finally:
             await workspace.release()
-            remove_tree(self._folder.runs / name, ignore_errors=True)
+            await asyncio.to_thread(remove_tree, self._folder.runs / name, ignore_errors=True)
         await self._tell(project, feature, verdict)
         regressed = verdict.regressed if verdict.landing else ()
         return VerifyResult(base=base, landing=verdict.landing, failure=verdict.failure, regressed=regressed)
@@ -118,7 +118,7 @@ class _Verification:
             run_folder = self._folder.runs / f"{stem}-{earlier}"
             if run_folder.exists():
                 await end_leftovers(run_folder)
-                remove_tree(run_folder, ignore_errors=True)
+                await asyncio.to_thread(remove_tree, run_folder, ignore_errors=True)
             await self._folder.take_back(f"{stem}-{earlier}")
         name = f"{stem}-{attempt}"
         return await self._folder.workspaces.acquire(name), name

@@ -1,5 +1,6 @@
 """Features and their verification steps."""
 
+import unicodedata
 from enum import StrEnum
 from pathlib import PurePosixPath
 from typing import Annotated
@@ -68,10 +69,15 @@ class VerificationStep(Document):
         return files
 
 
+_LINE_BREAKERS = frozenset({"Cc", "Zl", "Zp"})
+
+
 def check_path(path: str) -> str:
     """The path, if it names a place inside a repository and outside `.git`; else ValueError."""
     parts = PurePosixPath(path).parts
-    inside = bool(parts) and not path.startswith("/") and ".." not in parts and "\0" not in path
+    inside = bool(parts) and not path.startswith("/") and ".." not in parts
+    if any(unicodedata.category(character) in _LINE_BREAKERS for character in path):
+        raise ValueError(f"path {path!r} must not hold control characters or line separators")
     if not inside or any(part.lower() == ".git" for part in parts):
         raise ValueError(f"path {path!r} must be relative, inside the repository and outside .git")
     return path

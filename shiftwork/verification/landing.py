@@ -1,5 +1,6 @@
 """What decides whether a candidate may land: the merged tree, verified feature by feature."""
 
+import asyncio
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -8,6 +9,7 @@ from shiftwork.contracts.plan import SetupCommand
 from shiftwork.contracts.session import Failure, FailureKind
 from shiftwork.errors import MergeConflict
 from shiftwork.repository import LandingInfo, PrivateRepository, Workspace
+from shiftwork.repository.files import remove_tree
 from shiftwork.store.rows import FeatureRow
 from shiftwork.text import truncate
 from shiftwork.verification.setup import SetupCache, SetupFailed
@@ -44,7 +46,7 @@ class Verdict:
 
 
 class LandingVerifier:
-    """Verifies in one workspace, made fresh for every feature; `scratch` is emptied by its owner."""
+    """Verifies in one workspace, made fresh for every feature; beside `scratch` each check has a home."""
 
     def __init__(
         self,
@@ -64,6 +66,7 @@ class LandingVerifier:
         self._setup_commands = setup_commands
         self._steps = steps
         self._record = record
+        self._checks = 0
 
     async def verify(
         self,
@@ -102,13 +105,23 @@ class LandingVerifier:
         """Run a feature's steps on a fresh checkout of `commit`, and keep the evidence."""
         await self._workspace.prepare(self._repository, commit, with_git=False)
         unlanded = "" if why == BASE else commit
-        await self._setup.prepare(
-            self._setup_commands, self._workspace.path, self._scratch, unlanded=unlanded
-        )
-        evidence = await self._steps.run(feature, self._workspace.path, self._scratch)
+        # Homes of their own: what one check leaves there must not decide another.
+        setting_up, home = self._fresh_scratch(), self._fresh_scratch()
+        try:
+            await self._setup.prepare(
+                self._setup_commands, self._workspace.path, setting_up, unlanded=unlanded
+            )
+            evidence = await self._steps.run(feature, self._workspace.path, home)
+        finally:
+            for folder in (setting_up, home):
+                await asyncio.to_thread(remove_tree, folder, ignore_errors=True)
         for step in evidence:
             await self._record(feature, commit, step, why)
         return evidence
+
+    def _fresh_scratch(self) -> Path:
+        self._checks += 1
+        return self._scratch.with_name(f"{self._scratch.name}-{self._checks}")
 
     async def _judge(
         self, base: str, landing: str, feature: FeatureRow | None, passing: Sequence[FeatureRow]

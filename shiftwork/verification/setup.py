@@ -7,6 +7,7 @@ file that is new or changed after it ran.
 
 import asyncio
 import hashlib
+import json
 import os
 import platform
 import shutil
@@ -17,6 +18,7 @@ from contextlib import suppress
 from pathlib import Path
 from tempfile import mkdtemp
 
+from shiftwork.contracts.feature import check_path
 from shiftwork.contracts.plan import SetupCommand
 from shiftwork.errors import ShiftworkError
 from shiftwork.repository.files import remove_tree
@@ -26,9 +28,10 @@ from shiftwork.verification.shell import Shell
 _IN_THE_WAY = (FileExistsError, NotADirectoryError, RecursionError, shutil.Error, shutil.SpecialFileError)
 """What a checkout can hold where an output belongs, and what can't be copied: the session's doing."""
 
-_MANIFEST = "manifest"
+_MANIFEST = "manifest.json"
 _FILES = "files"
 _UNLANDED = "unlanded"
+_MOST_BYTES = 20_000_000_000
 
 
 class SetupFailed(ShiftworkError):  # noqa: N818 - the tree names what happened
@@ -72,7 +75,7 @@ class SetupCache:
                     await asyncio.to_thread(_restore, kept, checkout)
             except _IN_THE_WAY as error:
                 raise SetupFailed(f"what {command.run!r} makes can't be kept or laid out: {error}") from error
-            made += (kept / _MANIFEST).read_text().splitlines()
+            made += _manifest(kept)
         return tuple(made)
 
     async def forget(self, unlanded: str) -> None:
@@ -80,6 +83,8 @@ class SetupCache:
         await asyncio.to_thread(remove_tree, self._folder / _UNLANDED / unlanded, ignore_errors=True)
 
     async def _run(self, command: SetupCommand, checkout: Path, scratch: Path, kept: Path) -> None:
+        # Before it is looked at: a new owner changes what a file looks like.
+        await self._shell.take_over(checkout)
         before = await asyncio.to_thread(_stamps, checkout)
         result = await self._shell.run(command.run, cwd=checkout, scratch=scratch, timeout=command.timeout)
         if result.exit_status != 0:
@@ -100,13 +105,19 @@ class SetupCache:
         fresh = Path(mkdtemp(dir=self._folder, prefix="new-"))
         try:
             present = [path for path in paths if os.path.lexists(_inside(checkout, path))]
+            _check_size(checkout, present)
             for path in present:
                 _copy(checkout / path, fresh / _FILES / path)
-            (fresh / _MANIFEST).write_text("".join(f"{path}\n" for path in present))
+            (fresh / _MANIFEST).write_text(json.dumps(present))
             with suppress(OSError):  # another worker kept the same result first
                 fresh.rename(kept)
         finally:
             remove_tree(fresh, ignore_errors=True)
+
+
+def _manifest(kept: Path) -> list[str]:
+    """What a command made. Never by lines: a name may hold line breaks."""
+    return [str(path) for path in json.loads((kept / _MANIFEST).read_text())]
 
 
 def _digest(command: SetupCommand, checkout: Path, previous: str) -> str:
@@ -157,7 +168,7 @@ def _made(checkout: Path, before: dict[str, tuple[int, int, int]]) -> list[str]:
 
 
 def _restore(kept: Path, checkout: Path) -> None:
-    for path in (kept / _MANIFEST).read_text().splitlines():
+    for path in _manifest(kept):
         target = _inside(checkout, path)
         if target.is_dir() and not target.is_symlink():
             remove_tree(target)
@@ -166,8 +177,22 @@ def _restore(kept: Path, checkout: Path) -> None:
         _copy(kept / _FILES / path, target)
 
 
+def _check_size(checkout: Path, paths: Sequence[str]) -> None:
+    """Holes of sparse files become real in a copy."""
+    total = 0
+    for path in paths:
+        total += (checkout / path).lstat().st_size
+        total += sum(found.st_size for _, found in _walk(checkout / path))
+    if total > _MOST_BYTES:
+        raise SetupFailed(f"what set-up made has {total / 1e9:.0f} GB, more than {_MOST_BYTES / 1e9:.0f}")
+
+
 def _inside(checkout: Path, path: str) -> Path:
     """Where the path is in the checkout, which a symbolic link that a session committed must not change."""
+    try:
+        check_path(path)
+    except ValueError as error:
+        raise SetupFailed(f"set-up output {path!r} can't be kept: {error}") from error
     place = checkout
     for part in Path(path).parts[:-1]:
         place /= part

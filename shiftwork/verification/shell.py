@@ -70,9 +70,7 @@ class Shell:
             look_for: text whose presence in the output the result tells.
         """
         scratch.mkdir(parents=True, exist_ok=True)
-        if self._user is not None and self._confined:
-            for folder in (cwd, scratch):
-                await asyncio.to_thread(hand_over, folder, self._user)
+        await self.take_over(cwd, scratch)
         async with self._way_out() as way_out:
             cell = self._cell(cwd, scratch, way_out)
             home = str(cell.seen(scratch))
@@ -91,6 +89,12 @@ class Shell:
                 door=way_out.door_fd if way_out and self._sandbox.own_network else None,
             )
             return await run(spec, sandbox=self._sandbox)
+
+    async def take_over(self, *folders: Path) -> None:
+        """Give these folders to the user that commands run as, if that is another than ours."""
+        if self._user is not None and self._confined:
+            for folder in folders:
+                await asyncio.to_thread(hand_over, folder, self._user)
 
     @property
     def _confined(self) -> bool:

@@ -173,3 +173,21 @@ async def test_parallel_sessions_that_conflict_are_tried_again(lab: Lab) -> None
         e for e in await project.events("verification_failed") if "Merge conflict" in e.data["detail"]
     ]
     assert conflicts
+
+
+async def test_one_feature_s_steps_do_not_furnish_another_s(lab: Lab) -> None:
+    """A session that has main fail too, by what its step leaves in the home, and so breaks what passed."""
+    check = 'python3 -c \'import sys; sys.exit(open("a.txt").read() != "done\\n")\''
+    folder = "$(python3 -c 'import site; print(site.getusersitepackages())')"
+    plant = f'd={folder}; mkdir -p "$d"; echo "import os; os._exit(1)" > "$d/usercustomize.py"'
+    breaking = simple_attempt(
+        "b",
+        {"write": {"path": "a.txt", "content": "broken\n"}},
+        {"write": {"path": "b.sh", "content": f"{plant}\ntrue\n"}},
+    )
+    features = [simple_feature("a", command=check), simple_feature("b", "a", command="sh b.sh")]
+    project = await lab.project(features, {"b": [breaking]}, max_attempts=1)
+    await project.pauses()
+    [failed] = await project.events("verification_failed")
+    assert failed.data["failure"] == "broke_feature"
+    assert project.landings() == ["a"]

@@ -7,6 +7,7 @@ import pytest
 from shiftwork.contracts.plan import SetupCommand
 from shiftwork.contracts.sandbox import SandboxOptions
 from shiftwork.sandbox.choose import choose_sandbox
+from shiftwork.sandbox.user import choose_user
 from shiftwork.verification.setup import SetupCache, SetupFailed
 from shiftwork.verification.shell import Shell
 
@@ -149,3 +150,37 @@ async def test_a_pipe_among_the_outputs_is_explained(place) -> None:
     """A named pipe that the harness waits on for ever."""
     with pytest.raises(SetupFailed, match="can't be kept or laid out"):
         await place.prepare(SetupCommand(run="mkdir out; mkfifo out/pipe", outputs=("out",)))
+
+
+async def test_a_name_with_a_line_break_leads_nowhere(place) -> None:
+    """An agent's set-up that has the harness, as root, remove any folder of the machine."""
+    victim = place.root / "victim"
+    (victim / "inside").mkdir(parents=True)
+    code = f"import os; os.makedirs('x\\n{victim}'); open('x', 'w')"
+    command = SetupCommand(run=f'python3 -c "{code}"')
+    for _ in range(2):
+        with pytest.raises(SetupFailed, match="control characters"):
+            await place.prepare(command)
+    with pytest.raises(ValueError, match="control characters"):
+        SetupCommand(run="true", outputs=(f"x\n{victim}",))
+    assert (victim / "inside").is_dir()
+
+
+@pytest.mark.skipif(choose_user(Path("/")) is None, reason="only root's commands run as another user")
+async def test_what_was_committed_is_not_made_by_set_up(tmp_path) -> None:
+    """A session's work that is left out of its snapshot, because a new owner made it look new."""
+    shell = Shell(choose_sandbox(), user=choose_user(tmp_path))
+    checkout = tmp_path / "checkout"
+    checkout.mkdir()
+    (checkout / "committed.py").write_text("x")
+    made = await SetupCache(tmp_path / "cache", shell).prepare(
+        [SetupCommand(run="mkdir out; echo 1 > out/made")], checkout, tmp_path / "run" / "scratch"
+    )
+    assert made == ("out",)
+
+
+async def test_folders_nested_too_deeply_fail_the_set_up(place) -> None:
+    """A session that is tried again for ever, because what its set-up made can't be copied."""
+    code = "import os; [(os.mkdir('d'), os.chdir('d')) for _ in range(1500)]"
+    with pytest.raises(SetupFailed):
+        await place.prepare(SetupCommand(run=f'python3 -c "{code}"', outputs=("d",)))
