@@ -12,7 +12,7 @@ from shiftwork.sandbox.confinement import Network
 from shiftwork.sandbox.seccomp import Refusal, When
 
 _INET, _INET6, _NETLINK = 2, 10, 16
-_STREAM, _TYPE = 1, 0xF
+_STREAM, _SEQUENCED, _TYPE = 1, 5, 0xF
 _TCP: Final = 6
 _TCP_ULP: Final = 31
 _MSG_FASTOPEN: Final = 0x20000000
@@ -22,6 +22,12 @@ _HERE: Final = (
     Refusal(("prlimit64",), when=(When(0, 0, equal=False),)),
     # Paths to files that are found by number.
     Refusal(("name_to_handle_at",)),
+    # Datagrams of a pair can be sent to any path, descriptors included; the others stay with their peer.
+    Refusal(
+        ("socketpair",),
+        errno.EACCES,
+        tuple(When(1, kind, _TYPE, equal=False) for kind in (_STREAM, _SEQUENCED)),
+    ),
 )
 
 

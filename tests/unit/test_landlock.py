@@ -77,6 +77,7 @@ ALLOWED = {
     "what children say of themselves": "import subprocess\nsubprocess.check_call(['cat', '/proc/self/stat'])",
     "processes": "os.waitpid(os.spawnv(os.P_NOWAIT, '/bin/sh', ['sh', '-c', 'kill -0 $PPID']), 0)",
     "socketpairs": "a, b = socket.socketpair()\na.send(b'x')\nb.recv(1)",
+    "socketpairs that keep packets apart": "a, b = socket.socketpair(1, 5)\na.send(b'x')\nb.recv(1)",
     "threads": "import threading\nt = threading.Thread(target=print)\nt.start()\nt.join()",
 }
 

@@ -42,6 +42,10 @@ NETWORK = {
     "udp over IPv6": "socket.socket(10, 2)",
     "unix": "s = socket.socket(1)\ns.connect(sys.argv[3])",
     "abstract unix": "s = socket.socket(1)\ns.connect('\\0' + sys.argv[3])",
+    "unix datagrams of a pair": (
+        "a, _ = socket.socketpair(1, socket.SOCK_DGRAM)\na.sendto(b'x', sys.argv[3] + '.log')"
+    ),
+    "the same by another name": "a, _ = socket.socketpair(1, 3)\na.sendto(b'x', sys.argv[3] + '.log')",
     "bind": "socket.socket().bind(('127.0.0.1', 0))",
     "listen": "socket.socket().listen()",
     "upper layers": "socket.socket().setsockopt(6, 31, b'tls')",
@@ -50,7 +54,7 @@ NETWORK = {
 
 @pytest.fixture
 def listeners():
-    """Two ports, and a unix socket by path and by name, on which something answers."""
+    """Two ports, a unix socket by path and by name on which something answers, and one for datagrams."""
     with contextlib.ExitStack() as stack:
         folder = stack.enter_context(tempfile.TemporaryDirectory())
         path = f"{folder}/socket"
@@ -59,6 +63,8 @@ def listeners():
             one = stack.enter_context(socket.socket(socket.AF_UNIX))
             one.bind(name)
             one.listen()
+        log = stack.enter_context(socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM))
+        log.bind(f"{path}.log")
         Path(folder).chmod(0o755)
         yield [one.getsockname()[1] for one in tcp], path
 
