@@ -17,11 +17,19 @@ _TCP: Final = 6
 _TCP_ULP: Final = 31
 _MSG_FASTOPEN: Final = 0x20000000
 
+_SHARED: Final = (
+    *("shmget", "shmat", "shmctl", "semget", "semop", "semtimedop", "semctl"),
+    *("msgget", "msgsnd", "msgrcv", "msgctl", "mq_open", "mq_unlink"),
+)
+"""Memory, semaphores and queues of the whole machine, which outlive whoever made them."""
+
 _HERE: Final = (
     # Limits of other processes of the same user.
     Refusal(("prlimit64",), when=(When(0, 0, equal=False),)),
     # Paths to files that are found by number.
     Refusal(("name_to_handle_at",)),
+    # As in kernels made without them.
+    Refusal(_SHARED, errno.ENOSYS),
     # Datagrams of a pair can be sent to any path, descriptors included; the others stay with their peer.
     Refusal(
         ("socketpair",),

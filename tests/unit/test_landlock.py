@@ -105,6 +105,22 @@ OTHERS = {
     ),
 }
 
+LIBC = (
+    "libc = ctypes.CDLL(None, use_errno=True)\n"
+    "def ask(name, *arguments):\n"
+    "    done = getattr(libc, name)(*arguments)\n"
+    "    if done == -1: raise OSError(ctypes.get_errno(), name)\n"
+    "    return done\n"
+)
+OTHERS |= {
+    "shared memory": LIBC + "ask('shmctl', ask('shmget', 0, 4096, 0o1600), 0, None)",
+    "semaphores": LIBC + "ask('semctl', ask('semget', 0, 1, 0o1600), 0, 0)",
+    "queues": LIBC + "ask('msgctl', ask('msgget', 0, 0o1600), 0, None)",
+    "named queues": LIBC
+    + "name = f'/shiftwork-{os.getpid()}'.encode()\n"
+    + "ask('mq_open', name, 0o102, 0o600, None)\nask('mq_unlink', name)",
+}
+
 
 @pytest.mark.parametrize("code", OTHERS.values(), ids=OTHERS.keys())
 async def test_other_ways_around_are_shut(sandbox, place, code):
