@@ -4,6 +4,7 @@ Temporal's dev server asks nobody who he is. What it stores is encrypted; the ga
 on an origin of its own, asks for a token, and decodes for whoever has it.
 """
 
+import asyncio
 import socket
 from collections.abc import Iterable
 from contextlib import AsyncExitStack
@@ -19,6 +20,7 @@ from yarl import URL
 from shiftwork.codec.access import Access
 from shiftwork.codec.payloads import EncryptionCodec
 from shiftwork.codec.server import PATH, codec_routes
+from shiftwork.codec.strangers import Strangers, quiet_logger
 from shiftwork.errors import StackError
 from shiftwork.stack.sockets import hidden_loopback
 
@@ -26,6 +28,9 @@ BODY_LIMIT = 32 * 1024 * 1024
 """Bytes of one request; a history is decoded some hundred payloads at a time."""
 
 _CONNECT_SECONDS = 5.0
+_KEPT_ALIVE = 75.0
+"""Seconds that a connection may wait for its next request, or for the end of that one's head."""
+
 _OPEN = "open"
 """The name of the one route that takes the token from its path."""
 
@@ -51,12 +56,19 @@ class Gate:
 
     Attributes:
         access: its address and token; known once it listens.
+        strangers: connections that have shown no token yet.
     """
 
     access: Access
 
     def __init__(
-        self, codec: EncryptionCodec | None, ui: str | None, *, ip: str | None = None, port: int = 0
+        self,
+        codec: EncryptionCodec | None,
+        ui: str | None,
+        *,
+        ip: str | None = None,
+        port: int = 0,
+        strangers: Strangers | None = None,
     ) -> None:
         """Prepare a gate.
 
@@ -65,11 +77,13 @@ class Gate:
             ui: the address of the Web UI behind it; None: there is none.
             ip: its address; None chooses one that nobody can guess.
             port: its port; 0 chooses a free one.
+            strangers: bounds on connections without a token, unless the usual ones do.
         """
         self._codec = codec
         self._ui = URL(ui) if ui else None
         self._place = (ip or hidden_loopback(), port)
         self._stack = AsyncExitStack()
+        self.strangers = Strangers() if strangers is None else strangers
 
     @property
     def codec_endpoint(self) -> str | None:
@@ -91,10 +105,19 @@ class Gate:
             listening = stack.enter_context(_listening(self._place))
             self.access = Access("{}:{}".format(*listening.getsockname()))
             self._session = await stack.enter_async_context(_session())
-            runner = web.AppRunner(self._application(), access_log=None, shutdown_timeout=1.0)
+            runner = web.AppRunner(
+                self._application(),
+                access_log=None,
+                logger=quiet_logger(__name__),
+                keepalive_timeout=_KEPT_ALIVE,
+                shutdown_timeout=1.0,
+            )
             await runner.setup()
             stack.push_async_callback(runner.cleanup)
-            await web.SockSite(runner, listening).start()
+            assert runner.server is not None
+            protocol = self.strangers.protocol(runner.server)
+            server = await asyncio.get_running_loop().create_server(protocol, sock=listening)
+            stack.callback(server.close)
             self._stack = stack.pop_all()
         return self
 
@@ -121,6 +144,7 @@ class Gate:
         rest = "/" + request.match_info["rest"].lstrip("/\\")
         response = web.HTTPSeeOther(URL.build(path=rest, query=request.query))
         self.access.admit(response)
+        self.strangers.forget(request.transport)
         raise response
 
     async def _pass_on(self, request: web.Request) -> web.StreamResponse:
@@ -158,6 +182,7 @@ def _guard(gate: Gate) -> Middleware:
         gate.access.check_place(request)
         if request.match_info.route.name != _OPEN:
             gate.access.check(request)
+            gate.strangers.forget(request.transport)
         return await handler(request)
 
     return guard

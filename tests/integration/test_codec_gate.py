@@ -2,6 +2,7 @@
 
 import asyncio
 import base64
+import contextlib
 import sys
 from contextlib import asynccontextmanager
 
@@ -15,6 +16,7 @@ from yarl import URL
 
 from shiftwork.codec.choose import choose_codec
 from shiftwork.codec.gate import BODY_LIMIT, Gate
+from shiftwork.codec.strangers import MOST, Strangers
 from shiftwork.errors import StackError
 from shiftwork.settings import Settings
 
@@ -300,3 +302,74 @@ async def test_it_is_no_proxy(gate, upstream):
     writer.close()
     await writer.wait_closed()
     assert upstream.requests == []
+
+
+async def closed(reader):
+    """Wait for its end, however it comes."""
+    with contextlib.suppress(ConnectionError):
+        while await reader.read(1000):
+            pass
+
+
+async def half_head(gate):
+    reader, writer = await asyncio.open_connection(*gate.access.host.split(":"))
+    writer.write(f"GET / HTTP/1.1\r\nHost: {gate.access.host}\r\nX-Slow: ".encode())
+    return reader, writer
+
+
+async def test_connections_that_ask_nothing_take_no_descriptors(gate, upstream):
+    """Any local user could take all of them, and a killed worker would never be started again."""
+    before = psutil.Process().num_fds()
+    slow = [await half_head(gate) for _ in range(200)]
+    assert len(gate.strangers) <= MOST
+    assert await status(gate, "GET", "/", headers=bearer(gate)) == 200
+    await asyncio.gather(*(closed(reader) for reader, _ in slow[:-MOST]))
+    for _, writer in slow:
+        writer.close()
+    for _ in range(500):
+        await asyncio.sleep(0.02)
+        if psutil.Process().num_fds() <= before + 5 and not gate.strangers:
+            break
+    else:
+        pytest.fail("Connections that ended keep their descriptors.")
+
+
+@pytest.mark.parametrize("answered", [False, True], ids=["half a head", "refused, then half a head"])
+async def test_a_stranger_does_not_stay(answered):
+    """A request that is sent a byte a minute would hold its connection for ever."""
+    async with Gate(None, "http://127.0.0.1:1", strangers=Strangers(seconds=0.3)) as gate:
+        reader, writer = await half_head(gate)
+        if answered:
+            writer.write(b"x\r\n\r\n")
+            assert b"401" in await reader.readline()
+            writer.write(b"GET / HT")
+        async with asyncio.timeout(5):
+            await closed(reader)
+        writer.close()
+
+
+async def test_who_has_the_token_may_stay(codec, upstream):
+    """A person's browser would be cut off in the middle of a page."""
+    async with Gate(codec, upstream.url, strangers=Strangers(seconds=0.2)) as gate:
+        reader, writer = await asyncio.open_connection(*gate.access.host.split(":"))
+        head = f"Host: {gate.access.host}\r\nAuthorization: {gate.access.authorization}\r\n\r\n"
+        for _ in range(3):
+            writer.write(f"HEAD / HTTP/1.1\r\n{head}".encode())
+            assert b" 200 " in await reader.readuntil(b"\r\n\r\n")
+            await asyncio.sleep(0.3)
+        writer.close()
+        await writer.wait_closed()
+
+
+async def test_what_is_no_http_is_not_logged(gate, caplog):
+    """Any local user could fill the log, and a person's terminal."""
+    for junk in (
+        b"\x16\x03\x01\r\n\r\n",
+        b"GET / HTTP/1.1\r\nBad Header: x\r\n\r\n",
+        b"GET / HTTP/9\r\n\r\n",
+    ):
+        reader, writer = await asyncio.open_connection(*gate.access.host.split(":"))
+        writer.write(junk)
+        await closed(reader)
+        writer.close()
+    assert caplog.records == []
