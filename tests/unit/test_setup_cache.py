@@ -6,6 +6,7 @@ import pytest
 
 from shiftwork.contracts.plan import SetupCommand
 from shiftwork.contracts.sandbox import SandboxOptions
+from shiftwork.repository.files import remove_tree
 from shiftwork.sandbox.choose import choose_sandbox
 from shiftwork.sandbox.user import choose_user
 from shiftwork.verification.setup import SetupCache, SetupFailed
@@ -182,5 +183,10 @@ async def test_what_was_committed_is_not_made_by_set_up(tmp_path) -> None:
 async def test_folders_nested_too_deeply_fail_the_set_up(place) -> None:
     """A session that is tried again for ever, because what its set-up made can't be copied."""
     code = "import os; [(os.mkdir('d'), os.chdir('d')) for _ in range(1500)]"
-    with pytest.raises(SetupFailed):
-        await place.prepare(SetupCommand(run=f'python3 -c "{code}"', outputs=("d",)))
+    try:
+        with pytest.raises(SetupFailed):
+            await place.prepare(SetupCommand(run=f'python3 -c "{code}"', outputs=("d",)))
+    finally:
+        # What tidies up after tests can't cope with them either.
+        remove_tree(place.root / "checkout1")
+        remove_tree(place.root / "cache")
