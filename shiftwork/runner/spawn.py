@@ -68,8 +68,8 @@ def spawn(
         env: the whole environment.
         streams: its standard input (None: it reads nothing), output and error; they stay the caller's.
         lock_fd: a locked file for the program to keep open.
-        inherited: further descriptors, by the number (below 64) that they have in the program; they stay
-            the caller's.
+        inherited: further descriptors, by the number that they have in the program, which is below 64 or the
+            one they have here; they stay the caller's.
 
     Returns:
         Its process id and our end of its lease.
@@ -86,7 +86,10 @@ def spawn(
             wanted[target] = _nothing(always) if fd is None else fd
         if lock_fd is not None:
             wanted[LOCK_FD] = lock_fd
-        theirs = {target: _high(fd, always) for target, fd in wanted.items()}
+        theirs = {
+            target: _high(fd, always) if fd != target and fd in wanted else fd
+            for target, fd in wanted.items()
+        }
         pid = _posix_spawn(argv, env, theirs)
         on_failure.pop_all()
     return pid, LeasePipe(lease)
@@ -99,15 +102,16 @@ def _nothing(always: contextlib.ExitStack) -> int:
 
 
 def _high(fd: int, always: contextlib.ExitStack) -> int:
-    """The same out of the way of the numbers that the child will use for others."""
+    """The same out of the way of the numbers under which the child gets others."""
     high = fcntl.fcntl(fd, fcntl.F_DUPFD_CLOEXEC, _FIRST_HIGH)
     always.callback(os.close, high)
     return high
 
 
 def _posix_spawn(argv: Sequence[str], env: Mapping[str, str], fds: Mapping[int, int]) -> int:
-    actions: list[tuple[Any, ...]] = [(os.POSIX_SPAWN_CLOSE, fd) for fd in _inheritable()]
-    actions += [(os.POSIX_SPAWN_DUP2, source, target) for target, source in fds.items()]
+    # Onto itself, too: then it is no longer closed by exec.
+    actions: list[tuple[Any, ...]] = [(os.POSIX_SPAWN_DUP2, source, target) for target, source in fds.items()]
+    actions += [(os.POSIX_SPAWN_CLOSE, fd) for fd in _inheritable() if fd not in fds]
     return os.posix_spawn(
         argv[0],
         tuple(argv),

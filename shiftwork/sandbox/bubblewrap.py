@@ -2,8 +2,10 @@
 
 import contextlib
 import errno
+import fcntl
 import os
 import shutil
+import stat
 import subprocess
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
@@ -57,9 +59,9 @@ class Plan:
         inherited: dict[int, int] = {}
 
         def number_of(content: bytes) -> str:
-            number = _FIRST_DATA + len(inherited)
-            inherited[number] = _file_in_memory(content, closing)
-            return str(number)
+            fd = _file_in_memory(content, closing)
+            inherited[fd] = fd  # under its own number, which costs nothing
+            return str(fd)
 
         words = [number_of(word) if isinstance(word, bytes) else word for word in self.options]
         arguments = number_of("".join(f"{word}\0" for word in words).encode(errors="surrogateescape"))
@@ -97,10 +99,12 @@ def plan(launch: Launch, confinement: Confinement) -> Plan:
 def _file_in_memory(content: bytes, closing: contextlib.ExitStack) -> int:
     fd = os.memfd_create("shiftwork", os.MFD_CLOEXEC)
     closing.callback(os.close, fd)
-    left = memoryview(content)
-    while left:
-        left = left[os.write(fd, left) :]
-    os.lseek(fd, 0, os.SEEK_SET)
+    if fd < _FIRST_DATA:
+        fd = fcntl.fcntl(fd, fcntl.F_DUPFD_CLOEXEC, _FIRST_DATA)
+        closing.callback(os.close, fd)
+    written = 0
+    while written < len(content):
+        written += os.pwrite(fd, content[written:], written)  # which leaves the position at the start
     return fd
 
 
@@ -189,14 +193,19 @@ def _binds(binds: Sequence[Bind]) -> Iterable[str]:
     for bind in binds:
         yield from _parents(bind.target, made)
         source, target = str(bind.source), str(bind.target)
-        if bind.source.is_symlink():
+        if _is_link(source):
             # A link stays one: what it leads to is visible only if that was given, too.
             yield from ("--symlink", str(bind.source.readlink()), target)
-        elif bind.source.exists():
-            yield from ("--bind" if bind.writable else "--ro-bind", source, target)
         else:
-            raise FileNotFoundError(errno.ENOENT, "What a program was to see does not exist", source)
+            yield from ("--bind" if bind.writable else "--ro-bind", source, target)
         made.add(bind.target)
+
+
+def _is_link(source: str) -> bool:
+    try:
+        return stat.S_ISLNK(os.lstat(source).st_mode)
+    except (FileNotFoundError, NotADirectoryError):
+        raise FileNotFoundError(errno.ENOENT, "What a program was to see does not exist", source) from None
 
 
 def _parents(target: Path, made: set[Path]) -> Iterable[str]:

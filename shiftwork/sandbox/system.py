@@ -2,7 +2,7 @@
 
 import contextlib
 from collections.abc import Iterable
-from functools import cache
+from functools import cache, lru_cache
 from pathlib import Path
 from typing import Final
 
@@ -16,15 +16,24 @@ COPY: Final = ("--perms", "0644", "--file")
 
 _FOLDERS: Final = ("alternatives", "ssl/certs", "pki/tls", "pki/ca-trust", "ca-certificates/extracted")
 _FILES: Final = ("ld.so.cache", "localtime", "nsswitch.conf", "ssl/openssl.cnf")
-_CHANGING_FILES: Final = ("hosts",)
-_NETWORK_FILES: Final = ("resolv.conf",)
+_CHANGING_FILES: Final = (Path("/etc/hosts"),)
+_NETWORK_FILES: Final = (Path("/etc/resolv.conf"),)
 
 
 def system_options(*, network: bool) -> Iterable[Option]:
     """What makes them visible, read only; with a network, how to find others on it, too."""
     yield from _lasting()
-    for name in (*_CHANGING_FILES, *(_NETWORK_FILES if network else ())):
-        yield from _file(Path("/etc") / name)
+    for path in (*_CHANGING_FILES, *(_NETWORK_FILES if network else ())):
+        with contextlib.suppress(OSError):
+            found = path.stat()
+            yield from _file_of(path, found.st_ino, found.st_mtime_ns)
+
+
+@lru_cache(maxsize=16)
+def _file_of(path: Path, number: int, changed: int) -> tuple[Option, ...]:
+    """The file as it is since it has this inode and was changed then; following links takes longer."""
+    del number, changed
+    return _file(path)
 
 
 @cache
