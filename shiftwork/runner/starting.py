@@ -12,7 +12,7 @@ from shiftwork.runner.metrics import log_event
 from shiftwork.runner.process import Process
 from shiftwork.runner.shutdown import uninterrupted
 from shiftwork.sandbox.base import Sandbox
-from shiftwork.sandbox.choose import choose_sandbox
+from shiftwork.sandbox.choose import best_sandbox
 
 
 class Starter:
@@ -71,7 +71,7 @@ class Starter:
         self, config: AgentConfig, agent_id: str, planned: Plan, on_stall: Callable[[str | None], None]
     ) -> Process:
         if self._sandbox is None:
-            self._sandbox = choose_sandbox()
+            self._sandbox = best_sandbox()
         try:
             return Process(
                 planned.program,

@@ -15,7 +15,7 @@ from shiftwork.runner.leftovers import wait_until_gone
 from shiftwork.runner.supervisor import run
 from shiftwork.sandbox.base import MARKER, Sandbox
 from shiftwork.sandbox.choose import candidates, choose_sandbox, works
-from shiftwork.sandbox.namespace import BubblewrapNamespace, UnshareNamespace
+from shiftwork.sandbox.namespace import BubblewrapNamespace
 from shiftwork.sandbox.subreaper import Subreaper
 
 SANDBOXES = candidates()
