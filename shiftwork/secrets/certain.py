@@ -14,7 +14,8 @@ _FEW = 5
 def tokens(unmistakable: Scanner, data: bytes) -> Iterator[tuple[Hit, int]]:
     """The tokens in the data, each with its end."""
     position = 0
-    while hit := unmistakable.find(data, position):
+    hits = unmistakable.hits(data)
+    while hit := hits.after(position):
         tail = hit.tail.match(data, hit.end) if hit.tail else None
         position = tail.end() if tail else hit.end
         if not _is_placeholder(data[hit.start : position]):

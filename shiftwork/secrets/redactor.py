@@ -12,12 +12,14 @@ from shiftwork.secrets.forms import SHORTEST, Escape, Form, forms, pattern
 from shiftwork.secrets.issuers import default_shapes
 from shiftwork.secrets.nested import redact_nested
 from shiftwork.secrets.reference import Secret
-from shiftwork.secrets.scanner import Hit, Scanner, any_of, compile_bytes, whole_set
+from shiftwork.secrets.scanner import Hit, Scanner, compile_any, compile_bytes, whole_set
 from shiftwork.secrets.shapes import OPENING_WIDTH, WIDTH, Shape
 from shiftwork.secrets.stream import RedactingStream, RedactingText
 
 _BEFORE = "[redacted:"
 _OPENING = 4
+SHORTEST_MATCH = 8
+"""Bytes of the shortest text that any expression matches."""
 _WHITE = re.compile(rb"\\[rn]|[\r\n]")
 _UNUSUAL = re.compile(r"[^0-9A-Za-z_./:@-]")
 
@@ -27,19 +29,30 @@ class Redactor:
 
     In place of a secret stands `[redacted:NAME]`, in place of a token `[redacted:KIND]`.
 
+    Args:
+        ordinary: what is no secret though it is the value of one: names of users, hosts, databases.
+
     Attributes:
         known: finds the known values.
         shapes: finds the tokens.
-        unprotected: names of the secrets that are too short to be looked for.
+        unprotected: names of the secrets that are too short or too ordinary to be looked for.
     """
 
-    def __init__(self, secrets: Iterable[Secret] = (), shapes: Iterable[Shape] | None = None) -> None:
+    def __init__(
+        self,
+        secrets: Iterable[Secret] = (),
+        shapes: Iterable[Shape] | None = None,
+        *,
+        ordinary: Iterable[str] = (),
+    ) -> None:
         self._secrets = tuple(secrets)
+        self._ordinary = frozenset(word.casefold() for word in ordinary)
         self._shape_list = default_shapes() if shapes is None else tuple(shapes)
         names: dict[Form, str] = {}
         short: list[str] = []
         for secret in self._secrets:
-            found = forms(secret.reveal())
+            value = secret.reveal()
+            found = forms(value) if value.casefold() not in self._ordinary else ()
             if not found:
                 short.append(secret.name)
             for form in found:
@@ -47,7 +60,7 @@ class Redactor:
         self.unprotected = tuple(short)
         self.known, known_patterns = _known(names)
         self.shapes, shape_patterns = _shapes(self._shape_list)
-        self._any = compile_bytes(any_of([*known_patterns, *shape_patterns]))
+        self._any = compile_any([*known_patterns, *shape_patterns])
 
     @cached_property
     def unmistakable(self) -> Scanner:
@@ -59,11 +72,11 @@ class Redactor:
 
     def extended(self, secrets: Iterable[Secret]) -> "Redactor":
         """One that knows these secrets too."""
-        return Redactor((*self._secrets, *secrets), self._shape_list)
+        return Redactor((*self._secrets, *secrets), self._shape_list, ordinary=self._ordinary)
 
     def redact(self, text: AnyStr) -> AnyStr:
         """The text, or bytes, without secrets; the very same object if it holds none."""
-        if len(text) < SHORTEST and text.isascii():
+        if len(text) < SHORTEST_MATCH and text.isascii():
             return text
         if isinstance(text, bytes):
             return self._redact(text)
@@ -85,7 +98,7 @@ class Redactor:
         """The name of a known secret, or the kind of an unmistakable token, in a nested value; or None."""
         for text in texts(value):
             data = text.encode("utf-8", "surrogatepass")
-            if self._any.search(data) is None:
+            if not self._may_hold(data):
                 continue
             if name := self.known_in(data):
                 return name
@@ -107,9 +120,10 @@ class Redactor:
         return None if hit is None else _name(hit)
 
     def _redact(self, data: bytes) -> bytes:
-        if self._any.search(data) is None:
-            return data
-        return self.stream().close(data)
+        return self.stream().close(data) if self._may_hold(data) else data
+
+    def _may_hold(self, data: bytes) -> bool:
+        return any(expression.search(data) is not None for expression in self._any)
 
 
 def _name(hit: Hit) -> str:
@@ -124,13 +138,13 @@ def _known(names: Mapping[Form, str]) -> tuple[Scanner, list[bytes]]:
     """A scanner for known values, longest first, and its expressions."""
     ordered = sorted(names, key=lambda form: (-len(form.text), form))
     escape = Escape()
-    labels = {form.text: _label(names[form]) for form in ordered}
+    labels = {form.text: (_label(names[form]), _tail(form.tail)) for form in ordered}
 
     def meaning(matched: bytes, begin: int) -> Hit:
-        label = labels.get(matched) or labels[_WHITE.sub(b"", matched)]
-        return Hit(begin, begin, begin + len(matched), label)
+        label, tail = labels.get(matched) or labels[_WHITE.sub(b"", matched)]
+        return Hit(begin, begin, begin + len(matched), label, tail)
 
-    openings = [Form(form.text[:_OPENING], form.wraps) for form in ordered]
+    openings = sorted({Form(form.text[:_OPENING], form.wraps) for form in ordered})
     patterns = [pattern(form, escape) for form in ordered]
     scanner = Scanner(
         patterns,
@@ -167,7 +181,7 @@ class _CompiledShape:
     def __init__(self, shape: Shape) -> None:
         self._expression: re2._Regexp = compile_bytes(shape.pattern.encode())
         self._label = _label(shape.kind)
-        self._tail = re.compile(f"[{shape.tail}]+".encode()) if shape.tail else None
+        self._tail = _tail(shape.tail)
         self.bare = shape.pattern.replace("(?P<secret>", "(?:").encode()
         opening = shape.opening.replace("(?P<secret>", "(?:")
         opening += ")" * (opening.count("(") - opening.count(")"))
@@ -179,6 +193,10 @@ class _CompiledShape:
         found = self._expression.fullmatch(matched)
         start, end = found.span(1)  # the one group that an expression has
         return Hit(begin, begin + start, begin + end, self._label, self._tail)
+
+
+def _tail(alphabet: str) -> re.Pattern[bytes] | None:
+    return re.compile(f"[{alphabet}]+".encode()) if alphabet else None
 
 
 def _decode(data: bytes) -> str:

@@ -12,6 +12,9 @@ import re2
 _MEMORY = 64 << 20
 """Bytes that one compiled expression and its automaton may take."""
 
+_LARGEST = 512 << 10
+"""Bytes of expressions that are compiled into one; RE2 refuses what would take more than its memory."""
+
 NEVER = b"[^\\x00-\\xff]"
 """An expression that matches nothing."""
 
@@ -65,6 +68,45 @@ def any_of(patterns: Sequence[bytes]) -> bytes:
     return b"|".join(b"(?:%s)" % pattern for pattern in patterns) or NEVER
 
 
+def compile_any(patterns: Sequence[bytes]) -> tuple["re2._Regexp", ...]:
+    """Expressions that together match what any of these does, as few as memory allows."""
+    groups: list[list[bytes]] = [[]]
+    size = 0
+    for pattern in patterns:
+        size += len(pattern)
+        if size > _LARGEST and groups[-1]:
+            groups.append([])
+            size = len(pattern)
+        groups[-1].append(pattern)
+    return tuple(compile_bytes(any_of(group)) for group in groups)
+
+
+class Hits:
+    """The hits in some data, from first to last; looks at each byte once, however many there are."""
+
+    def __init__(self, expressions: Sequence["re2._Regexp"], meaning: Meaning, data: bytes) -> None:
+        self._expressions = expressions
+        self._meaning = meaning
+        self._data = data
+        self._next: list[re2._Match | None] = []
+
+    def after(self, position: int) -> Hit | None:
+        """The first hit from this position on, never an earlier one than last; what stands before counts."""
+        data = self._data
+        if not self._next:
+            self._next = [one.search(data, position) for one in self._expressions]
+        for number, found in enumerate(self._next):
+            if found is not None and found.start() < position:
+                self._next[number] = self._expressions[number].search(data, position)
+        # Of two that begin at one place the first is the longer: so the expressions are ordered.
+        first = min((one for one in self._next if one is not None), key=_start, default=None)
+        return None if first is None else self._meaning(first.group(), first.start())
+
+
+def _start(found: "re2._Match") -> int:
+    return int(found.start())
+
+
 class Scanner:
     """Finds a set of expressions, none of which matches more than `width` bytes, the neighbours included.
 
@@ -86,23 +128,26 @@ class Scanner:
         opening_width: int,
         meaning: Meaning,
     ) -> None:
-        self._find = compile_bytes(any_of(patterns))
-        self._open = compile_bytes(any_of(begun))
+        self._find = compile_any(patterns)
+        self._open = compile_any(begun)
         self._width = width
         self._opening_width = opening_width
         self._meaning = meaning
 
     def find(self, data: bytes, position: int = 0) -> Hit | None:
         """The first hit from this position on; what stands before it counts as its neighbour."""
-        found = self._find.search(data, position)
-        return None if found is None else self._meaning(found.group(), found.start())
+        return self.hits(data).after(position)
+
+    def hits(self, data: bytes) -> Hits:
+        """All of them, one after the other."""
+        return Hits(self._find, self._meaning, data)
 
     def decided(self, data: bytes, position: int) -> int:
         """Up to where it is certain, whatever follows the data, which hits begin there."""
         floor = max(position, len(data) - self._width)
-        begun = self._open.search(data, floor)
         untold = max(floor, len(data) - self._opening_width)
-        return untold if begun is None else min(untold, begun.start())
+        begun = (one.search(data, floor) for one in self._open)
+        return min([untold, *(int(found.start()) for found in begun if found is not None)])
 
 
 class Pass:
@@ -120,8 +165,9 @@ class Pass:
         out: list[bytes] = []
         position = self._follow(data, self._told)
         until = len(data) if last else self._scanner.decided(data, position)
+        hits = self._scanner.hits(data)
         while position < until:
-            hit = self._scanner.find(data, position)
+            hit = hits.after(position)
             if hit is None or hit.begin >= until:
                 out.append(data[position:until])
                 position = until

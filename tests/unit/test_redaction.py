@@ -4,6 +4,7 @@ import base64
 import html
 import json
 import random
+import re
 import string
 import time
 from urllib.parse import quote, quote_plus
@@ -13,6 +14,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from shiftwork.secrets import Redactor, Secret
+from shiftwork.secrets.forms import is_weak
 
 VALUE = 'q7/Xw+9=z"Å\\t5<k>&Lm0'
 REDACTOR = Redactor([Secret("env:API_KEY", VALUE)])
@@ -115,20 +117,47 @@ def test_a_very_long_value_is_found_in_pieces():
     assert value[1000:1300] not in redactor.redact(value[900:1500])
 
 
-def test_short_values_are_left_and_named():
-    """If this failed, a one-letter secret would destroy every transcript."""
-    redactor = Redactor([Secret("env:PIN", "1234"), Secret("env:KEY", "12345678")])
+@pytest.mark.parametrize(
+    "value",
+    ["1234", "short-9!x", "12345678", "2026-11-21", "development", "Production", "********************"],
+)
+def test_weak_values_are_left_and_named(value):
+    """If this failed, a secret that is a word or a small number would destroy every transcript."""
+    redactor = Redactor([Secret("env:PIN", value), Secret("env:KEY", "abcdefghi1")])
 
     assert redactor.unprotected == ("env:PIN",)
-    assert redactor.redact("1234 12345678") == "1234 [redacted:env:KEY]"
+    assert redactor.redact(f"{value} abcdefghi1") == f"{value} [redacted:env:KEY]"
+
+
+def test_what_is_ordinary_is_left_and_named():
+    """If this failed, a password that is the database's name would take the name out of every path."""
+    redactor = Redactor([Secret("env:PW", "Acme-Shop-2")], ordinary=["acme-shop-2"])
+
+    assert redactor.unprotected == ("env:PW",)
+    assert redactor.extended([Secret("b", "x-y-z-0-1-2")]).redact("Acme-Shop-2") == "Acme-Shop-2"
+
+
+@pytest.mark.parametrize("encode", [str.encode, base64.b64encode, base64.encodebytes, bytes.hex])
+def test_a_large_secret_is_found_in_every_encoding(encode):
+    """If this failed, a service's key file would end the worker at its start, or be stored encoded."""
+    value = base64.b64encode(random.Random(1).randbytes(48_000)).decode()
+    key = "-----BEGIN RSA PRIVATE KEY-----\n" + base64.encodebytes(random.Random(2).randbytes(2_400)).decode()
+    redactor = Redactor([Secret("large", value), Secret("key", key)])
+
+    for secret in (value, key):
+        data = secret if encode is str.encode else secret.encode()
+        written = encode(data)
+        done = redactor.redact(written.encode() if isinstance(written, str) else written)
+        left = re.sub(rb"\[redacted:[a-z-]+\]|-----BEGIN RSA PRIVATE KEY-----", b"", done)
+        assert len(left) < 100
 
 
 def test_nested_values_are_redacted_with_their_keys():
     """If this failed, a secret as a key would reach the database, or a count of tokens would be taken out."""
-    redactor = Redactor([Secret("env:KEY", VALUE), Secret("env:PIN", "12345678")])
+    redactor = Redactor([Secret("env:KEY", VALUE), Secret("env:PIN", "1234567812345678")])
     value = {
         "a": [1, True, None, {VALUE: VALUE.encode()}],
-        "n": 12345678,
+        "n": 1234567812345678,
         "t": ("x", VALUE),
         f"{VALUE}!": 2.5,
     }
@@ -137,7 +166,7 @@ def test_nested_values_are_redacted_with_their_keys():
 
     assert done == {
         "a": [1, True, None, {"[redacted:env:KEY]": b"[redacted:env:KEY]"}],
-        "n": 12345678,
+        "n": 1234567812345678,
         "t": ["x", "[redacted:env:KEY]"],
         "[redacted:env:KEY]!": 2.5,
     }
@@ -200,7 +229,7 @@ def test_a_redactor_can_learn_more():
 @given(st.text(min_size=8, max_size=60), st.text(max_size=30), st.text(max_size=30))
 def test_any_value_is_found_in_any_text(value, before, after):
     """If this failed, some characters in a secret would keep it from being found."""
-    lines = [line.strip() for line in value.splitlines() if len(line.strip().encode("utf-8", "replace")) >= 8]
+    lines = [line.strip() for line in value.splitlines() if not is_weak(line.strip())]
     redactor = Redactor([Secret("s", value)], shapes=())
 
     done = redactor.redact(f"{before}{value}{after}")

@@ -11,8 +11,8 @@ from hypothesis import strategies as st
 from langsmith.anonymizer import DEFAULT_SECRET_RULES
 
 from shiftwork.secrets import Redactor
-from shiftwork.secrets.forms import SHORTEST as SHORTEST_VALUE
 from shiftwork.secrets.issuers import default_shapes
+from shiftwork.secrets.redactor import SHORTEST_MATCH
 from shiftwork.secrets.shapes import OPENING_WIDTH, WIDTH
 
 REDACTOR = Redactor()
@@ -150,6 +150,6 @@ def test_shapes_keep_to_their_widths(shape):
     opening += ")" * (opening.count("(") - opening.count(")"))
 
     least, most = parse(shape.pattern).getwidth()
-    assert least >= SHORTEST_VALUE
+    assert least >= SHORTEST_MATCH
     assert most < WIDTH
     assert parse(opening).getwidth()[1] < OPENING_WIDTH
