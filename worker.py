@@ -35,6 +35,7 @@ from shiftwork.sandbox.choose import choose_sandbox
 from shiftwork.secrets import LazyRedactor, passwords, protect_handler
 from shiftwork.settings import Settings
 from shiftwork.stack.file import database_url
+from shiftwork.stack.private import deny_others_writing
 from shiftwork.store.migrate import migrate
 from shiftwork.store.store import Store
 from shiftwork.temporal import PROCESS_QUEUE, TASK_QUEUE, connect
@@ -122,6 +123,12 @@ async def serve(settings: Settings, stop: asyncio.Event, redactor: LazyRedactor)
             log.info("gave %d tasks back that a lost worker ran", given_back)
         for one in workers(client, services):
             await stack.enter_async_context(one)
+        if weak := redactor.redactor.unprotected:
+            log.warning(
+                "not kept out of what is stored, as they are too short or too ordinary to be told from other "
+                "words: %s; choose longer ones",
+                ", ".join(weak),
+            )
         log.info("worker ready: sandbox %s, state %s", services.sandbox.level, settings.state)
         await stop.wait()
         log.info("worker stopping")
@@ -150,6 +157,7 @@ async def _main(settings: Settings, redactor: LazyRedactor) -> None:
 
 def main() -> int:
     """Run a worker in this process; returns its exit status."""
+    deny_others_writing()
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s %(message)s")
     logging.getLogger("alembic.runtime.plugins").setLevel(
         logging.WARNING

@@ -2,31 +2,57 @@
 
 import re
 from collections.abc import Iterable, Iterator, Mapping
+from pathlib import Path
 from typing import Any, AnyStr
-from urllib.parse import unquote, urlsplit
+from urllib.parse import SplitResult, unquote, urlsplit
 
 from shiftwork.secrets.redactor import Redactor
 from shiftwork.secrets.reference import Secret
 
-_NAME = re.compile(r"key|token|secret|passw|passphrase|credential|auth", re.IGNORECASE)
+_WORDS = re.compile(
+    r"(?:KEYS?|PASS|PWD|PRIVATE|WEBHOOKS?"
+    r"|\w*(?:PASSWORDS?|PASSWD|PASSPHRASE|SECRETS?|TOKENS?|CREDENTIALS?|APIKEYS?|(?:ACCESS|SECRET|PRIVATE)KEY)"
+    r"|(?:SSH|MYSQL|PG|DB)(?:PASS|PWD))"
+)
+"""Words of a variable's name, in capitals, that make its value a secret."""
+
+_CAMEL = re.compile(r"(?<=[a-z0-9])(?=[A-Z])")
+_FOLDERS = {"PWD", "OLDPWD"}
+_ORDINARY = re.compile(r"(?:.*_|PG)?(?:USER|USERNAME|LOGNAME|HOST|HOSTNAME|DB|DATABASE|BACKEND|AGENT)")
+
 _NO_SECRET = re.compile(
-    r"(?:env|file|keyring):|[/~.]|https?://[^@]*$|\d{1,5}$|(?:true|false|on|off|yes|no)$",
+    r"(?:env|file|keyring):|\d{1,5}$|(?:true|false|on|off|yes|no)$",
     re.IGNORECASE,
 )
-"""References, paths, addresses, switches and small numbers, whatever their variable is called."""
+"""References, switches and small numbers, whatever their variable is called."""
+
+_ADDRESS = re.compile(r"https?://[^@]*$", re.IGNORECASE)
+_KEYWORD = re.compile(r"(?:^|[\s;])(?:password|passwd|pwd)\s*=\s*('(?:[^'\\]|\\.)*'|[^\s;]+)", re.IGNORECASE)
+_IN_QUERY = re.compile(r"(?:^|&)(?:password|passwd|pwd)=([^&]+)", re.IGNORECASE)
+_BEFORE_AT = re.compile(r"[^:@/\s]+:([^@\s]+)@")
 
 
 def known_secrets(environ: Mapping[str, str], urls: Iterable[str] = ()) -> tuple[Secret, ...]:
     """What an environment holds under names of credentials, and the passwords in these addresses.
 
-    Values too short to be looked for are left to the redactor, which names them.
+    Values too weak to be looked for are left to the redactor, which names them.
     """
-    found = [
-        Secret(name, value)
-        for name, value in sorted(environ.items())
-        if value and _NAME.search(name) and not _NO_SECRET.match(value)
-    ]
+    found: list[Secret] = []
+    for name, value in sorted(environ.items()):
+        words = _words(name)
+        if "DSN" in words:
+            found += (Secret(name, password) for password in _in_dsn(value))
+        elif any(_WORDS.fullmatch(word) for word in words) and not _is_no_secret(name, words, value):
+            found.append(Secret(name, value))
     return (*found, *passwords([*urls, *environ.values()]))
+
+
+def ordinary_words(environ: Mapping[str, str], urls: Iterable[str] = ()) -> Iterator[str]:
+    """Names of users, hosts and databases: what is equal to one of these is no secret."""
+    yield from (value for name, value in environ.items() if value and _ORDINARY.fullmatch(name.upper()))
+    for parts in filter(None, map(_split, [*urls, *environ.values()])):
+        user = parts.username if parts.password or not parts.scheme.startswith("http") else None
+        yield from filter(None, (user, parts.hostname, parts.path.strip("/")))
 
 
 class LazyRedactor:
@@ -41,7 +67,8 @@ class LazyRedactor:
     def redactor(self) -> Redactor:
         """The redactor itself."""
         if self._made is None:
-            self._made = Redactor(known_secrets(self._environ, self._urls))
+            secrets = known_secrets(self._environ, self._urls)
+            self._made = Redactor(secrets, ordinary=ordinary_words(self._environ, self._urls))
         return self._made
 
     def learn(self, *secrets: Secret) -> None:
@@ -70,12 +97,53 @@ class LazyRedactor:
 def passwords(texts: Iterable[str]) -> Iterator[Secret]:
     """The passwords within addresses such as `postgresql://user:password@host/`."""
     for text in texts:
-        if "://" not in text or "@" not in text:
+        parts = _split(text)
+        if parts is None:
             continue
-        try:
-            parts = urlsplit(text)
-            password = parts.password
-        except ValueError:
-            continue
-        if password:
-            yield Secret(f"password for {parts.hostname or parts.scheme}", unquote(password))
+        # `+` is itself in a query of libpq, and a space in one of the web.
+        queries = (unquote(raw) for raw in _IN_QUERY.findall(parts.query))
+        named = {form for value in queries for form in (value, value.replace("+", " "))}
+        if parts.password:
+            named.add(unquote(parts.password))
+        for password in sorted(named):
+            yield Secret(f"password for {parts.hostname or parts.scheme}", password)
+
+
+def _words(name: str) -> list[str]:
+    return [part.upper() for part in re.split(r"[^0-9A-Za-z]+", _CAMEL.sub("_", name)) if part]
+
+
+def _is_no_secret(name: str, words: list[str], value: str) -> bool:
+    if not value or name in _FOLDERS or _NO_SECRET.match(value):
+        return True
+    if _ADDRESS.match(value) and not {"WEBHOOK", "WEBHOOKS"}.intersection(words):
+        return True
+    return value[0] in "/.~" and _exists(value)
+
+
+def _exists(value: str) -> bool:
+    try:
+        return Path(value).expanduser().exists()
+    except (OSError, ValueError, RuntimeError):  # too long, no path at all, a home that nobody has
+        return False
+
+
+def _in_dsn(value: str) -> Iterator[str]:
+    """The passwords in what names a database's or a service's place, in one of the usual forms."""
+    for found in _KEYWORD.finditer(value):
+        yield re.sub(r"\\(.)", r"\1", found[1][1:-1]) if found[1].startswith("'") else found[1]
+    parts = _split(value)
+    if parts is None:
+        yield from _BEFORE_AT.findall(value)
+    elif parts.scheme.startswith("http") and parts.username and not parts.password:
+        yield unquote(parts.username)  # as error trackers give it
+
+
+def _split(text: str) -> SplitResult | None:
+    if "://" not in text or ("@" not in text and "?" not in text):
+        return None
+    try:
+        parts = urlsplit(text)
+    except ValueError:
+        return None
+    return parts
