@@ -21,6 +21,7 @@ _BINARY_PROBE = 8_000  # as git does: a file with a NUL in its first bytes is bi
 _HERE = re.compile(rb"pragma: ?allowlist secret")
 _NEXT = re.compile(rb"pragma: ?allowlist nextline secret")
 _NEVER = -1  # no hash is this: it stands for what can't be excused
+_PRAGMA = ", or, if a token is no secret, put the comment 'pragma: allowlist secret' on its line"
 _NAMED = 20  # findings in one sentence
 
 
@@ -33,12 +34,14 @@ class Finding:
         line: from 1; 0 for the path itself.
         kind: the known secret's name, or the kind of token.
         digest: tells two secrets apart within this process; says nothing of them.
+        known: it is a known secret, which nothing allows.
     """
 
     path: str
     line: int
     kind: str
     digest: int = 0
+    known: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,7 +62,7 @@ def find_secrets(path: str, data: bytes, redactor: Redactor, allowed: Allowed | 
     """
     data = data[:SCAN_BYTES]
     name = redactor.known_in(path.encode("utf-8", "surrogateescape"))
-    found = [Finding(redactor.redact(path), 0, name)] if name else []
+    found = [Finding(redactor.redact(path), 0, name, known=True)] if name else []
     shown = redactor.redact(path) if name else path
     found += _Look(shown, data).known(redactor)
     if path not in (allowed or Allowed()) and b"\0" not in data[:_BINARY_PROBE]:
@@ -109,9 +112,10 @@ class AddedSecrets:
             return
         named = ", ".join(f"{_place(finding)} ({finding.kind})" for finding in left[:_NAMED])
         more = f", and {len(left) - _NAMED} more" if len(left) > _NAMED else ""
+        tokens_left = any(not finding.known for finding in left)
+        advice = f"; remove them{_PRAGMA if tokens_left else ''}."
         raise SecretRefused(
-            f"The work can't be committed: it would add secrets: {named}{more}; remove them, or, if one is "
-            "no secret, put the comment 'pragma: allowlist secret' on its line.",
+            f"The work can't be committed: it would add secrets: {named}{more}{advice}",
             sorted({finding.path for finding in left}),
         )
 
@@ -132,8 +136,9 @@ class _Look:
     def known(self, redactor: Redactor) -> list[Finding]:
         found: list[Finding] = []
         position = 0
-        while len(found) <= MAX_FINDINGS and (hit := redactor.known.find(self._data, position)):
-            found.append(self._finding(hit, hit.end))
+        hits = redactor.known.hits(self._data)
+        while len(found) <= MAX_FINDINGS and (hit := hits.after(position)):
+            found.append(self._finding(hit, hit.end, known=True))
             position = hit.end
         return found
 
@@ -141,11 +146,11 @@ class _Look:
         found = (hit for hit in tokens(redactor.unmistakable, self._data) if not self._marked(hit[0].start))
         return [self._finding(hit, end) for hit, end in islice(found, MAX_FINDINGS + 1)]
 
-    def _finding(self, hit: Hit, end: int) -> Finding:
+    def _finding(self, hit: Hit, end: int, *, known: bool = False) -> Finding:
         self._line += self._data.count(b"\n", self._counted, hit.start)
         self._counted = hit.start
         kind = hit.label.decode().partition(":")[2].removesuffix("]")
-        return Finding(self._path, self._line, kind, hash(self._data[hit.start : end]))
+        return Finding(self._path, self._line, kind, hash(self._data[hit.start : end]), known)
 
     def _marked(self, position: int) -> bool:
         begin = self._data.rfind(b"\n", 0, position) + 1

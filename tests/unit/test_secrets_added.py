@@ -35,6 +35,7 @@ def test_known_values_are_found_in_everything():
     """If this failed, an archive, a UTF-16 file or a file's name could carry a key out."""
     assert kinds("a.bin", b"\0\1\2" + VALUE.encode()) == [("a.bin", 1, "env:KEY")]
     assert kinds("a.txt", VALUE.encode("utf-16")) == [("a.txt", 1, "env:KEY")]
+    assert kinds("a.txt", VALUE.encode("utf-16-be")) == [("a.txt", 1, "env:KEY")]
     assert kinds(f"dir/{VALUE}.txt", b"") == [("dir/[redacted:env:KEY].txt", 0, "env:KEY")]
     assert kinds("a.bin", b"\0" + TOKEN.encode()) == []
 
@@ -62,6 +63,16 @@ def test_paths_can_be_allowed_but_known_values_never_are():
 
     assert kinds("tests/fixtures/a/b.pem", data, allowed) == [("tests/fixtures/a/b.pem", 2, "env:KEY")]
     assert len(kinds("src/a.py", data, allowed)) == 2
+
+
+def test_the_pragma_is_advised_only_for_tokens():
+    """If this failed, an agent would be told to do for a known secret what does not help."""
+    with pytest.raises(SecretRefused) as known:
+        check_added([("a.txt", VALUE.encode())], REDACTOR)
+    with pytest.raises(SecretRefused, match="pragma"):
+        check_added([("a.txt", TOKEN.encode())], REDACTOR)
+
+    assert "pragma" not in str(known.value)
 
 
 def test_many_findings_stay_one_sentence():
