@@ -96,6 +96,7 @@ class AgentRun:
         user = self._services.user_repository(rows.project)
         if user is not None:
             await user.feed(self._folder.repository)
+        self._services.enclose(rows.project)
         workspace = await self._folder.workspaces.acquire(name)
         try:
             result = await self._work(rows, workspace, run_folder, resumption)

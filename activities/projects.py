@@ -66,6 +66,7 @@ class ProjectActivities:
 
     async def _open_repository(self, project: ProjectRow) -> None:
         """Make the private repository; a new one starts from the branch of the user's repository."""
+        self._services.enclose(project)
         repository = self._services.folder(project.id).repository
         await repository.create()
         user = self._services.user_repository(project)

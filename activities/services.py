@@ -1,5 +1,6 @@
 """What the activities are made of, built once at the composition root."""
 
+import os
 import socket
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
@@ -17,9 +18,10 @@ from shiftwork.repository import PrivateRepository, UserRepository, WorkspacePoo
 from shiftwork.runner.limits import Limits
 from shiftwork.sandbox.base import Sandbox
 from shiftwork.sandbox.levels import level_named
-from shiftwork.sandbox.user import choose_user
+from shiftwork.sandbox.user import can_change_user, choose_user
 from shiftwork.secrets import AddedSecrets, Allowed, LazyRedactor
 from shiftwork.settings import Settings
+from shiftwork.stack.private import private_folder
 from shiftwork.store.rows import ProjectRow
 from shiftwork.store.store import Store
 from shiftwork.verification.setup import SetupCache
@@ -86,6 +88,21 @@ class Services:
     def folder(self, project_id: str) -> ProjectFolder:
         """Where this project's files are."""
         return ProjectFolder(self.settings.projects / project_id)
+
+    def enclose(self, project: ProjectRow) -> None:
+        """Make the project's folder, which only we can enter, and where they must the user of its agents.
+
+        Who sees folders under other names needs no way to them. Other users are kept out even if the state
+        folder, which people may have made, lets them in.
+        """
+        by_path = not self.sandbox.moves_binds and can_change_user(namespaces=self.sandbox.own_network)
+        private_folder(self.settings.projects, 0o711 if by_path else 0o700)
+        folder, user = self.folder(project.id).root, self.user(project) if by_path else None
+        if user is None:
+            private_folder(folder)
+        else:
+            private_folder(folder, 0o710)
+            os.chown(folder, -1, user)
 
     def user(self, project: ProjectRow) -> int | None:
         """Who the project's agents and commands run as; None: our own user.

@@ -43,6 +43,7 @@ def make_verifier(
                 duration_seconds=step.duration,
             )
 
+    services.enclose(project)
     folder = services.folder(project.id)
     return LandingVerifier(
         repository=folder.repository,

@@ -11,12 +11,14 @@ from client.cli.output import pairs, print_json_line
 from shiftwork.settings import Settings
 from shiftwork.stack.dev import run_dev
 from shiftwork.stack.file import StackFile
+from shiftwork.stack.private import deny_others_writing
 
 _WORKER = (sys.executable, "-P", "-m", "worker")
 
 
 def dev(args: Namespace) -> int:
     """Run the stack until it is told to end."""
+    deny_others_writing()
     logging.basicConfig(level=logging.WARNING, format="%(asctime)s %(message)s", datefmt="%H:%M:%S")
     settings = Settings.from_environment()
     with_worker = not args.no_worker

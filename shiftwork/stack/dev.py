@@ -243,7 +243,9 @@ async def _cancel(tasks: Sequence[asyncio.Task[object]]) -> None:
 @contextmanager
 def _exclusive(state: Path) -> Iterator[None]:
     """Hold the state folder's lock, which the kernel gives back however its holder ends."""
-    with (state / "dev.lock").open("a+") as lock:
+    handle = os.open(state / "dev.lock", os.O_RDWR | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o600)
+    with os.fdopen(handle, "a+") as lock:
+        os.fchmod(handle, 0o600)
         try:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:

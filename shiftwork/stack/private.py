@@ -10,8 +10,19 @@ from shiftwork.errors import InvalidInput, StackError
 _OTHERS_WRITE = stat.S_IWGRP | stat.S_IWOTH
 
 
-def private_folder(path: Path) -> Path:
-    """Make the folder, and the ones above it, readable by its owner alone; returns it.
+def deny_others_writing() -> None:
+    """Have this process, and all that it starts, make nothing that others may write, whatever they inherited.
+
+    Whether others may read is left as it is: commits go into people's own working folders, too.
+    """
+    os.umask(os.umask(0o077) | _OTHERS_WRITE)
+
+
+def private_folder(path: Path, mode: int = 0o700) -> Path:
+    """Make the folder, and the ones above it, its owner's alone; returns it.
+
+    Args:
+        mode: what it has afterwards, where others need a way through.
 
     Raises:
         InvalidInput: it is another user's.
@@ -20,7 +31,7 @@ def private_folder(path: Path) -> Path:
     try:
         path.mkdir(mode=0o700, parents=True, exist_ok=True)
         _check_owner(path, path.stat().st_uid)
-        path.chmod(0o700)
+        path.chmod(mode)
     except OSError as error:
         raise StackError(
             f"The folder {path} can't be used ({error.strerror}): choose another with SHIFTWORK_STATE."

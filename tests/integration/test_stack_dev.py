@@ -172,12 +172,34 @@ async def test_nobody_else_comes_in(start):
     state = dev.settings.state
     assert stat.S_IMODE(state.stat().st_mode) == 0o700
     found = modes(state) | modes(state / "postgres") | modes(state / "temporal") | modes(state / "logs")
-    assert {name for name, mode in found.items() if mode & 0o077 and name != "dev.lock"} == set()
+    assert {name for name, mode in found.items() if mode & 0o077} == set()
     assert stat.S_IMODE(Path(dev.stack.postgres_socket).stat().st_mode) == 0o700
     second = start()
     assert second.process.wait(20) == 1
     assert f"(process {dev.process.pid})" in second.process.stderr.read()
     assert await query(dev, "SELECT 1") == 1
+
+
+def test_a_loose_mask_opens_nothing(tmp_path):
+    """In a state folder that others can read they could replace what the worker goes by."""
+    state = tmp_path / "state"
+    state.mkdir()
+    state.chmod(0o755)
+    (state / "dev.lock").touch(0o666)
+    argv = [sys.executable, "-P", "-m", "client", "dev", "--json"]
+    environ = {name: value for name, value in os.environ.items() if not name.startswith("SHIFTWORK_")}
+    environ["SHIFTWORK_STATE"] = str(state)
+    with subprocess.Popen(argv, env=environ, umask=0, stdout=subprocess.PIPE, text=True) as dev:
+        try:
+            assert json.loads(dev.stdout.readline())["state"] == str(state)
+            log = state / "logs" / "worker.log"
+            deadline = time.monotonic() + 30
+            while "worker ready" not in log.read_text() and time.monotonic() < deadline:
+                time.sleep(0.05)
+            assert "worker ready" in log.read_text()
+            assert {name for name, mode in modes(state).items() if mode & 0o077} == set()
+        finally:
+            dev.terminate()
 
 
 async def test_it_listens_where_it_says_and_nowhere_else(start):
