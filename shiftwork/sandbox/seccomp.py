@@ -35,7 +35,7 @@ _NUMBER_AT, _ARCHITECTURE_AT, _ARGUMENTS_AT = 0, 4, 16
 
 _NEW_NAMESPACES: Final = 0x7E020000
 _NEW_TIME_NAMESPACE: Final = 0x80
-_SETUID_BIT: Final = 0o4000
+_SET_ID_BITS: Final = 0o6000
 _CREATE: Final = 0x40
 _TEMPORARY: Final = 0x400000
 _UNIX, _INET, _INET6, _NETLINK = 1, 2, 10, 16
@@ -93,8 +93,8 @@ def _any_of(argument: int, bits: int) -> When:
     return When(argument, 0, bits, equal=False)
 
 
-def _setuid_bit(argument: int) -> When:
-    return When(argument, _SETUID_BIT, _SETUID_BIT)
+def _set_id_bits(argument: int) -> When:
+    return _any_of(argument, _SET_ID_BITS)
 
 
 REFUSALS: Final = (
@@ -113,14 +113,15 @@ REFUSALS: Final = (
         for family in (_INET, _INET6)
     ),
     Refusal(("socketpair",), errno.EAFNOSUPPORT, _unless(0, (_UNIX,))),
-    # A setuid file in a workspace would lend our user's rights to everybody who can reach it.
-    Refusal(("chmod", "fchmod"), when=(_setuid_bit(1),)),
-    Refusal(("fchmodat", "fchmodat2"), when=(_setuid_bit(2),)),
-    Refusal(("creat", "mknod"), when=(_setuid_bit(1),)),
-    Refusal(("mknodat",), when=(_setuid_bit(2),)),
+    # A set-id file in a workspace would lend our user's or group's rights to everybody who can reach it. A
+    # filter can't tell folders from files: theirs can be inherited, but not given.
+    Refusal(("chmod", "fchmod"), when=(_set_id_bits(1),)),
+    Refusal(("fchmodat", "fchmodat2"), when=(_set_id_bits(2),)),
+    Refusal(("creat", "mknod"), when=(_set_id_bits(1),)),
+    Refusal(("mknodat",), when=(_set_id_bits(2),)),
     # There the mode counts only where a file may be made; else it is whatever was in that register.
-    Refusal(("open",), when=(_any_of(1, _CREATE | _TEMPORARY), _setuid_bit(2))),
-    Refusal(("openat",), when=(_any_of(2, _CREATE | _TEMPORARY), _setuid_bit(3))),
+    Refusal(("open",), when=(_any_of(1, _CREATE | _TEMPORARY), _set_id_bits(2))),
+    Refusal(("openat",), when=(_any_of(2, _CREATE | _TEMPORARY), _set_id_bits(3))),
 )
 """In this order; the first that applies decides."""
 

@@ -81,10 +81,15 @@ CONDITIONAL = [
     ("socketpair", (1, 1, 0), 0),
     ("socketpair", (30, 1, 0), errno.EAFNOSUPPORT),
     ("fchmodat", (0, 0, 0o755), 0),
-    ("fchmodat", (0, 0, 0o2755), 0),
+    ("fchmodat", (0, 0, 0o1777), 0),
+    ("fchmodat", (0, 0, 0o2755), errno.EPERM),
     ("fchmodat", (0, 0, 0o4755), errno.EPERM),
+    ("fchmod", (0, 0o2755), errno.EPERM),
+    ("fchmodat2", (0, 0, 0o2755), errno.EPERM),
+    ("mknodat", (0, 0, 0o102755), errno.EPERM),
     ("openat", (0, 0, 0o2, 0o4755), 0),
     ("openat", (0, 0, 0o102, 0o644), 0),
+    ("openat", (0, 0, 0o102, 0o2755), errno.EPERM),
     ("openat", (0, 0, 0o102, 0o4755), errno.EPERM),
     ("openat", (0, 0, 0o20200002, 0o4755), errno.EPERM),
 ]
@@ -93,7 +98,7 @@ CONDITIONAL = [
 @pytest.mark.parametrize("machine", MACHINES)
 @pytest.mark.parametrize(("call", "arguments", "error"), CONDITIONAL)
 def test_calls_are_judged_by_their_arguments(machine, call, arguments, error):
-    """Otherwise threads, sockets or files could not be made, or namespaces and setuid files could."""
+    """Otherwise threads, sockets or files could not be made, or namespaces and set-id files could."""
     _, numbers = MACHINES[machine]
     assert judge(machine, numbers[call], *arguments) == (REFUSE | error if error else ALLOW)
 
