@@ -11,7 +11,9 @@ import aiohttp
 from shiftwork.gateway.call import Call
 from shiftwork.gateway.egress import Egress
 from shiftwork.gateway.head import Head
+from shiftwork.gateway.holding import Holding
 from shiftwork.gateway.policy import Policy
+from shiftwork.gateway.question import Reading
 from shiftwork.gateway.refusals import Reason, Refused
 from shiftwork.gateway.routes import query_tokens
 
@@ -23,6 +25,8 @@ class Context:
     Attributes:
         authorities: what a request's `host` may be.
         report: is told of every request after its end.
+        holding: the bytes of questions that are in memory.
+        reading: of questions.
     """
 
     policy: Policy
@@ -31,6 +35,8 @@ class Context:
     http: aiohttp.ClientSession
     egress: Egress
     report: Callable[[Call], None]
+    holding: Holding
+    reading: Reading
 
     def check_token(self, head: Head, query: str) -> None:
         """Raise `Refused` unless the session's token is where any of the providers takes its key."""

@@ -58,7 +58,7 @@ class Forward:
             raise malformed("only http://host/… is proxied so; https goes by CONNECT.")
         host, port = self._authority(head, match[1])
         if head.length is not None and head.length > self._bounds.body:
-            raise too_large(self._bounds)
+            raise too_large(self._bounds.body)
         reader, writer = await self._connect(head, host, port or 80, 80)
         try:
             path = match[2] if match[2].startswith("/") else f"/{match[2]}"

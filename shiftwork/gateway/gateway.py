@@ -1,16 +1,22 @@
 """The gateway of one worker: the only way out of its sandboxes."""
 
+import asyncio
 from typing import Self
 
 import aiohttp
 
 from shiftwork.errors import Conflict
 from shiftwork.gateway.egress import Egress
+from shiftwork.gateway.holding import Holding
 from shiftwork.gateway.policy import Policy
+from shiftwork.gateway.question import Reading
 from shiftwork.gateway.session import GatewaySession
 
 _KEPT_ALIVE = 60.0
 _NAMES_CACHED = 60
+_HELD = 256 * 1024 * 1024
+_PROCESSES = 2
+"""Large questions that are read at once, each in a process of at most 512 MiB."""
 
 
 class Gateway:
@@ -18,11 +24,14 @@ class Gateway:
 
     Args:
         egress: how listed hosts are connected to.
+        held: bytes of questions that are in memory as a whole, of all sessions.
     """
 
-    def __init__(self, egress: Egress | None = None) -> None:
+    def __init__(self, egress: Egress | None = None, *, held: int = _HELD) -> None:
         self._egress = egress or Egress()
         self._http: aiohttp.ClientSession | None = None
+        self._holding = Holding(held)
+        self._processes = asyncio.Semaphore(_PROCESSES)
         self._sessions: set[GatewaySession] = set()
 
     async def __aenter__(self) -> Self:
@@ -59,6 +68,14 @@ class Gateway:
         """
         if self._http is None:
             raise Conflict("The gateway is not running.")
-        session = GatewaySession(policy, self._http, self._egress, door=door, on_close=self._sessions.discard)
+        session = GatewaySession(
+            policy,
+            self._http,
+            self._egress,
+            Reading(self._processes),
+            Holding(policy.bounds.held, self._holding),
+            door=door,
+            on_close=self._sessions.discard,
+        )
         self._sessions.add(session)
         return session

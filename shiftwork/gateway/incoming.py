@@ -59,7 +59,7 @@ class Incoming:
             async for piece in pieces:
                 self.received += len(piece)
                 if self.received > self._bounds.body:
-                    raise too_large(self._bounds)
+                    raise too_large(self._bounds.body)
                 yield piece
         except TimeoutError:
             raise Refused(408, Reason.TOO_SLOW, "the request's body came to a standstill.") from None
@@ -148,6 +148,6 @@ class Incoming:
         return taken
 
 
-def too_large(bounds: Bounds) -> Refused:
+def too_large(bound: int) -> Refused:
     """What is raised for a body over the bound."""
-    return Refused(413, Reason.TOO_LARGE, f"the request's body is larger than {bounds.body} bytes.")
+    return Refused(413, Reason.TOO_LARGE, f"the request's body is larger than {bound} bytes.")

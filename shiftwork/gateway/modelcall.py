@@ -22,15 +22,15 @@ from shiftwork.gateway.question import (
     check_encoding,
     check_foreground,
     metered_chat,
-    model_of,
-    parse_question,
+    model_told,
 )
 from shiftwork.gateway.record import Record
 from shiftwork.gateway.refusals import Reason, Refused, Wire
 from shiftwork.gateway.routes import Route, check_host, find_route, model_in, split_target, upstream_url
 
 _WHOLE = 256 * 1024
-"""A body up to this size is taken in whole before anything is sent; larger ones pass through in pieces."""
+"""A body up to this size is sent at once, and is always whole before; a larger one goes in pieces."""
+_PIECE = 64 * 1024
 
 
 class AnswerBroken(Exception):  # noqa: N818 - it names what happened
@@ -46,6 +46,7 @@ class ModelCall:
         self._outgoing = outgoing
         self._record = record
         self._data = b""
+        self._held = 0
         self._body_failure: Refused | ClientGone | None = None
 
     async def run(self, head: Head) -> None:
@@ -63,13 +64,17 @@ class ModelCall:
         if head.expects_continue:
             await self._outgoing.go_on()
         async with aclosing(self._incoming.body(head)) as pieces:
-            body = await self._question(head, route, pieces)
-            await self._ask(head, upstream, url, body)
+            try:
+                length, body = await self._question(head, route, pieces)
+                await self._ask(head, upstream, url, length, body)
+            finally:
+                self._context.holding.release(self._held)
 
     def _check(self, head: Head, route: Route) -> None:
         policy = self._context.policy
-        if head.length is not None and head.length > policy.bounds.body:
-            raise too_large(policy.bounds)
+        bound = policy.bounds.inspected if _looked_at(route) else policy.bounds.body
+        if head.length is not None and head.length > bound:
+            raise too_large(bound)
         if head.method != "POST" and head.length != 0:
             raise malformed("this request takes no body.")
         if head.minor == 0:
@@ -79,19 +84,31 @@ class ModelCall:
 
     async def _question(
         self, head: Head, route: Route, pieces: AsyncIterator[bytes]
-    ) -> bytes | AsyncIterator[bytes] | None:
-        """The body to send; nothing is sent before its beginning is known to be well-formed."""
-        if route.kind in {"chat", "responses"}:
+    ) -> tuple[int | None, bytes | AsyncIterator[bytes] | None]:
+        """The length and the body to send; nothing is sent before its beginning is well-formed."""
+        bounds = self._context.policy.bounds
+        if _looked_at(route):
             check_encoding(head)
-            data = b"".join([piece async for piece in pieces])
-            question = parse_question(data)
+            data = await self._whole(pieces, bounds.inspected)
+            question = await self._context.reading.read(data)
             check_foreground(question)
-            self._record.model = model_of(question)
-            return metered_chat(question, data) if route.kind == "chat" else data
+            self._record.model = question.model
+            data = metered_chat(question, data) if route.kind == "chat" else data
+            return len(data), data if len(data) <= _WHOLE else _in_pieces(data)
         if head.length is None or head.length > _WHOLE:
-            return self._passed(await anext(pieces, b""), pieces)
-        self._data = b"".join([piece async for piece in pieces])
-        return self._data if head.method == "POST" else None
+            return head.length, self._passed(await anext(pieces, b""), pieces)
+        self._data = await self._whole(pieces, bounds.body)
+        return head.length, self._data if head.method == "POST" else None
+
+    async def _whole(self, pieces: AsyncIterator[bytes], bound: int) -> bytes:
+        parts = []
+        async for piece in pieces:
+            if self._held + len(piece) > bound:
+                raise too_large(bound)
+            self._context.holding.take(len(piece))
+            self._held += len(piece)
+            parts.append(piece)
+        return b"".join(parts)
 
     async def _passed(self, first: bytes, pieces: AsyncIterator[bytes]) -> AsyncIterator[bytes]:
         try:
@@ -104,14 +121,19 @@ class ModelCall:
             raise
 
     async def _ask(
-        self, head: Head, upstream: Upstream, url: str, body: bytes | AsyncIterator[bytes] | None
+        self,
+        head: Head,
+        upstream: Upstream,
+        url: str,
+        length: int | None,
+        body: bytes | AsyncIterator[bytes] | None,
     ) -> None:
         headers = CIMultiDict(request_headers(head))
         headers["accept-encoding"] = "identity"
         if credential := upstream.credential():
             headers[credential[0]] = credential[1]
-        if not isinstance(body, bytes | None) and head.length is not None:
-            headers["content-length"] = str(head.length)
+        if not isinstance(body, bytes | None) and length is not None:
+            headers["content-length"] = str(length)
         bounds = self._context.policy.bounds
         timeout = aiohttp.ClientTimeout(sock_connect=bounds.connect, sock_read=bounds.silence)
         try:
@@ -172,18 +194,20 @@ class ModelCall:
     def _learn(self, response: aiohttp.ClientResponse, meter: Meter) -> None:
         meter.finish()
         if not meter.model and self._data:
-            self._record.model = _model_told(self._data) or self._record.model
+            self._record.model = model_told(self._data) or self._record.model
         if is_limit(response.status, meter.error):
             headers = {name.lower(): value for name, value in response.headers.items()}
             self._record.outcome = Outcome.LIMITED
             self._record.until = limited_until(headers, meter.error, datetime.now(UTC))
 
 
-def _model_told(data: bytes) -> str:
-    try:
-        return model_of(parse_question(data))
-    except Refused:
-        return ""
+def _looked_at(route: Route) -> bool:
+    return route.kind in {"chat", "responses"}
+
+
+async def _in_pieces(data: bytes) -> AsyncIterator[bytes]:
+    for at in range(0, len(data), _PIECE):
+        yield data[at : at + _PIECE]
 
 
 async def unless_gone(incoming: Incoming, call: "asyncio.Task[None]") -> None:

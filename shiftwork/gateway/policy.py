@@ -23,6 +23,8 @@ class Bounds:
 
     Attributes:
         body: of one request.
+        inspected: of one request whose body is looked at as a whole.
+        held: of all requests of one session that are in memory as a whole.
         connections: at once, of one session.
         idle: a connection without a request; also one in whose tunnel nothing moves.
         head: from the first byte of a request to the end of its headers.
@@ -32,6 +34,8 @@ class Bounds:
     """
 
     body: int = 64 * 1024 * 1024
+    inspected: int = 16 * 1024 * 1024
+    held: int = 64 * 1024 * 1024
     connections: int = 64
     idle: float = 300.0
     head: float = 10.0

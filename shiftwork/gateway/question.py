@@ -1,30 +1,114 @@
-"""A request to a model's provider: the body before it leaves."""
+"""A question to a model's provider: its body is looked at before it leaves."""
 
+import asyncio
 import json
-import math
-from typing import Any, NoReturn
+import sys
+from contextlib import suppress
+from dataclasses import replace
+from pathlib import Path
 
+from shiftwork.gateway import toplevel
 from shiftwork.gateway.head import Head, malformed
 from shiftwork.gateway.refusals import Reason, Refused
-from shiftwork.text import one_line, truncate
+from shiftwork.gateway.toplevel import MALFORMED, Question, read_question
+from shiftwork.text import one_line
 
-_MODEL_CHARACTERS = 200
+AT_ONCE = 256 * 1024
+"""Bytes of a body that are read here; a larger one is read by a process of its own."""
+
+_PARTS = 16_000
+"""Objects and values that a body read here may have: many small ones take far longer than text."""
 
 
-def parse_question(data: bytes) -> dict[str, Any]:
-    """The JSON object of a body; raises `Refused` if it is none that every reader reads alike."""
+_PIECE = 64 * 1024
+_PATIENCE = 10.0
+"""Seconds until a large body is given up; the process has a shorter limit of its own, of computing time."""
+
+
+class Reading:
+    """Reads the questions of one session, one at a time.
+
+    Args:
+        processes: how many large ones the whole gateway reads at once.
+    """
+
+    def __init__(self, processes: asyncio.Semaphore) -> None:
+        self._processes = processes
+        self._one = asyncio.Lock()
+
+    async def read(self, data: bytes) -> Question:
+        """Read a body; raises `Refused` if it is no JSON object that every reader reads alike."""
+        async with self._one:
+            if _is_quick(data):
+                return _read_here(data)
+            async with self._processes:
+                return await _read_apart(data)
+
+
+def _is_quick(data: bytes) -> bool:
+    return len(data) <= AT_ONCE and sum(map(data.count, (b",", b"{", b"["))) <= _PARTS
+
+
+def model_told(data: bytes) -> str:
+    """The model that a body tells, if that is quickly said; else nothing."""
     try:
-        value = json.loads(
-            data.decode("utf-8"),
-            object_pairs_hook=_unambiguous,
-            parse_constant=_no_constant,
-            parse_float=_finite,
-        )
-    except (ValueError, RecursionError):
-        raise malformed("the request's body is no plain JSON object.") from None
-    if not isinstance(value, dict):
-        raise malformed("the request's body is no plain JSON object.")
-    return value
+        return _read_here(data).model if _is_quick(data) else ""
+    except Refused:
+        return ""
+
+
+def _read_here(data: bytes) -> Question:
+    try:
+        question = read_question(data)
+    except ValueError:
+        raise _no_object() from None
+    return replace(question, model=one_line(question.model))
+
+
+async def _read_apart(data: bytes) -> Question:
+    process = await asyncio.create_subprocess_exec(
+        sys.executable,
+        "-I",
+        "-S",
+        str(Path(toplevel.__file__)),
+        stdin=asyncio.subprocess.PIPE,
+        stdout=asyncio.subprocess.PIPE,
+        stderr=asyncio.subprocess.DEVNULL,
+        env={},
+    )
+    try:
+        async with asyncio.timeout(_PATIENCE):
+            said, _ = await asyncio.gather(_said(process), _tell(process, data))
+            status = await process.wait()
+    except TimeoutError:
+        raise _too_much() from None
+    finally:
+        if process.returncode is None:
+            with suppress(ProcessLookupError):
+                process.kill()
+            await process.wait()
+    if status == MALFORMED:
+        raise _no_object()
+    if status != 0:
+        raise _too_much()
+    facts = json.loads(said)
+    facts["model"] = one_line(facts["model"])
+    facts["options"] = tuple(facts["options"]) if facts["options"] else None
+    return Question(**facts)
+
+
+async def _said(process: asyncio.subprocess.Process) -> bytes:
+    assert process.stdout is not None
+    return await process.stdout.read()
+
+
+async def _tell(process: asyncio.subprocess.Process, data: bytes) -> None:
+    assert process.stdin is not None
+    with suppress(ConnectionError):  # It ended before it had all: its exit status says why.
+        for at in range(0, len(data), _PIECE):
+            process.stdin.write(data[at : at + _PIECE])
+            await process.stdin.drain()
+    process.stdin.close()
 
 
 def check_encoding(head: Head) -> None:
@@ -33,41 +117,23 @@ def check_encoding(head: Head) -> None:
         raise malformed("a body with a content-encoding can't be looked at.", 415)
 
 
-def model_of(question: dict[str, Any]) -> str:
-    """The model that is asked."""
-    model = question.get("model")
-    return truncate(one_line(model), _MODEL_CHARACTERS) if isinstance(model, str) else ""
-
-
-def metered_chat(question: dict[str, Any], data: bytes) -> bytes:
-    """A chat completion that tells its tokens also when it streams."""
-    options = question.get("stream_options")
-    if not question.get("stream") or (isinstance(options, dict) and options.get("include_usage") is True):
-        return data
-    kept = options if isinstance(options, dict) else {}
-    question["stream_options"] = {**kept, "include_usage": True}
-    return json.dumps(question, allow_nan=False).encode()
-
-
-def check_foreground(question: dict[str, Any]) -> None:
+def check_foreground(question: Question) -> None:
     """Raise `Refused` for an answer that would be made, and cost, after the request has ended."""
-    if question.get("background"):
+    if question.background:
         raise Refused(403, Reason.FORBIDDEN, "answers in the background can't be metered.")
 
 
-def _unambiguous(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    found = dict(pairs)
-    if len(found) != len(pairs):
-        raise ValueError("a name is there twice")
-    return found
+def metered_chat(question: Question, data: bytes) -> bytes:
+    """A chat completion that tells its tokens also when it streams."""
+    if question.options is None:
+        return data
+    start, end, text = question.options
+    return b"".join((data[:start], text.encode(), data[end:]))
 
 
-def _no_constant(name: str) -> NoReturn:
-    raise ValueError(name)
+def _no_object() -> Refused:
+    return malformed("the request's body is no plain JSON object.")
 
 
-def _finite(text: str) -> float:
-    number = float(text)
-    if not math.isfinite(number):
-        raise ValueError(text)
-    return number
+def _too_much() -> Refused:
+    return Refused(413, Reason.TOO_LARGE, "the request's body has more in it than can be looked at.")

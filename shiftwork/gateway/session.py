@@ -15,7 +15,9 @@ from shiftwork.gateway.call import Call, Outcome
 from shiftwork.gateway.connection import Connection
 from shiftwork.gateway.context import Context
 from shiftwork.gateway.egress import Egress
+from shiftwork.gateway.holding import Holding
 from shiftwork.gateway.policy import Policy
+from shiftwork.gateway.question import Reading
 from shiftwork.sandbox.confinement import DOOR_PORT
 from shiftwork.sandbox.door import open_door, receive_listener
 
@@ -43,6 +45,8 @@ class GatewaySession:
         policy: Policy,
         http: aiohttp.ClientSession,
         egress: Egress,
+        reading: Reading,
+        holding: Holding,
         *,
         door: bool,
         on_close: Callable[["GatewaySession"], None],
@@ -53,6 +57,8 @@ class GatewaySession:
         self._policy = policy
         self._http = http
         self._egress = egress
+        self._reading = reading
+        self._holding = holding
         self._with_door = door
         self._on_close = on_close
         self._port = DOOR_PORT
@@ -161,7 +167,16 @@ class GatewaySession:
 
     def _context(self) -> Context:
         authorities = frozenset({f"127.0.0.1:{self._port}", f"localhost:{self._port}"})
-        return Context(self._policy, self.token, authorities, self._http, self._egress, self._report)
+        return Context(
+            policy=self._policy,
+            token=self.token,
+            authorities=authorities,
+            http=self._http,
+            egress=self._egress,
+            report=self._report,
+            holding=self._holding,
+            reading=self._reading,
+        )
 
     def _report(self, call: Call) -> None:
         if call.outcome is Outcome.BUDGET:
