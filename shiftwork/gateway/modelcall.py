@@ -21,12 +21,14 @@ from shiftwork.gateway.policy import Upstream
 from shiftwork.gateway.question import (
     check_encoding,
     check_foreground,
+    check_model,
     metered_chat,
     model_told,
 )
 from shiftwork.gateway.record import Record
 from shiftwork.gateway.refusals import Reason, Refused, Wire
 from shiftwork.gateway.routes import Route, check_host, find_route, model_in, split_target, upstream_url
+from shiftwork.text import one_line
 
 _WHOLE = 256 * 1024
 """A body up to this size is sent at once, and is always whole before; a larger one goes in pieces."""
@@ -72,27 +74,35 @@ class ModelCall:
 
     def _check(self, head: Head, route: Route) -> None:
         policy = self._context.policy
-        bound = policy.bounds.inspected if _looked_at(route) else policy.bounds.body
+        bound = policy.bounds.inspected if self._looks_at(route) else policy.bounds.body
         if head.length is not None and head.length > bound:
             raise too_large(bound)
         if head.method != "POST" and head.length != 0:
             raise malformed("this request takes no body.")
         if head.minor == 0:
             raise malformed("HTTP/1.1 is spoken here.", 505)
+        if policy.wire is Wire.GEMINI and head.method == "POST":
+            check_model(policy.models, self._record.model)
         if route.metered and (spent := policy.check_budget()):
             raise Refused(402, Reason.BUDGET, f"the budget is spent: {spent}")
+
+    def _looks_at(self, route: Route) -> bool:
+        policy = self._context.policy
+        told_in_body = policy.wire is Wire.ANTHROPIC and route.kind in {"messages", "count_tokens"}
+        return route.kind in {"chat", "responses"} or (told_in_body and bool(policy.models))
 
     async def _question(
         self, head: Head, route: Route, pieces: AsyncIterator[bytes]
     ) -> tuple[int | None, bytes | AsyncIterator[bytes] | None]:
         """The length and the body to send; nothing is sent before its beginning is well-formed."""
         bounds = self._context.policy.bounds
-        if _looked_at(route):
+        if self._looks_at(route):
             check_encoding(head)
             data = await self._whole(pieces, bounds.inspected)
             question = await self._context.reading.read(data)
             check_foreground(question)
-            self._record.model = question.model
+            self._record.model = one_line(question.model)
+            check_model(self._context.policy.models, question.model, others=question.others)
             data = metered_chat(question, data) if route.kind == "chat" else data
             return len(data), data if len(data) <= _WHOLE else _in_pieces(data)
         if head.length is None or head.length > _WHOLE:
@@ -199,10 +209,6 @@ class ModelCall:
             headers = {name.lower(): value for name, value in response.headers.items()}
             self._record.outcome = Outcome.LIMITED
             self._record.until = limited_until(headers, meter.error, datetime.now(UTC))
-
-
-def _looked_at(route: Route) -> bool:
-    return route.kind in {"chat", "responses"}
 
 
 async def _in_pieces(data: bytes) -> AsyncIterator[bytes]:

@@ -111,6 +111,7 @@ class Policy:
     Attributes:
         upstream: where its questions to a model go; None allows none.
         model_hosts: if not empty, the only hosts that `upstream` may be at.
+        models: if not empty, the only models that it may ask, by the names that questions give them.
         hosts: `host`, `host:port`, `*.domain` or `*` that it may reach through the forward proxy; without a
             port 443 for `CONNECT` and 80 for plain HTTP.
         check_budget: asked before each question to a model: a sentence if the budget is spent, else None.
@@ -124,6 +125,7 @@ class Policy:
 
     upstream: Upstream | None = None
     model_hosts: tuple[str, ...] = ()
+    models: tuple[str, ...] = ()
     hosts: tuple[str, ...] = ()
     check_budget: Callable[[], str | None] = _no_budget
     on_call: Callable[[Call], None] = _unheard

@@ -4,7 +4,6 @@ import asyncio
 import json
 import sys
 from contextlib import suppress
-from dataclasses import replace
 from pathlib import Path
 
 from shiftwork.gateway import toplevel
@@ -52,17 +51,16 @@ def _is_quick(data: bytes) -> bool:
 def model_told(data: bytes) -> str:
     """The model that a body tells, if that is quickly said; else nothing."""
     try:
-        return _read_here(data).model if _is_quick(data) else ""
+        return one_line(_read_here(data).model) if _is_quick(data) else ""
     except Refused:
         return ""
 
 
 def _read_here(data: bytes) -> Question:
     try:
-        question = read_question(data)
+        return read_question(data)
     except ValueError:
         raise _no_object() from None
-    return replace(question, model=one_line(question.model))
 
 
 async def _read_apart(data: bytes) -> Question:
@@ -92,7 +90,6 @@ async def _read_apart(data: bytes) -> Question:
     if status != 0:
         raise _too_much()
     facts = json.loads(said)
-    facts["model"] = one_line(facts["model"])
     facts["options"] = tuple(facts["options"]) if facts["options"] else None
     return Question(**facts)
 
@@ -121,6 +118,16 @@ def check_foreground(question: Question) -> None:
     """Raise `Refused` for an answer that would be made, and cost, after the request has ended."""
     if question.background:
         raise Refused(403, Reason.FORBIDDEN, "answers in the background can't be metered.")
+
+
+def check_model(models: tuple[str, ...], model: str, *, others: bool = False) -> None:
+    """Raise `Refused` unless the model is one of these, if there are any, and none is named beside it."""
+    if models and (model not in models or others):
+        raise Refused(
+            403,
+            Reason.FORBIDDEN,
+            f"this session may ask no model but {', '.join(models)}, and each question has to name one.",
+        )
 
 
 def metered_chat(question: Question, data: bytes) -> bytes:

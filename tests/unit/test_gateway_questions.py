@@ -144,6 +144,52 @@ async def test_sessions_together_hold_no_more_than_the_gateway_may():
         other._holding.take(1000)
 
 
+ASKS = {
+    "messages": (Wire.ANTHROPIC, "/v1/messages"),
+    "count_tokens": (Wire.ANTHROPIC, "/v1/messages/count_tokens"),
+    "chat": (Wire.OPENAI, CHAT),
+    "responses": (Wire.OPENAI, "/v1/responses"),
+}
+
+
+@pytest.mark.parametrize("kind", ASKS)
+@pytest.mark.parametrize(
+    ("told", "passes"),
+    [
+        ('"model": "cheap"', True),
+        ('"model": "dear"', False),
+        ('"model": "cheap-2"', False),
+        ('"model": " cheap"', False),
+        ('"model": ["cheap"]', False),
+        ('"prompt": {"id": "pmpt_1"}', False),
+        ('"model": "cheap", "model": "dear"', False),
+        ('"model": "cheap", "MODEL": "dear"', False),
+        ('"model": "cheap", "models": ["dear"]', False),
+        ('"model": "cheap", "fallbacks": ["dear"]', False),
+    ],
+)
+async def test_only_listed_models_are_asked(kind, told, passes):
+    """If it failed, an agent could choose a dearer model than the person who pays."""
+    wire, path = ASKS[kind]
+    async with running(wire, models=("cheap", "cheaper")) as run:
+        answer = await send(run, post(run, path, f'{{{told}, "messages": [], "input": ""}}'.encode()))
+        assert answer.status == 200 if passes else answer.status in {400, 403}
+        assert len(run.model.requests) == passes
+        if answer.status == 403:
+            assert "cheap, cheaper" in answer.json["error"]["message"]
+
+
+@pytest.mark.parametrize("action", ["generateContent", "streamGenerateContent", "countTokens"])
+async def test_only_listed_models_are_asked_by_path(action):
+    """If it failed, an agent of Gemini's wire could choose its model."""
+    async with running(Wire.GEMINI, models=("cheap",)) as run:
+        body = json.dumps({"contents": [], "model": "cheap"}).encode()
+        answer = await send(run, post(run, f"/v1beta/models/dear:{action}", body))
+        assert (answer.status, answer.json["error"]["status"]) == (403, "PERMISSION_DENIED")
+        assert (await send(run, post(run, f"/v1beta/models/cheap:{action}", body))).status == 200
+        assert len(run.model.requests) == 1
+
+
 def test_what_is_refused_is_not_held():
     """If it failed, refused questions would use up a session's share for ever."""
     whole = Holding(10)
