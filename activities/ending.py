@@ -110,6 +110,7 @@ class Ending:
         self, result: RunResult, outbox: Outbox, detail: str, notes: Sequence[str] = ()
     ) -> RunResult:
         interruption, attempt = result.interruption, self._rows.attempt
+        detail = self._services.redactor.redact(detail)  # before it is cut: half a secret is not recognised
         async with self._services.store.transaction() as tx:
             await tx.attempts.finish(
                 self._rows.session.id,

@@ -21,6 +21,7 @@ from shiftwork.agents.run import AgentEnd, run_agent_process
 from shiftwork.contracts.activity import AgentProgress, RunRequest
 from shiftwork.contracts.sandbox import Profile
 from shiftwork.contracts.session import InterruptionReason, Role, RunStatus, SessionPhase, Spent
+from shiftwork.errors import InvalidInput, SecretExposed
 from shiftwork.gateway import GatewaySession, Policy, Upstream, Wire
 from shiftwork.sandbox.cell import BRIEF, HOME, OUTBOX, TMP, WORKSPACE, Cell, make_cell
 from shiftwork.sandbox.confinement import Bind, Network
@@ -110,15 +111,26 @@ class AgentLaunch:
         """
         rows = self._rows
         self._backend.check(self._options.agent.settings)
+        self._refuse_secrets()
         await self._write_brief(folders, base, resumption)
         async with (
             Meter(self._services, rows.project, rows.session, rows.attempt, self._stop) as meter,
             self._way_out(meter) as way_out,
         ):
-            end = await self._run(folders, resumption, way_out)
+            try:
+                end = await self._run(folders, resumption, way_out)
+            except SecretExposed as error:
+                raise InvalidInput(str(error)) from error  # no retry helps
             end = _as_the_gateway_saw(end, way_out)
         assert self._transcriber is not None
         return Launched(end, meter.spent if self._provider else self._transcriber.spent)
+
+    def _refuse_secrets(self) -> None:  # Whoever made the project may not have known what we know.
+        if name := self._services.redactor.secret_in(self._options.agent.settings):
+            raise InvalidInput(
+                f"The agent's settings hold the secret {name!r}, which would show in the list of processes: "
+                "replace the project by one that names the variable in 'pass_environment'."
+            )
 
     async def _run(
         self, folders: Folders, resumption: Resumption | None, way_out: GatewaySession | None
@@ -149,6 +161,7 @@ class AgentLaunch:
                 on_event=transcriber.take,
                 before_start=lambda: self._hand_over(folders),
                 stop=self._stop,
+                redactor=services.redactor,
             )
 
     def _access(self, way_out: GatewaySession | None) -> ModelAccess | None:

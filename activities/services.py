@@ -143,6 +143,7 @@ class Services:
             hosts=hosts,
             user=self.user(project),
             limits=self.limits(project),
+            redact=self.redactor.redact,
         )
 
     def backend(self, name: str) -> AgentBackend:

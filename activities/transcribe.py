@@ -110,6 +110,8 @@ class Transcriber:
 
     def _keep(self, event: AgentEvent) -> None:
         payload = event.model_dump(mode="json", exclude={"kind"}, exclude_defaults=True)
+        # Before it is cut: half a secret is not recognised.
+        payload = self._services.redactor.redact_excerpts(payload)
         if "text" in payload:
             payload["text"] = truncate(payload["text"], _TEXT_LIMIT)
         if self._allowance.takes(event, _size(payload)):

@@ -2,28 +2,27 @@
 
 import asyncio
 import os
-from collections.abc import Awaitable, Callable, Iterable, Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, replace
 from datetime import datetime
 from pathlib import Path
+from typing import AnyStr
 
-from shiftwork.agents.events import AgentEvent, AgentEventKind, Problem
+from shiftwork.agents.events import AgentEventKind, Problem
 from shiftwork.agents.guard import GuardedReader
-from shiftwork.agents.protocol import AgentBackend, AgentCommand, AgentRequest, Reader
+from shiftwork.agents.listening import ERROR_CHARACTERS, Listener, OnEvent
+from shiftwork.agents.protocol import AgentBackend, AgentCommand, AgentRequest
 from shiftwork.contracts.session import Failure, FailureKind, InterruptionReason, RunStatus
 from shiftwork.runner.environment import child_environment
 from shiftwork.runner.limits import Limits
-from shiftwork.runner.spec import ProcessResult, ProcessSpec, StopSignal, StreamName
+from shiftwork.runner.spec import ProcessResult, ProcessSpec, StopSignal, without_secrets
 from shiftwork.runner.supervisor import find_program, run
 from shiftwork.sandbox.base import Sandbox
 from shiftwork.sandbox.confinement import Bind, Confinement
 from shiftwork.sandbox.visible import installation_of
-from shiftwork.text import printable, tail, truncate
+from shiftwork.secrets.absent import Guards, assert_absent
+from shiftwork.text import tail
 
-OnEvent = Callable[[AgentEvent], Awaitable[None]]
-
-_TERMINAL = frozenset({AgentEventKind.FINISHED, AgentEventKind.QUESTION, AgentEventKind.RATE_LIMITED})
-_ERROR_CHARACTERS = 2_000
 _INTERRUPTIONS = {
     Problem.AUTHENTICATION: InterruptionReason.AUTHENTICATION,
     Problem.UNAVAILABLE: InterruptionReason.UNAVAILABLE,
@@ -84,6 +83,7 @@ async def run_agent_process(
     stop: StopSignal | None = None,
     tools: Path | None = None,
     grace: float = 5.0,
+    redactor: Guards | None = None,
 ) -> AgentEnd:
     """Run an agent to its end; however this is left, no process of it lives.
 
@@ -103,9 +103,11 @@ async def run_agent_process(
         stop: ends the agent when set.
         tools: where links to the base interpreter are kept (see `child_environment`).
         grace: seconds it may go on after its terminal event, and from TERM to KILL.
+        redactor: takes secrets out of what is kept of its output, and out of no argument: it refuses them.
 
     Raises:
         InvalidInput: its program does not exist.
+        SecretExposed: an argument of its program would show a secret that the redactor knows.
         Conflict: another run holds the lock file.
     """
     command = backend.command(request)
@@ -126,16 +128,24 @@ async def run_agent_process(
     )
     if confinement is not None:
         spec = replace(spec, confinement=_with_program(confinement, spec, command))
+    if redactor is not None:
+        assert_absent(spec.argv, {}, redactor)
     if before_start is not None:
         await before_start()
     resumed = request.conversation is not None and request.conversation.resumed
-    listener = _Listener(GuardedReader(backend.reader(request)), on_event, stop, grace, accepted=resumed)
+    redact = redactor.redact if redactor is not None else _as_it_is
+    reader = GuardedReader(backend.reader(request))
+    listener = Listener(reader, on_event, stop, grace, accepted=resumed, redact=redact)
     try:
         result = await run(spec, sandbox=sandbox, on_line=listener.hear, stop=listener)
         await listener.end(result)
     finally:
         listener.close()
-    return _judge(listener, result)
+    return _judge(listener, await asyncio.to_thread(without_secrets, result, redact))
+
+
+def _as_it_is(text: AnyStr) -> AnyStr:
+    return text
 
 
 def _with_program(confinement: Confinement, spec: ProcessSpec, command: AgentCommand) -> Confinement:
@@ -145,88 +155,7 @@ def _with_program(confinement: Confinement, spec: ProcessSpec, command: AgentCom
     return replace(confinement, binds=(*(Bind(path, path) for path in needed), *confinement.binds))
 
 
-class _Listener:
-    """Turns lines into events, remembers what counts, and is the stop signal of the process."""
-
-    def __init__(
-        self, reader: Reader, on_event: OnEvent, stop: StopSignal | None, grace: float, *, accepted: bool
-    ) -> None:
-        self.terminal: AgentEvent | None = None
-        self.finished: AgentEvent | None = None
-        self.error = ""
-        self.accepted = accepted
-        """The provider answered something: what it rejects later is one conversation, not the settings."""
-        self._reader = reader
-        self._on_event = on_event
-        self._stop = stop
-        self._grace = grace
-        self._timer: asyncio.TimerHandle | None = None
-        self._overdue = asyncio.Event()
-
-    def ended_with(self, kind: AgentEventKind) -> bool:
-        """Whether the first terminal event was of this kind."""
-        return self.terminal is not None and self.terminal.kind is kind
-
-    async def hear(self, stream: StreamName, line: bytes) -> None:
-        """Only standard output speaks the agent's protocol; standard error is kept as a tail."""
-        if stream == "stderr":
-            return
-        await self._tell(self._reader.read(line))
-
-    async def end(self, result: ProcessResult) -> None:
-        """An end by our hand is no word of the agent's; what it waited for in silence is."""
-        by_hand = result.stopped or result.timed_out or result.breach
-        silent = result.timed_out or result.stalled
-        await self._tell(
-            event
-            for event in self._reader.end(result.exit_status)
-            if event.kind not in _TERMINAL or not by_hand or (silent and _waits(event))
-        )
-
-    async def _tell(self, events: Iterable[AgentEvent]) -> None:
-        for event in events:
-            self._remember(event)
-            await self._on_event(event)
-
-    def is_set(self) -> bool:
-        return self._overdue.is_set() or (self._stop is not None and self._stop.is_set())
-
-    async def wait(self) -> None:
-        """Return when the caller wants a stop, or the agent hangs on after its terminal event."""
-        if self._stop is None:
-            await self._overdue.wait()
-            return
-        waits = [asyncio.ensure_future(waiter.wait()) for waiter in (self._overdue, self._stop)]
-        try:
-            await asyncio.wait(waits, return_when=asyncio.FIRST_COMPLETED)
-        finally:
-            for wait in waits:
-                wait.cancel()
-
-    def close(self) -> None:
-        if self._timer is not None:
-            self._timer.cancel()
-
-    def _remember(self, event: AgentEvent) -> None:
-        if event.kind is AgentEventKind.ERROR or (
-            event.kind is AgentEventKind.FINISHED and not event.ok and event.text
-        ):
-            self.error = truncate(printable(event.text), _ERROR_CHARACTERS)
-        self.accepted = self.accepted or event.kind is AgentEventKind.TOOL_USE or event.output_tokens > 0
-        if event.kind not in _TERMINAL:
-            return
-        if event.kind is AgentEventKind.FINISHED:
-            self.finished = event
-        self.terminal = self.terminal or event
-        if self._timer is None:
-            self._timer = asyncio.get_running_loop().call_later(self._grace, self._overdue.set)
-
-
-def _waits(event: AgentEvent) -> bool:
-    return event.kind is AgentEventKind.RATE_LIMITED or event.problem is Problem.UNAVAILABLE
-
-
-def _judge(heard: _Listener, result: ProcessResult) -> AgentEnd:
+def _judge(heard: Listener, result: ProcessResult) -> AgentEnd:
     """The agent's own word decides; the exit status never does."""
     status, reason, failure = _verdict(heard, result)
     return AgentEnd(
@@ -246,7 +175,7 @@ def _judge(heard: _Listener, result: ProcessResult) -> AgentEnd:
 
 
 def _verdict(
-    heard: _Listener, result: ProcessResult
+    heard: Listener, result: ProcessResult
 ) -> tuple[RunStatus, InterruptionReason | None, Failure | None]:
     if heard.ended_with(AgentEventKind.QUESTION):
         return RunStatus.INTERRUPTED, InterruptionReason.QUESTION, None
@@ -270,7 +199,7 @@ def _not_its_fault(problem: Problem | None, *, accepted: bool) -> InterruptionRe
     return _INTERRUPTIONS.get(problem) if problem else None
 
 
-def _failure_kind(heard: _Listener, result: ProcessResult, problem: Problem | None) -> FailureKind:
+def _failure_kind(heard: Listener, result: ProcessResult, problem: Problem | None) -> FailureKind:
     if heard.finished is not None:
         return _FAILURES.get(problem, FailureKind.AGENT_FAILED) if problem else FailureKind.AGENT_FAILED
     if result.timed_out or result.stalled:
@@ -278,13 +207,13 @@ def _failure_kind(heard: _Listener, result: ProcessResult, problem: Problem | No
     return FailureKind.AGENT_LIMIT if result.breach else FailureKind.AGENT_CRASHED
 
 
-def _resume_at(heard: _Listener, reason: InterruptionReason | None) -> datetime | None:
+def _resume_at(heard: Listener, reason: InterruptionReason | None) -> datetime | None:
     if reason not in (InterruptionReason.RATE_LIMITED, InterruptionReason.UNAVAILABLE):
         return None
     return heard.terminal.until if heard.terminal else None
 
 
-def _message(heard: _Listener, result: ProcessResult, failure: Failure | None) -> str:
+def _message(heard: Listener, result: ProcessResult, failure: Failure | None) -> str:
     if failure is None or heard.finished is not None:
         return heard.error or ("The agent said that it failed, but not why." if failure else "")
     if result.breach:
@@ -293,5 +222,5 @@ def _message(heard: _Listener, result: ProcessResult, failure: Failure | None) -
         sentence = f"The agent was ended after {result.duration:.0f} s, because its time was over."
     else:
         sentence = f"The agent ended with status {result.exit_status} without saying that it had finished."
-    last = tail(result.stderr_tail, _ERROR_CHARACTERS).strip()
+    last = tail(result.stderr_tail, ERROR_CHARACTERS).strip()
     return "\n".join(part for part in (sentence, heard.error, last) if part)

@@ -2,7 +2,7 @@
 
 import hashlib
 from collections.abc import Awaitable, Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Literal, Protocol
 
@@ -123,3 +123,12 @@ class ProcessResult:
     def truncated(self) -> bool:
         """Whether more was printed than the tails hold."""
         return self.output_bytes > len(self.stdout.tail) + len(self.stderr.tail)
+
+
+def without_secrets(result: ProcessResult, redact: Callable[[bytes], bytes]) -> ProcessResult:
+    """The result with what is kept of its output redacted; to be done before anybody cuts that."""
+    return replace(
+        result,
+        stdout=replace(result.stdout, tail=redact(result.stdout_tail)),
+        stderr=replace(result.stderr, tail=redact(result.stderr_tail)),
+    )

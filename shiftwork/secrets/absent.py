@@ -1,12 +1,20 @@
 """No process that we start can show a secret to whoever lists processes."""
 
 from collections.abc import Mapping, Sequence
+from typing import AnyStr, Protocol
 
 from shiftwork.errors import SecretExposed
-from shiftwork.secrets.redactor import Redactor
 
 
-def assert_absent(argv: Sequence[str | bytes], env: Mapping[str, str], redactor: Redactor) -> None:
+class Guards(Protocol):
+    """What a `Redactor` does, and a `LazyRedactor`."""
+
+    def redact(self, text: AnyStr) -> AnyStr: ...
+
+    def known_in(self, data: bytes) -> str | None: ...
+
+
+def assert_absent(argv: Sequence[str | bytes], env: Mapping[str, str], redactor: Guards) -> None:
     """Raise `SecretExposed` if an argument or a variable holds a known secret, in any form."""
     for number, argument in enumerate(argv):
         if name := redactor.known_in(_encoded(argument)):

@@ -85,9 +85,17 @@ class LazyRedactor:
         """See `Redactor.redact_json`."""
         return self.redactor.redact_json(value)
 
+    def known_in(self, data: bytes) -> str | None:
+        """See `Redactor.known_in`."""
+        return self.redactor.known_in(data)
+
     def redact_exact(self, value: Any) -> Any:
         """See `Redactor.redact_exact`."""
         return self.redactor.redact_exact(value)
+
+    def redact_excerpts(self, value: Any) -> Any:
+        """See `Redactor.redact_excerpts`."""
+        return self.redactor.redact_excerpts(value)
 
     def secret_in(self, value: Any) -> str | None:
         """See `Redactor.secret_in`."""

@@ -8,6 +8,7 @@ from typing import Any, AnyStr
 import re2
 
 from shiftwork.secrets.certain import texts, tokens
+from shiftwork.secrets.excerpt import cut_at, without_beginnings
 from shiftwork.secrets.forms import SHORTEST, Escape, Form, forms, pattern
 from shiftwork.secrets.issuers import default_shapes
 from shiftwork.secrets.nested import redact_nested
@@ -94,6 +95,10 @@ class Redactor:
             return value
         return redact_nested(value, lambda text: text if self.secret_in(text) is None else self.redact(text))
 
+    def redact_excerpts(self, value: Any) -> Any:
+        """The same for texts that may be cut: of such a one, what may begin a secret at its end goes."""
+        return redact_nested(value, self._excerpt)
+
     def secret_in(self, value: Any) -> str | None:
         """The name of a known secret, or the kind of an unmistakable token, in a nested value; or None."""
         for text in texts(value):
@@ -118,6 +123,10 @@ class Redactor:
         """The name of the first known secret that the data holds in any form, or None."""
         hit = self.known.find(data)
         return None if hit is None else _name(hit)
+
+    def _excerpt(self, text: Any) -> Any:
+        end = cut_at(text) if isinstance(text, str) else None
+        return self.redact(text) if end is None else without_beginnings(text, end, self.text_stream())
 
     def _redact(self, data: bytes) -> bytes:
         return self.stream().close(data) if self._may_hold(data) else data

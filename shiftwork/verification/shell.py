@@ -2,7 +2,7 @@
 
 import asyncio
 import os
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager
 from pathlib import Path
 
@@ -10,7 +10,7 @@ from shiftwork.contracts.sandbox import Profile, SandboxOptions
 from shiftwork.gateway import Gateway, GatewaySession, Policy
 from shiftwork.runner.environment import base_python, child_environment
 from shiftwork.runner.limits import Limits
-from shiftwork.runner.spec import ProcessResult, ProcessSpec
+from shiftwork.runner.spec import ProcessResult, ProcessSpec, without_secrets
 from shiftwork.runner.supervisor import run
 from shiftwork.sandbox.base import Sandbox
 from shiftwork.sandbox.cell import TMP, WORKSPACE, Cell, make_cell
@@ -34,6 +34,7 @@ class Shell:
         hosts: what they may reach, where the profile is not `open`; see `SandboxOptions.hosts`.
         user: who they run as; None: our own user.
         limits: what the processes of one command may use.
+        redact: takes secrets out of what they print, before anybody cuts it.
     """
 
     def __init__(
@@ -45,6 +46,7 @@ class Shell:
         hosts: tuple[str, ...] = (),
         user: int | None = None,
         limits: Limits | None = None,
+        redact: Callable[[bytes], bytes] | None = None,
     ) -> None:
         self._sandbox = sandbox
         self._options = options or SandboxOptions()
@@ -52,6 +54,7 @@ class Shell:
         self._hosts = hosts
         self._user = user
         self._limits = limits or Limits()
+        self._redact = redact
 
     async def run(
         self,
@@ -88,7 +91,10 @@ class Shell:
                 confinement=cell.confinement,
                 door=way_out.door_fd if way_out and self._sandbox.own_network else None,
             )
-            return await run(spec, sandbox=self._sandbox)
+            result = await run(spec, sandbox=self._sandbox)
+        if self._redact is None:
+            return result
+        return await asyncio.to_thread(without_secrets, result, self._redact)
 
     async def take_over(self, *folders: Path) -> None:
         """Give these folders to the user that commands run as, if that is another than ours."""

@@ -13,10 +13,13 @@ from activities.transcribe import Transcriber
 from shiftwork.agents.events import AgentEvent, AgentEventKind
 from shiftwork.contracts.session import Role
 from shiftwork.errors import StackError
+from shiftwork.secrets import LazyRedactor
 from shiftwork.settings import Settings
 from shiftwork.store.migrate import migrate
 from shiftwork.store.store import Store
+from shiftwork.text import truncate
 
+KEY = "s3cr3t-Value-0123456789"
 NOWHERE = "postgresql://nobody@127.0.0.1:1/nothing"
 
 
@@ -25,7 +28,9 @@ class Lab:
 
     def __init__(self, store, url, timings) -> None:
         self.store, self.url = store, url
-        self.services = SimpleNamespace(store=store, settings=SimpleNamespace(timings=timings))
+        self.services = SimpleNamespace(
+            store=store, settings=SimpleNamespace(timings=timings), redactor=LazyRedactor({"A_KEY": KEY})
+        )
 
     async def begin(self):
         async with self.store.transaction() as tx:
@@ -127,3 +132,18 @@ async def test_the_transcript_says_what_it_lacks(lab):
     assert said[5].startswith("The agent said more than is kept of an attempt: 45 further events")
     assert len(said) == 6
     assert transcriber.progress.events == 51
+
+
+@pytest.mark.parametrize("before", range(15_990 - len(KEY), 16_001, 3))
+async def test_a_secret_is_taken_out_before_a_text_is_cut(lab, before):
+    """Otherwise most of a key would be kept where a long text ends."""
+    transcriber = await lab.begin()
+    said = f"{'x ' * (before // 2)}{KEY} {'y' * 100}"
+    async with transcriber:
+        for whole in (said, truncate(said, before + 40)):
+            await transcriber.take(AgentEvent(kind=AgentEventKind.TEXT, text=whole))
+    texts, _ = await lab.kept()
+
+    assert len(texts) == 2
+    for kept in texts:
+        assert KEY[:8] not in kept
