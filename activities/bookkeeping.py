@@ -35,6 +35,7 @@ from shiftwork.contracts.workflow import (
 from shiftwork.errors import NotFound
 from shiftwork.repository.files import remove_tree
 from shiftwork.runner.leftovers import end_leftovers
+from shiftwork.secrets.refusing import refuse_in_feature
 from shiftwork.store.states import feature_states
 
 
@@ -112,6 +113,8 @@ class BookkeepingActivities:
     async def add_feature(self, request: AddFeatureRequest) -> FeatureState:
         """Insert one feature; the same again returns the one that is there."""
         spec = request.feature
+        # Whoever added it may not have known what we know.
+        refuse_in_feature(spec, self._services.redactor)
         async with self._services.store.transaction() as tx:
             rows = await tx.features.adopt(request.project_id, [spec], request.revision)
             added = next(row for row in rows if row.name == spec.name)

@@ -18,6 +18,7 @@ from shiftwork.contracts.session import (
 from shiftwork.errors import InvalidInput
 from shiftwork.planning.graph import check_dependencies
 from shiftwork.repository import Snapshot
+from shiftwork.secrets.refusing import Finds, refuse_in_plan
 from shiftwork.store.rows import Attempt, FeatureRow, ProjectRow, SessionRow
 from shiftwork.text import truncate
 
@@ -53,10 +54,12 @@ class Ending:
         self, end: AgentEnd, snapshot: Snapshot, outbox: Outbox, stopped: InterruptionReason | None
     ) -> RunResult:
         """The agent ended, and what it left is stored; `stopped`: why we ended it, if we did."""
-        problem = plan_problem(outbox) if self._planning else None
+        problem = plan_problem(outbox, self._services.redactor) if self._planning else None
         result = self._judge(end, snapshot, problem, stopped)
         lines = [end.message, problem or "", *snapshot.notes]
         detail = "\n".join(line for line in lines if line)
+        if problem is not None:
+            outbox = outbox.model_copy(update={"plan": None})  # nobody adopts it, and it may hold a secret
         return await self._finish(result, outbox, detail, snapshot.notes)
 
     async def refused(self, kind: FailureKind, why: str, outbox: Outbox | None = None) -> RunResult:
@@ -140,12 +143,13 @@ class Ending:
         return result
 
 
-def plan_problem(outbox: Outbox) -> str | None:
+def plan_problem(outbox: Outbox, redactor: Finds) -> str | None:
     """Why an initializer's outbox holds no plan that can be followed; None if it does."""
     if outbox.plan is None:
         return " ".join(("The outbox holds no valid plan.json.", *outbox.problems))
     try:
         check_dependencies({f.name: f.depends_on for f in outbox.plan.features})
+        refuse_in_plan(outbox.plan, redactor)
     except InvalidInput as error:
         return str(error)
     return None

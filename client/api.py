@@ -16,6 +16,7 @@ from shiftwork.agents.registry import backends
 from shiftwork.contracts.project import ProjectOptions
 from shiftwork.errors import Conflict, InvalidInput
 from shiftwork.repository import open_user_repository
+from shiftwork.secrets.refusing import refuse_secrets
 from shiftwork.store.rows import ProjectRow
 from workflows.project import ProjectWorkflow
 
@@ -75,6 +76,9 @@ class Shiftwork(Messages, Following):
             raise InvalidInput(f"agent {options.agent.backend!r} is not known; known are: {names}.")
         known[options.agent.backend].check(options.agent.settings)
         self._refuse_secrets(options)
+        redactor = self.store.redactor
+        refuse_secrets("The project's name or repository", [name, str(repository or "")], redactor)
+        refuse_secrets("The project's options", options.model_dump(mode="json"), redactor)
         async with self.store.transaction() as tx:
             if await tx.projects.by_name(name) is not None:
                 raise Conflict(f"a project named {name!r} exists already; choose another name with --name.")
@@ -100,8 +104,8 @@ class Shiftwork(Messages, Following):
         return project
 
     def _refuse_secrets(self, options: ProjectOptions) -> None:
-        told = options.agent.model_dump_json()
-        if self.store.redactor.redact(told) != told:
+        told = options.agent.model_dump(mode="json")
+        if self.store.redactor.redact_json(told) != told:
             raise InvalidInput(
                 "The agent's settings hold a secret, and they are stored: have the worker know it as a "
                 "variable of its environment, and name that in 'pass_environment'."

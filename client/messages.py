@@ -8,7 +8,7 @@ from temporalio.client import (
     WorkflowUpdateFailedError,
     WorkflowUpdateStage,
 )
-from temporalio.exceptions import ApplicationError
+from temporalio.exceptions import ActivityError, ApplicationError
 
 from client.connection import CLOSED, Connection, actor
 from client.specification import first_problem
@@ -30,6 +30,7 @@ from shiftwork.contracts.workflow import (
     SteerRequest,
 )
 from shiftwork.errors import Conflict, InvalidInput, NotFound, ShiftworkError
+from shiftwork.secrets.refusing import refuse_in_feature
 from shiftwork.store.rows import ProjectRow
 from workflows.project import ProjectWorkflow
 
@@ -89,12 +90,14 @@ class Messages(Connection):
 
     async def add_feature(self, ref: str, feature: FeatureSpec) -> int:
         """Add a feature; returns its id. Opens a completed project again."""
+        refuse_in_feature(feature, self.store.redactor)
         request = AddFeature(feature=feature, actor=actor())
         result: int = await self._update(ref, ProjectWorkflow.add_feature, request)
         return result
 
     async def edit_feature(self, ref: str, edit: FeatureEdit) -> int:
         """Change a feature; lifts `blocked`. Returns its id."""
+        refuse_in_feature(edit, self.store.redactor)
         request = edit.model_copy(update={"actor": actor()})
         result: int = await self._update(ref, ProjectWorkflow.edit_feature, request)
         return result
@@ -172,6 +175,8 @@ class Messages(Connection):
 
 
 def _domain_error(cause: BaseException) -> ShiftworkError:
+    if isinstance(cause, ActivityError) and cause.cause is not None:
+        cause = cause.cause
     if isinstance(cause, ApplicationError):
         return _ERRORS.get(cause.type or "", ShiftworkError)(cause.message)
     return ShiftworkError(str(cause))

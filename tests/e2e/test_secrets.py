@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from client.api import Shiftwork
+from shiftwork.contracts.feature import FeatureSpec
 from shiftwork.contracts.project import AgentOptions, ProjectOptions
 from shiftwork.errors import InvalidInput
 from shiftwork.stack.dev import DevStack
@@ -35,7 +36,7 @@ async def test_a_canary_is_in_no_store(tmp_path: Path, monkeypatch: pytest.Monke
     state = tmp_path / "state"
     settings, folder = quick_settings(state), tmp_path / "work"
     folder.mkdir()
-    command = f"echo {CANARY}; grep -qx done a.txt"
+    command = f"echo {CANARY[:9]}''{CANARY[9:]}; grep -qx done a.txt"
     features = [simple_feature("a", command=command), simple_feature("b", "a")]
     leaking = simple_attempt("b", {"write": {"path": "key.txt", "content": CANARY}})
     sessions = {"a": [simple_attempt("a", *SPILLING)], "b": [leaking, simple_attempt("b")]}
@@ -62,9 +63,16 @@ async def test_settings_that_hold_a_secret_are_refused(lab: Lab, monkeypatch: py
     """If it failed, a key written into a specification would be stored with the project."""
     monkeypatch.setenv("CANARY_API_KEY", CANARY)
     agent = AgentOptions(backend="claude", settings={"environment": {"ANTHROPIC_API_KEY": CANARY}})
+    clean, setup = AgentOptions(backend="claude"), f"login {CANARY}"
     async with Shiftwork(lab.settings) as shiftwork:
         with pytest.raises(InvalidInput, match="pass_environment"):
             await shiftwork.create("leaky", "x", options=ProjectOptions(agent=agent))
+        with pytest.raises(InvalidInput, match="name or repository would hold the secret 'CANARY_API_KEY'"):
+            await shiftwork.create(f"leaky {CANARY}", "x", options=ProjectOptions(agent=clean))
+        with pytest.raises(InvalidInput, match="options would hold the secret 'CANARY_API_KEY'"):
+            await shiftwork.create("leaky", "x", options=ProjectOptions(agent=clean, setup=[setup]))
+        with pytest.raises(InvalidInput, match="The feature 'a' would hold the secret 'CANARY_API_KEY'"):
+            await shiftwork.add_feature("any", FeatureSpec(**simple_feature("a", command=setup)))
 
 
 def forms(secret: str) -> list[bytes]:

@@ -1,14 +1,22 @@
 """Plans that an initializer leaves and that nobody can follow."""
 
 import json
+from types import SimpleNamespace
 
 import pytest
 
+from activities.bookkeeping import BookkeepingActivities
 from activities.ending import plan_problem
 from shiftwork.agents.outbox import read_outbox
+from shiftwork.contracts.feature import FeatureSpec
 from shiftwork.contracts.session import Role
+from shiftwork.contracts.workflow import AddFeatureRequest
+from shiftwork.errors import InvalidInput
+from shiftwork.secrets import LazyRedactor
 
-STEP = {"command": "true"}
+KEY = "s3cr3t-Value-0123"
+REDACTOR = LazyRedactor({"A_KEY": KEY, "POSTGRES_PASSWORD": "postgres"})
+STEP = {"command": "psql postgresql://postgres:password@localhost/postgres"}
 
 
 def feature(name: str, *needs: str) -> dict:
@@ -23,17 +31,34 @@ def feature(name: str, *needs: str) -> dict:
         ({"features": [feature("a"), feature("a")]}, "two features are named 'a'"),
         ({"features": [feature("a", "b"), feature("b", "a")]}, "in a cycle: a → b → a"),
         ({"features": [feature("a", "ghost")]}, "depends on 'ghost', which does not exist"),
+        ({"features": [feature(KEY)]}, "A feature's name would hold the secret 'A_KEY'"),
+        (
+            {"features": [{**feature("a"), "verification_steps": [{"command": f"login {KEY}"}]}]},
+            "The feature 'a' would hold the secret 'A_KEY'",
+        ),
+        ({"features": [feature("a")], "setup": [f"login {KEY}"]}, "set-up would hold the secret 'A_KEY'"),
     ],
 )
 def test_a_plan_that_cannot_be_followed_is_refused(tmp_path, plan, says) -> None:
     """Features that can never become ready, adopted without a word."""
     if plan is not None:
         (tmp_path / "plan.json").write_text(json.dumps(plan))
-    assert says in (plan_problem(read_outbox(tmp_path, Role.INITIALIZER)) or "")
+    assert says in (plan_problem(read_outbox(tmp_path, Role.INITIALIZER), REDACTOR) or "")
 
 
 def test_a_good_plan_has_no_problem(tmp_path) -> None:
     """A plan that is refused although it can be followed."""
     plan = {"features": [feature("b", "a"), feature("a")]}
     (tmp_path / "plan.json").write_text(json.dumps(plan))
-    assert plan_problem(read_outbox(tmp_path, Role.INITIALIZER)) is None
+    assert plan_problem(read_outbox(tmp_path, Role.INITIALIZER), REDACTOR) is None
+
+
+async def test_a_feature_with_a_secret_that_only_the_worker_knows_is_refused() -> None:
+    """A command that holds a key, or another than was asked for, in the rows."""
+    spec = FeatureSpec(name="a", verification_steps=({"command": f"login {KEY}"},))
+    activities = BookkeepingActivities(SimpleNamespace(redactor=REDACTOR))
+
+    with pytest.raises(InvalidInput, match="The feature 'a' would hold the secret 'A_KEY'"):
+        await activities.add_feature(
+            AddFeatureRequest(project_id="x", feature=spec, revision=1, actor="someone")
+        )
