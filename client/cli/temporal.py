@@ -5,6 +5,7 @@ import sys
 from argparse import Namespace
 from collections.abc import Mapping
 
+from shiftwork.codec.sources import state_keys
 from shiftwork.settings import Settings
 from shiftwork.stack.file import StackFile, read_stack, require_stack, temporal_is_external
 from shiftwork.stack.temporal_server import temporal_binary
@@ -15,6 +16,9 @@ def temporal(args: Namespace) -> int:
     program = str(temporal_binary())
     settings = Settings.from_environment()
     stack = read_stack(settings) if temporal_is_external() else require_stack(settings)
+    if stack is not None and stack.codec_endpoint and settings.codec_keys is None:
+        # Temporal's program takes what the codec server answers for something that passes, and waits.
+        state_keys(settings).check_kept()
     sys.stdout.flush()
     os.execve(program, [program, *args.rest], environment(stack, os.environ))
 

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Protocol
 
 from shiftwork.codec.keys import Key, KeyRing, parse
-from shiftwork.errors import Conflict, InvalidInput, StackError
+from shiftwork.errors import CodecError, Conflict, InvalidInput, StackError
 from shiftwork.secrets.reference import SecretRef, SecretSource
 from shiftwork.settings import Settings
 from shiftwork.stack.file import temporal_is_external
@@ -62,10 +62,20 @@ class KeyFile:
 
 
 class StateKeys(KeyFile):
-    """The key file of a state folder: 0600 in a folder of mode 0700, made when it is first needed."""
+    """The key file of a state folder: 0600 in a folder of mode 0700, made when it is first needed.
 
-    def __init__(self, state: Path) -> None:
+    It is not made again while there is what was encoded with it. A note beside what Temporal stores says so,
+    and goes with that.
+
+    Args:
+        state: the folder.
+        external: whether another Temporal server is used than that of the folder.
+    """
+
+    def __init__(self, state: Path, *, external: bool = False) -> None:
         super().__init__(state / "codec" / "keys.json")
+        self._note = state / "codec" / "used" if external else state / "temporal" / "encoded"
+        self._noted = False
 
     @property
     def exists(self) -> bool:
@@ -77,6 +87,7 @@ class StateKeys(KeyFile):
 
         Raises:
             InvalidInput: another user made the file or a folder above it, or can write to them.
+            CodecError: the file is gone; see `check_kept`.
             StackError: others may read the file.
         """
         self._check_folders()
@@ -84,7 +95,23 @@ class StateKeys(KeyFile):
             self._change(lambda ring: ring or KeyRing((Key.generate(),), str(self.path)))
         elif self.path.stat().st_mode & 0o077:
             raise StackError(f"Others may read the codec's keys: run `chmod 600 {self.path}`.")
+        self._take_note()
         return super().ring()
+
+    def check_kept(self) -> None:
+        """Raise `CodecError` if the file is gone although something was encoded with its keys."""
+        if self.exists or not (self._noted or self._note.exists()):
+            return
+        raise CodecError(
+            f"The codec's keys in {self.path} are gone, and what Temporal stores was encoded with them: put "
+            f"the file back; if it is lost, stop what runs and remove {self._note.parent}, "
+            "then projects go on from the database."
+        )
+
+    def _take_note(self) -> None:
+        if not self._noted and not self._note.exists():
+            (private_folder(self._note.parent) / self._note.name).touch(0o600)
+        self._noted = True
 
     def rotate(self) -> KeyRing:
         """Add a key that encodes from now on; the old ones go on decoding."""
@@ -97,6 +124,7 @@ class StateKeys(KeyFile):
         self._check_folders()
         state_folder(self.path.parent.parent)
         with _locked(private_folder(self.path.parent) / "lock"):
+            self.check_kept()
             before = super().ring() if self.exists else None
             after = change(before)
             if after is not before:
@@ -140,7 +168,7 @@ def key_source(settings: Settings, environ: Mapping[str, str] | None = None) -> 
     """
     if settings.codec_keys is not None:
         return _referred(settings.codec_keys, environ)
-    keys = StateKeys(settings.state)
+    keys = StateKeys(settings.state, external=temporal_is_external(environ))
     return keys if encodes(settings, environ) or keys.exists else None
 
 
@@ -154,7 +182,7 @@ def state_keys(settings: Settings) -> StateKeys:
         raise Conflict(
             "The codec's keys are those of SHIFTWORK_CODEC_KEYS: put a new one before the others there."
         )
-    return StateKeys(settings.state)
+    return StateKeys(settings.state, external=temporal_is_external())
 
 
 def _referred(reference: str, environ: Mapping[str, str] | None) -> KeySource:

@@ -1,6 +1,7 @@
 """The payload codec: what it hides, what it refuses, and its keys."""
 
 import os
+import shutil
 import stat
 import subprocess
 import sys
@@ -19,6 +20,7 @@ from shiftwork.codec.payloads import KEY_ID, EncryptionCodec
 from shiftwork.codec.sources import GivenKeys, StateKeys, state_keys
 from shiftwork.errors import CodecError, Conflict, InvalidInput, StackError
 from shiftwork.settings import Settings
+from shiftwork.stack.private import write_private
 from shiftwork.temporal import plugin
 
 CANARY = "CANARY-7f3a"
@@ -109,6 +111,51 @@ def test_first_starts_at_once_agree_on_one_key(settings):
     with ThreadPoolExecutor(8) as pool:
         rings = list(pool.map(lambda _: StateKeys(settings.state).ring(), range(8)))
     assert len({ring.active.id for ring in rings}) == 1
+
+
+async def test_lost_keys_are_not_silently_made_anew(settings):
+    """Running projects could not be read any more, and nobody would be told why."""
+    running = choose_codec(settings, {})
+    [payload] = await running.encode([PLAIN])
+    file = settings.state / "codec" / "keys.json"
+    kept = file.read_text()
+    file.unlink()
+    for use in (
+        lambda: choose_codec(settings, {}),
+        lambda: state_keys(settings).rotate(),
+        StateKeys(settings.state).check_kept,
+    ):
+        with pytest.raises(CodecError, match=r"keys\.json are gone, .*: put the file back; if it is lost"):
+            use()
+    with pytest.raises(CodecError, match="are gone"):
+        await running.encode([PLAIN])
+    assert not file.exists()
+    write_private(file, kept)
+    assert await running.decode([payload]) == await choose_codec(settings, {}).decode([payload]) == [PLAIN]
+
+
+@pytest.mark.parametrize(
+    ("environ", "store"), [({}, "temporal"), ({"TEMPORAL_ADDRESS": "elsewhere:7233"}, "codec")]
+)
+def test_without_what_was_encoded_there_may_be_new_keys(settings, environ, store):
+    """A person who gave up old histories could never start again."""
+    on = replace(settings, codec=True)
+    choose_codec(on, environ)
+    (settings.state / "codec" / "keys.json").unlink()
+    with pytest.raises(CodecError, match=f"remove .*/{store}, "):
+        choose_codec(on, environ)
+    shutil.rmtree(settings.state / store)
+    assert choose_codec(on, environ)
+
+
+def test_keys_of_an_older_version_are_noted(settings):
+    """Only new installations would be told that their keys are gone."""
+    StateKeys(settings.state).ring()
+    shutil.rmtree(settings.state / "temporal")
+    StateKeys(settings.state).ring()
+    (settings.state / "codec" / "keys.json").unlink()
+    with pytest.raises(CodecError, match="are gone"):
+        StateKeys(settings.state).ring()
 
 
 def test_no_key_is_ever_shown(settings):

@@ -9,7 +9,9 @@ import pytest
 
 from client.__main__ import main
 from client.cli.temporal import environment
-from shiftwork.stack.file import StackFile
+from shiftwork.codec.sources import StateKeys
+from shiftwork.settings import Settings
+from shiftwork.stack.file import StackFile, write_stack
 
 STACK = StackFile(
     pid=1,
@@ -90,3 +92,18 @@ def test_without_a_codec_none_is_named():
 def test_what_may_be_shown_has_no_token():
     """The token would stand in what people paste into reports of problems."""
     assert STACK.ui_address == "http://127.0.0.1:7001"
+
+
+def test_temporal_is_not_asked_what_nothing_can_decode(tmp_path, monkeypatch, capsys):
+    """Temporal's command line would try for ten seconds, and tell of a deadline."""
+    settings = Settings(state=tmp_path)
+    StateKeys(tmp_path).ring()
+    write_stack(settings, replace(STACK, pid=os.getpid()))
+    (tmp_path / "codec" / "keys.json").unlink()
+    for name in ("TEMPORAL_ADDRESS", "SHIFTWORK_CODEC_KEYS"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setenv("SHIFTWORK_STATE", str(tmp_path))
+    assert main(["temporal", "workflow", "show", "--workflow-id", "x"]) == 1
+    told = capsys.readouterr().err
+    assert "keys.json are gone" in told
+    assert told.count("\n") == 1
