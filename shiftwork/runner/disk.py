@@ -1,10 +1,11 @@
 """How much a program writes into its folders, looked at from outside."""
 
 import asyncio
-import os
 import time
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from pathlib import Path
+
+from shiftwork.runner.measure import Size, size_of
 
 _PAUSE = 2.0
 """Seconds between two looks, at least."""
@@ -12,44 +13,46 @@ _PAUSE = 2.0
 _SHARE = 20
 """A look may take one part in so many of the time between two."""
 
-_ENTRY = 1024
-"""What a name costs, in bytes: millions of empty files fill a disk too."""
+_MOST_MOVED = 5
+"""Looks in a row during which folders that lie very deep may be moved."""
 
 
-async def watch_disk(folders: Iterable[Path], limit_mb: float, breach: "asyncio.Future[str]") -> None:
-    """Settle `breach` once the folders have grown by more than the limit, in millions of bytes."""
+async def watch_disk(
+    folders: Iterable[Path],
+    limit_mb: float,
+    breach: "asyncio.Future[str]",
+    pids: Callable[[], Iterable[int]] = tuple,
+) -> None:
+    """Settle `breach` once the folders have grown by more than the limit.
+
+    Args:
+        folders: what the program may write to.
+        limit_mb: in millions of bytes.
+        breach: is given a sentence.
+        pids: tells the processes of the program, whose deleted files count too; called in a thread.
+    """
     watched = tuple(folders)
-    before = await asyncio.to_thread(size_of, watched)
+    before = (await asyncio.to_thread(size_of, watched)).bytes
     pause = _PAUSE
+    moved = 0
     while not breach.done():
         await asyncio.sleep(pause)
         begun = time.monotonic()
-        grown = await asyncio.to_thread(size_of, watched) - before
+        size = await asyncio.to_thread(lambda: size_of(watched, pids()))
         pause = max(_PAUSE, _SHARE * (time.monotonic() - begun))
-        if grown > limit_mb * 1_000_000 and not breach.done():
-            breach.set_result(
-                f"The limit disk_mb of {limit_mb:g} was breached: its folders grew by {grown / 1e6:.0f} MB."
-            )
+        moved = 0 if size.whole else moved + 1
+        sentence = _judge(size, before, limit_mb, moved)
+        if sentence is not None and not breach.done():
+            breach.set_result(sentence)
 
 
-def size_of(folders: Iterable[Path]) -> int:
-    """Bytes on disk below these folders; follows no links, and leaves out what goes meanwhile."""
-    total = 0
-    waiting = [os.fspath(folder) for folder in folders]
-    while waiting:
-        try:
-            with os.scandir(waiting.pop()) as entries:
-                for entry in entries:
-                    total += _ENTRY + _blocks(entry)
-                    if entry.is_dir(follow_symlinks=False):
-                        waiting.append(entry.path)
-        except OSError:  # Gone, or closed to us: nothing that can be counted.
-            continue
-    return total
-
-
-def _blocks(entry: "os.DirEntry[str]") -> int:
-    try:
-        return entry.stat(follow_symlinks=False).st_blocks * 512
-    except OSError:
-        return 0
+def _judge(size: Size, before: int, limit_mb: float, moved: int) -> str | None:
+    grown = size.bytes - before
+    if grown > limit_mb * 1_000_000:
+        return f"The limit disk_mb of {limit_mb:g} was breached: its folders grew by {grown / 1e6:.0f} MB."
+    if moved >= _MOST_MOVED:
+        return (
+            f"The limit disk_mb of {limit_mb:g} can't be held: it keeps moving folders that lie too deep "
+            "to be measured meanwhile."
+        )
+    return None

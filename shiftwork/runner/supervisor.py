@@ -17,7 +17,7 @@ from shiftwork.runner.limits import LAST_WORDS
 from shiftwork.runner.pipes import Pipes
 from shiftwork.runner.program import find_program, start_program
 from shiftwork.runner.spec import OnLine, ProcessResult, ProcessSpec, StopSignal
-from shiftwork.runner.tree import Watch, shared_sampler
+from shiftwork.runner.tree import Watch, pids_of, shared_sampler
 from shiftwork.sandbox.base import Held, Launch, Sandbox
 from shiftwork.sandbox.sweep import kill_all
 
@@ -154,7 +154,7 @@ class _Process:
         limits, confinement = self._spec.limits, self._spec.confinement
         if limits.disk_mb is not None and confinement is not None:
             writable = [bind.source for bind in confinement.binds if bind.writable]
-            self._task(watch_disk(writable, limits.disk_mb, self._breach))
+            self._task(watch_disk(writable, limits.disk_mb, self._breach, pids_of(self._held, self._marker)))
         if on_start is None and not limits.on_tree and self._spec.stall_timeout is None:
             return
         await asyncio.wait({self._held.started})

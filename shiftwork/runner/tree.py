@@ -12,6 +12,7 @@ from pathlib import Path
 import psutil
 
 from shiftwork.runner.limits import Limits
+from shiftwork.sandbox.base import Held
 from shiftwork.sandbox.proc import LINUX, is_dead, tag_for, tag_of
 
 _SHORTEST = 0.1
@@ -175,6 +176,15 @@ def tree_of(pid: int, marker: str, processes: dict[int, Seen]) -> list[Seen]:
             found[one] = processes[one]
             waiting += below.get(one, [])
     return list(found.values())
+
+
+def pids_of(held: Held, marker: str) -> Callable[[], list[int]]:
+    """What tells the processes of a held program whenever it is asked; none until it is started."""
+
+    def now() -> list[int]:
+        return [] if held.pid is None else [one.pid for one in tree_of(held.pid, marker, table())]
+
+    return now
 
 
 def table() -> dict[int, Seen]:
