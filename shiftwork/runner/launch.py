@@ -2,7 +2,7 @@
 
 import os
 import shutil
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -15,6 +15,8 @@ from shiftwork.runner.environment import child_environment
 from shiftwork.runner.failures import InvalidContext, ProviderError, SpawnFailed
 from shiftwork.runner.limits import Limits
 from shiftwork.runner.process import Program, working_folder
+from shiftwork.secrets import known_secrets
+from shiftwork.secrets.forms import is_weak
 from shiftwork.text import printable
 
 _MODELS = frozenset({"openai", "ollama"})
@@ -55,7 +57,7 @@ def plan(agent: AgentConfig, config: ProcessRunnerConfig) -> Plan:
 
     Raises:
         ProviderError: its backend is no agent, or its settings can't work.
-        SpawnFailed: its program or its folder does not exist.
+        SpawnFailed: its program or its folder does not exist, or an argument would show a secret.
         InvalidContext: its prompt can't be written down.
     """
     folder = working_folder(config.working_dir)
@@ -70,6 +72,7 @@ def plan(agent: AgentConfig, config: ProcessRunnerConfig) -> Plan:
         command, reader = _through(backend, _request(agent, folder, config))
     else:
         command, reader = _bare_command(agent, config), PlainLines()
+    _check_arguments(agent, command.argv)
     env = child_environment(os.environ, {**command.env, **agent.environment})
     return Plan(
         Program(
@@ -121,6 +124,17 @@ def _bare_command(agent: AgentConfig, config: ProcessRunnerConfig) -> AgentComma
     if shutil.which(short, path=path) and not shutil.which(name, path=path):
         name = short
     return AgentCommand((name, prompt))
+
+
+def _check_arguments(agent: AgentConfig, argv: Sequence[str]) -> None:
+    for secret in known_secrets(os.environ):
+        value = secret.reveal()
+        if not is_weak(value) and any(value in argument for argument in argv):
+            raise SpawnFailed(
+                f"Agent {agent.name!r} was not started: an argument would show the secret {secret.name!r} "
+                "in the list of processes.",
+                hint="Give it in a variable of AgentConfig.environment instead.",
+            )
 
 
 def _find(

@@ -4,6 +4,7 @@ import pytest
 
 from shiftwork.contracts.feature import FeatureSpec
 from shiftwork.errors import SecretExposed
+from shiftwork.runner import AgentConfig, LocalProcessRunner, ProcessRunnerConfig, SpawnFailed
 from shiftwork.sandbox.choose import choose_sandbox
 from shiftwork.secrets import LazyRedactor
 from shiftwork.verification.shell import Shell
@@ -51,3 +52,16 @@ async def test_a_secret_is_no_argument(tmp_path):
     """If this failed, whoever lists processes would read the key."""
     with pytest.raises(SecretExposed, match="argument 2"):
         await end_of(tmp_path, f"print({KEY!r})", redactor=REDACTOR)
+
+
+async def test_the_runner_of_agents_shows_no_secret_of_its_own(tmp_path, monkeypatch):
+    """If this failed, a task that quotes a key would be in every list of processes."""
+    monkeypatch.setenv("A_KEY", KEY)
+    monkeypatch.setenv("PASSWORD", "postgres")
+    config = ProcessRunnerConfig(working_dir=tmp_path, commands={"echo": ["/bin/echo", "{task}"]})
+    async with LocalProcessRunner.with_config(config) as runner:
+        with pytest.raises(SpawnFailed, match="'A_KEY'") as refused:
+            await runner.spawn(AgentConfig("a", "echo", f"use {KEY}"))
+        await runner.spawn(AgentConfig("b", "echo", "use postgres"))
+
+    assert KEY not in str(refused.value)
