@@ -67,8 +67,8 @@ def word(kind: str, opening: str, rest: str, tail: str = "", *, body: str) -> Sh
 
 def general_shapes() -> Iterator[Shape]:
     """Shapes of no one issuer."""
-    line_end = r"(?:\r|\n|\\r|\\n){1,4}"
-    glue = r"(?:[\s\"'+,]|\\[nrt]){0,40}"  # between the lines of a key in a program
+    line_end = r"(?:[\r\n]|\\{1,4}[rn]){1,4}"  # as they are, in JSON, and in JSON within JSON
+    glue = r"(?:[\s\"'+,]|\\{1,4}[nrt]){0,40}"  # between the lines of a key in a program
     yield Shape(
         "private-key",
         r"-----BEGIN ",

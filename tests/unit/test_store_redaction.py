@@ -45,6 +45,7 @@ async def stored(store, payload):
     [
         PRIVATE + '"quoted"',
         json.dumps({"private_key": PRIVATE}),
+        json.dumps(json.dumps({"private_key": PRIVATE})),
         PRIVATE + "\\",
         PUTTY + '"quoted"',
         json.dumps({"putty": PUTTY}),
