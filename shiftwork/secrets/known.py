@@ -73,7 +73,7 @@ class LazyRedactor:
 
     def learn(self, *secrets: Secret) -> None:
         """Look for these too from now on; harmless when repeated."""
-        new = [one for one in secrets if self.redactor.known_in(one.reveal().encode()) is None]
+        new = [one for one in secrets if not self.redactor.was_told(one)]
         if new:
             self._made = self.redactor.extended(new)
 

@@ -75,6 +75,10 @@ class Redactor:
         """One that knows these secrets too."""
         return Redactor((*self._secrets, *secrets), self._shape_list, ordinary=self._ordinary)
 
+    def was_told(self, secret: Secret) -> bool:
+        """Whether this is one of its secrets, looked for or not."""
+        return secret in self._secrets
+
     def redact(self, text: AnyStr) -> AnyStr:
         """The text, or bytes, without secrets; the very same object if it holds none."""
         if len(text) < SHORTEST_MATCH and text.isascii():

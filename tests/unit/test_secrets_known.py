@@ -2,7 +2,7 @@
 
 import pytest
 
-from shiftwork.secrets import LazyRedactor, known_secrets
+from shiftwork.secrets import LazyRedactor, Secret, known_secrets
 
 VALUE = "s3cr3t-Value-0123"
 
@@ -84,6 +84,18 @@ def test_a_webhook_is_a_secret_as_a_whole():
     url = "https://hooks.example.org/services/T00/B00/abc"
 
     assert found("CHAT_WEBHOOK_URL", url) == [url]
+
+
+def test_what_is_learned_again_changes_nothing():
+    """If this failed, every start of an agent would make the worker's expressions anew."""
+    redactor = LazyRedactor({"A_KEY": VALUE})
+    redactor.learn(Secret("credential", VALUE), Secret("weak", "postgres"), Secret("new", f"{VALUE}-2"))
+    made = redactor.redactor
+    redactor.learn(Secret("credential", VALUE), Secret("weak", "postgres"), Secret("new", f"{VALUE}-2"))
+
+    assert redactor.redactor is made
+    assert made.unprotected == ("weak",)
+    assert redactor.redact(f"{VALUE}-2") == "[redacted:new]"
 
 
 def test_passwords_that_are_words_or_names_are_told_and_left():
