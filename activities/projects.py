@@ -23,6 +23,7 @@ from shiftwork.contracts.workflow import (
 )
 from shiftwork.errors import InvalidInput, NotFound, RepositoryError
 from shiftwork.repository import Landing
+from shiftwork.secrets.refusing import refuse_secrets
 from shiftwork.store.rows import ProjectRow
 from shiftwork.store.states import feature_states
 from shiftwork.store.store import Transaction
@@ -59,6 +60,9 @@ class ProjectActivities:
     async def _unusable(self, project: ProjectRow) -> str | None:
         """Why the project can't be prepared, in one sentence, or None; a person has to mend it."""
         try:
+            # Whoever made the project may not have known what we know.
+            options = project.options.model_dump(mode="json")
+            refuse_secrets("The project's options", options, self._services.redactor)
             await self._open_repository(project)
         except (RepositoryError, InvalidInput) as error:
             return str(error)

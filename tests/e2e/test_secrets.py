@@ -11,7 +11,7 @@ from shiftwork.contracts.feature import FeatureSpec
 from shiftwork.contracts.project import AgentOptions, ProjectOptions
 from shiftwork.errors import InvalidInput
 from shiftwork.stack.dev import DevStack
-from tests.e2e.lab import Lab, no_process_lives
+from tests.e2e.lab import Lab, Project, no_process_lives
 from tests.e2e.support import (
     quick_environment,
     quick_settings,
@@ -57,6 +57,20 @@ async def test_a_canary_is_in_no_store(tmp_path: Path, monkeypatch: pytest.Monke
         assert found_in(tmp_path / "worker.log", form) == []
         assert found_in(project.repository, form) == []
         assert form not in objects
+
+
+async def test_a_worker_refuses_what_the_client_did_not_know(tmp_path: Path) -> None:
+    """If it failed, a key in a project's settings would be shown by the processes of its agent."""
+    settings = quick_settings(tmp_path / "state")
+    environment = quick_environment(tmp_path / "state", WORKER_API_KEY=CANARY)
+    agent = AgentOptions(backend="claude", settings={"environment": {"ANTHROPIC_API_KEY": CANARY}})
+    async with DevStack(settings), Shiftwork(settings) as shiftwork:
+        with worker_process(environment, tmp_path / "worker.log"):
+            project = await shiftwork.create("leaky", "x", options=ProjectOptions(agent=agent))
+            await shiftwork.open(project.id)
+            lab = Lab(shiftwork, settings, tmp_path)
+            reason = await Project(lab, project.id, tmp_path, tmp_path).pauses()
+    assert "options would hold the secret 'WORKER_API_KEY'" in reason
 
 
 async def test_settings_that_hold_a_secret_are_refused(lab: Lab, monkeypatch: pytest.MonkeyPatch) -> None:
