@@ -42,13 +42,15 @@ class Call:
             empty if it was none of these.
         target: the path, or `host:port`; empty if it was not understood.
         model: as the provider names it, else as the request does.
-        tokens: as the provider told them, also of an answer that was cut off.
+        tokens: as the provider told them; those that it did not tell, of an answer that was begun, are
+            guessed.
         status: of the answer; 0 if none was begun.
         outcome: how it ended.
         duration, first_byte: seconds since the request's first byte; None if no answer was begun.
         sent, received: bytes of bodies, as seen by the client.
         until: when the provider's limit ends, if it told.
         reason: why the gateway itself answered; empty if it did not.
+        estimated: whether some of the tokens are a guess, since the provider did not tell them.
     """
 
     kind: str = ""
@@ -63,6 +65,7 @@ class Call:
     received: int = 0
     until: datetime | None = None
     reason: str = ""
+    estimated: bool = False
 
     def log_line(self, label: str) -> str:
         """One line of JSON; it holds no header, no query and nothing of a body but the model's name."""

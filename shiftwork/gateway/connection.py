@@ -68,9 +68,10 @@ class Connection:
         else:
             return not self._outgoing.closing
         finally:
-            self._context.report(
-                record.call(self._outgoing.status, self._outgoing.sent, self._incoming.received)
-            )
+            if not record.told:
+                self._context.report(
+                    record.call(self._outgoing.status, self._outgoing.sent, self._incoming.received)
+                )
 
     async def _answer(self, head: Head, record: Record) -> None:
         parts = self._context, self._incoming, self._outgoing, record
@@ -83,7 +84,7 @@ class Connection:
             answer = Forward(*parts).plain(head)
         else:
             raise malformed("the request's target is neither a path nor a URL.")
-        await unless_gone(self._incoming, asyncio.ensure_future(answer))
+        await unless_gone(asyncio.ensure_future(answer), *parts)
 
     async def _refused(self, refused: Refused, head: Head | None, record: Record) -> None:
         record.outcome = _OUTCOMES.get(refused.reason, Outcome.REFUSED)

@@ -1,8 +1,10 @@
 """Counting the tokens of an answer from the provider's own words, while it passes by."""
 
 import json
+import re
 import zlib
 from collections.abc import Iterator, Mapping
+from dataclasses import replace
 from typing import Any
 
 from shiftwork.gateway.call import Tokens
@@ -13,6 +15,19 @@ _KEPT = 32 * 1024 * 1024
 """Bytes of an answer, or of one event of a stream, that are looked at; what is larger is not understood."""
 
 _MODEL_CHARACTERS = 200
+_BYTES_PER_TOKEN = 4
+"""What is taken for a token where the provider did not tell: a usual figure for English text and code."""
+
+_TEXT = rb'"\s*:\s*"([^"\\]*+(?:\\.[^"\\]*+)*+)"'
+_SAID = re.compile(
+    rb'"(?:text|content|thinking|partial_json|arguments|refusal|reasoning|reasoning_content)' + _TEXT,
+    re.DOTALL,
+)
+_SAID_IN_RESPONSES = re.compile(rb'"delta' + _TEXT, re.DOTALL)
+"""Their later events say again what the deltas said."""
+
+_OUTPUTS = frozenset({"output_tokens", "completion_tokens", "candidatesTokenCount", "thoughtsTokenCount"})
+_INPUTS = frozenset({"input_tokens", "prompt_tokens", "promptTokenCount"})
 
 
 class Meter:
@@ -28,6 +43,9 @@ class Meter:
         self.model = ""
         self.tokens = Tokens()
         self.error: Mapping[str, Any] = {}
+        self._input_told = False
+        self._untold = 0
+        """Bytes that the model said since the provider last told its output."""
         self._wire = wire
         self._stream = content_type.lower().startswith("text/event-stream")
         self._inflate = zlib.decompressobj(47) if encoding.lower() in {"gzip", "deflate"} else None
@@ -40,6 +58,7 @@ class Meter:
         if self._inflate is not None:
             data = self._inflated(data)
         if self._lost:
+            self._untold += len(data)
             return
         self._kept += data
         if self._stream and b"\n" in data:
@@ -52,9 +71,22 @@ class Meter:
         if self._stream:
             self._dispatch()
         elif self._kept:
-            for value in _values(bytes(self._kept)):
-                self._note(value)
+            self._hear(bytes(self._kept))
             self._kept.clear()
+
+    def estimate(self, question: int) -> Tokens:
+        """The tokens as they were told, with a guess at those that were not.
+
+        Args:
+            question: bytes of the request's body.
+        """
+        if self.error and not self._untold:
+            return self.tokens
+        return replace(
+            self.tokens,
+            input=self.tokens.input if self._input_told else guess(question),
+            output=self.tokens.output + guess(self._untold),
+        )
 
     def _inflated(self, data: bytes) -> bytes:
         assert self._inflate is not None
@@ -66,6 +98,7 @@ class Meter:
 
     def _lose(self) -> None:
         self._lost = True
+        self._untold += len(self._kept) + len(self._event)
         self._kept.clear()
         self._event.clear()
 
@@ -83,8 +116,14 @@ class Meter:
         event = bytes(self._event)
         self._event.clear()
         if b'"usage' in event or b'"error"' in event or (not self.model and b'"model' in event):
-            for value in _values(event):
-                self._note(value)
+            self._hear(event)
+        else:
+            self._untold += _said(event)
+
+    def _hear(self, data: bytes) -> None:
+        self._untold += _said(data)
+        for value in _values(data):
+            self._note(value)
 
     def _note(self, said: Mapping[str, Any]) -> None:
         if isinstance(said.get("error"), dict):
@@ -101,6 +140,20 @@ class Meter:
             usage = facts.get("usageMetadata" if self._wire is Wire.GEMINI else "usage")
             if isinstance(usage, dict):
                 self.tokens = _READERS[self._wire](usage, self.tokens)
+                told = {name for name, number in usage.items() if isinstance(number, int)}
+                self._input_told = self._input_told or bool(told & _INPUTS)
+                self._untold = 0 if told & _OUTPUTS else self._untold
+
+
+def guess(size: int) -> int:
+    """About how many tokens so many bytes are."""
+    return -(-size // _BYTES_PER_TOKEN)
+
+
+def _said(data: bytes) -> int:
+    """Bytes of what the model says in an event or a body."""
+    pattern = _SAID_IN_RESPONSES if b'"response.' in data else _SAID
+    return sum(len(match[1]) for match in pattern.finditer(data))
 
 
 def _values(data: bytes) -> Iterator[Mapping[str, Any]]:

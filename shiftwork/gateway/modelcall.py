@@ -2,7 +2,7 @@
 
 import asyncio
 from collections.abc import AsyncIterator
-from contextlib import aclosing
+from contextlib import aclosing, suppress
 from datetime import UTC, datetime
 
 import aiohttp
@@ -33,6 +33,8 @@ from shiftwork.text import one_line
 _WHOLE = 256 * 1024
 """A body up to this size is sent at once, and is always whole before; a larger one goes in pieces."""
 _PIECE = 64 * 1024
+_READ_ON = 8 * 1024 * 1024
+"""Bytes of an answer that are still heard once its client has gone."""
 
 
 class AnswerBroken(Exception):  # noqa: N818 - it names what happened
@@ -49,6 +51,7 @@ class ModelCall:
         self._record = record
         self._data = b""
         self._held = 0
+        self._metered = False
         self._body_failure: Refused | ClientGone | None = None
 
     async def run(self, head: Head) -> None:
@@ -68,6 +71,8 @@ class ModelCall:
         async with aclosing(self._incoming.body(head)) as pieces:
             try:
                 length, body = await self._question(head, route, pieces)
+                self._metered = route.metered
+                self._record.asked = route.metered and self._incoming.body_read
                 await self._ask(head, upstream, url, length, body)
             finally:
                 self._context.holding.release(self._held)
@@ -126,6 +131,7 @@ class ModelCall:
                 yield first
             async for piece in pieces:
                 yield piece
+            self._record.asked = self._metered
         except (Refused, ClientGone) as failure:
             self._body_failure = failure
             raise
@@ -182,7 +188,7 @@ class ModelCall:
         meter = Meter(
             wire, response.headers.get("content-type", ""), response.headers.get("content-encoding", "")
         )
-        self._record.meter = meter
+        self._record.meter, self._record.answered = meter, response.status
         try:
             await self._outgoing.start(
                 response.status,
@@ -191,15 +197,43 @@ class ModelCall:
                 bodyless=head.method == "HEAD",
                 close=not (head.keeps_alive and self._incoming.body_read),
             )
-            async for data in response.content.iter_any():
-                meter.feed(data)
-                await self._outgoing.write(data)
-                self._record.began()
-            await self._outgoing.finish()
-            self._record.began()
-            self._record.outcome = Outcome.ANSWERED
+            await self._stream(response, meter)
+        except ClientGone:
+            await self._read_on(response, meter)
+            raise
         finally:
-            self._learn(response, meter)
+            if not self._record.told:
+                self._learn(response, meter)
+
+    async def _stream(self, response: aiohttp.ClientResponse, meter: Meter) -> None:
+        left = response.content_length
+        async for data in response.content.iter_any():
+            meter.feed(data)
+            self._record.began()
+            if left is not None and (left := left - len(data)) <= 0:
+                self._tell(response, meter, self._outgoing.sent + len(data))
+            await self._outgoing.write(data)
+        self._record.began()
+        self._tell(response, meter, self._outgoing.sent)
+        await self._outgoing.finish()
+
+    def _tell(self, response: aiohttp.ClientResponse, meter: Meter, sent: int) -> None:
+        """Report the call before its client has all of it, so that the next question finds it counted."""
+        if self._record.told or self._outgoing.lost:
+            return
+        self._record.outcome = Outcome.ANSWERED
+        self._learn(response, meter)
+        self._record.told = True
+        self._context.report(self._record.call(self._outgoing.status, sent, self._incoming.received))
+
+    async def _read_on(self, response: aiohttp.ClientResponse, meter: Meter) -> None:
+        """Hear the rest of an answer that costs although its client has gone: how much is told last."""
+        left = _READ_ON if self._record.asked else 0
+        with suppress(aiohttp.ClientError, OSError):  # What was not heard is guessed.
+            async with asyncio.timeout(self._context.policy.bounds.read_on):
+                while left > 0 and (data := await response.content.readany()):
+                    meter.feed(data)
+                    left -= len(data)
 
     def _learn(self, response: aiohttp.ClientResponse, meter: Meter) -> None:
         meter.finish()
@@ -216,11 +250,16 @@ async def _in_pieces(data: bytes) -> AsyncIterator[bytes]:
         yield data[at : at + _PIECE]
 
 
-async def unless_gone(incoming: Incoming, call: "asyncio.Task[None]") -> None:
-    """Wait for a call, and end it as soon as its client is gone; raises `ClientGone` then."""
+async def unless_gone(
+    call: "asyncio.Future[None]", context: Context, incoming: Incoming, outgoing: Outgoing, record: Record
+) -> None:
+    """Wait for a call, and end it once its client is gone and its cost is known; raises `ClientGone` then."""
     gone = asyncio.ensure_future(incoming.gone())
     try:
         await asyncio.wait({call, gone}, return_when=asyncio.FIRST_COMPLETED)
+        if not call.done() and record.asked:
+            outgoing.abort()  # The call finds this out by itself, and only hears the rest.
+            await asyncio.wait({call}, timeout=context.policy.bounds.read_on)
         if not call.done():
             raise ClientGone
         call.result()

@@ -31,6 +31,11 @@ class Outgoing:
         self._bodyless = False
         self._held = b""
 
+    @property
+    def lost(self) -> bool:
+        """Whether the client's connection is closed, or being closed."""
+        return self._writer.is_closing()
+
     def begin(self) -> None:
         """Forget the answer before."""
         self.status = self.sent = 0

@@ -30,6 +30,7 @@ class Bounds:
         head: from the first byte of a request to the end of its headers.
         stall: between two pieces of a body, or until the client takes what it is sent.
         connect: until the provider, or a listed host, accepts the connection.
+        read_on: how long an answer is still heard whose client has gone, to learn what it costs.
         silence: between two pieces of a provider's answer; models may think for minutes.
     """
 
@@ -41,6 +42,7 @@ class Bounds:
     head: float = 10.0
     stall: float = 60.0
     connect: float = 15.0
+    read_on: float = 20.0
     silence: float = 900.0
 
 

@@ -4,13 +4,19 @@ import time
 from dataclasses import dataclass, field
 from datetime import datetime
 
-from shiftwork.gateway.call import Call, Outcome
-from shiftwork.gateway.metering import Meter
+from shiftwork.gateway.call import Call, Outcome, Tokens
+from shiftwork.gateway.metering import Meter, guess
 
 
 @dataclass(slots=True)
 class Record:
-    """The request under way; the fields are those of `Call`."""
+    """The request under way; the fields are those of `Call`, and these.
+
+    Attributes:
+        asked: whether a question that costs has left for the provider as a whole.
+        answered: the status of the provider's own answer; 0 before it begins.
+        told: whether it was reported already.
+    """
 
     started: float = field(default_factory=time.perf_counter)
     kind: str = ""
@@ -21,6 +27,9 @@ class Record:
     first_byte: float | None = None
     until: datetime | None = None
     reason: str = ""
+    asked: bool = False
+    answered: int = 0
+    told: bool = False
 
     def began(self) -> None:
         """The first byte of the answer is on its way."""
@@ -31,11 +40,12 @@ class Record:
         """What became of it."""
         if self.meter is not None:
             self.meter.finish()
+        tokens, estimated = self._tokens(received)
         return Call(
             kind=self.kind,
             target=self.target,
             model=(self.meter.model if self.meter else "") or self.model,
-            **({"tokens": self.meter.tokens} if self.meter else {}),
+            tokens=tokens,
             status=status,
             outcome=self.outcome,
             duration=time.perf_counter() - self.started,
@@ -44,4 +54,14 @@ class Record:
             received=received,
             until=self.until,
             reason=self.reason,
+            estimated=estimated,
         )
+
+    def _tokens(self, received: int) -> tuple[Tokens, bool]:
+        """What it cost, and whether that is a guess; a refusal of the provider's costs nothing."""
+        told = self.meter.tokens if self.meter else Tokens()
+        costs = self.answered < 300 if self.meter else self.outcome is Outcome.ABANDONED
+        if not self.asked or not costs:
+            return told, False
+        best = self.meter.estimate(received) if self.meter else Tokens(guess(received))
+        return best, best != told
