@@ -37,6 +37,7 @@ door.close()
 listener.close()
 try:
     posix.chdir(folder)
+    posix.putenv(b"PWD", folder.encode("utf-8", "surrogateescape"))  # as a shell's `cd` would
 except OSError as error:
     sys.stderr.write(f"{{folder}}: {{error.strerror}}\\n")
     sys.exit(126)

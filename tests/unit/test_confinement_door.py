@@ -50,6 +50,12 @@ async def test_a_folder_of_nobody_elses_can_be_entered(outside):
     assert (outcome.code, outcome.output) == (126, b"/no/such/folder: No such file or directory\n")
 
 
+async def test_the_program_is_told_where_it_is(outside):
+    """Otherwise a program that believes `PWD`, as opencode does, would work in the wrong folder."""
+    outcome = await behind_a_door(outside, "tr '\\0' '\\n' < /proc/$$/environ | grep ^PWD=")
+    assert outcome.output == b"PWD=/workspace\n"
+
+
 async def test_the_loader_s_variables_do_not_reach_the_stub(outside):
     """Otherwise a library of an agent's would run while the stub is still root."""
     env = {"LD_DEBUG": "files", "LD_DEBUG_OUTPUT": "/workspace/loaded"}
