@@ -9,7 +9,8 @@ from shiftwork.gateway.incoming import ClientGone
 from shiftwork.gateway.policy import Bounds
 
 _LINGER = 2.0
-_LINGER_BYTES = 8 * 1024 * 1024
+_LINGER_BYTES = 128 * 1024 * 1024
+"""Programs that still send when they are refused see the refusal only once they have sent all."""
 
 
 class Outgoing:

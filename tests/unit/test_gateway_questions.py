@@ -1,6 +1,7 @@
 """Questions that are looked at: within bounds of memory and time, and without holding up anybody."""
 
 import asyncio
+import gc
 import json
 import re
 import time
@@ -33,10 +34,13 @@ async def watched():
             now = time.thread_time()
             longest, last = max(longest, now - last), now
 
+    gc.collect()
+    gc.freeze()  # What other tests left is not the gateway's to be searched.
     task = asyncio.create_task(watch())
     try:
         yield
     finally:
+        gc.unfreeze()
         task.cancel()
         await asyncio.gather(task, return_exceptions=True)
     print(f"the loop's longest stretch: {longest * 1e3:.1f} ms")
@@ -105,6 +109,13 @@ async def test_a_question_over_its_bound_is_refused_in_the_providers_words(frami
         assert (answer.status, answer.headers["x-shiftwork-refused"]) == (413, "too-large")
         assert "larger than 1000 bytes" in answer.json["error"]["message"]
         assert run.model.requests == []
+
+
+async def test_a_far_too_large_question_is_told_so():
+    """If it failed, a program that sends all before it reads would see a broken connection, and try again."""
+    async with running(Wire.OPENAI) as run, watched():
+        answer = await give(run, b"{" * 60_000_000)
+    assert (answer.status, answer.headers["x-shiftwork-refused"]) == (413, "too-large")
 
 
 async def test_a_large_question_arrives_as_it_was_sent():
