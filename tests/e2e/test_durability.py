@@ -108,7 +108,8 @@ async def run(dev, tmp_path: Path, parallel: int, disturb=None) -> dict:
                 f"p{random.getrandbits(40):x}",
                 "Write eight files.",
                 repository=tmp_path / f"repo-{random.getrandbits(40):x}",
-                options=scripted(path, max_parallel=parallel),
+                # Whatever kills workers here, it is not the agents: nobody is to be asked.
+                options=scripted(path, max_parallel=parallel, retry={"maximum_lost_workers": 0}),
             )
             await until(shiftwork, project_id, "attempt_started")
             disturbing = asyncio.ensure_future(disturb(worker)) if disturb else None
