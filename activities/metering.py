@@ -59,7 +59,7 @@ class Meter:
         self._news.set()
         try:
             await self._task
-        except BaseException:
+        except BaseException:  # the error that is on its way says more than this one, whatever it is
             if error is None:
                 raise
             log.warning("the end of what a session spent was not written", exc_info=True)

@@ -154,7 +154,7 @@ def _put(folder: int, name: str, content: bytes) -> None:
         with os.fdopen(fd, "wb") as file:
             file.write(content)
         os.rename(fresh, name, src_dir_fd=folder, dst_dir_fd=folder)
-    except BaseException:
+    except BaseException:  # a cancelled write leaves no draft either
         with suppress(FileNotFoundError):
             os.unlink(fresh, dir_fd=folder)
         raise

@@ -21,16 +21,16 @@ from tests.unit.gateway_support import (
 )
 
 LISTED = (
-    "pypi.org",
-    "*.pythonhosted.org",
+    "packages.example",
+    "*.hosted.example",
     "registry.example:8443",
     "rebound.example",
     "mixed.example",
     "gone.example",
 )
 NAMES = {
-    "pypi.org": [PUBLIC, "2606:2800:220:1::1"],
-    "files.pythonhosted.org": [PUBLIC],
+    "packages.example": [PUBLIC, "2606:2800:220:1::1"],
+    "files.hosted.example": [PUBLIC],
     "registry.example": [PUBLIC],
     "evil.example": [PUBLIC],
     "rebound.example": ["127.0.0.1"],
@@ -105,35 +105,35 @@ BAD_HOSTS = [
     "0x7f.0.0.1",
     "0177.0.0.1",
     "1.2.3.0x4",
-    "pypi.org.0x",
+    "packages.example.0x",
     "[::1]",
     "[::ffff:127.0.0.1]",
     "[fd00::1]",
     "::1",
-    "pypi.org.",
-    ".pypi.org",
+    "packages.example.",
+    ".packages.example",
     "pypi..org",
-    "-pypi.org",
+    "-packages.example",
     "pypi-.org",
-    "user@pypi.org",
-    "user:x@pypi.org",
-    "pypi.org@evil.example",
-    "pypi.org\\evil.example",
-    "pypi.org#evil.example",
-    "pypi.org?evil.example",
-    "pypi.org%00.evil.example",
+    "user@packages.example",
+    "user:x@packages.example",
+    "packages.example@evil.example",
+    "packages.example\\evil.example",
+    "packages.example#evil.example",
+    "packages.example?evil.example",
+    "packages.example%00.evil.example",
     "pypi%2eorg",
     "pypi\u3002org",
     "pyp\u0456.org",
     "\uff50ypi.org",
     "\u2488org",
-    "pypi.org:0",
-    "pypi.org:",
-    "pypi.org:+443",
-    "pypi.org:0443",
-    "pypi.org:65536",
-    "pypi.org:443:443",
-    "pypi.org:\u0664",
+    "packages.example:0",
+    "packages.example:",
+    "packages.example:+443",
+    "packages.example:0443",
+    "packages.example:65536",
+    "packages.example:443:443",
+    "packages.example:\u0664",
     "*",
     "*.org",
     "a" * 64 + ".org",
@@ -162,8 +162,8 @@ def test_a_host_that_is_no_plain_name_is_none(host):
 @pytest.mark.parametrize(
     ("text", "expected"),
     [
-        ("PyPI.org", ("pypi.org", None)),
-        ("pypi.org:443", ("pypi.org", 443)),
+        ("PackAges.example", ("packages.example", None)),
+        ("packages.example:443", ("packages.example", 443)),
         ("localhost:1", ("localhost", 1)),
         ("xn--bcher-kva.example", ("xn--bcher-kva.example", None)),
         ("a_b.example", ("a_b.example", None)),
@@ -177,7 +177,17 @@ def test_a_plain_name_is_read(text, expected):
 
 @pytest.mark.parametrize(
     "pattern",
-    ["", "**", "*:443", "*.", "*.org", "127.0.0.1", "a.*.org", "https://pypi.org", "pypi.org/simple"],
+    [
+        "",
+        "**",
+        "*:443",
+        "*.",
+        "*.org",
+        "127.0.0.1",
+        "a.*.org",
+        "https://packages.example",
+        "packages.example/simple",
+    ],
 )
 def test_a_pattern_that_means_too_much_is_refused(pattern):
     """If it failed, a slip in the settings would open everything."""
@@ -218,7 +228,9 @@ def connect(run, target, *, host=None, credential=None, version="1.1") -> bytes:
 
 
 @pytest.mark.parametrize("version", ["1.0", "1.1"])
-@pytest.mark.parametrize("target", ["pypi.org:443", "FILES.pythonhosted.org:443", "registry.example:8443"])
+@pytest.mark.parametrize(
+    "target", ["packages.example:443", "FILES.hosted.example:443", "registry.example:8443"]
+)
 async def test_a_tunnel_leads_to_a_listed_host(target, version):
     """If it failed, nothing could be installed, and the refusals below would prove nothing."""
     async with played(echo) as server:
@@ -240,15 +252,15 @@ async def test_a_tunnel_leads_to_a_listed_host(target, version):
 
 TUNNELS = [
     *(host if host.rpartition(":")[2].isdigit() else f"{host}:443" for host in BAD_HOSTS if host.isascii()),
-    "pypi.org",
-    "pypi.org:80",
-    "pypi.org:22",
-    "pypi.org:8443",
+    "packages.example",
+    "packages.example:80",
+    "packages.example:22",
+    "packages.example:8443",
     "registry.example:443",
-    "pythonhosted.org:443",
-    "xpythonhosted.org:443",
+    "hosted.example:443",
+    "xhosted.example:443",
     "evil.example:443",
-    "pypi.org.evil.example:443",
+    "packages.example.evil.example:443",
     "localhost:443",
     "metadata.google.internal:80",
     "rebound.example:443",
@@ -275,15 +287,15 @@ async def test_no_tunnel_leads_elsewhere(target):
         ({"credential": "Bearer x"}, 407),
         ({"host": "evil.example:443"}, 400),
         ({"host": ""}, 400),
-        ({"host": "pypi.org:443\r\ncontent-length: 3"}, 400),
-        ({"host": "pypi.org:443\r\ntransfer-encoding: chunked"}, 400),
+        ({"host": "packages.example:443\r\ncontent-length: 3"}, 400),
+        ({"host": "packages.example:443\r\ntransfer-encoding: chunked"}, 400),
     ],
 )
 async def test_a_tunnel_needs_the_token_and_one_meaning(change, status):
     """If it failed, others could use the proxy, or it could be told two hosts at once."""
     egress, dialled = internet(NAMES, 9)
     async with running(egress=egress, hosts=LISTED) as run:
-        answer = await send(run, connect(run, "pypi.org:443", **change))
+        answer = await send(run, connect(run, "packages.example:443", **change))
         assert answer.status == status
         assert ("proxy-authenticate" in answer.headers) == (status == 407)
     assert dialled == []
@@ -292,10 +304,10 @@ async def test_a_tunnel_needs_the_token_and_one_meaning(change, status):
 @pytest.mark.parametrize(
     ("target", "status"),
     [
-        ("pypi.org:443", 200),
+        ("packages.example:443", 200),
         ("evil.example:443", 200),
-        ("pypi.org:22", 403),
-        ("pypi.org:80", 403),
+        ("packages.example:22", 403),
+        ("packages.example:80", 403),
         ("rebound.example:443", 403),
         ("mixed.example:443", 403),
         ("127.0.0.1:443", 400),
@@ -318,7 +330,7 @@ async def test_a_session_without_hosts_has_no_proxy():
     """If it failed, `strict` would not be strict."""
     egress, dialled = internet(NAMES, 9)
     async with running(egress=egress) as run:
-        assert (await send(run, connect(run, "pypi.org:443"))).status == 403
+        assert (await send(run, connect(run, "packages.example:443"))).status == 403
     assert dialled == []
 
 
@@ -327,7 +339,7 @@ async def test_a_host_that_is_gone_is_told_as_what_it_is():
     egress, _ = internet(NAMES, 9)
     async with running(egress=egress, hosts=LISTED) as run:
         assert (await send(run, connect(run, "gone.example:443"))).status == 502
-        assert (await send(run, connect(run, "pypi.org:443"))).status == 502
+        assert (await send(run, connect(run, "packages.example:443"))).status == 502
     assert {call.outcome for call in run.calls} == {Outcome.FAILED}
 
 
@@ -337,7 +349,7 @@ async def test_a_tunnel_in_which_nothing_moves_is_closed():
         egress, _ = internet(NAMES, server.port)
         async with running(egress=egress, hosts=LISTED, bounds=Bounds(idle=0.2)) as run:
             reader, writer = await asyncio.open_connection("127.0.0.1", run.port)
-            writer.write(connect(run, "pypi.org:443"))
+            writer.write(connect(run, "packages.example:443"))
             assert (await read_head(reader))[0] == 200
             async with asyncio.timeout(5):
                 assert await reader.read() == b""
@@ -351,7 +363,7 @@ async def test_a_tunnel_ends_with_its_session():
         egress, _ = internet(NAMES, server.port)
         async with running(egress=egress, hosts=LISTED) as run:
             reader, writer = await asyncio.open_connection("127.0.0.1", run.port)
-            writer.write(connect(run, "pypi.org:443"))
+            writer.write(connect(run, "packages.example:443"))
             assert (await read_head(reader))[0] == 200
         async with asyncio.timeout(5):
             await server.ended.wait()
@@ -375,9 +387,13 @@ def get(run, url, *, host=None, method="GET", fields=(), body="") -> bytes:
 @pytest.mark.parametrize(
     ("url", "line", "port"),
     [
-        ("http://pypi.org/simple/?a=b", b"GET /simple/?a=b HTTP/1.1\r\nhost: pypi.org\r\n", 80),
-        ("HTTP://pypi.org", b"GET / HTTP/1.1\r\nhost: pypi.org\r\n", 80),
-        ("http://pypi.org?a", b"GET /?a HTTP/1.1\r\nhost: pypi.org\r\n", 80),
+        (
+            "http://packages.example/simple/?a=b",
+            b"GET /simple/?a=b HTTP/1.1\r\nhost: packages.example\r\n",
+            80,
+        ),
+        ("HTTP://packages.example", b"GET / HTTP/1.1\r\nhost: packages.example\r\n", 80),
+        ("http://packages.example?a", b"GET /?a HTTP/1.1\r\nhost: packages.example\r\n", 80),
         ("http://registry.example:8443/x", b"GET /x HTTP/1.1\r\nhost: registry.example:8443\r\n", 8443),
     ],
 )
@@ -409,7 +425,7 @@ async def test_plain_http_takes_bodies(fields):
         async with running(egress=egress, hosts=LISTED) as run:
             body = "hello" if "length" in fields[0] else "2\r\nhe\r\n3\r\nllo\r\n0\r\n\r\n"
             reader, writer = await asyncio.open_connection("127.0.0.1", run.port)
-            writer.write(get(run, "http://pypi.org/", method="POST", fields=fields, body=body))
+            writer.write(get(run, "http://packages.example/", method="POST", fields=fields, body=body))
             assert (await read_answer(reader)).status == 200
             writer.close()
             await asyncio.wait_for(server.ended.wait(), 5)
@@ -421,17 +437,17 @@ async def test_plain_http_takes_bodies(fields):
     [
         *((f"http://{host}/", None) for host in BAD_HOSTS if host.isascii() and "?" not in host),
         ("http://evil.example/", None),
-        ("http://evil.example/", "pypi.org"),
-        ("http://pypi.org/", "evil.example"),
-        ("http://pypi.org/", "pypi.org@evil.example"),
-        ("http://pypi.org:443/", None),
-        ("http://pypi.org:22/", None),
-        ("http://pypi.org/#x", None),
-        ("http://pypi.org/\\..\\x", None),
-        ("http:/pypi.org/", "pypi.org"),
-        ("http:\\\\pypi.org/", "pypi.org"),
-        ("https://pypi.org/", None),
-        ("ftp://pypi.org/", None),
+        ("http://evil.example/", "packages.example"),
+        ("http://packages.example/", "evil.example"),
+        ("http://packages.example/", "packages.example@evil.example"),
+        ("http://packages.example:443/", None),
+        ("http://packages.example:22/", None),
+        ("http://packages.example/#x", None),
+        ("http://packages.example/\\..\\x", None),
+        ("http:/packages.example/", "packages.example"),
+        ("http:\\\\packages.example/", "packages.example"),
+        ("https://packages.example/", None),
+        ("ftp://packages.example/", None),
         ("http://rebound.example/", None),
         ("http://mixed.example/", None),
     ],

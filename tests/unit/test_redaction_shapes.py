@@ -91,7 +91,7 @@ TOKENS = {
     "google-key": "AIza" + "SyA-1234567890abcdefghijklmnopqrstu_",
     "github-token": "github_pat_" + ALPHABET + "_" + ALPHABET * 3,
     "gitlab-token": "glpat-" + ALPHABET,
-    "npm-token": "//registry.npmjs.org/:_authToken=0123abcd-0123-4abc-9def-0123456789ab",
+    "npm-token": "//registry.example/:_authToken=0123abcd-0123-4abc-9def-0123456789ab",
     "npm-token ": "npm_" + ALPHABET * 2,
     "aws-key-id": "AKIA" + "IOSFODNN7REALKEY",
     "azure-key": "AccountKey=" + ALPHABET * 4 + "abcdef==",
