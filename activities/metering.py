@@ -94,12 +94,12 @@ class Meter:
                 # The lease decides how long this may go on: once it is lost, the write is refused.
                 await asyncio.sleep(_PATIENCE)
         tokens = call.tokens
-        self.spent = Spent(
-            input_tokens=self.spent.input_tokens + tokens.input,
-            output_tokens=self.spent.output_tokens + tokens.output,
-            cache_read_tokens=self.spent.cache_read_tokens + tokens.cache_read,
-            cache_write_tokens=self.spent.cache_write_tokens + tokens.cache_write,
-            cost_usd=self.spent.cost_usd + dollars,
+        self.spent += Spent(
+            input_tokens=tokens.input,
+            output_tokens=tokens.output,
+            cache_read_tokens=tokens.cache_read,
+            cache_write_tokens=tokens.cache_write,
+            cost_usd=dollars,
         )
         if budget is not None and spent > budget:
             self._over = f"The project's budget of ${budget:.2f} is spent."

@@ -152,12 +152,12 @@ class Transcriber:
         if not any((dollars, *(getattr(event, name) for name in _TOKENS))):
             return
         self._usages += 1
-        self.spent = Spent(
-            input_tokens=self.spent.input_tokens + event.input_tokens,
-            output_tokens=self.spent.output_tokens + event.output_tokens,
-            cache_read_tokens=self.spent.cache_read_tokens + event.cache_read_tokens,
-            cache_write_tokens=self.spent.cache_write_tokens + event.cache_write_tokens,
-            cost_usd=self.spent.cost_usd + dollars,
+        self.spent += Spent(
+            input_tokens=event.input_tokens,
+            output_tokens=event.output_tokens,
+            cache_read_tokens=event.cache_read_tokens,
+            cache_write_tokens=event.cache_write_tokens,
+            cost_usd=dollars,
         )
         number = self._usages
 

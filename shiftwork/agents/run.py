@@ -111,20 +111,18 @@ async def run_agent_process(
         Conflict: another run holds the lock file.
     """
     command = backend.command(request)
-    given = {"SHIFTWORK_BRIEF": request.brief, "SHIFTWORK_OUTBOX": request.outbox}
-    folders = {name: str(request.seen(folder)) for name, folder in given.items() if folder is not None}
     spec = ProcessSpec(
         argv=command.argv,
         cwd=request.seen(request.workspace),
-        env=child_environment(os.environ, {**env, **command.env, **folders}, tools=tools),
-        confinement=confinement,
-        door=door,
+        env=child_environment(os.environ, {**env, **command.env, **_folders(request)}, tools=tools),
         stdin=command.stdin,
         timeout=timeout,
         limits=limits or Limits(),
         stall_timeout=stall_timeout,
         grace=grace,
         lock_file=lock_file,
+        confinement=confinement,
+        door=door,
     )
     if confinement is not None:
         spec = replace(spec, confinement=_with_program(confinement, spec, command))
@@ -142,6 +140,12 @@ async def run_agent_process(
     finally:
         listener.close()
     return _judge(listener, await asyncio.to_thread(without_secrets, result, redact))
+
+
+def _folders(request: AgentRequest) -> dict[str, str]:
+    """Where the agent finds the two folders of its session, if it has them."""
+    given = {"SHIFTWORK_BRIEF": request.brief, "SHIFTWORK_OUTBOX": request.outbox}
+    return {name: str(request.seen(folder)) for name, folder in given.items() if folder is not None}
 
 
 def _as_it_is(text: AnyStr) -> AnyStr:

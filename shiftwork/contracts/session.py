@@ -110,3 +110,8 @@ class Spent(Message):
     cache_read_tokens: int = 0
     cache_write_tokens: int = 0
     cost_usd: float = 0.0
+
+    def __add__(self, other: "Spent") -> "Spent":
+        """Both together."""
+        mine, theirs = self.model_dump(), other.model_dump()
+        return Spent(**{name: value + theirs[name] for name, value in mine.items()})
