@@ -14,7 +14,9 @@ from client.messages import Messages
 from client.resting import at_rest
 from shiftwork.agents.registry import backends
 from shiftwork.contracts.project import ProjectOptions
+from shiftwork.contracts.sandbox import SandboxOptions
 from shiftwork.errors import Conflict, InvalidInput
+from shiftwork.gateway.hosts import HostPattern
 from shiftwork.repository import open_user_repository
 from shiftwork.secrets.refusing import refuse_secrets
 from shiftwork.store.rows import ProjectRow
@@ -75,6 +77,7 @@ class Shiftwork(Messages, Following):
             names = ", ".join(sorted(known))
             raise InvalidInput(f"agent {options.agent.backend!r} is not known; known are: {names}.")
         known[options.agent.backend].check(options.agent.settings)
+        _check_hosts(options.sandbox)
         self._refuse_secrets(options)
         redactor = self.store.redactor
         refuse_secrets("The project's name or repository", [name, str(repository or "")], redactor)
@@ -139,6 +142,16 @@ class Shiftwork(Messages, Following):
             await tx.projects.delete(project.id)
         await asyncio.to_thread(_remove, self.settings.projects / project.id)
         return project.id
+
+
+def _check_hosts(sandbox: SandboxOptions) -> None:
+    """Raise `InvalidInput` for a host that nobody could reach; the worker would refuse it later."""
+    for name, hosts in (("hosts", sandbox.hosts), ("setup_hosts", sandbox.setup_hosts or ())):
+        for host in hosts:
+            try:
+                HostPattern.parse(host)
+            except InvalidInput as error:
+                raise InvalidInput(f"sandbox.{name}: {error}") from error
 
 
 def _remove(folder: Path) -> None:

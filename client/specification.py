@@ -17,7 +17,7 @@ _LIMIT = 1_000_000
 
 
 class FrontMatter(Document):
-    """What the head of a specification may say; everything in it has a command line option too."""
+    """What the head of a specification may say; an option of the command line goes before it."""
 
     name: Name | None = None
     setup: tuple[SetupCommand, ...] = ()

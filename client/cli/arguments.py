@@ -18,6 +18,7 @@ WAIT = switch(
 )
 CATEGORIES = ("functional", "ui", "integration", "testing", "documentation", "performance", "security")
 STATUSES = ("initializing", "active", "paused", "completed", "abandoned")
+PROFILES = ("strict", "networked", "open")
 OUTCOMES = ("success", "partial", "failure", "reverted")
 
 

@@ -5,24 +5,23 @@ import json
 import shlex
 import sys
 from argparse import Namespace
-from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
-from urllib.parse import urlsplit
-
-from pydantic import ValidationError
 
 from client.api import Shiftwork
 from client.cli.connecting import connected
 from client.cli.exits import DONE, of_status
+from client.cli.options import project_options
 from client.cli.output import excerpt, pairs, print_json
 from client.cli.starter import CASSETTE, SPECIFICATION
 from client.cli.status import product
+from client.cli.values import WALL_TIME
 from client.cli.watching import show
-from client.specification import Specification, first_problem, read_specification
+from client.specification import read_specification
 from client.watch import NO_WORKER
 from shiftwork.agents.registry import backends
-from shiftwork.contracts.project import AgentOptions, ProjectOptions
+from shiftwork.contracts.project import AgentOptions
+from shiftwork.contracts.sandbox import Profile
 from shiftwork.errors import InvalidInput
 from shiftwork.settings import Settings
 from shiftwork.stack.file import read_stack
@@ -95,63 +94,6 @@ def start(args: Namespace) -> int:
     return connected(command)
 
 
-def project_options(specification: Specification, args: Namespace) -> ProjectOptions:
-    """The options of a project: those of the command line, else the front matter's, else the defaults.
-
-    Raises:
-        InvalidInput: an option does not fit.
-    """
-    head = specification.head.model_dump(exclude={"name", "agent"}, exclude_unset=True)
-    given = {
-        "max_sessions": args.max_sessions,
-        "max_attempts": args.max_attempts,
-        "max_parallel": args.max_parallel,
-        "budget_usd": args.budget,
-        "verification_timeout": args.verification_timeout,
-        "session_timeout": args.session_timeout,
-        "setup": args.setup,
-        "autorun": False if args.no_autorun else None,
-    }
-    fields: dict[str, Any] = {**head, **{name: value for name, value in given.items() if value is not None}}
-    try:
-        return ProjectOptions(agent=agent_options(specification.head.agent, args), **fields)
-    except ValidationError as error:
-        raise InvalidInput(f"{first_problem(error)}.") from error
-
-
-def agent_options(head: AgentOptions | None, args: Namespace) -> AgentOptions:
-    """Who does the work: what the command line says, over what the front matter says.
-
-    Settings of another backend than the front matter's are not mixed with its own.
-
-    Raises:
-        InvalidInput: a setting that it needs is missing, or can't be what it is.
-    """
-    base = head or AgentOptions()
-    if args.agent is not None and args.agent != base.backend:
-        base = AgentOptions(backend=args.agent, prices=base.prices)
-    given = {"model": args.model, "base_url": args.base_url}
-    settings = {**base.settings, **{name: value for name, value in given.items() if value is not None}}
-    settings |= dict(args.agent_setting or ())
-    if args.cassette:
-        settings["cassette"] = str(Path(args.cassette).absolute())
-    _check_agent(base.backend, settings)
-    return base.model_copy(update={"settings": settings})
-
-
-def _check_agent(backend: str, settings: Mapping[str, Any]) -> None:
-    """What the backends can't say in the words of the command line."""
-    if backend == "scripted" and "cassette" not in settings:
-        raise InvalidInput(
-            "The scripted agent needs a cassette: give --cassette FILE, or another agent with --agent."
-        )
-    url = settings.get("base_url")
-    if url is not None:
-        parts = urlsplit(str(url))
-        if parts.scheme not in {"http", "https"} or not parts.hostname:
-            raise InvalidInput(f"base_url: {url!r} is no address; write it as https://HOST/PATH.")
-
-
 def missing(agent: AgentOptions) -> list[str]:
     """What this agent lacks, as far as that can be seen from here; nothing of an agent that is not known.
 
@@ -184,6 +126,8 @@ def _started(project: ProjectRow, settings: Settings) -> dict[str, Any]:
         "branch": project.branch,
         "workflow_id": workflow_id,
         "temporal_ui": ui,
+        "sandbox": project.options.sandbox.model_dump(mode="json"),
+        "limits": {**project.options.limits.model_dump(), WALL_TIME: project.options.session_timeout},
     }
 
 
@@ -194,6 +138,13 @@ def _told(started: dict[str, Any], product: str) -> str:
         ("repository", started["repository"]),
         ("product", None if started["repository"] else product),
         ("branch", started["branch"]),
+        ("profile", _profile(started["sandbox"])),
         ("temporal", started["temporal_ui"]),
     )
     return f"{head}\n{pairs(rows)}"
+
+
+def _profile(sandbox: dict[str, Any]) -> str:
+    """What agents may reach."""
+    hosts = sandbox["hosts"] if sandbox["profile"] == Profile.NETWORKED else ()
+    return f"{sandbox['profile']}: {', '.join(hosts)}" if hosts else str(sandbox["profile"])

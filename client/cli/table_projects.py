@@ -1,7 +1,7 @@
 """The commands that start projects and show them."""
 
 from client.cli import values
-from client.cli.arguments import JSON, NEWEST, STATUSES, WAIT
+from client.cli.arguments import JSON, NEWEST, PROFILES, STATUSES, WAIT
 from client.cli.command import Command, argument, number, switch
 
 STACK = (
@@ -75,7 +75,9 @@ PROJECTS = (
         "start",
         "start a project from a specification",
         "client.cli.beginning:start",
-        "shiftwork start spec.md --repo ./product --agent scripted --cassette cassette.yml --wait",
+        "shiftwork start spec.md --repo ./product --agent scripted --cassette cassette.yml --wait\n"
+        "shiftwork start spec.md --agent claude --profile networked --allow-host packages.example "
+        "--limit memory_mb=4000",
         (
             argument("spec", metavar="SPEC", completes="file", help="what is to be built, in Markdown"),
             argument(
@@ -102,6 +104,26 @@ PROJECTS = (
             number("--budget", "what it may cost, in US dollars", values.dollars, "USD"),
             number("--verification-timeout", "seconds a step may take (default: 120)", values.seconds, "S"),
             number("--session-timeout", "seconds an agent may run (default: 3600)", values.seconds, "S"),
+            argument(
+                "--profile",
+                choices=PROFILES,
+                help="what agents and commands may reach: their own folders and the model, listed hosts too, "
+                "or everything (default: strict)",
+            ),
+            argument(
+                "--allow-host",
+                action="append",
+                type=values.host,
+                metavar="HOST",
+                help="a host that the profile networked may reach: HOST, HOST:PORT or *.DOMAIN; repeatable",
+            ),
+            argument(
+                "--limit",
+                action="append",
+                type=values.limit,
+                metavar="NAME=VALUE",
+                help=f"what an agent may use: {', '.join(values.LIMITS)}; `none` is no limit; repeatable",
+            ),
             argument("--setup", action="append", metavar="CMD", help="prepares every checkout; repeatable"),
             switch("--no-autorun", "one session at a time, each asked for by `run-session`"),
             switch("--allow-dirty", "start from the last commit of a repository with uncommitted changes"),

@@ -3,7 +3,26 @@
 import json
 import math
 from argparse import ArgumentTypeError
-from typing import Any
+from types import MappingProxyType
+from typing import Any, Final
+
+from shiftwork.errors import InvalidInput
+
+WALL_TIME: Final = "session_timeout"
+"""The one limit that a project has elsewhere than among those of its agents."""
+
+LIMITS: Final = MappingProxyType(
+    {
+        "memory_mb": None,
+        "cpu_seconds": None,
+        "processes": 1,
+        "open_files": 16,
+        "file_size_mb": None,
+        "disk_mb": None,
+        WALL_TIME: None,
+    }
+)
+"""The limits by name. Whole numbers have the least that they may be; the others are numbers above 0."""
 
 
 def count(text: str) -> int:
@@ -66,6 +85,39 @@ def setting(text: str) -> tuple[str, Any]:
         return name, json.loads(value)
     except ValueError:
         return name, value
+
+
+def host(text: str) -> str:
+    """A host that programs may reach: `host`, `host:port` or `*.domain`."""
+    from shiftwork.gateway.hosts import HostPattern  # noqa: PLC0415 - heavy, and only this needs it
+
+    try:
+        HostPattern.parse(text)
+    except InvalidInput:
+        raise ArgumentTypeError(
+            f"{text!r} is not a host: give HOST, HOST:PORT or *.DOMAIN, no address and no URL"
+        ) from None
+    return text
+
+
+def limit(text: str) -> tuple[str, float | None]:
+    """`NAME=VALUE` of a limit; the value `none` is None, no limit."""
+    name, equals, value = text.partition("=")
+    if not equals or name not in LIMITS:
+        raise ArgumentTypeError(f"{text!r} is not NAME=VALUE with one of the names {', '.join(LIMITS)}")
+    if value.lower() == "none" and name != WALL_TIME:
+        return name, None
+    least = LIMITS[name]
+    try:
+        amount = float(value) if least is None else int(value)
+    except ValueError:
+        amount = math.nan
+    if not (math.isfinite(amount) and (amount > 0 if least is None else amount >= least)):
+        wanted = "a number above 0" if least is None else f"a whole number from {least} up"
+        raise ArgumentTypeError(
+            f"{name} is {value!r}; give {wanted}{'' if name == WALL_TIME else ', or none'}"
+        )
+    return name, amount
 
 
 def _number(text: str) -> float:

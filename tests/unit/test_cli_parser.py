@@ -10,14 +10,18 @@ from importlib import import_module
 from pathlib import Path
 
 import pytest
+from pydantic import ValidationError
 
-from client.cli.arguments import CATEGORIES, OUTCOMES, STATUSES
+from client.cli.arguments import CATEGORIES, OUTCOMES, PROFILES, STATUSES
 from client.cli.exits import MEANINGS
 from client.cli.parser import build_parser
 from client.cli.table import COMMANDS
+from client.cli.values import LIMITS, WALL_TIME
 from shiftwork.contracts.decision import DecisionOutcome
 from shiftwork.contracts.feature import FeatureCategory
-from shiftwork.contracts.project import ProjectStatus
+from shiftwork.contracts.limits import AgentLimits
+from shiftwork.contracts.project import ProjectOptions, ProjectStatus
+from shiftwork.contracts.sandbox import Profile
 
 DOCS = Path(__file__).parents[2] / "docs" / "cli.md"
 HEAVY = ("temporalio", "pydantic", "sqlalchemy", "rich", "yaml", "shtab", "asyncpg")
@@ -75,6 +79,33 @@ def test_examples_can_be_typed(command):
         (["temporal"], {"rest": []}),
         (["keys", "rotate", "--json"], {"action": "rotate", "json": True}),
         (["start", "s.md", "--setup", "a", "--setup", "b"], {"setup": ["a", "b"], "agent": None}),
+        (["start", "s.md"], {"profile": None, "allow_host": None, "limit": None}),
+        (
+            [
+                "start",
+                "s.md",
+                "--profile",
+                "networked",
+                "--allow-host",
+                "a.example",
+                "--allow-host",
+                "*.b.example",
+            ],
+            {"profile": "networked", "allow_host": ["a.example", "*.b.example"]},
+        ),
+        (
+            [
+                "start",
+                "s.md",
+                "--limit",
+                "memory_mb=1.5",
+                "--limit",
+                "processes=9",
+                "--limit",
+                "disk_mb=none",
+            ],
+            {"limit": [("memory_mb", 1.5), ("processes", 9), ("disk_mb", None)]},
+        ),
     ],
     ids=lambda value: " ".join(value) if isinstance(value, list) else "",
 )
@@ -95,6 +126,15 @@ def test_words_find_their_places(argv, expected):
         (["start", "s.md", "--max-sessions", "0"], "'0' is not a whole number from 1 up"),
         (["start", "s.md", "--budget", "nan"], "'nan' is not a finite number"),
         (["start", "s.md", "--session-timeout", "0"], "seconds above 0"),
+        (["start", "s.md", "--profile", "loose"], "argument --profile: invalid choice: 'loose' (choose from"),
+        (["start", "s.md", "--allow-host", "https://a.example"], "give HOST, HOST:PORT or *.DOMAIN"),
+        (["start", "s.md", "--allow-host", "127.0.0.1"], "argument --allow-host: '127.0.0.1' is not a host"),
+        (["start", "s.md", "--limit", "ram=3"], "argument --limit: 'ram=3' is not NAME=VALUE with one of"),
+        (["start", "s.md", "--limit", "memory_mb"], "one of the names memory_mb, cpu_seconds, processes"),
+        (["start", "s.md", "--limit", "memory_mb=0"], "memory_mb is '0'; give a number above 0, or none"),
+        (["start", "s.md", "--limit", "open_files=3"], "give a whole number from 16 up, or none"),
+        (["start", "s.md", "--limit", "processes=1.5"], "give a whole number from 1 up, or none"),
+        (["start", "s.md", "--limit", "session_timeout=none"], "'none'; give a number above 0;"),
         (["budget", "-3"], "US dollars from 0 up"),
         (["feedback", "1", "great"], "invalid choice: 'great'"),
         (["feedback", "1", "success", "--score", "2"], "from -1 (bad) to 1 (good)"),
@@ -120,6 +160,18 @@ def test_choices_are_those_of_the_domain():
     assert set(FeatureCategory) == set(CATEGORIES)
     assert set(DecisionOutcome) == set(OUTCOMES)
     assert set(ProjectStatus) == set(STATUSES)
+    assert tuple(Profile) == PROFILES
+
+
+def test_limits_are_those_of_the_domain():
+    """If it failed, a limit that a specification may set could not be typed, or would be refused later."""
+    assert set(LIMITS) == {*AgentLimits.model_fields, WALL_TIME}
+    for name, least in LIMITS.items():
+        good, bad = (least, least - 1) if least is not None else (0.001, 0)
+        model = ProjectOptions if name == WALL_TIME else AgentLimits
+        model.model_validate({name: good})
+        with pytest.raises(ValidationError):
+            model.model_validate({name: bad})
 
 
 def test_help_is_quick_and_imports_nothing():

@@ -1,0 +1,98 @@
+"""What `start` makes of its options and of the front matter: which one holds, and what is refused."""
+
+import pytest
+
+from client.api import Shiftwork
+from client.cli.options import project_options
+from client.cli.parser import build_parser
+from client.specification import read_specification
+from shiftwork.contracts.limits import AgentLimits
+from shiftwork.contracts.project import AgentOptions, ProjectOptions
+from shiftwork.contracts.sandbox import Profile, SandboxOptions
+from shiftwork.errors import InvalidInput
+from shiftwork.settings import Settings
+
+HEAD = """\
+---
+agent: {backend: claude}
+session_timeout: 60
+sandbox:
+  profile: networked
+  readable: [/opt]
+  hosts: [front.example]
+limits: {memory_mb: 100, processes: 5}
+---
+# A thing
+"""
+
+
+@pytest.fixture
+def options(tmp_path):
+    """The options that `start` makes of these arguments."""
+
+    def make(*arguments, text=HEAD):
+        path = tmp_path / "spec.md"
+        path.write_text(text)
+        args = build_parser().parse_args(["start", str(path), *arguments])
+        return project_options(read_specification(path), args)
+
+    return make
+
+
+def test_without_options_the_front_matter_holds(options):
+    """If it failed, the front matter would be ignored."""
+    made = options()
+    assert made.sandbox == SandboxOptions(
+        profile=Profile.NETWORKED, readable=("/opt",), hosts=("front.example",)
+    )
+    assert made.limits == AgentLimits(memory_mb=100, processes=5)
+    assert made.session_timeout == 60
+
+
+def test_without_either_the_defaults_hold(options):
+    """If it failed, a project that says nothing would be confined less than promised."""
+    made = options("--agent", "claude", text="# A thing\n")
+    assert (made.sandbox, made.limits) == (SandboxOptions(), AgentLimits())
+
+
+def test_an_option_goes_before_the_front_matter_and_leaves_the_rest(options):
+    """If it failed, what a person types would lose against a file, or take more from it than it says."""
+    made = options("--allow-host", "a.example", "--limit", "memory_mb=200", "--limit", "processes=none")
+    assert made.sandbox.hosts == ("a.example",)
+    assert (made.sandbox.profile, made.sandbox.readable) == (Profile.NETWORKED, ("/opt",))
+    assert (made.limits.memory_mb, made.limits.processes) == (200, None)
+    assert made.limits.disk_mb == AgentLimits().disk_mb
+
+
+@pytest.mark.parametrize("profile", Profile)
+def test_the_profile_of_the_command_line_holds(options, profile):
+    """If it failed, an agent could reach more than the person who starts it wants."""
+    assert options("--profile", profile.value).sandbox.profile is profile
+
+
+def test_the_wall_time_is_the_session_s(options):
+    """If it failed, the one limit that has an option of its own could not be set like the others."""
+    assert options("--limit", "session_timeout=7").session_timeout == 7
+    assert options("--session-timeout", "8").session_timeout == 8
+    with pytest.raises(InvalidInput, match="--limit session_timeout and --session-timeout say the same"):
+        options("--limit", "session_timeout=7", "--session-timeout", "8")
+
+
+@pytest.mark.parametrize("profile", ["strict", "open"])
+def test_a_host_that_the_profile_does_not_heed_is_refused(options, profile):
+    """If it failed, somebody would believe that a host can be reached, or that no other can."""
+    with pytest.raises(
+        InvalidInput, match=f"--allow-host 'a.example' .* '{profile}'; give --profile networked"
+    ):
+        options("--profile", profile, "--allow-host", "a.example")
+
+
+@pytest.mark.parametrize("field", ["hosts", "setup_hosts"])
+async def test_python_and_the_front_matter_are_told_of_a_wrong_host(field, tmp_path, database_url):
+    """If it failed, a project would start, and pause at its first session."""
+    sandbox = SandboxOptions(profile=Profile.NETWORKED, **{field: ("https://a.example",)})
+    options = ProjectOptions(agent=AgentOptions(backend="claude"), sandbox=sandbox)
+    settings = Settings(state=tmp_path, database_url=database_url)
+    async with Shiftwork(settings) as shiftwork:
+        with pytest.raises(InvalidInput, match=f"sandbox.{field}: The host pattern 'https://a.example'"):
+            await shiftwork.create("any", "x", options=options)
