@@ -28,7 +28,7 @@ from activities.services import Services
 from activities.sessions import SessionActivities
 from shiftwork.agents.registry import backends
 from shiftwork.errors import ShiftworkError, StackError
-from shiftwork.gateway import Gateway
+from shiftwork.gateway import Egress, Gateway
 from shiftwork.ownership import check_ownership
 from shiftwork.runner.leftovers import sweep_orphans
 from shiftwork.sandbox.choose import choose_sandbox
@@ -104,8 +104,14 @@ def _tuner(most: int) -> WorkerTuner:
     )
 
 
-async def serve(settings: Settings, stop: asyncio.Event, redactor: LazyRedactor) -> None:
-    """Run a worker until `stop` is set; agents at work then leave a snapshot and give their task back."""
+async def serve(
+    settings: Settings, stop: asyncio.Event, redactor: LazyRedactor, *, egress: Egress | None = None
+) -> None:
+    """Run a worker until `stop` is set; agents at work then leave a snapshot and give their task back.
+
+    Args:
+        egress: how listed hosts are found and connected to; None: by the system's resolver, over TCP.
+    """
     url = database_url(settings)
     # Servers that are just coming back are waited for; a supervisor would only start us again.
     await patiently(lambda: migrate(url))
@@ -113,7 +119,7 @@ async def serve(settings: Settings, stop: asyncio.Event, redactor: LazyRedactor)
         redactor.learn(*passwords([url]))
         store = await stack.enter_async_context(Store(url, redact=redactor))
         record = stack.enter_context(WorkerRecord(settings.state))
-        gateway = await stack.enter_async_context(Gateway())
+        gateway = await stack.enter_async_context(Gateway(egress))
         sandbox = choose_sandbox(settings.sandbox_minimum)
         services = Services(settings, store, sandbox, backends(), record, gateway, redactor)
         client = await patiently(lambda: connect(settings))

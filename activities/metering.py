@@ -1,4 +1,4 @@
-"""What a session's agent spends, as the gateway saw it: written while it works, whatever the agent says."""
+"""What a session's agent spends and is refused, as the gateway saw it: written while it works."""
 
 import asyncio
 import logging
@@ -10,9 +10,11 @@ from activities.services import Services
 from activities.stop import Stop
 from shiftwork.agents.events import AgentEvent, AgentEventKind
 from shiftwork.agents.prices import cost
+from shiftwork.contracts.sandbox import Profile
 from shiftwork.contracts.session import InterruptionReason, Spent
 from shiftwork.errors import StackError
 from shiftwork.gateway import Call, Tokens
+from shiftwork.gateway.denied import DeniedHosts
 from shiftwork.store.rows import Attempt, ProjectRow, SessionRow
 
 log = logging.getLogger("shiftwork.activities")
@@ -37,6 +39,9 @@ class Meter:
         self._services = services
         self._project = project
         self._session_id = session.id
+        self._session_number = session.number
+        sandbox = project.options.sandbox
+        self._denied = DeniedHosts(sandbox.hosts if sandbox.profile is Profile.NETWORKED else ())
         self._attempt = attempt
         self._stop = stop
         self._waiting: deque[Call] = deque()
@@ -69,6 +74,9 @@ class Meter:
         if call.tokens != Tokens():
             self._waiting.append(call)
             self._news.set()
+        self._denied.note(call)
+        if self._denied.news:
+            self._news.set()
 
     def over(self) -> str | None:
         """A sentence once the budget is spent."""
@@ -80,9 +88,25 @@ class Meter:
             while self._waiting:
                 await self._write(self._waiting[0])
                 self._waiting.popleft()
+            for host, why in self._denied.take():
+                await self._tell(host, why)
             if self._closing:
                 return
             await self._news.wait()
+
+    async def _tell(self, host: str, why: str) -> None:
+        """Let people see a refusal, which an agent may keep to itself."""
+        try:
+            async with self._services.store.transaction() as tx:
+                await tx.events.append(
+                    self._project.id,
+                    "host_refused",
+                    key=f"host_refused:{self._session_number}:{self._attempt.attempt}:{host}",
+                    reference=f"session:{self._session_number}",
+                    data={"host": host, "why": why},
+                )
+        except StackError:
+            log.warning("the refusal of a host was not written: the database is away", exc_info=True)
 
     async def _write(self, call: Call) -> None:
         dollars = self._dollars(call)

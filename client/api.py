@@ -16,7 +16,6 @@ from shiftwork.agents.registry import backends
 from shiftwork.contracts.project import ProjectOptions
 from shiftwork.contracts.sandbox import SandboxOptions
 from shiftwork.errors import Conflict, InvalidInput
-from shiftwork.gateway.hosts import HostPattern
 from shiftwork.repository import open_user_repository
 from shiftwork.secrets.refusing import refuse_secrets
 from shiftwork.store.rows import ProjectRow
@@ -146,6 +145,8 @@ class Shiftwork(Messages, Following):
 
 def _check_hosts(sandbox: SandboxOptions) -> None:
     """Raise `InvalidInput` for a host that nobody could reach; the worker would refuse it later."""
+    from shiftwork.gateway.hosts import HostPattern  # noqa: PLC0415 - heavy, and only this needs it
+
     for name, hosts in (("hosts", sandbox.hosts), ("setup_hosts", sandbox.setup_hosts or ())):
         for host in hosts:
             try:

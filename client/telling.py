@@ -144,6 +144,7 @@ _SENTENCES: dict[str, Callable[[EventRow], str]] = {
     "session_started": _started,
     "attempt_started": _attempt_started,
     "attempt_ended": _attempt_ended,
+    "host_refused": lambda e: f"{_session(e)}: {_of(e, 'host') or 'an address'} refused: {_of(e, 'why')}",
     "verification_passed": _verified,
     "verification_failed": _not_verified,
     "landed": _landed,

@@ -4,13 +4,15 @@ import asyncio
 import os
 from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager
+from dataclasses import replace
 from pathlib import Path
 
 from shiftwork.contracts.sandbox import Profile, SandboxOptions
 from shiftwork.gateway import Gateway, GatewaySession, Policy
+from shiftwork.gateway.denied import DeniedHosts, denied_line
 from shiftwork.runner.environment import base_python, child_environment
 from shiftwork.runner.limits import Limits
-from shiftwork.runner.spec import ProcessResult, ProcessSpec, without_secrets
+from shiftwork.runner.spec import ProcessResult, ProcessSpec, StreamResult, without_secrets
 from shiftwork.runner.supervisor import run
 from shiftwork.sandbox.base import Sandbox
 from shiftwork.sandbox.cell import TMP, WORKSPACE, Cell, make_cell
@@ -74,7 +76,8 @@ class Shell:
         """
         scratch.mkdir(parents=True, exist_ok=True)
         await self.take_over(cwd, scratch)
-        async with self._way_out() as way_out:
+        denied = DeniedHosts(self._hosts)
+        async with self._way_out(denied) as way_out:
             cell = self._cell(cwd, scratch, way_out)
             home = str(cell.seen(scratch))
             folders = {"HOME": home, "TMPDIR": home}
@@ -92,6 +95,7 @@ class Shell:
                 door=way_out.door_fd if way_out and self._sandbox.own_network else None,
             )
             result = await run(spec, sandbox=self._sandbox)
+        result = _with_note(result, denied)
         if self._redact is None:
             return result
         return await asyncio.to_thread(without_secrets, result, self._redact)
@@ -123,13 +127,28 @@ class Shell:
         )
 
     @asynccontextmanager
-    async def _way_out(self) -> AsyncIterator[GatewaySession | None]:
+    async def _way_out(self, denied: DeniedHosts) -> AsyncIterator[GatewaySession | None]:
         if not (self._confined and self._hosts and self._gateway):
             yield None
             return
-        policy = Policy(hosts=self._hosts, label="command")
+        policy = Policy(hosts=self._hosts, on_call=denied.note, label="command")
         async with self._gateway.open(policy, door=self._sandbox.own_network) as session:
             yield session
+
+
+def _with_note(result: ProcessResult, denied: DeniedHosts) -> ProcessResult:
+    """The result, whose output ends with the hosts that were refused: programs seldom say why they failed."""
+    lines = "".join(f"(the gateway: {denied_line(host, why)})\n" for host, why in denied.take())
+    if not lines:
+        return result
+    if result.stdout_tail and not result.stderr_tail:
+        return replace(result, stdout=_with_end(result.stdout, lines))
+    return replace(result, stderr=_with_end(result.stderr, lines))
+
+
+def _with_end(stream: StreamResult, lines: str) -> StreamResult:
+    gap = b"" if stream.tail.endswith(b"\n") or not stream.tail else b"\n"
+    return replace(stream, tail=stream.tail + gap + lines.encode())
 
 
 def proxy_environment(way_out: GatewaySession | None) -> dict[str, str]:
