@@ -3,10 +3,10 @@
 import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from dataclasses import dataclass, replace
-from datetime import UTC, datetime
+from dataclasses import dataclass
 from pathlib import Path
 
+from activities.as_metered import allowed_models, as_the_gateway_saw
 from activities.briefing import assemble_brief
 from activities.ending import AttemptRows
 from activities.metering import Meter
@@ -20,7 +20,7 @@ from shiftwork.agents.protocol import AgentBackend, AgentRequest, Conversation, 
 from shiftwork.agents.run import AgentEnd, run_agent_process
 from shiftwork.contracts.activity import AgentProgress, RunRequest
 from shiftwork.contracts.sandbox import Profile
-from shiftwork.contracts.session import InterruptionReason, Role, RunStatus, SessionPhase, Spent
+from shiftwork.contracts.session import Role, SessionPhase, Spent
 from shiftwork.errors import InvalidInput, SecretExposed
 from shiftwork.gateway import GatewaySession, Policy, Upstream, Wire
 from shiftwork.sandbox.cell import BRIEF, HOME, OUTBOX, TMP, WORKSPACE, Cell, make_cell
@@ -121,7 +121,7 @@ class AgentLaunch:
                 end = await self._run(folders, resumption, way_out)
             except SecretExposed as error:
                 raise InvalidInput(str(error)) from error  # no retry helps
-            end = _as_the_gateway_saw(end, way_out)
+            end = as_the_gateway_saw(end, way_out)
         assert self._transcriber is not None
         return Launched(end, meter.spent if self._provider else self._transcriber.spent)
 
@@ -188,9 +188,11 @@ class AgentLaunch:
         """The gateway, if the agent has anything to reach through it."""
         sandbox, settings = self._options.sandbox, self._options.agent.settings
         if not self._confined and not settings.get("credential"):
+            allowed_models(None, settings)
             yield None  # It reaches its provider itself, with the credentials that it is given.
             return
         provider = await asyncio.to_thread(self._backend.provider, settings)
+        models = allowed_models(provider, settings)
         self._provider = provider
         hosts = sandbox.hosts if sandbox.profile is Profile.NETWORKED else ()
         if provider is None and not hosts:
@@ -199,6 +201,7 @@ class AgentLaunch:
         policy = Policy(
             upstream=_upstream(provider) if provider else None,
             model_hosts=self._services.settings.model_hosts or (),
+            models=models,
             hosts=hosts,
             check_budget=meter.over,
             on_call=meter.count,
@@ -276,25 +279,3 @@ def _upstream(provider: Provider) -> Upstream:
     return Upstream(
         Wire(provider.wire), provider.base_url, provider.credential or None, header=provider.header
     )
-
-
-def _as_the_gateway_saw(end: AgentEnd, way_out: GatewaySession | None) -> AgentEnd:
-    """The end, with what the agent's program did not say of the limits that it ran into."""
-    if way_out is None or end.status is RunStatus.COMPLETED:
-        return end
-    if way_out.budget_refusals:
-        return replace(end, status=RunStatus.INTERRUPTED, failure=None, reason=InterruptionReason.BUDGET)
-    until = way_out.limited_until
-    if until is None or until <= datetime.now(UTC):
-        return end
-    if end.reason is InterruptionReason.RATE_LIMITED:
-        return replace(end, until=end.until or until)
-    if end.status is RunStatus.FAILED:
-        return replace(
-            end,
-            status=RunStatus.INTERRUPTED,
-            failure=None,
-            reason=InterruptionReason.RATE_LIMITED,
-            until=until,
-        )
-    return end

@@ -42,6 +42,8 @@ class OwnProgramSettings(BackendSettings):
     def _belongs_to_a_provider(self) -> Self:
         if self.provider is None and (self.base_url or self.api_key):
             raise ValueError("base_url and api_key need 'provider', which says what the model's API speaks")
+        if self.provider is None and self.models:
+            raise ValueError("'models' needs 'provider': no gateway stands between the program and its model")
         return self
 
 

@@ -17,12 +17,18 @@ Variable = Annotated[str, Field(pattern=r"^[^\s=\x00-\x1f\x7f]{1,200}$")]
 """A variable's name: not empty, without `=`, spaces and control characters."""
 
 
+ModelPattern = Annotated[str, Field(pattern=r"^[^\s\x00-\x1f\x7f]{1,200}$")]
+"""A model's name, or a pattern for several."""
+
+
 class BackendSettings(Document):
     """Settings that every agent program shares; unknown ones are refused by name.
 
     Attributes:
         program: its name on `PATH`, or its path; None: the backend's usual name.
         model: as the program names it; None: the program's default.
+        models: which models may be asked, through the gateway, by the names that questions give them, or by
+            patterns as of `fnmatch`. None: any, since programs ask others beside `model`.
         base_url: where the model's API is; None: the provider's own.
         arguments: further arguments for the program.
         permission_mode: what the program may do without asking, in its own words; None: everything that
@@ -36,6 +42,7 @@ class BackendSettings(Document):
 
     program: str | None = None
     model: str | None = None
+    models: tuple[ModelPattern, ...] | None = Field(default=None, min_length=1, max_length=100)
     base_url: str | None = None
     arguments: tuple[str, ...] = ()
     permission_mode: str | None = None

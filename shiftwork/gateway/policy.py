@@ -113,7 +113,8 @@ class Policy:
     Attributes:
         upstream: where its questions to a model go; None allows none.
         model_hosts: if not empty, the only hosts that `upstream` may be at.
-        models: if not empty, the only models that it may ask, by the names that questions give them.
+        models: if not empty, the only models that it may ask, by the names that questions give them, or
+            by patterns as of `fnmatch`.
         hosts: `host`, `host:port`, `*.domain` or `*` that it may reach through the forward proxy; without a
             port 443 for `CONNECT` and 80 for plain HTTP.
         check_budget: asked before each question to a model: a sentence if the budget is spent, else None.

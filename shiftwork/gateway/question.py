@@ -4,6 +4,7 @@ import asyncio
 import json
 import sys
 from contextlib import suppress
+from fnmatch import fnmatchcase
 from pathlib import Path
 
 from shiftwork.gateway import toplevel
@@ -121,13 +122,18 @@ def check_foreground(question: Question) -> None:
 
 
 def check_model(models: tuple[str, ...], model: str, *, others: bool = False) -> None:
-    """Raise `Refused` unless the model is one of these, if there are any, and none is named beside it."""
-    if models and (model not in models or others):
+    """Raise `Refused` unless the model fits one of these, if there are any, and none is named beside it."""
+    if models and (others or not any(_fits(model, pattern) for pattern in models)):
         raise Refused(
             403,
-            Reason.FORBIDDEN,
+            Reason.MODEL,
             f"this session may ask no model but {', '.join(models)}, and each question has to name one.",
         )
+
+
+def _fits(model: str, pattern: str) -> bool:
+    """Whether this is that model, to the letter, or one of those that the pattern means; none is not."""
+    return bool(model) and (model == pattern or fnmatchcase(model, pattern))
 
 
 def metered_chat(question: Question, data: bytes) -> bytes:

@@ -22,6 +22,7 @@ class Reason(StrEnum):
     MALFORMED = "malformed"
     CREDENTIAL = "credential"
     FORBIDDEN = "forbidden"
+    MODEL = "model"
     UNKNOWN_PATH = "unknown-path"
     TOO_LARGE = "too-large"
     TOO_SLOW = "too-slow"
@@ -65,6 +66,8 @@ _OPENAI = {
     403: ("permission_error", "forbidden"),
     404: ("invalid_request_error", "not_found"),
 }
+_OPENAI_MODEL = ("invalid_request_error", "model_not_found")
+"""What OpenAI itself says, also by 403, of a model that a project may not ask."""
 _GEMINI = {
     400: "INVALID_ARGUMENT",
     401: "UNAUTHENTICATED",
@@ -79,10 +82,11 @@ _GEMINI = {
 
 def body_of(refused: Refused, wire: Wire | None) -> bytes:
     """The JSON body of a refusal, in the shape of the wire; without one in OpenAI's."""
-    return json.dumps(_shape(refused.status, f"Shiftwork's gateway: {refused.message}", wire)).encode()
+    return json.dumps(_shape(refused, f"Shiftwork's gateway: {refused.message}", wire)).encode()
 
 
-def _shape(status: int, message: str, wire: Wire | None) -> dict[str, object]:
+def _shape(refused: Refused, message: str, wire: Wire | None) -> dict[str, object]:
+    status = refused.status
     fault = status >= 500
     if wire is Wire.ANTHROPIC:
         kind = _ANTHROPIC.get(status, "api_error" if fault else "invalid_request_error")
@@ -92,4 +96,6 @@ def _shape(status: int, message: str, wire: Wire | None) -> dict[str, object]:
         return {"error": {"code": status, "message": message, "status": name}}
     default = ("server_error", None) if fault else ("invalid_request_error", None)
     kind, code = _OPENAI.get(status, default)
+    if refused.reason is Reason.MODEL:
+        kind, code = _OPENAI_MODEL
     return {"error": {"message": message, "type": kind, "param": None, "code": code}}

@@ -18,6 +18,7 @@ from shiftwork.gateway.egress import Egress
 from shiftwork.gateway.holding import Holding
 from shiftwork.gateway.policy import Policy
 from shiftwork.gateway.question import Reading
+from shiftwork.gateway.refusals import Reason
 from shiftwork.sandbox.confinement import DOOR_PORT
 from shiftwork.sandbox.door import open_door, receive_listener
 
@@ -38,6 +39,8 @@ class GatewaySession:
         token: what the agent uses as its API key; worth nothing elsewhere.
         limited_until: until when the provider wants no more, as far as its last answers told.
         budget_refusals: how many questions were refused because the budget is spent.
+        refused_model: the last model that it asked and may not ('' if it named none); None: it asked no such.
+        answered_since: whether another model answered after that.
     """
 
     def __init__(
@@ -54,6 +57,8 @@ class GatewaySession:
         self.token = secrets.token_urlsafe(32)
         self.limited_until: datetime | None = None
         self.budget_refusals = 0
+        self.refused_model: str | None = None
+        self.answered_since = False
         self._policy = policy
         self._http = http
         self._egress = egress
@@ -183,8 +188,10 @@ class GatewaySession:
             self.budget_refusals += 1
         elif call.outcome is Outcome.LIMITED:
             self.limited_until = call.until or self.limited_until
+        elif call.reason == Reason.MODEL:
+            self.refused_model, self.answered_since = call.model, False
         elif call.tokens.output and call.status < 300:
-            self.limited_until = None
+            self.limited_until, self.answered_since = None, True
         _LOG.info("%s", call.log_line(self._policy.label))
         try:
             self._policy.on_call(call)

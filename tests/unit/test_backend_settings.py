@@ -29,6 +29,10 @@ WRONG = [
     {"base_url": "http://x\0"},
     {"program": "a\0b"},
     {"tools": ["a\0"]},
+    {"models": []},
+    {"models": [""]},
+    {"models": ["two words"]},
+    {"models": "claude-*"},
 ]
 
 
@@ -49,6 +53,17 @@ def test_ordinary_settings_are_taken(name):
         "arguments": ["--x=ü"],
     }
     BACKENDS[name].check({**BASE.get(name, {}), **given})
+
+
+@pytest.mark.parametrize("name", BACKENDS)
+def test_models_are_listed_for_a_gateway(name):
+    """Otherwise a list of models could not be given, or would be one that nothing keeps."""
+    own = {"models": ["gpt-*", "o3"]}
+    if name in BASE:
+        with pytest.raises(InvalidInput, match="'models' needs 'provider'"):
+            BACKENDS[name].check({**BASE[name], **own})
+        own["provider"] = "openai"
+    BACKENDS[name].check({**BASE.get(name, {}), **own})
 
 
 def test_other_numbers_than_json_has_are_refused():

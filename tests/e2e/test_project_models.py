@@ -1,0 +1,87 @@
+"""Which models a project's agents may ask, through the gateway of the worker."""
+
+from pathlib import Path
+from typing import Any
+
+from shiftwork.contracts.feature import FeatureSpec
+from shiftwork.contracts.project import AgentOptions, ProjectOptions
+from tests.e2e.lab import Lab, Project
+from tests.e2e.support import simple_feature
+from tests.llm.script import Reply, Turn
+from tests.llm.server import LlmServer
+
+ASK = """
+import json, os, sys, urllib.error, urllib.request
+for model in sys.argv[1:]:
+    request = urllib.request.Request(
+        os.environ["OPENAI_BASE_URL"] + "/chat/completions",
+        json.dumps({"model": model, "messages": [{"role": "user", "content": "hi"}]}).encode(),
+        {"authorization": "Bearer " + os.environ["OPENAI_API_KEY"], "content-type": "application/json"},
+    )
+    try:
+        urllib.request.urlopen(request).read()
+    except urllib.error.HTTPError as error:
+        print(error.code, error.read().decode())
+        status = 1
+    else:
+        status = 0
+open("a.txt", "w").write("done\\n" if status == 0 else "")
+sys.exit(status)
+"""
+"""Asks one model after the other; the last one's answer decides."""
+
+
+async def asking(lab: Lab, server: LlmServer, *models: str, **options: Any) -> Project:
+    """A project whose program asks these models, and may ask those that begin with `good-`."""
+    lab.folder.chmod(0o777)
+    settings = {
+        "argv": ["python3", "-c", ASK.replace("{", "{{").replace("}", "}}"), *models],
+        "provider": "openai",
+        "base_url": f"{server.url}/v1",
+        "environment": {"OPENAI_API_KEY": "no-secret"},
+        "models": ["good-*"],
+    }
+    row = await lab.shiftwork.create(
+        f"models-{lab.folder.name}",
+        "Write files.",
+        repository=lab.folder / "repository",
+        options=ProjectOptions(agent=AgentOptions(backend="command", settings=settings), **options),
+    )
+    async with lab.shiftwork.store.transaction() as tx:
+        await tx.features.adopt(row.id, [FeatureSpec.model_validate(simple_feature("a"))], 1)
+    await lab.shiftwork.open(row.id)
+    return Project(lab, row.id, lab.folder / "repository", Path())
+
+
+def answer(_: Turn) -> Reply:
+    return Reply("yes")
+
+
+async def test_a_model_that_is_not_allowed_pauses_the_project(lab: Lab) -> None:
+    """If it failed, every attempt of every feature would be lost on a setting, and nobody told which."""
+    with LlmServer.in_thread(answer) as server:
+        project = await asking(lab, server, "dear-1")
+        assert "rejects its requests" in await project.pauses()
+        assert server.turns == []
+        [ended] = await project.events("attempt_ended")
+        assert (ended.data["status"], ended.data["reason"]) == ("interrupted", "rejected")
+        assert ended.data["detail"].startswith(
+            "The agent asked the model 'dear-1', which its setting 'models' does not allow: "
+        )
+        assert (await project.features())["a"].attempts == 0
+
+
+async def test_an_allowed_model_is_asked_whatever_else_was_refused(lab: Lab) -> None:
+    """If it failed, a list of models would stop agents whose titles are made by another one."""
+    with LlmServer.in_thread(answer) as server:
+        project = await asking(lab, server, "dear-1", "good-2")
+        await project.completes()
+        assert [turn.body["model"] for turn in server.turns] == ["good-2"]
+
+
+async def test_a_list_of_models_that_nothing_keeps_is_refused(lab: Lab) -> None:
+    """If it failed, people would believe in a list that no gateway stands for."""
+    with LlmServer.in_thread(answer) as server:
+        project = await asking(lab, server, "dear-1", sandbox={"profile": "open"})
+        assert "'models' can't be kept" in await project.pauses()
+        assert server.requests == []
