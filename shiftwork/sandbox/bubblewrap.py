@@ -9,7 +9,7 @@ import stat
 import subprocess
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from functools import cache
+from functools import cache, lru_cache
 from pathlib import Path
 from typing import Final
 
@@ -17,8 +17,9 @@ from shiftwork.runner.environment import base_python
 from shiftwork.sandbox.base import MARKER, Launch
 from shiftwork.sandbox.confinement import DOOR_FD, Bind, Confinement, Network
 from shiftwork.sandbox.door import through_door
+from shiftwork.sandbox.roots import Roots
 from shiftwork.sandbox.seccomp import seccomp_filter
-from shiftwork.sandbox.system import COPY, Option, system_options
+from shiftwork.sandbox.system import COPY, Option, Step, system_steps
 from shiftwork.sandbox.user import can_change_user
 from shiftwork.sandbox.visible import SYSTEM, installation_of
 
@@ -84,13 +85,10 @@ def plan(launch: Launch, confinement: Confinement) -> Plan:
     options: list[Option] = [
         *_namespaces(confinement),
         *_environment(launch),
-        *system_options(network=confinement.network is Network.HOST),
-        *_names(confinement, home),
-        *_private(confinement, home, binds),
-        *_binds(binds),
-        # Last, because the mount points of all the others had to be made. `/proc`, because a program could
-        # write to the memory of what leads its sandbox, if that is the same user, and root to `core_pattern`.
-        *("--remount-ro", "/proc", "--remount-ro", "/dev", "--remount-ro", "/"),
+        *(word for step in _root(confinement, home, binds) for word in step),
+        # `/proc`, because a program could write to the memory of what leads its sandbox, if that is the same
+        # user, and root to `core_pattern`.
+        *("--remount-ro", "/proc", "--remount-ro", "/dev"),
         *("--seccomp", program),
     ]
     return Plan(tuple(options), _drop(confinement), _program(launch, confinement))
@@ -108,12 +106,37 @@ def _file_in_memory(content: bytes, closing: contextlib.ExitStack) -> int:
     return fd
 
 
+def _root(confinement: Confinement, home: str, binds: Sequence[Bind]) -> Iterable[Step]:
+    """All that the program sees, read only but for what is mounted as writable."""
+    steps = [
+        *system_steps(network=confinement.network is Network.HOST),
+        *_names(confinement, home),
+        *_private(confinement, home, binds),
+        *_binds(binds),
+    ]
+    if _is_other_user(confinement) and (prepared := _roots(os.getpid()).prepared(steps)):
+        return prepared
+    return (*steps, ("--remount-ro", "/"))  # last, because the mount points of all the others had to be made
+
+
+@lru_cache(maxsize=1)
+def _roots(process: int) -> Roots:
+    """Those of this process: one that was forked from it makes its own."""
+    del process
+    return Roots()
+
+
+def _is_other_user(confinement: Confinement) -> bool:
+    """Whether the program is another user than we are, who can't touch what we own."""
+    return confinement.user not in (None, os.geteuid())
+
+
 def _namespaces(confinement: Confinement) -> Iterable[str]:
     yield from ("--unshare-ipc", "--unshare-pid", "--unshare-uts", "--unshare-cgroup-try", "--as-pid-1")
     yield from ("--die-with-parent", "--new-session", "--cap-drop", "ALL")
     if confinement.network is not Network.HOST:
         yield "--unshare-net"
-    if confinement.user not in (None, os.geteuid()):
+    if _is_other_user(confinement):
         if not can_change_user():
             raise PermissionError(
                 errno.EPERM, "Only root, with its capabilities, can run a program as another user."
@@ -131,12 +154,12 @@ def _environment(launch: Launch) -> Iterable[str]:
             yield from ("--setenv", name, value)
 
 
-def _names(confinement: Confinement, home: str) -> Iterable[Option]:
+def _names(confinement: Confinement, home: str) -> Iterable[Step]:
     """Who the program's user is, and hardly anybody else."""
     user = os.geteuid() if confinement.user is None else confinement.user
     group = os.getegid() if confinement.user is None else confinement.user
-    yield from (*COPY, _passwd(user, group, home), "/etc/passwd")
-    yield from (*COPY, _group(group), "/etc/group")
+    yield (*COPY, _passwd(user, group, home), "/etc/passwd")
+    yield (*COPY, _group(group), "/etc/group")
 
 
 def _passwd(user: int, group: int, home: str) -> bytes:
@@ -153,17 +176,17 @@ def _one_field(home: str) -> str:
     return home if home.startswith("/") and not set(home) & {":", "\n"} else "/"
 
 
-def _private(confinement: Confinement, home: str, binds: Sequence[Bind]) -> Iterable[str]:
+def _private(confinement: Confinement, home: str, binds: Sequence[Bind]) -> Iterable[Step]:
     """Private folders in memory; everybody inside may write there, which is only the program's user."""
     size = confinement.scratch_mb
-    yield from ("--proc", "/proc", "--dev", "/dev")
-    yield from _tmpfs("/dev/shm", min(size, _MOST_SHM_MB))  # noqa: S108 - it is made private here
-    yield from _tmpfs("/tmp", size)  # noqa: S108
+    yield from (("--proc", "/proc"), ("--dev", "/dev"))
+    yield _tmpfs("/dev/shm", min(size, _MOST_SHM_MB))  # noqa: S108 - it is made private here
+    yield _tmpfs("/tmp", size)  # noqa: S108
     if home.startswith("/") and not _is_covered(Path(home), binds):
-        yield from _tmpfs(home, size)
+        yield _tmpfs(home, size)
 
 
-def _tmpfs(folder: str, megabytes: int) -> tuple[str, ...]:
+def _tmpfs(folder: str, megabytes: int) -> Step:
     return ("--size", str(megabytes * 1_000_000), "--perms", "1777", "--tmpfs", folder)
 
 
@@ -188,16 +211,16 @@ def _interpreter() -> tuple[Path, ...]:
     return installation_of(base_python(), "")
 
 
-def _binds(binds: Sequence[Bind]) -> Iterable[str]:
+def _binds(binds: Sequence[Bind]) -> Iterable[Step]:
     made: set[Path] = {Path("/"), Path("/tmp"), *SYSTEM}  # noqa: S108 - the private one
     for bind in binds:
         yield from _parents(bind.target, made)
         source, target = str(bind.source), str(bind.target)
         if _is_link(source):
             # A link stays one: what it leads to is visible only if that was given, too.
-            yield from ("--symlink", str(bind.source.readlink()), target)
+            yield ("--symlink", str(bind.source.readlink()), target)
         else:
-            yield from ("--bind" if bind.writable else "--ro-bind", source, target)
+            yield ("--bind" if bind.writable else "--ro-bind", source, target)
         made.add(bind.target)
 
 
@@ -208,7 +231,7 @@ def _is_link(source: str) -> bool:
         raise FileNotFoundError(errno.ENOENT, "What a program was to see does not exist", source) from None
 
 
-def _parents(target: Path, made: set[Path]) -> Iterable[str]:
+def _parents(target: Path, made: set[Path]) -> Iterable[Step]:
     """The folders on the way, which bubblewrap itself would make for its own user alone."""
     missing: list[Path] = []
     for folder in target.parents:
@@ -216,13 +239,13 @@ def _parents(target: Path, made: set[Path]) -> Iterable[str]:
             break
         missing.append(folder)
     for folder in reversed(missing):
-        yield from ("--dir", str(folder))
+        yield ("--dir", str(folder))
     made.update(missing)
 
 
 def _drop(confinement: Confinement) -> tuple[str, ...]:
     """A program that becomes another user and then the program; the door's stub needs none before it."""
-    if confinement.user in (None, os.geteuid()) or confinement.network is Network.DOOR:
+    if not _is_other_user(confinement) or confinement.network is Network.DOOR:
         return ()
     user = str(confinement.user)
     if unshare := _unshare():
