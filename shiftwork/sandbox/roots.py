@@ -115,14 +115,22 @@ def _mount_point(step: Step, path: str) -> Step:
 def _take(step: Step, root: Path) -> None:
     """Do what bubblewrap would, which follows no link: none of them is above another path."""
     path = root / PurePosixPath(str(step[-1])).relative_to("/")
+    _make_folder(path.parent)
     if step[0] == "--symlink":
         path.symlink_to(str(step[1]))
     elif step[0] == "--dir":
-        path.mkdir(exist_ok=True)
-        path.chmod(0o755)
+        _make_folder(path)
     else:
         path.write_bytes(step[-2] if isinstance(step[-2], bytes) else b"")
         path.chmod(int(step[1], 8))
+
+
+def _make_folder(path: Path) -> None:
+    """And those above, open to everybody whatever the umask."""
+    if not path.is_dir():
+        _make_folder(path.parent)
+        path.mkdir()
+        path.chmod(0o755)
 
 
 def _claim(parent: Path) -> tuple[Path, int]:

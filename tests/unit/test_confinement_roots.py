@@ -23,6 +23,7 @@ STEPS = (
     ("--size", "1000", "--perms", "1777", "--tmpfs", "/tmp"),
     ("--dir", "/home"),
     ("--bind", "/usr", "/home/agent"),
+    ("--size", "1000", "--tmpfs", "/deep/within/folders"),
     ("--dir", "/tmp/within"),
     ("--ro-bind", "/usr/bin/env", "/tmp/within/env"),
     ("--ro-bind", "/usr/bin/env", "/tool"),
@@ -93,9 +94,20 @@ def test_a_root_holds_what_bubblewrap_would_make_and_the_rest_is_mounted(tmp_pat
         "home": "drwxr-xr-x",
         "home/agent": "drwxr-xr-x",
         "tool": "-r--r--r--",
+        "deep": "drwxr-xr-x",
+        "deep/within": "drwxr-xr-x",
+        "deep/within/folders": "drwxr-xr-x",
     }
     in_it = {step[-1] for step in steps[1:]}
-    assert in_it == {"/usr", "/tmp", "/home/agent", "/tmp/within", "/tmp/within/env", "/tool"}
+    assert in_it == {
+        "/usr",
+        "/tmp",
+        "/home/agent",
+        "/tmp/within",
+        "/tmp/within/env",
+        "/tool",
+        "/deep/within/folders",
+    }
 
 
 def test_nobody_else_gets_to_a_root(tmp_path):
