@@ -64,6 +64,7 @@ def workers(client: Client, services: Services) -> tuple[Worker, Worker]:
             bookkeeping.add_feature,
             bookkeeping.decision_feedback,
             bookkeeping.look_for_people,
+            bookkeeping.look_for_secrets,
             bookkeeping.tidy,
             bookkeeping.checkpoint,
         ],
@@ -135,6 +136,7 @@ async def serve(
                 "words: %s; choose longer ones",
                 ", ".join(weak),
             )
+        record.holds(services.sandbox.level)
         log.info("worker ready: sandbox %s, state %s", services.sandbox.level, settings.state)
         await stop.wait()
         log.info("worker stopping")

@@ -48,6 +48,11 @@ class WorkerRecord:
             os.close(self._lock)
             self._lock = None
 
+    def holds(self, level: str) -> None:
+        """Note the sandbox that this worker confines programs by."""
+        assert self._lock is not None
+        os.pwrite(self._lock, level.encode(), 0)
+
     @contextmanager
     def running(self, task_token: bytes) -> Iterator[None]:
         """Note that this activity runs, for as long as the block does."""
@@ -69,6 +74,18 @@ class WorkerRecord:
                     count += await _fail(client, path.read_bytes())
             shutil.rmtree(folder, ignore_errors=True)
         return count
+
+
+def working_levels(state: Path) -> list[str]:
+    """The sandboxes of this state folder's workers on this host; '' for one that is starting."""
+    workers = state / "workers"
+    folders = sorted(workers.iterdir()) if workers.is_dir() else []
+    living = [folder for folder in folders if folder.suffix != ".new" and not _dead(folder)]
+    found = []
+    for folder in living:
+        with suppress(OSError):  # it ended meanwhile
+            found.append((folder / _LOCK).read_text())
+    return found
 
 
 def _dead(folder: Path) -> bool:

@@ -94,23 +94,11 @@ class Connection:
         """
         deadline = time.monotonic() + seconds
         while True:
-            if await self._has_pollers():
+            if await has_pollers(await self.temporal()):
                 return True
             if time.monotonic() > deadline:
                 return False
             await asyncio.sleep(0.2)
-
-    async def _has_pollers(self) -> bool:
-        client = await self.temporal()
-        request = DescribeTaskQueueRequest(
-            namespace=client.namespace,
-            task_queue=TaskQueue(name=TASK_QUEUE),
-            task_queue_type=TaskQueueType.TASK_QUEUE_TYPE_WORKFLOW,
-        )
-        try:
-            return bool((await client.workflow_service.describe_task_queue(request)).pollers)
-        except RPCError:  # it is a hint: a server that does not tell must not keep a project from starting
-            return True
 
     def _start(self, project_id: str) -> ProjectStart:
         timings = self.settings.timings
@@ -135,6 +123,19 @@ class Connection:
 
     def _handle(self, project_id: str, client: Client) -> WorkflowHandle[Any, Any]:
         return client.get_workflow_handle(project_workflow_id(project_id))
+
+
+async def has_pollers(client: Client) -> bool:
+    """Whether a worker asked for work in the last minutes; True where the server does not tell."""
+    request = DescribeTaskQueueRequest(
+        namespace=client.namespace,
+        task_queue=TaskQueue(name=TASK_QUEUE),
+        task_queue_type=TaskQueueType.TASK_QUEUE_TYPE_WORKFLOW,
+    )
+    try:
+        return bool((await client.workflow_service.describe_task_queue(request)).pollers)
+    except RPCError:  # it is a hint: a server that does not tell must not keep a project from starting
+        return True
 
 
 def actor() -> str:

@@ -11,6 +11,7 @@ from typing import Any
 from client.api import Shiftwork
 from client.cli.connecting import connected
 from client.cli.exits import DONE, of_status
+from client.cli.found import unconfinable
 from client.cli.options import project_options
 from client.cli.output import excerpt, pairs, print_json
 from client.cli.starter import CASSETTE, SPECIFICATION
@@ -66,7 +67,7 @@ def start(args: Namespace) -> int:
     options = project_options(specification, args)
 
     async def command(shiftwork: Shiftwork) -> int:
-        for problem in await asyncio.to_thread(missing, options.agent):
+        for problem in await asyncio.to_thread(missing, options.agent, options.sandbox.profile):
             sys.stderr.write(f"warning: {problem}\n")
         project_id = await shiftwork.start(
             args.name or specification.name,
@@ -94,7 +95,7 @@ def start(args: Namespace) -> int:
     return connected(command)
 
 
-def missing(agent: AgentOptions) -> list[str]:
+def missing(agent: AgentOptions, profile: Profile = Profile.STRICT) -> list[str]:
     """What this agent lacks, as far as that can be seen from here; nothing of an agent that is not known.
 
     Raises:
@@ -102,6 +103,8 @@ def missing(agent: AgentOptions) -> list[str]:
     """
     backend = backends().get(agent.backend)
     problems = backend.diagnose(agent.settings).problems if backend else ()
+    if backend and not problems and profile is not Profile.OPEN:
+        problems = tuple(filter(None, (unconfinable(backend, agent.settings),)))
     where = "that is what this shell says; what counts is the worker's environment"
     return [f"agent {agent.backend!r}: {problem} ({where})" for problem in problems]
 

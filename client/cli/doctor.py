@@ -4,30 +4,28 @@ import platform
 import shutil
 import subprocess
 import sys
-import threading
 from argparse import Namespace
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from queue import Empty, Queue
-from time import monotonic
 from typing import Any
 
 from client.cli.exits import DONE, ERROR
+from client.cli.found import NEEDS, Found, find_all
 from client.cli.output import pairs, print_json, table
-from shiftwork.agents.protocol import AgentBackend, BackendReport
+from client.cli.running import Running, look_at_running
 from shiftwork.agents.registry import backends
-from shiftwork.errors import ShiftworkError
+from shiftwork.contracts.sandbox import Profile
 from shiftwork.sandbox.choose import best_sandbox, too_weak
 from shiftwork.sandbox.landlock import Landlock
 from shiftwork.sandbox.levels import Level, default_minimum, level_named
 from shiftwork.sandbox.obstacles import Kernel, obstacles
 from shiftwork.settings import Settings
-from shiftwork.stack.file import read_stack
-
-_BACKEND_SECONDS = 10.0
-"""How long all backends together may take to be looked at; they are looked at side by side."""
 
 _GIT_SECONDS = 5.0
+_USABLE = {0: "no", 1: "in open", len(Profile): "yes"}
+"""By the number of profiles that an agent can be used in."""
+
+_WHOSE = "Programs and keys are those of this shell; what counts is the environment of the worker."
 _PYTHON = (3, 11)
 _GIT = (2, 38)
 
@@ -61,7 +59,7 @@ class Machine:
         git: its version; None if there is none.
         sandbox: how far agents and verifications are confined here.
         state: the state folder.
-        stack: where a running stack's Web UI is, or that one runs; None if none does.
+        running: the stack and the worker.
         problems: one sentence each: what is missing, and what to do.
     """
 
@@ -69,18 +67,18 @@ class Machine:
     git: str | None
     sandbox: Confining
     state: str
-    stack: str | None
+    running: Running
     problems: tuple[str, ...]
 
 
 def doctor(args: Namespace) -> int:
     """Look at the machine and at every backend, and tell."""
     machine = look_at_machine(Settings.from_environment())
-    reports = diagnose_all(backends())
+    agents = find_all(backends())
     if args.json:
-        print_json(_facts(machine, reports))
+        print_json(_facts(machine, agents))
     else:
-        print(_page(machine, reports))
+        print(_page(machine, agents))
     return ERROR if machine.problems else DONE
 
 
@@ -92,16 +90,12 @@ def look_at_machine(settings: Settings) -> Machine:
     git = git_version()
     if git is None or _numbers(git) < _GIT:
         problems.append("Shiftwork needs git 2.38 or newer: install it first.")
-    stack = None
-    try:
-        running = read_stack(settings)
-        stack = (running.ui_address or "running") if running else None
-    except ShiftworkError as error:
-        problems.append(str(error))
+    running = look_at_running(settings)
+    problems += running.problems
     sandbox = look_at_sandbox(settings.sandbox_minimum)
     if sandbox.problem is not None:
         problems.append(sandbox.problem)
-    return Machine(platform.python_version(), git, sandbox, str(settings.state), stack, tuple(problems))
+    return Machine(platform.python_version(), git, sandbox, str(settings.state), running, tuple(problems))
 
 
 def look_at_sandbox(minimum: Level | None = None) -> Confining:
@@ -136,40 +130,13 @@ def git_version() -> str | None:
     return done.stdout.removeprefix("git version").strip() or None
 
 
-def diagnose_all(
-    known: Mapping[str, AgentBackend], seconds: float = _BACKEND_SECONDS
-) -> tuple[BackendReport, ...]:
-    """The reports of these backends, by name; one that takes longer, or breaks, is reported as a problem."""
-    answers: Queue[BackendReport] = Queue()
-    for backend in known.values():
-        # A daemon, so that a program that never answers does not keep the command from ending.
-        threading.Thread(target=lambda one=backend: answers.put(_diagnose(one)), daemon=True).start()
-    late = f"It did not answer within {seconds:g} s: run its program by hand to see why."
-    reports = {name: BackendReport(name, problems=(late,)) for name in known}
-    deadline = monotonic() + seconds
-    for _ in known:
-        try:
-            report = answers.get(timeout=max(0.0, deadline - monotonic()))
-        except Empty:
-            break
-        reports[report.name] = report
-    return tuple(reports[name] for name in sorted(reports))
-
-
-def _diagnose(backend: AgentBackend) -> BackendReport:
-    try:
-        return backend.diagnose({})
-    except Exception as error:  # noqa: BLE001 - one backend that breaks must not hide the others
-        return BackendReport(backend.name, problems=(f"Looking for it failed: {error}",))
-
-
 def _numbers(version: str) -> tuple[int, ...]:
     """The leading numbers of a version such as `2.39.2 (Apple Git-143)`."""
     parts = version.split(maxsplit=1)[0].split(".")
     return tuple(int(part) for part in parts if part.isdigit())
 
 
-def _facts(machine: Machine, reports: Iterable[BackendReport]) -> dict[str, Any]:
+def _facts(machine: Machine, agents: Iterable[Found]) -> dict[str, Any]:
     return {
         "usable": not machine.problems,
         "python": machine.python,
@@ -180,43 +147,55 @@ def _facts(machine: Machine, reports: Iterable[BackendReport]) -> dict[str, Any]
         "sandbox_obstacles": list(machine.sandbox.obstacles),
         "apparmor": machine.sandbox.apparmor or None,
         "state": machine.state,
-        "stack": machine.stack,
+        "stack": machine.running.stack,
+        "worker": {
+            "running": machine.running.worker,
+            "sandboxes": list(filter(None, machine.running.levels)),
+        },
         "problems": list(machine.problems),
         "backends": [
             {
-                "name": report.name,
-                "found": report.program,
-                "version": report.version,
-                "usable": report.usable,
-                "missing": list(report.problems),
+                "name": agent.report.name,
+                "found": agent.report.program,
+                "version": agent.report.version,
+                "usable": Profile.STRICT in agent.usable_in,
+                "usable_in": list(agent.usable_in),
+                "missing": list(agent.missing),
+                "needs_in_strict": NEEDS[agent.report.name],
             }
-            for report in reports
+            for agent in agents
         ],
     }
 
 
-def _page(machine: Machine, reports: Iterable[BackendReport]) -> str:
+def _page(machine: Machine, agents: Iterable[Found]) -> str:
+    sandbox, agents = machine.sandbox, tuple(agents)
     facts = pairs(
         (
             ("Python", machine.python),
             ("git", machine.git or "not found"),
-            ("sandbox", f"{machine.sandbox.level} (at least {machine.sandbox.minimum} is asked for)"),
-            ("AppArmor", machine.sandbox.apparmor or "none"),
             ("state", machine.state),
-            ("stack", machine.stack or "none is running: start one with `shiftwork dev`"),
+            ("stack", machine.running.stack or "none is running: start one with `shiftwork dev`"),
+            ("worker", machine.running.worker_line),
+            ("sandbox", f"{sandbox.level} in this shell (at least {sandbox.minimum} is asked for)"),
+            ("AppArmor", sandbox.apparmor or "none"),
         )
     )
     rows = [
         (
-            report.name,
-            "yes" if report.usable else "no",
-            report.version,
-            " ".join(report.problems) or report.program or "any program: name it in the setting 'argv'",
+            agent.report.name,
+            _USABLE[len(agent.usable_in)],
+            agent.report.version,
+            " ".join(agent.missing) or agent.report.program or "any program: name it in the setting 'argv'",
         )
-        for report in reports
+        for agent in agents
     ]
-    listed = table(("agent", "usable", "version", "found, or what is missing"), rows)
-    return "\n\n".join([facts, *_on_sandbox(machine.sandbox), listed, *machine.problems])
+    listed = table(("agent", "usable", "version", "found in this shell, or what is missing here"), rows)
+    needs = table(
+        ("agent", "in strict and networked it needs"),
+        [(agent.report.name, NEEDS[agent.report.name]) for agent in agents],
+    )
+    return "\n\n".join([facts, *_on_sandbox(sandbox), listed, needs, _WHOSE, *machine.problems])
 
 
 def _on_sandbox(sandbox: Confining) -> Iterable[str]:

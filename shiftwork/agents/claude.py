@@ -190,6 +190,8 @@ class ClaudeBackend:
 
     def _missing_credentials(self, settings: ClaudeSettings) -> str | None:
         names = _chosen(settings)
+        if settings.credential is not None:
+            return None
         if any(self._environ.get(name) or settings.environment.get(name) for name in names):
             return None
         if names is not _CREDENTIALS:

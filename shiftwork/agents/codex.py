@@ -231,12 +231,13 @@ class CodexBackend:
 
     def _missing_login(self, settings: CodexSettings) -> str | None:
         env = self._environment(settings)
-        if any(env.get(name) for name in _KEYS) or self._base_url(settings, env):
+        if settings.credential or any(env.get(name) for name in _KEYS) or self._base_url(settings, env):
             return None
         if (self._own_home() / "auth.json").is_file():
             return None
         return (
-            "Codex has no credentials: set OPENAI_API_KEY for the worker, or run `codex login` as its user."
+            "Codex has no credentials: set OPENAI_API_KEY for the worker; or, for the profile 'open' alone, "
+            "run `codex login` as its user."
         )
 
 

@@ -88,7 +88,7 @@ class GeminiBackend:
             return BackendReport(self.name, problems=(problem,))
         version, broken = ask_version(program)
         problems = [broken] if broken else []
-        if not any(_given(read).get(name) for name in _KEYS):
+        if not (read.credential or any(_given(read).get(name) for name in _KEYS)):
             problems.append(_NO_KEY)
         return BackendReport(self.name, program, version, tuple(problems))
 

@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import subprocess
 import sys
 import time
@@ -9,10 +10,14 @@ import time
 import pytest
 from restricted_support import UNUSABLE, run_restricted
 
-from client.cli.doctor import Machine, diagnose_all, git_version, look_at_machine
+from activities.orphans import WorkerRecord, working_levels
+from client.cli.doctor import Machine, git_version, look_at_machine
+from client.cli.found import NEEDS, find_all, unconfinable
+from client.cli.running import Running
 from shiftwork.agents.command import CommandBackend
 from shiftwork.agents.protocol import BackendReport, Settings
 from shiftwork.agents.registry import backends
+from shiftwork.contracts.sandbox import Profile
 from shiftwork.sandbox.choose import choose_sandbox
 from shiftwork.sandbox.levels import default_minimum, level_named
 from shiftwork.settings import Settings as Environment
@@ -31,6 +36,7 @@ def test_what_is_told(tmp_path):
     assert (done.returncode, done.stderr) == (0, "")
     assert [backend["name"] for backend in told["backends"]] == sorted(backends())
     assert (told["usable"], told["git"], told["stack"]) == (True, git_version(), None)
+    assert told["worker"] == {"running": None, "sandboxes": []}
     scripted = next(backend for backend in told["backends"] if backend["name"] == "scripted")
     assert told["sandbox"] == choose_sandbox().level
     assert told["sandbox_leaves"] == dict(level_named(told["sandbox"]).leaves)
@@ -44,7 +50,9 @@ def test_people_read_a_table_and_what_is_missing(tmp_path):
     assert done.returncode == 1
     assert done.stdout.endswith("Shiftwork needs git 2.38 or newer: install it first.\n")
     assert "scripted  yes" in done.stdout
-    assert "none is running" in done.stdout
+    assert "stack     none is running" in done.stdout
+    assert "worker" not in done.stdout.partition("\n\n")[0]
+    assert "those of this shell; what counts is the environment of the worker" in done.stdout
 
 
 def test_a_sandbox_below_the_minimum_is_a_problem(tmp_path):
@@ -92,10 +100,10 @@ class BrokenBackend(CommandBackend):
 def test_one_bad_backend_hides_no_other():
     """If it failed, a program that hangs or breaks would keep people from seeing the others."""
     known = {one.name: one for one in (SlowBackend(), BrokenBackend(), CommandBackend())}
-    broken, command, slow = diagnose_all(known, seconds=0.3)
-    assert broken.problems == ("Looking for it failed: out of reach",)
-    assert command.usable
-    assert slow.problems == ("It did not answer within 0.3 s: run its program by hand to see why.",)
+    broken, command, slow = find_all(known, seconds=0.3)
+    assert broken.missing == ("Looking for it failed: out of reach",)
+    assert command.usable_in == tuple(Profile)
+    assert slow.missing == ("It did not answer within 0.3 s: run its program by hand to see why.",)
 
 
 def test_a_damaged_stack_file_is_told(tmp_path):
@@ -104,3 +112,53 @@ def test_a_damaged_stack_file_is_told(tmp_path):
     machine = look_at_machine(Environment(state=tmp_path))
     assert isinstance(machine, Machine)
     assert "is damaged" in machine.problems[0]
+
+
+def test_a_login_works_in_open_alone(tmp_path):
+    """If it failed, a login would look like all that is needed, and the first project would pause."""
+    folder = tmp_path / ".codex"
+    folder.mkdir()
+    (folder / "auth.json").write_text("{}")
+    keys = dict.fromkeys(("CODEX_API_KEY", "OPENAI_API_KEY", "OPENAI_BASE_URL"), "")
+    home = {"CODEX_HOME": str(folder)}
+    done = run_doctor(tmp_path / "state", "--json", **keys, **home)
+    codex = next(one for one in json.loads(done.stdout)["backends"] if one["name"] == "codex")
+    if codex["found"] is None:
+        pytest.skip("codex is not installed")
+    assert (codex["usable"], codex["usable_in"]) == (False, ["open"])
+    assert "works only in a project whose sandbox has the profile 'open'" in codex["missing"][0]
+    assert "`codex login` works in the profile open alone" in codex["needs_in_strict"]
+
+
+def test_what_an_agent_needs_is_said_of_every_backend():
+    """If it failed, `doctor` would say nothing of a backend, or end in a traceback."""
+    assert set(NEEDS) == set(backends())
+
+
+@pytest.mark.parametrize("name", ["claude", "codex", "gemini"])
+def test_what_an_agent_is_said_to_need_is_enough(name, monkeypatch):
+    """If it failed, people would set a variable that nobody reads."""
+    variables = re.findall(r"[A-Z][A-Z_]+_(?:KEY|TOKEN)", NEEDS[name])
+    for each in (*variables, "OPENAI_BASE_URL"):
+        monkeypatch.delenv(each, raising=False)
+    backend = backends()[name]
+    assert unconfinable(backend, {}) is not None
+    for each in variables:
+        with monkeypatch.context() as environment:
+            environment.setenv(each, "some-key")
+            assert unconfinable(backend, {}) is None, each
+    monkeypatch.setenv("ANY_NAME", "some-key")
+    settings = {"credential": "env:ANY_NAME"}
+    assert unconfinable(backend, settings) is None
+    assert not [one for one in backend.diagnose(settings).problems if "key" in one or "credential" in one]
+
+
+def test_a_worker_is_told_with_its_sandbox(tmp_path):
+    """If it failed, nobody could see at which level the worker that runs confines its agents."""
+    with WorkerRecord(tmp_path) as record:
+        assert working_levels(tmp_path) == [""]
+        assert Running(worker=True, levels=("",)).worker_line == "is starting"
+        record.holds("bwrap")
+        assert working_levels(tmp_path) == ["bwrap"]
+    assert working_levels(tmp_path) == []
+    assert Running(worker=True, levels=("bwrap",)).worker_line == "runs, in the sandbox bwrap"
