@@ -7,7 +7,15 @@ from typing import Any
 
 from client.report_markdown import render_markdown
 from client.telling import tell
-from shiftwork.store.rows import CheckpointRow, EventRow, EvidenceRow, FeatureRow, ProjectRow, SessionRow
+from shiftwork.store.rows import (
+    CheckpointRow,
+    Estimates,
+    EventRow,
+    EvidenceRow,
+    FeatureRow,
+    ProjectRow,
+    SessionRow,
+)
 from shiftwork.store.store import Store, Transaction
 
 __all__ = ["project_report", "render_markdown"]
@@ -31,6 +39,7 @@ async def project_report(store: Store, project_id: str) -> dict[str, Any]:
         sessions = list(reversed(await tx.sessions.list(project_id)))
         names = {row.id: row.name for row in features}
         numbers = {row.id: row.number for row in sessions}
+        guessed = await tx.usage.estimates(project_id)
         decisions = list(reversed(await tx.decisions.history(project_id, limit=_ALL)))
         checkpoints = list(reversed(await tx.checkpoints.list(project_id, limit=_ALL)))
         return {
@@ -38,7 +47,7 @@ async def project_report(store: Store, project_id: str) -> dict[str, Any]:
             "project": _project(project),
             "status": {name: value for name, value in status.items() if name not in {"project_id", "name"}},
             "features": [_feature(row, await tx.evidence.latest(row.id)) for row in features],
-            "sessions": [_session(row, names) for row in sessions],
+            "sessions": [_session(row, names, guessed.get(row.id, Estimates())) for row in sessions],
             "decisions": [
                 {**row.model_dump(mode="json", exclude={"project_id", "session_id"}), "session": number}
                 for row in decisions
@@ -96,7 +105,7 @@ def _evidence(row: EvidenceRow | None) -> dict[str, Any] | None:
     return row.model_dump(mode="json", include=shown)
 
 
-def _session(row: SessionRow, names: dict[int, str]) -> dict[str, Any]:
+def _session(row: SessionRow, names: dict[int, str], guessed: Estimates) -> dict[str, Any]:
     seconds = (row.ended_at - row.started_at).total_seconds() if row.ended_at else None
     shown = {
         *("number", "role", "phase", "outcome", "error", "landed_commit", "last_action"),
@@ -106,6 +115,7 @@ def _session(row: SessionRow, names: dict[int, str]) -> dict[str, Any]:
         **row.model_dump(mode="json", include=shown),
         "feature": names.get(row.feature_id) if row.feature_id is not None else None,
         "seconds": seconds,
+        "estimated": guessed.model_dump(mode="json"),
     }
 
 

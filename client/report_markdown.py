@@ -5,7 +5,7 @@ from collections.abc import Iterable, Sequence
 from datetime import UTC, datetime
 from typing import Any
 
-from client.cli.output import money
+from client.cli.output import estimates, money
 from shiftwork.text import one_line, printable, truncate
 
 # What makes markup or a link anywhere in a line; no text of others ever begins one.
@@ -50,7 +50,7 @@ def _head(report: dict[str, Any]) -> str:
         ("Status", f"**{status['status']}**{reason}"),
         ("Features", f"{status['passing_features']} of {status['total_features']} pass"),
         ("Sessions", status["sessions"]),
-        ("Spent", f"{money(status['cost_usd'])}{budget}, {status['tokens']:,} tokens"),
+        ("Spent", f"{money(status['cost_usd'])}{budget}, {status['tokens']:,} tokens{estimates(status)}"),
         ("Agent", escape(project["agent"])),
         ("Repository", escape(project["repository"]) if project["repository"] else _private(project["id"])),
         ("Started", _at(project["created_at"])),
@@ -91,7 +91,7 @@ def _sessions(sessions: Sequence[dict[str, Any]]) -> str:
             each["outcome"] or "running",
             "" if each["seconds"] is None else f"{each['seconds']:.1f} s",
             f"{each['total_tokens']:,}",
-            money(each["total_cost_usd"]),
+            f"{money(each['total_cost_usd'])}{estimates(each)}",
             escape(each["sandbox"]),
             _commit(each["landed_commit"]),
             escape(each["error"] or ""),

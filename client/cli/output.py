@@ -5,7 +5,7 @@ import re
 import shutil
 import sys
 import textwrap
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
@@ -128,6 +128,14 @@ def clock(at: datetime, now: datetime) -> str:
 def money(usd: float) -> str:
     """US dollars; small amounts keep what makes them differ from nothing."""
     return f"${usd:.2f}" if usd >= 0.1 or usd == 0 else f"${usd:.4f}"
+
+
+def estimates(sums: Mapping[str, Any]) -> str:
+    """What of these sums is a guess, as the end of a sentence about them; empty if nothing is."""
+    guessed = sums["estimated"]
+    if not guessed["calls"]:
+        return ""
+    return f" (estimated of these: {money(guessed['cost_usd'])}, {guessed['tokens']:,} tokens)"
 
 
 def excerpt(text: str, limit: int = 300) -> str:

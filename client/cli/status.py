@@ -7,7 +7,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 from client.cli.exits import DONE
-from client.cli.output import bar, clock, duration, excerpt, money, pairs, print_json
+from client.cli.output import bar, clock, duration, estimates, excerpt, money, pairs, print_json
 from client.delivery import undelivered
 from shiftwork.settings import Settings
 from shiftwork.stack.file import database_url
@@ -78,7 +78,7 @@ def _facts(status: dict[str, Any]) -> list[tuple[str, object]]:
         ("project", status["project_id"]),
         ("features", breakdown),
         ("sessions", status["sessions"]),
-        ("spent", f"{money(status['cost_usd'])}{budget}, {status['tokens']:,} tokens"),
+        ("spent", f"{money(status['cost_usd'])}{budget}, {status['tokens']:,} tokens{estimates(status)}"),
         ("repository", status["repository"]),
     ]
 

@@ -179,6 +179,14 @@ class Totals(Message):
         return self.input_tokens + self.output_tokens + self.cache_read_tokens + self.cache_write_tokens
 
 
+class Estimates(Message):
+    """What of a sum is a guess: answers of a model whose tokens its provider did not tell."""
+
+    calls: int = 0
+    tokens: int = 0
+    cost_usd: float = 0.0
+
+
 class EventRow(Message):
     """Something that happened to a project; `sequence` orders them without gaps."""
 

@@ -63,6 +63,16 @@ SELECT json_build_object(
     'tokens', p.total_tokens,
     'cost_usd', p.total_cost_usd,
     'budget_usd', p.budget_usd,
+    'estimated', (
+        SELECT json_build_object(
+            'calls', count(*),
+            'tokens', coalesce(sum(
+                u.input_tokens + u.output_tokens + u.cache_read_tokens + u.cache_write_tokens), 0),
+            'cost_usd', coalesce(sum(u.cost_usd), 0)
+        )
+        FROM usage u JOIN sessions s ON s.id = u.session_id
+        WHERE s.project_id = p.id AND u.estimated
+    ),
     'repository', p.repository,
     'branch', p.branch,
     'updated_at', p.updated_at

@@ -6,7 +6,7 @@ from sqlalchemy.dialects.postgresql import insert
 from shiftwork.errors import Conflict, InvalidInput
 from shiftwork.store.attempts import Leases
 from shiftwork.store.noun import Noun
-from shiftwork.store.rows import Totals
+from shiftwork.store.rows import Estimates, Totals
 from shiftwork.store.tables import ProjectTable, SessionTable, UsageTable
 
 _TOKENS = ("input_tokens", "output_tokens", "cache_read_tokens", "cache_write_tokens")
@@ -32,8 +32,12 @@ class Usage(Noun):
         cache_read_tokens: int = 0,
         cache_write_tokens: int = 0,
         cost_usd: float = 0.0,
+        estimated: bool = False,
     ) -> bool:
         """Add what was used since the previous row; False if this row is there already.
+
+        Args:
+            estimated: whether some of it is a guess, since the model's provider did not tell.
 
         Raises:
             LeaseLost: the token does not hold the session's lease.
@@ -47,6 +51,7 @@ class Usage(Noun):
             "cache_read_tokens": cache_read_tokens,
             "cache_write_tokens": cache_write_tokens,
             "cost_usd": round(cost_usd, 8),
+            "estimated": estimated,
         }
         _check(body)
         await Leases(self._connection).check(session_id, token)
@@ -121,6 +126,28 @@ class Usage(Noun):
         totals = await self._first(statement, Totals)
         assert totals is not None
         return totals.model_copy(update={"sessions": 1})
+
+    async def estimates(self, project_id: str) -> dict[int, Estimates]:
+        """What of each session's sums is a guess, by the session's id; those without a guess are left out."""
+        tokens = sum(
+            (UsageTable.__table__.c[name] for name in _TOKENS[1:]), UsageTable.__table__.c[_TOKENS[0]]
+        )
+        statement = (
+            select(
+                UsageTable.session_id,
+                func.count().label("calls"),
+                func.sum(tokens).label("tokens"),
+                func.sum(UsageTable.cost_usd).label("cost_usd"),
+            )
+            .join(SessionTable, SessionTable.id == UsageTable.session_id)
+            .where(SessionTable.project_id == project_id, UsageTable.estimated)
+            .group_by(UsageTable.session_id)
+        )
+        rows = (await self._connection.execute(statement)).mappings()
+        return {
+            row["session_id"]: Estimates(**{k: v for k, v in row.items() if k != "session_id"})
+            for row in rows
+        }
 
 
 def _check(body: dict[str, object]) -> None:

@@ -262,6 +262,25 @@ async def test_the_report_holds_everything(store):
     assert [each["kind"] for each in report["events"]] == ["steer"]
 
 
+async def test_estimates_are_told_as_what_they_are(store):
+    """If it failed, people would take a guess for the provider's own figures."""
+    project_id = await fill(store)
+    before = await project_report(store, project_id)
+    assert "estimated" not in render_markdown(before)
+    async with store.transaction() as tx:
+        session = await tx.sessions.get(project_id, 2)
+        attempt = await tx.attempts.begin(session.id, "host", 60)
+        await tx.usage.add(session.id, 1, attempt.token, 0, output_tokens=1234, cost_usd=0.5, estimated=True)
+        status = await tx.projects.status(project_id)
+    report = await project_report(store, project_id)
+    told = "(estimated of these: $0.50, 1,234 tokens)"
+    assert f"$0.75 of $5.00, 1,241 tokens {told}" in render(status, NOW)
+    markdown = render_markdown(report)
+    assert f"$0.75 of $5.00, 1,241 tokens {told}" in markdown
+    assert markdown.count(told) == 2
+    assert [each["estimated"]["calls"] for each in report["sessions"]] == [0, 0, 1]
+
+
 async def test_nothing_an_agent_wrote_becomes_markup(store):
     """If it failed, a report on the web would run an agent's script or show its links."""
     markdown = render_markdown(await project_report(store, await fill(store)))

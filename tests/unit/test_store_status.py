@@ -32,7 +32,8 @@ async def test_status_says_where_a_project_stands(store, database_url):
         await tx.projects.save(project.id, 1, status=ProjectStatus.PAUSED, status_reason="by eva")
         session = await tx.sessions.begin(project.id, 1, features[1].id, Role.SESSION, datetime.now(UTC))
         attempt = await tx.attempts.begin(session.id, "h", 60)
-        await tx.usage.add(session.id, 1, attempt.token, 0, input_tokens=7, cost_usd=0.25)
+        await tx.usage.add(session.id, 1, attempt.token, 0, input_tokens=4, cost_usd=0.15)
+        await tx.usage.add(session.id, 1, attempt.token, 1, input_tokens=3, cost_usd=0.1, estimated=True)
         for n in range(12):
             await tx.progress.log(project.id, f"step {n}", session_id=session.id, sequence=n)
         through_store = await tx.projects.status(project.id)
@@ -44,6 +45,7 @@ async def test_status_says_where_a_project_stands(store, database_url):
         "project_id": project.id, "name": "chat", "status": "paused", "reason": "by eva",
         "total_features": 3, "passing_features": 1, "progress_percent": 33.3,
         "sessions": 1, "tokens": 7, "cost_usd": 0.25, "budget_usd": 5, "not_before": None,
+        "estimated": {"calls": 1, "tokens": 3, "cost_usd": 0.1},
         "feature_breakdown": {
             "not_started": 2, "in_progress": 0, "passing": 1, "failing": 0, "blocked": 0,
         },
@@ -61,6 +63,7 @@ async def test_status_of_an_empty_project(store, database_url):
         project = await tx.projects.create("empty")
     status = await project_status(database_url, project.id)
     assert (status["progress_percent"], status["total_features"]) == (0.0, 0)
+    assert status["estimated"] == {"calls": 0, "tokens": 0, "cost_usd": 0}
     assert status["recent_progress"] == status["current_sessions"] == status["questions"] == []
 
 

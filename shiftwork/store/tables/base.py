@@ -27,6 +27,7 @@ class Base(DeclarativeBase):
 Identifier = Annotated[int, mapped_column(BigInteger, Identity(always=True), primary_key=True)]
 Big = Annotated[int, mapped_column(BigInteger)]
 Count = Annotated[int, mapped_column(BigInteger, server_default=text("0"))]
+Flag = Annotated[bool, mapped_column(server_default=text("false"))]
 Code = Annotated[str, mapped_column(Text)]
 """A word or id of our own making: a status, a commit, a kind."""
 Words = Annotated[str, mapped_column(Prose)]

@@ -1,6 +1,6 @@
 """Sessions, their attempts, the lease that fences an attempt, and what it used."""
 
-from sqlalchemy import Index, PrimaryKeyConstraint, Sequence, UniqueConstraint
+from sqlalchemy import Index, PrimaryKeyConstraint, Sequence, UniqueConstraint, text
 from sqlalchemy.orm import Mapped, mapped_column
 
 from shiftwork.store.tables.base import (
@@ -10,6 +10,7 @@ from shiftwork.store.tables.base import (
     Count,
     Dollars,
     FeatureId,
+    Flag,
     Identifier,
     Json,
     Moment,
@@ -90,7 +91,11 @@ class UsageTable(Base):
     """What an agent used since its previous usage row, by class of tokens."""
 
     __tablename__ = "usage"
-    __table_args__ = (PrimaryKeyConstraint("session_id", "attempt", "sequence"),)
+    __table_args__ = (
+        PrimaryKeyConstraint("session_id", "attempt", "sequence"),
+        # There are few: so a status that asks for them stays quick.
+        Index("ix_usage_estimated", "session_id", postgresql_where=text("estimated")),
+    )
 
     session_id: Mapped[SessionId]
     attempt: Mapped[int]
@@ -101,4 +106,5 @@ class UsageTable(Base):
     cache_read_tokens: Mapped[Count]
     cache_write_tokens: Mapped[Count]
     cost_usd: Mapped[Dollars]
+    estimated: Mapped[Flag]
     created_at: Mapped[Now]
