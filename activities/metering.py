@@ -3,9 +3,11 @@
 import asyncio
 import logging
 from collections import deque
+from contextlib import suppress
 from types import TracebackType
 from typing import Self
 
+from activities.purse import FRESH
 from activities.services import Services
 from activities.stop import Stop
 from shiftwork.agents.events import AgentEvent, AgentEventKind
@@ -16,11 +18,9 @@ from shiftwork.errors import StackError
 from shiftwork.gateway import Call, Tokens
 from shiftwork.gateway.denied import DeniedHosts
 from shiftwork.store.rows import Attempt, ProjectRow, SessionRow
+from shiftwork.store.store import Transaction
 
 log = logging.getLogger("shiftwork.activities")
-
-_PATIENCE = 1.0
-"""Seconds between two tries while the database is away."""
 
 METERED = "gateway"
 """What the rows of `usage` name as the conversation of calls that the gateway counted."""
@@ -44,15 +44,16 @@ class Meter:
         self._denied = DeniedHosts(sandbox.hosts if sandbox.profile is Profile.NETWORKED else ())
         self._attempt = attempt
         self._stop = stop
-        self._waiting: deque[Call] = deque()
+        self._purse = services.purses.of(services.store, project.id)
+        self._waiting: deque[tuple[Call, float]] = deque()
         self._news = asyncio.Event()
         self._closing = False
         self._written = 0
-        self._over = ""
         self._task: asyncio.Task[None] | None = None
         self.spent = Spent()
 
     async def __aenter__(self) -> Self:
+        await self._purse.look()
         self._task = asyncio.create_task(self._write_all(), name="metering")
         return self
 
@@ -68,31 +69,46 @@ class Meter:
             if error is None:
                 raise
             log.warning("the end of what a session spent was not written", exc_info=True)
+        finally:
+            self._purse.drop(sum(dollars for _, dollars in self._waiting))
 
     def count(self, call: Call) -> None:
         """Take in one call; returns at once."""
         if call.tokens != Tokens():
-            self._waiting.append(call)
+            self._spend(call, self._dollars(call))
             self._news.set()
         self._denied.note(call)
         if self._denied.news:
             self._news.set()
 
     def over(self) -> str | None:
-        """A sentence once the budget is spent."""
-        return self._over or None
+        """A sentence once the budget is spent, by whichever of the project's sessions; asks nobody."""
+        return self._purse.spent_up()
 
     async def _write_all(self) -> None:
         while True:
             self._news.clear()
             while self._waiting:
-                await self._write(self._waiting[0])
+                await self._write(*self._waiting[0])
                 self._waiting.popleft()
             for host, why in self._denied.take():
                 await self._tell(host, why)
             if self._closing:
                 return
-            await self._news.wait()
+            with suppress(TimeoutError):
+                await asyncio.wait_for(self._news.wait(), FRESH)
+            await self._look()
+
+    def _spend(self, call: Call, dollars: float) -> None:
+        self._waiting.append((call, dollars))
+        self._purse.count(dollars)
+        self.spent += Spent(
+            input_tokens=call.tokens.input,
+            output_tokens=call.tokens.output,
+            cache_read_tokens=call.tokens.cache_read,
+            cache_write_tokens=call.tokens.cache_write,
+            cost_usd=dollars,
+        )
 
     async def _tell(self, host: str, why: str) -> None:
         """Let people see a refusal, which an agent may keep to itself."""
@@ -108,45 +124,34 @@ class Meter:
         except StackError:
             log.warning("the refusal of a host was not written: the database is away", exc_info=True)
 
-    async def _write(self, call: Call) -> None:
-        dollars = self._dollars(call)
-        while True:
-            try:
-                budget, spent = await self._add(call, dollars)
-                break
-            except StackError:
-                # The lease decides how long this may go on: once it is lost, the write is refused.
-                await asyncio.sleep(_PATIENCE)
-        tokens = call.tokens
-        self.spent += Spent(
-            input_tokens=tokens.input,
-            output_tokens=tokens.output,
-            cache_read_tokens=tokens.cache_read,
-            cache_write_tokens=tokens.cache_write,
-            cost_usd=dollars,
-        )
-        if budget is not None and spent > budget:
-            self._over = f"The project's budget of ${budget:.2f} is spent."
-            self._stop.ask(InterruptionReason.BUDGET)
+    async def _write(self, call: Call, dollars: float) -> None:
+        number = self._written + 1
 
-    async def _add(self, call: Call, dollars: float) -> tuple[float | None, float]:
-        tokens = call.tokens
-        async with self._services.store.transaction() as tx:
+        async def add(tx: Transaction) -> None:
             await tx.usage.add(
                 self._session_id,
                 self._attempt.attempt,
                 self._attempt.token,
-                self._written + 1,
-                input_tokens=tokens.input,
-                output_tokens=tokens.output,
+                number,
+                input_tokens=call.tokens.input,
+                output_tokens=call.tokens.output,
                 cost_usd=dollars,
                 cli_session=METERED,
-                cache_read_tokens=tokens.cache_read,
-                cache_write_tokens=tokens.cache_write,
+                cache_read_tokens=call.tokens.cache_read,
+                cache_write_tokens=call.tokens.cache_write,
+                estimated=call.estimated,
             )
-            found = await tx.usage.budget(self._project.id)
-        self._written += 1
-        return found
+
+        await self._purse.write(add, dollars)
+        self._written = number
+        if self._purse.overdrawn:
+            self._stop.ask(InterruptionReason.BUDGET)
+
+    async def _look(self) -> None:
+        try:
+            await self._purse.look()
+        except StackError as error:
+            log.warning("what others spend of the budget can't be seen now: %s", error)
 
     def _dollars(self, call: Call) -> float:
         agent, tokens = self._project.options.agent, call.tokens

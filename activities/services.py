@@ -9,6 +9,7 @@ from pathlib import Path
 import psutil
 
 from activities.orphans import WorkerRecord
+from activities.purse import Purses
 from shiftwork.agents.protocol import AgentBackend
 from shiftwork.contracts.project import ProjectOptions
 from shiftwork.contracts.sandbox import Profile
@@ -83,6 +84,7 @@ class Services:
     record: WorkerRecord
     gateway: Gateway
     redactor: LazyRedactor
+    purses: Purses = field(default_factory=Purses)
     host: str = field(default_factory=socket.gethostname)
 
     def folder(self, project_id: str) -> ProjectFolder:

@@ -1,0 +1,180 @@
+"""A project's budget while several of its sessions spend from it at once, in one worker and in several."""
+
+import asyncio
+import time
+from contextlib import asynccontextmanager
+from dataclasses import replace
+from datetime import UTC, datetime
+
+import pytest
+
+from activities.metering import Meter
+from activities.orphans import WorkerRecord
+from activities.purse import FRESH
+from activities.services import Services
+from activities.stop import Stop
+from shiftwork.contracts.prices import Prices
+from shiftwork.contracts.project import AgentOptions, ProjectOptions
+from shiftwork.contracts.session import InterruptionReason, Role
+from shiftwork.errors import LeaseLost
+from shiftwork.gateway import Call, Gateway, Policy, Tokens, Upstream, Wire
+from shiftwork.sandbox.choose import cheap_sandbox
+from shiftwork.secrets import LazyRedactor
+from shiftwork.settings import Settings
+from shiftwork.store.migrate import migrate
+from shiftwork.store.store import Store
+from tests.llm.script import Reply, Usage
+from tests.llm.server import LlmServer
+from tests.unit.gateway_support import Run, request, send, until
+
+NOWHERE = "postgresql://nobody@127.0.0.1:1/nothing"
+DOLLAR = Call(kind="messages", model="m", tokens=Tokens(input=1_000_000))
+"""A call that costs one dollar."""
+
+
+@pytest.fixture
+async def worker(database_url, tmp_path):
+    """Makes the services of one more worker."""
+    await migrate(database_url)
+    settings = replace(Settings(state=tmp_path), database_url=database_url)
+    stores = []
+
+    def make():
+        stores.append(Store(database_url))
+        record = WorkerRecord(tmp_path)
+        return Services(settings, stores[-1], cheap_sandbox(), {}, record, Gateway(), LazyRedactor({}))
+
+    yield make
+    for store in stores:
+        await store.close()
+
+
+async def a_project(services, budget_usd):
+    options = ProjectOptions(agent=AgentOptions(prices=Prices(input=1, output=1)))
+    async with services.store.transaction() as tx:
+        return await tx.projects.create("p", options=options, budget_usd=budget_usd)
+
+
+@asynccontextmanager
+async def session(services, project, number):
+    """A session of the project with its meter, and what would stop its agent."""
+    async with services.store.transaction() as tx:
+        row = await tx.sessions.begin(project.id, number, None, Role.SESSION, datetime.now(UTC))
+        attempt = await tx.attempts.begin(row.id, "host", 60)
+    stop = Stop()
+    async with Meter(services, project, row, attempt, stop) as meter:
+        yield meter, stop
+
+
+async def spent(services, project):
+    async with services.store.transaction() as tx:
+        return await tx.usage.spent(project.id)
+
+
+async def test_each_session_of_a_worker_sees_at_once_what_the_others_spend(worker):
+    """If it failed, parallel sessions would each spend what is left of a budget."""
+    services = worker()
+    project = await a_project(services, 2)
+    async with session(services, project, 1) as (one, _), session(services, project, 2) as (two, stop):
+        one.count(DOLLAR)
+        assert (one.over(), two.over()) == (None, None)
+        two.count(DOLLAR)
+        # Nothing could be written in between: no await was there.
+        assert one.over() == two.over() == "The project's budget of $2.00 is spent."
+        two.count(DOLLAR)
+        await until(stop.is_set)
+    assert stop.reason is InterruptionReason.BUDGET
+    assert await spent(services, project) == 3
+
+
+async def test_what_another_worker_spends_is_seen_without_spending_anything(worker):
+    """If it failed, a session that pauses to compile would later spend what others had spent meanwhile."""
+    here, there = worker(), worker()
+    project = await a_project(here, 1)
+    async with session(here, project, 1) as (one, stop), session(there, project, 2) as (two, _):
+        two.count(DOLLAR)
+        began = time.monotonic()
+        await until(one.over)
+        assert time.monotonic() - began < 3 * FRESH
+        assert not stop.is_set()  # It may end its work; only questions are refused.
+        async with here.store.transaction() as tx:
+            await tx.projects.save(project.id, 1, budget_usd=5)
+        await until(lambda: not one.over())
+
+
+async def test_looks_at_the_budget_ask_no_database(worker, database_url):
+    """If it failed, each question of each agent would wait for the database, or fail while it is away."""
+    services = worker()
+    project = await a_project(services, 2)
+    async with session(services, project, 1) as (meter, _):
+        services.store.move(NOWHERE)
+        await services.store.close()
+        looks = 1000
+        began = time.perf_counter()
+        assert {meter.over() for _ in range(looks)} == {None}
+        assert time.perf_counter() - began < 0.1
+        meter.count(DOLLAR)
+        meter.count(DOLLAR)
+        assert meter.over()
+        await asyncio.sleep(0.1)
+        services.store.move(database_url)
+    assert await spent(services, project) == 2
+
+
+async def test_what_is_never_written_is_not_held_against_the_budget(worker):
+    """If it failed, a superseded attempt would go on to use up its project's budget in this worker."""
+    services = worker()
+    project = await a_project(services, 1)
+
+    async def superseded(kept):
+        async with session(services, project, 2) as (meter, _):
+            async with services.store.transaction() as tx:
+                row = await tx.sessions.get(project.id, 2)
+                await tx.attempts.begin(row.id, "elsewhere", 60)
+            meter.count(DOLLAR)
+            assert kept.over()
+
+    async with session(services, project, 1) as (kept, _):
+        with pytest.raises(LeaseLost):
+            await superseded(kept)
+        assert kept.over() is None
+    assert await spent(services, project) == 0
+
+
+async def test_parallel_questions_go_beyond_a_budget_by_those_in_flight_alone(worker):
+    """If it failed, a budget would be a figure in a report, not a limit."""
+    services = worker()
+    project = await a_project(services, 3)
+    answer = Reply("x", usage=Usage(input=1_000_000, output=0))
+    statuses = []
+
+    async def ask(run):
+        statuses.extend([(await send(run, request(run))).status for _ in range(6)])
+
+    async with (
+        LlmServer(lambda _: answer) as model,
+        services.gateway,
+        session(services, project, 1) as (one, _),
+        session(services, project, 2) as (two, _),
+    ):
+        upstream = Upstream(Wire.ANTHROPIC, model.url)
+        policies = [Policy(upstream=upstream, check_budget=m.over, on_call=m.count) for m in (one, two)]
+        async with services.gateway.open(policies[0]) as a, services.gateway.open(policies[1]) as b:
+            await asyncio.gather(ask(Run(a, model, [])), ask(Run(b, model, [])))
+    # When the third was counted, at most one other question was on its way.
+    assert statuses.count(200) in {3, 4}
+    assert statuses.count(402) == 12 - statuses.count(200)
+    assert await spent(services, project) == statuses.count(200)
+
+
+async def test_a_guess_is_written_as_one(worker):
+    """If it failed, nobody could tell the provider's figures from guesses."""
+    services = worker()
+    project = await a_project(services, None)
+    async with session(services, project, 1) as (meter, _):
+        meter.count(DOLLAR)
+        meter.count(replace(DOLLAR, estimated=True))
+    async with services.store.transaction() as tx:
+        [guessed] = (await tx.usage.estimates(project.id)).values()
+    assert (guessed.calls, guessed.tokens, guessed.cost_usd) == (1, 1_000_000, 1.0)
+    assert meter.spent.cost_usd == 2
