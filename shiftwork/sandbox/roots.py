@@ -11,7 +11,8 @@ import os
 import shutil
 import tempfile
 import weakref
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Sequence
+from functools import lru_cache
 from pathlib import Path, PurePosixPath
 from typing import Final
 
@@ -85,11 +86,11 @@ def _divided(steps: Iterable[Step]) -> tuple[tuple[Step, ...], tuple[Step, ...]]
     links: set[str] = set()
     for step in steps:
         path = str(step[-1])
-        above = {*_parents(path)}
-        if above & links or path in links or "/../" in f"{path}/":
+        above = _above(path)
+        if above is None or path in links or not links.isdisjoint(above):
             return None
         makes = step[0] in _MAKES
-        if not above & mounts:
+        if mounts.isdisjoint(above):
             lasting.append(step if makes else _mount_point(step, path))
             if step[0] == "--symlink":
                 links.add(path)
@@ -101,9 +102,13 @@ def _divided(steps: Iterable[Step]) -> tuple[tuple[Step, ...], tuple[Step, ...]]
     return tuple(lasting), tuple(rest)
 
 
-def _parents(path: str) -> Iterator[str]:
-    while path := path.rpartition("/")[0]:
-        yield path
+@lru_cache(maxsize=256)
+def _above(path: str) -> tuple[str, ...] | None:
+    """The folders on the way, without the root; None if it is not the straight one."""
+    names = path.split("/")
+    if names[0] or {"", ".", ".."} & {*names[1:]}:
+        return None
+    return tuple("/".join(names[:end]) for end in range(2, len(names)))
 
 
 def _mount_point(step: Step, path: str) -> Step:
