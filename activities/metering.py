@@ -48,6 +48,7 @@ class Meter:
         self._waiting: deque[tuple[Call, float]] = deque()
         self._news = asyncio.Event()
         self._closing = False
+        self._blind = False
         self._written = 0
         self._task: asyncio.Task[None] | None = None
         self.spent = Spent()
@@ -150,8 +151,11 @@ class Meter:
     async def _look(self) -> None:
         try:
             await self._purse.look()
+            self._blind = False
         except StackError as error:
-            log.warning("what others spend of the budget can't be seen now: %s", error)
+            if not self._blind:
+                log.warning("what others spend of the budget can't be seen now: %s", error)
+            self._blind = True
 
     def _dollars(self, call: Call) -> float:
         agent, tokens = self._project.options.agent, call.tokens

@@ -115,6 +115,20 @@ async def test_refused_credentials_pause_the_project(program: str, lab: Lab) -> 
 
 
 @every_program
+async def test_a_model_that_may_not_be_asked_pauses_the_project(program: str, lab: Lab) -> None:
+    """If it failed, the gateway's refusal would look like refused credentials, or spend every attempt."""
+    with bench(program, lab, "a") as use:
+        project = await use.project(settings={"models": ["another-*"]})
+        status = await project.rest(seconds=150)
+        assert status["status"] == "paused"
+        assert "rejects its requests" in status["reason"]
+        [ended] = await project.events("attempt_ended")
+        assert "which its setting 'models' does not allow" in ended.data["detail"]
+        assert (await project.features())["a"].attempts == 0
+        assert use.server.turns == []
+
+
+@every_program
 async def test_a_tool_that_never_ends_is_ended_with_its_session(program: str, lab: Lab) -> None:
     """If it failed, one hanging command would hold a project for ever, or live on after its agent."""
     with bench(program, lab, "a") as use:
