@@ -36,6 +36,8 @@ _TOOLS: Final = "/usr/bin:/bin:/usr/sbin:/sbin"
 
 _MOST_SHM_MB: Final = 256
 
+_TMP: Final = Path("/tmp")  # noqa: S108 - the program's own
+
 
 @dataclass(frozen=True, slots=True)
 class Plan:
@@ -181,7 +183,8 @@ def _private(confinement: Confinement, home: str, binds: Sequence[Bind]) -> Iter
     size = confinement.scratch_mb
     yield from (("--proc", "/proc"), ("--dev", "/dev"))
     yield _tmpfs("/dev/shm", min(size, _MOST_SHM_MB))  # noqa: S108 - it is made private here
-    yield _tmpfs("/tmp", size)  # noqa: S108
+    if all(bind.target != _TMP for bind in binds):
+        yield _tmpfs(str(_TMP), size)
     if home.startswith("/") and not _is_covered(Path(home), binds):
         yield _tmpfs(home, size)
 
@@ -212,7 +215,7 @@ def _interpreter() -> tuple[Path, ...]:
 
 
 def _binds(binds: Sequence[Bind]) -> Iterable[Step]:
-    made: set[Path] = {Path("/"), Path("/tmp"), *SYSTEM}  # noqa: S108 - the private one
+    made: set[Path] = {Path("/"), _TMP, *SYSTEM}
     for bind in binds:
         yield from _parents(bind.target, made)
         source, target = str(bind.source), str(bind.target)
