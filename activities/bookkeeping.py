@@ -11,6 +11,7 @@ from activities.names import (
     DECISION_FEEDBACK,
     INTEGRATE,
     LOOK_FOR_PEOPLE,
+    LOOK_FOR_SECRETS,
     RECORD,
     SAVE,
     TIDY,
@@ -31,11 +32,13 @@ from shiftwork.contracts.workflow import (
     RecordRequest,
     RecordResult,
     SaveRequest,
+    SaveResult,
+    SecretsRequest,
 )
-from shiftwork.errors import NotFound
+from shiftwork.errors import InvalidInput, NotFound
 from shiftwork.repository.files import remove_tree
 from shiftwork.runner.leftovers import end_leftovers
-from shiftwork.secrets.refusing import refuse_in_feature
+from shiftwork.secrets.refusing import refuse_in_feature, refuse_in_plan, refuse_in_words
 from shiftwork.store.states import feature_states
 
 
@@ -62,12 +65,13 @@ class BookkeepingActivities:
         project_id = request.save.project_id
         landed = await self._landed_until(project_id, request.result.landed)
         async with self._services.store.transaction() as tx:
-            await record_session(tx, request, landed)
+            problem = await record_session(tx, request, landed, self._services.redactor)
             totals = await tx.projects.totals(project_id)
         spent = Spent(
             input_tokens=totals.input_tokens, output_tokens=totals.output_tokens, cost_usd=totals.cost_usd
         )
-        return RecordResult(spent=spent, people_commit=await people_commit(self._services, project_id))
+        people = await people_commit(self._services, project_id)
+        return RecordResult(spent=spent, people_commit=people, problem=problem)
 
     async def _landed_until(self, project_id: str, commit: str | None) -> set[str | None]:
         """The features that landed up to this commit: with parallel sessions the rows may be ahead of it."""
@@ -80,10 +84,23 @@ class BookkeepingActivities:
         return names
 
     @activity.defn(name=SAVE)
-    async def save(self, request: SaveRequest) -> None:
-        """Bring control state to the rows; older revisions are ignored."""
+    async def save(self, request: SaveRequest) -> SaveResult | None:
+        """Bring control state to the rows; older revisions are ignored. None: of a version before results."""
         async with self._services.store.transaction() as tx:
-            await save_control_state(tx, request)
+            problem = await save_control_state(tx, request, redactor=self._services.redactor)
+        return SaveResult(problem=problem)
+
+    @activity.defn(name=LOOK_FOR_SECRETS)
+    async def look_for_secrets(self, request: SecretsRequest) -> str:
+        """Why what a person sent can't be taken, in one sentence; '' if it can."""
+        redactor = self._services.redactor
+        try:
+            refuse_in_words(request.what, request.words, redactor)
+            if request.edit is not None:
+                refuse_in_feature(request.edit, redactor)
+        except InvalidInput as error:
+            return str(error)
+        return ""
 
     @activity.defn(name=ADOPT_PLAN)
     async def adopt_plan(self, request: AdoptPlan) -> FeatureStates:
@@ -95,6 +112,11 @@ class BookkeepingActivities:
             if not plans:
                 return FeatureStates(problem="the planning session left no valid plan; see the logs")
             plan = plans[-1]
+            try:
+                # Whoever checked it when the session ended may not have known what we know.
+                refuse_in_plan(plan, self._services.redactor)
+            except InvalidInput as error:
+                return FeatureStates(problem=str(error))
             rows = await tx.features.adopt(request.project_id, plan.features, request.revision)
             project = await tx.projects.get(request.project_id)
             if plan.setup and not project.options.setup:
@@ -132,6 +154,7 @@ class BookkeepingActivities:
     async def decision_feedback(self, request: FeedbackRequest) -> None:
         """Write what became of a decision; raises `NotFound` for one of another project."""
         feedback = request.feedback
+        refuse_in_words("The lesson", feedback.lesson, self._services.redactor)
         async with self._services.store.transaction() as tx:
             decision = await tx.decisions.get(feedback.decision_id)
             if decision.project_id != request.project_id:
@@ -156,6 +179,7 @@ class BookkeepingActivities:
     @activity.defn(name=CHECKPOINT)
     async def checkpoint(self, request: CheckpointRequest) -> str:
         """Record the tip of main as a checkpoint; the same tip again changes nothing."""
+        refuse_in_words("The note", request.note, self._services.redactor)
         tip = await self._services.folder(request.project_id).repository.tip()
         async with self._services.store.transaction() as tx:
             await tx.checkpoints.add(request.project_id, tip, None, request.passing)

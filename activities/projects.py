@@ -23,8 +23,8 @@ from shiftwork.contracts.workflow import (
 )
 from shiftwork.errors import InvalidInput, NotFound, RepositoryError
 from shiftwork.repository import Landing
-from shiftwork.secrets.refusing import refuse_secrets
-from shiftwork.store.rows import ProjectRow
+from shiftwork.secrets.refusing import Finds, refuse_in_feature, refuse_in_words, refuse_secrets
+from shiftwork.store.rows import FeatureRow, ProjectRow
 from shiftwork.store.states import feature_states
 from shiftwork.store.store import Transaction
 from shiftwork.text import one_line, truncate
@@ -45,7 +45,8 @@ class ProjectActivities:
         async with heartbeating(self._services.record):
             async with self._services.store.transaction() as tx:
                 project = await tx.projects.get(request.project_id)
-            problem = await self._unusable(project)
+                features = await tx.features.list(request.project_id)
+            problem = await self._unusable(project, features)
             if problem is not None:
                 async with self._services.store.transaction() as tx:
                     return await _unprepared(tx, project.id, problem)
@@ -57,12 +58,11 @@ class ProjectActivities:
                 await _keep_checkpoint(tx, project.id, await repository.tip())
                 return await _state(tx, project.id)
 
-    async def _unusable(self, project: ProjectRow) -> str | None:
+    async def _unusable(self, project: ProjectRow, features: list[FeatureRow]) -> str | None:
         """Why the project can't be prepared, in one sentence, or None; a person has to mend it."""
         try:
             # Whoever made the project may not have known what we know.
-            options = project.options.model_dump(mode="json")
-            refuse_secrets("The project's options", options, self._services.redactor)
+            _refuse_secrets(project, features, self._services.redactor)
             await self._open_repository(project)
         except (RepositoryError, InvalidInput) as error:
             return str(error)
@@ -113,6 +113,15 @@ class ProjectActivities:
             return RevertResult(
                 commit=reverted.commit, passing=checkpoint.passing, undone=len(reverted.undone)
             )
+
+
+def _refuse_secrets(project: ProjectRow, features: list[FeatureRow], redactor: Finds) -> None:
+    names = [project.name, project.repository or "", project.working_directory or "", project.branch or ""]
+    refuse_secrets("The project's name or repository", names, redactor)
+    refuse_secrets("The project's options", project.options.model_dump(mode="json"), redactor)
+    refuse_in_words("The project's specification", f"{project.spec}\n{project.description}", redactor)
+    for feature in features:
+        refuse_in_feature(feature.spec, redactor)
 
 
 async def _recover_landings(tx: Transaction, project_id: str, landings: list[Landing]) -> None:

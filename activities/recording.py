@@ -8,7 +8,9 @@ from shiftwork.contracts.feature import FeatureStatus
 from shiftwork.contracts.outbox import Outbox
 from shiftwork.contracts.project import ProjectOptions
 from shiftwork.contracts.workflow import RecordRequest, SaveRequest, SessionResult, SessionStatus
+from shiftwork.errors import InvalidInput
 from shiftwork.planning.outcome import describe
+from shiftwork.secrets.refusing import Finds, refuse_in_feature, refuse_secrets
 from shiftwork.store.features import FeatureColumns
 from shiftwork.store.projects import ProjectColumns
 from shiftwork.store.rows import FeatureRow, SessionRow
@@ -20,8 +22,15 @@ _HANDOFF_LIFE = timedelta(days=30)
 """How long a handoff is given to later sessions; what is older misleads more than it helps."""
 
 
-async def record_session(tx: Transaction, request: RecordRequest, landed: Collection[str | None]) -> None:
-    """Everything about a session that ended; `landed`: the features on main up to its landing."""
+async def record_session(
+    tx: Transaction, request: RecordRequest, landed: Collection[str | None], redactor: Finds
+) -> str:
+    """Everything about a session that ended; returns what `save_control_state` does.
+
+    Args:
+        landed: the features on main up to its landing.
+        redactor: see `save_control_state`.
+    """
     result, project_id = request.result, request.save.project_id
     session = await tx.sessions.begin(
         project_id, request.session, request.feature_id, request.role, result.started_at
@@ -29,7 +38,7 @@ async def record_session(tx: Transaction, request: RecordRequest, landed: Collec
     feature = None if request.feature_id is None else await tx.features.get(request.feature_id)
     outbox = await _outbox(tx, session, result.attempt)
     detail = await _detail(tx, project_id, request) if result.failure else ""
-    await save_control_state(tx, request.save, _facts(request, outbox, detail))
+    problem = await save_control_state(tx, request.save, _facts(request, outbox, detail), redactor=redactor)
     await _keep_outbox(tx, project_id, session, result, outbox)
     title = feature.name if feature else "planning"
     await tx.progress.log(
@@ -56,15 +65,32 @@ async def record_session(tx: Transaction, request: RecordRequest, landed: Collec
         landed_commit=result.landed,
     )
     await _tell(tx, request, feature, _outcome(result, detail))
+    return problem
 
 
 async def save_control_state(
-    tx: Transaction, request: SaveRequest, facts: dict[int, FeatureColumns] | None = None
-) -> None:
-    """Write control state under its revision; `facts` are further columns of some features."""
+    tx: Transaction,
+    request: SaveRequest,
+    facts: dict[int, FeatureColumns] | None = None,
+    *,
+    redactor: Finds,
+) -> str:
+    """Write control state under its revision; returns why some of it was not, in one sentence, or ''.
+
+    Args:
+        facts: further columns of some features.
+        redactor: knows the secrets with which an edit or an option is left out: redacted, it would be
+            another one than the person sent.
+    """
+    problem = ""
     for edit in request.edits:
         feature = await tx.features.find(request.project_id, edit.feature)
-        await tx.features.edit(feature.id, request.revision - 1, edit)
+        try:
+            refuse_in_feature(edit, redactor)
+        except InvalidInput as error:
+            problem = problem or f"an edit was not taken: {error}"
+        else:
+            await tx.features.edit(feature.id, request.revision - 1, edit)
     for state in request.features:
         control: FeatureColumns = {**control_columns(state), **(facts or {}).get(state.id, {})}
         await tx.features.save(state.id, request.revision, **control)
@@ -77,7 +103,11 @@ async def save_control_state(
     if request.options is not None:
         row = await tx.projects.get(request.project_id)
         merged = row.options.model_dump(mode="json") | request.options
-        columns["options"] = ProjectOptions.model_validate(merged)
+        try:
+            refuse_secrets("The project's options", merged, redactor)
+            columns["options"] = ProjectOptions.model_validate(merged)
+        except InvalidInput as error:
+            problem = problem or str(error)
     await tx.projects.save(request.project_id, request.revision, **columns)
     for event in request.events:
         await tx.events.append(
@@ -88,6 +118,7 @@ async def save_control_state(
             reference=event.reference,
             data=event.data,
         )
+    return problem
 
 
 async def _outbox(tx: Transaction, session: SessionRow, attempt: int | None) -> Outbox:

@@ -30,7 +30,7 @@ from shiftwork.contracts.workflow import (
     SteerRequest,
 )
 from shiftwork.errors import Conflict, InvalidInput, NotFound, ShiftworkError
-from shiftwork.secrets.refusing import refuse_in_feature
+from shiftwork.secrets.refusing import refuse_in_feature, refuse_in_words
 from shiftwork.store.rows import ProjectRow
 from workflows.project import ProjectWorkflow
 
@@ -42,6 +42,7 @@ class Messages(Connection):
 
     async def pause(self, ref: str, *, mode: PauseMode = "after_session", reason: str = "") -> None:
         """Pause after the running sessions, or at once with their work kept."""
+        refuse_in_words("The reason", reason, self.store.redactor)
         request = PauseRequest(mode=mode, reason=reason, actor=actor())
         await self._signal(ref, "pause", request, closed="paused")
 
@@ -60,6 +61,7 @@ class Messages(Connection):
 
     async def abandon(self, ref: str, reason: str = "") -> None:
         """End the project for good; the reason is kept and shown."""
+        refuse_in_words("The reason", reason, self.store.redactor)
         await self._signal(ref, "abandon", AbandonRequest(reason=reason, actor=actor()), closed="abandoned")
 
     async def steer(self, ref: str, text: str, *, feature: str | None = None) -> None:
@@ -68,6 +70,7 @@ class Messages(Connection):
         if feature is not None:
             async with self.store.transaction() as tx:
                 await tx.features.find(project.id, feature)
+        refuse_in_words("The guidance", text, self.store.redactor)
         request = _valid(SteerRequest, text=text, feature=feature, actor=actor())
         await self._signal(ref, "steer", request, closed="steered")
 
@@ -112,18 +115,21 @@ class Messages(Connection):
         self, ref: str, feature: str, status: FeatureStatus, reason: str = ""
     ) -> int:
         """Give a feature a status; `passing` has what is on main verified. Returns its id."""
+        refuse_in_words("The reason", reason, self.store.redactor)
         request = _valid(SetFeatureStatus, feature=feature, status=status, reason=reason, actor=actor())
         result: int = await self._update(ref, ProjectWorkflow.set_feature_status, request)
         return result
 
     async def checkpoint(self, ref: str, note: str = "") -> str:
         """Make the tip of main a checkpoint, with what passes there; returns the commit."""
+        refuse_in_words("The note", note, self.store.redactor)
         request = _valid(CheckpointRequest, note=note, actor=actor())
         result: str = await self._update(ref, ProjectWorkflow.checkpoint, request)
         return result
 
     async def answer(self, ref: str, feature: str, text: str) -> int:
         """Answer a feature's question; returns the feature's id."""
+        refuse_in_words("The answer", text, self.store.redactor)
         request = _valid(Answer, feature=feature, text=text, actor=actor())
         result: int = await self._update(ref, ProjectWorkflow.answer, request)
         return result
@@ -143,6 +149,7 @@ class Messages(Connection):
         """Say what became of a decision; its project is looked up."""
         async with self.store.transaction() as tx:
             decision = await tx.decisions.get(decision_id)
+        refuse_in_words("The lesson", lesson, self.store.redactor)
         request = _valid(
             DecisionFeedback,
             decision_id=decision_id,

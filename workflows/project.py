@@ -266,6 +266,7 @@ class ProjectWorkflow(ProjectMessages):
             ),
             **book_keeping("one transaction: session, features, evidence, checkpoint"),
         )
+        self._heed(recorded.problem)
         self._state.spent = recorded.spent
         if recorded.people_commit:
             self._state.people_commit = recorded.people_commit
@@ -293,11 +294,17 @@ class ProjectWorkflow(ProjectMessages):
             return
         async with self._saving:
             while self._ledger.pending:
-                await workflow.execute_local_activity_method(
+                saved = await workflow.execute_local_activity_method(
                     BookkeepingActivities.save,
                     self._ledger.take(),
                     **book_keeping("control state to the rows"),
                 )
+                self._heed(saved.problem if saved else "")
+
+    def _heed(self, problem: str) -> None:
+        """What the rows could not take, nobody must go on as if they had."""
+        if problem:
+            self._rest(ProjectStatus.PAUSED, truncate(one_line(problem), 300))
 
     async def _look(self) -> None:
         self._look_for_people = False

@@ -30,6 +30,7 @@ with workflow.unsafe.imports_passed_through():
         RevertRequest,
         RevertResult,
         RunSession,
+        SecretsRequest,
         SetBudget,
         SetFeatureStatus,
         SteerRequest,
@@ -112,6 +113,12 @@ class ProjectMessages:
         if isinstance(request, str) and not _said(request):
             return  # a signal can't be refused, and nothing was said
         asked = SteerRequest(text=_said(request)) if isinstance(request, str) else request
+        if problem := await self._secret_in(SecretsRequest(what="The guidance", words=asked.text)):
+            # A signal can't be refused: whoever sent it reads here that nobody was told.
+            pause(self._state, f"guidance was not taken: {problem}")
+            self._ledger.event("paused", actor=asked.actor, reason=self._state.reason)
+            self._changed = True
+            return
         feature = next((f for f in self._state.features if asked.feature in (f.name, str(f.id))), None)
         reference = f"feature:{feature.id}" if feature else ""
         self._ledger.event("steer", actor=asked.actor, reference=reference, text=asked.text)
@@ -148,6 +155,7 @@ class ProjectMessages:
     async def edit_feature(self, edit: FeatureEdit) -> int:
         """Change a feature; returns its id."""
         await self._ready()
+        await self._refuse_secrets(SecretsRequest(edit=edit))
         busy = {f for f in self._running.values() if f is not None}
         changed: list[FeatureState] = self._checked(messages.apply_edit, edit, busy)
         self._reopen()
@@ -181,6 +189,7 @@ class ProjectMessages:
     async def set_feature_status(self, request: SetFeatureStatus) -> int:
         """Set a status by hand; returns the feature's id. Only executed verification makes it pass."""
         await self._ready()
+        await self._refuse_secrets(SecretsRequest(what="The reason", words=request.reason))
         feature: FeatureState = self._checked(
             messages.apply_status, request.feature, request.status, request.reason
         )
@@ -202,16 +211,20 @@ class ProjectMessages:
         passing = tuple(f.id for f in self._state.features if f.status is FeatureStatus.PASSING)
         facts = {"project_id": self._state.project_id, "passing": passing}
         self._look_for_people = self._changed = True
-        return await workflow.execute_local_activity_method(
-            BookkeepingActivities.checkpoint,
-            asked.model_copy(update=facts),
-            **book_keeping("a checkpoint at the tip of main"),
-        )
+        try:
+            return await workflow.execute_local_activity_method(
+                BookkeepingActivities.checkpoint,
+                asked.model_copy(update=facts),
+                **book_keeping("a checkpoint at the tip of main"),
+            )
+        except ActivityError as error:
+            _refuse(error.__cause__ or error)
 
     @workflow.update(description="Answer a feature's question.")
     async def answer(self, answer: Answer) -> int:
         """Answer; the feature goes on. Returns its id."""
         await self._ready()
+        await self._refuse_secrets(SecretsRequest(what="The answer", words=answer.text))
         feature: FeatureState = self._checked(messages.check_answer, answer)
         feature.waiting = False
         reference = f"feature:{feature.id}"
@@ -321,6 +334,19 @@ class ProjectMessages:
 
     async def _ready(self) -> None:
         await workflow.wait_condition(lambda: self._loaded)
+
+    async def _refuse_secrets(self, request: SecretsRequest) -> None:
+        """Refuse what a worker sees a secret in: whoever sent it may not know the secret."""
+        if problem := await self._secret_in(request):
+            raise ApplicationError(problem, type="InvalidInput", non_retryable=True)
+
+    async def _secret_in(self, request: SecretsRequest) -> str:
+        # Histories from before this hold no such look; what it would find, the rows refuse (see `_heed`).
+        if not workflow.patched("look-for-secrets"):
+            return ""
+        return await workflow.execute_local_activity_method(
+            BookkeepingActivities.look_for_secrets, request, **book_keeping("whether it holds a secret")
+        )
 
     def _busy(self) -> set[int]:
         asked = {r.feature_id for r in self._state.requested}

@@ -220,6 +220,20 @@ class SaveRequest(Message):
     events: tuple[EventDraft, ...] = ()
 
 
+class SaveResult(Message):
+    """`problem`: what of it could not be written, and why, in one sentence; '' if everything was."""
+
+    problem: str = ""
+
+
+class SecretsRequest(Message):
+    """Look for secrets that only a worker knows: in an edit, or in words; `what` begins the sentence."""
+
+    what: str = ""
+    words: str = ""
+    edit: FeatureEdit | None = None
+
+
 class RecordRequest(Message):
     """A session that ended, with the control state that follows from it: one transaction."""
 
@@ -236,10 +250,12 @@ class RecordResult(Message):
     Attributes:
         spent: of the whole project, all attempts.
         people_commit: a tip of the people's branch that main does not contain.
+        problem: see `SaveResult`.
     """
 
     spent: Spent = Spent()
     people_commit: str | None = None
+    problem: str = ""
 
 
 class ImportRequest(Message):

@@ -7,7 +7,7 @@ from typing import Any, Self
 
 import asyncpg
 from sqlalchemy import event
-from sqlalchemy.exc import DBAPIError
+from sqlalchemy.exc import DBAPIError, StatementError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
 
@@ -124,7 +124,8 @@ class Store:
         Raises:
             StackError: the server went away or gave up this transaction; nothing of it happened, or, if it
                 went away during the commit, all of it may have: repeat it.
-            InvalidInput: the server does not take a value, and never will; nothing happened.
+            InvalidInput: the server does not take a value, and never will, or it holds a secret and must stay
+                as it is; nothing happened.
         """
         try:
             async with self._engine.begin() as connection:
@@ -136,6 +137,10 @@ class Store:
             if not _passes(error):
                 raise
             raise StackError(f"PostgreSQL at {self._place} gave up a transaction: {error.orig}.") from error
+        except StatementError as error:
+            if isinstance(error.orig, InvalidInput):
+                raise error.orig from None
+            raise
         except PoolTimeout as error:
             raise StackError(f"All connections to PostgreSQL at {self._place} are in use.") from error
 

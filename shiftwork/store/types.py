@@ -15,6 +15,8 @@ from sqlalchemy import Dialect, Text
 from sqlalchemy.dialects.postgresql import JSONB
 from sqlalchemy.types import TypeDecorator
 
+from shiftwork.errors import InvalidInput
+
 _UNSTORABLE = re.compile("[\x00\ud800-\udfff]")
 
 
@@ -27,16 +29,21 @@ class Redacts(Protocol):
 
     def redact_exact(self, value: Any) -> Any: ...
 
+    def secret_in(self, value: Any) -> str | None: ...
+
 
 @dataclass(frozen=True, slots=True)
 class Exact:
-    """A JSON value that must stay as it is, unless it holds a secret beyond doubt: commands, names, paths."""
+    """A JSON value that must stay as it is: commands, names, paths.
+
+    A column of it is refused if it holds a secret beyond doubt; as a field of another value, that is altered.
+    """
 
     value: Any
 
 
 class ExactText(str):
-    """The same for text."""
+    """The same for the text of a column."""
 
     __slots__ = ()
 
@@ -62,12 +69,16 @@ def json_serializer(redactor: Redacts | None) -> Callable[[Any], JsonText]:
 
 
 def clean_parameter(value: Any, redactor: Redacts) -> Any:
-    """A statement's parameter without secrets; JSON is clean already."""
+    """A statement's parameter without secrets; JSON is clean already.
+
+    Raises:
+        InvalidInput: it must stay as it is, and holds one.
+    """
     match value:
         case JsonText():
             return value
         case ExactText():
-            return redactor.redact_exact(str(value))
+            return _refused(str(value), redactor)
         case str():
             return redactor.redact(value)
         case list() | tuple():
@@ -85,13 +96,23 @@ def _redacted(value: Any, redactor: Redacts) -> Any:
     """The value without secrets; what is exact may stand at its top, or be a field of it."""
     match value:
         case Exact(value=inner):
-            return redactor.redact_exact(inner)
+            return _refused(inner, redactor)
         case dict():
             exact = {key: item for key, item in value.items() if isinstance(item, Exact)}
             prose = redactor.redact_json({key: item for key, item in value.items() if key not in exact})
             return {**prose, **{key: redactor.redact_exact(item.value) for key, item in exact.items()}}
         case _:
             return redactor.redact_json(value)
+
+
+def _refused(value: Any, redactor: Redacts) -> Any:
+    """The value itself: without its secret it would be another command or name, and be used as that."""
+    if name := redactor.secret_in(value):
+        raise InvalidInput(
+            f"A name, path, command or option would hold the secret {name!r}, and would be stored as it is: "
+            "have commands read it from a variable or a file."
+        )
+    return value
 
 
 def _clean(value: Any) -> Any:

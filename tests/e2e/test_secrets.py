@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from client.api import Shiftwork
-from shiftwork.contracts.feature import FeatureSpec
+from shiftwork.contracts.feature import FeatureEdit, FeatureSpec, FeatureStatus, VerificationStep
 from shiftwork.contracts.project import AgentOptions, ProjectOptions
 from shiftwork.errors import InvalidInput
 from shiftwork.stack.dev import DevStack
@@ -44,7 +44,8 @@ async def test_a_canary_is_in_no_store(tmp_path: Path, monkeypatch: pytest.Monke
         with worker_process(quick_environment(state), tmp_path / "worker.log"):
             lab = Lab(shiftwork, settings, folder)
             project = await lab.project(features, sessions, planned=False)
-            await shiftwork.steer(project.id, f"remember {CANARY}")
+            with pytest.raises(InvalidInput, match="The guidance would hold the secret 'CANARY_API_KEY'"):
+                await shiftwork.steer(project.id, f"remember {CANARY}")
             await project.completes()
             ended = [event.data for event in await project.events("attempt_ended")]
             (refused,) = [data for data in ended if data["failure"] == "snapshot_refused"]
@@ -73,6 +74,46 @@ async def test_a_worker_refuses_what_the_client_did_not_know(tmp_path: Path) -> 
     assert "options would hold the secret 'WORKER_API_KEY'" in reason
 
 
+async def test_what_a_person_sends_is_refused_by_a_worker_that_knows_more(tmp_path: Path) -> None:
+    """If it failed, a feature would be verified by a command that nobody wrote, with a mark for a key."""
+    settings, folder = quick_settings(tmp_path / "state"), tmp_path / "work"
+    folder.mkdir()
+    environment = quick_environment(tmp_path / "state", WORKER_API_KEY=CANARY)
+    asking = [[{"ask": "Which key?"}]]
+    async with DevStack(settings), Shiftwork(settings) as shiftwork:
+        with worker_process(environment, tmp_path / "worker.log"):
+            project = await Lab(shiftwork, settings, folder).project([simple_feature("a")], {"a": asking})
+            assert await project.pauses() == "'a' needs an answer from a person"
+            before = await project.features()
+            steps = (VerificationStep(command=f"login {CANARY}"),)
+            refusals = {
+                "The feature 'a' would hold": shiftwork.edit_feature(
+                    project.id, FeatureEdit(feature="a", verification_steps=steps)
+                ),
+                "The description of the feature 'a' would": shiftwork.edit_feature(
+                    project.id, FeatureEdit(feature="a", description=CANARY)
+                ),
+                "The description of the feature 'b' would": shiftwork.add_feature(
+                    project.id, FeatureSpec(name="b", description=CANARY)
+                ),
+                "The answer would hold": shiftwork.answer(project.id, "a", CANARY),
+                "The reason would hold": shiftwork.set_feature_status(
+                    project.id, "a", FeatureStatus.BLOCKED, CANARY
+                ),
+                "The note would hold": shiftwork.checkpoint(project.id, CANARY),
+            }
+            for sentence, refused in refusals.items():
+                with pytest.raises(InvalidInput, match=f"^{sentence} .*'WORKER_API_KEY'"):
+                    await refused
+            assert await project.features() == before
+            after = await project.now()
+            await shiftwork.steer(project.id, f"remember {CANARY}")
+            reason = await project.pauses(after)
+            assert reason.startswith("guidance was not taken: The guidance would hold the secret")
+            assert await project.events("steer") == []
+    assert found_in(tmp_path / "state", CANARY.encode()) == []
+
+
 async def test_settings_that_hold_a_secret_are_refused(lab: Lab, monkeypatch: pytest.MonkeyPatch) -> None:
     """If it failed, a key written into a specification would be stored with the project."""
     monkeypatch.setenv("CANARY_API_KEY", CANARY)
@@ -87,6 +128,8 @@ async def test_settings_that_hold_a_secret_are_refused(lab: Lab, monkeypatch: py
             await shiftwork.create("leaky", "x", options=ProjectOptions(agent=clean, setup=[setup]))
         with pytest.raises(InvalidInput, match="The feature 'a' would hold the secret 'CANARY_API_KEY'"):
             await shiftwork.add_feature("any", FeatureSpec(**simple_feature("a", command=setup)))
+        with pytest.raises(InvalidInput, match="The answer would hold the secret 'CANARY_API_KEY'"):
+            await shiftwork.answer("any", "a", CANARY)
 
 
 def forms(secret: str) -> list[bytes]:

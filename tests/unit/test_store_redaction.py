@@ -107,3 +107,34 @@ async def test_a_value_that_is_never_taken_is_not_tried_again(store):
     with pytest.raises(InvalidInput, match="does not take"):
         async with store.transaction() as tx:
             await tx.projects._run("SELECT $1::bigint", "x")
+
+
+@pytest.mark.parametrize(
+    "spec",
+    [
+        FeatureSpec(name=f"a {KEY}"),
+        FeatureSpec(name="a", depends_on=(KEY,)),
+        FeatureSpec(name="a", verification_steps=(VerificationStep(command=f"login {KEY}"),)),
+    ],
+)
+async def test_what_must_be_exact_and_holds_a_secret_is_refused(store, spec):
+    """If it failed, a project would be verified by a command that nobody wrote, with stars for a key."""
+    async with store.transaction() as tx:
+        project = await tx.projects.create("chat")
+    with pytest.raises(InvalidInput, match="would hold the secret 'A_KEY'"):
+        await adopt(store, project.id, spec)
+    with pytest.raises(InvalidInput, match="would hold the secret 'A_KEY'"):
+        await add_project(store, "other", f"https://h/{KEY}")
+    async with store.transaction() as tx:
+        assert await tx.features.list(project.id) == []
+        assert await tx.projects.by_name("other") is None
+
+
+async def adopt(store, project_id, spec):
+    async with store.transaction() as tx:
+        await tx.features.adopt(project_id, [spec], 1)
+
+
+async def add_project(store, name, repository):
+    async with store.transaction() as tx:
+        await tx.projects.create(name, repository=repository)
