@@ -71,11 +71,7 @@ class Shiftwork(Messages, Following):
     ) -> ProjectRow:
         """Create a project's rows without starting it; see `start`."""
         options = options or ProjectOptions()
-        known = backends()
-        if options.agent.backend not in known:
-            names = ", ".join(sorted(known))
-            raise InvalidInput(f"agent {options.agent.backend!r} is not known; known are: {names}.")
-        known[options.agent.backend].check(options.agent.settings)
+        _check_agents(options)
         _check_hosts(options.sandbox)
         self._refuse_secrets(options)
         redactor = self.store.redactor
@@ -106,11 +102,12 @@ class Shiftwork(Messages, Following):
         return project
 
     def _refuse_secrets(self, options: ProjectOptions) -> None:
-        told = options.agent.model_dump(mode="json")
+        told = [agent.model_dump(mode="json") for agent in everybody(options)]
         if self.store.redactor.redact_json(told) != told:
             raise InvalidInput(
                 "The agent's settings hold a secret, and they are stored: have the worker know it as a "
-                "variable of its environment, and name that in 'pass_environment'."
+                "variable of its environment, and name that: in 'credential' as env:NAME if it is the key of "
+                "the agent's model, else in 'pass_environment'."
             )
 
     async def open(self, project_id: str) -> None:

@@ -31,8 +31,11 @@ class Running:
     @property
     def worker_line(self) -> str | None:
         """Of the worker, for people; None if there is nothing that it could work for."""
+        ready = [level for level in self.levels if level]
+        if len(ready) > 1:
+            return f"{len(ready)} run, in the sandboxes {', '.join(ready)}"
         if self.levels:
-            return ", ".join(f"runs, in the sandbox {one}" if one else "is starting" for one in self.levels)
+            return f"runs, in the sandbox {ready[0]}" if ready else "is starting"
         if self.worker:
             return "one asked for work in the last minutes; its log names its sandbox"
         if self.worker is None:

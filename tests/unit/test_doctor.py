@@ -162,3 +162,6 @@ def test_a_worker_is_told_with_its_sandbox(tmp_path):
         assert working_levels(tmp_path) == ["bwrap"]
     assert working_levels(tmp_path) == []
     assert Running(worker=True, levels=("bwrap",)).worker_line == "runs, in the sandbox bwrap"
+    two = Running(worker=True, levels=("bwrap", "", "landlock"))
+    assert two.worker_line == "2 run, in the sandboxes bwrap, landlock"
+    assert Running(worker=False).worker_line == "none is running: start one with `shiftwork worker`"
