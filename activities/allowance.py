@@ -1,6 +1,6 @@
 """How much of what one attempt's agent says is kept."""
 
-from shiftwork.agents.events import AgentEvent, AgentEventKind
+from shiftwork.agents.events import AgentEventKind
 
 _ROWS = 20_000
 _BYTES = 20_000_000
@@ -28,13 +28,13 @@ class Allowance:
         self._dropped = 0
         self._dropped_bytes = 0
 
-    def takes(self, event: AgentEvent, size: int) -> bool:
-        """Whether an event of so many bytes is kept; it is counted either way."""
+    def takes(self, kind: AgentEventKind, size: int) -> bool:
+        """Whether an event of this kind and so many bytes is kept; it is counted either way."""
         if self._rows > 0 and size <= self._bytes:
             self._rows -= 1
             self._bytes -= size
             return True
-        if event.kind in _TELLING and self._reserve > 0:
+        if kind in _TELLING and self._reserve > 0:
             self._reserve -= 1
             return True
         self._bytes = 0  # A transcript with holes would mislead: from here on only what tells how it went.

@@ -4,10 +4,10 @@ import asyncio
 import json
 import logging
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterable
 from contextlib import suppress
 from types import TracebackType
-from typing import Any, Self, TypeVar
+from typing import Any, NamedTuple, Self, TypeVar
 
 from activities.allowance import Allowance
 from activities.services import Services
@@ -17,6 +17,7 @@ from shiftwork.agents.prices import cost
 from shiftwork.contracts.activity import AgentProgress
 from shiftwork.contracts.session import InterruptionReason, Spent
 from shiftwork.errors import StackError
+from shiftwork.secrets import JoinedTexts
 from shiftwork.store.rows import Attempt, ProjectRow, SessionRow, TranscriptItem
 from shiftwork.store.store import Transaction
 from shiftwork.text import truncate
@@ -29,12 +30,15 @@ _FLUSH_SECONDS = 0.25
 _FLUSH_ITEMS = 200
 _TEXT_LIMIT = 16_000
 _TOKENS = ("input_tokens", "output_tokens", "cache_read_tokens", "cache_write_tokens")
+_PROSE = (AgentEventKind.TEXT, AgentEventKind.THINKING)
 _RETRY_SECONDS = 0.25
 _LONGEST_RETRY_SECONDS = 5.0
 
 
 class Transcriber:
-    """Batches events into the transcript; usage is written as it is reported, so that no cost is ever lost.
+    """Batches events into the transcript, redacted across their borders.
+
+    Usage is written as it is reported, so that no cost is ever lost.
 
     Every write is fenced by the attempt's lease. While the database is away, it is tried again for as long as
     the lease may last; the agent works on meanwhile.
@@ -63,6 +67,7 @@ class Transcriber:
         self._stop = stop
         self._allowance = Allowance()
         self._items: list[TranscriptItem] = []
+        self._joined: JoinedTexts[_Said] = JoinedTexts(services.redactor.redactor)
         self._sequence = 0
         self._usages = 0
         self._writing = asyncio.Lock()
@@ -84,7 +89,7 @@ class Transcriber:
             # Not cancelled: a flush that is under way holds items that are nowhere else.
             self._closing.set()
             await self._task
-            self._note()
+            self._end()
             await self._flush()  # what came while the last regular flush was under way
             return
         self._task.cancel()
@@ -110,21 +115,34 @@ class Transcriber:
 
     def _keep(self, event: AgentEvent) -> None:
         payload = event.model_dump(mode="json", exclude={"kind"}, exclude_defaults=True)
-        # Before it is cut: half a secret is not recognised.
-        payload = self._services.redactor.redact_excerpts(payload)
-        if "text" in payload:
-            payload["text"] = truncate(payload["text"], _TEXT_LIMIT)
-        if self._allowance.takes(event, _size(payload)):
-            self._items.append(TranscriptItem(sequence=self._sequence, kind=event.kind, payload=payload))
+        text = payload.pop("text", "")
+        said = _Said(self._sequence, event.kind, self._services.redactor.redact_excerpts(payload))
+        self._joined.take(said, event.kind, text, time.monotonic())
+        self._admit(self._joined.ready(time.monotonic()))
 
-    def _note(self) -> None:
-        """Say what was not kept."""
+    def _admit(self, ready: Iterable[tuple["_Said", str]]) -> None:
+        """Keep what is redacted, if there is room for it."""
+        for said, text in ready:
+            # Cut only now: half a secret is not recognised.
+            payload = {**said.payload, "text": truncate(text, _TEXT_LIMIT)} if text else said.payload
+            if not payload and said.kind in _PROSE:
+                continue  # its text is a part of another's
+            if self._allowance.takes(said.kind, _size(payload)):
+                self._items.append(TranscriptItem(sequence=said.sequence, kind=said.kind, payload=payload))
+
+    def _end(self) -> None:
+        """Keep what waits, and say what was not kept."""
+        self._admit(self._joined.close())
+        for kind, text in self._joined.rest():
+            self._admit([(self._next(AgentEventKind(kind)), text)])
         if self._allowance.note:
-            self._sequence += 1
+            said = self._next(AgentEventKind.TEXT)
             payload = {"text": self._allowance.note}
-            self._items.append(
-                TranscriptItem(sequence=self._sequence, kind=AgentEventKind.TEXT, payload=payload)
-            )
+            self._items.append(TranscriptItem(sequence=said.sequence, kind=said.kind, payload=payload))
+
+    def _next(self, kind: AgentEventKind) -> "_Said":
+        self._sequence += 1
+        return _Said(self._sequence, kind, {})
 
     @property
     def progress(self) -> AgentProgress:
@@ -191,6 +209,7 @@ class Transcriber:
             await self._flush()
 
     async def _flush(self) -> None:
+        self._admit(self._joined.ready(time.monotonic()))
         async with self._writing:
             items = self._items[:]
             if not items:
@@ -222,6 +241,14 @@ class Transcriber:
                 log.warning("what an agent says can't be written now, and is kept: %s", error)
             await asyncio.sleep(pause)
             pause = min(2 * pause, _LONGEST_RETRY_SECONDS)
+
+
+class _Said(NamedTuple):
+    """An event without its text."""
+
+    sequence: int
+    kind: AgentEventKind
+    payload: dict[str, Any]
 
 
 def _size(payload: dict[str, Any]) -> int:

@@ -7,6 +7,7 @@ from typing import Any, AnyStr
 
 import re2
 
+from shiftwork.secrets.beginnings import Beginnings
 from shiftwork.secrets.certain import texts, tokens
 from shiftwork.secrets.excerpt import cut_at, without_beginnings
 from shiftwork.secrets.forms import SHORTEST, Escape, Form, forms, pattern
@@ -62,11 +63,17 @@ class Redactor:
         self.known, known_patterns = _known(names)
         self.shapes, shape_patterns = _shapes(self._shape_list)
         self._any = compile_any([*known_patterns, *shape_patterns])
+        self._forms = tuple(names)
 
     @cached_property
     def unmistakable(self) -> Scanner:
         """Finds the tokens for which a commit is refused."""
         return _shapes([shape for shape in self._shape_list if shape.unmistakable])[0]
+
+    @cached_property
+    def beginnings(self) -> Beginnings:
+        """Tells where a known value may have begun."""
+        return Beginnings(self._forms)
 
     def __repr__(self) -> str:
         return f"Redactor({len(self._secrets)} secrets, {len(self._shape_list)} shapes)"
@@ -87,7 +94,7 @@ class Redactor:
             return self._redact(text)
         data = text.encode("utf-8", "surrogatepass")
         done = self._redact(data)
-        return text if done is data else _decode(done)
+        return text if done is data else decode(done)
 
     def redact_json(self, value: Any) -> Any:
         """A copy of a nested value in which every text is redacted, keys too; numbers stay."""
@@ -107,7 +114,7 @@ class Redactor:
         """The name of a known secret, or the kind of an unmistakable token, in a nested value; or None."""
         for text in texts(value):
             data = text.encode("utf-8", "surrogatepass")
-            if not self._may_hold(data):
+            if not self.may_hold(data):
                 continue
             if name := self.known_in(data):
                 return name
@@ -128,15 +135,16 @@ class Redactor:
         hit = self.known.find(data)
         return None if hit is None else _name(hit)
 
+    def may_hold(self, data: bytes) -> bool:
+        """Whether there is anything to redact in the data."""
+        return any(expression.search(data) is not None for expression in self._any)
+
     def _excerpt(self, text: Any) -> Any:
         end = cut_at(text) if isinstance(text, str) else None
         return self.redact(text) if end is None else without_beginnings(text, end, self.text_stream())
 
     def _redact(self, data: bytes) -> bytes:
-        return self.stream().close(data) if self._may_hold(data) else data
-
-    def _may_hold(self, data: bytes) -> bool:
-        return any(expression.search(data) is not None for expression in self._any)
+        return self.stream().close(data) if self.may_hold(data) else data
 
 
 def _name(hit: Hit) -> str:
@@ -212,7 +220,8 @@ def _tail(alphabet: str) -> re.Pattern[bytes] | None:
     return re.compile(f"[{alphabet}]+".encode()) if alphabet else None
 
 
-def _decode(data: bytes) -> str:
+def decode(data: bytes) -> str:
+    """Text out of redacted bytes."""
     try:
         return data.decode("utf-8", "surrogatepass")
     except UnicodeDecodeError:

@@ -146,38 +146,79 @@ class Scanner:
         """Up to where it is certain, whatever follows the data, which hits begin there."""
         floor = max(position, len(data) - self._width)
         untold = max(floor, len(data) - self._opening_width)
-        begun = (one.search(data, floor) for one in self._open)
-        return min([untold, *(int(found.start()) for found in begun if found is not None)])
+        return min(untold, self.begun(data, floor))
+
+    def begun(self, data: bytes, position: int = 0) -> int:
+        """Where, from this position on, a hit may have begun of which the opening is there already."""
+        found = (one.search(data, position) for one in self._open)
+        return min([len(data), *(int(one.start()) for one in found if one is not None)])
 
 
-class Pass:
-    """One way of data through a scanner: replaces each hit; remembers what a later piece may complete."""
+class Span(NamedTuple):
+    """A secret's place; `label` is empty where it only goes on."""
+
+    start: int
+    end: int
+    label: bytes
+
+
+class Found(NamedTuple):
+    """What became certain with a piece: `spans` in `data` from `begin` to `end`, in their order."""
+
+    data: bytes
+    begin: int
+    end: int
+    spans: list[Span]
+
+
+class Finder:
+    """Finds hits in data that arrives in pieces; remembers what a later piece may complete.
+
+    Attributes:
+        held: what is not certain yet, after what is kept as its neighbour.
+        told: bytes of `held` that are certain already, and are neighbours only.
+        certain: up to where it is known what is secret, from the first byte of all on.
+    """
 
     def __init__(self, scanner: Scanner) -> None:
         self._scanner = scanner
-        self._held = b""
-        self._told = 0  # bytes of what is held that were put out already, and are neighbours only
         self._tail: re.Pattern[bytes] | None = None
+        self.held = b""
+        self.told = 0
+        self.certain = 0
 
-    def feed(self, piece: bytes, *, last: bool = False) -> bytes:
-        """Take a piece; returns what is certain by now, and everything if it is the last one."""
-        data = self._held + piece
-        out: list[bytes] = []
-        position = self._follow(data, self._told)
+    def feed(self, piece: bytes, *, last: bool = False) -> Found:
+        """Take a piece; with the last one everything is certain."""
+        data, begin = self.held + piece, self.told
+        spans: list[Span] = []
+        position = self._follow(data, begin)
+        if position > begin:
+            spans.append(Span(begin, position, b""))
         until = len(data) if last else self._scanner.decided(data, position)
         hits = self._scanner.hits(data)
         while position < until:
             hit = hits.after(position)
             if hit is None or hit.begin >= until:
-                out.append(data[position:until])
                 position = until
                 break
-            out += (data[position : hit.start], hit.label)
             self._tail = hit.tail
             position = self._follow(data, hit.end)
-        self._told = min(position, 1)
-        self._held = data[position - self._told :]
-        return b"".join(out)
+            spans.append(Span(hit.start, position, hit.label))
+        self.certain += position - begin
+        self.told = min(position, 1)
+        self.held = data[position - self.told :]
+        return Found(data, begin, position, spans)
+
+    def peek(self) -> list[Span]:
+        """The hits in what is not certain yet, as if nothing followed; counted from `certain` on."""
+        spans: list[Span] = []
+        position = self.told
+        hits = self._scanner.hits(self.held)
+        while hit := hits.after(position):
+            tail = hit.tail.match(self.held, hit.end) if hit.tail else None
+            position = tail.end() if tail else hit.end
+            spans.append(Span(hit.start - self.told, position - self.told, hit.label))
+        return spans
 
     def _follow(self, data: bytes, position: int) -> int:
         """Where the tail that goes on ends."""
@@ -188,3 +229,21 @@ class Pass:
         if end < len(data):
             self._tail = None
         return end
+
+
+class Pass:
+    """One way of data through a scanner: replaces each hit."""
+
+    def __init__(self, scanner: Scanner) -> None:
+        self._finder = Finder(scanner)
+
+    def feed(self, piece: bytes, *, last: bool = False) -> bytes:
+        """Take a piece; returns what is certain by now, and everything if it is the last one."""
+        found = self._finder.feed(piece, last=last)
+        out: list[bytes] = []
+        position = found.begin
+        for span in found.spans:
+            out += (found.data[position : span.start], span.label)
+            position = span.end
+        out.append(found.data[position : found.end])
+        return b"".join(out)

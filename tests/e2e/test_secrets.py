@@ -24,6 +24,7 @@ CANARY = "canary-7Q2wXz9LmN4rT8vB"
 SPILLING = (
     {"say": f"the key is {CANARY}"},
     {"run": {"command": f"echo {CANARY}; echo {CANARY} >&2"}},
+    *({"say": letter} for letter in CANARY),
     {"decision": {"context": CANARY, "decision": f"use {CANARY}", "reasoning": CANARY}},
 )
 
@@ -51,6 +52,7 @@ async def test_a_canary_is_in_no_store(tmp_path: Path, monkeypatch: pytest.Monke
             (refused,) = [data for data in ended if data["failure"] == "snapshot_refused"]
             assert "key.txt" in refused["detail"]
             objects = every_object(project.main)
+            assert CANARY not in await everything_said(project)
             await no_process_lives(lab)
     assert found_in(state, b"redacted:CANARY_API_KEY")  # the search can find things
     for form in forms(CANARY):
@@ -130,6 +132,16 @@ async def test_settings_that_hold_a_secret_are_refused(lab: Lab, monkeypatch: py
             await shiftwork.add_feature("any", FeatureSpec(**simple_feature("a", command=setup)))
         with pytest.raises(InvalidInput, match="The answer would hold the secret 'CANARY_API_KEY'"):
             await shiftwork.answer("any", "a", CANARY)
+
+
+async def everything_said(project: Project) -> str:
+    """What the transcripts of a project hold, put together."""
+    async with project.lab.shiftwork.store.transaction() as tx:
+        sessions = await tx.sessions.list(project.id)
+        said = [await tx.transcript.since(session.id, (0, 0), 10_000) for session in sessions]
+    together = "".join(item.payload.get("text", "") for items in said for item in items)
+    assert "[redacted:CANARY_API_KEY]" in together
+    return together
 
 
 def forms(secret: str) -> list[bytes]:

@@ -110,14 +110,13 @@ async def test_a_database_that_stays_away_ends_the_run(lab):
 def test_a_flood_is_kept_up_to_a_bound_and_the_rest_counted():
     """Otherwise one agent that prints without end would fill the disk of the database."""
     allowance = Allowance(rows=3, size=1000, reserve=2)
-    done = AgentEvent(kind=AgentEventKind.FINISHED, ok=True)
-    assert [allowance.takes(text(1), size) for size in (400, 400)] == [True, True]
+    assert [allowance.takes(AgentEventKind.TEXT, size) for size in (400, 400)] == [True, True]
     assert allowance.note == ""
-    assert [allowance.takes(text(1), size) for size in (400, 100)] == [False, False]
-    assert [allowance.takes(done, 100) for _ in range(3)] == [True, True, False]
+    assert [allowance.takes(AgentEventKind.TEXT, size) for size in (400, 100)] == [False, False]
+    assert [allowance.takes(AgentEventKind.FINISHED, 100) for _ in range(3)] == [True, True, False]
     assert allowance.note.endswith("3 further events (0.0 MB) are not in this transcript.")
     many = Allowance(rows=2, size=1000, reserve=0)
-    assert [many.takes(text(1), 1) for _ in range(4)] == [True, True, False, False]
+    assert [many.takes(AgentEventKind.TEXT, 1) for _ in range(4)] == [True, True, False, False]
 
 
 async def test_the_transcript_says_what_it_lacks(lab):
@@ -147,3 +146,16 @@ async def test_a_secret_is_taken_out_before_a_text_is_cut(lab, before):
     assert len(texts) == 2
     for kept in texts:
         assert KEY[:8] not in kept
+
+
+async def test_a_key_that_is_said_letter_by_letter_is_not_kept(lab):
+    """If it failed, whoever puts the rows of a streaming agent together would read its key."""
+    transcriber = await lab.begin()
+    async with transcriber:
+        for letter in f"the key is {KEY}.":
+            await transcriber.take(AgentEvent(kind=AgentEventKind.TEXT, text=letter))
+        await transcriber.take(AgentEvent(kind=AgentEventKind.TOOL_USE, text="Bash", data={"command": "ls"}))
+        await transcriber.take(AgentEvent(kind=AgentEventKind.FINISHED, ok=True))
+    said, _ = await lab.kept()
+    assert "".join(text or "" for text in said) == "the key is [redacted:A_KEY].Bash"
+    assert said[-2:] == ["Bash", None]
