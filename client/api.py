@@ -71,7 +71,11 @@ class Shiftwork(Messages, Following):
     ) -> ProjectRow:
         """Create a project's rows without starting it; see `start`."""
         options = options or ProjectOptions()
-        _check_agents(options)
+        known = backends()
+        if options.agent.backend not in known:
+            names = ", ".join(sorted(known))
+            raise InvalidInput(f"agent {options.agent.backend!r} is not known; known are: {names}.")
+        known[options.agent.backend].check(options.agent.settings)
         _check_hosts(options.sandbox)
         self._refuse_secrets(options)
         redactor = self.store.redactor
@@ -102,7 +106,7 @@ class Shiftwork(Messages, Following):
         return project
 
     def _refuse_secrets(self, options: ProjectOptions) -> None:
-        told = [agent.model_dump(mode="json") for agent in everybody(options)]
+        told = options.agent.model_dump(mode="json")
         if self.store.redactor.redact_json(told) != told:
             raise InvalidInput(
                 "The agent's settings hold a secret, and they are stored: have the worker know it as a "
