@@ -265,8 +265,8 @@ def _drop(confinement: Confinement) -> tuple[str, ...]:
 def _unshare() -> str | None:
     """An `unshare` that changes the user, and makes no namespace unless told to; None before util-linux 2.35.
 
-    It starts in half the time of `setpriv`. The inheritable capabilities that it leaves are of no use: they
-    count only for files that carry some, and nothing here may gain by such files.
+    It starts in half the time of `setpriv`. The capabilities that it leaves as inheritable and as a bound
+    are of no use: they count only for files that carry some, and nothing here may gain by such files.
     """
     unshare = shutil.which("unshare", path=_TOOLS)
     if unshare is None:
