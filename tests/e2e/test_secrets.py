@@ -113,6 +113,9 @@ async def test_what_a_person_sends_is_refused_by_a_worker_that_knows_more(tmp_pa
             reason = await project.pauses(after)
             assert reason.startswith("guidance was not taken: The guidance would hold the secret")
             assert await project.events("steer") == []
+            after = await project.now()
+            await shiftwork.pause(project.id, reason=f"look at {CANARY}")
+            assert await project.pauses(after) == "look at [redacted:WORKER_API_KEY]"
     assert found_in(tmp_path / "state", CANARY.encode()) == []
 
 
