@@ -10,10 +10,12 @@ from activities.predecessors import Predecessors, Resumption
 from activities.services import Services
 from activities.stop import Stop
 from shiftwork.agents.outbox import read_outbox
+from shiftwork.agents.roles import prompt_for
 from shiftwork.contracts.activity import AgentProgress, RunRequest, RunResult
 from shiftwork.contracts.feature import FeatureStatus
 from shiftwork.contracts.session import FailureKind, InterruptionReason
 from shiftwork.errors import RepositoryError
+from shiftwork.planning.casting import cast
 from shiftwork.repository import Workspace
 from shiftwork.repository.files import remove_tree
 from shiftwork.verification.setup import SetupFailed
@@ -46,7 +48,7 @@ class AgentRun:
         if 0 < rows.project.options.retry.maximum_lost_workers <= lost:
             base = await self._folder.repository.tip()
             return await Ending(self._services, self._request, rows, base).gave_up(lost, kept)
-        backend = self._services.backend(rows.project.options.agent.backend)
+        backend = self._services.backend(rows.agent.backend)
         resumption = await predecessors.resumption(backend)
         async with LeaseKeeper(self._services, rows.session.id, rows.attempt.token, self._stop) as lease:
             result = await self._attempt(rows, resumption)
@@ -65,6 +67,8 @@ class AgentRun:
                 project.id, request.session, request.feature_id, request.role, request.started_at
             )
             attempt = await tx.attempts.begin(session.id, services.host, ttl)
+            category = feature.category if feature else None
+            agent = cast(project.options, request.role, category).find(request.agent)
             if feature is not None:
                 await tx.features.save(feature.id, request.revision, status=FeatureStatus.IN_PROGRESS)
             reference = f"session:{request.session}"
@@ -81,9 +85,15 @@ class AgentRun:
                 "attempt_started",
                 key=f"attempt_started:{request.session}:{attempt.attempt}",
                 reference=reference,
-                data={"attempt": attempt.attempt, "run": request.run, "host": services.host},
+                data={
+                    "attempt": attempt.attempt,
+                    "run": request.run,
+                    "host": services.host,
+                    "agent": agent.backend,
+                    "prompt": prompt_for(request.role, project.options.prompts).version,
+                },
             )
-        return AttemptRows(project, feature, session, attempt)
+        return AttemptRows(project, feature, session, attempt, agent)
 
     def _name(self, attempt: int) -> str:
         return self._folder.attempt_name(self._request.session, attempt)

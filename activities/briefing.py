@@ -12,6 +12,7 @@ from shiftwork.agents.brief import (
     KeptWork,
     ProjectBrief,
 )
+from shiftwork.agents.roles import prompt_for
 from shiftwork.contracts.activity import RunRequest
 from shiftwork.contracts.feature import FeatureStatus
 from shiftwork.contracts.session import Role
@@ -74,6 +75,7 @@ async def assemble_brief(
                 total=len(features),
             ),
             role=request.role,
+            prompt=prompt_for(request.role, project.options.prompts).text,
             session=request.session,
             attempt=attempt,
             run=request.run,

@@ -7,6 +7,7 @@ from activities.services import Services
 from shiftwork.agents.run import AgentEnd
 from shiftwork.contracts.activity import RunRequest, RunResult
 from shiftwork.contracts.outbox import Outbox
+from shiftwork.contracts.project import AgentOptions
 from shiftwork.contracts.session import (
     Failure,
     FailureKind,
@@ -28,12 +29,13 @@ _BY_ITSELF = (InterruptionReason.QUESTION, InterruptionReason.RATE_LIMITED)
 
 @dataclass(frozen=True, slots=True)
 class AttemptRows:
-    """The rows an attempt works with."""
+    """The rows an attempt works with, and which agent does it."""
 
     project: ProjectRow
     feature: FeatureRow | None
     session: SessionRow
     attempt: Attempt
+    agent: AgentOptions
 
 
 class Ending:

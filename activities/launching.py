@@ -92,10 +92,11 @@ class AgentLaunch:
         self._rows = rows
         self._stop = stop
         self._options = rows.project.options
+        self._agent = rows.agent
         self._told = ""
         self._provider: Provider | None = None
         """Behind the gateway, which then counts what is spent."""
-        self._backend: AgentBackend = services.backend(self._options.agent.backend)
+        self._backend: AgentBackend = services.backend(self._agent.backend)
         self._transcriber: Transcriber | None = None
 
     @property
@@ -110,11 +111,13 @@ class AgentLaunch:
             InvalidInput: its settings, its credentials or its program are missing or wrong.
         """
         rows = self._rows
-        self._backend.check(self._options.agent.settings)
+        self._backend.check(self._agent.settings)
         self._refuse_secrets()
         await self._write_brief(folders, base, resumption)
         async with (
-            Meter(self._services, rows.project, rows.session, rows.attempt, self._stop) as meter,
+            Meter(
+                self._services, rows.project, rows.session, rows.attempt, self._stop, agent=rows.agent
+            ) as meter,
             self._way_out(meter) as way_out,
         ):
             try:
@@ -126,7 +129,7 @@ class AgentLaunch:
         return Launched(end, meter.spent if self._provider else self._transcriber.spent)
 
     def _refuse_secrets(self) -> None:  # Whoever made the project may not have known what we know.
-        if name := self._services.redactor.secret_in(self._options.agent.settings):
+        if name := self._services.redactor.secret_in(self._agent.settings):
             raise InvalidInput(
                 f"The agent's settings hold the secret {name!r}, which would show in the list of processes: "
                 "replace the project by one that names the variable in 'pass_environment'."
@@ -139,7 +142,13 @@ class AgentLaunch:
         cell = self._cell(folders, way_out)
         request = self._agent_request(folders, cell, resumption, way_out)
         transcriber = Transcriber(
-            services, rows.project, rows.session, rows.attempt, self._stop, counts=self._provider is None
+            services,
+            rows.project,
+            rows.session,
+            rows.attempt,
+            self._stop,
+            agent=rows.agent,
+            counts=self._provider is None,
         )
         self._transcriber = transcriber
         if request.conversation is not None:
@@ -186,7 +195,7 @@ class AgentLaunch:
     @asynccontextmanager
     async def _way_out(self, meter: Meter) -> AsyncIterator[GatewaySession | None]:
         """The gateway, if the agent has anything to reach through it."""
-        sandbox, settings = self._options.sandbox, self._options.agent.settings
+        sandbox, settings = self._options.sandbox, self._agent.settings
         if not self._confined and not settings.get("credential"):
             allowed_models(None, settings)
             yield None  # It reaches its provider itself, with the credentials that it is given.
@@ -268,7 +277,7 @@ class AgentLaunch:
             brief=folders.brief,
             outbox=folders.outbox,
             home=folders.home,
-            settings=self._options.agent.settings,
+            settings=self._agent.settings,
             conversation=resumption.conversation if resumption else Conversation(chosen) if chosen else None,
             access=self._access(way_out),
             binds=cell.binds,

@@ -12,6 +12,7 @@ from activities.services import Services
 from activities.stop import Stop
 from shiftwork.agents.events import AgentEvent, AgentEventKind
 from shiftwork.agents.prices import cost
+from shiftwork.contracts.project import AgentOptions
 from shiftwork.contracts.sandbox import Profile
 from shiftwork.contracts.session import InterruptionReason, Spent
 from shiftwork.errors import StackError
@@ -34,9 +35,17 @@ class Meter:
     """
 
     def __init__(
-        self, services: Services, project: ProjectRow, session: SessionRow, attempt: Attempt, stop: Stop
+        self,
+        services: Services,
+        project: ProjectRow,
+        session: SessionRow,
+        attempt: Attempt,
+        stop: Stop,
+        *,
+        agent: AgentOptions | None = None,
     ) -> None:
         self._services = services
+        self._agent = agent or project.options.agent
         self._project = project
         self._session_id = session.id
         self._session_number = session.number
@@ -158,7 +167,7 @@ class Meter:
             self._blind = True
 
     def _dollars(self, call: Call) -> float:
-        agent, tokens = self._project.options.agent, call.tokens
+        agent, tokens = self._agent, call.tokens
         usage = AgentEvent(
             kind=AgentEventKind.USAGE,
             input_tokens=tokens.input,

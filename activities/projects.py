@@ -22,6 +22,7 @@ from shiftwork.contracts.workflow import (
     RevertResult,
 )
 from shiftwork.errors import InvalidInput, NotFound, RepositoryError
+from shiftwork.planning.casting import role_of
 from shiftwork.repository import Landing
 from shiftwork.secrets.refusing import Finds, refuse_in_feature, refuse_in_words, refuse_secrets
 from shiftwork.store.rows import FeatureRow, ProjectRow
@@ -127,12 +128,13 @@ def _refuse_secrets(project: ProjectRow, features: list[FeatureRow], redactor: F
 async def _recover_landings(tx: Transaction, project_id: str, landings: list[Landing]) -> None:
     """Record what main says and no row does; `landings` oldest first."""
     sessions = {row.number: row for row in await tx.sessions.list(project_id)}
+    options = (await tx.projects.get(project_id)).options
     for landing in landings:
         row = sessions.get(landing.session)
         if row is not None and row.ended_at is not None:
             continue
         feature = await tx.features.by_name(project_id, landing.feature) if landing.feature else None
-        role = Role.SESSION if landing.feature else Role.INITIALIZER
+        role = role_of(options, feature.category) if feature else Role.INITIALIZER
         feature_id = feature.id if feature else None
         session = await tx.sessions.begin(
             project_id, landing.session, feature_id, role, landing.at or datetime.now(UTC)

@@ -11,7 +11,8 @@ from activities.services import ProjectFolder, Services
 from activities.stop import Stop
 from activities.verifying import make_verifier, passing_features
 from shiftwork.contracts.activity import MAIN, RunRequest, RunResult, VerifyRequest, VerifyResult
-from shiftwork.contracts.session import InterruptionReason, Role, SessionPhase
+from shiftwork.contracts.session import InterruptionReason, SessionPhase
+from shiftwork.planning.casting import role_of
 from shiftwork.repository import LandingInfo, Workspace
 from shiftwork.repository.files import remove_tree
 from shiftwork.runner.leftovers import end_leftovers
@@ -101,10 +102,10 @@ class _Verification:
 
     async def _rows(self) -> tuple[ProjectRow, FeatureRow | None, SessionRow]:
         request = self._request
-        role = Role.INITIALIZER if request.feature_id is None else Role.SESSION
         async with self._services.store.transaction() as tx:
             project = await tx.projects.get(request.project_id)
             feature = None if request.feature_id is None else await tx.features.get(request.feature_id)
+            role = role_of(project.options, feature.category if feature else None)
             session = await tx.sessions.begin(
                 project.id, request.session, request.feature_id, role, request.started_at
             )

@@ -15,6 +15,7 @@ from activities.stop import Stop
 from shiftwork.agents.events import AgentEvent, AgentEventKind
 from shiftwork.agents.prices import cost
 from shiftwork.contracts.activity import AgentProgress
+from shiftwork.contracts.project import AgentOptions
 from shiftwork.contracts.session import InterruptionReason, Spent
 from shiftwork.errors import StackError
 from shiftwork.secrets import JoinedTexts
@@ -55,12 +56,13 @@ class Transcriber:
         attempt: Attempt,
         stop: Stop,
         *,
+        agent: AgentOptions | None = None,
         counts: bool = True,
     ) -> None:
         self._counts = counts
         self._services = services
         self._project_id = project.id
-        self._agent = project.options.agent
+        self._agent = agent or project.options.agent
         self._conversation = ""
         self._session_id = session.id
         self._attempt = attempt

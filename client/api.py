@@ -16,6 +16,7 @@ from shiftwork.agents.registry import backends
 from shiftwork.contracts.project import ProjectOptions
 from shiftwork.contracts.sandbox import SandboxOptions
 from shiftwork.errors import Conflict, InvalidInput
+from shiftwork.planning.casting import everybody
 from shiftwork.repository import open_user_repository
 from shiftwork.secrets.refusing import refuse_secrets
 from shiftwork.store.rows import ProjectRow
@@ -71,11 +72,7 @@ class Shiftwork(Messages, Following):
     ) -> ProjectRow:
         """Create a project's rows without starting it; see `start`."""
         options = options or ProjectOptions()
-        known = backends()
-        if options.agent.backend not in known:
-            names = ", ".join(sorted(known))
-            raise InvalidInput(f"agent {options.agent.backend!r} is not known; known are: {names}.")
-        known[options.agent.backend].check(options.agent.settings)
+        _check_agents(options)
         _check_hosts(options.sandbox)
         self._refuse_secrets(options)
         redactor = self.store.redactor
@@ -106,7 +103,7 @@ class Shiftwork(Messages, Following):
         return project
 
     def _refuse_secrets(self, options: ProjectOptions) -> None:
-        told = options.agent.model_dump(mode="json")
+        told = [agent.model_dump(mode="json") for agent in everybody(options)]
         if self.store.redactor.redact_json(told) != told:
             raise InvalidInput(
                 "The agent's settings hold a secret, and they are stored: have the worker know it as a "
@@ -142,6 +139,16 @@ class Shiftwork(Messages, Following):
             await tx.projects.delete(project.id)
         await asyncio.to_thread(_remove, self.settings.projects / project.id)
         return project.id
+
+
+def _check_agents(options: ProjectOptions) -> None:
+    """Raise `InvalidInput` for an agent that could never start."""
+    known = backends()
+    for agent in everybody(options):
+        if agent.backend not in known:
+            names = ", ".join(sorted(known))
+            raise InvalidInput(f"agent {agent.backend!r} is not known; known are: {names}.")
+        known[agent.backend].check(agent.settings)
 
 
 def _check_hosts(sandbox: SandboxOptions) -> None:

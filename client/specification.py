@@ -7,17 +7,23 @@ import yaml
 from pydantic import BaseModel, Field, ValidationError, field_validator
 
 from shiftwork.contracts.base import Document, Name
+from shiftwork.contracts.feature import FeatureCategory
 from shiftwork.contracts.limits import AgentLimits
 from shiftwork.contracts.plan import SetupCommand, setup_commands
-from shiftwork.contracts.project import AgentOptions
+from shiftwork.contracts.project import AgentOptions, CategoryOptions
 from shiftwork.contracts.sandbox import SandboxOptions
+from shiftwork.contracts.session import Role
 from shiftwork.errors import InvalidInput
 
 _LIMIT = 1_000_000
 
 
 class FrontMatter(Document):
-    """What the head of a specification may say; an option of the command line goes before it."""
+    """What the head of a specification may say; an option of the command line goes before it.
+
+    Attributes:
+        prompts: files, relative to the specification's folder; `read_specification` puts their text here.
+    """
 
     name: Name | None = None
     setup: tuple[SetupCommand, ...] = ()
@@ -29,6 +35,9 @@ class FrontMatter(Document):
     session_timeout: Annotated[float, Field(gt=0)] | None = None
     stall_timeout: Annotated[float, Field(gt=0)] | None = None
     agent: AgentOptions | None = None
+    roles: dict[Role, AgentOptions] = {}
+    categories: dict[FeatureCategory, CategoryOptions] = {}
+    prompts: dict[Role, str] = {}
     limits: AgentLimits | None = None
     sandbox: SandboxOptions | None = None
     secrets_allowed_in: tuple[str, ...] | None = None
@@ -57,9 +66,23 @@ def read_specification(path: Path) -> Specification:
     except UnicodeDecodeError as error:
         raise InvalidInput(f"specification {str(path)!r} is not UTF-8 (byte {error.start}).") from error
     head, body = _split(path, text.removeprefix("\ufeff"))
+    prompts = {role: read_prompt(path.parent / name) for role, name in head.prompts.items()}
+    head = head.model_copy(update={"prompts": prompts}) if prompts else head
     if not body.strip():
         raise InvalidInput(f"specification {str(path)!r} is empty; describe what is to be built.")
     return Specification(name=head.name or _title(body) or path.stem, text=body.strip() + "\n", head=head)
+
+
+def read_prompt(path: Path) -> str:
+    """What agents are told in the place of our own words; raises `InvalidInput` naming the file."""
+    try:
+        text = path.read_text(encoding="utf-8").strip()
+    except (OSError, UnicodeDecodeError) as error:
+        why = error.strerror if isinstance(error, OSError) else "it is not UTF-8"
+        raise InvalidInput(f"prompt {str(path)!r} can't be read: {why}.") from error
+    if not text:
+        raise InvalidInput(f"prompt {str(path)!r} is empty; say how the agent works, or leave it out.")
+    return text
 
 
 def _split(path: Path, text: str) -> tuple[FrontMatter, str]:
@@ -70,7 +93,8 @@ def _split(path: Path, text: str) -> tuple[FrontMatter, str]:
         raise InvalidInput(f"specification {str(path)!r}: the front matter has no closing `---` line.")
     try:
         loaded: Any = yaml.safe_load(head)
-        return FrontMatter.model_validate(loaded or {}), body
+        # Those inside ignore what they don't know, for the sake of newer processes; a person is told.
+        return FrontMatter.model_validate(loaded or {}, extra="forbid"), body
     except yaml.YAMLError as error:
         line = getattr(getattr(error, "problem_mark", None), "line", 0) + 2
         raise InvalidInput(

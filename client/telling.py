@@ -131,6 +131,12 @@ def _status(event: EventRow) -> str:
     return f"{event.kind}{_after(': ', _of(event, 'reason'))}"
 
 
+def _rests(event: EventRow) -> str:
+    until = _of(event, "until")
+    when = f"until {until}" if until else "until somebody resumes"
+    return f"{_session(event)}: agent {_of(event, 'agent')} rests {when}; another one goes on"
+
+
 def _unknown(event: EventRow) -> str:
     facts: Mapping[str, Any] = {name: value for name, value in event.data.items() if value}
     told = ", ".join(f"{name} {value}" for name, value in facts.items())
@@ -144,6 +150,7 @@ _SENTENCES: dict[str, Callable[[EventRow], str]] = {
     "session_started": _started,
     "attempt_started": _attempt_started,
     "attempt_ended": _attempt_ended,
+    "agent_rests": _rests,
     "host_refused": lambda e: f"{_session(e)}: {_of(e, 'host') or 'an address'} refused: {_of(e, 'why')}",
     "verification_passed": _verified,
     "verification_failed": _not_verified,

@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+from collections.abc import Mapping
 from datetime import timedelta
 
 from temporalio import workflow
@@ -17,8 +18,8 @@ with workflow.unsafe.imports_passed_through():
     from activities.projects import ProjectActivities
     from shiftwork.contracts.feature import FeatureStatus
     from shiftwork.contracts.project import ProjectStatus
-    from shiftwork.contracts.session import Failure, FailureKind, Interruption, InterruptionReason, Role
-    from shiftwork.contracts.state import ProjectState
+    from shiftwork.contracts.session import Failure, FailureKind, Interruption, InterruptionReason
+    from shiftwork.contracts.state import ProjectState, Rest
     from shiftwork.contracts.workflow import (
         AbandonRequest,
         AdoptPlan,
@@ -32,6 +33,7 @@ with workflow.unsafe.imports_passed_through():
         SessionStatus,
     )
     from shiftwork.planning import messages
+    from shiftwork.planning.casting import cast_of, key, role_of
     from shiftwork.planning.next import ImportPeople, StartSession, Stop, Wait, decide
     from shiftwork.planning.outcome import apply_session, block_unverifiable, pause
     from shiftwork.temporal import (
@@ -164,10 +166,14 @@ class ProjectWorkflow(ProjectMessages):
     def _session_start(self, number: int, feature_id: int | None) -> SessionStart:
         state, options = self._state, self._state.options
         feature = None if feature_id is None else state.feature(feature_id)
+        cast = cast_of(state, feature)
+        # Finished work is verified whoever rests.
+        agent = cast.available(state.resting, workflow.now()) or cast.agents[0]
         return SessionStart(
             project_id=state.project_id,
             session=number,
-            role=Role.SESSION if feature else Role.INITIALIZER,
+            role=role_of(options, feature.category if feature else None),
+            agent=key(agent),
             feature_id=feature_id,
             run=feature.runs if feature else state.plan_runs,
             kept_commit=feature.kept_commit if feature else state.plan_kept,
@@ -189,9 +195,10 @@ class ProjectWorkflow(ProjectMessages):
         self._changed = True
 
     async def _apply(self, start: SessionStart, result: SessionResult) -> None:
-        before = self._state.status
+        before, rested = self._state.status, self._state.resting
         changed = apply_session(self._state, start.feature_id, result, workflow.now())
         self._ledger.note(*changed)
+        self._tell_of_rest(start, rested)
         if result.note and self._state.status is ProjectStatus.PAUSED and before is not ProjectStatus.PAUSED:
             self._state.reason = result.note
         if self._state.status is not before:
@@ -201,6 +208,20 @@ class ProjectWorkflow(ProjectMessages):
         except ActivityError as error:
             # Rows that refuse what the workflow knows: nothing is lost, but a person has to look.
             self._rest(ProjectStatus.PAUSED, f"session {start.session} can't be recorded: {_words(error)}")
+
+    def _tell_of_rest(self, start: SessionStart, before: Mapping[str, Rest]) -> None:
+        """People see which agent is left alone, and until when, where another one goes on."""
+        rest = self._state.resting.get(start.agent)
+        if rest is None or rest == before.get(start.agent):
+            return
+        feature = None if start.feature_id is None else self._state.feature(start.feature_id)
+        cast = cast_of(self._state, feature)
+        if len(cast.agents) > 1:
+            until = rest.until.isoformat() if rest.until else None
+            backend = cast.find(start.agent).backend
+            self._ledger.event(
+                "agent_rests", reference=f"session:{start.session}", agent=backend, until=until
+            )
 
     async def _child(self, start: SessionStart) -> SessionResult:
         state = self._state

@@ -38,6 +38,7 @@ with workflow.unsafe.imports_passed_through():
     from shiftwork.errors import ShiftworkError
     from shiftwork.planning import messages
     from shiftwork.planning.outcome import block_unverifiable, pause
+    from shiftwork.planning.resting import go_on
     from shiftwork.text import truncate
     from workflows.ledger import Ledger
     from workflows.options import book_keeping, process_activity
@@ -90,8 +91,7 @@ class ProjectMessages:
         state = self._state
         if state.status in (ProjectStatus.ABANDONED, ProjectStatus.COMPLETED):
             return
-        if state.status is not ProjectStatus.PAUSED:
-            state.not_before, state.waits = None, 0
+        go_on(state, at_once=state.status is not ProjectStatus.PAUSED)
         changes = {k: v for k in ("max_sessions", "autorun") if (v := getattr(asked, k)) is not None}
         state.options = state.options.model_copy(update=changes)
         state.status, state.reason = ProjectStatus.ACTIVE, ""

@@ -99,6 +99,7 @@ class SessionWorkflow:
             session=start.session,
             started_at=self._started_at,
             role=start.role,
+            agent=start.agent,
             feature_id=start.feature_id,
             run=start.run,
             kept_commit=start.kept_commit,
@@ -174,4 +175,5 @@ class SessionWorkflow:
         run = self._run
         if run is not None:
             facts |= {"attempt": run.attempt, "ended_by_itself": run.ended_by_itself, "spent": run.spent}
-        return SessionResult(status=status, started_at=self._started_at, **facts)
+        agent = self._start.agent
+        return SessionResult(status=status, started_at=self._started_at, agent=agent, **facts)

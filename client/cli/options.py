@@ -9,10 +9,11 @@ from urllib.parse import urlsplit
 from pydantic import ValidationError
 
 from client.cli.values import WALL_TIME
-from client.specification import Specification, first_problem
+from client.specification import Specification, first_problem, read_prompt
 from shiftwork.contracts.limits import AgentLimits
 from shiftwork.contracts.project import AgentOptions, ProjectOptions
 from shiftwork.contracts.sandbox import Profile, SandboxOptions
+from shiftwork.contracts.session import Role
 from shiftwork.errors import InvalidInput
 
 
@@ -22,7 +23,7 @@ def project_options(specification: Specification, args: Namespace) -> ProjectOpt
     Raises:
         InvalidInput: an option does not fit.
     """
-    head = specification.head.model_dump(exclude={"name", "agent"}, exclude_unset=True)
+    head = specification.head.model_dump(exclude={"name", "agent", "roles", "categories"}, exclude_unset=True)
     given = {
         "max_sessions": args.max_sessions,
         "max_attempts": args.max_attempts,
@@ -36,6 +37,10 @@ def project_options(specification: Specification, args: Namespace) -> ProjectOpt
     fields: dict[str, Any] = {**head, **{name: value for name, value in given.items() if value is not None}}
     fields["sandbox"] = sandbox_options(specification.head.sandbox, args)
     fields["limits"] = agent_limits(specification.head.limits, args)
+    fields["roles"] = roles(specification.head.roles, args)
+    fields["categories"] = specification.head.categories
+    own = {Role(role): read_prompt(path) for role, path in args.prompt or ()}
+    fields["prompts"] = {**specification.head.prompts, **own}
     try:
         return ProjectOptions(agent=agent_options(specification.head.agent, args), **fields)
     except ValidationError as error:
@@ -91,6 +96,15 @@ def agent_options(head: AgentOptions | None, args: Namespace) -> AgentOptions:
         settings["cassette"] = str(Path(args.cassette).absolute())
     _check_agent(base.backend, settings)
     return base.model_copy(update={"settings": settings})
+
+
+def roles(head: Mapping[Role, AgentOptions], args: Namespace) -> dict[Role, AgentOptions]:
+    """Who plays which role; one that the command line gives away takes the place of the front matter's."""
+    given = {}
+    for role, backend, model in args.role or ():
+        settings: dict[str, Any] = {"model": model} if model else {}
+        given[Role(role)] = AgentOptions(backend=backend, settings=settings)
+    return {**head, **given}
 
 
 def _check_agent(backend: str, settings: Mapping[str, Any]) -> None:

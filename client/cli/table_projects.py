@@ -97,6 +97,20 @@ PROJECTS = (
                 help="a further setting of the agent's backend, as JSON or as text; repeatable",
             ),
             argument("--cassette", metavar="FILE", completes="file", help="what the scripted agent plays"),
+            argument(
+                "--role",
+                action="append",
+                type=values.role_agent,
+                metavar="ROLE=AGENT[:MODEL]",
+                help=f"another agent for one role: {', '.join(values.ROLES)}; repeatable",
+            ),
+            argument(
+                "--prompt",
+                action="append",
+                type=values.role_file,
+                metavar="ROLE=FILE",
+                help="what the agent of a role is told; `shiftwork prompts` prints ours; repeatable",
+            ),
             argument("--name", metavar="NAME", help="the project's name (default: the specification's)"),
             number("--max-sessions", "pause after so many sessions", values.count),
             number("--max-attempts", "attempts before a feature is blocked (default: 5)", values.count),
@@ -131,6 +145,16 @@ PROJECTS = (
             JSON,
         ),
         "What the front matter of the specification says holds unless an option says otherwise.",
+    ),
+    Command(
+        "prompts",
+        "print what agents are told of their roles",
+        "client.cli.prompts:prompts",
+        "shiftwork prompts session",
+        (
+            argument("role", metavar="ROLE", nargs="?", choices=values.ROLES, help="only this one"),
+            JSON,
+        ),
     ),
     Command(
         "list",

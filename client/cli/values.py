@@ -3,6 +3,7 @@
 import json
 import math
 from argparse import ArgumentTypeError
+from pathlib import Path
 from types import MappingProxyType
 from typing import Any, Final
 
@@ -85,6 +86,33 @@ def setting(text: str) -> tuple[str, Any]:
         return name, json.loads(value)
     except ValueError:
         return name, value
+
+
+ROLES: Final = ("initializer", "session", "research", "testing", "documentation", "verifier")
+"""What an agent may be asked to be; `Role` in contracts, which costs an import."""
+
+
+def role_agent(text: str) -> tuple[str, str, str | None]:
+    """`ROLE=AGENT` or `ROLE=AGENT:MODEL`: who plays a role."""
+    name, _, agent = text.partition("=")
+    backend, colon, model = agent.partition(":")
+    if not backend or (colon and not model):
+        raise ArgumentTypeError(f"{text!r} is not ROLE=AGENT or ROLE=AGENT:MODEL")
+    return _role(name), backend, model or None
+
+
+def role_file(text: str) -> tuple[str, Path]:
+    """`ROLE=FILE`: what the agent of a role is told."""
+    name, _, path = text.partition("=")
+    if not path:
+        raise ArgumentTypeError(f"{text!r} is not ROLE=FILE")
+    return _role(name), Path(path)
+
+
+def _role(name: str) -> str:
+    if name not in ROLES:
+        raise ArgumentTypeError(f"{name!r} is no role; they are {', '.join(ROLES)}")
+    return name
 
 
 def host(text: str) -> str:

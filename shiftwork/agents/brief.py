@@ -27,8 +27,7 @@ Do this feature and no other. What passes already must keep passing. When you en
 taken, the steps above are executed on a fresh checkout, and your work lands only if they pass."""
 
 _PLANNING = """\
-Turn the specification into features: atomic, and each verifiable by commands that a machine can run in a
-fresh checkout. Write them to `plan.json` in the outbox."""
+Turn the specification into features, and write them to `plan.json` in the outbox."""
 
 
 class ProjectBrief(Message):
@@ -87,6 +86,7 @@ class BriefRequest(Message):
     """Everything an agent is told; `request.json` is this model.
 
     Attributes:
+        prompt: how an agent in this role works; for reading.
         run: how many runs of this feature reached an end of their own before this one.
         attempt: which execution of this session this is.
         previous_failure: why the last attempt failed, with what the failing step printed.
@@ -96,6 +96,7 @@ class BriefRequest(Message):
     version: int = VERSION
     project: ProjectBrief
     role: Role = Role.SESSION
+    prompt: str = ""
     session: int
     attempt: int = 1
     run: int = 0
@@ -127,7 +128,8 @@ def write_brief(folder: Path, request: BriefRequest, files: Mapping[str, str] | 
 def render(request: BriefRequest) -> str:
     """The brief in Markdown."""
     planning = request.role is Role.INITIALIZER
-    parts = [_head(request), _plan_task(request) if planning else _feature_task(request)]
+    parts = [_head(request), _way(request)]
+    parts += [_plan_task(request) if planning else _feature_task(request)]
     parts += [_guidance(request), _failure(request), _kept(request), _handoff(request)]
     parts += [_decisions(request), _progress(request), _problems(request), _outbox(planning=planning)]
     return "\n\n".join(part for part in parts if part) + "\n"
@@ -141,6 +143,10 @@ def _head(request: BriefRequest) -> str:
         f"{project.passing} of {project.total} features pass." if project.total else "",
     ]
     return "\n\n".join(line for line in lines if line)
+
+
+def _way(request: BriefRequest) -> str:
+    return f"## How you work\n\n{printable(request.prompt)}" if request.prompt else ""
 
 
 def _plan_task(request: BriefRequest) -> str:

@@ -13,6 +13,7 @@ class RunRequest(Message):
     """Run one agent for one session.
 
     Attributes:
+        agent: which of those that can play the role does (see `planning.casting.key`); '' the first.
         run: how many runs of this feature reached an end of their own before; the scripted agent plays the
             entry of that index.
         kept_commit: work kept from an interrupted session of this feature, shown in the brief.
@@ -23,6 +24,7 @@ class RunRequest(Message):
     session: int
     started_at: datetime
     role: Role = Role.SESSION
+    agent: str = ""
     feature_id: int | None = None
     run: int = 0
     kept_commit: str | None = None

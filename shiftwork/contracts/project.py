@@ -6,10 +6,12 @@ from typing import Annotated, Literal
 from pydantic import Field, JsonValue, field_validator
 
 from shiftwork.contracts.base import Message
+from shiftwork.contracts.feature import FeatureCategory
 from shiftwork.contracts.limits import AgentLimits
 from shiftwork.contracts.plan import SetupCommand, setup_commands
 from shiftwork.contracts.prices import Prices
 from shiftwork.contracts.sandbox import SandboxOptions
+from shiftwork.contracts.session import Role
 
 
 class ProjectStatus(StrEnum):
@@ -43,12 +45,47 @@ class AgentOptions(Message):
     """For `scripted`: `cassette`, the absolute path of the cassette file; for others see their page."""
     prices: Prices | None = None
     """What the model's tokens cost, where no price table knows it."""
+    fallbacks: Annotated[tuple["AgentOptions", ...], Field(max_length=10)] = ()
+    """Who does it while this one's provider is down, out of quota or refuses us: the first that can."""
+
+    @field_validator("fallbacks")
+    @classmethod
+    def _fall_back_no_further(cls, fallbacks: tuple["AgentOptions", ...]) -> tuple["AgentOptions", ...]:
+        if any(fallback.fallbacks for fallback in fallbacks):
+            raise ValueError("a fallback has no fallbacks of its own: list them one after the other")
+        return fallbacks
+
+
+class CategoryOptions(Message):
+    """Who does the features of one category.
+
+    Attributes:
+        role: what the agent is asked to be; None: what the category asks for.
+        agent: who it is; None: whoever plays that role.
+    """
+
+    role: Role | None = None
+    agent: AgentOptions | None = None
+
+    @field_validator("role")
+    @classmethod
+    def _does_features(cls, role: Role | None) -> Role | None:
+        if role in (Role.INITIALIZER, Role.VERIFIER):
+            raise ValueError(f"the {role} does no features; the roles that do are {', '.join(_WORKING)}")
+        return role
+
+
+_WORKING = (Role.SESSION, Role.RESEARCH, Role.TESTING, Role.DOCUMENTATION)
 
 
 class ProjectOptions(Message):
     """What a person decides about a project.
 
     Attributes:
+        agent: who plays every role that `roles` does not give to another.
+        roles: who plays which role. Steps without a command are judged if there is a `verifier`.
+        categories: who does the features of which category, where that is not whoever plays its role.
+        prompts: what the agent of a role is told instead of what we would tell it.
         autorun: go from session to session; otherwise one at a time, each asked for by `run_session`.
         max_sessions: sessions from a start or resume until the project pauses; None: no limit.
         max_attempts: attempts a feature may cost before it is blocked.
@@ -66,6 +103,9 @@ class ProjectOptions(Message):
     """
 
     agent: AgentOptions = AgentOptions()
+    roles: dict[Role, AgentOptions] = {}
+    categories: dict[FeatureCategory, CategoryOptions] = {}
+    prompts: dict[Role, Annotated[str, Field(min_length=1, max_length=50_000)]] = {}
     autorun: bool = True
     max_sessions: Annotated[int, Field(ge=1)] | None = None
     max_attempts: Annotated[int, Field(ge=1)] = 5

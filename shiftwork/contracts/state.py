@@ -10,7 +10,7 @@ from datetime import datetime
 from pydantic import BaseModel, ConfigDict
 
 from shiftwork.contracts.base import VERSION
-from shiftwork.contracts.feature import FeatureStatus
+from shiftwork.contracts.feature import FeatureCategory, FeatureStatus
 from shiftwork.contracts.project import ProjectOptions, ProjectStatus
 from shiftwork.contracts.session import Failure, Spent
 
@@ -21,12 +21,26 @@ class State(BaseModel):
     model_config = ConfigDict(extra="ignore", validate_assignment=True)
 
 
+class Rest(State):
+    """An agent whose provider takes no work from us now.
+
+    Attributes:
+        until: when it may be tried again; None: when a person resumes the project.
+        count: how often in a row it was sent away.
+    """
+
+    until: datetime | None = None
+    count: int = 1
+
+
 class FeatureState(State):
     """What the workflow knows of a feature.
 
     Attributes:
+        category: what kind of work it is; decides who does it.
         depends_on: ids of the features that must pass first.
         verifiable: whether every verification step has a command.
+        judgeable: whether there are steps at all: a verifier may judge those without a command.
         attempts: sessions that cost an attempt since the feature was last lifted out of `blocked`.
         runs: agent runs that reached an end of their own.
         waiting: a question to a person is open.
@@ -36,10 +50,12 @@ class FeatureState(State):
 
     id: int
     name: str
+    category: FeatureCategory = FeatureCategory.FUNCTIONAL
     priority: int = 5
     depends_on: tuple[int, ...] = ()
     status: FeatureStatus = FeatureStatus.NOT_STARTED
     verifiable: bool = True
+    judgeable: bool = True
     attempts: int = 0
     runs: int = 0
     waiting: bool = False
@@ -71,7 +87,8 @@ class ProjectState(State):
         revision: increases with every change that reaches the rows.
         sessions: the highest session number given out; planning is session 0.
         sessions_since_resume: what `max_sessions` is compared with.
-        waits: sessions in a row that ended because the model's provider wanted time.
+        not_before: when a session may start, if every agent that could do one rests.
+        resting: agents that rest, by `planning.casting.key`.
         people_commit: tip of the people's branch that main does not contain yet.
         prepared: whether the private repository could be made; if not, it is tried again on resume.
     """
@@ -92,7 +109,7 @@ class ProjectState(State):
     requested: list[RequestedSession] = []
     streak: Streak = Streak()
     not_before: datetime | None = None
-    waits: int = 0
+    resting: dict[str, Rest] = {}
     spent: Spent = Spent()
     people_commit: str | None = None
     prepared: bool = True

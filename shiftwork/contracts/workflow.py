@@ -43,11 +43,17 @@ class ProjectResult(Message):
 
 
 class SessionStart(Message):
-    """One session. `candidate`: finished work that only needs verification."""
+    """One session.
+
+    Attributes:
+        agent: which of those that can play the role does (see `planning.casting.key`).
+        candidate: finished work that only needs verification.
+    """
 
     project_id: str
     session: int
     role: Role = Role.SESSION
+    agent: str = ""
     feature_id: int | None = None
     run: int = 0
     kept_commit: str | None = None
@@ -70,6 +76,7 @@ class SessionResult(Message):
     """What the project needs to know of a session that ended.
 
     Attributes:
+        agent: who did it, as in `SessionStart`.
         attempt: the attempt whose outbox counts, or None if the agent did not run.
         ended_by_itself: the agent reached an end of its own, so the next run plays the next entry.
         candidate: finished work that was not verified because the session was interrupted.
@@ -79,6 +86,7 @@ class SessionResult(Message):
 
     status: SessionStatus
     started_at: datetime
+    agent: str = ""
     attempt: int | None = None
     ended_by_itself: bool = False
     landed: str | None = None

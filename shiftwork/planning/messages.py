@@ -14,7 +14,7 @@ from shiftwork.contracts.workflow import Answer
 from shiftwork.errors import Conflict, InvalidInput, NotFound
 from shiftwork.planning.choose import block_dependents, ready
 from shiftwork.planning.graph import check_dependencies
-from shiftwork.planning.outcome import NO_COMMAND, block_unverifiable
+from shiftwork.planning.outcome import block_unverifiable, unverifiable
 
 
 def find_feature(state: ProjectState, ref: str) -> FeatureState:
@@ -53,12 +53,14 @@ def apply_edit(state: ProjectState, edit: FeatureEdit, running: set[int]) -> lis
     feature = check_edit(state, edit)
     if edit.priority is not None:
         feature.priority = edit.priority
+    if edit.category is not None:
+        feature.category = edit.category
     if edit.depends_on is not None:
         ids = {f.name: f.id for f in state.features}
         feature.depends_on = tuple(ids[name] for name in edit.depends_on)
     if edit.verification_steps is not None:
         spec = FeatureSpec(name=feature.name, verification_steps=edit.verification_steps)
-        feature.verifiable = spec.verifiable
+        feature.verifiable, feature.judgeable = spec.verifiable, bool(spec.verification_steps)
     _lift(feature, verification_changed=edit.verification_steps is not None, runs=feature.id in running)
     return [feature, *block_unverifiable(state), *block_dependents(state)]
 
@@ -134,8 +136,8 @@ def apply_status(state: ProjectState, ref: str, status: FeatureStatus, reason: s
     check_open(state)
     feature = find_feature(state, ref)
     if status is FeatureStatus.PASSING:
-        if not feature.verifiable:
-            raise InvalidInput(f"feature {feature.name!r} can't be verified: {NO_COMMAND}.")
+        if problem := unverifiable(state, feature):
+            raise InvalidInput(f"feature {feature.name!r} can't be verified: {problem}.")
         feature.candidate = MAIN
         if feature.status is not FeatureStatus.PASSING:
             feature.status, feature.blocked_reason = FeatureStatus.IN_PROGRESS, None

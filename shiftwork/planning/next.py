@@ -7,8 +7,9 @@ from datetime import datetime
 from shiftwork.contracts.feature import FeatureStatus
 from shiftwork.contracts.project import ProjectStatus
 from shiftwork.contracts.state import FeatureState, ProjectState, RequestedSession
+from shiftwork.planning.casting import cast_of
 from shiftwork.planning.choose import ready
-from shiftwork.planning.outcome import wake_time
+from shiftwork.planning.resting import back_at, wake_time
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,6 +56,11 @@ class _View:
     @property
     def ready(self) -> list[FeatureState]:
         return ready(self.state, {feature for feature in self.running.values() if feature is not None})
+
+    def can_start(self, feature: FeatureState | None) -> bool:
+        """Whether somebody is there who can do it, or has done it: what is finished needs no agent."""
+        done = feature is not None and feature.candidate is not None
+        return done or cast_of(self.state, feature).available(self.state.resting, self.now) is not None
 
 
 def decide(state: ProjectState, running: Mapping[int, int | None], now: datetime) -> Decision:
@@ -113,9 +119,9 @@ def _asked(view: _View) -> Decision | None:
     """The first session that people asked for and whose feature is free."""
     for asked in view.state.requested:
         if not view.state.features:
-            return Wait() if view.running else StartSession(None, asked)
+            return _planning(view, asked)
         for feature in view.ready:
-            if asked.feature_id in (None, feature.id):
+            if asked.feature_id in (None, feature.id) and view.can_start(feature):
                 return StartSession(feature.id, asked)
     return None
 
@@ -135,12 +141,24 @@ def _max_sessions(view: _View) -> Decision | None:
 def _plan(view: _View) -> Decision | None:
     if view.state.features:
         return None
-    return Wait() if view.running else StartSession(None)
+    return _planning(view)
+
+
+def _planning(view: _View, asked: RequestedSession | None = None) -> Decision | None:
+    if view.running:
+        return Wait()
+    return StartSession(None, asked) if view.can_start(None) else None
 
 
 def _next(view: _View) -> Decision | None:
-    candidates = view.ready if view.state.options.autorun else []
+    candidates = [f for f in view.ready if view.can_start(f)] if view.state.options.autorun else []
     return StartSession(candidates[0].id) if candidates else None
+
+
+def _resting(view: _View) -> Decision | None:
+    """Somebody could do something, and is not there now."""
+    until = back_at(view.state, view.now)
+    return Wait(until) if until else None
 
 
 def _nothing_ready(view: _View) -> Decision | None:
@@ -165,6 +183,7 @@ _RULES = (
     _max_sessions,
     _plan,
     _next,
+    _resting,
     _nothing_ready,
 )
 

@@ -1,26 +1,25 @@
 """What follows from a session that ended: retry, block, pass, or wait."""
 
 from collections.abc import Collection
-from datetime import datetime, timedelta
+from datetime import datetime
 
 from shiftwork.contracts.feature import FeatureStatus
 from shiftwork.contracts.project import ProjectStatus
-from shiftwork.contracts.session import Failure, FailureKind, Interruption, InterruptionReason
+from shiftwork.contracts.session import Failure, FailureKind, InterruptionReason
 from shiftwork.contracts.state import FeatureState, ProjectState, Streak
 from shiftwork.contracts.workflow import SessionResult, SessionStatus
+from shiftwork.planning.casting import judged
 from shiftwork.planning.choose import block_dependents
+from shiftwork.planning.resting import REFUSALS, send_to_rest, somebody_is_left
 
 IDENTICAL_FAILURES = 5
 """So many identical failures in a row pause the project: more of the same would only cost money."""
 
-_FIRST_WAIT = timedelta(minutes=1)
-_LONGEST_WAIT = timedelta(minutes=30)
-"""How long a provider that does not say until when is left alone: twice as long each time, up to this."""
-
-_BELIEVED = 3
-"""From so many waits in a row on, a provider is not believed that it takes work again soon."""
-
-NO_COMMAND = "no verification step has a command, or one lacks it: add commands with an edit"
+NO_COMMAND = (
+    "no verification step has a command, or one lacks it: add commands with an edit, "
+    "or have a verifier judge it (`roles`)"
+)
+NO_STEPS = "it has no verification steps: add some with an edit"
 
 
 def apply_session(
@@ -42,7 +41,7 @@ def apply_session(
         changed[feature.id] = feature
         feature.runs += result.ended_by_itself
         _apply_feature(state, feature, result)
-    _apply_interruption(state, result.interruption, now)
+    _apply_interruption(state, feature_id, result, now)
     changed.update({f.id: f for f in block_dependents(state)})
     return list(changed.values())
 
@@ -94,19 +93,15 @@ def _count_failure(state: ProjectState, feature: FeatureState | None, failure: F
         pause(state, f"{what} failed {count} times in a row in the same way ({describe(failure)})")
 
 
-def _apply_interruption(state: ProjectState, interruption: Interruption | None, now: datetime) -> None:
-    reason = interruption.reason if interruption else None
-    provider_wants_time = reason in (InterruptionReason.RATE_LIMITED, InterruptionReason.UNAVAILABLE)
-    state.waits = state.waits + 1 if provider_wants_time else 0
+def _apply_interruption(
+    state: ProjectState, feature_id: int | None, result: SessionResult, now: datetime
+) -> None:
+    feature = None if feature_id is None else state.feature(feature_id)
+    send_to_rest(state, feature, result, now)
+    reason = result.interruption.reason if result.interruption else None
+    if reason in REFUSALS and somebody_is_left(state, feature, now):
+        return
     match reason:
-        case InterruptionReason.RATE_LIMITED | InterruptionReason.UNAVAILABLE:
-            assert interruption is not None
-            # Bounded before it is multiplied: a provider may be out of reach for weeks.
-            wait = min(_FIRST_WAIT * 2 ** min(state.waits - 1, 10), _LONGEST_WAIT)
-            until = interruption.until or now + wait
-            if state.waits >= _BELIEVED:
-                until = max(until, now + wait)
-            state.not_before = max(filter(None, (state.not_before, until)))
         case InterruptionReason.BUDGET:
             pause(state, "the budget is spent; raise it to go on")
         case InterruptionReason.AUTHENTICATION:
@@ -138,15 +133,24 @@ def _regress(state: ProjectState, regressed: Collection[int]) -> list[FeatureSta
 
 
 def block_unverifiable(state: ProjectState) -> list[FeatureState]:
-    """A feature with a step that nothing can execute never passes by itself: it says so at once."""
+    """A feature with a step that nobody can execute or judge never passes: it says so at once."""
     changed = [
         f
         for f in state.features
-        if not f.verifiable and f.status not in (FeatureStatus.BLOCKED, FeatureStatus.PASSING)
+        if unverifiable(state, f) and f.status not in (FeatureStatus.BLOCKED, FeatureStatus.PASSING)
     ]
     for feature in changed:
-        feature.status, feature.blocked_reason = FeatureStatus.BLOCKED, NO_COMMAND
+        feature.status, feature.blocked_reason = FeatureStatus.BLOCKED, unverifiable(state, feature)
     return [*changed, *block_dependents(state)]
+
+
+def unverifiable(state: ProjectState, feature: FeatureState) -> str | None:
+    """Why this feature can't be verified here; None if it can."""
+    if feature.verifiable:
+        return None
+    if judged(state.options):
+        return None if feature.judgeable else NO_STEPS
+    return NO_COMMAND
 
 
 def pause(state: ProjectState, reason: str) -> None:
@@ -173,8 +177,3 @@ _HAPPENED = {
     FailureKind.STEP_TIMEOUT: "took too long",
     FailureKind.NO_COMMAND: "has no command",
 }
-
-
-def wake_time(state: ProjectState, now: datetime) -> datetime | None:
-    """When a rate limit allows the next session; None if it does now."""
-    return state.not_before if state.not_before and state.not_before > now else None

@@ -5,15 +5,18 @@ from collections.abc import Sequence
 from shiftwork.contracts.state import FeatureState, ProjectState
 from shiftwork.store.rows import FeatureRow, ProjectRow
 
+_SAME = set(FeatureState.model_fields) - {"depends_on", "verifiable", "judgeable"}
+
 
 def feature_states(rows: Sequence[FeatureRow]) -> list[FeatureState]:
     """Control state of all of a project's features; dependencies become ids."""
     ids = {row.name: row.id for row in rows}
     return [
         FeatureState(
-            **row.model_dump(include=set(FeatureState.model_fields) - {"depends_on", "verifiable"}),
+            **row.model_dump(include=_SAME),
             depends_on=tuple(ids[name] for name in row.depends_on if name in ids),
             verifiable=row.problem is None,
+            judgeable=bool(row.verification_steps),
         )
         for row in rows
     ]

@@ -96,3 +96,47 @@ async def test_python_and_the_front_matter_are_told_of_a_wrong_host(field, tmp_p
     async with Shiftwork(settings) as shiftwork:
         with pytest.raises(InvalidInput, match=f"sandbox.{field}: The host pattern 'https://a.example'"):
             await shiftwork.create("any", "x", options=options)
+
+
+ROLES = """\
+---
+agent: {backend: claude, fallbacks: [{backend: codex}]}
+roles:
+  verifier: {backend: gemini}
+  testing: {backend: codex}
+categories: {security: {role: testing}}
+prompts: {testing: how.md}
+---
+# A thing
+"""
+
+
+def test_roles_come_from_both(options, tmp_path):
+    """If it failed, a role that a person gave away would be played by somebody else."""
+    (tmp_path / "how.md").write_text("Only property tests.\n")
+    (tmp_path / "mine.md").write_text("Slowly.\n")
+    given = ("--role", "verifier=langchain:openai:m", "--prompt", f"session={tmp_path / 'mine.md'}")
+    made = options(*given, text=ROLES)
+    assert made.agent.fallbacks == (AgentOptions(backend="codex"),)
+    assert made.roles == {
+        "testing": AgentOptions(backend="codex"),
+        "verifier": AgentOptions(backend="langchain", settings={"model": "openai:m"}),
+    }
+    assert made.prompts == {"testing": "Only property tests.", "session": "Slowly."}
+    assert made.categories["security"].role == "testing"
+
+
+@pytest.mark.parametrize(
+    ("text", "complaint"),
+    [
+        (ROLES.replace("how.md", "none.md"), "prompt '.*none.md' can't be read: No such file"),
+        (ROLES.replace("{backend: gemini}", "{backnd: gemini}"), "roles.verifier.backnd: is not known"),
+        (ROLES.replace("verifier:", "boss:"), "roles.boss"),
+        (ROLES.replace("role: testing", "role: verifier"), "the verifier does no features"),
+    ],
+)
+def test_a_cast_that_can_not_be_is_refused(options, tmp_path, text, complaint):
+    """If it failed, a slip of the pen would give a role to nobody, and be noticed days later."""
+    (tmp_path / "how.md").write_text("Only property tests.\n")
+    with pytest.raises(InvalidInput, match=complaint):
+        options(text=text)

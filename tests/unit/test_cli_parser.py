@@ -106,6 +106,11 @@ def test_examples_can_be_typed(command):
             ],
             {"limit": [("memory_mb", 1.5), ("processes", 9), ("disk_mb", None)]},
         ),
+        (
+            ["start", "s.md", "--role", "verifier=claude", "--role", "session=langchain:openai:m"],
+            {"role": [("verifier", "claude", None), ("session", "langchain", "openai:m")]},
+        ),
+        (["prompts"], {"role": None}),
     ],
     ids=lambda value: " ".join(value) if isinstance(value, list) else "",
 )
@@ -135,6 +140,9 @@ def test_words_find_their_places(argv, expected):
         (["start", "s.md", "--limit", "open_files=3"], "give a whole number from 16 up, or none"),
         (["start", "s.md", "--limit", "processes=1.5"], "give a whole number from 1 up, or none"),
         (["start", "s.md", "--limit", "session_timeout=none"], "'none'; give a number above 0;"),
+        (["start", "s.md", "--role", "verifier"], "'verifier' is not ROLE=AGENT or ROLE=AGENT:MODEL"),
+        (["start", "s.md", "--role", "boss=claude"], "'boss' is no role; they are initializer, session"),
+        (["start", "s.md", "--prompt", "session"], "'session' is not ROLE=FILE"),
         (["budget", "-3"], "US dollars from 0 up"),
         (["feedback", "1", "great"], "invalid choice: 'great'"),
         (["feedback", "1", "success", "--score", "2"], "from -1 (bad) to 1 (good)"),

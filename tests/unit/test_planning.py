@@ -33,7 +33,9 @@ def project(*features: FeatureState, **facts) -> ProjectState:
 
 def failed(kind: str = "step_failed", step: int = 0, exit_status: int = 1) -> SessionResult:
     failure = Failure(kind=FailureKind(kind), step=step, exit_status=exit_status)
-    return SessionResult(status=SessionStatus.FAILED, started_at=NOW, failure=failure, ended_by_itself=True)
+    return SessionResult(
+        status=SessionStatus.FAILED, started_at=NOW, attempt=1, failure=failure, ended_by_itself=True
+    )
 
 
 def interrupted(reason: str, **facts) -> SessionResult:
