@@ -20,6 +20,7 @@ from shiftwork.sandbox.choose import choose_sandbox
 from tests.llm.programs import find_program_or_skip
 from tests.llm.script import Drop, Fault, Reply, Usage, in_order
 from tests.llm.server import LlmServer
+from tests.unit.process_support import token
 
 KEY = {"ANTHROPIC_API_KEY": "test-key"}
 LOGIN = {"CLAUDE_CODE_OAUTH_TOKEN": "test-token"}
@@ -159,7 +160,7 @@ async def test_troubles_are_told_apart(tmp_path, answer, problem):
 
 async def test_a_tool_that_never_ends_is_ended_with_all_it_started(tmp_path):
     """Otherwise a stopped session would leave processes that go on writing."""
-    sleep = f"sleep {10_000 + os.getpid() % 1000}.5"
+    sleep = f"sleep {token()}"
     stop = asyncio.Event()
 
     def stop_when_it_runs(event: AgentEvent) -> None:

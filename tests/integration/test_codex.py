@@ -18,6 +18,7 @@ from shiftwork.sandbox.choose import choose_sandbox
 from tests.llm.programs import find_program_or_skip
 from tests.llm.script import Drop, Fault, Reply, Usage, in_order
 from tests.llm.server import LlmServer
+from tests.unit.process_support import token
 
 KEY = "sk-of-this-test"
 USAGE = Usage()
@@ -239,17 +240,18 @@ async def test_nothing_is_left_of_a_tool_that_never_ends(lab):
         if event.kind is AgentEventKind.USAGE:
             asyncio.get_running_loop().call_later(0.5, stop.set)
 
-    endless = "(setsid sleep 98761 &); exec sleep 98761"
+    seconds = token()
+    endless = f"(setsid sleep {seconds} &); exec sleep {seconds}"
 
     async with LlmServer(in_order(shell(endless, Usage(50, 5), yield_time_ms=30000))) as server:
         run = await lab.run(f"{server.url}/v1", stop=stop, on_event=stop_soon)
     assert run.end.stopped
     assert run.end.status is RunStatus.INTERRUPTED
     assert run.spent == Spent(input_tokens=50, output_tokens=5)
-    left = [process for process in psutil.process_iter(["cmdline"]) if _is_ours(process, lab)]
+    left = [process for process in psutil.process_iter(["cmdline"]) if _is_ours(process, lab, seconds)]
     assert left == []
 
 
-def _is_ours(process: psutil.Process, lab: Lab) -> bool:
+def _is_ours(process: psutil.Process, lab: Lab, seconds: str) -> bool:
     words = process.info["cmdline"] or []
-    return "98761" in words or any(str(lab.folder) in word for word in words)
+    return seconds in words or any(str(lab.folder) in word for word in words)

@@ -2,6 +2,7 @@
 
 import os
 import random
+import secrets
 import sys
 import time
 from pathlib import Path
@@ -38,6 +39,11 @@ exit with."""
 def token() -> str:
     """A number of seconds that no other process sleeps."""
     return f"{random.SystemRandom().randint(10_000, 99_999)}.{random.SystemRandom().randint(10_000, 99_999)}"
+
+
+def marker() -> str:
+    """A sandbox's mark that no other process carries: what sweeps by it sees nobody else's."""
+    return secrets.token_hex(16)
 
 
 def living(word: str) -> list[list[str]]:

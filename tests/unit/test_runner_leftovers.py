@@ -7,7 +7,7 @@ import os
 import subprocess
 
 import pytest
-from process_support import living, shell, token, tree
+from process_support import living, marker, shell, token, tree
 
 from shiftwork.runner.leftovers import end_leftovers, sweep_orphans, wait_until_gone
 from shiftwork.runner.supervisor import run
@@ -61,13 +61,13 @@ def run_folder(tmp_path, name: str):
     return folder
 
 
-def record(marker: str) -> str:
+def record(mark: str) -> str:
     """What a worker that is dead left."""
-    return json.dumps({"marker": marker, "worker": 99_999_999, "born": 1.0})
+    return json.dumps({"marker": mark, "worker": 99_999_999, "born": 1.0})
 
 
-def orphan(marker: str) -> subprocess.Popen:
-    return subprocess.Popen(["sleep", token()], env={**os.environ, "SHIFTWORK_SANDBOX": marker})
+def orphan(mark: str) -> subprocess.Popen:
+    return subprocess.Popen(["sleep", token()], env={**os.environ, "SHIFTWORK_SANDBOX": mark})
 
 
 @pytest.mark.parametrize("content", BROKEN, ids=lambda content: content[:16])
@@ -76,9 +76,10 @@ async def test_nothing_keeps_a_worker_from_sweeping(tmp_path, caplog, content):
     (run_folder(tmp_path, "s1-a1") / "agent.lock").write_text(content)
     (run_folder(tmp_path, "s2-a1") / "agent.lock").mkdir()
     held = run_folder(tmp_path, "s3-a1") / "agent.lock"
-    held.write_text(record("cd" * 16))
-    (run_folder(tmp_path, "s4-a1") / "steps.lock").write_text(record("ef" * 16))
-    left = orphan("ef" * 16)
+    held.write_text(record(marker()))
+    mark = marker()
+    (run_folder(tmp_path, "s4-a1") / "steps.lock").write_text(record(mark))
+    left = orphan(mark)
     with held.open() as file:
         fcntl.flock(file, fcntl.LOCK_EX)
         assert await sweep_orphans(tmp_path, 0.1) == 1
@@ -88,12 +89,12 @@ async def test_nothing_keeps_a_worker_from_sweeping(tmp_path, caplog, content):
 
 async def test_only_locks_of_runs_are_looked_at(tmp_path):
     """Otherwise an agent could have any process killed by a file in its own folder, or a link to one."""
-    marker = "ab" * 16
-    bystander = orphan(marker)
+    mark = marker()
+    bystander = orphan(mark)
     workspace = tmp_path / "project" / "workspaces" / "w" / "runs" / "x"
     workspace.mkdir(parents=True)
     for name in ("agent.lock", "uv.lock"):
-        (workspace / name).write_text(record(marker))
+        (workspace / name).write_text(record(mark))
     runs = run_folder(tmp_path, "s1-a1").parent
     (runs / "s1-a1" / "agent.lock").symlink_to(workspace / "agent.lock")
     (runs / "s2-a1").symlink_to(workspace)

@@ -6,7 +6,7 @@ import subprocess
 import sys
 
 import pytest
-from process_support import living, shell, token, tree
+from process_support import living, marker, shell, token, tree
 
 from shiftwork.errors import InvalidInput
 from shiftwork.runner import AgentConfig, LocalProcessRunner, ProcessRunnerConfig
@@ -132,15 +132,15 @@ async def test_orphans_of_a_dead_worker_are_swept_and_others_are_not(sandbox, tm
     assert living(word)
     stop.set()
     await mine
-    marker, dead = "ab" * 16, token()
+    mark, dead = marker(), token()
     gone = subprocess.run(  # noqa: ASYNC221 - it ends at once
         [sys.executable, "-S", "-c", "import os; print(os.getpid())"], capture_output=True, check=True
     )
     (runs / "s1-a1" / "steps.lock").write_text(
-        f'{{"marker": "{marker}", "worker": {int(gone.stdout)}, "born": 1.0}}'
+        f'{{"marker": "{mark}", "worker": {int(gone.stdout)}, "born": 1.0}}'
     )
     left = subprocess.Popen(  # noqa: ASYNC220 - it is waited for below
-        ["sleep", dead], env={**os.environ, "SHIFTWORK_SANDBOX": marker}, start_new_session=True
+        ["sleep", dead], env={**os.environ, "SHIFTWORK_SANDBOX": mark}, start_new_session=True
     )
     assert await sweep_orphans(tmp_path) == 1
     assert left.wait(5) == -9

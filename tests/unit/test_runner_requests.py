@@ -3,6 +3,7 @@
 import os
 
 import pytest
+from process_support import marker
 
 from shiftwork.errors import InvalidInput
 from shiftwork.runner import (
@@ -97,7 +98,7 @@ async def test_one_bad_request_harms_no_other_agent(tmp_path, odd):
             name, number = ("open_files", 100.0) if odd["limits"] == "floats" else ("file_size_mb", 1 << 80)
             launch["limits"] = Limits()
             object.__setattr__(launch["limits"], name, number)
-        held = sandbox.start(Launch(**launch, marker="ab" * 16, stdout=into, stderr=into))
+        held = sandbox.start(Launch(**launch, marker=marker(), stdout=into, stderr=into))
         os.close(into)
         assert (await held.ended).code == 126
         assert os.read(out, 1000)
