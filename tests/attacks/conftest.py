@@ -11,9 +11,12 @@ from tests.attacks.support import Canary, Ground, plain_repository
 
 
 @pytest.fixture(scope="module")
-def ground(tmp_path_factory) -> Ground:
+def ground(tmp_path_factory) -> Iterator[Ground]:
     """Where the attacks of a module take place."""
-    return Ground(tmp_path_factory.mktemp("ground"))
+    folder = tmp_path_factory.mktemp("ground")
+    yield Ground(folder)
+    # pytest can't remove what some attacks leave, and would fail a later run that clears old folders.
+    remove_tree(folder)
 
 
 @pytest.fixture
@@ -36,5 +39,4 @@ def control(plain, tmp_path) -> Iterator[Path]:
     folder = tmp_path / "control"
     shutil.copytree(plain, folder, symlinks=True)
     yield folder
-    # pytest can't remove what some attacks leave.
     remove_tree(folder)

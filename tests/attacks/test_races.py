@@ -4,6 +4,7 @@ import os
 import shutil
 import subprocess
 import threading
+from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
@@ -117,8 +118,10 @@ async def test_folders_of_many_names_cost_bounded_memory(ground):
     await workspace.release()
 
 
-def deep(folder: Path) -> None:
+@pytest.fixture
+def deep(tmp_path) -> Iterator[Path]:
     """A folder that no recursion reaches the end of."""
+    folder = tmp_path / "home"
     folder.mkdir()
     here = os.open(folder, os.O_RDONLY)
     for _ in range(1200):
@@ -127,15 +130,16 @@ def deep(folder: Path) -> None:
         os.close(here)
         here = below
     os.close(here)
+    yield folder
+    assert os.spawnlp(os.P_WAIT, "rm", "rm", "-rf", str(folder)) == 0
 
 
-def test_what_an_agent_leaves_elsewhere_can_be_removed(tmp_path):
+def test_what_an_agent_leaves_elsewhere_can_be_removed(deep, tmp_path):
     """An agent's home or outbox, nested deeply enough, would fail every later attempt of its session."""
     outside = tmp_path / "outside"
     outside.mkdir()
     (outside / "precious").touch()
-    home = tmp_path / "home"
-    deep(home)
+    home = deep
     with suppress(RecursionError):
         shutil.rmtree(home, ignore_errors=True)
         home.mkdir()  # newer versions of Python manage

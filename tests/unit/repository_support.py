@@ -18,6 +18,7 @@ from shiftwork.repository import (
     WorkspacePool,
     open_user_repository,
 )
+from shiftwork.repository.files import remove_tree
 
 PROJECT = "p1"
 AT = datetime(2026, 3, 4, 5, 6, 7, tzinfo=UTC)
@@ -115,9 +116,12 @@ async def repo(tmp_path: Path) -> PrivateRepository:
 
 
 @pytest.fixture
-def pool(tmp_path: Path) -> WorkspacePool:
+def pool(tmp_path: Path) -> Iterator[WorkspacePool]:
     """A pool on the same file system."""
-    return WorkspacePool(tmp_path / "project" / "workspaces")
+    folder = tmp_path / "project" / "workspaces"
+    yield WorkspacePool(folder)
+    # pytest can't remove what is nested without end, and would fail a later run that clears old folders.
+    remove_tree(folder)
 
 
 async def start(repo, path: Path, **options: object) -> UserRepository:
