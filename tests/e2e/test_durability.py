@@ -4,6 +4,7 @@ import asyncio
 import os
 import random
 from collections import Counter
+from collections.abc import Awaitable, Callable
 from pathlib import Path
 
 import psutil
@@ -124,9 +125,23 @@ async def run(dev, tmp_path: Path, parallel: int, disturb=None) -> dict:
             return result
 
 
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
+async def undisturbed(dev, tmp_path_factory) -> Callable[[int], Awaitable[dict]]:
+    """What comes of it when nothing is killed, for so many sessions at a time; each is run once."""
+    outcomes: dict[int, dict] = {}
+
+    async def once(parallel: int) -> dict:
+        if parallel not in outcomes:
+            outcomes[parallel] = await run(dev, tmp_path_factory.mktemp("undisturbed"), parallel)
+            assert set(outcomes[parallel]["landings"].values()) == {1}
+        return outcomes[parallel]
+
+    return once
+
+
 @pytest.mark.asyncio(loop_scope="module")
 @pytest.mark.parametrize("parallel", [1, 3])
-async def test_ten_kills_of_the_worker_change_nothing(dev, tmp_path, parallel) -> None:
+async def test_ten_kills_of_the_worker_change_nothing(dev, undisturbed, tmp_path, parallel) -> None:
     """A lost worker must neither lose work nor do any of it twice."""
     chance = random.Random(SEED + parallel)
 
@@ -138,15 +153,12 @@ async def test_ten_kills_of_the_worker_change_nothing(dev, tmp_path, parallel) -
             worker.start()
         return KILLS
 
-    undisturbed = await run(dev, tmp_path, parallel)
-    disturbed = await run(dev, tmp_path, parallel, kill_often)
-    assert set(undisturbed["landings"].values()) == {1}
-    assert disturbed == undisturbed
+    assert await run(dev, tmp_path, parallel, kill_often) == await undisturbed(parallel)
 
 
 @pytest.mark.asyncio(loop_scope="module")
 @pytest.mark.parametrize("server", ["temporal", "postgres"])
-async def test_a_killed_server_changes_nothing(dev, tmp_path, server) -> None:
+async def test_a_killed_server_changes_nothing(dev, undisturbed, tmp_path, server) -> None:
     """The servers come back on the same port with their data, and the project goes on."""
 
     async def kill_server(worker) -> bool:
@@ -154,5 +166,4 @@ async def test_a_killed_server_changes_nothing(dev, tmp_path, server) -> None:
         kill_program(dev[0] / server)
         return True
 
-    undisturbed = await run(dev, tmp_path, 1)
-    assert await run(dev, tmp_path, 1, kill_server) == undisturbed
+    assert await run(dev, tmp_path, 1, kill_server) == await undisturbed(1)
