@@ -109,7 +109,7 @@ class Project:
         """Its private repository."""
         return self.folder / "repository.git"
 
-    async def rest(self, after: int = 0, seconds: float = 20) -> dict[str, Any]:
+    async def rest(self, after: int = 0, seconds: float = 60) -> dict[str, Any]:
         """Wait until nothing happens any more; the status."""
         async with asyncio.timeout(seconds):
             return await self.lab.shiftwork.wait(self.id, after)
@@ -134,7 +134,7 @@ class Project:
         found = [event async for event in self.lab.shiftwork.events(self.id)]
         return [event for event in found if kind in ("", event.kind)]
 
-    async def event(self, kind: str, reference: str = "", seconds: float = 30) -> EventRow:
+    async def event(self, kind: str, reference: str = "", seconds: float = 60) -> EventRow:
         """Wait for an event; the first of its kind (and reference)."""
 
         async def look() -> EventRow | None:
@@ -216,7 +216,7 @@ class Project:
         return git(self.repository, "rev-parse", "HEAD")
 
 
-async def eventually(look: Callable[[], Awaitable[Any]], seconds: float = 30, every: float = 0.05) -> Any:
+async def eventually(look: Callable[[], Awaitable[Any]], seconds: float = 60, every: float = 0.05) -> Any:
     """Wait until `look` finds something."""
     async with asyncio.timeout(seconds):
         while not (found := await look()):  # noqa: ASYNC110 - rows and processes set no event
@@ -230,4 +230,4 @@ async def no_process_lives(lab: Lab) -> None:
     async def look() -> bool:
         return not processes_of(lab.settings.state)
 
-    await eventually(look, 10, every=0.2)
+    await eventually(look, 30, every=0.2)

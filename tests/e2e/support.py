@@ -108,7 +108,7 @@ def mounts_of(pid: int) -> str:
 
 async def assert_nothing_left(state: Path, project_id: str) -> None:
     """No process, workspace or run folder of a project outlives it."""
-    for _ in range(100):
+    for _ in range(300):
         if not processes_of(state):
             break
         await asyncio.sleep(0.1)
@@ -156,7 +156,7 @@ def git(repository: str | Path, *arguments: str) -> str:
 
 
 async def until(
-    shiftwork: Shiftwork, project_id: str, kind: str, reference: str = "", seconds: float = 30
+    shiftwork: Shiftwork, project_id: str, kind: str, reference: str = "", seconds: float = 60
 ) -> dict:
     """Wait for an event of this kind (and reference); its data."""
     async with asyncio.timeout(seconds):

@@ -24,7 +24,7 @@ async def text_of(log, lines=1):
     return log.read_text().split()
 
 
-def gone(pids, seconds=5.0):
+def gone(pids, seconds=20.0):
     """Whether every process ends in that time."""
     processes = [psutil.Process(pid) for pid in pids if psutil.pid_exists(pid)]
     deadline = time.monotonic() + seconds
