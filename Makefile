@@ -42,8 +42,9 @@ $(AGENTS): $(INSTALLED) requirements/agents.txt
 	  --prefix .venv/node $(NODE_AGENTS) || echo "No npm, or no package: tests of opencode and gemini are skipped."
 	@touch $@
 
-test: install agents ## Run the tests; PYTEST_ARGS goes to pytest.
-	$(BIN)/pytest $(PYTEST_ARGS)
+# A file stays with one worker, so that its servers are started once; the longest begin (tests/conftest.py).
+test: install agents ## Run the tests, several files at a time; PYTEST_ARGS goes to pytest.
+	$(BIN)/pytest --numprocesses auto --dist loadfile --no-loadscope-reorder $(PYTEST_ARGS)
 
 check: install ## Check formatting, style, types and the direction of imports.
 	$(BIN)/ruff format --check .

@@ -1,4 +1,4 @@
-"""Real servers for the tests: each is started once, and only when a test asks for it."""
+"""Real servers, each started only when a test asks, once a worker of pytest; and how tests are shared out."""
 
 import os
 import uuid
@@ -6,6 +6,7 @@ from collections.abc import AsyncIterator
 from pathlib import Path
 
 import asyncpg
+import hypothesis
 import pytest
 import pytest_asyncio
 
@@ -14,6 +15,51 @@ from shiftwork.stack.file import StackFile, remove_stack, write_stack
 from shiftwork.stack.postgres import EmbeddedPostgres
 from shiftwork.stack.temporal_server import EmbeddedTemporal
 from shiftwork.temporal import search_attribute_types
+
+MOST_WORKERS = 6
+"""Each that runs end-to-end tests has servers and agent programs of its own, up to a gigabyte of memory."""
+
+LONGEST = (
+    "e2e/test_real_agents.py",
+    "integration/test_opencode.py",
+    "e2e/test_durability.py",
+    "integration/test_stack_dev.py",
+    "e2e/test_docs.py",
+    "integration/test_acp.py",
+)
+"""The files that take longest, in that order: about a minute or more."""
+
+
+def pytest_configure() -> None:
+    """No example of Hypothesis fails for its time, which other tests share."""
+    hypothesis.settings.register_profile(
+        "busy", deadline=None, suppress_health_check=[hypothesis.HealthCheck.too_slow]
+    )
+    hypothesis.settings.load_profile("busy")
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_auto_num_workers(config: pytest.Config) -> int:
+    """What `-n auto` means: two workers a processor, as tests mostly wait; none for tests of one file."""
+    if len(config.args) == 1 and ".py" in config.args[0]:
+        return 0
+    return min(2 * (os.cpu_count() or 1), MOST_WORKERS)
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Where files are shared out, begin with the longest: none is left to one worker at the end."""
+
+    def turn(item: pytest.Item) -> tuple[int, int]:
+        file = item.path.relative_to(Path(__file__).parent).as_posix()
+        folder = file.partition("/")[0]
+        kinds = ("e2e", "integration")
+        return (
+            LONGEST.index(file) if file in LONGEST else len(LONGEST),
+            kinds.index(folder) if folder in kinds else len(kinds),
+        )
+
+    if hasattr(config, "workerinput"):
+        items.sort(key=turn)
 
 
 @pytest.fixture(scope="session")
