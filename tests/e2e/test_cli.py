@@ -48,7 +48,7 @@ def environment(tmp_path_factory):
     finally:
         timer.cancel()
         process.send_signal(signal.SIGINT)
-        assert process.wait(30) == 0
+        assert process.wait(60) == 0
         process.stdout.close()
         assert not (state / "stack.json").exists()
         assert processes_of(state) == []
@@ -287,7 +287,7 @@ def test_ctrl_c_ends_the_waiting_and_not_the_project(environment, shiftwork, tmp
         if "session 1 started: slow" in line:
             break
     process.send_signal(signal.SIGINT)
-    _, err = process.communicate(timeout=20)
+    _, err = process.communicate(timeout=60)
     assert (process.returncode, err) == (130, "")
     assert shiftwork("watch", "slow")[0] == 0
 
@@ -299,10 +299,14 @@ async def test_the_demo_ends_in_order_when_it_is_interrupted(tmp_path):
         sys.executable, "-P", str(ROOT / "examples" / "demo.py"),
         env=env, stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.STDOUT,
     )  # fmt: skip
-    async with asyncio.timeout(60):
+    async with asyncio.timeout(100):
+        told = []
         async for line in process.stdout:
+            told.append(line)
             if b"session 1 started" in line:
                 break
+        else:
+            pytest.fail(b"".join(told).decode())
         process.send_signal(signal.SIGINT)
         rest = await process.stdout.read()
         assert await process.wait() == 130, rest.decode()

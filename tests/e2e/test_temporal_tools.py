@@ -44,7 +44,7 @@ class Tool:
         command = [sys.executable, "-P", "-m", "client", "temporal", "workflow", *arguments]
         command += ["--workflow-id", self._workflow]
         done = await asyncio.to_thread(
-            subprocess.run, command, env=self._env, capture_output=True, text=True, check=False, timeout=30
+            subprocess.run, command, env=self._env, capture_output=True, text=True, check=False, timeout=60
         )
         assert done.returncode == status, done.stderr + done.stdout
         return done.stdout + done.stderr
@@ -57,12 +57,15 @@ class Tool:
 
 async def test_signals_take_plain_strings(lab: Lab) -> None:
     """A pause that only our own client can ask for, or a plain word that stops the workflow for ever."""
+    gate = lab.folder / "gate"
+    waits = {"run": {"command": f"until [ -e {gate} ]; do sleep 0.05; done"}}
     project = await lab.project(
-        [simple_feature("a"), simple_feature("b", "a")], {"a": [simple_attempt("a", {"sleep": 0.5})]}
+        [simple_feature("a"), simple_feature("b", "a")], {"a": [simple_attempt("a", waits)]}
     )
     tool = Tool(project)
     await project.event("attempt_started")
     await tool("signal", "--name", "pause", "--input", '"lunch"')
+    gate.touch()
     assert await project.pauses() == "lunch"
     for useless in ('""', '"   "', json.dumps("x" * 30_000), "17", '{"mode": "sideways"}', "null"):
         await tool("signal", "--name", "steer", "--input", useless)

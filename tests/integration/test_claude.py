@@ -63,7 +63,7 @@ class Lab:
             AgentRequest(workspace, prompt, home=home, settings=settings, conversation=conversation),
             env={},
             sandbox=choose_sandbox(),
-            timeout=60,
+            timeout=100,
             on_event=listen,
             stop=stop,
             grace=1,

@@ -343,7 +343,7 @@ async def test_a_stranger_does_not_stay(answered):
             writer.write(b"x\r\n\r\n")
             assert b"401" in await reader.readline()
             writer.write(b"GET / HT")
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(30):
             await closed(reader)
         writer.close()
 

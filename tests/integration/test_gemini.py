@@ -39,7 +39,7 @@ async def play(folder, *answers: Answer) -> tuple[AgentEnd, list[AgentEvent]]:
             request,
             env={},
             sandbox=choose_sandbox(),
-            timeout=60,
+            timeout=100,
             on_event=listen,
         )
     return end, events

@@ -52,7 +52,7 @@ class Lab:
                 request,
                 env={},
                 sandbox=choose_sandbox(),
-                timeout=60,
+                timeout=100,
                 on_event=listen,
                 stop=stop,
                 grace=3,

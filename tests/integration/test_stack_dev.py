@@ -69,8 +69,8 @@ class Dev:
         groups = {os.getpgid(p.pid) for p in family}
         members = [p for p in psutil.process_iter() if _group(p.pid) in groups] + family
         self.process.send_signal(sign)
-        self.process.wait(30)
-        deadline = time.monotonic() + 10
+        self.process.wait(60)
+        deadline = time.monotonic() + 30
         while (left := [p for p in members if p.is_running()]) and time.monotonic() < deadline:
             time.sleep(0.02)  # psutil's own waiting polls ever more slowly
         return left
@@ -78,7 +78,7 @@ class Dev:
     def close(self):
         if self.process.poll() is None:
             self.process.terminate()
-            self.process.wait(30)
+            self.process.wait(60)
         self.process.stdout.close()
         self.process.stderr.close()
 
@@ -127,7 +127,7 @@ def get(what):
         return response.read()
 
 
-async def eventually(check, seconds=15.0):
+async def eventually(check, seconds=45.0):
     """Wait until the check holds without an error."""
     deadline = time.monotonic() + seconds
     while True:
@@ -175,7 +175,7 @@ async def test_nobody_else_comes_in(start):
     assert {name for name, mode in found.items() if mode & 0o077} == set()
     assert stat.S_IMODE(Path(dev.stack.postgres_socket).stat().st_mode) == 0o700
     second = start()
-    assert second.process.wait(20) == 1
+    assert second.process.wait(60) == 1
     assert f"(process {dev.process.pid})" in second.process.stderr.read()
     assert await query(dev, "SELECT 1") == 1
 

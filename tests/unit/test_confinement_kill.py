@@ -61,7 +61,7 @@ async def test_signals_reach_a_program_of_another_user(outside, pipe):
     held = held_program(outside, "trap 'exit 5' TERM; echo ready; while :; do sleep 0.01; done", pipe[1])
     assert await first_line(pipe[0]) == b"ready\n"
     held.send(signal.SIGTERM)
-    assert (await asyncio.wait_for(held.ended, 5)).code == 5
+    assert (await asyncio.wait_for(held.ended, 20)).code == 5
     held.close()
 
 
@@ -73,8 +73,8 @@ async def test_a_program_can_not_free_itself_of_its_guardian(outside, pipe):
     await first_line(pipe[0])
     started = time.monotonic()
     held.end()
-    assert (await asyncio.wait_for(held.ended, 5)).code == 128 + signal.SIGKILL
-    assert time.monotonic() - started < 1
+    assert (await asyncio.wait_for(held.ended, 20)).code == 128 + signal.SIGKILL
+    assert time.monotonic() - started < 5
     held.close()
 
 

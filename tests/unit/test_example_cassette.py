@@ -184,6 +184,7 @@ def test_the_plan_is_a_full_one(tmp_path: Path) -> None:
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(400)
 def test_the_bookmarks_are_built_in_any_order(tmp_path: Path) -> None:
     """Otherwise the demo gets stuck, or lands a feature that breaks another, in some order of sessions."""
     cassette = EXAMPLES / "bookmarks" / "cassette.yml"

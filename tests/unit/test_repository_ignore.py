@@ -97,6 +97,6 @@ def test_rules_mean_what_git_makes_of_them(checkout, lines):
 def test_no_line_takes_long(line, name):
     """One line of an agent would stop the harness for hours."""
     rules = IgnoreFile.parse(line.encode())
-    started = time.perf_counter()
+    started = time.thread_time()
     assert rules.verdict(name.split("/"), folder=False) is None
-    assert time.perf_counter() - started < 1
+    assert time.thread_time() - started < 1

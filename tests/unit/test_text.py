@@ -63,9 +63,9 @@ def test_one_line_is_one(tmp_path):
 )
 def test_no_text_takes_long(text):
     """Marks are sorted in the square of their number: a megabyte of them would stop a worker for minutes."""
-    began = time.perf_counter()
+    began = time.thread_time()
     assert len(printable(text)) <= len(text)
-    assert time.perf_counter() - began < 5
+    assert time.thread_time() - began < 5
 
 
 def test_json_is_shown_whole_and_safely():
