@@ -13,7 +13,7 @@ CONFIG_FILE: Final = "langchain.json"
 STATE_FILE: Final = "langchain.state"
 """Where the program keeps its conversation, in the same home."""
 
-TOKEN_VARIABLE: Final = "SHIFTWORK_MODEL_TOKEN"
+TOKEN_VARIABLE: Final = "SHIFTWORK_MODEL_TOKEN"  # noqa: S105 - a name, not a value
 """Where the program finds what it shows the gateway in the place of a key."""
 
 
@@ -50,7 +50,7 @@ class ProgramConfig(Message):
         tools: import paths of LangChain tools, of lists of them, or of callables that return either.
         max_turns: answers of the model in one run, those of sub-agents included.
         max_tokens: tokens of one run, prompts and answers together; None: no limit.
-        context_tokens: from so many tokens on, a conversation is summarised; None: what the model's profile says.
+        context_tokens: from so many tokens on, a conversation is summed up; None: as its profile says.
         max_retries: how often one question is asked again after trouble that passes.
         retry_seconds: the first pause before that; doubled each time.
         longest_wait: seconds that a limit may last for the program to wait it out itself.
