@@ -109,6 +109,8 @@ class Gate:
                 self._application(),
                 access_log=None,
                 logger=quiet_logger(__name__),
+                # Bodies are passed on, or refused, as they are: unpacking what a stranger sends costs us.
+                auto_decompress=False,
                 keepalive_timeout=_KEPT_ALIVE,
                 shutdown_timeout=1.0,
             )
@@ -183,7 +185,10 @@ def _guard(gate: Gate) -> Middleware:
         if request.match_info.route.name != _OPEN:
             gate.access.check(request)
             gate.strangers.forget(request.transport)
-        return await handler(request)
+        try:
+            return await handler(request)
+        except web.RequestPayloadError as error:
+            raise web.HTTPBadRequest(text="The request's body is broken.\n") from error
 
     return guard
 

@@ -28,6 +28,8 @@ def _handler(transform: _Transform) -> Callable[[web.Request], Awaitable[web.Res
         # A page may send any other type to any address, without asking first.
         if request.content_type != "application/json":
             raise web.HTTPUnsupportedMediaType(text="Send application/json.\n")
+        if request.headers.get("Content-Encoding", "identity") != "identity":
+            raise web.HTTPBadRequest(text="Send the body as it is, without a Content-Encoding.\n")
         payloads = Payloads()
         try:
             json_format.Parse(await request.text(), payloads)

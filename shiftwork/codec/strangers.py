@@ -4,10 +4,14 @@ import asyncio
 import logging
 from collections.abc import Callable
 
+from aiohttp import ClientPayloadError, web
 from aiohttp.http_exceptions import HttpProcessingError
 
 MOST = 64
 """How many there may be; with one more, the oldest ends."""
+
+_BROKEN = (HttpProcessingError, ClientPayloadError, web.PayloadAccessError, web.RequestPayloadError)
+"""What aiohttp raises for heads and bodies that are no HTTP."""
 
 SECONDS = 5.0
 """How long one may go on without a request that bears a token, however much it sends meanwhile."""
@@ -88,4 +92,4 @@ def quiet_logger(name: str) -> logging.Logger:
 
 
 def _is_ours(record: logging.LogRecord) -> bool:
-    return not (record.exc_info and isinstance(record.exc_info[1], HttpProcessingError))
+    return not (record.exc_info and isinstance(record.exc_info[1], _BROKEN))

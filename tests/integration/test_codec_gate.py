@@ -3,6 +3,7 @@
 import asyncio
 import base64
 import contextlib
+import gzip
 import sys
 from contextlib import asynccontextmanager
 
@@ -361,15 +362,62 @@ async def test_who_has_the_token_may_stay(codec, upstream):
         await writer.wait_closed()
 
 
+def broken(gate, *lines):
+    """A request of which the body is not what its head says."""
+    head = "\r\n".join(("POST /codec/decode HTTP/1.1", f"Host: {gate.access.host}", *lines))
+    return f"{head}\r\nContent-Type: application/json\r\n".encode()
+
+
 async def test_what_is_no_http_is_not_logged(gate, caplog):
     """Any local user could fill the log, and a person's terminal."""
     for junk in (
+        broken(gate, "Content-Encoding: gzip") + b"Content-Length: 2\r\n\r\n{}",
+        broken(gate, "Content-Encoding: br") + b"Content-Length: 2\r\n\r\n{}",
+        broken(gate, "Transfer-Encoding: chunked") + b"\r\n1\r\na\r\nZZ\r\n",
+        broken(gate, "Transfer-Encoding: chunked") + b"\r\nZZ\r\n",
+        b"POST / HTTP/1.1\r\nHost: evil\r\nContent-Encoding: deflate\r\nContent-Length: 4\r\n\r\nabcd",
         b"\x16\x03\x01\r\n\r\n",
         b"GET / HTTP/1.1\r\nBad Header: x\r\n\r\n",
         b"GET / HTTP/9\r\n\r\n",
     ):
         reader, writer = await asyncio.open_connection(*gate.access.host.split(":"))
         writer.write(junk)
+        writer.write_eof()
         await closed(reader)
         writer.close()
+    assert caplog.records == []
+
+
+@pytest.mark.parametrize("path", ["/codec/decode", "/codec/encode"])
+@pytest.mark.parametrize("encoding", ["gzip", "deflate", "br"])
+async def test_a_body_that_is_not_what_it_says_is_refused(gate, caplog, path, encoding):
+    """A mistake of a tool would look like one of ours, and end in a traceback."""
+    head = bearer(gate, **{"Content-Encoding": encoding, "Content-Length": "2"})
+    reader, writer = await asyncio.open_connection(*gate.access.host.split(":"))
+    lines = [f"POST {path} HTTP/1.1", f"Host: {gate.access.host}", "Connection: close"]
+    lines += [f"{name}: {value}" for name, value in head.items()]
+    writer.write("\r\n".join(lines).encode() + b"\r\n\r\n{}")
+    assert b" 400 " in await reader.readline()
+    await closed(reader)
+    writer.close()
+    assert caplog.records == []
+
+
+async def test_a_packed_body_reaches_the_ui_as_it_is(gate, upstream):
+    """The server behind would be told that it is packed, and given it unpacked."""
+    packed = gzip.compress(b"x" * 1000)
+    headers = bearer(gate, **{"Content-Encoding": "gzip"})
+    assert await status(gate, "POST", "/api/v1/x", data=packed, headers=headers) == 200
+    [(_, _, sent, content)] = upstream.requests
+    assert (sent["Content-Encoding"], len(content)) == ("gzip", 1000)  # it unpacked that itself
+
+
+async def test_a_broken_body_of_a_friend_is_told(gate, caplog):
+    """A tool that ends a body in the middle would see an error of ours, and a person a traceback."""
+    reader, writer = await asyncio.open_connection(*gate.access.host.split(":"))
+    lines = (f"Authorization: {gate.access.authorization}", "Transfer-Encoding: chunked")
+    writer.write(broken(gate, *lines) + b"\r\n1\r\na\r\nZZ\r\n")
+    assert b" 400 " in await reader.readline()
+    await closed(reader)
+    writer.close()
     assert caplog.records == []
