@@ -17,6 +17,11 @@ TOKEN_VARIABLE: Final = "SHIFTWORK_MODEL_TOKEN"  # noqa: S105 - a name, not a va
 """Where the program finds what it shows the gateway in the place of a key."""
 
 
+CONFIG_VARIABLE: Final = "SHIFTWORK_LANGCHAIN_CONFIG"
+"""Outside of sessions, where there is no private home: the content of `CONFIG_FILE`. Nothing is kept then, and
+what the agent is to do comes on standard input."""
+
+
 class ModelConfig(Message):
     """How to make a chat model.
 
@@ -24,7 +29,9 @@ class ModelConfig(Message):
         name: `provider:model`, as `init_chat_model` takes it; '' where `factory` makes it.
         factory: an import path (`package.module:name`) of a chat model, or of a callable that returns one.
         base_url: where the program reaches its API: the gateway, with the path that this provider's package
-            expects; None: what the package takes by itself.
+            expects; None: what the package takes by itself. Every package that is started here takes it as
+            `base_url`, and what `TOKEN_VARIABLE` holds, if that is set, as `api_key`; only Ollama's has the
+            latter as a bearer in `client_kwargs["headers"]`.
         parameters: further arguments, as `temperature`.
     """
 
@@ -47,6 +54,7 @@ class ProgramConfig(Message):
 
     Attributes:
         conversation: its session; the state of another one is not gone on with.
+        python_path: folders, as the program sees them, in which import paths are found too.
         tools: import paths of LangChain tools, of lists of them, or of callables that return either.
         max_turns: answers of the model in one run, those of sub-agents included.
         max_tokens: tokens of one run, prompts and answers together; None: no limit.
@@ -62,6 +70,7 @@ class ProgramConfig(Message):
     role: Role = Role.SESSION
     conversation: str = ""
     system_prompt: str = ""
+    python_path: tuple[str, ...] = ()
     tools: tuple[str, ...] = ()
     mcp_servers: dict[str, McpServer] = {}
     max_turns: Annotated[int, Field(ge=1)] = 500
