@@ -22,6 +22,7 @@ from temporalio.worker import (
 )
 
 from activities.bookkeeping import BookkeepingActivities
+from activities.credentials import learn_open_projects
 from activities.orphans import WorkerRecord
 from activities.projects import ProjectActivities
 from activities.services import Services
@@ -124,6 +125,7 @@ async def serve(
         sandbox = choose_sandbox(settings.sandbox_minimum)
         services = Services(settings, store, sandbox, backends(), record, gateway, redactor)
         client = await patiently(lambda: connect(settings))
+        await learn_open_projects(services)
         if ended := await sweep_orphans(settings.projects):
             log.info("ended %d processes that a lost worker left", ended)
         if given_back := await record.give_back(client):

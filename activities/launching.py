@@ -8,6 +8,7 @@ from pathlib import Path
 
 from activities.as_metered import allowed_models, as_the_gateway_saw
 from activities.briefing import assemble_brief
+from activities.credentials import learn, learn_credentials
 from activities.ending import AttemptRows
 from activities.metering import Meter
 from activities.predecessors import Resumption
@@ -26,7 +27,6 @@ from shiftwork.gateway import GatewaySession, Policy, Upstream, Wire
 from shiftwork.sandbox.cell import BRIEF, HOME, OUTBOX, TMP, WORKSPACE, Cell, make_cell
 from shiftwork.sandbox.confinement import Bind, Network
 from shiftwork.sandbox.user import hand_over
-from shiftwork.secrets import Secret
 from shiftwork.verification.shell import proxy_environment
 
 
@@ -198,11 +198,14 @@ class AgentLaunch:
         sandbox, settings = self._options.sandbox, self._agent.settings
         if not self._confined and not settings.get("credential"):
             allowed_models(None, settings)
+            await learn_credentials(self._services, self._rows.project)
             yield None  # It reaches its provider itself, with the credentials that it is given.
             return
         provider = await asyncio.to_thread(self._backend.provider, settings)
         models = allowed_models(provider, settings)
         self._provider = provider
+        if provider is not None:
+            learn(self._services, [(provider, self._agent)])
         hosts = sandbox.hosts if sandbox.profile is Profile.NETWORKED else ()
         if provider is None and not hosts:
             yield None
@@ -216,8 +219,6 @@ class AgentLaunch:
             on_call=meter.count,
             label=f"{self._rows.project.name}/{self._rows.session.number}",
         )
-        if provider and settings.get("credential"):
-            self._services.redactor.learn(Secret("credential", provider.credential))
         async with self._services.gateway.open(policy, door=self._has_door) as session:
             yield session
 

@@ -5,6 +5,7 @@ from datetime import UTC, datetime
 from temporalio import activity
 
 from activities.alive import given_back_on_shutdown, heartbeating
+from activities.credentials import learn_credentials
 from activities.importing import Import
 from activities.names import IMPORT_PEOPLE, LOAD_PROJECT, REVERT
 from activities.people import feed, warn
@@ -47,6 +48,7 @@ class ProjectActivities:
             async with self._services.store.transaction() as tx:
                 project = await tx.projects.get(request.project_id)
                 features = await tx.features.list(request.project_id)
+            await learn_credentials(self._services, project)
             problem = await self._unusable(project, features)
             if problem is not None:
                 async with self._services.store.transaction() as tx:

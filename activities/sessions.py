@@ -6,6 +6,7 @@ from temporalio import activity
 
 from activities.agent_run import AgentRun
 from activities.alive import given_back_on_shutdown, heartbeating, worker_stopping
+from activities.credentials import learn_credentials
 from activities.names import RUN_AGENT, VERIFY
 from activities.services import ProjectFolder, Services
 from activities.stop import Stop
@@ -80,6 +81,7 @@ class _Verification:
         request, repository = self._request, self._folder.repository
         base = await repository.tip()
         project, feature, session = await self._rows()
+        await learn_credentials(self._services, project)  # another worker may have run the agent
         passing = await passing_features(self._services, project.id, besides=request.feature_id)
         workspace, name = await self._workspace()
         try:

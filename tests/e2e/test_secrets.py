@@ -3,6 +3,7 @@
 import base64
 import subprocess
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -117,6 +118,71 @@ async def test_what_a_person_sends_is_refused_by_a_worker_that_knows_more(tmp_pa
             await shiftwork.pause(project.id, reason=f"look at {CANARY}")
             assert await project.pauses(after) == "look at [redacted:WORKER_API_KEY]"
     assert found_in(tmp_path / "state", CANARY.encode()) == []
+
+
+SPILL = """
+import os
+print("the key is " + os.environ["SWORDFISH"])
+open("key.txt", "w").write(os.environ["SWORDFISH"])
+open("a.txt", "w").write("done")
+"""
+
+
+async def of_agent(lab: Lab, agent: AgentOptions, **options: Any) -> Project:
+    """A project of one feature that this agent does."""
+    repository = lab.folder / "repository"
+    row = await lab.shiftwork.create(
+        "keyed", "x", repository=repository, options=ProjectOptions(agent=agent, **options)
+    )
+    async with lab.shiftwork.store.transaction() as tx:
+        await tx.features.adopt(row.id, [FeatureSpec.model_validate(simple_feature("a"))], 1)
+    await lab.shiftwork.open(row.id)
+    return Project(lab, row.id, repository, Path())
+
+
+async def test_the_key_that_a_setting_names_is_a_secret(tmp_path: Path) -> None:
+    """If it failed, a model's key in a variable of any name would land in main when an agent writes it."""
+    settings, folder = quick_settings(tmp_path / "state"), tmp_path / "work"
+    folder.mkdir()
+    environment = quick_environment(tmp_path / "state", SWORDFISH=CANARY)
+    own = {"argv": ["python3", "-c", SPILL], "provider": "openai", "api_key": "SWORDFISH"}
+    agent = AgentOptions(backend="command", settings={**own, "pass_environment": ["SWORDFISH"]})
+    async with DevStack(settings), Shiftwork(settings) as shiftwork:
+        with worker_process(environment, tmp_path / "worker.log"):
+            project = await of_agent(
+                Lab(shiftwork, settings, folder), agent, sandbox={"profile": "open"}, max_attempts=1
+            )
+            await project.pauses()
+            (ended,) = [event.data for event in await project.events("attempt_ended")]
+            assert ended["failure"] == "snapshot_refused"
+            assert "'key.txt', line 1 (credential)" in ended["detail"]
+            assert project.files() == []
+    assert found_in(tmp_path / "state" / "postgres", b"the key is [redacted:credential]")
+    assert found_in(tmp_path / "state" / "postgres", CANARY.encode()) == []
+
+
+async def test_a_new_worker_knows_the_keys_of_open_projects(tmp_path: Path) -> None:
+    """If it failed, a key would be no secret from a worker's start to its first agent's."""
+    settings, folder = quick_settings(tmp_path / "state"), tmp_path / "work"
+    folder.mkdir()
+    key = tmp_path / "key"
+    key.write_text(CANARY)
+    key.chmod(0o600)
+    own = {"argv": ["true"], "provider": "openai"}
+    gone = AgentOptions(backend="command", settings={**own, "credential": f"file:{key}-gone"})
+    agent = AgentOptions(backend="command", settings={**own, "credential": f"file:{key}"}, fallbacks=(gone,))
+    log = tmp_path / "worker.log"
+    async with DevStack(settings), Shiftwork(settings) as shiftwork:
+        with worker_process(quick_environment(settings.state), log) as worker:
+            project = await of_agent(Lab(shiftwork, settings, folder), agent, autorun=False)
+            await project.pauses()
+            for _ in range(2):
+                with pytest.raises(InvalidInput, match="would hold the secret 'credential'"):
+                    await shiftwork.add_feature(project.id, FeatureSpec(name="b", description=CANARY))
+                worker.stop()
+                worker.start()
+    assert "project 'keyed': the key that its setting 'credential' names can't be read" in log.read_text()
+    assert CANARY not in log.read_text()
 
 
 async def test_settings_that_hold_a_secret_are_refused(lab: Lab, monkeypatch: pytest.MonkeyPatch) -> None:
