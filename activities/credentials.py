@@ -1,4 +1,4 @@
-"""The keys of projects' models: known before anything of a project runs, so that none is stored or committed."""
+"""The keys of projects' models: known before anything runs, so that none is stored or committed."""
 
 import asyncio
 import logging
@@ -32,7 +32,7 @@ async def learn_open_projects(services: Services) -> None:
 
 
 async def learn_credentials(services: Services, *projects: ProjectRow) -> None:
-    """Have the redactor know the keys that these projects' agents use; those that can't be read are logged."""
+    """Have the redactor know the keys that these projects' agents use; what can't be read is logged."""
     agents = {key(agent): (project, agent) for project in projects for agent in everybody(project.options)}
     found = await asyncio.gather(*(_provider(services, *each) for each in agents.values()))
     pairs = zip(found, agents.values(), strict=True)
