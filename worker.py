@@ -78,6 +78,7 @@ def workers(client: Client, services: Services) -> tuple[Worker, Worker]:
         activities=[
             sessions.run_agent,
             sessions.verify,
+            sessions.judge,
             projects.load_project,
             projects.import_people,
             projects.revert,

@@ -3,6 +3,7 @@
 import asyncio
 from pathlib import Path
 
+from activities.beginning import begin_attempt
 from activities.ending import AttemptRows, Ending
 from activities.launching import AgentLaunch, Folders
 from activities.lease import LeaseKeeper
@@ -10,12 +11,9 @@ from activities.predecessors import Predecessors, Resumption
 from activities.services import Services
 from activities.stop import Stop
 from shiftwork.agents.outbox import read_outbox
-from shiftwork.agents.roles import prompt_for
 from shiftwork.contracts.activity import AgentProgress, RunRequest, RunResult
-from shiftwork.contracts.feature import FeatureStatus
 from shiftwork.contracts.session import FailureKind, InterruptionReason
 from shiftwork.errors import RepositoryError
-from shiftwork.planning.casting import cast
 from shiftwork.repository import Workspace
 from shiftwork.repository.files import remove_tree
 from shiftwork.verification.setup import SetupFailed
@@ -41,7 +39,7 @@ class AgentRun:
         Raises:
             LeaseLost: another attempt of this session took over.
         """
-        rows = await self._begin()
+        rows = await begin_attempt(self._services, self._request)
         predecessors = Predecessors(self._services, rows.project, rows.session, rows.attempt)
         await predecessors.end()
         lost, kept = await predecessors.lost()
@@ -54,46 +52,6 @@ class AgentRun:
             result = await self._attempt(rows, resumption)
             lease.check()
         return result
-
-    # Before -----------------------------------------------------------------------------------------------
-
-    async def _begin(self) -> AttemptRows:
-        request, services = self._request, self._services
-        ttl = services.settings.timings.lease
-        async with services.store.transaction() as tx:
-            project = await tx.projects.get(request.project_id)
-            feature = None if request.feature_id is None else await tx.features.get(request.feature_id)
-            session = await tx.sessions.begin(
-                project.id, request.session, request.feature_id, request.role, request.started_at
-            )
-            attempt = await tx.attempts.begin(session.id, services.host, ttl)
-            category = feature.category if feature else None
-            agent = cast(project.options, request.role, category).find(request.agent)
-            if feature is not None:
-                await tx.features.save(feature.id, request.revision, status=FeatureStatus.IN_PROGRESS)
-            reference = f"session:{request.session}"
-            subject = feature.name if feature else "planning"
-            await tx.events.append(
-                project.id,
-                "session_started",
-                key=f"session_started:{request.session}",
-                reference=reference,
-                data={"feature": subject, "feature_id": request.feature_id, "role": request.role},
-            )
-            await tx.events.append(
-                project.id,
-                "attempt_started",
-                key=f"attempt_started:{request.session}:{attempt.attempt}",
-                reference=reference,
-                data={
-                    "attempt": attempt.attempt,
-                    "run": request.run,
-                    "host": services.host,
-                    "agent": agent.backend,
-                    "prompt": prompt_for(request.role, project.options.prompts).version,
-                },
-            )
-        return AttemptRows(project, feature, session, attempt, agent)
 
     def _name(self, attempt: int) -> str:
         return self._folder.attempt_name(self._request.session, attempt)

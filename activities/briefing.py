@@ -96,6 +96,13 @@ async def assemble_brief(
     )
 
 
+def for_verifier(assembled: Assembled, problem: str) -> Assembled:
+    """The brief without what the agents that did the work say of it; `problem`: of the last verdict."""
+    bare = {"handoff": None, "decisions": (), "progress": (), "kept_work": None, "outbox_problems": ()}
+    request = assembled.request.model_copy(update={**bare, "previous_failure": problem or None})
+    return Assembled(request)
+
+
 def _feature(feature: FeatureRow | None) -> FeatureBrief | None:
     if feature is None:
         return None

@@ -7,7 +7,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from activities.as_metered import allowed_models, as_the_gateway_saw
-from activities.briefing import assemble_brief
+from activities.briefing import assemble_brief, for_verifier
+from activities.credentials import learn, learn_credentials
 from activities.credentials import learn, learn_credentials
 from activities.ending import AttemptRows
 from activities.metering import Meter
@@ -84,10 +85,13 @@ class Launched:
 
 
 class AgentLaunch:
-    """Runs the agent of one attempt."""
+    """Runs the agent of one attempt; `problem`: what a verifier is told of its last verdict."""
 
-    def __init__(self, services: Services, request: RunRequest, rows: AttemptRows, stop: Stop) -> None:
+    def __init__(
+        self, services: Services, request: RunRequest, rows: AttemptRows, stop: Stop, *, problem: str = ""
+    ) -> None:
         self._services = services
+        self._problem = problem
         self._request = request
         self._rows = rows
         self._stop = stop
@@ -254,10 +258,14 @@ class AgentLaunch:
             base=base,
             kept_in_place=bool(resumption and resumption.kept_commit),
         )
+        if self._request.role is Role.VERIFIER:
+            assembled = for_verifier(assembled, self._problem)
         await asyncio.to_thread(write_brief, folders.brief, assembled.request, assembled.files)
         self._told = render(assembled.request)
         planning = self._request.role is Role.INITIALIZER
         phase = SessionPhase.PLANNING if planning else SessionPhase.IMPLEMENTATION
+        if self._request.role is Role.VERIFIER:
+            phase = SessionPhase.VERIFICATION
         async with self._services.store.transaction() as tx:
             await tx.sessions.phase(self._rows.project.id, self._request.session, phase)
             await tx.sessions.held_by(self._rows.project.id, self._request.session, self._level)

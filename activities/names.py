@@ -2,6 +2,7 @@
 
 RUN_AGENT = "run_agent"
 VERIFY = "verify"
+JUDGE = "judge"
 INTEGRATE = "integrate"
 RECORD = "record"
 SAVE = "save"

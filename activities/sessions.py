@@ -1,25 +1,39 @@
 """The two long activities of a session: run its agent, verify what it left."""
 
 import asyncio
+from collections.abc import Coroutine
+from typing import Any, TypeVar
 
 from temporalio import activity
 
 from activities.agent_run import AgentRun
 from activities.alive import given_back_on_shutdown, heartbeating, worker_stopping
 from activities.credentials import learn_credentials
-from activities.names import RUN_AGENT, VERIFY
+from activities.judging import Judging
+from activities.names import JUDGE, RUN_AGENT, VERIFY
 from activities.services import ProjectFolder, Services
 from activities.stop import Stop
 from activities.verifying import make_verifier, passing_features
-from shiftwork.contracts.activity import MAIN, RunRequest, RunResult, VerifyRequest, VerifyResult
+from shiftwork.contracts.activity import (
+    MAIN,
+    JudgeRequest,
+    JudgeResult,
+    RunRequest,
+    RunResult,
+    VerifyRequest,
+    VerifyResult,
+)
 from shiftwork.contracts.session import InterruptionReason, SessionPhase
-from shiftwork.planning.casting import role_of
+from shiftwork.planning.casting import judged, role_of
 from shiftwork.repository import LandingInfo, Workspace
 from shiftwork.repository.files import remove_tree
 from shiftwork.runner.leftovers import end_leftovers
 from shiftwork.store.rows import FeatureRow, ProjectRow, SessionRow
 from shiftwork.text import truncate
+from shiftwork.verification.judging import to_judge
 from shiftwork.verification.landing import Verdict
+
+Result = TypeVar("Result")
 
 
 class SessionActivities:
@@ -34,17 +48,20 @@ class SessionActivities:
         stop = Stop()
         run = AgentRun(self._services, request, stop)
         async with heartbeating(self._services.record, run.progress):
-            work = asyncio.ensure_future(run.execute())
-            shutdown = asyncio.ensure_future(_ask_on_shutdown(stop))
-            try:
-                result = await asyncio.shield(work)
-            except asyncio.CancelledError:
-                stop.ask(_why_cancelled())
-                result = await work
-            finally:
-                shutdown.cancel()
+            result = await _to_its_end(run.execute(), stop)
         if stop.reason is InterruptionReason.WORKER_STOPPED and result.interruption is not None:
             # The work is kept on the candidate ref; whoever takes the task finds it in the attempt's row.
+            raise worker_stopping()
+        return result
+
+    @activity.defn(name=JUDGE)
+    async def judge(self, request: JudgeRequest) -> JudgeResult:
+        """Have the verifier judge what no command decides; it may only stop a landing."""
+        stop = Stop()
+        judging = Judging(self._services, request, stop)
+        async with heartbeating(self._services.record, judging.progress):
+            result = await _to_its_end(judging.execute(), stop)
+        if stop.reason is InterruptionReason.WORKER_STOPPED and result.interruption is not None:
             raise worker_stopping()
         return result
 
@@ -53,6 +70,19 @@ class SessionActivities:
         """Verify a candidate, merged onto the tip of main, by execution."""
         async with heartbeating(self._services.record):
             return await given_back_on_shutdown(_Verification(self._services, request).execute())
+
+
+async def _to_its_end(execution: Coroutine[Any, Any, Result], stop: Stop) -> Result:
+    """Ask it to stop when the activity is cancelled or the worker shut down, and wait for what it leaves."""
+    work = asyncio.ensure_future(execution)
+    shutdown = asyncio.ensure_future(_ask_on_shutdown(stop))
+    try:
+        return await asyncio.shield(work)
+    except asyncio.CancelledError:
+        stop.ask(_why_cancelled())
+        return await work
+    finally:
+        shutdown.cancel()
 
 
 async def _ask_on_shutdown(stop: Stop) -> None:
@@ -100,7 +130,13 @@ class _Verification:
             await asyncio.to_thread(remove_tree, self._folder.runs / name, ignore_errors=True)
         await self._tell(project, feature, verdict)
         regressed = verdict.regressed if verdict.landing else ()
-        return VerifyResult(base=base, landing=verdict.landing, failure=verdict.failure, regressed=regressed)
+        return VerifyResult(
+            base=base,
+            landing=verdict.landing,
+            failure=verdict.failure,
+            regressed=regressed,
+            judge=feature is not None and judged(project.options) and bool(to_judge(feature)),
+        )
 
     async def _rows(self) -> tuple[ProjectRow, FeatureRow | None, SessionRow]:
         request = self._request

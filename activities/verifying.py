@@ -4,6 +4,7 @@ from collections.abc import Sequence
 
 from activities.services import Services
 from shiftwork.contracts.feature import FeatureStatus
+from shiftwork.planning.casting import judged
 from shiftwork.repository import Workspace
 from shiftwork.store.rows import FeatureRow, ProjectRow
 from shiftwork.verification.landing import LandingVerifier
@@ -28,6 +29,8 @@ def make_verifier(
     """
 
     async def record(feature: FeatureRow, commit: str, step: StepEvidence, why: int) -> None:
+        if step.command is None and step.failure is None:
+            return  # a verifier's: nothing was run
         async with services.store.transaction() as tx:
             await tx.evidence.add(
                 session_id,
@@ -51,7 +54,9 @@ def make_verifier(
         scratch=folder.runs / workspace.name / "scratch",
         setup=services.setup_cache(project),
         setup_commands=project.options.setup,
-        steps=StepRunner(services.shell(project), project.options.verification_timeout),
+        steps=StepRunner(
+            services.shell(project), project.options.verification_timeout, judged=judged(project.options)
+        ),
         record=record,
     )
 

@@ -18,7 +18,7 @@ with workflow.unsafe.imports_passed_through():
     from activities.projects import ProjectActivities
     from shiftwork.contracts.feature import FeatureStatus
     from shiftwork.contracts.project import ProjectStatus
-    from shiftwork.contracts.session import Failure, FailureKind, Interruption, InterruptionReason
+    from shiftwork.contracts.session import Failure, FailureKind, Interruption, InterruptionReason, Role
     from shiftwork.contracts.state import ProjectState, Rest
     from shiftwork.contracts.workflow import (
         AbandonRequest,
@@ -33,7 +33,7 @@ with workflow.unsafe.imports_passed_through():
         SessionStatus,
     )
     from shiftwork.planning import messages
-    from shiftwork.planning.casting import cast_of, key, role_of
+    from shiftwork.planning.casting import cast, cast_of, key, role_of
     from shiftwork.planning.next import ImportPeople, StartSession, Stop, Wait, decide
     from shiftwork.planning.outcome import apply_session, block_unverifiable, pause
     from shiftwork.temporal import (
@@ -174,6 +174,7 @@ class ProjectWorkflow(ProjectMessages):
             session=number,
             role=role_of(options, feature.category if feature else None),
             agent=key(agent),
+            verifier=self._verifier(),
             feature_id=feature_id,
             run=feature.runs if feature else state.plan_runs,
             kept_commit=feature.kept_commit if feature else state.plan_kept,
@@ -183,6 +184,10 @@ class ProjectWorkflow(ProjectMessages):
             retry=options.retry,
             timeouts=self._start.timeouts,
         )
+
+    def _verifier(self) -> str:
+        judges = cast(self._state.options, Role.VERIFIER)
+        return key(judges.available(self._state.resting, workflow.now()) or judges.agents[0])
 
     async def _session(self, start: SessionStart) -> None:
         result = await self._child(start)

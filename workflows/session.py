@@ -11,12 +11,14 @@ with workflow.unsafe.imports_passed_through():
     from activities.sessions import SessionActivities
     from shiftwork.contracts.activity import (
         IntegrateRequest,
+        JudgeRequest,
+        JudgeResult,
         RunRequest,
         RunResult,
         VerifyRequest,
         VerifyResult,
     )
-    from shiftwork.contracts.session import Interruption, InterruptionReason, RunStatus
+    from shiftwork.contracts.session import Interruption, InterruptionReason, RunStatus, Spent
     from shiftwork.contracts.workflow import Interrupt, SessionResult, SessionStart, SessionStatus
     from shiftwork.temporal import SESSION_WORKFLOW
     from shiftwork.text import one_line, truncate
@@ -39,6 +41,7 @@ class SessionWorkflow:
         self._step: asyncio.Task[Any] | None = None
         self._run: RunResult | None = None
         self._candidate = start.candidate
+        self._judging = Spent()
 
     @workflow.run
     async def run(self, start: SessionStart) -> SessionResult:
@@ -78,7 +81,7 @@ class SessionWorkflow:
         return await self._land(self._candidate)
 
     async def _land(self, candidate: str) -> SessionResult:
-        rounds = 0
+        rounds, judged = 0, None
         while True:
             if self._interrupted:
                 return self._interruption(self._interrupted)
@@ -88,6 +91,11 @@ class SessionWorkflow:
                 return self._result(
                     SessionStatus.FAILED, failure=verdict.failure, regressed=verdict.regressed
                 )
+            if verdict.judge:
+                judgement = await self._judge(verdict.landing, judged, rounds)
+                if judgement.attempt is None:
+                    return self._judged_down(judgement)
+                judged = judgement.attempt
             landed = await self._integrate(verdict.base, verdict.landing)
             if landed:
                 return self._result(SessionStatus.PASSED, landed=landed, regressed=verdict.regressed)
@@ -124,6 +132,40 @@ class SessionWorkflow:
         )
         self._step = workflow.start_activity_method(SessionActivities.verify, request, **options)
         return await self._finish(self._step)
+
+    async def _judge(self, landing: str, judged: int | None, rounds: int) -> JudgeResult:
+        start = self._start
+        assert start.feature_id is not None
+        request = JudgeRequest(
+            project_id=start.project_id,
+            session=start.session,
+            started_at=self._started_at,
+            feature_id=start.feature_id,
+            landing=landing,
+            agent=start.verifier,
+            judged=judged,
+            round=rounds,
+        )
+        seconds = 2 * start.session_timeout + _VERIFICATION_LIMIT
+        options = process_activity(start.timeouts, start.retry, seconds, "the verifier judges")
+        self._step = workflow.start_activity_method(SessionActivities.judge, request, **options)
+        judgement: JudgeResult = await self._finish(self._step)
+        self._judging += judgement.spent
+        return judgement
+
+    def _judged_down(self, judgement: JudgeResult) -> SessionResult:
+        """Vetoed; or the verifier was interrupted, and what it was to judge waits."""
+        if judgement.failure is not None:
+            return self._result(SessionStatus.FAILED, failure=judgement.failure)
+        interruption = judgement.interruption or Interruption(reason=InterruptionReason.VERIFIER)
+        if self._interrupted and interruption.reason is InterruptionReason.PAUSED:
+            interruption = interruption.model_copy(update={"reason": self._interrupted})
+        result = self._result(
+            SessionStatus.INTERRUPTED,
+            interruption=interruption.model_copy(update={"kept_commit": self._candidate}),
+            candidate=self._candidate,
+        )
+        return result.model_copy(update={"agent": self._start.verifier})
 
     async def _finish(self, step: asyncio.Task[Result]) -> Result:
         if self._interrupted:
@@ -174,6 +216,7 @@ class SessionWorkflow:
     def _result(self, status: SessionStatus, **facts: Any) -> SessionResult:
         run = self._run
         if run is not None:
-            facts |= {"attempt": run.attempt, "ended_by_itself": run.ended_by_itself, "spent": run.spent}
+            facts |= {"attempt": run.attempt, "ended_by_itself": run.ended_by_itself}
+        facts["spent"] = (run.spent if run is not None else Spent()) + self._judging
         agent = self._start.agent
         return SessionResult(status=status, started_at=self._started_at, agent=agent, **facts)

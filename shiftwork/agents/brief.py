@@ -26,6 +26,11 @@ _LANDING = """\
 Do this feature and no other. What passes already must keep passing. When you end, everything in the folder is
 taken, the steps above are executed on a fresh checkout, and your work lands only if they pass."""
 
+_JUDGING = """\
+Steps with a command were executed by the harness and passed; judge those that are yours. The folder is a
+checkout of what would become main; nothing that you change in it counts. A step counts as fulfilled only if
+your command for it passes on another fresh checkout."""
+
 _PLANNING = """\
 Turn the specification into features, and write them to `plan.json` in the outbox."""
 
@@ -131,7 +136,7 @@ def render(request: BriefRequest) -> str:
     parts = [_head(request), _way(request)]
     parts += [_plan_task(request) if planning else _feature_task(request)]
     parts += [_guidance(request), _failure(request), _kept(request), _handoff(request)]
-    parts += [_decisions(request), _progress(request), _problems(request), _outbox(planning=planning)]
+    parts += [_decisions(request), _progress(request), _problems(request), _outbox(request.role)]
     return "\n\n".join(part for part in parts if part) + "\n"
 
 
@@ -161,27 +166,31 @@ def _plan_task(request: BriefRequest) -> str:
 
 
 def _feature_task(request: BriefRequest) -> str:
-    feature = request.feature
+    feature, judging = request.feature, request.role is Role.VERIFIER
     if feature is None:
         return ""
     facts = f"{feature.category} · priority {feature.priority} of 10"
     if feature.depends_on:
         facts += f" · builds on {', '.join(map(one_line, feature.depends_on))}"
-    steps = [_step(index, step) for index, step in enumerate(feature.verification_steps, start=1)]
+    steps = [
+        _step(index, step, yours=judging and not step.command)
+        for index, step in enumerate(feature.verification_steps, start=1)
+    ]
     return "\n\n".join(
         [
-            f"## Your one feature: {one_line(feature.name)}",
+            f"## {'To judge' if judging else 'Your one feature'}: {one_line(feature.name)}",
             facts,
             _quote(feature.description) if feature.description else "",
             "### It passes when",
             *steps,
-            _LANDING,
+            _JUDGING if judging else _LANDING,
         ]
     )
 
 
-def _step(index: int, step: VerificationStep) -> str:
-    lines = [f"{index}. {one_line(step.description) or 'this command succeeds'}"]
+def _step(index: int, step: VerificationStep, *, yours: bool = False) -> str:
+    mark = " **(yours to judge)**" if yours else ""
+    lines = [f"{index}. {one_line(step.description) or 'this command succeeds'}{mark}"]
     if step.command:
         lines.append(_fence(step.command))
     wanted = [f"exit status {step.expect_status}"] if step.expect_status else []
@@ -261,23 +270,29 @@ def _problems(request: BriefRequest) -> str:
     return "## Files of the last outbox that could not be read\n\n" + "\n".join(lines)
 
 
-def _outbox(*, planning: bool) -> str:
-    plan = (
-        '- `plan.json`: `{"features": [{"name", "description", "category", "priority" (1–10, 10 first), '
-        '"depends_on": [names], "verification_steps": [{"description", "command"}]}]}`\n'
-        if planning
-        else ""
-    )
+def _outbox(role: Role) -> str:
+    needed = _NEEDED.get(role, "")
+    which = "the others are optional" if needed else "all are optional"
     return (
         "## Before you end\n\n"
-        "Leave files in the folder that `SHIFTWORK_OUTBOX` names; all but the plan are optional:\n\n"
-        f"{plan}"
+        f"Leave files in the folder that `SHIFTWORK_OUTBOX` names; {which}:\n\n"
+        f"{needed}"
         '- `handoff.json`: `{"summary", "observations", "actions", "state", "metadata", "last_action", '
         '"recommended_next_action"}` for the next session\n'
         '- `decisions.jsonl`: one `{"decision", "context", "reasoning", "tags"}` a line\n'
         '- `progress.jsonl`: one `{"action", "outcome", "files_changed"}` a line\n'
         '- `question.json`: `{"question"}`, if only a person can tell you how to go on'
     )
+
+
+_NEEDED = {
+    Role.INITIALIZER: '- `plan.json`: `{"features": [{"name", "description", "category", '
+    '"priority" (1–10, 10 first), "depends_on": [names], "verification_steps": [{"description", "command", '
+    '"expect_status", "expect_output", "files"}]}], "setup": [{"run", "inputs", "outputs"}]}`\n',
+    Role.VERIFIER: '- `verdict.json`: `{"steps": [{"step" (its number), "met" (true or false), '
+    '"reason" (what you did and saw), "command", "expect_status", "expect_output"}]}`\n',
+}
+"""What an agent in this role has to leave."""
 
 
 def _quote(text: str) -> str:

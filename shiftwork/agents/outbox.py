@@ -15,7 +15,7 @@ from typing import Any, NoReturn, TypeVar
 
 from pydantic import BaseModel, ValidationError
 
-from shiftwork.contracts.outbox import DecisionNote, Handoff, Outbox, ProgressNote, Question
+from shiftwork.contracts.outbox import DecisionNote, Handoff, Outbox, ProgressNote, Question, Verdict
 from shiftwork.contracts.plan import Plan
 from shiftwork.contracts.session import Role
 from shiftwork.text import one_line, printable, truncate
@@ -37,7 +37,7 @@ class _Refused(Exception):  # noqa: N818 - never leaves this module
 
 
 def read_outbox(folder: Path, role: Role = Role.SESSION) -> Outbox:
-    """Everything valid in the outbox; a plan counts only from an initializer."""
+    """Everything valid in the outbox; a plan counts only from an initializer, a verdict from a verifier."""
     problems: list[str] = []
     try:
         fd = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC)
@@ -56,6 +56,7 @@ def _read_all(folder: int, role: Role, problems: list[str]) -> Outbox:
         decisions=tuple(_many(folder, "decisions.jsonl", DecisionNote, problems)),
         progress=tuple(_many(folder, "progress.jsonl", ProgressNote, problems)),
         question=_one(folder, "question.json", Question, problems),
+        verdict=_one(folder, "verdict.json", Verdict, problems) if role is Role.VERIFIER else None,
         problems=tuple(truncate(problem, 500) for problem in problems[:50]),
     )
 

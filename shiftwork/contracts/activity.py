@@ -72,13 +72,47 @@ class VerifyRequest(Message):
 
 
 class VerifyResult(Message):
-    """`landing` is what would become main if `base` still is its tip; None when verification failed."""
+    """`landing` is what would become main if `base` still is its tip; None when verification failed.
+
+    Attributes:
+        judge: the feature has steps that no command decides; somebody has to judge them.
+    """
 
     base: str
     landing: str | None = None
     failure: Failure | None = None
     regressed: tuple[int, ...] = ()
     """Features that pass in the rows but fail on `base` too, through no fault of the candidate."""
+    judge: bool = False
+
+
+class JudgeRequest(Message):
+    """Have a verifier judge the steps of a landing that no command decides.
+
+    Attributes:
+        agent: which of those that can play the role does; '' the first.
+        judged: the attempt in which they were judged on an earlier landing of this session: its evidence is
+            executed again, and only if that fails the verifier is asked again.
+        round: which verification of the session this belongs to.
+    """
+
+    project_id: str
+    session: int
+    started_at: datetime
+    feature_id: int
+    landing: str
+    agent: str = ""
+    judged: int | None = None
+    round: int = 1
+
+
+class JudgeResult(Message):
+    """`attempt`: whose evidence held; None: there is a failure, or the verifier was interrupted."""
+
+    attempt: int | None = None
+    failure: Failure | None = None
+    interruption: Interruption | None = None
+    spent: Spent = Spent()
 
 
 class IntegrateRequest(Message):

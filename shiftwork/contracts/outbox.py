@@ -1,7 +1,7 @@
 """The files an agent may leave in its outbox; each is bounded and validated before anything reads it.
 
-`plan.json` → `Plan`, `handoff.json` → `Handoff`, `question.json` → `Question`, and one JSON object a line in
-`decisions.jsonl` → `DecisionNote` and `progress.jsonl` → `ProgressNote`.
+`plan.json` → `Plan`, `handoff.json` → `Handoff`, `question.json` → `Question`, `verdict.json` → `Verdict`,
+and one JSON object a line in `decisions.jsonl` → `DecisionNote` and `progress.jsonl` → `ProgressNote`.
 """
 
 from typing import Annotated, Any
@@ -47,6 +47,32 @@ class Question(Document):
     question: Annotated[Text, Field(min_length=1)]
 
 
+class StepVerdict(Document):
+    """A verifier's word on one step.
+
+    Attributes:
+        step: its number, from 1, as in the brief.
+        met: whether it is fulfilled.
+        reason: what was done, and what was seen.
+        command: a shell command that shows it on a fresh checkout; a step counts as fulfilled only if the
+            harness runs it, and it yields what is expected.
+        expect_status, expect_output: as of a verification step.
+    """
+
+    step: Annotated[int, Field(ge=1, le=100)]
+    met: bool
+    reason: Text = ""
+    command: Annotated[str, Field(max_length=20_000)] | None = None
+    expect_status: int = 0
+    expect_output: Annotated[str, Field(max_length=20_000)] | None = None
+
+
+class Verdict(Document):
+    """What a verifier found; its steps are those without a command."""
+
+    steps: Annotated[tuple[StepVerdict, ...], Field(max_length=100)]
+
+
 class Outbox(Message):
     """Everything valid that an attempt left, and a sentence for each file or line that was not."""
 
@@ -55,4 +81,5 @@ class Outbox(Message):
     decisions: tuple[DecisionNote, ...] = ()
     progress: tuple[ProgressNote, ...] = ()
     question: Question | None = None
+    verdict: Verdict | None = None
     problems: tuple[str, ...] = ()

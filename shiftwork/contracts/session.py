@@ -47,6 +47,8 @@ class FailureKind(StrEnum):
     STEP_FAILED = "step_failed"
     STEP_TIMEOUT = "step_timeout"
     NO_COMMAND = "no_command"
+    VETOED = "vetoed"
+    """The verifier found a step that has no command not fulfilled, or could not show that it is."""
     BROKE_FEATURE = "broke_feature"
 
 
@@ -83,6 +85,8 @@ class InterruptionReason(StrEnum):
     WORKER_STOPPED = "worker_stopped"
     WORKER_LOST = "worker_lost"
     """The worker died again and again while the agent worked."""
+    VERIFIER = "verifier"
+    """The verifier gave no verdict that can be read; a person has to help."""
     INFRASTRUCTURE = "infrastructure"
 
 

@@ -47,6 +47,7 @@ class SessionStart(Message):
 
     Attributes:
         agent: which of those that can play the role does (see `planning.casting.key`).
+        verifier: who judges its steps that have no command.
         candidate: finished work that only needs verification.
     """
 
@@ -54,6 +55,7 @@ class SessionStart(Message):
     session: int
     role: Role = Role.SESSION
     agent: str = ""
+    verifier: str = ""
     feature_id: int | None = None
     run: int = 0
     kept_commit: str | None = None
@@ -76,7 +78,7 @@ class SessionResult(Message):
     """What the project needs to know of a session that ended.
 
     Attributes:
-        agent: who did it, as in `SessionStart`.
+        agent: who did it, as in `SessionStart`; of an interruption who was interrupted.
         attempt: the attempt whose outbox counts, or None if the agent did not run.
         ended_by_itself: the agent reached an end of its own, so the next run plays the next entry.
         candidate: finished work that was not verified because the session was interrupted.

@@ -75,6 +75,16 @@ def cast_of(state: ProjectState, feature: FeatureState | None) -> Cast:
     return cast(state.options, role_of(state.options, category), category)
 
 
+def needed(state: ProjectState, feature: FeatureState | None) -> Cast | None:
+    """Who has to be there for the next session of this feature; None if nobody has.
+
+    What is finished needs no agent any more, unless somebody has to judge it.
+    """
+    if feature is None or feature.candidate is None:
+        return cast_of(state, feature)
+    return None if feature.verifiable else cast(state.options, Role.VERIFIER)
+
+
 def everybody(options: ProjectOptions) -> tuple[AgentOptions, ...]:
     """Every agent that may play a part in this project, each once."""
     chosen = [options.agent, *options.roles.values()]

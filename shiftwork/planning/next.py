@@ -7,7 +7,7 @@ from datetime import datetime
 from shiftwork.contracts.feature import FeatureStatus
 from shiftwork.contracts.project import ProjectStatus
 from shiftwork.contracts.state import FeatureState, ProjectState, RequestedSession
-from shiftwork.planning.casting import cast_of
+from shiftwork.planning.casting import needed
 from shiftwork.planning.choose import ready
 from shiftwork.planning.resting import back_at, wake_time
 
@@ -58,9 +58,9 @@ class _View:
         return ready(self.state, {feature for feature in self.running.values() if feature is not None})
 
     def can_start(self, feature: FeatureState | None) -> bool:
-        """Whether somebody is there who can do it, or has done it: what is finished needs no agent."""
-        done = feature is not None and feature.candidate is not None
-        return done or cast_of(self.state, feature).available(self.state.resting, self.now) is not None
+        """Whether whoever its next session needs is there."""
+        cast = needed(self.state, feature)
+        return cast is None or cast.available(self.state.resting, self.now) is not None
 
 
 def decide(state: ProjectState, running: Mapping[int, int | None], now: datetime) -> Decision:

@@ -118,6 +118,8 @@ def _apply_interruption(
                 "the worker was lost again and again while a session's agent worked (did that take all "
                 "memory?); see the logs, set limits for the agent, then resume",
             )
+        case InterruptionReason.VERIFIER:
+            pause(state, "the verifier gave no verdict that can be read; see the logs, then resume")
         case InterruptionReason.INFRASTRUCTURE:
             pause(state, "a session could not run because of the infrastructure; see the logs, then resume")
         case _:
@@ -176,4 +178,5 @@ _HAPPENED = {
     FailureKind.STEP_FAILED: "failed",
     FailureKind.STEP_TIMEOUT: "took too long",
     FailureKind.NO_COMMAND: "has no command",
+    FailureKind.VETOED: "was found not fulfilled",
 }

@@ -5,7 +5,7 @@ from datetime import datetime, timedelta
 from shiftwork.contracts.session import InterruptionReason
 from shiftwork.contracts.state import FeatureState, ProjectState, Rest
 from shiftwork.contracts.workflow import SessionResult
-from shiftwork.planning.casting import cast_of, key
+from shiftwork.planning.casting import cast_of, key, needed
 from shiftwork.planning.choose import ready
 
 _FIRST_WAIT = timedelta(minutes=1)
@@ -49,17 +49,22 @@ def send_to_rest(
 
 def somebody_is_left(state: ProjectState, feature: FeatureState | None, now: datetime) -> bool:
     """Whether another agent does, or will do, what one that rests until a person resumes could not."""
-    cast = cast_of(state, feature)
-    return cast.available(state.resting, now) is not None or cast.back_at(state.resting, now) is not None
+    cast = needed(state, feature)
+    return (
+        cast is None
+        or cast.available(state.resting, now) is not None
+        or cast.back_at(state.resting, now) is not None
+    )
 
 
 def back_at(state: ProjectState, now: datetime) -> datetime | None:
     """When somebody can do something, if that needs time alone; None: now, or there is nothing to do."""
     wanted = list(ready(state)) if state.features else [None]
-    casts = [cast_of(state, feature) for feature in wanted]
-    if any(cast.available(state.resting, now) for cast in casts):
+    casts = [needed(state, feature) for feature in wanted]
+    if any(cast is None or cast.available(state.resting, now) for cast in casts):
         return None
-    return min(filter(None, (cast.back_at(state.resting, now) for cast in casts)), default=None)
+    times = [cast.back_at(state.resting, now) for cast in casts if cast is not None]
+    return min(filter(None, times), default=None)
 
 
 def wake_time(state: ProjectState, now: datetime) -> datetime | None:

@@ -1,0 +1,267 @@
+"""The verifier: an agent that judges what no command decides, and may only stop it."""
+
+import asyncio
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from activities.beginning import begin_attempt
+from activities.ending import AttemptRows
+from activities.launching import AgentLaunch, Folders, Launched
+from activities.lease import LeaseKeeper
+from activities.predecessors import Predecessors
+from activities.services import Services
+from activities.stop import Stop
+from activities.verifying import make_verifier
+from shiftwork.agents.outbox import read_outbox
+from shiftwork.contracts.activity import AgentProgress, JudgeRequest, JudgeResult, RunRequest
+from shiftwork.contracts.feature import VerificationStep
+from shiftwork.contracts.outbox import Outbox
+from shiftwork.contracts.session import (
+    Failure,
+    FailureKind,
+    Interruption,
+    InterruptionReason,
+    Role,
+    RunStatus,
+    SessionPhase,
+    Spent,
+)
+from shiftwork.repository import Workspace
+from shiftwork.repository.files import remove_tree
+from shiftwork.store.rows import FeatureRow
+from shiftwork.text import truncate
+from shiftwork.verification.judging import Judgement, judge
+from shiftwork.verification.landing import explain
+from shiftwork.verification.setup import SetupFailed
+
+_TRIES = 2
+"""How often a verifier is asked whose verdict can't be followed, or whose evidence does not hold."""
+
+_DETAIL_CHARACTERS = 8_000
+_ROUNDS = 1_000
+"""More than a session verifies: each moves main, and sessions end."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Asked:
+    """One run of the verifier."""
+
+    rows: AttemptRows
+    launched: Launched
+    outbox: Outbox
+
+
+class Judging:
+    """Has one landing judged. Every run of the verifier is an attempt of the session, with its own lease."""
+
+    def __init__(self, services: Services, request: JudgeRequest, stop: Stop) -> None:
+        self._services = services
+        self._request = request
+        self._stop = stop
+        self._folder = services.folder(request.project_id)
+        self._launch: AgentLaunch | None = None
+        self._spent = Spent()
+        self._run = RunRequest(
+            project_id=request.project_id,
+            session=request.session,
+            started_at=request.started_at,
+            role=Role.VERIFIER,
+            agent=request.agent,
+            feature_id=request.feature_id,
+        )
+
+    def progress(self) -> AgentProgress:
+        """How far the verifier is, in figures."""
+        return self._launch.progress if self._launch else AgentProgress()
+
+    async def execute(self) -> JudgeResult:
+        """Judge; leaves no workspace and no process behind.
+
+        Raises:
+            LeaseLost: another attempt of this session took over.
+        """
+        if (held := await self._held_before()) is not None:
+            return held
+        problem = ""
+        for last in (*(False,) * (_TRIES - 1), True):
+            asked = await self._ask(problem)
+            if (interrupted := self._interrupted(asked)) is not None:
+                return interrupted
+            result, problem = await self._weigh(asked, last=last)
+            if result is not None:
+                return result
+        return self._result(interruption=Interruption(reason=InterruptionReason.VERIFIER))
+
+    # Asking -----------------------------------------------------------------------------------------------
+
+    async def _ask(self, problem: str) -> _Asked:
+        """Run the verifier's agent on a fresh checkout of the landing."""
+        rows = await begin_attempt(self._services, self._run)
+        await Predecessors(self._services, rows.project, rows.session, rows.attempt).end()
+        name = self._folder.attempt_name(self._request.session, rows.attempt.attempt)
+        run_folder, home = self._folder.runs / name, self._folder.root / "homes" / f"{name}-verifier"
+        async with LeaseKeeper(self._services, rows.session.id, rows.attempt.token, self._stop) as lease:
+            self._services.enclose(rows.project)
+            workspace = await self._folder.workspaces.acquire(name)
+            try:
+                folders = Folders(workspace.path, run_folder, home)
+                folders.make()
+                asked = await self._look(rows, workspace, folders, problem)
+            finally:
+                for left in (run_folder, home):
+                    await asyncio.to_thread(remove_tree, left, ignore_errors=True)
+                await workspace.release()
+            await self._finish(asked)
+            lease.check()
+        self._spent += asked.launched.spent
+        return asked
+
+    async def _look(self, rows: AttemptRows, workspace: Workspace, folders: Folders, problem: str) -> _Asked:
+        services, landing = self._services, self._request.landing
+        async with services.store.transaction() as tx:
+            await tx.sessions.phase(rows.project.id, rows.session.number, SessionPhase.VERIFICATION)
+        await workspace.prepare(self._folder.repository, landing, with_git=True)
+        setup = services.setup_cache(rows.project)
+        await setup.prepare(
+            rows.project.options.setup, workspace.path, folders.run / "setup", unlanded=landing
+        )
+        self._launch = AgentLaunch(services, self._run, rows, self._stop, problem=problem)
+        launched = await self._launch.run(folders, landing, None)
+        outbox = await asyncio.to_thread(read_outbox, folders.outbox, Role.VERIFIER)
+        return _Asked(rows, launched, outbox)
+
+    async def _finish(self, asked: _Asked) -> None:
+        end, rows = asked.launched.end, asked.rows
+        detail = self._services.redactor.redact(
+            "\n".join(filter(None, (end.message, *asked.outbox.problems)))
+        )
+        async with self._services.store.transaction() as tx:
+            await tx.attempts.finish(
+                rows.session.id,
+                rows.attempt.attempt,
+                rows.attempt.token,
+                outcome=end.status,
+                outbox=asked.outbox,
+            )
+            await tx.events.append(
+                rows.project.id,
+                "attempt_ended",
+                key=f"attempt_ended:{rows.session.number}:{rows.attempt.attempt}",
+                reference=f"session:{rows.session.number}",
+                data={
+                    "attempt": rows.attempt.attempt,
+                    "role": Role.VERIFIER,
+                    "status": end.status,
+                    "failure": end.failure.kind if end.failure else None,
+                    "reason": end.reason,
+                    "detail": truncate(detail, _DETAIL_CHARACTERS),
+                },
+            )
+
+    # Weighing ---------------------------------------------------------------------------------------------
+
+    def _interrupted(self, asked: _Asked) -> JudgeResult | None:
+        end = asked.launched.end
+        if end.status is not RunStatus.INTERRUPTED:
+            return None
+        if end.reason is InterruptionReason.QUESTION:
+            return None  # nobody answers a verifier: it has to say what it can't tell
+        reason = end.reason or self._stop.reason or InterruptionReason.PAUSED
+        return self._result(interruption=Interruption(reason=reason, until=end.until))
+
+    async def _weigh(self, asked: _Asked, *, last: bool) -> tuple[JudgeResult | None, str]:
+        """What follows from a verdict, or what the verifier has to be told of it."""
+        feature = asked.rows.feature
+        assert feature is not None
+        if asked.launched.end.status is not RunStatus.COMPLETED:
+            return None, asked.launched.end.message or "The verifier ended without a verdict."
+        judgement = judge(feature, asked.outbox.verdict)
+        if judgement.vetoes:
+            return await self._veto(feature, judgement), ""
+        if judgement.problems:
+            return None, " ".join((*judgement.problems, *asked.outbox.problems))
+        failed = await self._fails(feature, judgement.evidence, asked.rows.attempt.attempt)
+        if failed is None:
+            return self._result(attempt=asked.rows.attempt.attempt), ""
+        index, words = failed
+        if last:
+            why = Judgement(vetoes={index: f"What the verifier gave as evidence does not hold. {words}"})
+            return await self._veto(feature, why), ""
+        return None, f"Your evidence does not hold on another fresh checkout. {words}"
+
+    async def _veto(self, feature: FeatureRow, judgement: Judgement) -> JudgeResult:
+        """A failure that the next brief explains."""
+        first = min(judgement.vetoes)
+        detail = "\n\n".join(
+            f"The verifier found verification step {index + 1} of {feature.name!r} not fulfilled: {why}"
+            for index, why in sorted(judgement.vetoes.items())
+        )
+        async with self._services.store.transaction() as tx:
+            await tx.events.append(
+                self._request.project_id,
+                "verification_failed",
+                key=f"vetoed:{self._request.session}:{self._request.landing[:12]}",
+                reference=f"session:{self._request.session}",
+                data={
+                    "feature": feature.name,
+                    "failure": FailureKind.VETOED,
+                    "detail": truncate(self._services.redactor.redact(detail), 12_000),
+                },
+            )
+        return self._result(failure=Failure(kind=FailureKind.VETOED, step=first))
+
+    async def _held_before(self) -> JudgeResult | None:
+        """Main moved since the verifier consented: its evidence is executed on the new landing."""
+        before = self._request.judged
+        if before is None:
+            return None
+        async with self._services.store.transaction() as tx:
+            feature = await tx.features.get(self._request.feature_id)
+            session = await tx.sessions.get(self._request.project_id, self._request.session)
+            rows = [row for row in await tx.attempts.list(session.id) if row.attempt == before]
+        verdict = rows[0].outbox.verdict if rows and rows[0].outbox else None
+        judgement = judge(feature, verdict)
+        if judgement.vetoes or judgement.problems or await self._fails(feature, judgement.evidence, before):
+            return None
+        return self._result(attempt=before)
+
+    async def _fails(
+        self, feature: FeatureRow, evidence: Mapping[int, VerificationStep], attempt: int
+    ) -> tuple[int, str] | None:
+        """The first piece of evidence that does not hold on a fresh checkout, in words; None if all hold."""
+        request, name = self._request, f"j{self._request.session}-{attempt}"
+        await self._folder.take_back(name)
+        workspace = await self._folder.workspaces.acquire(name)
+        try:
+            async with self._services.store.transaction() as tx:
+                project = await tx.projects.get(request.project_id)
+                session = await tx.sessions.get(request.project_id, request.session)
+            # Rounds below zero are the verifier's: they never meet those of the commands.
+            number = -(_ROUNDS * attempt + request.round)
+            verifier = make_verifier(
+                self._services, project, workspace, session_id=session.id, round_number=number
+            )
+            shown = feature.model_copy(update={"verification_steps": _only(feature, evidence)})
+            found = await verifier.check(shown, request.landing)
+        except SetupFailed as error:
+            return min(evidence), str(error)
+        finally:
+            await workspace.release()
+            await asyncio.to_thread(remove_tree, self._folder.runs / name, ignore_errors=True)
+        failed = next((step for step in found if step.failure is not None), None)
+        return None if failed is None else (failed.step, explain(shown, failed))
+
+    def _result(
+        self,
+        *,
+        attempt: int | None = None,
+        failure: Failure | None = None,
+        interruption: Interruption | None = None,
+    ) -> JudgeResult:
+        return JudgeResult(attempt=attempt, failure=failure, interruption=interruption, spent=self._spent)
+
+
+def _only(feature: FeatureRow, evidence: Mapping[int, VerificationStep]) -> tuple[VerificationStep, ...]:
+    """The evidence in the places of the steps that it decides; the others, which were run, are left out."""
+    nothing = VerificationStep()
+    return tuple(evidence.get(index, nothing) for index in range(len(feature.verification_steps)))

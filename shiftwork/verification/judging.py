@@ -1,0 +1,74 @@
+"""What a verifier's word is worth: a veto as it stands, consent only with evidence that can be executed."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+from shiftwork.contracts.feature import VerificationStep
+from shiftwork.contracts.outbox import StepVerdict, Verdict
+from shiftwork.text import truncate
+from shiftwork.verification.steps import HasSteps
+
+_REASON_CHARACTERS = 4_000
+
+
+@dataclass(frozen=True, slots=True)
+class Judgement:
+    """A verdict, held against what was asked. Steps are counted from 0.
+
+    Attributes:
+        vetoes: why a step is not fulfilled.
+        evidence: what has to pass for a step to count as fulfilled.
+        problems: why this is no verdict that can be followed, one sentence each.
+    """
+
+    vetoes: Mapping[int, str] = field(default_factory=dict)
+    evidence: Mapping[int, VerificationStep] = field(default_factory=dict)
+    problems: tuple[str, ...] = ()
+
+
+def to_judge(feature: HasSteps) -> dict[int, VerificationStep]:
+    """The steps that no command decides."""
+    return {index: step for index, step in enumerate(feature.verification_steps) if not step.command}
+
+
+def judge(feature: HasSteps, verdict: Verdict | None) -> Judgement:
+    """Hold a verdict against the steps that were to be judged.
+
+    A step that is said to be fulfilled needs a command that shows it. What is said of other steps counts
+    for nothing.
+    """
+    asked = to_judge(feature)
+    if verdict is None:
+        return Judgement(problems=("The outbox holds no valid verdict.json.",))
+    said = {one.step - 1: one for one in verdict.steps}
+    if len(said) < len(verdict.steps):
+        return Judgement(problems=("verdict.json speaks twice of one step.",))
+    vetoes = {index: _veto(said[index]) for index in asked if index in said and not said[index].met}
+    evidence = {
+        index: _evidence(asked[index], one)
+        for index, one in said.items()
+        if index in asked and one.met and one.command and one.command.strip()
+    }
+    problems = [
+        f"Step {index + 1} is said to be fulfilled, without a command that shows it."
+        if index in said
+        else f"Of step {index + 1} nothing is said."
+        for index in asked
+        if index not in vetoes and index not in evidence
+    ]
+    return Judgement(vetoes, evidence, tuple(problems))
+
+
+def _veto(said: StepVerdict) -> str:
+    return truncate(said.reason, _REASON_CHARACTERS) or "The verifier gave no reason."
+
+
+def _evidence(asked: VerificationStep, said: StepVerdict) -> VerificationStep:
+    """The command as a step, beside the files of the step that it decides."""
+    return asked.model_copy(
+        update={
+            "command": said.command,
+            "expect_status": said.expect_status,
+            "expect_output": said.expect_output,
+        }
+    )
