@@ -1,9 +1,11 @@
 """Starting a wrapped process: its file descriptors, its session, its first instruction."""
 
+import array
 import contextlib
 import fcntl
 import os
 import signal
+import socket
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -27,10 +29,11 @@ _FIRST_HIGH = 64
 """From this number on, no descriptor has a meaning for a wrapped program."""
 
 
-class LeasePipe:
-    """The write end of the pipe that keeps a sandbox alive; when it is closed, everything inside ends.
+class Lease:
+    """Our end of the socket that keeps a sandbox alive; when it is closed, everything inside ends.
 
-    The kernel closes it when this process dies, however it dies.
+    The kernel closes it when this process dies, however it dies. A pipe could be opened anew, both ends of
+    it, by whoever may look at a process that has it (`/proc/PID/fd`); a socket can't.
     """
 
     def __init__(self, fd: int) -> None:
@@ -40,8 +43,8 @@ class LeasePipe:
     def send(self, number: signal.Signals) -> None:
         """Send a signal to every process inside."""
         if self._fd is not None:
-            # A broken pipe: nobody is inside any more. A full one: whoever should read has been stopped.
-            with contextlib.suppress(BrokenPipeError, BlockingIOError):
+            # A broken one: nobody is inside any more. A full one: whoever should read has been stopped.
+            with contextlib.suppress(ConnectionError, BlockingIOError):
                 os.write(self._fd, number.name.removeprefix("SIG").encode() + b"\n")
 
     def close(self) -> None:
@@ -58,7 +61,7 @@ def spawn(
     streams: tuple[int | None, int, int],
     lock_fd: int | None = None,
     inherited: Mapping[int, int] | None = None,
-) -> tuple[int, LeasePipe]:
+) -> tuple[int, Lease]:
     """Start a wrapped program in a session of its own, with the descriptors that wrappers expect.
 
     Call it from the main thread: on Linux the parent-death signal follows the thread that started a process.
@@ -67,7 +70,7 @@ def spawn(
         argv: the program, by absolute path, and its arguments.
         env: the whole environment.
         streams: its standard input (None: it reads nothing), output and error; they stay the caller's.
-        lock_fd: a locked file for the program to keep open.
+        lock_fd: a locked file, to be kept open while the program has `LOCK_FD`.
         inherited: further descriptors, by the number that they have in the program, which is below 64 or the
             one they have here; they stay the caller's.
 
@@ -78,27 +81,40 @@ def spawn(
         OSError: it can't be started, or no descriptor is left; nothing is left open then.
     """
     with contextlib.ExitStack() as on_failure, contextlib.ExitStack() as always:
-        reading, lease = os.pipe()
-        on_failure.callback(os.close, lease)
+        ours, reading = (end.detach() for end in socket.socketpair())
+        on_failure.callback(os.close, ours)
         always.callback(os.close, reading)
         wanted: dict[int, int] = {LEASE_FD: reading, **(inherited or {})}
         for target, fd in enumerate(streams):
             wanted[target] = _nothing(always) if fd is None else fd
         if lock_fd is not None:
-            wanted[LOCK_FD] = lock_fd
+            wanted[LOCK_FD] = _out_of_sight(lock_fd, always)
         theirs = {
             target: _high(fd, always) if fd != target and fd in wanted else fd
             for target, fd in wanted.items()
         }
         pid = _posix_spawn(argv, env, theirs)
         on_failure.pop_all()
-    return pid, LeasePipe(lease)
+    return pid, Lease(ours)
 
 
 def _nothing(always: contextlib.ExitStack) -> int:
     fd = os.open(os.devnull, os.O_RDONLY | os.O_CLOEXEC)
     always.callback(os.close, fd)
     return fd
+
+
+def _out_of_sight(fd: int, always: contextlib.ExitStack) -> int:
+    """A socket that keeps a file open: it lies in there, sent and never received.
+
+    Nobody can open the file by it; its own descriptor any process of the same user could, through `/proc`.
+    """
+    sending, keeping = socket.socketpair()
+    with sending:
+        sending.sendmsg((b"L",), ((socket.SOL_SOCKET, socket.SCM_RIGHTS, array.array("i", (fd,))),))
+    number = keeping.detach()
+    always.callback(os.close, number)
+    return number
 
 
 def _high(fd: int, always: contextlib.ExitStack) -> int:

@@ -14,11 +14,11 @@ from shiftwork.sandbox.proc import MARKER
 __all__ = ["LEASE_FD", "LOCK_FD", "MARKER", "Ended", "Held", "Launch", "Sandbox"]
 
 LEASE_FD = 3
-"""The read end of the lease pipe in a wrapped process. A line on it (`TERM`, `STOP`, …) sends that signal to
+"""The lease, a socket, in a wrapped process. A line on it (`TERM`, `STOP`, …) sends that signal to
 every process inside; its end of file, which the death of its writer brings too, kills them all."""
 
 LOCK_FD = 4
-"""The locked file that a wrapped process keeps open until it ends, and hides from the agent."""
+"""A socket in which the locked file lies until the wrapped process ends; the file itself nobody has there."""
 
 
 @dataclass(frozen=True, slots=True)

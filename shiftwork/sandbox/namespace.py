@@ -18,7 +18,7 @@ from shiftwork.sandbox.wrapped import PROBED, Wrapped, probe
 
 SHELL: Final = "/bin/sh"
 
-# Process 1 of the namespace. Its child, the guardian, reads the lease pipe; signals sent to all (-1) reach
+# Process 1 of the namespace. Its child, the guardian, reads the lease; signals sent to all (-1) reach
 # neither process 1 nor the guardian itself. The guardian goes on killing, because at the start the lease may
 # end before the agent is there. Should the agent kill the guardian, which it can only as the same user, the
 # parent-death signals still end everything when the worker dies, and the supervisor kills process 1 from

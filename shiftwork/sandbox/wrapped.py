@@ -1,4 +1,4 @@
-"""A program inside a wrapper, which the lease pipe leads and whose end is that of all inside."""
+"""A program inside a wrapper, which the lease leads and whose end is that of all inside."""
 
 import asyncio
 import os
