@@ -32,6 +32,10 @@ NEEDS: Final = MappingProxyType(
         ),
         "command": _OWN_PROGRAM,
         "gemini": "GEMINI_API_KEY or GOOGLE_API_KEY in the worker's environment, or 'credential'",
+        "langchain": (
+            "'model' as provider:model; and the key: ANTHROPIC_API_KEY, OPENAI_API_KEY, … of its provider in "
+            "the worker's environment, or 'credential'; Ollama's models need none"
+        ),
         "opencode": (
             "'model' as anthropic/…, openai/… or google/…, or 'base_url'; and the key, as a variable of the "
             "worker's that 'pass_environment' names, or 'credential'"
@@ -41,7 +45,7 @@ NEEDS: Final = MappingProxyType(
 )
 """By backend, what it needs in the profiles `strict` and `networked`; words in quotes are its settings."""
 
-_BY_SETTINGS = frozenset({"acp", "command", "opencode"})
+_BY_SETTINGS = frozenset({"acp", "command", "langchain", "opencode"})
 """Backends of which nothing can be said without a project's settings."""
 
 

@@ -58,6 +58,7 @@ class AcpBackend:
     name = "acp"
     can_resume = True
     resumes_elsewhere = True
+    conversation_file = None
     interrupt_first = False
 
     def check(self, settings: Settings) -> None:

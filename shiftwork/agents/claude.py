@@ -56,6 +56,7 @@ class ClaudeBackend:
     name = "claude"
     can_resume = True
     resumes_elsewhere = True
+    conversation_file = None
     interrupt_first = False
 
     def __init__(self, environ: Mapping[str, str] | None = None) -> None:

@@ -46,6 +46,7 @@ class CodexBackend:
     name = "codex"
     can_resume = True
     resumes_elsewhere = True
+    conversation_file = None
     interrupt_first = True
 
     def __init__(self, environ: Mapping[str, str] | None = None) -> None:

@@ -57,6 +57,7 @@ class CommandBackend:
     name = "command"
     can_resume = False
     resumes_elsewhere = True
+    conversation_file = None
     interrupt_first = False
 
     def check(self, settings: Settings) -> None:

@@ -18,7 +18,8 @@ class AgentEventKind(StrEnum):
     """The kinds of events every backend's output is turned into.
 
     `finished`, `question` and `rate_limited` are terminal: the agent does nothing more in this run, and is
-    ended if it lingers. A backend reports a limit that its agent waits out by itself as `text`.
+    ended if it lingers. A backend reports a limit that its agent waits out by itself as `text`. `saved` tells
+    that the conversation's file (see `AgentBackend.conversation_file`) has a new state.
     """
 
     STARTED = "started"
@@ -30,6 +31,7 @@ class AgentEventKind(StrEnum):
     RATE_LIMITED = "rate_limited"
     QUESTION = "question"
     ERROR = "error"
+    SAVED = "saved"
     FINISHED = "finished"
 
 

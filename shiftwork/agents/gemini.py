@@ -38,6 +38,7 @@ class GeminiBackend:
     name = "gemini"
     can_resume = False
     resumes_elsewhere = True
+    conversation_file = None
     interrupt_first = False
 
     def check(self, settings: Settings) -> None:

@@ -111,6 +111,7 @@ class OpencodeBackend:
     can_resume = True
     # It goes on only in the folder where it began, and is silent in any other.
     resumes_elsewhere = False
+    conversation_file = None
     interrupt_first = False
 
     def check(self, settings: Settings) -> None:

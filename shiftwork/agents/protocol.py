@@ -29,8 +29,8 @@ class Conversation:
     counted: Spent = field(default_factory=Spent)
 
 
-Wire = Literal["anthropic", "openai", "gemini"]
-"""The protocol of a model's API: that of Anthropic's messages, OpenAI's (chat and responses), or Gemini's."""
+Wire = Literal["anthropic", "openai", "gemini", "ollama"]
+"""The protocol of a model's API: Anthropic's messages, OpenAI's (chat, responses), Gemini's or Ollama's."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,7 +41,7 @@ class Provider:
         wire: what it speaks.
         base_url: where it is; for `openai` with its `/v1`.
         header: what carries the credential, as `x-api-key`; `authorization` carries it as a bearer.
-        credential: its value.
+        credential: its value; '' where none is needed.
     """
 
     wire: Wire
@@ -153,6 +153,8 @@ class AgentBackend(Protocol):
     Attributes:
         can_resume: whether a conversation can be gone on with after a crash.
         resumes_elsewhere: whether that works in a workspace of another path than where it began.
+        conversation_file: the one file in its home that holds all of a conversation, if its program tells of
+            each new state of it (`saved`): a copy lets another host go on. None: they stay on theirs.
         interrupt_first: whether its program ends most cleanly when it is interrupted (INT) before TERM.
     """
 
@@ -160,6 +162,10 @@ class AgentBackend(Protocol):
     can_resume: bool
     resumes_elsewhere: bool
     interrupt_first: bool
+
+    @property
+    def conversation_file(self) -> str | None:
+        """See above."""
 
     def check(self, settings: Settings) -> None:
         """Raise `InvalidInput` if these settings can't work; called before anything is started."""

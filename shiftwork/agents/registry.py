@@ -7,6 +7,7 @@ from shiftwork.agents.claude import ClaudeBackend
 from shiftwork.agents.codex import CodexBackend
 from shiftwork.agents.command import CommandBackend
 from shiftwork.agents.gemini import GeminiBackend
+from shiftwork.agents.langchain.backend import LangchainBackend
 from shiftwork.agents.opencode import OpencodeBackend
 from shiftwork.agents.protocol import AgentBackend
 from shiftwork.agents.scripted import ScriptedBackend
@@ -24,6 +25,7 @@ def backends() -> Mapping[str, AgentBackend]:
             CodexBackend(),
             CommandBackend(),
             GeminiBackend(),
+            LangchainBackend(),
             OpencodeBackend(),
         )
     }

@@ -24,6 +24,7 @@ class ScriptedBackend:
     name = "scripted"
     can_resume = False
     resumes_elsewhere = True
+    conversation_file = None
     interrupt_first = False
 
     def check(self, settings: Settings) -> None:

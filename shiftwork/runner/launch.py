@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from shiftwork.agents.events import AgentEvent, AgentEventKind
+from shiftwork.agents.langchain.providers import as_settings_of
 from shiftwork.agents.protocol import AgentBackend, AgentCommand, AgentRequest, Reader
 from shiftwork.agents.registry import backends
 from shiftwork.errors import ShiftworkError
@@ -20,7 +21,9 @@ from shiftwork.secrets.forms import is_weak
 from shiftwork.text import printable
 
 _MODELS = frozenset({"openai", "ollama"})
-"""Providers of models, which are no agents by themselves."""
+"""Providers of models, which are no agents by themselves: an agent of LangChain asks them."""
+
+_AGENT_OF_MODELS = "langchain"
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,9 +70,10 @@ def plan(agent: AgentConfig, config: ProcessRunnerConfig) -> Plan:
             hint="Make it, or name another one as working_dir.",
         )
     name, known = agent.model_backend, backends()
-    backend = None if name in config.commands else known.get(name)
+    of_model = _AGENT_OF_MODELS if name in _MODELS else name
+    backend = None if name in config.commands else known.get(of_model)
     if backend is not None:
-        command, reader = _through(backend, _request(agent, folder, config))
+        command, reader = _through(backend, _request(agent, folder, config), name)
     else:
         command, reader = _bare_command(agent, config), PlainLines()
     _check_arguments(agent, command.argv)
@@ -91,20 +95,22 @@ def plan(agent: AgentConfig, config: ProcessRunnerConfig) -> Plan:
 
 
 def _request(agent: AgentConfig, folder: Path, config: ProcessRunnerConfig) -> AgentRequest:
+    name = agent.model_backend
+    settings = config.settings.get(name, {})
     return AgentRequest(
         workspace=folder,
         prompt="\n\n".join(part for part in (agent.task, agent.context) if part),
         system_prompt=agent.system_prompt or "",
-        settings=config.settings.get(agent.model_backend, {}),
+        settings=as_settings_of(name, settings) if name in _MODELS else settings,
     )
 
 
-def _through(backend: AgentBackend, request: AgentRequest) -> tuple[AgentCommand, Reader]:
+def _through(backend: AgentBackend, request: AgentRequest, name: str) -> tuple[AgentCommand, Reader]:
     try:
         backend.check(request.settings)
         return backend.command(request), backend.reader(request)
     except ShiftworkError as error:
-        raise ProviderError(str(error), provider=backend.name) from error
+        raise ProviderError(str(error), provider=name) from error
     except UnicodeEncodeError as error:
         raise InvalidContext(f"The agent's prompt is no text: {error}.", field="task") from error
 
@@ -114,11 +120,6 @@ def _bare_command(agent: AgentConfig, config: ProcessRunnerConfig) -> AgentComma
     name = agent.model_backend
     if name in config.commands:
         return AgentCommand(tuple(word.replace("{task}", prompt) for word in config.commands[name]))
-    if name in _MODELS:
-        raise ProviderError(
-            f"{name!r} provides models and is no agent; use the 'langchain' backend with a model of it.",
-            provider=name,
-        )
     path = os.environ.get("PATH", os.defpath)
     short = name.removesuffix("-cli")
     if shutil.which(short, path=path) and not shutil.which(name, path=path):

@@ -49,7 +49,7 @@ def test_people_read_a_table_and_what_is_missing(tmp_path):
     done = run_doctor(tmp_path / "state", PATH="/nowhere")
     assert done.returncode == 1
     assert done.stdout.endswith("Shiftwork needs git 2.38 or newer: install it first.\n")
-    assert "scripted  yes" in done.stdout
+    assert re.search(r"^scripted +yes", done.stdout, re.MULTILINE)
     assert "stack     none is running" in done.stdout
     assert "worker" not in done.stdout.partition("\n\n")[0]
     assert "those of this shell; what counts is the environment of the worker" in done.stdout

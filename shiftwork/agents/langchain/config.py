@@ -18,8 +18,8 @@ TOKEN_VARIABLE: Final = "SHIFTWORK_MODEL_TOKEN"  # noqa: S105 - a name, not a va
 
 
 CONFIG_VARIABLE: Final = "SHIFTWORK_LANGCHAIN_CONFIG"
-"""Outside of sessions, where there is no private home: the content of `CONFIG_FILE`. Nothing is kept then, and
-what the agent is to do comes on standard input."""
+"""Outside of sessions, where there is no private home: the content of `CONFIG_FILE`. Nothing is kept
+then, and what the agent is to do comes on standard input."""
 
 
 class ModelConfig(Message):
@@ -64,6 +64,7 @@ class ProgramConfig(Message):
         longest_wait: seconds that a limit may last for the program to wait it out itself.
         command_timeout: seconds that one shell command may take.
         streaming: whether answers are streamed.
+        judged: whether a verifier judges verification steps without a command; else a plan may have none.
     """
 
     model: ModelConfig
@@ -81,3 +82,4 @@ class ProgramConfig(Message):
     longest_wait: Annotated[float, Field(ge=0)] = 60.0
     command_timeout: Annotated[float, Field(gt=0)] = 600.0
     streaming: bool = True
+    judged: bool = False
