@@ -3,10 +3,10 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
+from activities.recalling import recall_decisions
 from activities.services import Services
 from shiftwork.agents.brief import (
     BriefRequest,
-    DecisionBrief,
     FeatureBrief,
     Guidance,
     KeptWork,
@@ -21,7 +21,6 @@ from shiftwork.store.store import Transaction
 
 _PATCH_FILE = "kept.patch"
 _PATCH_LIMIT = 1_000_000
-_MOST_DECISIONS = 10
 _MOST_PROGRESS = 20
 _MOST_GUIDANCE = 20
 
@@ -52,11 +51,7 @@ async def assemble_brief(
     async with services.store.transaction() as tx:
         features = await tx.features.list(project.id)
         handoff = await tx.sessions.last_handoff(project.id, request.session)
-        decisions = await tx.decisions.relevant(
-            project.id, tags=(feature.category,) if feature else (), limit=_MOST_DECISIONS
-        )
-        if not decisions:
-            decisions = await tx.decisions.history(project.id, limit=_MOST_DECISIONS)
+        decisions = await recall_decisions(tx, project, feature)
         progress = await tx.progress.as_text(project.id, limit=_MOST_PROGRESS)
         guidance = await _guidance(tx, project.id, feature)
         problems = await _outbox_problems(tx, project.id)
@@ -82,10 +77,7 @@ async def assemble_brief(
             base=base,
             feature=_feature(feature),
             handoff=handoff,
-            decisions=tuple(
-                DecisionBrief.model_validate(row.model_dump(include=set(DecisionBrief.model_fields)))
-                for row in decisions
-            ),
+            decisions=decisions,
             progress=tuple(progress.splitlines()),
             previous_failure=failure,
             kept_work=kept,

@@ -3,6 +3,7 @@
 from collections.abc import Collection
 from datetime import timedelta
 
+from activities.attributing import judge_blocked, judge_session
 from activities.rows import control_columns
 from shiftwork.contracts.feature import FeatureStatus
 from shiftwork.contracts.outbox import Outbox
@@ -38,8 +39,10 @@ async def record_session(
     feature = None if request.feature_id is None else await tx.features.get(request.feature_id)
     outbox = await _outbox(tx, session, result.attempt)
     detail = await _detail(tx, project_id, request) if result.failure else ""
-    problem = await save_control_state(tx, request.save, _facts(request, outbox, detail), redactor=redactor)
     await _keep_outbox(tx, project_id, session, result, outbox)
+    # Before features are found to be blocked: what failed says more than that attempts are spent.
+    await judge_session(tx, session, result, detail)
+    problem = await save_control_state(tx, request.save, _facts(request, outbox, detail), redactor=redactor)
     title = feature.name if feature else "planning"
     await tx.progress.log(
         project_id,
@@ -94,6 +97,7 @@ async def save_control_state(
     for state in request.features:
         control: FeatureColumns = {**control_columns(state), **(facts or {}).get(state.id, {})}
         await tx.features.save(state.id, request.revision, **control)
+    await judge_blocked(tx, request.features)
     columns: ProjectColumns = {
         "status": request.status,
         "status_reason": request.reason,

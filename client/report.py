@@ -49,9 +49,7 @@ async def project_report(store: Store, project_id: str) -> dict[str, Any]:
             "features": [_feature(row, await tx.evidence.latest(row.id)) for row in features],
             "sessions": [_session(row, names, guessed.get(row.id, Estimates())) for row in sessions],
             "decisions": [
-                {**row.model_dump(mode="json", exclude={"project_id", "session_id"}), "session": number}
-                for row in decisions
-                for number in (numbers.get(row.session_id or 0),)
+                row.model_dump(mode="json", exclude={"project_id", "session_id"}) for row in decisions
             ],
             "checkpoints": [_checkpoint(row, names, numbers) for row in checkpoints],
             "events": [_event(row) for row in await _events(tx, project_id) if row.kind not in _ROUTINE],

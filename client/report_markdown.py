@@ -6,6 +6,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 from client.cli.output import estimates, money
+from client.deciding import decided_in, judged, whose
 from shiftwork.text import one_line, printable, truncate
 
 # What makes markup or a link anywhere in a line; no text of others ever begins one.
@@ -110,13 +111,12 @@ def _decisions(decisions: Sequence[dict[str, Any]]) -> str:
 
 def _decision(each: dict[str, Any]) -> str:
     tags = f" ({escape(', '.join(each['tags']))})" if each["tags"] else ""
-    score = f" ({each['score']:+g})" if each["score"] is not None else ""
-    outcome = f"{each['outcome']}{score}" if each["outcome"] else ""
     told = (
+        ("Session", decided_in(each["session"], escape(each["feature"] or ""))),
         ("Context", escape(each["context"], 1000)),
         ("Because", escape(each["reasoning"], 1000)),
-        ("Outcome", outcome),
-        ("Lesson", escape(each["lesson"] or "", 1000)),
+        ("Outcome", judged(each["outcome"], each["score"], each["judged_by"])),
+        (f"Lesson{whose(each['lesson_by'])}", escape(each["lesson"] or "", 1000)),
     )
     lines = [f"   - {name}: {text}" for name, text in told if text]
     return "\n".join([f"- {each['id']}: **{escape(each['decision'], 1000)}**{tags}", *lines])

@@ -7,6 +7,7 @@ from pathlib import Path
 from client.cli.exits import DONE
 from client.cli.opening import newest, reading
 from client.cli.output import excerpt, money, print_json, table
+from client.deciding import decided_in, judged, whose
 from client.report import project_report, render_markdown
 from shiftwork.contracts.project import ProjectStatus
 from shiftwork.errors import InvalidInput
@@ -108,12 +109,14 @@ def decisions(args: Namespace) -> int:
 
 def _decision(row: DecisionRow) -> str:
     tags = f"  [{', '.join(excerpt(tag, 60) for tag in row.tags)}]" if row.tags else ""
-    outcome = str(row.outcome) if row.outcome else ""
-    score = f" ({row.score:+g})" if row.score is not None else ""
-    told = (("context", row.context), ("because", row.reasoning), ("outcome", outcome + score))
-    lines = [
-        f"    {name}: {excerpt(text, 1000)}" for name, text in (*told, ("lesson", row.lesson or "")) if text
-    ]
+    told = (
+        ("session", decided_in(row.session, excerpt(row.feature or "", 120))),
+        ("context", excerpt(row.context, 1000)),
+        ("because", excerpt(row.reasoning, 1000)),
+        ("outcome", judged(row.outcome, row.score, row.judged_by)),
+        (f"lesson{whose(row.lesson_by)}", excerpt(row.lesson or "", 1000)),
+    )
+    lines = [f"    {name}: {text}" for name, text in told if text]
     return "\n".join([f"{row.id}  {excerpt(row.decision, 1000)}{tags}", *lines])
 
 

@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from shiftwork.agents.recalled import DecisionBrief, render_decisions
 from shiftwork.contracts.base import VERSION, Message
 from shiftwork.contracts.feature import FeatureCategory, VerificationStep
 from shiftwork.contracts.outbox import Handoff
@@ -56,18 +57,6 @@ class FeatureBrief(Message):
     priority: int = 5
     depends_on: tuple[str, ...] = ()
     verification_steps: tuple[VerificationStep, ...] = ()
-
-
-class DecisionBrief(Message):
-    """A decision that may matter here, with what became of it."""
-
-    decision: str
-    context: str = ""
-    reasoning: str = ""
-    tags: tuple[str, ...] = ()
-    outcome: str | None = None
-    score: float | None = None
-    lesson: str | None = None
 
 
 class KeptWork(Message):
@@ -136,7 +125,12 @@ def render(request: BriefRequest) -> str:
     parts = [_head(request), _way(request)]
     parts += [_plan_task(request) if planning else _feature_task(request)]
     parts += [_guidance(request), _failure(request), _kept(request), _handoff(request)]
-    parts += [_decisions(request), _progress(request), _problems(request), _outbox(request.role)]
+    parts += [
+        render_decisions(request.decisions),
+        _progress(request),
+        _problems(request),
+        _outbox(request.role),
+    ]
     return "\n\n".join(part for part in parts if part) + "\n"
 
 
@@ -241,20 +235,6 @@ def _handoff(request: BriefRequest) -> str:
     if facts:
         lines.append(_fence(json.dumps(facts, indent=2, ensure_ascii=False)))
     return "\n\n".join(line for line in lines if line)
-
-
-def _decisions(request: BriefRequest) -> str:
-    if not request.decisions:
-        return ""
-    lines = ["## Decisions so far"]
-    for item in request.decisions:
-        outcome = (
-            f" ({item.outcome}{'' if item.score is None else f', {item.score:+.1f}'})" if item.outcome else ""
-        )
-        lines.append(f"- {one_line(item.decision)}{outcome}: {one_line(item.reasoning)}")
-        if item.lesson:
-            lines.append(f"  Lesson: {one_line(item.lesson)}")
-    return "\n".join(lines)
 
 
 def _progress(request: BriefRequest) -> str:

@@ -46,7 +46,7 @@ def block_dependents(state: ProjectState) -> list[FeatureState]:
             reason = _dependency_reason(feature, by_id)
             if reason and feature.status in (FeatureStatus.NOT_STARTED, FeatureStatus.FAILING):
                 feature.status, feature.blocked_reason = FeatureStatus.BLOCKED, reason
-            elif not reason and _is_blocked_by_dependency(feature):
+            elif not reason and is_blocked_by_dependency(feature):
                 feature.status, feature.blocked_reason = FeatureStatus.NOT_STARTED, None
             else:
                 continue
@@ -58,7 +58,8 @@ def block_dependents(state: ProjectState) -> list[FeatureState]:
 _BY_DEPENDENCY = "depends on "
 
 
-def _is_blocked_by_dependency(feature: FeatureState) -> bool:
+def is_blocked_by_dependency(feature: FeatureState) -> bool:
+    """Whether it is blocked for nothing of its own."""
     return feature.status is FeatureStatus.BLOCKED and (feature.blocked_reason or "").startswith(
         _BY_DEPENDENCY
     )

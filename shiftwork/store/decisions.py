@@ -5,31 +5,21 @@ from collections.abc import Sequence
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import (
-    Boolean,
-    ColumnElement,
-    Select,
-    Text,
-    cast,
-    func,
-    literal,
-    literal_column,
-    or_,
-    select,
-    update,
-)
-from sqlalchemy.dialects.postgresql import TSQUERY, insert
+from sqlalchemy import ColumnElement, Select, Update, and_, case, func, select, update
+from sqlalchemy.dialects.postgresql import insert
 
-from shiftwork.contracts.decision import DecisionOutcome
+from shiftwork.contracts.decision import REVERTED_SCORE, DecisionOutcome, Judge, Judgement
 from shiftwork.contracts.outbox import DecisionNote
 from shiftwork.errors import InvalidInput, NotFound
 from shiftwork.store.noun import Noun, is_id
+from shiftwork.store.recall import RECALL, Subject, recall_arguments
 from shiftwork.store.rows import DecisionRow
-from shiftwork.store.tables import DecisionTable
-from shiftwork.store.types import storable
+from shiftwork.store.tables import DecisionTable, FeatureTable, SessionTable
 
 # Without the search vector: only the database reads it.
 _COLUMNS = tuple(column for column in DecisionTable.__table__.c if column.key != "search")
+_UNJUDGED = DecisionTable.judged_by.is_(None)
+_ALL = 2**31
 
 
 class Decisions(Noun):
@@ -46,16 +36,17 @@ class Decisions(Noun):
         """The decision: inserted the first time; of a session, found again by its key after that."""
         key = {"session_id": session_id, "attempt": attempt, "sequence": sequence}
         values = {**note.model_dump(mode="json"), **key, "project_id": project_id}
-        statement = insert(DecisionTable).values(values).on_conflict_do_nothing().returning(*_COLUMNS)
-        row = await self._first(statement, DecisionRow)
-        if row is None:
-            row = await self._first(select(*_COLUMNS).filter_by(**key), DecisionRow)
+        inserted = insert(DecisionTable).values(values).on_conflict_do_nothing().returning(DecisionTable.id)
+        new = await self._value(inserted)
+        same = and_(*(DecisionTable.__table__.c[name] == value for name, value in key.items()))
+        found = _select().where(same if new is None else DecisionTable.id == new)
+        row = await self._first(found, DecisionRow)
         assert row is not None
         return row
 
     async def get(self, decision_id: int) -> DecisionRow:
         """The decision with this id; raises `NotFound`."""
-        statement = select(*_COLUMNS).where(DecisionTable.id == decision_id)
+        statement = _select().where(DecisionTable.id == decision_id)
         row = await self._first(statement, DecisionRow) if is_id(decision_id) else None
         if row is None:
             raise NotFound(f"There is no decision {decision_id}; `shiftwork decisions` lists them.")
@@ -66,21 +57,24 @@ class Decisions(Noun):
     ) -> list[DecisionRow]:
         """The decisions that share a tag with `tags` or a word with `text`; any, if neither is given.
 
-        Those whose lesson or score is known come first, then by shared tags, by full-text rank, newest first.
+        Those with a lesson come first, people's before the harness's; then see `shiftwork.store.recall`.
         """
-        matches, rank = _search(text)
-        wanted = []
-        if tags:
-            wanted.append(DecisionTable.tags.overlap(list(tags)))
-        if text.strip():
-            wanted.append(matches)
-        known = or_(DecisionTable.lesson.is_not(None), DecisionTable.score.is_not(None))
-        statement = _of(project_id).order_by(
-            known.desc(), _shared(tags).desc(), rank.desc(), DecisionTable.id.desc()
-        )
-        if wanted:
-            statement = statement.where(or_(*wanted))
-        return await self._all(statement.limit(limit), DecisionRow)
+        asked = bool(tags) or bool(text.strip())
+        subject = Subject(text=text, tags=tuple(tags))
+        return await self.recall(project_id, subject, newest=0 if asked else _ALL, limit=limit)
+
+    async def recall(
+        self, project_id: str, subject: Subject, *, newest: int = 0, limit: int = 10
+    ) -> list[DecisionRow]:
+        """The decisions that matter most to a subject, best first; see `shiftwork.store.recall`.
+
+        Args:
+            newest: so many of the newest follow even if nothing relates them to the subject.
+        """
+        arguments = recall_arguments(project_id, subject, newest, limit)
+        ids = [row["id"] for row in await self._run(RECALL, *arguments)]
+        rows = await self._all(_select().where(DecisionTable.id.in_(ids)), DecisionRow)
+        return sorted(rows, key=lambda row: ids.index(row.id))
 
     async def since(self, project_id: str, at: datetime) -> list[DecisionRow]:
         """The decisions recorded after this moment, oldest first."""
@@ -98,53 +92,93 @@ class Decisions(Noun):
         score: float | None = None,
         lesson: str | None = None,
     ) -> DecisionRow:
-        """Write what became of a decision; a score beyond -1 to 1 is cut there, None leaves what there is.
+        """Write what a person says became of a decision; from now on the harness leaves it alone.
+
+        A score beyond -1 to 1 is cut there. None leaves what there is, but no score that the harness gave.
 
         Raises:
             NotFound: there is no such decision.
             InvalidInput: the score is not a number.
         """
-        values: dict[str, Any] = {"outcome": outcome, "judged_at": func.clock_timestamp()}
-        if score is not None:
-            values["score"] = _clamp(score)
+        by_person = DecisionTable.judged_by == Judge.PERSON
+        values: dict[str, Any] = {
+            "outcome": outcome,
+            "score": case((by_person, DecisionTable.score)) if score is None else _clamp(score),
+            "judged_by": Judge.PERSON,
+            "judged_at": func.clock_timestamp(),
+        }
         if lesson is not None:
-            values["lesson"] = lesson
+            values |= {"lesson": lesson, "lesson_by": Judge.PERSON}
         await self.get(decision_id)
         await self._connection.execute(
             update(DecisionTable).where(DecisionTable.id == decision_id).values(values)
         )
         return await self.get(decision_id)
 
+    async def judge_session(self, session_id: int, judgement: Judgement) -> int:
+        """Judge what was decided in a session, and before it for the same feature; how many that were.
+
+        Only decisions that nobody judged yet: so those of earlier sessions that were interrupted, as their
+        work went on into this one, and none of a session that came to its own end.
+        """
+        this = select(SessionTable).where(SessionTable.id == session_id).cte("this")
+        of_feature = select(SessionTable.id).join(
+            this, (SessionTable.feature_id == this.c.feature_id) & (SessionTable.number <= this.c.number)
+        )
+        mine = (DecisionTable.session_id == session_id) | DecisionTable.session_id.in_(of_feature)
+        return await self._judge(mine, judgement)
+
+    async def judge_feature(self, feature_id: int, judgement: Judgement) -> int:
+        """Judge what was decided for a feature, where nobody did yet; how many decisions that were."""
+        sessions = select(SessionTable.id).where(SessionTable.feature_id == feature_id)
+        return await self._judge(DecisionTable.session_id.in_(sessions), judgement)
+
     async def mark_reverted(self, project_id: str, since: datetime) -> int:
-        """Give the decisions recorded after this moment the outcome `reverted`; how many there were."""
+        """Give the decisions recorded after this moment the outcome `reverted`; how many there were.
+
+        Those that people judged stay as they are; a lesson stays, and a score that was lower.
+        """
         statement = (
             update(DecisionTable)
-            .where(DecisionTable.project_id == project_id, DecisionTable.created_at > since)
-            .values(outcome=DecisionOutcome.REVERTED, judged_at=func.clock_timestamp())
-            .returning(DecisionTable.id)
+            .where(
+                DecisionTable.project_id == project_id,
+                DecisionTable.created_at > since,
+                DecisionTable.judged_by.is_distinct_from(Judge.PERSON),
+            )
+            .values(
+                outcome=DecisionOutcome.REVERTED,
+                score=func.least(DecisionTable.score, REVERTED_SCORE),
+                judged_by=Judge.HARNESS,
+                judged_at=func.clock_timestamp(),
+            )
         )
-        return len((await self._connection.execute(statement)).all())
+        return await self._count(statement)
+
+    async def _judge(self, which: ColumnElement[bool], judgement: Judgement) -> int:
+        values: dict[str, Any] = {
+            **judgement.model_dump(exclude_none=True),
+            "judged_by": Judge.HARNESS,
+            "judged_at": func.clock_timestamp(),
+        }
+        if judgement.lesson is not None:
+            values["lesson_by"] = Judge.HARNESS
+        return await self._count(update(DecisionTable).where(which, _UNJUDGED).values(values))
+
+    async def _count(self, statement: Update) -> int:
+        return len((await self._connection.execute(statement.returning(DecisionTable.id))).all())
+
+
+def _select() -> Select[Any]:
+    """Decisions, with the number of their session and the name of its feature."""
+    return (
+        select(*_COLUMNS, SessionTable.number.label("session"), FeatureTable.name.label("feature"))
+        .outerjoin(SessionTable, SessionTable.id == DecisionTable.session_id)
+        .outerjoin(FeatureTable, FeatureTable.id == SessionTable.feature_id)
+    )
 
 
 def _of(project_id: str) -> Select[Any]:
-    return select(*_COLUMNS).where(DecisionTable.project_id == project_id)
-
-
-def _shared(tags: Sequence[str]) -> ColumnElement[int]:
-    """How many of these tags a decision has."""
-    tag = func.unnest(DecisionTable.tags).column_valued("tag")
-    return select(func.count(tag)).where(tag.in_(list(tags))).scalar_subquery()
-
-
-def _search(text: str) -> tuple[ColumnElement[bool], ColumnElement[float]]:
-    """Whether a decision has any word of the text, and how well it fits."""
-    english: ColumnElement[Any] = literal_column("'english'::regconfig")
-    # plainto_tsquery asks for all words; a feature's description shares a few with a decision, never all.
-    every = cast(func.plainto_tsquery(english, literal(storable(text), Text)), Text)
-    query = cast(func.replace(every, " & ", " | "), TSQUERY)
-    return DecisionTable.search.op("@@", return_type=Boolean)(query), func.ts_rank(
-        DecisionTable.search, query
-    )
+    return _select().where(DecisionTable.project_id == project_id)
 
 
 def _clamp(score: float) -> float:

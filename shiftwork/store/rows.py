@@ -4,7 +4,7 @@ from datetime import datetime
 from typing import Any
 
 from shiftwork.contracts.base import Message
-from shiftwork.contracts.decision import DecisionOutcome
+from shiftwork.contracts.decision import DecisionOutcome, Judge
 from shiftwork.contracts.feature import FeatureCategory, FeatureSpec, FeatureStatus, VerificationStep
 from shiftwork.contracts.outbox import Handoff, Outbox
 from shiftwork.contracts.project import ProjectOptions, ProjectStatus
@@ -217,11 +217,19 @@ class ProgressRow(Message):
 
 
 class DecisionRow(Message):
-    """A choice, why, and what became of it (`score` from -1 to 1)."""
+    """A choice, why, and what became of it (`score` from -1 to 1).
+
+    Attributes:
+        session: the number of the session it was made in; None: a person recorded it.
+        feature: the name of the feature that session worked on.
+        lesson_by: whose lesson it is; a person may judge and leave the harness's lesson as it is.
+    """
 
     id: int
     project_id: str
     session_id: int | None
+    session: int | None = None
+    feature: str | None = None
     context: str
     decision: str
     reasoning: str
@@ -231,6 +239,8 @@ class DecisionRow(Message):
     lesson: str | None
     created_at: datetime
     judged_at: datetime | None
+    judged_by: Judge | None = None
+    lesson_by: Judge | None = None
 
 
 class CheckpointRow(Message):

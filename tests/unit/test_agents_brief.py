@@ -75,7 +75,7 @@ def test_readers_get_everything():
         "exit status 3",
         "`t.py`",
         "Stored notes",
-        "SQLite (success): one file",
+        "- Success:\n  > SQLite\n  > Because: one file",
         "Lesson: fast",
         "wrote storage",
         "kept.patch",

@@ -32,8 +32,13 @@ from shiftwork.store.tables.base import (
     WordsOrEmpty,
 )
 
-SEARCHED = "to_tsvector('english'::regconfig, context || ' ' || decision || ' ' || reasoning)"
-"""What full-text search sees of a decision."""
+SEARCHED = """
+setweight(to_tsvector('english'::regconfig, coalesce(lesson, '')), 'A')
+|| setweight(to_tsvector('english'::regconfig, decision), 'B')
+|| setweight(to_tsvector('english'::regconfig, context), 'C')
+|| setweight(to_tsvector('english'::regconfig, reasoning), 'D')
+"""
+"""What full-text search sees of a decision, and the weight it gives to a word there."""
 
 
 class ProgressTable(Base):
@@ -59,7 +64,7 @@ class ProgressTable(Base):
 
 
 class DecisionTable(Base):
-    """A choice and its reasons; later its outcome, a score from -1 to 1, and a lesson."""
+    """A choice and its reasons; later its outcome, a score from -1 to 1, a lesson, and whose they are."""
 
     __tablename__ = "decisions"
     __table_args__ = (
@@ -84,6 +89,8 @@ class DecisionTable(Base):
     lesson: Mapped[Words | None]
     created_at: Mapped[Now]
     judged_at: Mapped[Moment | None]
+    judged_by: Mapped[Code | None]
+    lesson_by: Mapped[Code | None]
     search: Mapped[Any] = mapped_column(TSVECTOR, Computed(SEARCHED, persisted=True))
 
 
