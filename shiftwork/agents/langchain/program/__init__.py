@@ -1,0 +1,1 @@
+"""The process of the backend `langchain`; see `docs/langchain.md`."""

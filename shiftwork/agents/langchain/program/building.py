@@ -1,0 +1,133 @@
+"""Putting the agent together: the loop, its tools and its sub-agents."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from deepagents.middleware.filesystem import FilesystemMiddleware
+from deepagents.middleware.patch_tool_calls import PatchToolCallsMiddleware
+from deepagents.middleware.subagents import SubAgentMiddleware
+from langchain.agents import create_agent
+from langchain.agents.middleware import TodoListMiddleware
+from langchain.agents.middleware.types import AgentMiddleware, AgentState, hook_config
+from langchain_core.language_models import BaseChatModel
+from langchain_core.tools import BaseTool
+from langgraph.graph.state import CompiledStateGraph
+from langgraph.runtime import Runtime
+
+from shiftwork.agents.langchain.config import ProgramConfig
+from shiftwork.agents.langchain.program.asking import Asker
+from shiftwork.agents.langchain.program.calling import CallingMiddleware
+from shiftwork.agents.langchain.program.helpers import HELPERS, helper_prompt
+from shiftwork.agents.langchain.program.memory import Memory
+from shiftwork.agents.langchain.program.saver import StateSaver
+from shiftwork.agents.langchain.program.summing import SummingMiddleware
+from shiftwork.agents.langchain.program.thinking import ThinkingMiddleware
+from shiftwork.agents.langchain.program.voice import Voice
+from shiftwork.agents.langchain.program.workspace import Workspace
+
+Middleware = AgentMiddleware[Any, Any, Any]
+
+_EXECUTE = """\
+Run a command by bash in the workspace, without input and without a terminal. You get its output (standard
+output and error together; the middle of a long one is left out) and its exit status. A command has at most
+{seconds:g} seconds; `timeout` makes it less. What it leaves running in the background is ended with it."""
+
+_GUIDE = """\
+Your workspace is {folder}: file tools take absolute paths there, commands start there. You have tools for
+what you leave for the harness (decisions, progress, your handover{more}): use those, and write no file into
+the outbox yourself, whatever the brief says of files there. When your work is done, call `hand_over`; that
+ends you."""
+
+_MORE = {"initializer": ", the plan", "verifier": ", the verdict"}
+
+
+class OverMiddleware(AgentMiddleware[AgentState[Any], Any, Any]):
+    """Ends the loop once the model has handed over or asked a person."""
+
+    def __init__(self, memory: Memory) -> None:
+        super().__init__()
+        self._memory = memory
+
+    @hook_config(can_jump_to=["end"])
+    async def abefore_model(self, state: AgentState[Any], runtime: Runtime[Any]) -> dict[str, Any] | None:  # noqa: ARG002
+        """See `AgentMiddleware.abefore_model`."""
+        return {"jump_to": "end"} if self._memory.over else None
+
+
+@dataclass(frozen=True)
+class Parts:
+    """What an agent is made of."""
+
+    config: ProgramConfig
+    model: BaseChatModel
+    workspace: Workspace
+    asker: Asker
+    memory: Memory
+    voice: Voice
+
+
+def build_agent(
+    parts: Parts, tools: Sequence[BaseTool], shared: Sequence[BaseTool]
+) -> CompiledStateGraph[Any, Any, Any, Any]:
+    """The agent; it has all these tools, its sub-agents have only the `shared` ones."""
+    return create_agent(
+        parts.model,
+        [*shared, *tools],
+        system_prompt=_system_prompt(parts),
+        middleware=[
+            OverMiddleware(parts.memory),
+            *_around(parts, SubAgentMiddleware(backend=parts.workspace, subagents=_helpers(parts, shared))),
+        ],
+        checkpointer=StateSaver(parts.memory),
+        name="shiftwork",
+    )
+
+
+def _helpers(parts: Parts, tools: Sequence[BaseTool]) -> list[Any]:
+    return [
+        {
+            "name": name,
+            "description": description,
+            "system_prompt": f"{helper_prompt(role)}\n\nYour workspace is {parts.workspace.cwd}.",
+            "model": parts.model,
+            "tools": list(tools),
+            "middleware": _around(parts),
+        }
+        for name, (description, role) in HELPERS.items()
+    ]
+
+
+def _around(parts: Parts, *more: Middleware) -> list[Middleware]:
+    """What every agent has, outermost first."""
+    files = FilesystemMiddleware(
+        backend=parts.workspace,
+        # Results are shortened by `calling`; written into files they would end up in the project.
+        tool_token_limit_before_evict=None,
+        human_message_token_limit_before_evict=None,
+        custom_tool_descriptions={"execute": _EXECUTE.format(seconds=parts.config.command_timeout)},
+    )
+    return [
+        TodoListMiddleware(),
+        files,
+        *more,
+        SummingMiddleware(parts.model, parts.asker, parts.config.context_tokens),
+        PatchToolCallsMiddleware(),
+        *_caching(parts.model),
+        CallingMiddleware(parts.memory, parts.voice),
+        ThinkingMiddleware(parts.asker, parts.memory, parts.voice),
+    ]
+
+
+def _caching(model: BaseChatModel) -> list[Middleware]:
+    """Anthropic caches prompts only where it is asked to; the package is loaded already if it is needed."""
+    if not type(model).__module__.startswith("langchain_anthropic"):
+        return []
+    from langchain_anthropic.middleware import AnthropicPromptCachingMiddleware  # noqa: PLC0415
+
+    return [AnthropicPromptCachingMiddleware(unsupported_model_behavior="ignore")]
+
+
+def _system_prompt(parts: Parts) -> str:
+    guide = _GUIDE.format(folder=parts.workspace.cwd, more=_MORE.get(parts.config.role, ""))
+    return f"{parts.config.system_prompt}\n\n{guide}".strip()

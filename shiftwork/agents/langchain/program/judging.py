@@ -1,0 +1,59 @@
+"""The verifier's tool: a word on each of its steps."""
+
+from collections.abc import Collection
+from typing import Any, Final
+
+from langchain_core.tools import BaseTool
+
+from shiftwork.agents.langchain.program.leaving import Leaving
+from shiftwork.agents.langchain.program.tools import make_tool
+from shiftwork.contracts.outbox import StepVerdict
+
+VERDICT_FILE: Final = "verdict.json"
+
+
+class VerdictDesk:
+    """The verdict so far; `steps`: the numbers of those that are to be judged."""
+
+    def __init__(self, leaving: Leaving, steps: Collection[int]) -> None:
+        self._leaving = leaving
+        self._steps = sorted(steps)
+
+    def tools(self) -> list[BaseTool]:
+        """What the verifier judges with."""
+        description = (
+            "Give your word on one step, by its number in the brief. If it is fulfilled (`met`), give a "
+            "`command` that shows it on another fresh checkout, and the exit status and output it must "
+            "yield; the harness runs it. A later word on the same step replaces the earlier one."
+        )
+        return [make_tool(self.give_verdict, StepVerdict, description)]
+
+    @property
+    def missing(self) -> list[int]:
+        """Steps without a word on them."""
+        given = self._draft()
+        return [step for step in self._steps if str(step) not in given]
+
+    def give_verdict(self, **verdict: Any) -> str:
+        """Note a word on one step, and leave what there is."""
+        word = StepVerdict.model_validate(verdict)
+        if self._steps and word.step not in self._steps:
+            return f"Step {word.step} is not yours to judge; yours are {self._named(self._steps)}."
+        if word.met and not (word.command and word.command.strip()):
+            return (
+                f"Step {word.step}: `met` needs a `command` that shows it. If there is none, it is not met."
+            )
+        given = self._draft()
+        given[str(word.step)] = word.model_dump(mode="json")
+        self._leaving.memory.drafts["verdict"] = given
+        self._leaving.leave(VERDICT_FILE, {"steps": sorted(given.values(), key=lambda step: step["step"])})
+        left = (
+            f"Still to judge: {self._named(self.missing)}." if self.missing else "All are judged. Hand over."
+        )
+        return f"Noted. {left}"
+
+    def _draft(self) -> dict[str, Any]:
+        return dict(self._leaving.memory.drafts.get("verdict", {}))
+
+    def _named(self, steps: Collection[int]) -> str:
+        return ", ".join(map(str, steps))

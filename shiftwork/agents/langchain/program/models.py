@@ -1,0 +1,77 @@
+"""Making the chat model that the configuration names, and the parts of it that this program relies on."""
+
+from importlib import import_module
+from typing import Any
+
+from langchain_core.language_models import BaseChatModel
+
+from shiftwork.agents.events import Problem
+from shiftwork.agents.langchain.config import ModelConfig, ProgramConfig
+from shiftwork.agents.langchain.program.endings import Troubled
+
+_ANSWER_SECONDS = 600.0
+"""How long one answer may take, where a provider's package takes a timeout."""
+
+
+def make_model(config: ProgramConfig, token: str) -> BaseChatModel:
+    """The chat model; raises `Troubled` if there is none of that name, or its arguments don't fit."""
+    model = config.model
+    try:
+        made = _from_factory(model) if model.factory else _by_name(config, token)
+    except (ImportError, AttributeError, TypeError, ValueError) as error:
+        raise Troubled(
+            f"The model {model.factory or model.name!r} can't be made: {error}", Problem.INVALID
+        ) from error
+    if not isinstance(made, BaseChatModel):
+        raise Troubled(f"{model.factory!r} is no chat model of LangChain's.", Problem.INVALID)
+    return made
+
+
+def load_object(path: str) -> Any:
+    """What an import path (`package.module:name`) names; raises ImportError or AttributeError."""
+    module, _, name = path.partition(":")
+    found: Any = import_module(module)
+    for part in name.split("."):
+        found = getattr(found, part)
+    return found
+
+
+def _by_name(config: ProgramConfig, token: str) -> Any:
+    from langchain.chat_models import init_chat_model  # noqa: PLC0415 - a factory does without
+
+    provider = config.model.name.partition(":")[0]
+    arguments = _defaults(provider, streaming=config.streaming) | config.model.parameters
+    if config.model.base_url:
+        arguments["base_url"] = config.model.base_url
+    if token and provider == "ollama":
+        arguments["client_kwargs"] = {"headers": {"authorization": f"Bearer {token}"}}
+    elif token:
+        arguments["api_key"] = token
+    return init_chat_model(config.model.name, **arguments)
+
+
+def _defaults(provider: str, *, streaming: bool) -> dict[str, Any]:
+    """Arguments by which a provider's package tells what an answer cost, and leaves retries to `asking`.
+
+    A second layer of them would multiply pauses and costs.
+    """
+    match provider:
+        case "anthropic" | "openai":
+            return {
+                "max_retries": 0,
+                "timeout": _ANSWER_SECONDS,
+                "streaming": streaming,
+                "stream_usage": True,
+            }
+        case "google_genai":
+            # It counts attempts, not repetitions: 0 would be none at all.
+            return {"max_retries": 1, "timeout": _ANSWER_SECONDS, "streaming": streaming}
+        case "ollama":
+            return {"disable_streaming": not streaming}
+        case _:
+            return {"max_retries": 0, "streaming": streaming}
+
+
+def _from_factory(model: ModelConfig) -> Any:
+    made = load_object(str(model.factory))
+    return made if isinstance(made, BaseChatModel) else made(**model.parameters)

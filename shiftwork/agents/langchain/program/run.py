@@ -1,0 +1,188 @@
+"""One run of the agent, from its brief to its terminal event."""
+
+import json
+import os
+import sys
+from collections.abc import Sequence
+from contextlib import AsyncExitStack
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from langchain_core.messages import AIMessage, HumanMessage
+from langchain_core.tools import BaseTool
+
+from shiftwork.agents.brief import BRIEF_FILE, REQUEST_FILE
+from shiftwork.agents.langchain.config import STATE_FILE, TOKEN_VARIABLE, ProgramConfig
+from shiftwork.agents.langchain.program.asking import Asker
+from shiftwork.agents.langchain.program.building import Parts, build_agent
+from shiftwork.agents.langchain.program.endings import Ending, Troubled
+from shiftwork.agents.langchain.program.judging import VERDICT_FILE, VerdictDesk
+from shiftwork.agents.langchain.program.leaving import ASKED, Leaving
+from shiftwork.agents.langchain.program.memory import Memory
+from shiftwork.agents.langchain.program.models import make_model
+from shiftwork.agents.langchain.program.others import imported_tools, mcp_tools
+from shiftwork.agents.langchain.program.planning import PLAN_FILE, PlanDesk
+from shiftwork.agents.langchain.program.statefile import StateFile, UnusableState
+from shiftwork.agents.langchain.program.tools import ending_tools, note_tools
+from shiftwork.agents.langchain.program.voice import Voice
+from shiftwork.agents.langchain.program.workspace import Workspace
+from shiftwork.contracts.session import Role
+from shiftwork.text import truncate
+
+_THREAD = "agent"
+_SUMMARY_CHARACTERS = 2_000
+_REMINDERS = {Role.INITIALIZER: 2, Role.VERIFIER: 2}
+_REMINDERS_OF_OTHERS = 1
+_WANTED = {
+    Role.INITIALIZER: (PLAN_FILE, "leave the plan (`add_features`, then `finish_plan`)"),
+    Role.VERIFIER: (VERDICT_FILE, "give your word on each of your steps (`give_verdict`)"),
+}
+"""The file without which a role's work is nothing, and how it comes about."""
+
+
+@dataclass
+class Run:
+    """Everything of one run.
+
+    Attributes:
+        home: the folder of the state; None outside of sessions, where none is kept.
+        brief: the folder of the brief; None outside of sessions.
+        outbox: where files are left; None outside of sessions.
+        token: what is shown to the gateway in the place of a key; '' where there is none.
+        prompt: what the agent is asked.
+    """
+
+    config: ProgramConfig
+    home: Path | None
+    brief: Path | None
+    outbox: Path | None
+    token: str
+    prompt: str
+    voice: Voice
+
+    def __post_init__(self) -> None:
+        file = StateFile(self.home / STATE_FILE, self.config.conversation) if self.home else None
+        self.memory = Memory(file, self._announce)
+        self.leaving = Leaving(self.outbox, self.memory)
+        sys.path.extend(path for path in self.config.python_path if path not in sys.path)
+        self.workspace = Workspace(
+            Path.cwd(),
+            readable=[self.brief] if self.brief else [],
+            environment={key: value for key, value in os.environ.items() if key != TOKEN_VARIABLE},
+            command_timeout=self.config.command_timeout,
+        )
+
+    async def perform(self) -> int:
+        """Work, and say how it ended; the exit status."""
+        resumed = self._recall()
+        self.voice.say(
+            "started",
+            text="langchain",
+            model=self.config.model.name.partition(":")[2] or self.config.model.factory,
+            conversation=self.config.conversation or None,
+            data={"resumed": resumed},
+        )
+        try:
+            self.leaving.restore()
+            async with AsyncExitStack() as stack:
+                summary = await self._work(stack, resumed=resumed)
+        except Ending as ending:
+            self.memory.save(announce=True)
+            self.voice.say(ending.kind, **ending.facts)
+            return 1
+        if self.memory.over == ASKED:
+            self.voice.say("question", text=json.loads(self.memory.outbox["question.json"])["question"])
+            return 0
+        self.voice.say("finished", ok=True, text=summary)
+        return 0
+
+    # The loop ----------------------------------------------------------------------------------------
+
+    async def _work(self, stack: AsyncExitStack, *, resumed: bool) -> str:
+        request = json.loads((self.brief / REQUEST_FILE).read_text(encoding="utf-8")) if self.brief else {}
+        shared = [
+            *note_tools(self.leaving),
+            *imported_tools(self.config.tools),
+            *await mcp_tools(self.config.mcp_servers, self.workspace.cwd, stack),
+        ]
+        model = make_model(self.config, self.token)
+        asker = Asker(self.config, self.memory, self.voice)
+        parts = Parts(self.config, model, self.workspace, asker, self.memory, self.voice)
+        agent = build_agent(parts, [*self._role_tools(request), *ending_tools(self.leaving)], shared)
+        # None goes on where the state is; a message begins, or begins again after the last answer.
+        given: Any = None if resumed else {"messages": [HumanMessage(self.prompt)]}
+        while True:
+            state = await agent.ainvoke(
+                given,
+                {"configurable": {"thread_id": _THREAD}, "recursion_limit": 1_000_000},
+                durability="sync",
+            )
+            said = _last_words(state["messages"])
+            if self.memory.over or (reminder := self._reminder()) is None:
+                return self._handed_over(said)
+            given = {"messages": [HumanMessage(reminder)]}
+
+    def _role_tools(self, request: Any) -> Sequence[BaseTool]:
+        match self.config.role:
+            case Role.INITIALIZER:
+                spec = str(request.get("project", {}).get("spec") or "")
+                return PlanDesk(self.leaving, judged=self.config.judged, spec=spec).tools()
+            case Role.VERIFIER:
+                return VerdictDesk(self.leaving, _steps_to_judge(request)).tools()
+            case _:
+                return ()
+
+    def _reminder(self) -> str | None:
+        """What to remind the model of that ended without handing over; None: of nothing any more."""
+        file, how = _WANTED.get(self.config.role, (None, ""))
+        wanting = file is not None and not self.leaving.left(file)
+        if file is not None and not wanting:
+            return None
+        if self.memory.reminders >= _REMINDERS.get(self.config.role, _REMINDERS_OF_OTHERS):
+            return None
+        self.memory.reminders += 1
+        if wanting:
+            return f"You have not done your work yet: {how}, and then call `hand_over`."
+        return "You have not handed over. Finish what is left to do, and then call `hand_over`."
+
+    def _handed_over(self, said: str) -> str:
+        """The summary; raises `Troubled` if the role's file is missing."""
+        file, how = _WANTED.get(self.config.role, (None, ""))
+        if file is not None and not self.leaving.left(file) and self.memory.over != ASKED:
+            raise Troubled(f"The agent did not {how}.")
+        if not self.leaving.left("handoff.json") and self.memory.over != ASKED:
+            self.leaving.leave("handoff.json", {"summary": truncate(said, _SUMMARY_CHARACTERS)})
+        handoff = json.loads(self.memory.outbox.get("handoff.json", "{}"))
+        return str(handoff.get("summary", "")) or said
+
+    # The state ---------------------------------------------------------------------------------------
+
+    def _recall(self) -> bool:
+        """Whether there is a conversation to go on with."""
+        try:
+            found = self.memory.load()
+        except (UnusableState, KeyError, TypeError, ValueError) as error:
+            self.voice.say("text", text=f"The earlier state can't be gone on with: {error}. Begun anew.")
+            return False
+        return found and "" in self.memory.threads
+
+    def _announce(self) -> None:
+        self.voice.say("saved", data={"file": STATE_FILE})
+
+
+def _steps_to_judge(request: Any) -> set[int]:
+    steps = (request.get("feature") or {}).get("verification_steps", ())
+    return {number for number, step in enumerate(steps, start=1) if not step.get("command")}
+
+
+def _last_words(messages: Sequence[Any]) -> str:
+    return next((m.text for m in reversed(messages) if isinstance(m, AIMessage) and m.text.strip()), "")
+
+
+def read_prompt(brief: Path | None) -> str:
+    """What stands on standard input; the brief, if nothing does."""
+    told = "" if sys.stdin.isatty() else sys.stdin.read()
+    if told.strip() or brief is None:
+        return told
+    return (brief / BRIEF_FILE).read_text(encoding="utf-8")

@@ -1,0 +1,182 @@
+"""What went wrong with a question to a model, whoever's package says so."""
+
+import email.utils
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from enum import Enum, auto
+from typing import Any
+
+import httpx
+from langchain_core.exceptions import (
+    ContextOverflowError,
+    ModelAPIError,
+    ModelAuthenticationError,
+    ModelConnectionError,
+    ModelInvalidRequestError,
+    ModelNotFoundError,
+    ModelPermissionDeniedError,
+    ModelRateLimitError,
+    ModelTimeoutError,
+)
+
+from shiftwork.text import truncate
+
+_SENTENCE_CHARACTERS = 500
+_OVERFLOWS = (
+    "context_length_exceeded",
+    "prompt is too long",
+    "maximum context length",
+    "exceeds the context window",
+    "exceed_context_size",
+)
+"""Parts of the sentences by which servers say it that LangChain's packages don't all know."""
+
+
+class Trouble(Enum):
+    """Kinds of trouble, by what helps."""
+
+    PASSING = auto()
+    """It may pass by itself: asked again after a pause."""
+    RATE = auto()
+    """Asked again when the provider says so."""
+    OVERFLOW = auto()
+    AUTHENTICATION = auto()
+    INVALID = auto()
+    BUDGET = auto()
+    """The gateway's own: what may be spent is spent."""
+
+
+@dataclass(frozen=True, slots=True)
+class Diagnosis:
+    """What an exception means.
+
+    Attributes:
+        sentence: what the provider said.
+        until: from when on it takes questions again, if it told.
+    """
+
+    trouble: Trouble
+    sentence: str
+    until: datetime | None = None
+
+
+def diagnose(error: BaseException, now: datetime) -> Diagnosis | None:
+    """What this exception means; None if it has nothing to do with the model."""
+    trouble = _by_gateway(error) or _by_class(error) or _by_status(error)
+    if trouble is None:
+        return None
+    sentence = _sentence(error)
+    if trouble is Trouble.INVALID and any(part in sentence for part in _OVERFLOWS):
+        trouble = Trouble.OVERFLOW
+    return Diagnosis(trouble, sentence, _until(_headers(error), now))
+
+
+def _by_gateway(error: BaseException) -> Trouble | None:
+    match _headers(error).get("x-shiftwork-refused"):
+        case None:
+            return None
+        case "budget":
+            return Trouble.BUDGET
+        case "credential":
+            return Trouble.AUTHENTICATION
+        case "busy" | "upstream" | "too-slow" | "internal":
+            return Trouble.PASSING
+        case "too-large":
+            return Trouble.OVERFLOW
+        case _:
+            return Trouble.INVALID
+
+
+def _by_class(error: BaseException) -> Trouble | None:  # noqa: PLR0911 - a table
+    match error:
+        case ContextOverflowError():
+            return Trouble.OVERFLOW
+        case ModelAuthenticationError() | ModelPermissionDeniedError():
+            return Trouble.AUTHENTICATION
+        case ModelRateLimitError():
+            return Trouble.AUTHENTICATION if _unpaid(error) else Trouble.RATE
+        case ModelNotFoundError() | ModelInvalidRequestError():
+            return Trouble.INVALID
+        case ModelAPIError() | ModelConnectionError() | ModelTimeoutError():
+            return Trouble.PASSING
+        case httpx.TransportError() | ConnectionError() | TimeoutError():
+            return Trouble.PASSING
+        case _:
+            return None
+
+
+def _by_status(error: BaseException) -> Trouble | None:  # noqa: PLR0911 - a table
+    status = getattr(error, "status_code", None)
+    if not isinstance(status, int):
+        # An error that a provider sends in the middle of a stream has no status of its own.
+        return Trouble.PASSING if _told_in_stream(error) else None
+    match status:
+        case 401 | 402 | 403:
+            return Trouble.AUTHENTICATION
+        case 429:
+            return Trouble.RATE
+        case 408 | 409:
+            return Trouble.PASSING
+        case 413:
+            return Trouble.OVERFLOW
+        case _ if status >= 500:
+            return Trouble.PASSING
+        case _ if status >= 400:
+            return Trouble.INVALID
+        case _:
+            return Trouble.PASSING
+
+
+def _told_in_stream(error: BaseException) -> bool:
+    return type(error).__name__ in {
+        "APIError",
+        "APIStatusError",
+        "APIResponseValidationError",
+        "ResponseError",
+    }
+
+
+def _unpaid(error: BaseException) -> bool:
+    return "insufficient_quota" in str(error)
+
+
+def _headers(error: BaseException) -> Mapping[str, str]:
+    response = getattr(error, "response", None)
+    headers = getattr(response, "headers", None)
+    return {str(key).lower(): str(value) for key, value in headers.items()} if headers is not None else {}
+
+
+def _sentence(error: BaseException) -> str:
+    body: Any = getattr(error, "body", None)
+    if isinstance(body, str):
+        try:
+            body = json.loads(body)
+        except ValueError:
+            body = None
+    for _ in range(2):
+        if isinstance(body, Mapping):
+            body = body.get("error", body.get("message"))
+    told = body if isinstance(body, str) else str(error)
+    return truncate(" ".join(told.split()) or type(error).__name__, _SENTENCE_CHARACTERS)
+
+
+def _until(headers: Mapping[str, str], now: datetime) -> datetime | None:
+    if told := headers.get("retry-after-ms"):
+        return _later(now, told, 0.001)
+    told = headers.get("retry-after", "")
+    if until := _later(now, told, 1.0):
+        return until
+    try:
+        date = email.utils.parsedate_to_datetime(told)
+    except (TypeError, ValueError):
+        return None
+    return date if date.tzinfo else date.replace(tzinfo=UTC)
+
+
+def _later(now: datetime, number: str, unit: float) -> datetime | None:
+    try:
+        return now + timedelta(seconds=float(number) * unit)
+    except (ValueError, OverflowError):
+        return None
