@@ -125,7 +125,7 @@ async def serve(
         gateway = await stack.enter_async_context(Gateway(egress))
         sandbox = choose_sandbox(settings.sandbox_minimum)
         services = Services(settings, store, sandbox, backends(), record, gateway, redactor)
-        client = await patiently(lambda: connect(settings))
+        client = await patiently(lambda: connect(settings, tell=redactor.learn))
         await learn_open_projects(services)
         if ended := await sweep_orphans(settings.projects):
             log.info("ended %d processes that a lost worker left", ended)

@@ -30,6 +30,7 @@ from shiftwork.stack.file import database_url
 from shiftwork.store.migrate import migrate
 from shiftwork.store.rows import ProjectRow
 from shiftwork.temporal import TASK_QUEUE, connect, project_attributes, project_workflow_id
+from shiftwork.text import plain_markdown
 
 CLOSED = (ProjectStatus.COMPLETED, ProjectStatus.ABANDONED)
 
@@ -67,7 +68,7 @@ class Connection:
         """The Temporal client, connected at the first use, and anew after the stack was away."""
         if self._client is None or self._client_of != self.store.silences:
             self._client_of = self.store.silences
-            self._client = await connect(self.settings)
+            self._client = await connect(self.settings, tell=self.store.redactor.learn)
         return self._client
 
     async def find(self, ref: str) -> ProjectRow:
@@ -117,7 +118,7 @@ class Connection:
             "id_conflict_policy": WorkflowIDConflictPolicy.USE_EXISTING,
             "id_reuse_policy": WorkflowIDReusePolicy.ALLOW_DUPLICATE,
             "task_timeout": timedelta(seconds=self.settings.timings.workflow_task),
-            "static_summary": project.name,
+            "static_summary": plain_markdown(project.name),  # the Web UI takes it for Markdown
             "search_attributes": project_attributes(project.name, project.status, 0, 0),
         }
 

@@ -35,7 +35,9 @@ from temporalio.worker import (
 )
 from temporalio.worker.workflow_sandbox import SandboxedWorkflowRunner
 
+from shiftwork.codec.agreement import agree
 from shiftwork.codec.choose import choose_codec
+from shiftwork.codec.known import Tell
 from shiftwork.codec.payloads import EncryptionCodec
 from shiftwork.errors import Conflict, InvalidInput, NotFound, StackError
 from shiftwork.settings import Settings
@@ -206,16 +208,20 @@ def _data_converter(codec: EncryptionCodec | None) -> DataConverter:
     )
 
 
-async def connect(settings: Settings) -> Client:
+async def connect(settings: Settings, *, tell: Tell | None = None) -> Client:
     """Connect to the server that Temporal's environment configuration names, else to the running stack.
+
+    Args:
+        tell: learns the codec's keys, now and whenever they change.
 
     Raises:
         StackError: there is none, or it can't be reached.
-        InvalidInput: the environment configuration is wrong.
+        InvalidInput: the environment configuration is wrong, or the stack encrypts otherwise (see `agree`).
     """
     config = _connection(settings)
     target = config["target_host"]
-    codec = choose_codec(settings)
+    await agree(settings)
+    codec = choose_codec(settings, tell=tell)
     try:
         async with asyncio.timeout(_CONNECT_SECONDS):
             return await Client.connect(**config, plugins=[plugin(codec)])

@@ -62,6 +62,11 @@ class KeyRing:
         """The key that encodes."""
         return self.keys[0]
 
+    @property
+    def ids(self) -> tuple[str, ...]:
+        """The keys' ids, in their order."""
+        return tuple(key.id for key in self.keys)
+
     def __getitem__(self, key_id: str) -> Key:
         """The key with that id; raises `CodecError` if there is none."""
         for key in self.keys:

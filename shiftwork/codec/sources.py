@@ -11,7 +11,7 @@ from shiftwork.codec.keys import Key, KeyRing, parse
 from shiftwork.errors import CodecError, Conflict, InvalidInput, StackError
 from shiftwork.secrets.reference import SecretRef, SecretSource
 from shiftwork.settings import Settings
-from shiftwork.stack.file import temporal_is_external
+from shiftwork.stack.file import read_stack, temporal_is_external
 from shiftwork.stack.private import check_own_folder, private_folder, read_own, state_folder, write_private
 
 
@@ -34,38 +34,31 @@ class GivenKeys:
         return self._ring
 
 
-class KeyFile:
-    """A file of keys; read again when it was changed, so that running workers follow a rotation."""
+class ReferredKeys:
+    """Keys in a file that a reference names: read each time, so that running workers follow a rotation."""
 
-    def __init__(self, path: Path) -> None:
-        self.path = path
-        self._seen: tuple[int, int, int] | None = None
+    def __init__(self, where: SecretRef) -> None:
+        self._where = where
+        self._text: str | None = None
         self._ring: KeyRing | None = None
 
     def ring(self) -> KeyRing:
         """See `KeySource`.
 
         Raises:
-            InvalidInput: the file is missing, or holds no keys.
+            InvalidInput: the file is missing or no regular one, others can read it, or it holds no keys.
         """
-        try:
-            found = self.path.stat()
-            seen = (found.st_ino, found.st_ctime_ns, found.st_size)
-            if self._ring is None or seen != self._seen:
-                self._ring, self._seen = parse(self._read(), str(self.path)), seen
-        except (OSError, UnicodeDecodeError) as error:
-            raise InvalidInput(f"The codec's keys in {self.path} can't be read: {error}.") from error
+        text = self._where.resolve().reveal()
+        if self._ring is None or text != self._text:
+            self._ring, self._text = parse(text, str(self._where)), text
         return self._ring
 
-    def _read(self) -> str:
-        return self.path.read_text("utf-8")
 
-
-class StateKeys(KeyFile):
+class StateKeys:
     """The key file of a state folder: 0600 in a folder of mode 0700, made when it is first needed.
 
-    It is not made again while there is what was encoded with it. A note beside what Temporal stores says so,
-    and goes with that.
+    It is read again when it was changed, so that running workers follow a rotation. It is not made again
+    while there is what was encoded with it. A note beside what Temporal stores says so, and goes with that.
 
     Args:
         state: the folder.
@@ -73,7 +66,9 @@ class StateKeys(KeyFile):
     """
 
     def __init__(self, state: Path, *, external: bool = False) -> None:
-        super().__init__(state / "codec" / "keys.json")
+        self.path = state / "codec" / "keys.json"
+        self._seen: tuple[int, int, int] | None = None
+        self._ring: KeyRing | None = None
         self._note = state / "codec" / "used" if external else state / "temporal" / "encoded"
         self._noted = False
 
@@ -88,15 +83,16 @@ class StateKeys(KeyFile):
         Raises:
             InvalidInput: another user made the file or a folder above it, or can write to them.
             CodecError: the file is gone; see `check_kept`.
+            Conflict: there is none yet, and the stack that runs has others, or none.
             StackError: others may read the file.
         """
         self._check_folders()
         if not self.exists:
-            self._change(lambda ring: ring or KeyRing((Key.generate(),), str(self.path)))
+            self._change(lambda ring: ring or self._first())
         elif self.path.stat().st_mode & 0o077:
             raise StackError(f"Others may read the codec's keys: run `chmod 600 {self.path}`.")
         self._take_note()
-        return super().ring()
+        return self._read()
 
     def check_kept(self) -> None:
         """Raise `CodecError` if the file is gone although something was encoded with its keys."""
@@ -115,9 +111,18 @@ class StateKeys(KeyFile):
 
     def rotate(self) -> KeyRing:
         """Add a key that encodes from now on; the old ones go on decoding."""
-        return self._change(
-            lambda ring: ring.rotated() if ring else KeyRing((Key.generate(),), str(self.path))
-        )
+        return self._change(lambda ring: ring.rotated() if ring else self._first())
+
+    def _first(self) -> KeyRing:
+        """A new ring, unless what runs could not read what it encodes."""
+        stack = read_stack(Settings(state=self.path.parent.parent))
+        if stack is not None and stack.codec is not None:
+            elsewhere = "other keys" if stack.codec else "no keys, because SHIFTWORK_CODEC=off is set for it"
+            raise Conflict(
+                f"No keys are made in {self.path}: the running stack has {elsewhere}; "
+                "set SHIFTWORK_CODEC and SHIFTWORK_CODEC_KEYS here as they are for `shiftwork dev`."
+            )
+        return KeyRing((Key.generate(),), str(self.path))
 
     def _change(self, change: Callable[[KeyRing | None], KeyRing]) -> KeyRing:
         """Replace the file, one process at a time: two first starts must agree on one key."""
@@ -125,7 +130,7 @@ class StateKeys(KeyFile):
         state_folder(self.path.parent.parent)
         with _locked(private_folder(self.path.parent) / "lock"):
             self.check_kept()
-            before = super().ring() if self.exists else None
+            before = self._read() if self.exists else None
             after = change(before)
             if after is not before:
                 write_private(self.path, after.dumps())
@@ -135,8 +140,16 @@ class StateKeys(KeyFile):
         for folder in (self.path.parent.parent, self.path.parent):
             check_own_folder(folder)
 
-    def _read(self) -> str:
-        return read_own(self.path)
+    def _read(self) -> KeyRing:
+        """What the file holds now; raises `InvalidInput` if that is not a ring."""
+        try:
+            found = self.path.stat()
+            seen = (found.st_ino, found.st_ctime_ns, found.st_size)
+            if self._ring is None or seen != self._seen:
+                self._ring, self._seen = parse(read_own(self.path), str(self.path)), seen
+        except (OSError, UnicodeDecodeError) as error:
+            raise InvalidInput(f"The codec's keys in {self.path} can't be read: {error}.") from error
+        return self._ring
 
 
 @contextmanager
@@ -187,7 +200,8 @@ def state_keys(settings: Settings) -> StateKeys:
 
 def _referred(reference: str, environ: Mapping[str, str] | None) -> KeySource:
     where = SecretRef.parse(reference)
-    secret = where.resolve(environ)
     if where.source is SecretSource.FILE:
-        return KeyFile(Path(where.place))
-    return GivenKeys(parse(secret.reveal(), str(where)))
+        keys = ReferredKeys(where)
+        keys.ring()
+        return keys
+    return GivenKeys(parse(where.resolve(environ).reveal(), str(where)))

@@ -62,17 +62,22 @@ class LazyRedactor:
         self._environ = dict(environ)
         self._urls = tuple(urls)
         self._made: Redactor | None = None
+        self._told: list[Secret] = []
 
     @property
     def redactor(self) -> Redactor:
         """The redactor itself."""
         if self._made is None:
-            secrets = known_secrets(self._environ, self._urls)
-            self._made = Redactor(secrets, ordinary=ordinary_words(self._environ, self._urls))
+            known = known_secrets(self._environ, self._urls)
+            told = (secret for secret in dict.fromkeys(self._told) if secret not in known)
+            self._made = Redactor((*known, *told), ordinary=ordinary_words(self._environ, self._urls))
         return self._made
 
     def learn(self, *secrets: Secret) -> None:
-        """Look for these too from now on; harmless when repeated."""
+        """Look for these too from now on; harmless when repeated, and nothing is made for it alone."""
+        if self._made is None:
+            self._told += secrets
+            return
         new = [one for one in secrets if not self.redactor.was_told(one)]
         if new:
             self._made = self.redactor.extended(new)

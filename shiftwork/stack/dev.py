@@ -8,6 +8,7 @@ import signal
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AsyncExitStack, contextmanager, suppress
+from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 from types import TracebackType
@@ -15,7 +16,7 @@ from types import TracebackType
 from shiftwork.codec.choose import choose_codec
 from shiftwork.codec.gate import Gate
 from shiftwork.codec.server import PATH
-from shiftwork.codec.sources import key_source
+from shiftwork.codec.sources import encodes, key_source
 from shiftwork.errors import ShiftworkError, StackError
 from shiftwork.settings import Settings
 from shiftwork.stack.child import Command
@@ -28,6 +29,9 @@ from shiftwork.stack.temporal_server import EmbeddedTemporal
 from shiftwork.temporal import search_attribute_types
 
 _log = logging.getLogger(__name__)
+
+_KEYS_SECONDS = 0.5
+"""How often the codec's keys are looked at: they may be rotated while the stack runs."""
 
 _FIRST_DELAY = 0.1
 _LONGEST_DELAY = 10.0
@@ -93,6 +97,7 @@ class DevStack:
             stack = self._describe(await self._open_gate(started))
             write_stack(self._settings, stack)
             started.callback(remove_stack, self._settings)
+            started.push_async_callback(_cancel, [asyncio.create_task(self._follow_keys(stack))])
             await self._start(started, self._programs)
             self._exit = started.pop_all()
         return stack
@@ -159,6 +164,22 @@ class DevStack:
             return None
         return await started.enter_async_context(Gate(codec, ui, port=self._settings.ui_port))
 
+    def _key_ids(self) -> tuple[str, ...]:
+        keys = key_source(self._settings, self._environ)
+        return keys.ring().ids if keys is not None and encodes(self._settings, self._environ) else ()
+
+    async def _follow_keys(self, stack: StackFile) -> None:
+        """Say so when the keys were rotated; runs until cancelled."""
+        while stack.codec:
+            await asyncio.sleep(_KEYS_SECONDS)
+            try:
+                ids = await asyncio.to_thread(self._key_ids)
+            except ShiftworkError:
+                continue  # whoever needs them says so
+            if ids != stack.codec_key_ids:
+                stack = replace(stack, codec_key_ids=ids)
+                write_stack(self._settings, stack)
+
     def _describe(self, gate: Gate | None) -> StackFile:
         postgres, temporal = self._postgres, self._temporal
         return StackFile(
@@ -173,6 +194,8 @@ class DevStack:
             temporal_ui=gate.ui_link if gate else None,
             codec_endpoint=gate.codec_endpoint if gate else None,
             codec_auth=gate.access.authorization if gate else None,
+            codec=encodes(self._settings, self._environ),
+            codec_key_ids=self._key_ids(),
         )
 
 

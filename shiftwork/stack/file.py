@@ -29,6 +29,8 @@ class StackFile:
         temporal_ui: the link to the Web UI, token included; a path may be added.
         codec_endpoint: where Temporal's tools have payloads decoded; None if nothing is encoded.
         codec_auth: the Authorization header for that.
+        codec: whether what goes to Temporal is encrypted; None: a version that did not say wrote this.
+        codec_key_ids: the ids of the keys, that which encrypts first; never the keys themselves.
     """
 
     pid: int
@@ -42,6 +44,8 @@ class StackFile:
     temporal_ui: str | None = None
     codec_endpoint: str | None = None
     codec_auth: str | None = None
+    codec: bool | None = None
+    codec_key_ids: tuple[str, ...] = ()
     version: int = VERSION
 
     @property
@@ -111,6 +115,7 @@ def _parse(settings: Settings, text: str) -> StackFile:
             raise StackError(
                 f"{settings.stack_file} was written by a newer Shiftwork: use that one, or stop its stack."
             )
+        values["codec_key_ids"] = tuple(values.get("codec_key_ids", ()))
         known = {field.name for field in fields(StackFile)}
         return StackFile(**{name: value for name, value in values.items() if name in known})
     except (ValueError, TypeError, KeyError) as error:

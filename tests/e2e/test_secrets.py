@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 from client.api import Shiftwork
+from shiftwork.codec.sources import state_keys
 from shiftwork.contracts.feature import FeatureEdit, FeatureSpec, FeatureStatus, VerificationStep
 from shiftwork.contracts.project import AgentOptions, ProjectOptions
 from shiftwork.errors import InvalidInput
@@ -121,8 +122,9 @@ async def test_what_a_person_sends_is_refused_by_a_worker_that_knows_more(tmp_pa
 
 
 SPILL = """
-import os
+import json, os
 print("the key is " + os.environ["SWORDFISH"])
+print("the codec's is " + json.load(open(os.environ["RING"]))["keys"][0]["key"])
 open("key.txt", "w").write(os.environ["SWORDFISH"])
 open("a.txt", "w").write("done")
 """
@@ -145,8 +147,12 @@ async def test_the_key_that_a_setting_names_is_a_secret(tmp_path: Path) -> None:
     settings, folder = quick_settings(tmp_path / "state"), tmp_path / "work"
     folder.mkdir()
     environment = quick_environment(tmp_path / "state", SWORDFISH=CANARY)
-    own = {"argv": ["python3", "-c", SPILL], "provider": "openai", "api_key": "SWORDFISH"}
-    agent = AgentOptions(backend="command", settings={**own, "pass_environment": ["SWORDFISH"]})
+    own: dict[str, Any] = {"argv": ["python3", "-c", SPILL], "provider": "openai", "api_key": "SWORDFISH"}
+    own |= {
+        "pass_environment": ["SWORDFISH"],
+        "environment": {"RING": str(settings.state / "codec/keys.json")},
+    }
+    agent = AgentOptions(backend="command", settings=own)
     async with DevStack(settings), Shiftwork(settings) as shiftwork:
         with worker_process(environment, tmp_path / "worker.log"):
             project = await of_agent(
@@ -157,8 +163,11 @@ async def test_the_key_that_a_setting_names_is_a_secret(tmp_path: Path) -> None:
             assert ended["failure"] == "snapshot_refused"
             assert "'key.txt', line 1 (credential)" in ended["detail"]
             assert project.files() == []
-    assert found_in(tmp_path / "state" / "postgres", b"the key is [redacted:credential]")
-    assert found_in(tmp_path / "state" / "postgres", CANARY.encode()) == []
+    key = state_keys(settings).ring().active
+    for said in ("the key is [redacted:credential]", f"the codec's is [redacted:codec-key:{key.id}]"):
+        assert found_in(settings.state / "postgres", said.encode())
+    for secret in (CANARY.encode(), base64.b64encode(key.secret)):
+        assert found_in(settings.state / "postgres", secret) == []
 
 
 async def test_a_new_worker_knows_the_keys_of_open_projects(tmp_path: Path) -> None:

@@ -15,6 +15,7 @@ from temporalio.client import Client
 
 from shiftwork.codec.choose import choose_codec
 from shiftwork.codec.gate import Gate
+from shiftwork.contracts.project import AgentOptions, ProjectOptions
 from shiftwork.stack.file import require_stack, write_stack
 from shiftwork.temporal import project_workflow_id
 from tests.e2e.lab import Lab, Project
@@ -53,6 +54,19 @@ class Tool:
         """The answer of a query."""
         [result] = json.loads(await self("query", "--name", name, "--output", "json"))["queryResult"]
         return result
+
+
+async def test_a_name_is_no_markup(lab: Lab) -> None:
+    """A name from a stranger's specification would put links and pictures into the Web UI."""
+    agent = AgentOptions(backend="command", settings={"argv": ["true"]})
+    options = ProjectOptions(agent=agent, autorun=False)
+    row = await lab.shiftwork.create("![x](http://a.example) <b>", "x", options=options)
+    await lab.shiftwork.open(row.id)
+    client = await lab.shiftwork.temporal()
+    description = await client.get_workflow_handle(project_workflow_id(row.id)).describe()
+    summary = await description.static_summary()
+    assert summary == r"\!\[x\]\(http:\//a.example\) \<b\>"
+    await lab.shiftwork.abandon(row.id)
 
 
 async def test_signals_take_plain_strings(lab: Lab) -> None:

@@ -1,6 +1,7 @@
 """`shiftwork dev` as a process: what it starts, keeps up, and leaves when it ends in any way."""
 
 import asyncio
+import base64
 import json
 import os
 import signal
@@ -12,13 +13,16 @@ import time
 import urllib.error
 import urllib.parse
 import urllib.request
+from dataclasses import replace
 from pathlib import Path
 
 import asyncpg
 import psutil
 import pytest
 
-from shiftwork.errors import StackError
+from shiftwork.codec.known import ring_secrets
+from shiftwork.codec.sources import state_keys
+from shiftwork.errors import InvalidInput, StackError
 from shiftwork.settings import Settings
 from shiftwork.stack.dev import DevStack
 from shiftwork.stack.file import read_stack
@@ -291,6 +295,22 @@ async def test_each_child_that_is_killed_comes_back(start):
 
     await eventually(back)
     assert dev.stack == stack
+
+
+async def test_it_says_how_it_encrypts(tmp_path, monkeypatch):
+    """A shell with other keys would start projects that wait for ever, or none could after a rotation."""
+    settings = Settings(state=tmp_path / "state")
+    async with DevStack(settings):
+        assert read_stack(settings).codec_key_ids == (before := state_keys(settings).ring().ids)
+        ring = state_keys(settings).rotate()
+        await connect(settings)
+        assert read_stack(settings).codec_key_ids == ring.ids == (ring.active.id, *before)
+        text = settings.stack_file.read_text()
+        assert not any(secret.reveal() in text for secret in ring_secrets(ring))
+        monkeypatch.setenv("OTHERS", f"mine:{base64.b64encode(bytes(32)).decode()}")
+        for others in (replace(settings, codec_keys="env:OTHERS"), replace(settings, codec=False)):
+            with pytest.raises(InvalidInput, match=r"^The stack in .* encrypts "):
+                await connect(others)
 
 
 async def test_what_is_elsewhere_is_not_started(tmp_path):

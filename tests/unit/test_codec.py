@@ -1,11 +1,12 @@
 """The payload codec: what it hides, what it refuses, and its keys."""
 
+import asyncio
 import os
 import shutil
 import stat
 import subprocess
 import sys
-from base64 import b64encode
+from base64 import b64encode, urlsafe_b64encode
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 
@@ -17,8 +18,9 @@ from temporalio.exceptions import ApplicationError
 from shiftwork.codec.choose import choose_codec
 from shiftwork.codec.keys import Key, KeyRing, parse
 from shiftwork.codec.payloads import KEY_ID, EncryptionCodec
-from shiftwork.codec.sources import GivenKeys, StateKeys, state_keys
+from shiftwork.codec.sources import GivenKeys, StateKeys, key_source, state_keys
 from shiftwork.errors import CodecError, Conflict, InvalidInput, StackError
+from shiftwork.secrets import LazyRedactor
 from shiftwork.settings import Settings
 from shiftwork.stack.private import write_private
 from shiftwork.temporal import plugin
@@ -183,6 +185,42 @@ async def test_keys_may_be_given_by_reference(tmp_path):
     with pytest.raises(Conflict, match="put a new one before the others"):
         state_keys(by_file)
     assert not (tmp_path / "codec").exists()
+
+
+def key_line(name):
+    return f"{name}:{b64encode(os.urandom(32)).decode()}\n"
+
+
+def test_a_file_of_keys_is_looked_at_each_time(tmp_path):
+    """Whoever could change the file later would read, or stop, everything that runs."""
+    file = tmp_path / "keys"
+    write_private(file, key_line("one"))
+    keys = key_source(Settings(state=tmp_path / "state", codec_keys=f"file:{file}"), {})
+    assert keys.ring() is keys.ring()
+    write_private(file, key_line("two"))
+    assert keys.ring().ids == ("two",)
+    file.chmod(0o644)
+    with pytest.raises(InvalidInput, match="can be read by others"):
+        keys.ring()
+    file.unlink()
+    os.mkfifo(file, 0o600)
+    with pytest.raises(InvalidInput, match="is not a regular file"):
+        keys.ring()
+
+
+@pytest.mark.parametrize("form", [b64encode, urlsafe_b64encode, lambda key: key.hex().upper().encode()])
+def test_keys_are_secrets_whoever_says_them(tmp_path, form):
+    """An agent that found the keys would have them stored beside what they encrypt."""
+    file, redactor = tmp_path / "keys", LazyRedactor({})
+    write_private(file, key_line("one"))
+    settings = Settings(state=tmp_path / "state", codec_keys=f"file:{file}")
+    codec = choose_codec(settings, {}, tell=redactor.learn)
+    shown = form(key_source(settings, {}).ring().active.secret).decode()
+    assert redactor.redact(f"x {shown} y").startswith("x [redacted:codec-key:one]")
+    write_private(file, key_line("two") + file.read_text())
+    shown = form(key_source(settings, {}).ring().active.secret).decode()
+    asyncio.run(codec.encode([PLAIN]))
+    assert redactor.redact(f"x {shown} y").startswith("x [redacted:codec-key:two]")
 
 
 @pytest.mark.parametrize(
