@@ -4,6 +4,7 @@ from shiftwork.repository.feed import FeedResult
 from shiftwork.repository.history import Commit, Landing
 from shiftwork.repository.imports import ImportPlan
 from shiftwork.repository.inspecting import Description, RepositoryKind, inspect
+from shiftwork.repository.limits import SnapshotLimits
 from shiftwork.repository.merging import Overlay
 from shiftwork.repository.messages import LandingInfo
 from shiftwork.repository.objects import TreeEntry
@@ -11,7 +12,6 @@ from shiftwork.repository.private import PrivateRepository
 from shiftwork.repository.revert import Revert
 from shiftwork.repository.snapshot import Snapshot
 from shiftwork.repository.user import UserRepository, open_user_repository
-from shiftwork.repository.walk import SnapshotLimits
 from shiftwork.repository.workspace import Workspace, WorkspacePool
 
 __all__ = [

@@ -11,11 +11,16 @@ from pathlib import Path
 
 from shiftwork.errors import RepositoryError
 from shiftwork.repository.files import BATCH, FOLDER_MODE, empty, open_folder, read_regular, remove
-from shiftwork.repository.names import MAX_DEPTH, leaves_folder, parents, shown
+from shiftwork.repository.limits import SnapshotLimits
+from shiftwork.repository.names import MAX_DEPTH, folders_of, leaves_folder, parents, shown
 from shiftwork.repository.objects import TreeEntry, blob_id
 from shiftwork.repository.statcache import Known, StatCache, record
+from shiftwork.repository.threads import in_order
 
 FILE_MODES = {"100644": 0o644, "100755": 0o755}
+MAX_COMPARED = SnapshotLimits().file_bytes
+"""Bytes of a file that is read to find out whether it is right; a larger one, which costs an agent nothing
+where it has holes, is written anew."""
 MAX_LINK = 4096
 """Bytes of a symbolic link's target."""
 
@@ -47,8 +52,8 @@ class Checkout:
         self._cache = cache
         self._keep = frozenset(path.strip("/") for path in keep)
         self._on_the_way_to_kept = {parent for path in self._keep for parent in parents(path)}
-        self._folders = {parent for path in target for parent in parents(path)}
-        self._folders.update(path for path, entry in target.items() if entry.kind == "commit")
+        self._folders = folders_of(target)
+        self._folders.update((path, None) for path, entry in target.items() if entry.kind == "commit")
         self._known_places = (self._target, self._folders, self._keep, self._on_the_way_to_kept)
         too_deep = next((path for path in self._folders if path.count("/") >= MAX_DEPTH), None)
         outside = next((path for path in target if leaves_folder(path)), None)
@@ -141,6 +146,8 @@ class Checkout:
         oid = self._cache.untouched(path, found)
         if oid is not None:
             return oid
+        if found.st_size > MAX_COMPARED:
+            return None
         data = read_regular(name, folder, found.st_size)
         return None if data is None or len(data) != found.st_size else blob_id(data)
 
@@ -151,7 +158,7 @@ class Checkout:
     def make_folders(self) -> None:
         """Make the folders of the tree that are missing, gitlinks as empty ones."""
         with open_folder(self._folder) as root:
-            for path in sorted(self._folders):
+            for path in in_order(self._folders, key=_depth):
                 with _reach(root, path.split("/")[:-1]) as parent:
                     name = path.rpartition("/")[2]
                     with suppress(FileExistsError):
@@ -174,6 +181,10 @@ class Checkout:
                         opened = (parent, stack.enter_context(reach))
                     found = _write(name, opened[1], drafts, data, self._target[path].mode)
                     self._remember(path, found, oid)
+
+
+def _depth(path: str) -> int:
+    return path.count("/")
 
 
 @contextmanager

@@ -81,7 +81,8 @@ def _same(before: os.stat_result, after: os.stat_result) -> bool:
 
 def _read(descriptor: int, most: int) -> bytes:
     chunks = []
-    while most > 0 and (chunk := os.read(descriptor, min(most, 1 << 20))):
+    # In one piece if possible: joining pieces would keep every other thread from running.
+    while most > 0 and (chunk := os.read(descriptor, most)):
         chunks.append(chunk)
         most -= len(chunk)
     return b"".join(chunks)

@@ -1,13 +1,14 @@
 """Reading commits: those of the harness by their trailers, those of people by not being the harness's."""
 
 import os
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 
 from shiftwork.repository.git import Git
 from shiftwork.repository.messages import FEATURE, PROJECT, SESSION, parse_trailers
 from shiftwork.repository.objects import HARNESS_EMAIL, HARNESS_NAME
+from shiftwork.repository.threads import in_thread
 from shiftwork.text import one_line
 
 _FIELDS = ("%H", "%P", "%an", "%cn", "%ce", "%ct", "%B")
@@ -56,6 +57,10 @@ class Landing:
 async def read_log(git: Git, *arguments: str) -> list[Commit]:
     """The commits that `git log` selects, in its order."""
     out = await git.run("log", "-z", _FORMAT, "--no-show-signature", *arguments)
+    return await in_thread(lambda: _commits(out))
+
+
+def _commits(out: bytes) -> list[Commit]:
     fields = out.decode("utf-8", "replace").split("\0")[:-1]
     width = len(_FIELDS)
     return [_commit(fields[at : at + width]) for at in range(0, len(fields), width)]
@@ -94,11 +99,17 @@ async def landings(git: Git, span: str, project_id: str) -> list[Landing]:
     Those of other projects come in by a repository that two projects share, and say nothing of this one's
     sessions, which have the same numbers, nor of its features, which may have the same names.
     """
+    commits = await harness_commits(git, span)
+    return await in_thread(lambda: _landings(reversed(commits), project_id))
+
+
+def _landings(commits: Iterable[Commit], project_id: str) -> list[Landing]:
     found = []
-    for commit in reversed(await harness_commits(git, span)):
-        number = commit.trailers.get(SESSION, "")
-        if number.isdecimal() and commit.trailers.get(PROJECT) == project_id:
-            found.append(Landing(commit.commit, int(number), commit.trailers.get(FEATURE), commit.at))
+    for commit in commits:
+        trailers = commit.trailers
+        number = trailers.get(SESSION, "")
+        if number.isdecimal() and trailers.get(PROJECT) == project_id:
+            found.append(Landing(commit.commit, int(number), trailers.get(FEATURE), commit.at))
     return found
 
 

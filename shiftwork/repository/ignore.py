@@ -11,10 +11,12 @@ import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from shiftwork.repository.deadline import Tick, untimed
+
 MAX_BYTES = 256 * 1024
 """Bytes of one file."""
-MAX_TOTAL = 32 * 1024 * 1024
-"""Bytes of all files of a tree that are followed."""
+MAX_TOTAL = 4 * 1024 * 1024
+"""Bytes of all files of a tree that are followed; the rules take some thirty times as much memory."""
 MAX_RULES = 5_000
 
 BUILT_IN = """\
@@ -92,10 +94,14 @@ class IgnoreFile:
 
 
 def chain_verdict(
-    chain: Sequence[tuple[int, IgnoreFile]], parts: Sequence[str], *, folder: bool
+    chain: Sequence[tuple[int, IgnoreFile]], parts: Sequence[str], *, folder: bool, tick: Tick = untimed
 ) -> bool | None:
-    """The verdict of the innermost file that has one; the chain holds (depth of its folder, file)."""
+    """The verdict of the innermost file that has one; the chain holds (depth of its folder, file).
+
+    Ticks before each file.
+    """
     for depth, file in reversed(chain):
+        tick()
         verdict = file.verdict(parts[depth:], folder=folder)
         if verdict is not None:
             return verdict

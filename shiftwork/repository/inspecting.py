@@ -8,6 +8,7 @@ from pathlib import Path
 from urllib.parse import unquote, urlsplit
 
 from shiftwork.repository.git import Git, people_environment
+from shiftwork.repository.threads import in_thread
 
 STATE_FOLDER = ".shiftwork"
 """The default state folder may lie in a repository; it is nobody's uncommitted work."""
@@ -139,7 +140,7 @@ async def uncommitted(git: Git, *, untracked: bool = True) -> tuple[str, ...]:
         ":(top)",
         f":(top,exclude){STATE_FOLDER}",
     )
-    return tuple(record[3:] for record in os.fsdecode(out).split("\0")[:-1])
+    return await in_thread(lambda: tuple(record[3:] for record in os.fsdecode(out).split("\0")[:-1]))
 
 
 async def _is_ignored(git: Git, path: Path, *, here: bool) -> bool:

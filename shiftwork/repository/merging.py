@@ -6,9 +6,11 @@ from dataclasses import dataclass
 from pathlib import PurePosixPath
 
 from shiftwork.errors import InvalidInput, MergeConflict
+from shiftwork.repository.editing import edit_tree
 from shiftwork.repository.git import Git
-from shiftwork.repository.names import is_git_name, shown
-from shiftwork.repository.objects import BlobSpool, TreeEntry, blob_id, edit_tree, list_tree
+from shiftwork.repository.names import folders_of, is_git_name, shown
+from shiftwork.repository.objects import BlobSpool, TreeEntry, blob_id, list_tree
+from shiftwork.repository.threads import in_thread
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,11 +32,15 @@ async def merge_trees(git: Git, ours: str, theirs: str, *, unrelated: bool = Fal
     )
     if result.status not in {0, 1}:
         raise git.failure("merge-tree", result)
-    merged, *conflicts = os.fsdecode(result.stdout).rstrip("\0").split("\0")
     if result.status == 0:
-        return merged
-    paths = sorted({shown(path) for path in conflicts})
+        return result.stdout.decode().rstrip("\0")
+    paths = await in_thread(lambda: _conflicts(result.stdout))
     raise MergeConflict(f"{_some(paths)} changed on both sides in ways that can't be merged.", paths)
+
+
+def _conflicts(listing: bytes) -> list[str]:
+    _, *paths = os.fsdecode(listing).rstrip("\0").split("\0")
+    return sorted({shown(path) for path in paths})
 
 
 def _some(paths: list[str]) -> str:
@@ -52,24 +58,28 @@ async def lay_over(git: Git, tree: str, files: Mapping[str, str]) -> Overlay:
     """Lay files over a tree; each takes the place of what stands in its way, and a file's mode stays."""
     before = await list_tree(git, tree)
     spool = BlobSpool(git)
-    changes: dict[str, TreeEntry | None] = {}
-    replaced: set[str] = set()
     try:
-        for name, text in files.items():
-            path = _checked(name)
-            data = text.encode("utf-8", "surrogateescape")
-            standing = before.get(path)
-            mode = standing.mode if standing and standing.mode in {"100644", "100755"} else "100644"
-            entry = TreeEntry(mode, blob_id(data))
-            if standing != entry:
-                spool.put(entry.oid, data)
-                changes[path] = entry
-            replaced.update(other for other in _in_the_way(before, path) if before[other] != entry)
+        laid = await in_thread(lambda: _laid(before, files, spool))
         await spool.write()
     finally:
         spool.close()
-    laid = await edit_tree(git, tree, changes)
-    return Overlay(laid, tuple(sorted(map(shown, replaced))))
+    changes = {path: entry for path, entry in laid.items() if before.get(path) != entry}
+    made = await edit_tree(git, tree, changes)
+    return Overlay(made, await in_thread(lambda: _replaced(before, laid)))
+
+
+def _laid(tree: Mapping[str, TreeEntry], files: Mapping[str, str], spool: BlobSpool) -> dict[str, TreeEntry]:
+    """The entry that each file gets; its content goes into the spool unless it is there already."""
+    laid = {}
+    for name, text in files.items():
+        path = _checked(name)
+        data = text.encode("utf-8", "surrogateescape")
+        standing = tree.get(path)
+        mode = standing.mode if standing and standing.mode in {"100644", "100755"} else "100644"
+        laid[path] = entry = TreeEntry(mode, blob_id(data))
+        if standing != entry:
+            spool.put(entry.oid, data)
+    return laid
 
 
 def _checked(name: str) -> str:
@@ -82,7 +92,19 @@ def _checked(name: str) -> str:
     return str(path)
 
 
-def _in_the_way(tree: Mapping[str, TreeEntry], path: str) -> list[str]:
-    """The paths that laying a file at `path` replaces: itself, a file as its parent, files below it."""
-    above = [str(parent) for parent in PurePosixPath(path).parents]
-    return [other for other in tree if other == path or other in above or other.startswith(path + "/")]
+def _replaced(tree: Mapping[str, TreeEntry], laid: Mapping[str, TreeEntry]) -> tuple[str, ...]:
+    """The paths that hold something else now: the files' own, files where they need a folder, files below."""
+    above = folders_of(laid)
+    found = (
+        path
+        for path, entry in tree.items()
+        if (path in laid and laid[path] != entry) or path in above or _below(path, laid)
+    )
+    return tuple(sorted(map(shown, found)))
+
+
+def _below(path: str, laid: Mapping[str, TreeEntry]) -> bool:
+    folder = path.rpartition("/")[0]
+    while folder and folder not in laid:
+        folder = folder.rpartition("/")[0]
+    return bool(folder)

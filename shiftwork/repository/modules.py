@@ -3,35 +3,70 @@
 import os
 import re
 from collections.abc import Mapping
+from typing import NoReturn
 
 from shiftwork.errors import SnapshotRefused
+from shiftwork.repository.deadline import Tick, untimed
 from shiftwork.repository.git import Git
 from shiftwork.repository.names import is_gitmodules, shown
-from shiftwork.repository.objects import TreeEntry
+from shiftwork.repository.objects import TreeEntry, blob_sizes
+from shiftwork.repository.threads import in_thread
+
+MAX_BYTES = 64 * 1024
+"""Bytes of one file: some five hundred submodules."""
+MAX_FILES = 100
+"""Different files of one snapshot: git is asked about each."""
+MAX_LISTED = 1024 * 1024
+"""Bytes that git may make of one: each setting repeats its section's name."""
 
 _HELPER = re.compile(r"[A-Za-z0-9+.-]+::")
 """An address that names a program of its own to fetch with, such as `ext::`."""
 
 
-async def refuse_dangerous_modules(git: Git, changes: Mapping[str, TreeEntry | None]) -> None:
+async def refuse_dangerous_modules(
+    git: Git, changes: Mapping[str, TreeEntry | None], tick: Tick = untimed
+) -> None:
     """Raise `SnapshotRefused` for a changed `.gitmodules` that git refuses too, or that names a program.
 
-    Servers refuse a push that holds such a file, so it would keep main from being delivered.
+    Servers refuse a push that holds such a file, so it would keep main from being delivered. So is one that
+    is too large to be looked at.
     """
+    changed = await in_thread(lambda: _changed(changes, tick))
+    if not changed:
+        return
+    sizes = await blob_sizes(git, changed)
+    for number, (oid, path) in enumerate(changed.items()):
+        tick()
+        if number >= MAX_FILES:
+            _refuse(path, f"is one of more than {MAX_FILES} different files of this name")
+        if sizes[oid] > MAX_BYTES:
+            _refuse(path, f"is {sizes[oid]:,} bytes, more than {MAX_BYTES:,}")
+        if problem := await _problem(git, oid):
+            _refuse(path, problem)
+
+
+def _changed(changes: Mapping[str, TreeEntry | None], tick: Tick) -> dict[str, str]:
+    """A path for each content that such a file got."""
+    found: dict[str, str] = {}
     for path, entry in changes.items():
+        tick()
         if entry is not None and entry.kind == "blob" and is_gitmodules(path.rpartition("/")[2]):
-            problem = await _problem(git, entry.oid)
-            if problem is not None:
-                raise SnapshotRefused(
-                    f"The work can't be committed: {shown(path)!r} {problem}; correct it.", [shown(path)]
-                )
+            found.setdefault(entry.oid, path)
+    return found
 
 
 async def _problem(git: Git, oid: str) -> str | None:
-    listing = await git.call("config", f"--blob={oid}", "--no-includes", "--null", "--list")
+    options = (f"--blob={oid}", "--no-includes", "--null", "--list")
+    listing = await git.call("config", *options, limit=MAX_LISTED)
     if listing.status:
         return "is no configuration that git can read"
-    for record in os.fsdecode(listing.stdout).split("\0")[:-1]:
+    if len(listing.stdout) >= MAX_LISTED:
+        return f"says more than {MAX_LISTED:,} bytes"
+    return await in_thread(lambda: _danger(listing.stdout))
+
+
+def _danger(listing: bytes) -> str | None:
+    for record in os.fsdecode(listing).split("\0")[:-1]:
         key, _, value = record.partition("\n")
         name, _, setting = key.removeprefix("submodule.").rpartition(".")
         if key.startswith("submodule.") and _dangerous(name, setting, value):
@@ -51,3 +86,7 @@ def _dangerous(name: str, setting: str, value: str) -> bool:
             return value.startswith("!")
         case _:
             return False
+
+
+def _refuse(path: str, why: str) -> NoReturn:
+    raise SnapshotRefused(f"The work can't be committed: {shown(path)!r} {why}; correct it.", [shown(path)])

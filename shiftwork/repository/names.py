@@ -3,6 +3,7 @@
 import os
 import re
 import unicodedata
+from collections.abc import Iterable
 
 MAX_PATH = 4096
 """Bytes of a path."""
@@ -65,3 +66,19 @@ def parents(path: str) -> list[str]:
     """The folders a path lies in, outermost first."""
     parts = path.split("/")[:-1]
     return ["/".join(parts[: n + 1]) for n in range(len(parts))]
+
+
+def folders_of(paths: Iterable[str]) -> dict[str, None]:
+    """All the folders that these paths lie in, each once, in an order that the paths' order decides."""
+    found: dict[str, None] = {}
+    for path in paths:
+        folder = path.rpartition("/")[0]
+        while folder and folder not in found:
+            found[folder] = None
+            folder = folder.rpartition("/")[0]
+    return found
+
+
+def length(path: str) -> int:
+    """Bytes of a path."""
+    return len(path) if path.isascii() else len(os.fsencode(path))

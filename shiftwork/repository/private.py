@@ -2,6 +2,7 @@
 
 import os
 import re
+import tempfile
 from collections.abc import Iterable, Mapping
 from contextlib import AbstractAsyncContextManager
 from datetime import datetime
@@ -13,14 +14,15 @@ from shiftwork.repository.git import EMPTY_TREE, NO_COMMIT, Git, check_git
 from shiftwork.repository.guard import Guard
 from shiftwork.repository.history import Commit, Landing
 from shiftwork.repository.imports import ImportPlan
+from shiftwork.repository.limits import SnapshotLimits
 from shiftwork.repository.lock import locked, remove_stale_locks
 from shiftwork.repository.merging import Overlay
 from shiftwork.repository.messages import PROJECT, SESSION, LandingInfo, landing_message
 from shiftwork.repository.names import shown
-from shiftwork.repository.objects import FIXED_DATE, TreeEntry, commit_tree, list_tree
+from shiftwork.repository.objects import FIXED_DATE, TreeEntry, commit_tree, list_tree, records
 from shiftwork.repository.revert import Revert
 from shiftwork.repository.snapshot import Snapshot
-from shiftwork.repository.walk import SnapshotLimits
+from shiftwork.repository.threads import in_thread
 from shiftwork.repository.workspace import Workspace
 
 MAIN = "refs/heads/main"
@@ -101,8 +103,10 @@ class PrivateRepository:
 
     async def changed_paths(self, before: str, after: str) -> tuple[str, ...]:
         """The paths that differ between two trees or commits, as text that can be stored."""
-        out = await self.git.run("diff-tree", "-r", "-z", "--name-only", "--no-renames", before, after)
-        return tuple(shown(path) for path in os.fsdecode(out).split("\0")[:-1])
+        options = ("-r", "-z", "--name-only", "--no-renames")
+        with tempfile.TemporaryFile(dir=self.path) as stream:
+            await self.git.run("diff-tree", *options, before, after, stdout=stream)
+            return await in_thread(lambda: tuple(shown(os.fsdecode(path)) for path in records(stream)))
 
     async def log(self, limit: int) -> list[Commit]:
         """The last commits of main's first-parent history, newest first."""

@@ -12,10 +12,15 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from shiftwork.repository.threads import in_pieces
+
 WINDOW_NS = 50_000_000
 """Longer than a tick of any kernel's coarse clock."""
 COARSE_WINDOW_NS = 2_000_000_000
 """For file systems that keep whole seconds."""
+
+RECORDS = 1_000
+"""Records that are read and written in one call, during which nothing else runs."""
 
 Known = tuple[int, int, int, int, int, str]
 """Inode, size, mode, mtime and ctime in nanoseconds, and the id of the content."""
@@ -32,10 +37,12 @@ class StatCache:
     def load(cls, path: Path) -> "StatCache":
         """The saved records; none if there are none or they can't be read."""
         try:
-            with path.open("rb") as file:
+            with path.open(encoding="utf-8", errors="surrogateescape", newline="\n") as file:
                 saved = os.fstat(file.fileno()).st_mtime_ns
-                records = json.load(file)
-            return cls(saved, {path: tuple(record) for path, record in records.items()})
+                known: dict[str, Known] = {}
+                for line in file:
+                    known.update((path, tuple(record)) for path, record in json.loads(line).items())
+            return cls(saved, known)
         except (OSError, ValueError, AttributeError, TypeError):
             # A cache that can't be read costs time and nothing else.
             return cls()
@@ -57,13 +64,13 @@ def record(found: os.stat_result, oid: str) -> Known:
 
 
 def save(path: Path, known: Mapping[str, Known]) -> None:
-    """Replace the saved records as a whole."""
+    """Replace the saved records as a whole: many objects of JSON, one a line, of some records each."""
     draft = path.with_name(path.name + ".new")
-    with os.fdopen(
-        os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "w", encoding="ascii"
-    ) as file:
-        # `dumps` is one call into C; `dump` is twenty times slower.
-        file.write(json.dumps(known, separators=(",", ":")))
+    descriptor = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
+    with os.fdopen(descriptor, "w", encoding="utf-8", errors="surrogateescape", newline="\n") as file:
+        for some in in_pieces(known.items(), RECORDS):
+            # Not escaped: names that are no UTF-8 would take six times their room.
+            file.write(json.dumps(dict(some), separators=(",", ":"), ensure_ascii=False) + "\n")
     draft.replace(path)
 
 

@@ -10,12 +10,14 @@ import os
 import shutil
 import struct
 import tempfile
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
+from typing import IO
 
 from shiftwork.repository.git import Git
 from shiftwork.repository.ignore import BUILT_IN
 from shiftwork.repository.objects import TreeEntry
+from shiftwork.repository.threads import in_order, in_thread
 
 _TEN_NUMBERS = struct.Struct(">10L")
 
@@ -48,25 +50,34 @@ class History:
 
     async def update(self, git: Git, commit: str) -> frozenset[str]:
         """Make the packs hold the last commits up to this one; returns the commits cut off from theirs."""
+        options = ("--objects", "--no-object-names", "--parents", f"--max-count={HISTORY}")
+        with tempfile.TemporaryFile(dir=git.where) as listing:
+            await git.run("rev-list", *options, commit, stdout=listing)
+            request, shallow = await in_thread(lambda: self._compare(listing))
+        if request:
+            await self._add(git, request)
+        return shallow
+
+    def _compare(self, listing: IO[bytes]) -> tuple[bytes, frozenset[str]]:
+        """Of the wanted objects the missing ones, as git is asked for them; and the commits cut off."""
+        held = self._held()
+        listing.seek(0)
+        lines = [line.decode().split() for line in listing]
+        wanted = {line[0] for line in lines}
+        cut = (line[0] for line in lines if any(parent not in wanted for parent in line[1:]))
+        missing = (oid for oid in in_order(wanted, key=str) if oid not in held)
+        return b"".join(b"%s\n" % oid.encode() for oid in missing), frozenset(cut)
+
+    def _held(self) -> set[str]:
+        """The objects that are there; of too many packs none."""
         packs = list(self._folder.glob("*.idx")) if self._folder.is_dir() else []
         if len(packs) > MAX_PACKS:
             shutil.rmtree(self._folder)
             packs = []
         self._folder.mkdir(exist_ok=True)
-        listing = await git.text(
-            "rev-list", "--objects", "--no-object-names", "--parents", f"--max-count={HISTORY}", commit
-        )
-        lines = [line.split() for line in listing.splitlines()]
-        wanted = {line[0] for line in lines}
-        held: set[str] = set()
-        for pack in packs:
-            held |= _objects_of(pack)
-        if missing := wanted - held:
-            await self._add(git, missing)
-        return frozenset(line[0] for line in lines if any(parent not in wanted for parent in line[1:]))
+        return {oid for pack in packs for oid in _objects_of(pack)}
 
-    async def _add(self, git: Git, oids: set[str]) -> None:
-        request = "".join(f"{oid}\n" for oid in sorted(oids)).encode()
+    async def _add(self, git: Git, request: bytes) -> None:
         with tempfile.TemporaryDirectory(dir=self._folder, prefix="new-") as new:
             pack = Path(new) / "pack"
             with pack.open("wb") as stream:
@@ -88,12 +99,12 @@ class History:
                 shutil.copyfile(source, target / source.name)
 
 
-def _objects_of(index: Path) -> set[str]:
+def _objects_of(index: Path) -> Iterator[str]:
     """The ids in a pack's index of version 2: after a table of 256 counts they lie in a row."""
     data = index.read_bytes()
     count = int.from_bytes(data[1028:1032], "big")
     start = 1032
-    return {data[at : at + 20].hex() for at in range(start, start + 20 * count, 20)}
+    return (data[at : at + 20].hex() for at in range(start, start + 20 * count, 20))
 
 
 def write_git(

@@ -7,54 +7,35 @@ import errno
 import itertools
 import os
 import stat
-import time
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass
+from operator import attrgetter
 from pathlib import Path
-from typing import NoReturn
 
 from shiftwork.errors import SnapshotRefused
-from shiftwork.repository import ignore
+from shiftwork.repository.collisions import note_collisions
+from shiftwork.repository.deadline import Deadline, Tick, refuse
 from shiftwork.repository.files import names, open_folder, read_regular
-from shiftwork.repository.ignore import IgnoreFile, chain_verdict
+from shiftwork.repository.limits import SnapshotLimits
 from shiftwork.repository.names import (
     MAX_DEPTH,
     MAX_PATH,
-    folded,
+    folders_of,
     is_git_name,
     is_gitmodules,
+    length,
     parents,
     shown,
 )
 from shiftwork.repository.objects import BlobSpool, TreeEntry, blob_id
+from shiftwork.repository.rules import RuleBook, Rules
 from shiftwork.repository.statcache import Known, StatCache, record
+from shiftwork.repository.threads import in_order
 
 MAX_NOTES = 50
 _MOVED = {errno.ENOENT, errno.ENOTDIR, errno.ELOOP, errno.ESTALE}
 """What is said of a name that stands for something else than it did a moment before."""
 _WORKS = "changed while it was read: a process still works in the workspace"
 _BARE = {"HEAD", "config", "objects", "refs"}
-_BUILT_IN = IgnoreFile.parse(ignore.BUILT_IN.encode())
-Chain = tuple[tuple[int, IgnoreFile], ...]
-
-
-@dataclass(frozen=True, slots=True)
-class SnapshotLimits:
-    """What one snapshot may hold.
-
-    Attributes:
-        file_bytes: size of one new or changed file, holes included.
-        total_bytes: size of all new and changed files together.
-        files: number of new and changed files.
-        visited: files and folders looked at, ignored folders not counted.
-        seconds: how long the walk may take.
-    """
-
-    file_bytes: int = 100 * 1024 * 1024
-    total_bytes: int = 1024 * 1024 * 1024
-    files: int = 50_000
-    visited: int = 1_000_000
-    seconds: float = 300.0
 
 
 class Walk:
@@ -75,46 +56,42 @@ class Walk:
         cache: StatCache,
         spool: BlobSpool,
         limits: SnapshotLimits,
-        look: Callable[[str, bytes], None] | None = None,
+        deadline: Deadline,
+        look: Callable[[str, bytes, Tick], None] | None = None,
     ) -> None:
         self.found: dict[str, TreeEntry] = {}
         self.known: dict[str, Known] = {}
         self.notes: list[str] = []
         self._base = base
         self._base_oids = {entry.oid for entry in base.values()}
-        self._base_folders = {parent for path in base for parent in parents(path)}
-        self._base_ignores = base_ignores
-        self._parsed: dict[bytes, IgnoreFile] = {}
+        self._base_folders = folders_of(base)
+        self._rules = RuleBook(base_ignores, deadline.tick, self._note)
         self._exclude = frozenset(path.strip("/") for path in exclude)
         self._cache = cache
         self._spool = spool
         self._limits = limits
         self._look = look
         self._owner = -1
-        self._visited = self._new_files = self._new_bytes = 0
-        self._deadline = time.monotonic() + limits.seconds
+        self._visited = self._path_bytes = self._new_files = self._new_bytes = 0
+        self._deadline = deadline
 
     def run(self, folder: Path) -> None:
         """Walk the folder; raises `SnapshotRefused` naming what is too much, or can't be read."""
         try:
             with open_folder(folder) as root:
                 self._owner = os.fstat(root).st_uid
-                self._folder(root, (), base=(), own=(), only_tracked=False)
+                self._folder(root, (), Rules(), only_tracked=False)
         except OSError as error:
             raise SnapshotRefused(
                 f"The workspace can't be read ({error.strerror or error}); discard it."
             ) from error
         self._keep_from_base()
-        self._note_collisions()
+        note_collisions(self._base, self.found, self._note, self._deadline.tick)
 
-    def _folder(
-        self, folder: int, parts: tuple[str, ...], *, base: Chain, own: Chain, only_tracked: bool
-    ) -> None:
+    def _folder(self, folder: int, parts: tuple[str, ...], rules: Rules, *, only_tracked: bool) -> None:
         if len(parts) > MAX_DEPTH:
-            self._refuse("/".join(parts[:3]), f"holds folders nested more than {MAX_DEPTH} deep")
-        path = "/".join((*parts, ".gitignore"))
-        if path in self._base_ignores:
-            base = (*base, (len(parts), self._rules(self._base_ignores[path])))
+            refuse("/".join(parts[:3]), f"holds folders nested more than {MAX_DEPTH} deep")
+        rules = self._rules.of_base(parts, rules)
         inside = self._inside(folder)
         there = {entry.name for entry in inside}
         if parts and there.issuperset(_BARE):
@@ -122,45 +99,28 @@ class Walk:
                 "/".join(parts), "looks like a bare repository: git, run in it, obeys its configuration"
             )
         if ".gitignore" in there:
-            own = self._own_rules(folder, parts, own)
+            rules = self._rules.of_agent(folder, parts, rules)
         for entry in inside:
             here = (*parts, entry.name)
             try:
-                self._entry(folder, entry, here, base=base, own=own, only_tracked=only_tracked)
+                self._entry(folder, entry, here, rules, only_tracked=only_tracked)
             except OSError as error:
                 why = _WORKS if error.errno in _MOVED else f"can't be read ({error.strerror or error})"
-                self._refuse("/".join(here), why)
+                refuse("/".join(here), why)
 
     def _inside(self, folder: int) -> list[os.DirEntry[str]]:
         """The folder's entries by name; of too many, enough to be refused."""
         most = self._limits.visited - self._visited + 1
         with os.scandir(folder) as entries:
-            return sorted(itertools.islice(entries, most), key=lambda entry: entry.name)
-
-    def _rules(self, data: bytes) -> IgnoreFile:
-        if data not in self._parsed:
-            self._parsed[data] = IgnoreFile.parse(data)
-        return self._parsed[data]
-
-    def _own_rules(self, folder: int, parts: tuple[str, ...], own: Chain) -> Chain:
-        data = None
-        if stat.S_ISREG(os.stat(".gitignore", dir_fd=folder, follow_symlinks=False).st_mode):
-            data = read_regular(".gitignore", folder, ignore.MAX_BYTES)
-        if data is None or len(data) > ignore.MAX_BYTES:
-            self._note(
-                "/".join((*parts, ".gitignore")), "is not a regular file of a usual size: not followed"
-            )
-            return own
-        return (*own, (len(parts), self._rules(data)))
+            return in_order(itertools.islice(entries, most), key=attrgetter("name"))
 
     def _entry(
         self,
         folder: int,
         entry: os.DirEntry[str],
         parts: tuple[str, ...],
+        rules: Rules,
         *,
-        base: Chain,
-        own: Chain,
         only_tracked: bool,
     ) -> None:
         path = "/".join(parts)
@@ -172,7 +132,7 @@ class Walk:
         tracked = path in self._base_folders if is_folder else path in self._base
         hidden = only_tracked
         if not hidden and (is_folder or not tracked):
-            hidden = self._ignored(parts, base, own, folder=is_folder)
+            hidden = self._rules.ignored(parts, rules, folder=is_folder)
         if hidden and not tracked:
             return
         if is_git_name(entry.name) and not tracked:
@@ -183,17 +143,11 @@ class Walk:
             self._note_submodule(folder, entry.name, path)
         else:
             with open_folder(entry.name, folder) as inner:
-                self._folder(inner, parts, base=base, own=own, only_tracked=hidden)
-
-    def _ignored(self, parts: tuple[str, ...], base: Chain, own: Chain, *, folder: bool) -> bool:
-        if chain_verdict(base, parts, folder=folder):
-            return True
-        verdict = chain_verdict(own, parts, folder=folder)
-        return bool(_BUILT_IN.verdict(parts, folder=folder)) if verdict is None else verdict
+                self._folder(inner, parts, rules, only_tracked=hidden)
 
     def _leaf(self, folder: int, name: str, path: str, found: os.stat_result) -> None:
-        if len(os.fsencode(path)) > MAX_PATH:
-            self._refuse(path, f"has a path of more than {MAX_PATH} bytes")
+        if length(path) > MAX_PATH:
+            refuse(path, f"has a path of more than {MAX_PATH} bytes")
         if stat.S_ISLNK(found.st_mode):
             self._link(folder, name, path)
         elif stat.S_ISREG(found.st_mode):
@@ -210,15 +164,15 @@ class Walk:
     def _file(self, folder: int, name: str, path: str, found: os.stat_result) -> None:
         if found.st_nlink > 1 and found.st_uid != self._owner:
             # The walk may be allowed to read what the agent is not.
-            self._refuse(path, "is a hard link to a file of another user")
+            refuse(path, "is a hard link to a file of another user")
         mode = "100755" if found.st_mode & 0o100 else "100644"
         oid = self._cache.untouched(path, found)
         if oid is None or oid not in self._base_oids:
             if found.st_size > self._limits.file_bytes:
-                self._refuse(path, f"is {found.st_size:,} bytes, more than {self._limits.file_bytes:,}")
+                refuse(path, f"is {found.st_size:,} bytes, more than {self._limits.file_bytes:,}")
             data = read_regular(name, folder, found.st_size)
             if data is None or len(data) != found.st_size:
-                self._refuse(path, _WORKS)
+                refuse(path, _WORKS)
             oid = self._take(path, mode, data)
         self.found[path] = TreeEntry(mode, oid)
         self.known[path] = record(found, oid)
@@ -230,13 +184,11 @@ class Walk:
             self._new_files += 1
             self._new_bytes += len(data)
             if self._new_files > self._limits.files:
-                self._refuse(path, f"is one of more than {self._limits.files:,} new or changed files")
+                refuse(path, f"is one of more than {self._limits.files:,} new or changed files")
             if self._new_bytes > self._limits.total_bytes:
-                self._refuse(
-                    path, f"brings the changed files to more than {self._limits.total_bytes:,} bytes"
-                )
+                refuse(path, f"brings the changed files to more than {self._limits.total_bytes:,} bytes")
             if self._look is not None:
-                self._look(path, data)
+                self._look(path, data, self._deadline.looking_at(path))
             self._spool.put(oid, data)
         self.found[path] = TreeEntry(mode, oid)
         return oid
@@ -253,46 +205,23 @@ class Walk:
     def _keep_from_base(self) -> None:
         """Excluded paths stay what they were, and submodules unless something else has their name."""
         for path, entry in self._base.items():
+            self._deadline.tick()
             excluded = bool(self._exclude) and not self._exclude.isdisjoint((path, *parents(path)))
             if excluded or (entry.kind == "commit" and path not in self.found):
                 self.found[path] = entry
 
-    def _note_collisions(self) -> None:
-        new = [path for path in self.found if path not in self._base]
-        if not new:
-            return
-        old = [path for path in self.found if path in self._base]
-        seen = {folded(path): path for path in (*old, *_folders(old))}
-        for path in (*new, *_folders(new)):
-            other = seen.setdefault(folded(path), path)
-            if other != path:
-                self._collide(path, other)
-
-    def _collide(self, path: str, other: str) -> None:
-        why = f"differs from {shown(other)!r} in case or accents alone, which macOS can't keep apart"
-        if any(name in self.found and self.found[name].mode == "120000" for name in (path, other)):
-            self._refuse(path, f"{why}; one of them is a symbolic link, through which files would be written")
-        self._note(path, why)
-
     def _count_visit(self, path: str) -> None:
         self._visited += 1
         if self._visited > self._limits.visited:
-            self._refuse(path, f"is one of more than {self._limits.visited:,} files and folders")
-        if time.monotonic() > self._deadline:
-            self._refuse(path, f"was not reached within {self._limits.seconds:g} seconds")
+            refuse(path, f"is one of more than {self._limits.visited:,} files and folders")
+        self._path_bytes += length(path)
+        if self._path_bytes > self._limits.path_bytes:
+            most = self._limits.path_bytes
+            refuse(path, f"brings the paths of all files and folders to more than {most:,} bytes")
+        self._deadline.reaching(path)
 
     def _note(self, path: str, what: str) -> None:
         if len(self.notes) < MAX_NOTES:
             self.notes.append(f"{shown(path)!r} {what}.")
         elif len(self.notes) == MAX_NOTES:
             self.notes.append("More paths were left out or look wrong.")
-
-    def _refuse(self, path: str, why: str) -> NoReturn:
-        raise SnapshotRefused(
-            f"The work can't be committed: {shown(path)!r} {why}; remove it or ignore it in .gitignore.",
-            [shown(path)],
-        )
-
-
-def _folders(paths: Iterable[str]) -> list[str]:
-    return sorted({parent for path in paths for parent in parents(path)})

@@ -62,7 +62,7 @@ class Workspace:
         checkout = await in_thread(lambda: self._clean(entries, keep))
         if checkout.needs:
             with tempfile.TemporaryFile(dir=self._container) as stream:
-                blobs = await fetch_blobs(repo.git, list(checkout.needs), stream)
+                blobs = await fetch_blobs(repo.git, checkout.needs, stream)
                 await in_thread(lambda: self._guarded(lambda: checkout.write(blobs)))
         history = History(self._container / "packs")
         shallow = await history.update(repo.git, commit) if with_git else None

@@ -1,7 +1,6 @@
 """No commit adds a secret: what a snapshot would add is looked through, and refused by name."""
 
-import re
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
 from itertools import islice
@@ -9,7 +8,7 @@ from itertools import islice
 from shiftwork.errors import SecretRefused
 from shiftwork.secrets.certain import tokens
 from shiftwork.secrets.redactor import Redactor
-from shiftwork.secrets.scanner import Hit
+from shiftwork.secrets.scanner import Hit, compile_bytes
 
 SCAN_BYTES = 100 * 1024 * 1024
 """How much of one file is looked through."""
@@ -17,9 +16,13 @@ SCAN_BYTES = 100 * 1024 * 1024
 MAX_FINDINGS = 10_000
 """How many findings are kept for one file; with more it is refused, whatever it held before."""
 
+MAX_ADDED = 100_000
+"""How many findings are kept in all; with more the files so far are refused, whatever they held before."""
+
 _BINARY_PROBE = 8_000  # as git does: a file with a NUL in its first bytes is binary
-_HERE = re.compile(rb"pragma: ?allowlist secret")
-_NEXT = re.compile(rb"pragma: ?allowlist nextline secret")
+# By RE2, which lets other threads run meanwhile: a line may be as long as a file.
+_HERE = compile_bytes(rb"pragma: ?allowlist secret")
+_NEXT = compile_bytes(rb"pragma: ?allowlist nextline secret")
 _NEVER = -1  # no hash is this: it stands for what can't be excused
 _PRAGMA = ", or, if a token is no secret, put the comment 'pragma: allowlist secret' on its line"
 _NAMED = 20  # findings in one sentence
@@ -54,19 +57,34 @@ class Allowed:
         return any(fnmatchcase(path, pattern) for pattern in self.paths)
 
 
-def find_secrets(path: str, data: bytes, redactor: Redactor, allowed: Allowed | None = None) -> list[Finding]:
+Tick = Callable[[], None]
+
+
+def _untimed() -> None:
+    """A `Tick` of what may take as long as it takes."""
+
+
+def find_secrets(
+    path: str,
+    data: bytes,
+    redactor: Redactor,
+    allowed: Allowed | None = None,
+    *,
+    tick: Tick = _untimed,
+) -> list[Finding]:
     """The secrets in a file's content and path.
 
     Known values are looked for in everything. Tokens of an unmistakable shape only in text, outside the
-    allowed paths and the lines marked `pragma: allowlist secret`, and unless they are placeholders.
+    allowed paths and the lines marked `pragma: allowlist secret`, and unless they are placeholders. It takes
+    time in proportion to the data, and calls `tick` for each token, which may raise.
     """
     data = data[:SCAN_BYTES]
     name = redactor.known_in(path.encode("utf-8", "surrogateescape"))
     found = [Finding(redactor.redact(path), 0, name, known=True)] if name else []
     shown = redactor.redact(path) if name else path
-    found += _Look(shown, data).known(redactor)
+    found += _Look(shown, data, tick).known(redactor)
     if path not in (allowed or Allowed()) and b"\0" not in data[:_BINARY_PROBE]:
-        found += _Look(shown, data).tokens(redactor)
+        found += _Look(shown, data, tick).tokens(redactor)
     if len(found) > MAX_FINDINGS:
         return [*found[:MAX_FINDINGS], Finding(shown, 0, f"more than {MAX_FINDINGS:,} secrets", _NEVER)]
     return found
@@ -89,20 +107,25 @@ class AddedSecrets:
         self._redactor = redactor
         self._allowed = allowed
         self._found: dict[str, list[Finding]] = {}
+        self._number = 0
 
-    def look(self, path: str, data: bytes) -> None:
-        """Take a new or changed file."""
-        if found := find_secrets(path, data, self._redactor, self._allowed):
+    def look(self, path: str, data: bytes, tick: Tick = _untimed) -> None:
+        """Take a new or changed file; raises `SecretRefused` at once if there are too many secrets."""
+        if found := find_secrets(path, data, self._redactor, self._allowed, tick=tick):
             self._found[path] = found
+            self._number += len(found)
+        if self._number > MAX_ADDED:
+            self.refuse()
 
     @property
     def suspects(self) -> tuple[str, ...]:
         """Paths that hold something, as they were given."""
         return tuple(self._found)
 
-    def excuse(self, path: str, before: bytes) -> None:
+    def excuse(self, path: str, before: bytes, tick: Tick = _untimed) -> None:
         """Forget what this path held already: the commit doesn't add it."""
-        held = {finding.digest for finding in find_secrets(path, before, self._redactor)} - {_NEVER}
+        held = {finding.digest for finding in find_secrets(path, before, self._redactor, tick=tick)}
+        held -= {_NEVER}
         self._found[path] = [finding for finding in self._found[path] if finding.digest not in held]
 
     def refuse(self) -> None:
@@ -127,23 +150,27 @@ def _place(finding: Finding) -> str:
 class _Look:
     """One way through a file."""
 
-    def __init__(self, path: str, data: bytes) -> None:
+    def __init__(self, path: str, data: bytes, tick: Tick) -> None:
         self._path = path
         self._data = data
+        self._tick = tick
         self._line = 1
         self._counted = 0
+        self._marks = Marks(data)
 
     def known(self, redactor: Redactor) -> list[Finding]:
         found: list[Finding] = []
         position = 0
         hits = redactor.known.hits(self._data)
         while len(found) <= MAX_FINDINGS and (hit := hits.after(position)):
+            self._tick()
             found.append(self._finding(hit, hit.end, known=True))
             position = hit.end
         return found
 
     def tokens(self, redactor: Redactor) -> list[Finding]:
-        found = (hit for hit in tokens(redactor.unmistakable, self._data) if not self._marked(hit[0].start))
+        every = tokens(redactor.unmistakable, self._data, self._tick)
+        found = (hit for hit in every if not self._marks.allow(hit[0].start))
         return [self._finding(hit, end) for hit, end in islice(found, MAX_FINDINGS + 1)]
 
     def _finding(self, hit: Hit, end: int, *, known: bool = False) -> Finding:
@@ -152,9 +179,32 @@ class _Look:
         kind = hit.label.decode().partition(":")[2].removesuffix("]")
         return Finding(self._path, self._line, kind, hash(self._data[hit.start : end]), known)
 
-    def _marked(self, position: int) -> bool:
-        begin = self._data.rfind(b"\n", 0, position) + 1
-        end = self._data.find(b"\n", position)
-        line = self._data[begin : end if end >= 0 else len(self._data)]
-        before = self._data[self._data.rfind(b"\n", 0, max(0, begin - 1)) + 1 : begin]
-        return bool(_HERE.search(line) or _NEXT.search(before))
+
+class Marks:
+    """Which lines allow tokens; asked about places in their order, it looks at each line once.
+
+    Attributes:
+        searched: bytes that were searched for marks so far.
+    """
+
+    def __init__(self, data: bytes) -> None:
+        self.searched = 0
+        self._data = data
+        self._begin = self._end = -1
+        self._allowed = False
+
+    def allow(self, position: int) -> bool:
+        """Whether the line of this place is marked, or the line before it marks it."""
+        if not self._begin <= position <= self._end:
+            self._look(position)
+        return self._allowed
+
+    def _look(self, position: int) -> None:
+        data = self._data
+        begin = data.rfind(b"\n", max(0, self._end), position) + 1
+        end = data.find(b"\n", position)
+        before = data.rfind(b"\n", 0, max(0, begin - 1)) + 1
+        self._begin, self._end = begin, len(data) if end < 0 else end
+        self.searched += self._end - before
+        here = _HERE.search(data, begin, self._end)
+        self._allowed = bool(here or _NEXT.search(data, before, begin))

@@ -1,7 +1,7 @@
 """Tokens that are secrets beyond doubt: of an unmistakable shape, and no placeholders."""
 
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
 from shiftwork.secrets.scanner import Hit, Scanner
@@ -11,19 +11,34 @@ _FEW = 5
 """Different characters in the second half of what is a placeholder: xxxx, 0000, abcabc."""
 
 
-def tokens(unmistakable: Scanner, data: bytes) -> Iterator[tuple[Hit, int]]:
-    """The tokens in the data, each with its end."""
+_PIECE = 1 << 16
+"""Bytes that one call looks at while no other thread can run."""
+
+
+def _untimed() -> None:
+    """Never too late."""
+
+
+def tokens(
+    unmistakable: Scanner, data: bytes, tick: Callable[[], None] = _untimed
+) -> Iterator[tuple[Hit, int]]:
+    """The tokens in the data, each with its end; calls `tick` for each, placeholders too."""
     position = 0
     hits = unmistakable.hits(data)
     while hit := hits.after(position):
-        tail = hit.tail.match(data, hit.end) if hit.tail else None
-        position = tail.end() if tail else hit.end
+        tick()
+        position = hit.end
+        while hit.tail and (tail := hit.tail.match(data, position, position + _PIECE)):
+            tick()
+            position = tail.end()
         if not _is_placeholder(data[hit.start : position]):
             yield hit, position
 
 
 def _is_placeholder(token: bytes) -> bool:
-    return bool(_EXAMPLE.search(token)) or len(set(token[len(token) // 2 :])) <= _FEW
+    """Whether it says so itself, or repeats itself; much too long ones by a part."""
+    half = len(token) // 2
+    return bool(_EXAMPLE.search(token[:_PIECE])) or len(set(token[half : half + _PIECE])) <= _FEW
 
 
 def texts(value: Any) -> Iterator[str]:

@@ -14,6 +14,7 @@ import pytest_asyncio
 from shiftwork.repository import (
     LandingInfo,
     PrivateRepository,
+    Snapshot,
     UserRepository,
     WorkspacePool,
     open_user_repository,
@@ -85,6 +86,13 @@ async def land(repo: PrivateRepository, files: dict[str, str], session: int) -> 
     landed = await repo.integrate(base, await commit_files(repo, base, files, session), PROJECT, session)
     assert landed is not None
     return landed
+
+
+async def changed(repo: PrivateRepository, taken: Snapshot) -> tuple[str, ...]:
+    """The paths that a snapshot changed, sorted; as many as it says."""
+    paths = await repo.changed_paths(f"{taken.commit}^", taken.commit)
+    assert len(paths) == taken.changed
+    return tuple(sorted(paths))
 
 
 @pytest.fixture

@@ -10,12 +10,13 @@ from pathlib import Path
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from repository_support import git, land, open_folder, pool, repo, run_as_nobody
+from repository_support import changed, git, land, open_folder, pool, repo, run_as_nobody
 
 from shiftwork.errors import Conflict, NotFound, RepositoryError
 from shiftwork.repository import TreeEntry
+from shiftwork.repository.editing import edit_tree
 from shiftwork.repository.git import EMPTY_TREE
-from shiftwork.repository.objects import FIXED_DATE, BlobSpool, commit_tree, edit_tree
+from shiftwork.repository.objects import FIXED_DATE, BlobSpool, commit_tree
 
 __all__ = ["open_folder", "pool", "repo"]
 
@@ -201,7 +202,7 @@ async def test_a_change_that_keeps_size_and_time_is_seen(repo, pool):
         path.write_text("2")
         os.utime(path, ns=(times.st_atime_ns, times.st_mtime_ns))
     taken = await repo.snapshot(workspace, commit, "s1-a1")
-    assert taken.changed == ("a", "b")
+    assert await changed(repo, taken) == ("a", "b")
     await workspace.prepare(repo, commit, with_git=False)
     assert (workspace.path / "a").read_text() == "1"
 
@@ -313,5 +314,5 @@ async def test_what_is_prepared_is_what_is_taken(repo, pool, trees):
         assert git(workspace.path, "status", "--porcelain") == ""
         taken = await repo.snapshot(workspace, commit, name)
         assert taken.tree == await repo.tree_of(commit)
-        assert taken.changed == ()
+        assert taken.changed == 0
         await workspace.release()
