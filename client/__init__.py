@@ -16,6 +16,17 @@ _WHERE = {
     "DecisionOutcome": "shiftwork.contracts.decision",
     "SessionPhase": "shiftwork.contracts.session",
     "ShiftworkError": "shiftwork.errors",
+    "CodeSubAgent": "shiftwork.sub_agents",
+    "ResearchSubAgent": "shiftwork.sub_agents",
+    "TestingSubAgent": "shiftwork.sub_agents",
+    "DocumentationSubAgent": "shiftwork.sub_agents",
+    "create_sub_agents": "shiftwork.sub_agents",
+    "TaskType": "shiftwork.analysis",
+    "TaskAnalysis": "shiftwork.analysis",
+    "analyze_task": "shiftwork.analysis",
+    "should_use_harness": "shiftwork.analysis",
+    "AutoHarnessWrapper": "client.auto",
+    "create_auto_wrapper": "client.auto",
 }
 
 __all__ = sorted(_WHERE)  # noqa: PLE0605 - derived from the one table above

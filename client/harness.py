@@ -11,14 +11,18 @@ from client.api import Shiftwork
 from client.control import project_manager
 from client.report import project_report
 from shiftwork.contracts.feature import FeatureCategory
-from shiftwork.contracts.project import AgentOptions, PauseMode, ProjectOptions, ProjectStatus
+from shiftwork.contracts.project import (
+    AgentOptions,
+    CategoryOptions,
+    PauseMode,
+    ProjectOptions,
+    ProjectStatus,
+)
 from shiftwork.errors import InvalidInput
 from shiftwork.project_manager import ProjectManager
 from shiftwork.settings import Settings
 from shiftwork.store.rows import EventRow, ProjectRow
-
-Specification = str | Mapping[str, Any]
-"""An import path (`package.module:name`) or a mapping that JSON can hold."""
+from shiftwork.sub_agents import BACKEND, Specification, SubAgent, agent_options, category_options
 
 OnProgress = Callable[[str, dict[str, Any]], Awaitable[None] | None]
 """Is called with an event's name and its facts, in order; what it raises ends the call that it belongs to."""
@@ -35,12 +39,13 @@ class LongRunningHarness:
     Use as `async with LongRunningHarness(...) as harness`, or open and close it by hand.
 
     Args:
-        chat_model, tools, sub_agents: specifications of what the agents use. Objects can't cross processes:
-            give import paths or mappings; anything else is refused by name.
+        chat_model, tools: what the backend `langchain` works with, see `shiftwork.sub_agents.agent_options`.
+            Objects can't cross processes: they are refused by name.
+        sub_agents: who does the features of which category, see `create_sub_agents`.
         project_manager: a manager over the rows to use instead of a fresh one.
         on_progress: called with `project_created`, `session_starting`, `session_complete` and finer events
             of the project that a call waits for.
-        agent: the backend that does the sessions.
+        agent: the backend that does the sessions, in the place of a chat model.
         agent_settings: its settings; for `scripted`: `{"cassette": path}`. A `Path` is made absolute.
         options: further options of the projects that `create_project` makes.
         settings: which stack; None: as the environment says.
@@ -48,10 +53,10 @@ class LongRunningHarness:
 
     def __init__(
         self,
-        chat_model: Specification | None = None,
+        chat_model: Specification | AgentOptions | None = None,
         tools: Sequence[Specification] | None = None,
         project_manager: ProjectManager | None = None,
-        sub_agents: Mapping[str, Specification] | None = None,
+        sub_agents: Mapping[str, Specification | AgentOptions | SubAgent] | None = None,
         on_progress: OnProgress | None = None,
         *,
         agent: str | None = None,
@@ -59,18 +64,10 @@ class LongRunningHarness:
         options: ProjectOptions | None = None,
         settings: Settings | None = None,
     ) -> None:
-        _check_specification("chat_model", chat_model)
-        for index, tool in enumerate(tools or ()):
-            _check_specification(f"tools[{index}]", tool)
-        self._sub_agents: dict[str, Specification] = {}
+        self._sub_agents: dict[FeatureCategory, CategoryOptions] = {}
+        self._agent = _agent(chat_model, tools or (), agent, agent_settings or {})
         for category, sub_agent in (sub_agents or {}).items():
             self.register_sub_agent(category, sub_agent)
-        backend = agent or ("langchain" if chat_model is not None else "scripted")
-        given = {
-            name: str(value.expanduser().absolute()) if isinstance(value, Path) else value
-            for name, value in (agent_settings or {}).items()
-        }
-        self._agent = AgentOptions(backend=backend, settings=given)
         self._options = options or ProjectOptions()
         self._on_progress = on_progress
         self._manager = project_manager
@@ -101,13 +98,17 @@ class LongRunningHarness:
             self._manager = project_manager(self._shiftwork)
         return self._manager
 
-    def register_sub_agent(self, category: str, agent: Specification) -> None:
-        """Use this agent for features of this category."""
+    def register_sub_agent(self, category: str, agent: Specification | AgentOptions | SubAgent) -> None:
+        """Use this agent for features of this category, in projects that are made from now on.
+
+        Raises:
+            InvalidInput: the category is not known, or the agent is an object that can't cross processes.
+        """
         known = [item.value for item in FeatureCategory]
         if category not in known:
             raise InvalidInput(f"category {category!r} is not known; known are: {', '.join(known)}.")
-        _check_specification(f"sub_agents[{category!r}]", agent)
-        self._sub_agents[category] = agent
+        options = category_options(f"sub_agents[{category!r}]", agent)
+        self._sub_agents[FeatureCategory(category)] = options
 
     # Lifecycle --------------------------------------------------------------------------------------------
 
@@ -118,7 +119,10 @@ class LongRunningHarness:
 
         Sessions start with `run_session` or `run_until_complete`.
         """
-        options = self._options.model_copy(update={"agent": self._agent, "autorun": False})
+        categories = {**self._options.categories, **self._sub_agents}
+        options = self._options.model_copy(
+            update={"agent": self._agent, "autorun": False, "categories": categories}
+        )
         project_id = await self._shiftwork.start(
             name, description, repository=working_directory, description=description[:2000], options=options
         )
@@ -267,11 +271,20 @@ class LongRunningHarness:
         }
 
 
-def _check_specification(name: str, value: object) -> None:
-    """Refuse objects: agents run in other processes, on other days."""
-    if value is None or isinstance(value, str | Mapping):
-        return
-    raise InvalidInput(
-        f"{name} is an object of type {type(value).__name__!r}, which can't cross processes; "
-        f"give an import path ('package.module:name') or a mapping."
-    )
+def _agent(
+    chat_model: Specification | AgentOptions | None,
+    tools: Sequence[Specification],
+    agent: str | None,
+    settings: Mapping[str, str | Path],
+) -> AgentOptions:
+    """Who does the sessions: a backend with its settings, or a chat model with its tools."""
+    given = {
+        name: str(value.expanduser().absolute()) if isinstance(value, Path) else value
+        for name, value in settings.items()
+    }
+    if chat_model is None:
+        return agent_options(AgentOptions(backend=agent or "scripted", settings=given), tools)
+    if agent not in (None, BACKEND):
+        raise InvalidInput(f"chat_model and agent={agent!r} say different things; give one of them.")
+    chosen = agent_options(chat_model, tools)
+    return chosen.model_copy(update={"settings": {**chosen.settings, **given}})

@@ -6,12 +6,13 @@ from collections.abc import Callable, Coroutine, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Self, TypeVar
 
-from client.harness import LongRunningHarness, Specification
-from shiftwork.contracts.project import ProjectOptions
+from client.harness import LongRunningHarness
+from shiftwork.contracts.project import AgentOptions, ProjectOptions
 from shiftwork.looping import LoopThread
 from shiftwork.management.sync import WaitingProjectManager
 from shiftwork.project_manager import ProjectManager
 from shiftwork.settings import Settings
+from shiftwork.sub_agents import Specification, SubAgent
 
 Result = TypeVar("Result")
 
@@ -26,10 +27,10 @@ class SyncLongRunningHarness:
 
     def __init__(
         self,
-        chat_model: Specification | None = None,
+        chat_model: Specification | AgentOptions | None = None,
         tools: Sequence[Specification] | None = None,
         project_manager: ProjectManager | None = None,
-        sub_agents: Mapping[str, Specification] | None = None,
+        sub_agents: Mapping[str, Specification | AgentOptions | SubAgent] | None = None,
         on_progress: Callable[[str, dict[str, Any]], None] | None = None,
         *,
         agent: str | None = None,
@@ -91,7 +92,7 @@ class SyncLongRunningHarness:
         self.open()
         return WaitingProjectManager(self._loop, self._harness.project_manager)
 
-    def register_sub_agent(self, category: str, agent: Specification) -> None:
+    def register_sub_agent(self, category: str, agent: Specification | AgentOptions | SubAgent) -> None:
         """See `LongRunningHarness.register_sub_agent`."""
         self._harness.register_sub_agent(category, agent)
 

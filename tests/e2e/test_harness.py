@@ -246,7 +246,7 @@ def test_mistakes_are_told_in_one_sentence(settings, tmp_path):
             harness.get_project_status("nonsense")
         with pytest.raises(NotFound):
             harness.add_decision_feedback(2**40, "success")
-        with pytest.raises(InvalidInput, match="agent 'langchain' is not known"):
+        with pytest.raises(InvalidInput, match="the module 'models' was not found"):
             harness.create_project(unique("none"), "x")
     harness = SyncLongRunningHarness(settings=settings)
     with harness, pytest.raises(InvalidInput, match="cassette"):

@@ -1,0 +1,211 @@
+"""Long tasks become projects, short ones are answered at once."""
+
+import asyncio
+import re
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+from client.sync import SyncLongRunningHarness
+from shiftwork.analysis import THRESHOLD, TaskAnalysis, analyze_task
+from shiftwork.contracts.project import AgentOptions
+from shiftwork.errors import Conflict, InvalidInput
+from shiftwork.sub_agents import Specification
+
+OnTask = Callable[[str, str, float], None]
+"""Is told a task's name, what became of it, and how much of the whole is done, from 0 to 1."""
+
+Execute = Callable[[str], Mapping[str, Any]]
+"""Answers a prompt; what it returns holds the answer under `response`."""
+
+_NAME_CHARACTERS = 60
+_MOST_NAMES = 100
+
+
+class AutoHarnessWrapper:
+    """Answers short requests directly and hands long ones to a project.
+
+    Args:
+        chat_model: what answers short requests, and does long ones: `provider:model`, an import path or a
+            mapping (see `shiftwork.sub_agents.agent_options`). An object of LangChain answers short ones
+            alone: it can't cross processes, so long ones need a `harness` that knows its agent.
+        on_progress: told of the project's features.
+        harness: who runs projects; None: one that works with `chat_model`.
+        threshold: the confidence from which on a task is long (see `analyze_task`).
+        max_sessions: sessions that one call may take; None: no limit.
+    """
+
+    def __init__(
+        self,
+        chat_model: Any,
+        on_progress: OnTask | None = None,
+        *,
+        harness: SyncLongRunningHarness | None = None,
+        threshold: float = THRESHOLD,
+        max_sessions: int | None = None,
+    ) -> None:
+        self._chat_model = chat_model
+        self._on_progress = on_progress
+        self._harness = harness
+        self._threshold = threshold
+        self._max_sessions = max_sessions
+        self._project_id: str | None = None
+
+    def should_wrap(self, prompt: str) -> bool:
+        """Whether this request becomes a project."""
+        return analyze_task(prompt, self._threshold).should_use_harness
+
+    def get_current_project_id(self) -> str | None:
+        """The project that the last long request became; None if there was none."""
+        return self._project_id
+
+    def wrap_and_execute(
+        self, prompt: str, execute_fn: Execute | None = None, working_directory: str | Path | None = None
+    ) -> dict[str, Any]:
+        """Do what is asked for, however long it takes.
+
+        Args:
+            execute_fn: answers a short request; None: the chat model does.
+            working_directory: the git repository that a project delivers to; made if it is missing.
+
+        Returns:
+            `response`, a text, and of a long request also `project_id`, `task_count`, `task_type`, `status`,
+            `reason`, `features_passing` and `total_features`.
+
+        Raises:
+            InvalidInput: there is nobody who could do it.
+        """
+        analysis = analyze_task(prompt, self._threshold)
+        if not analysis.should_use_harness:
+            return dict(execute_fn(prompt)) if execute_fn else {"response": self._answer(prompt)}
+        if self._harness is not None:
+            return self._run(self._harness, prompt, analysis, working_directory)
+        with SyncLongRunningHarness(chat_model=self._specification()) as harness:
+            return self._run(harness, prompt, analysis, working_directory)
+
+    async def awrap_and_execute(
+        self, prompt: str, execute_fn: Execute | None = None, working_directory: str | Path | None = None
+    ) -> dict[str, Any]:
+        """The same for programs with an event loop, which goes on meanwhile."""
+        return await asyncio.to_thread(self.wrap_and_execute, prompt, execute_fn, working_directory)
+
+    # A long one -------------------------------------------------------------------------------------------
+
+    def _run(
+        self,
+        harness: SyncLongRunningHarness,
+        prompt: str,
+        analysis: TaskAnalysis,
+        working_directory: str | Path | None,
+    ) -> dict[str, Any]:
+        name, self._project_id = self._create(harness, prompt, working_directory)
+        self._tell(f"Project {name!r}", "created", 0.0)
+        result = harness.run_until_complete(self._project_id, max_sessions=self._max_sessions)
+        report = harness.export_project_report(self._project_id)
+        features = report["features"]
+        for feature in features:
+            self._tell(feature["name"], feature["status"], _share(result))
+        return {
+            "response": _summary(name, result, features),
+            "project_id": self._project_id,
+            "task_count": len(features),
+            "task_type": analysis.task_type.value,
+            "status": result["status"],
+            "reason": result["reason"],
+            "features_passing": result["features_passing"],
+            "total_features": result["total_features"],
+        }
+
+    def _create(
+        self, harness: SyncLongRunningHarness, prompt: str, working_directory: str | Path | None
+    ) -> tuple[str, str]:
+        """A project under a name that nobody has yet."""
+        base = project_name(prompt)
+        for number in range(1, _MOST_NAMES):
+            name = base if number == 1 else f"{base} {number}"
+            try:
+                return name, harness.create_project(name, prompt, working_directory)
+            except Conflict:
+                continue
+        raise Conflict(f"there are {_MOST_NAMES - 1} projects named {base!r} already; delete some.")
+
+    def _tell(self, task: str, status: str, share: float) -> None:
+        if self._on_progress is not None:
+            self._on_progress(task, status, share)
+
+    def _specification(self) -> Specification | AgentOptions:
+        if isinstance(self._chat_model, str | Mapping | AgentOptions):
+            return self._chat_model
+        raise InvalidInput(
+            f"chat_model is an object of type {type(self._chat_model).__name__!r}, which can't do a project "
+            "in other processes; give 'provider:model', or a harness that knows its agent."
+        )
+
+    # A short one ------------------------------------------------------------------------------------------
+
+    def _answer(self, prompt: str) -> str:
+        model = self._chat_model
+        if isinstance(model, str | Mapping | AgentOptions):
+            model = _chat_model(model)
+        if not hasattr(model, "invoke"):
+            raise InvalidInput(
+                f"chat_model is an object of type {type(model).__name__!r}, which answers nothing: give a "
+                "LangChain chat model, 'provider:model', or execute_fn."
+            )
+        answer = model.invoke(prompt)
+        text = getattr(answer, "text", answer)
+        return str(text() if callable(text) and not isinstance(text, str) else text)
+
+
+def create_auto_wrapper(
+    chat_model: Any, on_progress: OnTask | None = None, **options: Any
+) -> AutoHarnessWrapper:
+    """An `AutoHarnessWrapper`; the arguments are the same."""
+    return AutoHarnessWrapper(chat_model, on_progress, **options)
+
+
+def project_name(prompt: str) -> str:
+    """A name for the project that a request becomes: its first line, cut at a word."""
+    line = next((line.strip() for line in prompt.splitlines() if line.strip()), "")
+    words = re.sub(r"[^\w .,'()+#/-]+", " ", line).strip(" .,:;-")
+    if len(words) > _NAME_CHARACTERS:
+        words = words[:_NAME_CHARACTERS].rpartition(" ")[0] or words[:_NAME_CHARACTERS]
+    return words or "project"
+
+
+def _chat_model(specification: Specification | AgentOptions) -> Any:
+    """The model itself, in this process: short requests need no other one."""
+    try:
+        from langchain.chat_models import init_chat_model  # noqa: PLC0415 - heavy, and an extra
+    except ImportError as error:
+        raise InvalidInput("LangChain is not installed here: pip install 'shiftwork[langchain]'.") from error
+    facts: Mapping[str, Any]
+    match specification:
+        case str():
+            facts = {"model": specification}
+        case AgentOptions():
+            facts = specification.settings
+        case _:
+            facts = specification
+    parameters: Any = facts.get("parameters") or {}
+    name, further = facts.get("model"), dict(parameters)
+    if not isinstance(name, str):
+        raise InvalidInput("short requests need 'model' as 'provider:model', or execute_fn.")
+    if facts.get("base_url"):
+        further["base_url"] = facts["base_url"]
+    make: Any = init_chat_model
+    return make(name, **further)
+
+
+def _share(result: Mapping[str, Any]) -> float:
+    total = result["total_features"]
+    return float(result["features_passing"] / total) if total else 0.0
+
+
+def _summary(name: str, result: Mapping[str, Any], features: list[dict[str, Any]]) -> str:
+    passing, total = result["features_passing"], result["total_features"]
+    lines = [f"**{passing} of {total} features of project {name!r} pass** ({result['status']})"]
+    if result["reason"]:
+        lines.append(f"It rests: {result['reason']}.")
+    lines += [f"- {feature['name']}: {feature['status']}" for feature in features]
+    return "\n".join(lines)

@@ -1,0 +1,257 @@
+"""Whether a task is long-running: worth a project of its own, or answered at once.
+
+Signals in the words of a request, each with a weight, are combined as independent pieces of evidence
+(1 − ∏(1 − weight)); what asks for an answer or for little takes from that. No model is asked.
+"""
+
+import re
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from enum import StrEnum
+from math import prod
+
+THRESHOLD = 0.6
+"""From this confidence on, a task is long-running."""
+
+_READ_CHARACTERS = 20_000
+"""How much of a request is looked at: what it is shows in its beginning."""
+
+_MOST_ITEMS = 20
+_MADE = 0.5
+"""The weight of a product that is to be made."""
+
+_LONG_WORDS, _VERY_LONG_WORDS = 80, 250
+
+
+class TaskType(StrEnum):
+    """What kind of task a request is."""
+
+    SIMPLE = "simple"
+    MULTI_RESEARCH = "multi_research"
+    CODING_PROJECT = "coding_project"
+    MULTI_STEP = "multi_step"
+    COMPLEX_ANALYSIS = "complex_analysis"
+
+
+@dataclass(frozen=True, slots=True)
+class TaskAnalysis:
+    """What a request looks like.
+
+    Attributes:
+        should_use_harness: it is long-running.
+        detected_items: the parts that it lists, in its own words.
+        confidence: that it is long-running, from 0 to 1.
+        reason: what speaks for that, or against it.
+    """
+
+    task_type: TaskType
+    should_use_harness: bool
+    detected_items: tuple[str, ...]
+    confidence: float
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class _Signal:
+    weight: float
+    reason: str
+    kind: TaskType | None = None
+
+
+def analyze_task(prompt: str, threshold: float = THRESHOLD) -> TaskAnalysis:
+    """Say how likely it is that this request is a long-running task.
+
+    Args:
+        threshold: the confidence from which on it counts as one.
+    """
+    prompt = prompt[:_READ_CHARACTERS]
+    text = " ".join(prompt.lower().split())
+    items = listed(prompt)
+    signals = [*_by_length(text), *_by_items(items), *(s for look in _LOOKS for s in look(text))]
+    # Something small that is asked for as a whole is not little.
+    light = [pair for pair in _LIGHT if pair[1] is not _LITTLE or not _WHOLE.search(text)]
+    lightness = prod(factor for factor, pattern in light if pattern.search(text))
+    confidence = round((1 - prod(1 - signal.weight for signal in signals)) * lightness, 2)
+    if confidence < threshold:
+        why = (
+            "asks for little" if signals and lightness < 1 else "nothing in it asks for more than one sitting"
+        )
+        return TaskAnalysis(
+            TaskType.SIMPLE, should_use_harness=False, detected_items=items, confidence=confidence, reason=why
+        )
+    reason = "; ".join(signal.reason for signal in sorted(signals, key=lambda s: -s.weight))
+    return TaskAnalysis(
+        _kind(signals), should_use_harness=True, detected_items=items, confidence=confidence, reason=reason
+    )
+
+
+def should_use_harness(prompt: str, threshold: float = THRESHOLD) -> tuple[bool, TaskAnalysis | None]:
+    """Whether a project should do this, and the analysis if so."""
+    analysis = analyze_task(prompt, threshold)
+    return (True, analysis) if analysis.should_use_harness else (False, None)
+
+
+def listed(prompt: str) -> tuple[str, ...]:
+    """The parts that a request lists: lines with bullets or numbers, else what commas separate."""
+    lines = [match[1].strip() for match in _BULLET.finditer(prompt)]
+    if len(lines) >= 2:
+        return tuple(lines[:_MOST_ITEMS])
+    for sentence in re.split(r"[.!?\n]", prompt):
+        parts = re.split(r",\s*(?:and\s+|or\s+)?|\s+and\s+", sentence.rpartition(":")[2])
+        parts = [part.strip() for part in parts if len(part.strip()) > 1]
+        if len(parts) >= 3 and sentence.count(",") >= 1:
+            first = parts[0].split()
+            return tuple([" ".join(first[-4:]), *parts[1:]][:_MOST_ITEMS])
+    return ()
+
+
+_BULLET = re.compile(r"^[ \t]*(?:[-*•]|\d{1,3}[.)])[ \t]+(\S.*)$", re.MULTILINE)
+
+
+def _any(words: str) -> re.Pattern[str]:
+    """A pattern for any of these words or phrases, which commas separate."""
+    return re.compile(rf"\b(?:{'|'.join(word.strip() for word in words.split(','))})\b")
+
+
+_MAKE = _any(
+    "build, create, develop, implement, write, make, design, program, code, set up, port, rewrite, migrate, "
+    "refactor"
+)
+_PRODUCT = _any(
+    "app, application, api, service, microservice, server, website, web site, platform, system, game, "
+    "library, "
+    "framework, compiler, interpreter, database, engine, dashboard, backend, frontend, client, bot, plugin, "
+    "extension, cli, tool, package, shop, store, pipeline, simulator, editor, prototype, product, codebase, "
+    "project"
+)
+_COUNTED = re.compile(
+    r"\b(?P<count>\d{1,4}|two|three|four|five|six|seven|eight|nine|ten|twelve|several|many|multiple)\s+"
+    r"(?:\w+\s+){0,2}?"
+    r"(?:features?|endpoints?|modules?|components?|pages?|screens?|services?|tests?|files?|papers?|reports?|"
+    r"articles?|chapters?|topics?|tables?|commands?|levels?|integrations?|competitors?|companies|libraries|"
+    r"frameworks|providers)\b"
+)
+_DUTIES = tuple(
+    map(
+        _any,
+        (
+            "tests?",
+            "document, documentation, docs, readme",
+            "deploy, deployment, docker, ci",
+            "login, authentication, auth, users?",
+            "database, persist, storage, schema",
+            "ui, interface, frontend, dashboard",
+            "benchmark, performance, optimi[sz]e",
+            "security, permissions?",
+            "search, filter, history",
+        ),
+    )
+)
+_WHOLE = _any(
+    "from scratch, end[- ]to[- ]end, production[- ]ready, full[- ]stack, complete, entire, whole, all of, "
+    "every(?:thing)?, across the, large[- ]scale, comprehensive, thorough(?:ly)?, in[- ]depth"
+)
+_STEPS = _any(
+    "first .{0,200} then, after that, step by step, following steps, finally, in phases, milestones?"
+)
+_RESEARCH = _any("research, survey, investigate, find out about, literature, gather (?:information|sources)")
+_ANALYSIS = _any("analy[sz]e, compare, evaluate, assess, audit, review, benchmark")
+_QUESTION = re.compile(
+    r"^(?:what|why|who|when|where|which|how (?:do|does|can|many|much|to)|is|are|does|do|"
+    r"can you (?:explain|tell)|explain|tell me|define|translate|summari[sz]e|thanks|hello|hi)\b"
+)
+_LITTLE = _any(
+    "quick(?:ly)?, just, only, simple, small, tiny, short, one[- ]liner?, single, typo, rename, a bit, "
+    "briefly"
+)
+_AT_HAND = _any(
+    "(?:this|that|the following) (?:function|line|method|error|snippet|sentence|paragraph|email|regex|query)"
+)
+_ONE_THING = _any(
+    "(?:a|one) (?:function|regex|poem|haiku|joke|sentence|paragraph|email|query|name|title|variable)"
+)
+
+_LIGHT = ((0.35, _QUESTION), (0.5, _LITTLE), (0.6, _AT_HAND), (0.4, _ONE_THING))
+"""What asks for an answer or for little: factors on the confidence."""
+
+
+def _by_length(text: str) -> Iterator[_Signal]:
+    words = len(text.split())
+    if words >= _LONG_WORDS:
+        weight = 0.5 if words >= _VERY_LONG_WORDS else 0.3
+        yield _Signal(weight, f"a description of {words} words")
+
+
+def _by_items(items: tuple[str, ...]) -> Iterator[_Signal]:
+    if len(items) >= 3:
+        yield _Signal(
+            min(0.65, 0.25 + 0.08 * len(items)), f"it lists {len(items)} parts", TaskType.MULTI_STEP
+        )
+
+
+def _made(text: str) -> Iterator[_Signal]:
+    if _MAKE.search(text):
+        product = _PRODUCT.search(text)
+        yield _Signal(
+            _MADE if product else 0.15,
+            f"something is to be made{f' ({product[0]})' if product else ''}",
+            TaskType.CODING_PROJECT,
+        )
+
+
+def _counted(text: str) -> Iterator[_Signal]:
+    match = _COUNTED.search(text)
+    if match and match["count"] not in ("1", "0"):
+        yield _Signal(0.45, f"it asks for {match[0]}", TaskType.MULTI_STEP)
+
+
+def _duties(text: str) -> Iterator[_Signal]:
+    found = sum(bool(pattern.search(text)) for pattern in _DUTIES)
+    if found >= 2:
+        yield _Signal(min(0.5, 0.12 * found), f"{found} kinds of work in one", TaskType.CODING_PROJECT)
+
+
+def _whole(text: str) -> Iterator[_Signal]:
+    if match := _WHOLE.search(text):
+        yield _Signal(0.3, f"it is about the whole ({match[0]})")
+
+
+def _steps(text: str) -> Iterator[_Signal]:
+    if _STEPS.search(text):
+        yield _Signal(0.35, "it has steps in an order", TaskType.MULTI_STEP)
+
+
+def _research(text: str) -> Iterator[_Signal]:
+    if _RESEARCH.search(text):
+        yield _Signal(0.3, "it is research", TaskType.MULTI_RESEARCH)
+
+
+def _analysis(text: str) -> Iterator[_Signal]:
+    found = len(set(_ANALYSIS.findall(text)))
+    if found:
+        yield _Signal(min(0.5, 0.2 + 0.15 * found), "it is an analysis", TaskType.COMPLEX_ANALYSIS)
+
+
+_LOOKS: tuple[Callable[[str], Iterator[_Signal]], ...] = (
+    _made,
+    _counted,
+    _duties,
+    _whole,
+    _steps,
+    _research,
+    _analysis,
+)
+
+
+def _kind(signals: list[_Signal]) -> TaskType:
+    """The kind that most speaks for; research and analysis go before the making of what they end in."""
+    weights: dict[TaskType, float] = {}
+    for signal in signals:
+        if signal.kind is not None:
+            weights[signal.kind] = weights.get(signal.kind, 0.0) + signal.weight
+    if weights.get(TaskType.CODING_PROJECT, 0) >= _MADE:
+        return TaskType.CODING_PROJECT
+    for kind, least in ((TaskType.MULTI_RESEARCH, 0.3), (TaskType.COMPLEX_ANALYSIS, 0.35)):
+        if weights.get(kind, 0) >= least:
+            return kind
+    return max(weights, key=lambda kind: weights[kind], default=TaskType.MULTI_STEP)
