@@ -28,6 +28,7 @@ from activities.projects import ProjectActivities
 from activities.services import Services
 from activities.sessions import SessionActivities
 from shiftwork.agents.registry import backends
+from shiftwork.codec.sealing import Seal
 from shiftwork.errors import ShiftworkError, StackError
 from shiftwork.gateway import Egress, Gateway
 from shiftwork.ownership import check_ownership
@@ -124,7 +125,9 @@ async def serve(
         record = stack.enter_context(WorkerRecord(settings.state))
         gateway = await stack.enter_async_context(Gateway(egress))
         sandbox = choose_sandbox(settings.sandbox_minimum)
-        services = Services(settings, store, sandbox, backends(), record, gateway, redactor)
+        services = Services(
+            settings, store, sandbox, backends(), record, gateway, redactor, seal=Seal.of(settings)
+        )
         client = await patiently(lambda: connect(settings, tell=redactor.learn))
         await learn_open_projects(services)
         if ended := await sweep_orphans(settings.projects):

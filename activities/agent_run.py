@@ -4,6 +4,7 @@ import asyncio
 from pathlib import Path
 
 from activities.beginning import begin_attempt
+from activities.conversations import forget_copy
 from activities.ending import AttemptRows, Ending
 from activities.launching import AgentLaunch, Folders
 from activities.lease import LeaseKeeper
@@ -71,6 +72,7 @@ class AgentRun:
             if self._stop.reason is not InterruptionReason.WORKER_STOPPED:
                 # Only a lost or stopped attempt is gone on with; this one reached an end.
                 await asyncio.to_thread(remove_tree, self._home, ignore_errors=True)
+                await forget_copy(self._services, rows.session.id)
             return result
         finally:
             await asyncio.to_thread(remove_tree, run_folder, ignore_errors=True)

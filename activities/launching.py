@@ -8,7 +8,7 @@ from pathlib import Path
 
 from activities.as_metered import allowed_models, as_the_gateway_saw
 from activities.briefing import assemble_brief, for_verifier
-from activities.credentials import learn, learn_credentials
+from activities.conversations import ConversationCopies
 from activities.credentials import learn, learn_credentials
 from activities.ending import AttemptRows
 from activities.metering import Meter
@@ -159,7 +159,9 @@ class AgentLaunch:
             # Before the start: a crash at any later moment finds it.
             await transcriber.converse(request.conversation.id)
         scratch = str(cell.seen(folders.scratch))
-        async with transcriber:
+        portable = None if self._request.role is Role.VERIFIER else self._backend.conversation_file
+        copies = ConversationCopies(services, rows.session.id, rows.attempt, folders.home, portable)
+        async with transcriber, copies:
             return await run_agent_process(
                 self._backend,
                 request,
@@ -171,7 +173,7 @@ class AgentLaunch:
                 lock_file=folders.run / "agent.lock",
                 confinement=cell.confinement,
                 door=way_out.door_fd if way_out and self._has_door else None,
-                on_event=transcriber.take,
+                on_event=copies.hearing_before(transcriber.take),
                 before_start=lambda: self._hand_over(folders),
                 stop=self._stop,
                 redactor=services.redactor,
@@ -282,6 +284,7 @@ class AgentLaunch:
                 brief=cell.seen(folders.brief),
                 outbox=cell.seen(folders.outbox),
                 resumed=resumption is not None,
+                intact=resumption is None or resumption.intact,
             ),
             brief=folders.brief,
             outbox=folders.outbox,

@@ -5,7 +5,9 @@ import logging
 from dataclasses import dataclass
 from itertools import takewhile
 
+from activities.conversations import bring_copy
 from activities.services import Services
+from shiftwork.agents.home import PrivateHome
 from shiftwork.agents.protocol import AgentBackend, Conversation
 from shiftwork.contracts.sandbox import Profile
 from shiftwork.contracts.session import Spent
@@ -19,10 +21,16 @@ log = logging.getLogger("shiftwork.activities")
 
 @dataclass(frozen=True, slots=True)
 class Resumption:
-    """A conversation to go on with, and the commit of the files as it left them (None: as in main)."""
+    """A conversation to go on with.
+
+    Attributes:
+        kept_commit: the files as it left them; None: as in main.
+        intact: False: they were other ones, which are lost.
+    """
 
     conversation: Conversation
     kept_commit: str | None = None
+    intact: bool = True
 
 
 class Predecessors:
@@ -60,7 +68,8 @@ class Predecessors:
         last = rows[-1] if rows else None
         if last is None or not self._can_resume(backend) or not last.conversation:
             return None
-        if last.host != self._services.host or not self._folder.home(self._session.number).is_dir():
+        here = last.host == self._services.host
+        if not await self._has_conversation(backend.conversation_file, rows, here=here):
             return None
         async with self._services.store.transaction() as tx:
             used = await tx.usage.of_conversation(self._session.id, last.conversation)
@@ -72,7 +81,22 @@ class Predecessors:
             cost_usd=used.cost_usd,
         )
         conversation = Conversation(last.conversation, resumed=True, counted=counted)
-        return Resumption(conversation, last.kept_commit)
+        intact = here or last.base is None or last.kept_commit is not None
+        return Resumption(conversation, last.kept_commit, intact)
+
+    async def _has_conversation(self, file: str | None, rows: list[AttemptRow], *, here: bool) -> bool:
+        """Whether the last conversation is in the session's home, or was put there from its copy.
+
+        Args:
+            here: whether it was on this host; what the home of another holds is older.
+        """
+        home, last = self._folder.home(self._session.number), rows[-1].conversation
+        if file is None:
+            return here and home.is_dir()
+        if here and PrivateHome(home).changed(file) is not None:
+            return True
+        attempts = {row.attempt for row in rows if row.conversation == last}
+        return await bring_copy(self._services, self._session.id, attempts, home, file)
 
     def _can_resume(self, backend: AgentBackend) -> bool:
         options = self._project.options.sandbox

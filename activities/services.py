@@ -11,6 +11,7 @@ import psutil
 from activities.orphans import WorkerRecord
 from activities.purse import Purses
 from shiftwork.agents.protocol import AgentBackend
+from shiftwork.codec.sealing import Seal
 from shiftwork.contracts.project import ProjectOptions
 from shiftwork.contracts.sandbox import Profile
 from shiftwork.errors import InvalidInput
@@ -85,6 +86,7 @@ class Services:
     gateway: Gateway
     redactor: LazyRedactor
     purses: Purses = field(default_factory=Purses)
+    seal: Seal = field(default_factory=lambda: Seal(None))
     host: str = field(default_factory=socket.gethostname)
 
     def folder(self, project_id: str) -> ProjectFolder:

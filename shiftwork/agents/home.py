@@ -49,7 +49,7 @@ class PrivateHome:
             with self._explained(path), self._folder(path, make=True):
                 pass
 
-    def write(self, path: str, text: str) -> None:
+    def write(self, path: str, content: str | bytes) -> None:
         """Put a new file there, in the place of whatever file or link there is.
 
         Raises:
@@ -57,7 +57,7 @@ class PrivateHome:
         """
         folder, _, name = path.rpartition("/")
         with self._explained(path), self._folder(folder, make=True) as parent:
-            _put(parent, name, text.encode())
+            _put(parent, name, content.encode() if isinstance(content, str) else content)
 
     def link(self, path: str, target: Path) -> None:
         """Put a link to this file there, unless something is there already."""

@@ -9,19 +9,27 @@ Nobody can answer while you work; decide by yourself, or leave a question in the
 
 _RESUMED = """\
 You were interrupted in the middle of this session, and go on now. Your folder is `{workspace}`:
-it holds the files as you left them, perhaps at another place than before. What ran when you were
-interrupted has ended. Look at the state of the files first, then finish the feature. Here is your
-brief again."""
+{files}. What ran when you were interrupted has
+ended. Look at the state of the files first, then finish the feature. Here is your brief again."""
+
+_AS_THEY_WERE = "it holds the files as you left them, perhaps at another place than before"
+_LOST = """\
+it holds the files of the main branch, because what you had changed was lost with the machine you worked
+on: make those changes again"""
 
 
-def session_prompt(brief_text: str, *, workspace: Path, brief: Path, outbox: Path, resumed: bool) -> str:
+def session_prompt(
+    brief_text: str, *, workspace: Path, brief: Path, outbox: Path, resumed: bool, intact: bool = True
+) -> str:
     """The prompt of a session: the brief, and where its folders are.
 
     Args:
         resumed: whether the agent goes on with a conversation that was cut off.
+        intact: whether it finds its files as it left them then.
     """
+    files = _AS_THEY_WERE if intact else _LOST
     parts = [
-        _RESUMED.format(workspace=workspace) if resumed else "",
+        _RESUMED.format(workspace=workspace, files=files) if resumed else "",
         brief_text.rstrip(),
         _FOLDERS.format(brief=brief, outbox=outbox),
     ]

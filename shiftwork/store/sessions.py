@@ -8,6 +8,7 @@ from sqlalchemy.dialects.postgresql import insert
 from shiftwork.contracts.outbox import Handoff
 from shiftwork.contracts.session import Role, SessionPhase
 from shiftwork.errors import NotFound
+from shiftwork.store.conversations import Conversations
 from shiftwork.store.noun import Noun, is_id
 from shiftwork.store.rows import SessionRow
 from shiftwork.store.tables import SessionTable
@@ -71,7 +72,10 @@ class Sessions(Noun):
         error: str | None = None,
         landed_commit: str | None = None,
     ) -> bool:
-        """Close the session; the first to do so is the one that counts (False for any later)."""
+        """Close the session; the first to do so is the one that counts (False for any later).
+
+        Nobody goes on with its conversation then: the copy of that is removed.
+        """
         statement = (
             _update(project_id, number)
             .where(SessionTable.ended_at.is_(None))
@@ -83,7 +87,10 @@ class Sessions(Noun):
                 ended_at=func.clock_timestamp(),
             )
         )
-        return await self._hits(statement.returning(SessionTable.id))
+        ended = await self._value(statement.returning(SessionTable.id))
+        if ended is not None:
+            await Conversations(self._connection).forget(ended)
+        return ended is not None
 
     async def find(self, project_id: str, number: int) -> SessionRow | None:
         """The session of this number, or None."""

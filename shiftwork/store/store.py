@@ -15,6 +15,7 @@ from shiftwork.errors import InvalidInput, StackError
 from shiftwork.store.attempts import Attempts, Leases
 from shiftwork.store.checkpoints import Checkpoints
 from shiftwork.store.connect import connect
+from shiftwork.store.conversations import Conversations
 from shiftwork.store.decisions import Decisions
 from shiftwork.store.dsn import asyncpg_dsn, place
 from shiftwork.store.events import Events
@@ -51,6 +52,7 @@ class Transaction:
         self.sessions = Sessions(connection)
         self.attempts = Attempts(connection)
         self.leases = Leases(connection)
+        self.conversations = Conversations(connection)
         self.usage = Usage(connection)
         self.events = Events(connection)
         self.progress = Progress(connection)

@@ -9,13 +9,21 @@ from shiftwork.store.tables.record import (
     ProgressTable,
     TranscriptTable,
 )
-from shiftwork.store.tables.session import LEASE_TOKENS, AttemptTable, LeaseTable, SessionTable, UsageTable
+from shiftwork.store.tables.session import (
+    LEASE_TOKENS,
+    AttemptTable,
+    ConversationTable,
+    LeaseTable,
+    SessionTable,
+    UsageTable,
+)
 
 __all__ = [
     "LEASE_TOKENS",
     "AttemptTable",
     "Base",
     "CheckpointTable",
+    "ConversationTable",
     "DecisionTable",
     "EventTable",
     "EvidenceTable",

@@ -87,6 +87,25 @@ class LeaseTable(Base):
     expires_at: Mapped[Moment]
 
 
+class ConversationTable(Base):
+    """The latest state of the conversation that a session's agent is in, encrypted.
+
+    Attributes:
+        sequence: which state it is, counted by the attempt.
+        bytes: its size, before it was compressed and encrypted.
+    """
+
+    __tablename__ = "conversations"
+    __table_args__ = (PrimaryKeyConstraint("session_id"),)
+
+    session_id: Mapped[SessionId]
+    attempt: Mapped[int]
+    sequence: Mapped[Big]
+    body: Mapped[bytes]
+    bytes: Mapped[Count]
+    at: Mapped[Now]
+
+
 class UsageTable(Base):
     """What an agent used since its previous usage row, by class of tokens."""
 
