@@ -2,14 +2,25 @@
 
 from datetime import UTC, datetime
 
+import asyncpg
 import pytest
 
-from shiftwork.contracts.decision import DecisionOutcome
+from shiftwork.contracts.decision import DecisionOutcome, Judge, Judgement
+from shiftwork.contracts.feature import FeatureSpec
 from shiftwork.contracts.outbox import DecisionNote
 from shiftwork.contracts.session import Role
 from shiftwork.errors import InvalidInput, NotFound
 from shiftwork.store.migrate import migrate
+from shiftwork.store.recall import RECALL, Subject, recall_arguments, words_as_tags
 from shiftwork.store.store import Store
+
+MANY = """
+INSERT INTO decisions (project_id, decision, reasoning, tags)
+SELECT
+    $1::uuid, 'choice ' || n, repeat(md5(n::text) || ' ', 20) || 'because of w' || n % 97,
+    ARRAY['t' || n % 89]
+FROM generate_series(1, 10000) AS n
+"""
 
 
 @pytest.fixture
@@ -98,7 +109,120 @@ async def test_later_decisions_are_reverted(tx, project):
     """If it failed, a revert would leave decisions standing whose work is undone."""
     early = await record(tx, project, "early")
     late = await record(tx, project, "late")
-    assert await tx.decisions.since(project.id, early.created_at) == [late]
-    assert await tx.decisions.mark_reverted(project.id, early.created_at) == 1
+    liked = await record(tx, project, "liked")
+    liked = await tx.decisions.feedback(liked.id, DecisionOutcome.SUCCESS, 1)
+    assert await tx.decisions.since(project.id, early.created_at) == [late, liked]
+    for _ in range(2):
+        await tx.decisions.mark_reverted(project.id, early.created_at)
     assert (await tx.decisions.get(early.id)).outcome is None
-    assert (await tx.decisions.get(late.id)).outcome is DecisionOutcome.REVERTED
+    reverted = await tx.decisions.get(late.id)
+    assert (reverted.outcome, reverted.score, reverted.judged_by) == ("reverted", -0.25, Judge.HARNESS)
+    assert await tx.decisions.get(liked.id) == liked
+
+
+FAILED = Judgement(outcome=DecisionOutcome.FAILURE, score=-0.5, lesson="step 1 failed: no cache")
+LANDED = Judgement(outcome=DecisionOutcome.SUCCESS, score=0.5)
+
+
+@pytest.fixture
+async def features(tx, project):
+    return await tx.features.adopt(project.id, [FeatureSpec(name="login"), FeatureSpec(name="search")], 1)
+
+
+async def decided_in(tx, project, number, feature, decision, **more):
+    """A decision of a session, and the session's id."""
+    session = await tx.sessions.begin(project.id, number, feature.id, Role.SESSION, datetime.now(UTC))
+    note = DecisionNote(decision=decision, **more)
+    return session.id, (await tx.decisions.record(project.id, session.id, 1, 0, note)).id
+
+
+async def test_sessions_judge_their_decisions_once(tx, project, features):
+    """If it failed, a later session would overwrite what an earlier one learnt, or a repetition both."""
+    login, search = features
+    failed, first = await decided_in(tx, project, 1, login, "first")
+    assert await tx.decisions.judge_session(failed, FAILED) == 1
+    _, interrupted = await decided_in(tx, project, 2, login, "interrupted")
+    _, other = await decided_in(tx, project, 3, search, "other")
+    landed, last = await decided_in(tx, project, 4, login, "last")
+    _, later = await decided_in(tx, project, 5, login, "later")
+    assert await tx.decisions.judge_session(landed, LANDED) == 2
+    assert await tx.decisions.judge_session(landed, FAILED) == 0
+    outcomes = {row.id: row.outcome for row in await tx.decisions.history(project.id)}
+    assert outcomes == {first: "failure", interrupted: "success", other: None, last: "success", later: None}
+    row = await tx.decisions.get(first)
+    assert (row.session, row.feature, row.judged_by, row.lesson_by) == (1, "login", "harness", "harness")
+    assert (row.score, row.lesson) == (-0.5, FAILED.lesson)
+    assert await tx.decisions.judge_feature(login.id, FAILED) == 1
+
+
+async def test_people_win_over_the_harness(tx, project, features):
+    """If it failed, what a person knows would be overwritten, or pass for the harness's, or the reverse."""
+    session, first = await decided_in(tx, project, 1, features[0], "first")
+    await tx.decisions.judge_session(session, FAILED)
+    judged = await tx.decisions.feedback(first, DecisionOutcome.PARTIAL)
+    assert (judged.judged_by, judged.score) == (Judge.PERSON, None)
+    assert (judged.lesson, judged.lesson_by) == (FAILED.lesson, Judge.HARNESS)
+    judged = await tx.decisions.feedback(first, DecisionOutcome.SUCCESS, 0.9, "Ask first")
+    assert (judged.lesson, judged.lesson_by) == ("Ask first", Judge.PERSON)
+    assert await tx.decisions.judge_session(session, FAILED) == 0
+    assert await tx.decisions.judge_feature(features[0].id, FAILED) == 0
+    assert await tx.decisions.get(first) == judged
+
+
+async def test_what_matters_most_is_recalled_first(tx, project, features):
+    """If it failed, a brief would spend its room on what matters little, and leave lessons out."""
+    login, search = features
+    subject = Subject(
+        text="Users log in with a password",
+        tags=words_as_tags("Login password", "security"),
+        feature_id=login.id,
+        category="security",
+    )
+    strange = await record(tx, project, "Paint it blue")
+    shared = await record(tx, project, "Passwords are hashed")
+    tagged = await record(tx, project, "Cookies", tags=("password",))
+    session, own = await decided_in(tx, project, 1, login, "Sessions end")
+    other, failed = await decided_in(tx, project, 2, search, "Store users in a file")
+    await tx.decisions.judge_session(other, FAILED)
+    _, pinned = await decided_in(tx, project, 3, search, "Trees")
+    await tx.decisions.feedback(pinned, DecisionOutcome.PARTIAL, 0.1, "Users forget things")
+    elsewhere = await tx.projects.create("elsewhere")
+    await record(tx, elsewhere, "Users log in with a password", tags=("password", "security"))
+
+    async def found(**more):
+        return [row.id for row in await tx.decisions.recall(project.id, subject, **more)]
+
+    assert await found() == [pinned, failed, own, tagged.id, shared.id]
+    assert await found() == await found()
+    assert await found(newest=10) == [pinned, failed, own, tagged.id, shared.id, strange.id]
+    assert await found(newest=10, limit=2) == [pinned, failed]
+    assert await tx.decisions.judge_session(session, LANDED) == 1
+
+
+@pytest.mark.parametrize("text", ["", "the of", "'\\ | & !( :* \0 \ud800", "it's a <b x='y'>", "x" * 100_000])
+async def test_any_text_can_be_asked_for(tx, project, text):
+    """If it failed, the description of a feature could keep its sessions from starting."""
+    kept = await record(tx, project, "it's kept")
+    subject = Subject(text=text, tags=words_as_tags(text))
+    assert await tx.decisions.recall(project.id, subject, newest=1) == [kept]
+
+
+async def test_recalling_uses_the_indexes(database_url):
+    """If it failed, every session of a project that knows much would read all that it and others know."""
+    await migrate(database_url)
+    connection = await asyncpg.connect(database_url)
+    async with Store(database_url) as store:
+        async with store.transaction() as tx:
+            project = await tx.projects.create("chat")
+        await connection.execute(MANY, project.id)
+        await connection.execute("ANALYZE decisions")
+        subject = Subject(text="Because w5 and w7 say so", tags=("t3",), feature_id=1, category="ui")
+        async with store.transaction() as tx:
+            rows = await tx.decisions.recall(project.id, subject, newest=20, limit=20)
+    assert {tag for row in rows for tag in row.tags} == {"t3"}
+    plan = await connection.fetch(f"EXPLAIN {RECALL}", *recall_arguments(project.id, subject, 20, 20))
+    await connection.close()
+    told = "\n".join(line for (line,) in plan)
+    for index in ("search", "tags", "project_id_id"):
+        assert f"ix_decisions_{index}" in told
+    assert "Seq Scan on decisions" not in told
