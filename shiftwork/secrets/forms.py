@@ -1,13 +1,13 @@
 """The forms in which a known value may appear: as it is, and as usual encodings write it."""
 
 import base64
-import html
 import json
 import math
 import re
 from collections.abc import Iterator
 from typing import NamedTuple
-from urllib.parse import quote, quote_plus
+
+from shiftwork.secrets.quoting import quotings
 
 SHORTEST = 10
 """Bytes below which a value is not looked for: it would stand in too much innocent text."""
@@ -144,7 +144,7 @@ def _written(piece: bytes) -> Iterator[Form]:
     # Without the 0 at one end one form does for both orders of bytes, and at the end of a file too.
     yield Form(text.encode("utf-16-le").removesuffix(b"\0"))
     yield Form(text.encode("utf-16-be").removeprefix(b"\0"))
-    for escaped in {*_url(text), *_escaped(text)}:
+    for escaped in set(quotings(text)):
         yield Form(escaped.encode())
 
 
@@ -171,26 +171,3 @@ def _base64(piece: bytes) -> Iterator[bytes]:
         last = len(text) - (1 if (before + len(piece)) % 3 else 0)
         yield text[first:last]
         yield text[first:last].translate(bytes.maketrans(b"+/", b"-_"))
-
-
-def _url(text: str) -> Iterator[str]:
-    for quoted in (quote(text), quote(text, safe=""), quote_plus(text)):
-        yield quoted
-        yield _lower_escapes(quoted)
-
-
-def _lower_escapes(quoted: str) -> str:
-    first, *rest = quoted.split("%")
-    return "%".join([first, *(part[:2].lower() + part[2:] for part in rest)])
-
-
-def _escaped(text: str) -> Iterator[str]:
-    for ascii_only in (True, False):
-        once = json.dumps(text, ensure_ascii=ascii_only)[1:-1]
-        yield once
-        yield once.replace("/", "\\/")
-        yield once.replace("<", "\\u003c").replace(">", "\\u003e").replace("&", "\\u0026")
-        yield json.dumps(once, ensure_ascii=ascii_only)[1:-1]
-    yield html.escape(text)
-    yield html.escape(text, quote=False)
-    yield repr(text)[1:-1]

@@ -4,32 +4,35 @@ import re
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any, AnyStr
-from urllib.parse import SplitResult, unquote, urlsplit
 
 from shiftwork.secrets.redactor import Redactor
 from shiftwork.secrets.reference import Secret
+from shiftwork.secrets.within import in_address, in_dsn, in_header, split
 
 _WORDS = re.compile(
     r"(?:KEYS?|PASS|PWD|PRIVATE|WEBHOOKS?"
-    r"|\w*(?:PASSWORDS?|PASSWD|PASSPHRASE|SECRETS?|TOKENS?|CREDENTIALS?|APIKEYS?|(?:ACCESS|SECRET|PRIVATE)KEY)"
+    r"|\w*(?:PASSWORDS?|PASSWD|PASSPHRASE|PASSCODE|SECRETS?|TOKENS?|CREDENTIALS?|APIKEYS?|(?:ACCESS|SECRET|PRIVATE)KEY)"
     r"|(?:SSH|MYSQL|PG|DB)(?:PASS|PWD))"
 )
 """Words of a variable's name, in capitals, that make its value a secret."""
+
+_LAST_WORDS = re.compile(r"PW|CREDS?|JWT")
+"""The same at its end alone: `LDAP_PW`, not `PW_LENGTH`."""
+
+_HEADERS = re.compile(r"AUTH|\w*AUTHORIZATION|COOKIES?")
+"""The same, where more may stand before the secret: `Bearer …`, `user:…`, `session=…`."""
 
 _CAMEL = re.compile(r"(?<=[a-z0-9])(?=[A-Z])")
 _FOLDERS = {"PWD", "OLDPWD"}
 _ORDINARY = re.compile(r"(?:.*_|PG)?(?:USER|USERNAME|LOGNAME|HOST|HOSTNAME|DB|DATABASE|BACKEND|AGENT)")
 
 _NO_SECRET = re.compile(
-    r"(?:env|file|keyring):|\d{1,5}$|(?:true|false|on|off|yes|no)$",
+    r"(?:env|file|keyring):|\d{1,5}$|(?:true|false|on|off|yes|no|(?:scram-)?sha-\d+(?:-plus)?)$",
     re.IGNORECASE,
 )
 """References, switches and small numbers, whatever their variable is called."""
 
 _ADDRESS = re.compile(r"https?://[^@]*$", re.IGNORECASE)
-_KEYWORD = re.compile(r"(?:^|[\s;])(?:password|passwd|pwd)\s*=\s*('(?:[^'\\]|\\.)*'|[^\s;]+)", re.IGNORECASE)
-_IN_QUERY = re.compile(r"(?:^|&)(?:password|passwd|pwd)=([^&]+)", re.IGNORECASE)
-_BEFORE_AT = re.compile(r"[^:@/\s]+:([^@\s]+)@")
 
 
 def known_secrets(environ: Mapping[str, str], urls: Iterable[str] = ()) -> tuple[Secret, ...]:
@@ -40,9 +43,13 @@ def known_secrets(environ: Mapping[str, str], urls: Iterable[str] = ()) -> tuple
     found: list[Secret] = []
     for name, value in sorted(environ.items()):
         words = _words(name)
-        if "DSN" in words:
-            found += (Secret(name, password) for password in _in_dsn(value))
-        elif any(_WORDS.fullmatch(word) for word in words) and not _is_no_secret(name, words, value):
+        if _names_a_place(words) or value[:5].lower() == "jdbc:":
+            found += (Secret(name, password) for password in in_dsn(value) if password)
+        elif _is_no_secret(name, words, value):
+            continue
+        elif words[-1:] and _HEADERS.fullmatch(words[-1]):
+            found += (Secret(name, part) for part in dict.fromkeys(in_header(value)))
+        elif any(_WORDS.fullmatch(word) for word in words) or _LAST_WORDS.fullmatch(words[-1]):
             found.append(Secret(name, value))
     return (*found, *passwords([*urls, *environ.values()]))
 
@@ -50,7 +57,7 @@ def known_secrets(environ: Mapping[str, str], urls: Iterable[str] = ()) -> tuple
 def ordinary_words(environ: Mapping[str, str], urls: Iterable[str] = ()) -> Iterator[str]:
     """Names of users, hosts and databases: what is equal to one of these is no secret."""
     yield from (value for name, value in environ.items() if value and _ORDINARY.fullmatch(name.upper()))
-    for parts in filter(None, map(_split, [*urls, *environ.values()])):
+    for parts in filter(None, map(split, [*urls, *environ.values()])):
         user = parts.username if parts.password or not parts.scheme.startswith("http") else None
         yield from filter(None, (user, parts.hostname, parts.path.strip("/")))
 
@@ -110,15 +117,8 @@ class LazyRedactor:
 def passwords(texts: Iterable[str]) -> Iterator[Secret]:
     """The passwords within addresses such as `postgresql://user:password@host/`."""
     for text in texts:
-        parts = _split(text)
-        if parts is None:
-            continue
-        # `+` is itself in a query of libpq, and a space in one of the web.
-        queries = (unquote(raw) for raw in _IN_QUERY.findall(parts.query))
-        named = {form for value in queries for form in (value, value.replace("+", " "))}
-        if parts.password:
-            named.add(unquote(parts.password))
-        for password in sorted(named):
+        parts = split(text)
+        for password in in_address(text) if parts else ():
             yield Secret(f"password for {parts.hostname or parts.scheme}", password)
 
 
@@ -126,8 +126,13 @@ def _words(name: str) -> list[str]:
     return [part.upper() for part in re.split(r"[^0-9A-Za-z]+", _CAMEL.sub("_", name)) if part]
 
 
+def _names_a_place(words: list[str]) -> bool:
+    joined = "_".join(words)
+    return "DSN" in words or "CONNECTION_STRING" in joined or "CONNECTIONSTRING" in words
+
+
 def _is_no_secret(name: str, words: list[str], value: str) -> bool:
-    if not value or name in _FOLDERS or _NO_SECRET.match(value):
+    if not value or not words or name in _FOLDERS or _NO_SECRET.match(value):
         return True
     if _ADDRESS.match(value) and not {"WEBHOOK", "WEBHOOKS"}.intersection(words):
         return True
@@ -139,24 +144,3 @@ def _exists(value: str) -> bool:
         return Path(value).expanduser().exists()
     except (OSError, ValueError, RuntimeError):  # too long, no path at all, a home that nobody has
         return False
-
-
-def _in_dsn(value: str) -> Iterator[str]:
-    """The passwords in what names a database's or a service's place, in one of the usual forms."""
-    for found in _KEYWORD.finditer(value):
-        yield re.sub(r"\\(.)", r"\1", found[1][1:-1]) if found[1].startswith("'") else found[1]
-    parts = _split(value)
-    if parts is None:
-        yield from _BEFORE_AT.findall(value)
-    elif parts.scheme.startswith("http") and parts.username and not parts.password:
-        yield unquote(parts.username)  # as error trackers give it
-
-
-def _split(text: str) -> SplitResult | None:
-    if "://" not in text or ("@" not in text and "?" not in text):
-        return None
-    try:
-        parts = urlsplit(text)
-    except ValueError:
-        return None
-    return parts

@@ -59,7 +59,7 @@ class Redactor:
                 short.append(secret.name)
             for form in found:
                 names.setdefault(form, secret.name)
-        self.unprotected = tuple(short)
+        self.unprotected = tuple(dict.fromkeys(short))
         self.known, known_patterns = _known(names)
         self.shapes, shape_patterns = _shapes(self._shape_list)
         self._any = compile_any([*known_patterns, *shape_patterns])

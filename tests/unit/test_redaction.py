@@ -57,6 +57,33 @@ def test_every_usual_form_of_a_value_is_replaced(form):
     assert "Xw" not in done
 
 
+QUOTED = "q7/Xw+9'z\"(Å)ö!<k>&Lm0*"
+
+
+@pytest.mark.parametrize(
+    "form",
+    [
+        quote(QUOTED, safe="!'()*"),  # encodeURIComponent
+        html.escape(QUOTED).replace("&#x27;", "&#39;"),
+        html.escape(QUOTED).replace("&#x27;", "&apos;"),
+        html.escape(QUOTED).replace("&#x27;", "&#39;").replace("&quot;", "&#34;"),
+        html.escape(QUOTED).replace("&#x27;", "&#39;").replace("&quot;", "&#34;").replace("+", "&#43;"),
+        json.dumps(QUOTED)[1:-1].replace("\\u00c5", "\\u00C5").replace("\\u00f6", "\\u00F6"),
+        r"q7/Xw\u002B9\u0027z\u0022(\u00C5)\u00F6!\u003Ck\u003E\u0026Lm0*",  # .NET
+        r"q7/Xw+9\u0027z\"(Å)ö!\u003ck\u003e\u0026Lm0*",  # Gson
+        repr(QUOTED.encode()),
+        repr({"key": QUOTED.encode()}),
+        repr(QUOTED),
+    ],
+)
+def test_other_programs_quote_otherwise(form):
+    """If this failed, a page, or a program that is not Python, would show a secret with an escape in it."""
+    done = Redactor([Secret("env:API_KEY", QUOTED)], shapes=()).redact(f"before {form} after")
+
+    assert SHOWN in done
+    assert "Xw" not in done
+
+
 @given(before=st.binary(max_size=7), after=st.binary(max_size=7), urlsafe=st.booleans())
 def test_base64_is_found_wherever_the_value_begins_in_it(before, after, urlsafe):
     """If this failed, the base64 of a whole file with a secret in it would pass at two of three places."""
