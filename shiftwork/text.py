@@ -7,12 +7,26 @@ from typing import Any
 
 # C0 and C1 controls but tab and newline: what terminals take for commands.
 _CONTROLS = "\x00-\x08\x0b-\x1f\x7f-\x9f"
-# What reorders a line (bidirectional controls), or takes no room on it and so hides text or tells two equal
-# looking names apart: zero-width characters, fillers, tags, variation selectors but those of emoji.
-_UNSEEN = (
-    "\xad\u034f\u061c\u115f\u1160\u17b4\u17b5\u180b-\u180f\u200b\u200e\u200f\u202a-\u202e\u2060-\u206f\u3164"
-    "\ufe00-\ufe0d\ufeff\uffa0\ufff0-\ufffb\U0001bca0-\U0001bca3\U0001d173-\U0001d17a\U000e0000-\U000e0fff"
+# Characters of Unicode's category Cf (format): they reorder a line (bidirectional controls), join or part
+# their neighbours, or take no room on the line. Signs of Arabic that enclose digits are among them too. The
+# two joiners, of the same category, are looked at by themselves below.
+_FORMAT = (
+    "\xad\u0600-\u0605\u061c\u06dd\u070f\u0890\u0891\u08e2\u180e\u200b\u200e\u200f\u202a-\u202e\u2060-\u206f"
+    "\ufeff\ufff0-\ufffb\U000110bd\U000110cd\U00013430-\U0001343f\U0001bca0-\U0001bca3\U0001d173-\U0001d17a"
+    "\U000e0000-\U000e0fff"
 )
+# Characters of other categories that show nothing: they hide text, or tell two equal looking names apart.
+_BLANK = (
+    "\u034f"  # combining grapheme joiner
+    "\u115f\u1160\u3164\uffa0"  # fillers of Hangul
+    "\u17b4\u17b5"  # inherent vowels of Khmer
+    "\u180b-\u180f"  # variation selectors of Mongolian
+    "\u2800"  # braille without a dot
+    "\ufe00-\ufe0d"  # variation selectors but those of emoji; more are beside the tags above
+    "\U00016fe4"  # filler of Khitan
+    "\U0001d159"  # note without a head
+)
+_UNSEEN = _FORMAT + _BLANK
 _HIDDEN = re.compile(f"[{_CONTROLS}{_UNSEEN}]")
 _LINE_ENDS = re.compile("\r\n|[\u2028\u2029]")
 _SURROGATES = re.compile("[\ud800-\udfff]")

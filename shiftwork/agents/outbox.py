@@ -141,10 +141,11 @@ def _finite(text: str) -> float:
 
 
 def _once_each(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    """An object; of two values under one key, other readers would take the other one."""
-    found = dict(pairs)
-    if len(found) < len(pairs):
-        twice = Counter(key for key, _ in pairs).most_common(1)[0][0]
+    """An object, its keys cleaned; of two values under one key, other readers would take the other one."""
+    cleaned = [(_clean(key), value) for key, value in pairs]
+    found = dict(cleaned)
+    if len(found) < len(cleaned):
+        twice = Counter(key for key, _ in cleaned).most_common(1)[0][0]
         raise ValueError(f"{truncate(twice, 40)!r} appears twice in one object")
     return found
 
@@ -185,5 +186,5 @@ def _clean(value: Any) -> Any:
     if isinstance(value, list):
         return [_clean(item) for item in value]
     if isinstance(value, dict):
-        return {_clean(key): _clean(item) for key, item in value.items()}
+        return {key: _clean(item) for key, item in value.items()}
     return value

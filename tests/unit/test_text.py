@@ -1,6 +1,7 @@
 """Text of others: whatever it holds, it is cleaned quickly, and a terminal only shows it."""
 
 import json
+import sys
 import time
 import unicodedata
 
@@ -25,6 +26,8 @@ HOSTILE = {
     "tags that hide words": ("hi\U000e0069\U000e0067", "hi"),
     "selectors that hide bytes": ("a\ufe0f\ufe00\U000e0101b", "ab"),
     "fillers": ("a\u3164\u115f\uffa0b", "ab"),
+    "blanks": ("a\u2800\u034f\u17b4\u180b\U00016fe4\U0001d159b", "ab"),
+    "format of rare scripts": ("a\u0600\u0605\u06dd\u070f\U00013430\U00013438\U000110bdb", "ab"),
     "half a pair": ("a\ud800b", "a\ufffdb"),
     "other line ends": ("a\r\nb\u2028c\u2029d", "a\nb\nc\nd"),
     "words that need a joiner": (
@@ -43,6 +46,13 @@ def test_text_only_shows(case):
     assert printable(text) == expected
     assert printable(printable(text)) == expected
     printable(text).encode()
+
+
+def test_no_format_character_is_left():
+    """A character that shows nothing could make two names of one look."""
+    every = (chr(code) for code in range(sys.maxunicode + 1))
+    hidden = [one for one in every if unicodedata.category(one) in {"Cc", "Cf", "Cs", "Zl", "Zp"}]
+    assert {one for one in hidden if one in printable(f"a{one}b")} == {"\t", "\n"}
 
 
 def test_one_line_is_one(tmp_path):
