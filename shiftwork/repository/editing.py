@@ -66,14 +66,9 @@ def _agrees(answer: IO[bytes], trees: list[str]) -> bool:
 
 
 class Folders:
-    """A tree as folders of names, of which the touched ones get new ids.
-
-    Attributes:
-        dropped: how many folders were taken out so far.
-    """
+    """A tree as folders of names, of which the touched ones get new ids."""
 
     def __init__(self, listing: Mapping[str, TreeEntry]) -> None:
-        self.dropped = 0
         self._folders: dict[str, _Folder] = {"": {}}
         self._touched: set[str] = set()
         for path, entry in listing.items():
@@ -140,7 +135,6 @@ class Folders:
             folder = waiting.pop()
             entries = self._folders.pop(folder)
             self._touched.discard(folder)
-            self.dropped += 1
             waiting += [f"{folder}/{name}" for name, entry in entries.items() if entry.kind == "tree"]
 
 

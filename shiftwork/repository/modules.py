@@ -34,11 +34,11 @@ async def refuse_dangerous_modules(
     changed = await in_thread(lambda: _changed(changes, tick))
     if not changed:
         return
+    if len(changed) > MAX_FILES:
+        _refuse(next(iter(changed.values())), f"is one of more than {MAX_FILES} different files of this name")
     sizes = await blob_sizes(git, changed)
-    for number, (oid, path) in enumerate(changed.items()):
+    for oid, path in changed.items():
         tick()
-        if number >= MAX_FILES:
-            _refuse(path, f"is one of more than {MAX_FILES} different files of this name")
         if sizes[oid] > MAX_BYTES:
             _refuse(path, f"is {sizes[oid]:,} bytes, more than {MAX_BYTES:,}")
         if problem := await _problem(git, oid):

@@ -16,7 +16,7 @@ SCAN_BYTES = 100 * 1024 * 1024
 MAX_FINDINGS = 10_000
 """How many findings are kept for one file; with more it is refused, whatever it held before."""
 
-MAX_ADDED = 100_000
+MAX_ADDED = 30_000
 """How many findings are kept in all; with more the files so far are refused, whatever they held before."""
 
 _BINARY_PROBE = 8_000  # as git does: a file with a NUL in its first bytes is binary

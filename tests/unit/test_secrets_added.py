@@ -6,8 +6,9 @@ import zlib
 import pytest
 from repository_support import changed, pool, repo  # noqa: F401 - fixtures
 
-from shiftwork.errors import RepositoryError, SecretRefused
+from shiftwork.errors import RepositoryError, SecretRefused, SnapshotRefused
 from shiftwork.secrets import AddedSecrets, Allowed, Redactor, Secret, check_added, find_secrets
+from shiftwork.secrets.added import MAX_ADDED, MAX_FINDINGS, Marks
 
 VALUE = "s3cr3t-value-0123"
 TOKEN = "ghp_a1B2c3D4e5F6g7H8i9J0k1L2m3N4o5P6q7R8"
@@ -148,3 +149,54 @@ async def test_what_the_base_has_already_is_not_added(repo, pool):  # noqa: F811
     with pytest.raises(SecretRefused, match=r"'copy.txt', line 1 \(env:KEY\)"):
         await repo.snapshot(workspace, base, "s3", guard=AddedSecrets(REDACTOR))
     await workspace.release()
+
+
+def test_one_long_line_is_looked_at_once():
+    """If this failed, a bundled script of a megabyte would be searched for hours."""
+    data = b" ".join([TOKEN.encode()] * 500) + b" " * 10_000
+    marks = Marks(data)
+
+    assert not any(marks.allow(at) for at in range(0, len(data), 41))
+    assert marks.searched == len(data)
+
+
+def test_marks_hold_for_their_line_alone():
+    """If this failed, one comment would allow what stands in other lines."""
+    nothing, here, after = b"x" * 9, b"pragma: allowlist secret", b"pragma: allowlist nextline secret"
+    lines = [nothing, here, nothing, after, nothing, nothing, here]
+    starts = [len(b"\n".join([*lines[:n], b""])) for n in range(len(lines))]
+    data = b"\n".join(lines)
+    marks = Marks(data)
+
+    found = [marks.allow(start + at) for start in starts for at in (0, 4, 8)]
+    expected = [False, True, False, False, True, False, True]
+    assert found == [allowed for allowed in expected for _ in range(3)]
+    assert marks.searched <= 2 * len(data)
+
+
+@pytest.mark.parametrize("text", [f"{TOKEN} ", "AKIAIOSFODNN7EXAMPLE ", f"{VALUE} "])
+def test_the_clock_is_looked_at_for_each_token(text):
+    """If this failed, allowed tokens and placeholders would be looked at when the time is over."""
+    ticks = []
+
+    def tick():
+        ticks.append(1)
+        if len(ticks) > 5:
+            raise SnapshotRefused("too late")
+
+    with pytest.raises(SnapshotRefused, match="too late"):
+        find_secrets("a.txt", f"{text * 20} pragma: allowlist secret".encode(), REDACTOR, tick=tick)
+    assert len(ticks) == 6
+
+
+def test_too_many_findings_are_refused_at_once():
+    """If this failed, a thousand files of tokens would fill the memory before any is refused."""
+    data = "".join(f"{TOKEN}{n}\n" for n in range(MAX_FINDINGS + 1)).encode()
+    added = AddedSecrets(REDACTOR)
+    most = MAX_ADDED // MAX_FINDINGS
+
+    for number in range(most - 1):
+        added.look(f"{number}.txt", data)
+    with pytest.raises(SecretRefused):
+        added.look("last.txt", data)
+    assert len(added.suspects) == most
