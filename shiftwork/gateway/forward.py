@@ -3,8 +3,8 @@
 import asyncio
 import re
 import time
-from collections.abc import Awaitable, Callable
-from contextlib import suppress
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager, suppress
 
 from shiftwork.gateway.call import Outcome
 from shiftwork.gateway.context import Context
@@ -20,6 +20,8 @@ from shiftwork.gateway.refusals import Reason, Refused
 _ABSOLUTE = re.compile(r"http://([^/?#@\\]+)((?:/[^?#\\]*)?(?:\?[^#\\]*)?)", re.IGNORECASE)
 _METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"})
 _READ = 64 * 1024
+_CLOSING = 1.0
+"""Seconds that the end of a connection to a host may take."""
 _STATUS = re.compile(rb"HTTP/1\.[01] ([1-5][0-9]{2}) ")
 
 
@@ -42,13 +44,11 @@ class Forward:
             raise malformed("CONNECT takes host:port, and no body.")
         reader, writer = await self._connect(head, host, port, 443)
         self._incoming.skip_body()
-        try:
+        async with _closing(writer):
             self._outgoing.status = 200
             await self._outgoing.raw(b"HTTP/1.1 200 Connection established\r\n\r\n")
             self._record.began()
             await _both(self._up(writer), self._down(reader))
-        finally:
-            await _close(writer)
 
     async def plain(self, head: Head) -> None:
         """Answer `GET http://host/…`; raises `Refused` or `ClientGone`."""
@@ -60,15 +60,13 @@ class Forward:
         if head.length is not None and head.length > self._bounds.body:
             raise too_large(self._bounds.body)
         reader, writer = await self._connect(head, host, port or 80, 80)
-        try:
+        async with _closing(writer):
             path = match[2] if match[2].startswith("/") else f"/{match[2]}"
             lines = [f"{head.method} {path} HTTP/1.1"]
             lines += [f"{name}: {value}" for name, value in proxied_headers(head, match[1])]
             writer.write("\r\n".join([*lines, "", ""]).encode("ascii"))
             await self._body(head, writer)
             await self._down(reader)
-        finally:
-            await _close(writer)
 
     def _authority(self, head: Head, text: str) -> tuple[str, int | None]:
         found = split_authority(text)
@@ -155,7 +153,16 @@ async def _both(up: Awaitable[None], down: Awaitable[None]) -> None:
         await asyncio.gather(*tasks, return_exceptions=True)
 
 
-async def _close(writer: asyncio.StreamWriter) -> None:
-    writer.close()
-    with suppress(OSError):
-        await writer.wait_closed()
+@asynccontextmanager
+async def _closing(writer: asyncio.StreamWriter) -> AsyncIterator[None]:
+    """Close the connection to a host at the end, also of one that takes nothing any more."""
+    done = False
+    try:
+        yield
+        done = not writer.transport.get_write_buffer_size()
+    finally:
+        # An orderly end waits until the host has taken all, which may be never.
+        writer.close() if done else writer.transport.abort()
+        with suppress(OSError):  # TimeoutError is one.
+            async with asyncio.timeout(_CLOSING):
+                await writer.wait_closed()
