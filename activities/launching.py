@@ -25,6 +25,7 @@ from shiftwork.contracts.sandbox import Profile
 from shiftwork.contracts.session import Role, SessionPhase, Spent
 from shiftwork.errors import InvalidInput, SecretExposed
 from shiftwork.gateway import GatewaySession, Policy, Upstream, Wire
+from shiftwork.planning.casting import judged
 from shiftwork.sandbox.cell import BRIEF, HOME, OUTBOX, TMP, WORKSPACE, Cell, make_cell
 from shiftwork.sandbox.confinement import Bind, Network
 from shiftwork.sandbox.user import hand_over
@@ -293,6 +294,7 @@ class AgentLaunch:
             conversation=resumption.conversation if resumption else Conversation(chosen) if chosen else None,
             access=self._access(way_out),
             binds=cell.binds,
+            judged=judged(self._options),
         )
 
 

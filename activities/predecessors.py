@@ -44,6 +44,8 @@ class Predecessors:
         self._project = project
         self._session = session
         self._attempt = attempt
+        self._found: set[int] = set()
+        """Lost attempts whose files were found here, changed or not."""
 
     async def end(self) -> None:
         """End their processes, keep their work as commits, and take their folders back."""
@@ -81,7 +83,7 @@ class Predecessors:
             cost_usd=used.cost_usd,
         )
         conversation = Conversation(last.conversation, resumed=True, counted=counted)
-        intact = here or last.base is None or last.kept_commit is not None
+        intact = here or last.outcome != "lost" or last.attempt in self._found
         return Resumption(conversation, last.kept_commit, intact)
 
     async def _has_conversation(self, file: str | None, rows: list[AttemptRow], *, here: bool) -> bool:
@@ -127,4 +129,5 @@ class Predecessors:
         except RepositoryError as error:
             log.warning("the work of lost attempt %s can't be kept: %s", name, error)
             return None
+        self._found.add(row.attempt)
         return taken.commit if taken.changed else None

@@ -81,6 +81,7 @@ class AgentRequest:
         conversation: the one to start or to go on with; None lets the program choose.
         access: the gateway to its model; None: the program reaches its provider itself.
         binds: where a confined agent sees what.
+        judged: whether a verifier judges the verification steps that have no command.
     """
 
     workspace: Path
@@ -93,6 +94,7 @@ class AgentRequest:
     conversation: Conversation | None = None
     access: ModelAccess | None = None
     binds: tuple[Bind, ...] = ()
+    judged: bool = False
 
     def seen(self, path: Path) -> Path:
         """Where the agent sees this absolute path."""

@@ -267,11 +267,12 @@ def test_everything_that_it_is_told(backend, folders):
         "pass_environment": ["OPENAI_API_KEY"],
     }
     binds = (Bind(folders / "home", Path("/home/agent"), writable=True),)
-    asked = request(folders, settings, binds=binds, system_prompt="be kind")
+    asked = request(folders, settings, binds=binds, system_prompt="be kind", judged=True)
     command = backend.command(asked)
     config = ProgramConfig.model_validate_json((folders / "home" / CONFIG_FILE).read_text())
     assert {name: getattr(config, name) for name in limits} == limits
     assert (config.longest_wait, config.command_timeout, config.streaming) == (0.0, 3.5, False)
+    assert config.judged
     assert (config.tools, config.mcp_servers["a"].args) == (("json:loads",), ("y",))
     assert (config.role, config.conversation, config.system_prompt) == (Role.TESTING, "c-1", "be kind")
     assert config.python_path == (str((folders / "mine").resolve()),)
@@ -293,7 +294,10 @@ def test_a_model_of_ones_own_finds_the_gateway_in_the_usual_variables(backend, f
 def test_without_a_gateway_it_has_the_key_itself(backend, folders):
     """If it failed, agents in the profile open could ask nothing."""
     config, env = told(backend, request(folders, {"model": "openai:m"}, access=None))
-    assert (config.model.base_url, env["OPENAI_API_KEY"]) == (None, "sk-openai")
+    assert (config.model.base_url, env[TOKEN_VARIABLE]) == (None, "sk-openai")
+    assert "OPENAI_API_KEY" not in env
+    config, env = told(backend, request(folders, {"chat_model": "a:b", "provider": "openai"}, access=None))
+    assert (env["OPENAI_API_KEY"], TOKEN_VARIABLE in env) == ("sk-openai", False)
     given = {"model": "openai:m", "base_url": "http://lab/v1", "api_key": "MINE"}
     config, env = told(backend, request(folders, given, access=None))
     assert (config.model.base_url, env[TOKEN_VARIABLE]) == ("http://lab/v1", "sk-mine")

@@ -1,7 +1,6 @@
 """Copies of conversations: taken while an agent works, sealed, and brought to the host that goes on."""
 
 import asyncio
-import logging
 import os
 import threading
 from dataclasses import replace
@@ -80,7 +79,9 @@ class Host:
     async def resumption(self, project, session, backend):
         async with self.store.transaction() as tx:
             attempt = await tx.attempts.begin(session.id, self.services.host, 60)
-        return await Predecessors(self.services, project, session, attempt).resumption(backend)
+        predecessors = Predecessors(self.services, project, session, attempt)
+        await predecessors.end()
+        return await predecessors.resumption(backend)
 
 
 @pytest.fixture
@@ -242,22 +243,21 @@ def folder_above(path):
     path.parent.symlink_to(path.parent.with_name("elsewhere"))
 
 
-@pytest.mark.parametrize(
-    "leave", [link, hard_link, os.mkfifo, sparse, os.mkdir, folder_above, lambda _: None]
-)
-async def test_what_is_no_such_file_is_a_warning(host, project, session, leave, caplog):
+async def test_what_is_no_such_file_is_a_warning(host, project, session, caplog):
     """If it failed, an agent could have the worker read any file, wait for ever, or use up its memory."""
     attempt = await host.attempt(session)
-    home = host.home(project)
-    home.mkdir(parents=True)
-    leave(home / STATE_FILE)
-    with caplog.at_level(logging.WARNING):
-        async with asyncio.timeout(5), host.copies(project, session, attempt) as copies:
+    for leave in (link, hard_link, os.mkfifo, sparse, os.mkdir, folder_above, os.path.exists):
+        home = host.home(project).with_name(leave.__name__)
+        home.mkdir(parents=True)
+        leave(home / STATE_FILE)
+        caplog.clear()
+        copies = ConversationCopies(host.services, session.id, attempt, home, STATE_FILE)
+        async with asyncio.timeout(10), copies:
             for _ in range(3):
                 copies.saved(SAVED)
-                await asyncio.sleep(0.05)
-    assert await host.kept(session) is None
-    assert [record.levelname for record in caplog.records] == ["WARNING"]
+                await asyncio.sleep(0.02)
+        assert await host.kept(session) is None, leave.__name__
+        assert [record.levelname for record in caplog.records] == ["WARNING"], leave.__name__
 
 
 async def test_a_file_that_changes_all_the_time_is_read_within_bounds(tmp_path):
@@ -279,7 +279,7 @@ async def test_a_file_that_changes_all_the_time_is_read_within_bounds(tmp_path):
     swapping = threading.Thread(target=swap)
     swapping.start()
     try:
-        for _ in range(2_000):
+        for _ in range(500):
             try:
                 content = await asyncio.to_thread(read_bounded, home, STATE_FILE, 1_000)
             except OSError:

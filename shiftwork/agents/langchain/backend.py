@@ -149,6 +149,7 @@ class LangchainBackend:
             role=_role(request.brief),
             conversation=request.conversation.id if request.conversation else "",
             system_prompt=request.system_prompt,
+            judged=request.judged,
             python_path=tuple(str(request.seen(folder)) for folder in folders),
             **{name: value for name, value in given.items() if value is not None},
         )
@@ -179,7 +180,10 @@ class LangchainBackend:
             given[TOKEN_VARIABLE] = request.access.token
             return given | (_usual(provider, request.access) if read.chat_model else {})
         key = self._key(read, provider)
-        return given | ({provider.keys[0]: key, TOKEN_VARIABLE: key} if key else {})
+        if not key:
+            return given
+        # A model by name is made with it; what the agent starts does not see it then.
+        return given | {provider.keys[0] if read.chat_model else TOKEN_VARIABLE: key}
 
     # Keys and addresses -----------------------------------------------------------------------------------
 
