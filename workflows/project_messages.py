@@ -1,11 +1,7 @@
-"""What people may say to a running project: signals, updates, queries."""
-
-import asyncio
-import contextlib
-from typing import Any, NoReturn
+"""What people may say to a running project: signals, updates."""
 
 from temporalio import workflow
-from temporalio.exceptions import ActivityError, ApplicationError, FailureError
+from temporalio.exceptions import ActivityError, ApplicationError
 
 with workflow.unsafe.imports_passed_through():
     from activities.bookkeeping import BookkeepingActivities
@@ -13,7 +9,7 @@ with workflow.unsafe.imports_passed_through():
     from shiftwork.contracts.feature import FeatureEdit, FeatureStatus
     from shiftwork.contracts.project import ProjectStatus
     from shiftwork.contracts.session import InterruptionReason
-    from shiftwork.contracts.state import FeatureState, ProjectState, Streak
+    from shiftwork.contracts.state import FeatureState, Streak
     from shiftwork.contracts.workflow import (
         AbandonRequest,
         AddFeature,
@@ -22,9 +18,7 @@ with workflow.unsafe.imports_passed_through():
         CheckpointRequest,
         DecisionFeedback,
         FeedbackRequest,
-        Interrupt,
         PauseRequest,
-        ProjectStart,
         ResumeRequest,
         Revert,
         RevertRequest,
@@ -35,34 +29,20 @@ with workflow.unsafe.imports_passed_through():
         SetFeatureStatus,
         SteerRequest,
     )
-    from shiftwork.errors import ShiftworkError
     from shiftwork.planning import messages
     from shiftwork.planning.outcome import block_unverifiable, pause
     from shiftwork.planning.resting import go_on
     from shiftwork.text import truncate
-    from workflows.ledger import Ledger
     from workflows.options import book_keeping, process_activity
-    from workflows.session import SessionWorkflow
+    from workflows.project_control import ProjectControl, refuse
 
 
-class ProjectMessages:
-    """State and handlers of a project's workflow; `ProjectWorkflow` adds the process.
+class ProjectMessages(ProjectControl):
+    """The handlers.
 
-    Handlers wait until the project is loaded, check against the state as it is then, and answer on
-    acceptance: the rows follow within the main loop.
+    They wait until the project is loaded, check against the state as it is then, and answer on acceptance:
+    the rows follow within the main loop.
     """
-
-    def __init__(self, start: ProjectStart) -> None:
-        self._start = start
-        self._state = start.state or ProjectState(project_id=start.project_id, name=start.project_id)
-        self._ledger = Ledger(self._state)
-        self._loaded = start.state is not None
-        self._running: dict[int, int | None] = {}
-        self._children: dict[int, workflow.ChildWorkflowHandle[SessionWorkflow, Any]] = {}
-        self._ending: dict[int, InterruptionReason] = {}
-        self._exclusive = False
-        self._look_for_people = False
-        self._changed = False
 
     # Signals ----------------------------------------------------------------------------------------------
 
@@ -218,7 +198,7 @@ class ProjectMessages:
                 **book_keeping("a checkpoint at the tip of main"),
             )
         except ActivityError as error:
-            _refuse(error.__cause__ or error)
+            refuse(error.__cause__ or error)
 
     @workflow.update(description="Answer a feature's question.")
     async def answer(self, answer: Answer) -> int:
@@ -265,7 +245,7 @@ class ProjectMessages:
                 **book_keeping("decision feedback"),
             )
         except ActivityError as error:
-            _refuse(error.__cause__ or error)
+            refuse(error.__cause__ or error)
 
     @workflow.update(description="Take main back to a checkpoint, forward in history.")
     async def revert_to_checkpoint(self, request: Revert) -> RevertResult:
@@ -311,93 +291,6 @@ class ProjectMessages:
         reference = f"commit:{result.commit}"
         self._ledger.event("reverted", actor=request.actor, reference=reference, to=request.commit)
         return result
-
-    # Queries ----------------------------------------------------------------------------------------------
-
-    @workflow.query(description="Where the project stands: status, reason, counts, options.")
-    def status(self) -> dict[str, Any]:
-        """The control state without its features, and what runs."""
-        state = self._state
-        return {
-            **state.model_dump(mode="json", exclude={"features"}),
-            "total_features": len(state.features),
-            "passing_features": state.count(FeatureStatus.PASSING),
-            "running": {str(number): feature for number, feature in sorted(self._running.items())},
-        }
-
-    @workflow.query(description="Every feature with its status, attempts and reasons.")
-    def features(self) -> list[FeatureState]:
-        """The features as the workflow knows them."""
-        return self._state.features
-
-    # What they share --------------------------------------------------------------------------------------
-
-    async def _ready(self) -> None:
-        await workflow.wait_condition(lambda: self._loaded)
-
-    async def _refuse_secrets(self, request: SecretsRequest) -> None:
-        """Refuse what a worker sees a secret in: whoever sent it may not know the secret."""
-        if problem := await self._secret_in(request):
-            raise ApplicationError(problem, type="InvalidInput", non_retryable=True)
-
-    async def _secret_in(self, request: SecretsRequest) -> str:
-        # Histories from before this hold no such look; what it would find, the rows refuse (see `_heed`).
-        if not workflow.patched("look-for-secrets"):
-            return ""
-        return await workflow.execute_local_activity_method(
-            BookkeepingActivities.look_for_secrets, request, **book_keeping("whether it holds a secret")
-        )
-
-    def _busy(self) -> set[int]:
-        asked = {r.feature_id for r in self._state.requested}
-        return {f for f in {*self._running.values(), *asked} if f is not None}
-
-    def _note(self, *features: FeatureState) -> None:
-        self._ledger.note(*features)
-        self._changed = True
-
-    def _reopen(self) -> None:
-        if self._state.status is ProjectStatus.COMPLETED:
-            self._state.status, self._state.reason = ProjectStatus.ACTIVE, ""
-            self._ledger.note()
-
-    def _checked(self, check: Any, *args: Any) -> Any:
-        """Apply a pure message function to the state; its errors become the update's failure."""
-        try:
-            return check(self._state, *args)
-        except ShiftworkError as error:
-            _refuse(error)
-
-    def _validate(self, check: Any, *args: Any) -> None:
-        # Before the project is loaded there is nothing to check against: the handler checks again.
-        if self._loaded:
-            self._checked(check, *args)
-
-    async def _abandon(self, request: AbandonRequest) -> None:
-        if self._state.status in (ProjectStatus.ABANDONED, ProjectStatus.COMPLETED):
-            return
-        self._state.status = ProjectStatus.ABANDONED
-        self._state.reason = request.reason or "abandoned by a person"
-        self._ledger.event("abandoned", actor=request.actor, reason=self._state.reason)
-        self._changed = True
-        await self._interrupt(InterruptionReason.ABANDONED)
-
-    async def _interrupt(self, reason: InterruptionReason) -> None:
-        self._ending.update(dict.fromkeys(self._running, reason))
-        await asyncio.gather(*(self._end_session(c, reason) for c in list(self._children.values())))
-
-    async def _end_session(
-        self, session: workflow.ChildWorkflowHandle[SessionWorkflow, Any], reason: InterruptionReason
-    ) -> None:
-        # One that is gone need not be told; its result is on its way.
-        with contextlib.suppress(FailureError):
-            await session.signal(SessionWorkflow.interrupt, Interrupt(reason=reason))
-
-
-def _refuse(error: BaseException) -> NoReturn:
-    kind = error.type if isinstance(error, ApplicationError) else type(error).__name__
-    message = error.message if isinstance(error, ApplicationError) else str(error)
-    raise ApplicationError(message, type=kind, non_retryable=True) from None
 
 
 def _said(text: str) -> str:
