@@ -5,8 +5,9 @@ import os
 import signal
 import subprocess
 import sys
-from collections.abc import Iterator, Mapping
-from contextlib import suppress
+import time
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -18,6 +19,41 @@ from shiftwork.contracts.session import Role
 
 WIRES = ("anthropic", "openai")
 HAND_OVER = ("hand_over", {"summary": "all done"})
+
+
+class Nursery:
+    """A process from which the program is forked, see `langchain_nursery`."""
+
+    def __init__(self) -> None:
+        self._process = subprocess.Popen(
+            [sys.executable, Path(__file__).with_name("langchain_nursery.py")],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            text=True,
+            cwd=Path(__file__).parents[2],
+            env={**os.environ, "PYTHONPATH": str(Path(__file__).parents[2])},
+        )
+
+    @classmethod
+    @contextmanager
+    def open(cls) -> Iterator["Nursery"]:
+        nursery = cls()
+        try:
+            nursery._heard()
+            yield nursery
+        finally:
+            nursery._process.kill()
+            nursery._process.communicate()
+
+    def ask(self, **request: Any) -> dict[str, Any]:
+        assert self._process.stdin is not None
+        self._process.stdin.write(json.dumps(request) + "\n")
+        self._process.stdin.flush()
+        return self._heard()
+
+    def _heard(self) -> dict[str, Any]:
+        assert self._process.stdout is not None
+        return json.loads(self._process.stdout.readline())
 
 
 @dataclass
@@ -37,9 +73,45 @@ class Done:
 
 
 @dataclass
+class Running:
+    """A program that runs."""
+
+    pid: int
+    folder: Path
+    nursery: Nursery
+
+    @property
+    def events(self) -> list[dict[str, Any]]:
+        lines = (self.folder / "stdout").read_text().splitlines(keepends=True)
+        assert all(line.startswith('{"kind"') for line in lines), lines
+        return [json.loads(line) for line in lines if line.endswith("\n")]
+
+    def until(self, found: Callable[[list[dict[str, Any]]], bool], timeout: float = 20) -> None:
+        """Wait until this is true of its events."""
+        deadline = time.monotonic() + timeout
+        while not found(self.events):
+            assert time.monotonic() < deadline, (self.events, (self.folder / "stderr").read_text())
+            time.sleep(0.01)
+
+    def signal(self, number: int) -> None:
+        """To the whole group."""
+        with suppress(ProcessLookupError):
+            os.killpg(self.pid, number)
+
+    def kill(self) -> Done:
+        self.signal(signal.SIGKILL)
+        return self.wait()
+
+    def wait(self) -> Done:
+        status = self.nursery.ask(wait=self.pid)["status"]
+        return Done(status, self.events, (self.folder / "stderr").read_text())
+
+
+@dataclass
 class Bench:
     """Folders of one agent, and how its program is started."""
 
+    nursery: Nursery
     folder: Path
     url: str
     wire: str = "anthropic"
@@ -50,79 +122,52 @@ class Bench:
     prompt: str = "Do the task."
 
     def __post_init__(self) -> None:
-        for name in ("workspace", "outbox", "home"):
-            (self.folder / name).mkdir(exist_ok=True)
-        self.workspace, self.outbox, self.home = (self.folder / n for n in ("workspace", "outbox", "home"))
+        self.workspace, self.outbox, self.home = (
+            self.folder / name for name in ("workspace", "outbox", "home")
+        )
+        for path in (self.workspace, self.outbox, self.home):
+            path.mkdir(exist_ok=True)
         feature = FeatureBrief(id=1, name="a", verification_steps=self.steps)
         asked = None if self.role is Role.INITIALIZER else feature
         project = ProjectBrief(id="p", name="Project", spec=self.spec)
-        write_brief(
-            self.folder / "brief", BriefRequest(project=project, role=self.role, session=1, feature=asked)
-        )
+        request = BriefRequest(project=project, role=self.role, session=1, feature=asked)
+        write_brief(self.folder / "brief", request)
 
     def config(self) -> ProgramConfig:
         base = self.url if self.wire == "anthropic" else f"{self.url}/v1"
         name = {"anthropic": "anthropic:claude-scripted", "openai": "openai:gpt-scripted"}[self.wire]
-        model = self.settings.pop("model", ModelConfig(name=name, base_url=base))
-        given = {"retry_seconds": 0.05, "conversation": "c1"} | self.settings
-        return ProgramConfig(model=model, role=self.role, **given)
+        model = ModelConfig(name=name, base_url=base)
+        given = {"model": model, "retry_seconds": 0.02, "conversation": "c1"} | self.settings
+        return ProgramConfig(role=self.role, **given)
 
-    def start(self, env: Mapping[str, str] | None = None) -> subprocess.Popen[str]:
-        """The program, in a process group of its own."""
-        path = self.home / CONFIG_FILE
-        path.write_text(self.config().model_dump_json())
-        variables = {
+    def variables(self) -> dict[str, str]:
+        (self.home / CONFIG_FILE).write_text(self.config().model_dump_json())
+        return {
             "PATH": os.environ["PATH"],
             "HOME": str(self.home),
             "SHIFTWORK_BRIEF": str(self.folder / "brief"),
             "SHIFTWORK_OUTBOX": str(self.outbox),
             TOKEN_VARIABLE: "token",
-            **(env or {}),
         }
-        process = subprocess.Popen(
-            [sys.executable, "-P", "-m", "shiftwork.agents.langchain"],
-            cwd=self.workspace,
-            env=variables,
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
-            text=True,
-            start_new_session=True,
-        )
-        assert process.stdin is not None
-        process.stdin.write(self.prompt)
-        process.stdin.close()
-        process.stdin = None
-        return process
 
-    def run(self, env: Mapping[str, str] | None = None, timeout: float = 60) -> Done:
-        """Run it to its end."""
-        process = self.start(env)
-        try:
-            output, errors = process.communicate(timeout=timeout)
-        finally:
-            kill(process)
-        lines = output.splitlines()
-        assert all(line.startswith('{"kind"') for line in lines), output
-        return Done(process.returncode, [json.loads(line) for line in lines], errors)
+    def start(self, env: Mapping[str, str] | None = None) -> Running:
+        """The program, in a session of its own."""
+        (self.folder / "stdin").write_text(self.prompt)
+        (self.folder / "stdout").write_text("")
+        files = {name: str(self.folder / name) for name in ("stdin", "stdout", "stderr")}
+        environment = {**self.variables(), **(env or {})}
+        answer = self.nursery.ask(env=environment, cwd=str(self.workspace), **files)
+        return Running(answer["pid"], self.folder, self.nursery)
+
+    def run(self, env: Mapping[str, str] | None = None) -> Done:
+        """Run it to its end, which comes by itself."""
+        return self.start(env).wait()
+
+    def file(self, name: str) -> str:
+        """The path of a file in the workspace, as a tool wants it."""
+        return str(self.workspace / name)
 
     def left(self, name: str) -> Any:
+        """A file of the outbox: JSON, or a list of JSON lines."""
         text = (self.outbox / name).read_text()
         return [json.loads(line) for line in text.splitlines()] if name.endswith("l") else json.loads(text)
-
-
-def kill(process: subprocess.Popen[str]) -> None:
-    """Kill the whole group."""
-    with suppress(ProcessLookupError):
-        os.killpg(process.pid, signal.SIGKILL)
-    process.wait(10)
-    for stream in (process.stdout, process.stderr):
-        if stream is not None:
-            stream.close()
-
-
-def lines(process: subprocess.Popen[str]) -> Iterator[dict[str, Any]]:
-    """Its events, as they come."""
-    assert process.stdout is not None
-    for line in process.stdout:
-        yield json.loads(line)

@@ -1,33 +1,426 @@
 """The program of the backend `langchain`, as a real process against the scripted model server."""
 
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from datetime import UTC, datetime
+
 import pytest
 
-from tests.integration.langchain_support import HAND_OVER, WIRES, Bench
-from tests.llm.script import Reply, in_order
+from shiftwork.contracts.feature import VerificationStep
+from shiftwork.contracts.session import Role
+from tests.integration.langchain_support import HAND_OVER, WIRES, Bench, Nursery
+from tests.llm.script import Drop, Fault, Hang, Reply, Usage, in_order
 from tests.llm.server import LlmServer
 
 
-@pytest.mark.parametrize("wire", WIRES)
-def test_a_small_task_is_done_with_files_and_shell(tmp_path, wire):
+@pytest.fixture(scope="module")
+def nursery():
+    with Nursery.open() as nursery:
+        yield nursery
+
+
+@pytest.fixture(params=WIRES)
+def wire(request):
+    return request.param
+
+
+@pytest.fixture
+def serve(nursery, tmp_path):
+    """`serve(script, **options)`: a bench with a server of its own."""
+    servers = []
+
+    def start(script, **options):
+        context = LlmServer.in_thread(script)
+        servers.append(context)
+        server = context.__enter__()
+        return Bench(nursery, tmp_path, server.url, **options), server
+
+    yield start
+    for context in servers:
+        context.__exit__(None, None, None)
+
+
+def test_a_small_task_is_done_with_files_and_shell(serve, wire, tmp_path):
     """Otherwise the agent could not work at all on this wire."""
-    hello = str(tmp_path / "workspace" / "hello.py")
     script = in_order(
-        Reply("I write it.", (("write_file", {"file_path": hello, "content": "print('hi')\n"}),)),
-        Reply("I run it.", (("execute", {"command": "python3 hello.py; pwd"}),)),
-        Reply("", (("log_progress", {"action": "wrote hello.py"}),)),
+        Reply("I write it.", (("write_file", {"file_path": "/hello.py", "content": "print('hi')\n"}),)),
+        Reply("I run it.", (("execute", {"command": "python3 hello.py; echo $SHIFTWORK_MODEL_TOKEN-"}),)),
+        Reply("", (("log_progress", {"action": "wrote hello.py"}),), Usage(50, 5, 40)),
         Reply("Done.", (HAND_OVER,)),
     )
-    with LlmServer.in_thread(script) as server:
-        bench = Bench(tmp_path, server.url, wire)
-        done = bench.run()
+    bench, server = serve(script, wire=wire)
+    done = bench.run()
     assert done.last == {"kind": "finished", "ok": True, "text": "all done"}, done.errors
     assert done.status == 0
-    assert (tmp_path / "workspace" / "hello.py").read_text() == "print('hi')\n"
-    assert "hi" in server.turns[2].tool_results[1]
+    assert (bench.workspace / "hello.py").read_text() == "print('hi')\n"
+    assert "hi\n-" in server.turns[2].tool_results[1]
     assert bench.left("handoff.json") == {"summary": "all done"}
     assert bench.left("progress.jsonl") == [{"action": "wrote hello.py"}]
     usage = done.of("usage")
-    assert [(u["input_tokens"], u["output_tokens"]) for u in usage] == [(100, 10)] * 4
+    assert [(u["input_tokens"], u["output_tokens"]) for u in usage] == [(100, 10)] * 2 + [(50, 5), (100, 10)]
+    assert usage[2]["cache_read_tokens"] == 40
     assert len(server.turns) == 4
-    assert all(turn.body.get("stream") for turn in server.turns)
+    assert all(turn.body["stream"] for turn in server.turns)
     assert {event["data"]["file"] for event in done.of("saved")} == {"langchain.state"}
+    assert not [name for name in os.listdir(bench.workspace) if name != "hello.py"]
+
+
+# Errors -----------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("trouble", "expected"),
+    [
+        (Fault(401, "bad key"), {"kind": "finished", "ok": False, "problem": "authentication"}),
+        (Fault(403, "no access"), {"kind": "finished", "ok": False, "problem": "authentication"}),
+        (Fault(404, "no such model"), {"kind": "finished", "ok": False, "problem": "invalid"}),
+        (Fault(400, "odd"), {"kind": "finished", "ok": False, "problem": "invalid"}),
+        (Fault(500, "broken"), {"kind": "finished", "ok": False, "problem": "unavailable"}),
+        (Fault(529, "overloaded"), {"kind": "finished", "ok": False, "problem": "unavailable"}),
+        (Drop(), {"kind": "finished", "ok": False, "problem": "unavailable"}),
+        (Reply("I won't.", refused=True), {"kind": "finished", "ok": False, "problem": "refused"}),
+        (Fault(402, "spent", {"x-shiftwork-refused": "budget"}), {"kind": "finished", "ok": False}),
+        (
+            Fault(403, "not this one", {"x-shiftwork-refused": "model"}),
+            {"kind": "finished", "ok": False, "problem": "invalid"},
+        ),
+    ],
+    ids=lambda value: getattr(value, "message", type(value).__name__) if not isinstance(value, dict) else "",
+)
+def test_trouble_that_stays_ends_the_run_and_says_of_which_kind(serve, wire, trouble, expected):
+    """Otherwise a wrong key would cost attempts, or an outage would block a feature."""
+    bench, _ = serve(in_order(trouble), wire=wire, settings={"max_retries": 1})
+    done = bench.run()
+    last = dict(done.last)
+    assert last.pop("text"), last
+    assert last == expected, done.errors
+    assert done.status == 1
+
+
+def test_trouble_that_passes_is_borne(serve, wire):
+    """Otherwise every hiccup of a provider would end a session."""
+    script = in_order(
+        Fault(429, "slow down", {"retry-after": "0"}),
+        Fault(500),
+        Drop(),
+        Drop(Reply("half of an ans")),
+        Fault(529, "overloaded"),
+        Reply("", (HAND_OVER,)),
+    )
+    bench, server = serve(script, wire=wire)
+    done = bench.run()
+    assert done.last["ok"], done.errors
+    assert len(server.turns) == 6
+
+
+def test_a_long_limit_is_handed_to_the_harness(serve, wire):
+    """Otherwise an agent would sleep for hours in a slot that others could use."""
+    bench, server = serve(in_order(Fault(429, "tomorrow", {"retry-after": "7200"})), wire=wire)
+    done = bench.run()
+    assert done.last["kind"] == "rate_limited"
+    until = datetime.fromisoformat(done.last["until"])
+    assert 7000 < (until - datetime.now(UTC)).total_seconds() < 7300
+    assert len(server.turns) == 1
+
+
+def overflowing(wire):
+    message = "prompt is too long: 210000 tokens > 200000 maximum"
+    if wire == "openai":
+        error = {"message": message, "type": "invalid_request_error", "code": "context_length_exceeded"}
+        return Fault(400, body={"error": error})
+    return Fault(400, message)
+
+
+def test_a_conversation_that_is_too_long_is_summed_up(serve, wire):
+    """Otherwise long work would end at the model's context."""
+    answers = [
+        *(Reply("", (("execute", {"command": f"echo step {number}"}),)) for number in range(6)),
+        overflowing(wire),
+        Reply("SUMMARY of six steps"),
+        Reply("", (HAND_OVER,)),
+    ]
+    bench, server = serve(lambda turn: answers[turn.number - 1], wire=wire)
+    done = bench.run()
+    assert done.last["ok"], done.errors
+    assert "step 0" in server.turns[7].user_text
+    assert not server.turns[7].tools
+    assert "SUMMARY of six steps" in server.turns[8].user_text
+    assert "Do the task." in server.turns[8].user_text
+    assert len(server.turns[8].tool_results) < 6
+
+
+def test_what_can_not_be_shortened_is_a_limit(serve, wire):
+    """Otherwise the agent would ask the same too long question for ever."""
+    bench, server = serve(in_order(overflowing(wire)), wire=wire)
+    done = bench.run()
+    assert (done.last["ok"], done.last["problem"]) == (False, "limit"), done.errors
+    assert len(server.turns) <= 6
+
+
+def test_limits_of_turns_and_tokens(serve):
+    """Otherwise a model that goes in circles would do so until the session's time is over."""
+    script = in_order(Reply("", (("execute", {"command": "true"}),), Usage(100, 10)))
+    bench, server = serve(script, settings={"max_turns": 3})
+    done = bench.run()
+    assert (done.last["problem"], len(server.turns)) == ("limit", 3), done.errors
+    bench.settings = {"max_tokens": 150, "conversation": "c2"}
+    done = bench.run()
+    assert (done.last["problem"], len(server.turns)) == ("limit", 5), done.errors
+
+
+# Tools ------------------------------------------------------------------------------------------------
+
+
+def test_several_calls_at_once(serve, wire):
+    """Otherwise models that call tools in parallel would get wrong or missing results."""
+    calls = tuple(("execute", {"command": f"sleep 0.2; echo number {n}"}) for n in range(3))
+    bench, server = serve(in_order(Reply("", calls), Reply("", (HAND_OVER,))), wire=wire)
+    done = bench.run()
+    assert done.last["ok"], done.errors
+    results = server.turns[1].tool_results
+    assert [f"number {n}" in result for n, result in enumerate(results)] == [True] * 3
+
+
+def test_unknown_tools_and_wrong_arguments_are_told_and_end_at_last(serve, wire):
+    """Otherwise one malformed call would end a session, or a confused model would go on for ever."""
+    script = in_order(
+        Reply("", (("no_such_tool", {"a": 1}),)),
+        Reply("", (("read_file", {"wrong": 1}),)),
+        Reply("", (("execute", {"command": "echo fine"}),)),
+        Reply("", (("no_such_tool", {}),)),
+    )
+    bench, server = serve(script, wire=wire)
+    done = bench.run()
+    assert (done.last["ok"], done.last["problem"]) == (False, "limit"), done.errors
+    assert "no_such_tool is not a valid tool" in server.turns[1].tool_results[0]
+    assert "file_path" in server.turns[2].tool_results[1]
+    assert 3 + 6 == len(server.turns)
+
+
+def test_a_sub_agent_does_a_part_of_the_work(serve, wire):
+    """Otherwise the agent could not delegate, or its sub-agents would do as they like."""
+
+    def script(turn):
+        if "You are a helper" in turn.system_text:
+            if turn.tool_results:
+                return Reply("The answer is 42.")
+            return Reply("", (("execute", {"command": "echo 42 > answer"}),))
+        if turn.tool_results:
+            return Reply("", (HAND_OVER,))
+        return Reply("", (("task", {"description": "Find out.", "subagent_type": "research"}),))
+
+    bench, server = serve(script, wire=wire)
+    done = bench.run()
+    assert done.last["ok"], done.errors
+    assert (bench.workspace / "answer").read_text() == "42\n"
+    assert "The answer is 42." in server.turns[3].tool_results[0]
+    assert len(done.of("usage")) == 4
+    helper = server.turns[1]
+    assert "hand_over" not in helper.tools
+    assert "record_decision" in helper.tools
+    assert helper.user_text == "Find out."
+
+
+# The outbox -------------------------------------------------------------------------------------------
+
+
+def feature(name, **more):
+    step = {"description": "it works", "command": "test -e made"}
+    return {"name": name, "verification_steps": [step], **more}
+
+
+def test_a_plan_is_mended_until_it_is_right(serve, wire):
+    """Otherwise a plan with a mistake would cost the whole planning session."""
+    bad = [
+        feature("one", depends_on=["three"]),
+        {"name": "two", "verification_steps": ["it looks nice"]},
+        feature("x", priority=11),
+    ]
+    script = in_order(
+        Reply("", (("add_features", {"features": bad}),)),
+        Reply("", (("finish_plan", {}),)),
+        Reply("", (("add_features", {"features": [feature("two"), feature("three", depends_on=["one"])]}),)),
+        Reply("", (("finish_plan", {}),)),
+        Reply("", (("add_features", {"features": [feature("three")]}),)),
+        Reply("", (("finish_plan", {}),)),
+        Reply("", (("hand_over", {"summary": "planned"}),)),
+    )
+    bench, server = serve(script, wire=wire, role=Role.INITIALIZER, spec="Make three things.")
+    done = bench.run()
+    assert done.last["ok"], done.errors
+    told = server.turns[6].tool_results
+    assert "feature 'two', step 1 has no command" in told[0]
+    assert "feature 'x': priority: Input should be less than or equal to 10" in told[0]
+    assert "feature 'one' depends on 'three', which is not in the plan" in told[1]
+    assert "one → three → one" in told[3] or "three → one → three" in told[3]
+    assert [f["name"] for f in bench.left("plan.json")["features"]] == ["one", "two", "three"]
+
+
+def test_an_initializer_without_a_plan_fails_after_two_reminders(serve):
+    """Otherwise planning would seem done without a plan."""
+    bench, server = serve(in_order(Reply("I planned it.")), role=Role.INITIALIZER, spec="x")
+    done = bench.run()
+    assert (done.last["ok"], len(server.turns)) == (False, 3), done.errors
+    assert "did not leave the plan" in done.last["text"]
+
+
+def test_the_last_words_become_the_handover(serve):
+    """Otherwise a model that forgets to hand over would leave the next session nothing."""
+    bench, server = serve(in_order(Reply("I made the thing.")))
+    done = bench.run()
+    assert (done.last["ok"], len(server.turns)) == (True, 2), done.errors
+    assert bench.left("handoff.json") == {"summary": "I made the thing."}
+
+
+def test_a_person_is_asked(serve, wire):
+    """Otherwise the agent would guess where only a person knows."""
+    bench, server = serve(in_order(Reply("", (("ask_person", {"question": "Which?"}),))), wire=wire)
+    done = bench.run()
+    assert done.last == {"kind": "question", "text": "Which?"}, done.errors
+    assert bench.left("question.json") == {"question": "Which?"}
+    assert len(server.turns) == 1
+
+
+def test_a_verifier_gives_its_word_on_its_own_steps(serve, wire):
+    """Otherwise a verdict could speak of steps that the harness checks, or be given without evidence."""
+    steps = (
+        VerificationStep(description="by command", command="true"),
+        VerificationStep(description="it is pretty"),
+        VerificationStep(description="it is quick"),
+    )
+    evidence = {"command": "test 1 = 1", "expect_status": 0}
+    script = in_order(
+        Reply("", (("give_verdict", {"step": 1, "met": True, **evidence}),)),
+        Reply("", (("give_verdict", {"step": 2, "met": True}),)),
+        Reply("", (("give_verdict", {"step": 2, "met": True, **evidence}),)),
+        Reply("", (("give_verdict", {"step": 3, "met": False, "reason": "it takes a minute"}),)),
+        Reply("", (HAND_OVER,)),
+    )
+    bench, server = serve(script, wire=wire, role=Role.VERIFIER, steps=steps)
+    done = bench.run()
+    assert done.last["ok"], done.errors
+    told = server.turns[4].tool_results
+    assert ["not yours" in told[0], "needs a `command`" in told[1]] == [True, True]
+    assert "Still to judge: 3" in told[2]
+    verdict = bench.left("verdict.json")["steps"]
+    assert [(step["step"], step["met"]) for step in verdict] == [(2, True), (3, False)]
+
+
+# Kills ------------------------------------------------------------------------------------------------
+
+
+def test_a_run_killed_at_any_answer_goes_on_without_asking_twice(serve, wire):
+    """Otherwise each crash would pay for the whole conversation again."""
+    work = [
+        Reply("", (("execute", {"command": "echo 1 >> log"}),)),
+        Reply("", (("record_decision", {"decision": "use tabs"}),)),
+        Reply("", (("task", {"description": "sub", "subagent_type": "code"}),)),
+        Reply("", (("execute", {"command": "echo 2 >> log"}),)),  # of the sub-agent
+        Reply("", (("execute", {"command": "echo 3 >> log"}),)),  # of the sub-agent
+        Reply("sub done"),
+        Reply("", (HAND_OVER,)),
+    ]
+    hanging = {number: True for number in range(len(work))}
+    position = {"next": 0}
+
+    def script(turn):
+        number = position["next"]
+        if hanging.pop(number, False):
+            return Hang()
+        position["next"] += 1
+        return work[number]
+
+    bench, server = serve(script, wire=wire)
+    for number in range(len(work)):
+        running = bench.start()
+        asked = 2 * number + 1
+        deadline = time.monotonic() + 20
+        while len(server.turns) < asked:
+            assert time.monotonic() < deadline, running.kill()
+            time.sleep(0.01)
+        done = running.kill()
+        assert not done.of("finished"), done.events
+        assert len(server.turns) == asked
+        if number == 2:
+            (bench.outbox / "decisions.jsonl").unlink()  # Each attempt has an outbox of its own.
+    done = bench.run()
+    assert done.last == {"kind": "finished", "ok": True, "text": "all done"}, done.errors
+    assert done.events[0]["data"] == {"resumed": True}
+    assert len(server.turns) == 2 * len(work)
+    assert (bench.workspace / "log").read_text() == "1\n2\n3\n"
+    assert bench.left("decisions.jsonl") == [{"decision": "use tabs"}]
+
+
+def test_a_call_that_was_interrupted_is_not_repeated(serve, wire):
+    """Otherwise a command that had its effect before a crash would have it twice."""
+    calls = (
+        ("execute", {"command": "echo quick >> log"}),
+        ("execute", {"command": "echo slow >> log; touch begun; sleep 60"}),
+    )
+    bench, server = serve(in_order(Reply("", calls), Reply("", (HAND_OVER,))), wire=wire)
+    running = bench.start()
+    running.until(lambda events: len([e for e in events if e["kind"] == "tool_result"]) == 1)
+    deadline = time.monotonic() + 10
+    while not (bench.workspace / "begun").exists():
+        assert time.monotonic() < deadline
+        time.sleep(0.01)
+    time.sleep(0.1)
+    running.kill()
+    done = bench.run()
+    assert done.last["ok"], done.errors
+    results = server.turns[1].tool_results
+    assert "interrupted" in results[1]
+    assert "interrupted" not in results[0]
+    assert sorted((bench.workspace / "log").read_text().split()) == ["quick", "slow"]
+    assert len(server.turns) == 2
+
+
+def test_a_state_that_can_not_be_used_is_told_and_left(serve):
+    """Otherwise a damaged file, or one of another conversation, would end or confuse every later attempt."""
+    bench, server = serve(in_order(Reply("", (HAND_OVER,))))
+    state = bench.home / "langchain.state"
+    for damage in (b"\x00nonsense", b""):
+        state.write_bytes(damage)
+        done = bench.run()
+        assert done.last["ok"], done.errors
+        assert "Begun anew" in done.of("text")[0]["text"]
+    bench.settings = {"conversation": "another"}
+    done = bench.run()
+    assert done.last["ok"], done.errors
+    assert "another conversation" in done.of("text")[0]["text"]
+    assert len(server.turns) == 3
+
+
+def test_it_ends_within_a_second_when_told_to(serve):
+    """Otherwise stopping a worker would lose what its agents did."""
+    script = in_order(Reply("", (("execute", {"command": "touch begun; sleep 60 & sleep 60"}),)))
+    bench, _ = serve(script)
+    running = bench.start()
+    running.until(lambda events: any(event["kind"] == "tool_use" for event in events))
+    while not (bench.workspace / "begun").exists():
+        time.sleep(0.01)
+    began = time.monotonic()
+    os.kill(running.pid, signal.SIGTERM)
+    done = running.wait()
+    assert time.monotonic() - began < 1.5
+    assert done.status == 128 + signal.SIGTERM
+    assert not done.of("finished")
+    ours = subprocess.run(["ps", "-eo", "pid,args"], capture_output=True, text=True, check=True).stdout
+    assert str(bench.workspace) not in ours
+    assert json.dumps(done.events)
+
+
+def test_the_program_starts_as_the_backend_starts_it(serve):
+    """Otherwise it would only work where its packages are loaded already."""
+    bench, _ = serve(in_order(Reply("", (HAND_OVER,))))
+    argv = [sys.executable, "-P", "-m", "shiftwork.agents.langchain"]
+    began = time.monotonic()
+    done = subprocess.run(
+        argv, cwd=bench.workspace, env=bench.variables(), input="Do.", capture_output=True, text=True, check=False
+    )
+    assert json.loads(done.stdout.splitlines()[-1])["ok"], done.stderr
+    print(f"a whole run, from a cold start: {time.monotonic() - began:.1f} s")

@@ -9,7 +9,7 @@ from shiftwork.contracts.session import Role
 _HELPER = """\
 You are a helper: another agent gave you the task that follows, a part of its work in the same folder. Do
 that and nothing else. You have no brief and hand nothing over: your last message is all that agent gets from
-you, so put into it what it needs to know. Whatever is said below of a brief or a handover is said of this task
+you, so put into it what it needs to know. What is said below of a brief or a handover is said of this task
 and that message.
 """
 

@@ -22,6 +22,9 @@ from shiftwork.agents.langchain.program.memory import Memory, Packed
 
 _CONVERSATION_CHANNEL = "messages"
 
+_SENT = "__pregel_push"
+"""In the path of a task that was sent for: each call of a tool is one."""
+
 
 class StateSaver(BaseCheckpointSaver[int]):
     """Keeps one thread; older checkpoints are forgotten, as nothing here goes back in time."""
@@ -46,7 +49,10 @@ class StateSaver(BaseCheckpointSaver[int]):
         metadata: CheckpointMetadata,
         new_versions: ChannelVersions,
     ) -> RunnableConfig:
-        """Replace the namespace's checkpoint; its pending writes belonged to the one before."""
+        """Replace the namespace's checkpoint; its pending writes belonged to the one before.
+
+        On the disk once the conversation has grown: what comes between costs nothing to do again.
+        """
         namespace = _namespace(config)
         self._memory.threads[namespace] = {
             "id": checkpoint["id"],
@@ -55,7 +61,8 @@ class StateSaver(BaseCheckpointSaver[int]):
             "writes": [],
         }
         self._forget_finished(namespace)
-        self._memory.save(announce=_CONVERSATION_CHANNEL in new_versions)
+        if _CONVERSATION_CHANNEL in new_versions:
+            self._memory.save(announce=True)
         return _addressed(config, namespace, checkpoint["id"])
 
     def put_writes(
@@ -71,10 +78,10 @@ class StateSaver(BaseCheckpointSaver[int]):
             if index >= 0 and (task_id, index) in kept:
                 continue
             kept[task_id, index] = [task_id, index, channel, self.serde.dumps_typed(value), task_path]
-        entry["writes"] = sorted(
-            kept.values(), key=lambda write: writes_sort_key(write[4], write[0], write[1])
-        )
-        self._memory.save()
+        entry["writes"] = sorted(kept.values(), key=lambda item: writes_sort_key(item[4], item[0], item[1]))
+        if _SENT in task_path:
+            # A call of a tool, beside which others may still run; of all else the next checkpoint follows.
+            self._memory.save()
 
     async def aget_tuple(self, config: RunnableConfig) -> CheckpointTuple | None:
         """See `get_tuple`."""

@@ -8,7 +8,6 @@ from datetime import UTC, datetime, timedelta
 from enum import Enum, auto
 from typing import Any
 
-import httpx
 from langchain_core.exceptions import (
     ContextOverflowError,
     ModelAPIError,
@@ -101,7 +100,9 @@ def _by_class(error: BaseException) -> Trouble | None:  # noqa: PLR0911 - a tabl
             return Trouble.INVALID
         case ModelAPIError() | ModelConnectionError() | ModelTimeoutError():
             return Trouble.PASSING
-        case httpx.TransportError() | ConnectionError() | TimeoutError():
+        case ConnectionError() | TimeoutError():
+            return Trouble.PASSING
+        case _ if _cut_off(error):
             return Trouble.PASSING
         case _:
             return None
@@ -127,6 +128,14 @@ def _by_status(error: BaseException) -> Trouble | None:  # noqa: PLR0911 - a tab
             return Trouble.INVALID
         case _:
             return Trouble.PASSING
+
+
+def _cut_off(error: BaseException) -> bool:
+    """Whether an HTTP client lost the connection; several are in use, with the same names."""
+    return any(
+        kind.__name__ == "TransportError" and kind.__module__.startswith("httpx")
+        for kind in type(error).__mro__
+    )
 
 
 def _told_in_stream(error: BaseException) -> bool:

@@ -197,6 +197,6 @@ class Workspace(FilesystemBackend, SandboxBackendProtocol):
             raise ValueError("a path holds no NUL character")
         path = Path(os.path.normpath(self.cwd / key))
         roots = (self.cwd, *self._readable)
-        if any(path.is_relative_to(root) for root in roots) or not key.startswith("/"):
+        if any(path.is_relative_to(root) for root in roots) or not key.startswith("/") or ".." in key:
             return path
         return self.cwd / os.path.normpath(key).lstrip("/")
