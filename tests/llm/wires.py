@@ -10,7 +10,7 @@ A wire module has these functions:
 
 from typing import Protocol
 
-from tests.llm import anthropic, gemini, openai_chat, openai_responses
+from tests.llm import anthropic, gemini, ollama, openai_chat, openai_responses
 from tests.llm.script import Fault, Reply, Request, Response, Turn
 
 
@@ -28,4 +28,4 @@ class Wire(Protocol):
 
 def wires() -> tuple[Wire, ...]:
     """Every wire module."""
-    return (anthropic, openai_chat, gemini, openai_responses)
+    return (anthropic, openai_chat, gemini, openai_responses, ollama)

@@ -34,6 +34,12 @@ QUESTIONS: dict[str, tuple[Wire, str, dict[str, Any]]] = {
         "/v1beta/models/m:generateContent",
         {"contents": [{"role": "user", "parts": [{"text": "hi"}]}]},
     ),
+    "ollama chat": (
+        Wire.OLLAMA,
+        "/api/chat",
+        {"model": "m", "messages": [{"role": "user", "content": "hi"}], "stream": False},
+    ),
+    "ollama generate": (Wire.OLLAMA, "/api/generate", {"model": "m", "prompt": "hi", "stream": False}),
 }
 """By kind of call: its wire, path and body."""
 
