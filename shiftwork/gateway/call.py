@@ -38,10 +38,11 @@ class Call:
     """One request.
 
     Attributes:
-        kind: `messages`, `chat`, `responses`, `generate`, `count_tokens`, `models`, `tunnel`, `http`, or
-            empty if it was none of these.
+        kind: `messages`, `chat`, `responses`, `generate`, `embed`, `count_tokens`, `models`, `show`,
+            `tunnel`, `http`, or empty if it was none of these.
         target: the path, or `host:port`; empty if it was not understood.
         model: as the provider names it, else as the request does.
+        requested: the model as the request names it, if that was looked at.
         tokens: as the provider told them; those that it did not tell, of an answer that was begun, are
             guessed.
         status: of the answer; 0 if none was begun.
@@ -56,6 +57,7 @@ class Call:
     kind: str = ""
     target: str = ""
     model: str = ""
+    requested: str = ""
     tokens: Tokens = Tokens()
     status: int = 0
     outcome: Outcome = Outcome.ANSWERED

@@ -12,6 +12,7 @@ from shiftwork.gateway.call import Call
 from shiftwork.gateway.egress import Egress
 from shiftwork.gateway.head import Head
 from shiftwork.gateway.holding import Holding
+from shiftwork.gateway.limits import Limits
 from shiftwork.gateway.policy import Policy
 from shiftwork.gateway.question import Reading
 from shiftwork.gateway.refusals import Reason, Refused
@@ -27,6 +28,7 @@ class Context:
         report: is told of every request after its end.
         holding: the bytes of questions that are in memory.
         reading: of questions.
+        limits: that the session ran into.
     """
 
     policy: Policy
@@ -37,6 +39,7 @@ class Context:
     report: Callable[[Call], None]
     holding: Holding
     reading: Reading
+    limits: Limits
 
     def check_token(self, head: Head, query: str) -> None:
         """Raise `Refused` unless the session's token is where any of the providers takes its key."""

@@ -31,13 +31,14 @@ _CREDENTIALS = frozenset(
         # These choose who pays.
         "openai-organization",
         "openai-project",
-        "x-goog-user-project",
     }
 )
 _PROXIES = re.compile(
     r"x-forwarded.*|forwarded|via|x-real-ip|x-client-ip|true-client-ip|cf-.*|x-original-.*|x-rewrite-.*"
     r"|x-http-method.*|x-method-override|x-host|x-shiftwork-.*"
 )
+_GOOGLES = re.compile(r"x-goog-(?!api-client$).*")
+"""Google's own choose who pays, and what is left out of an answer: its tokens, for one."""
 _OWN = frozenset({"host", "content-length", "accept-encoding"})
 _ANSWER = frozenset(
     {
@@ -60,7 +61,7 @@ def request_headers(head: Head) -> Iterator[tuple[str, str]]:
     """Those of a request that are forwarded: no credentials, cookies, hop-by-hop or proxies' headers."""
     dropped = _HOP_BY_HOP | _CREDENTIALS | _OWN | head.tokens("connection")
     for name, value in head.headers:
-        if name not in dropped and not _PROXIES.fullmatch(name):
+        if name not in dropped and not _PROXIES.fullmatch(name) and not _GOOGLES.fullmatch(name):
             yield name, value
 
 

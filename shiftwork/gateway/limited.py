@@ -12,7 +12,20 @@ _ANTHROPIC = "anthropic-ratelimit-"
 _OPENAI = "x-ratelimit-"
 _DURATION = re.compile(r"(\d+(?:\.\d+)?)(ms|s|m|h|d)")
 _SECONDS = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0}
-_LIMITS = frozenset({"rate_limit_error", "overloaded_error", "rate_limit_exceeded", "usage_limit_reached"})
+_LIMITS = frozenset(
+    {
+        "rate_limit_error",
+        "overloaded_error",
+        "rate_limit_exceeded",
+        "usage_limit_reached",
+        "server_is_overloaded",
+        "slow_down",
+        "RESOURCE_EXHAUSTED",
+    }
+)
+_STATUSES = frozenset({429, 503, 529})
+_LONGEST = 64
+"""Characters of a time that is read."""
 
 
 def is_limit(status: int, error: Mapping[str, Any]) -> bool:
@@ -21,10 +34,9 @@ def is_limit(status: int, error: Mapping[str, Any]) -> bool:
     An account that can't pay is no limit of time, although OpenAI tells it by the same status.
     """
     facts = _error(error)
-    names = {facts.get("type"), facts.get("code"), facts.get("status")}
-    if "insufficient_quota" in names:
-        return False
-    return status in {429, 529} or bool(names & _LIMITS) or "RESOURCE_EXHAUSTED" in names
+    told = (facts.get("type"), facts.get("code"), facts.get("status"))
+    names = {each for each in told if isinstance(each, str)}
+    return "insufficient_quota" not in names and (status in _STATUSES or bool(names & _LIMITS))
 
 
 def limited_until(headers: Mapping[str, str], error: Mapping[str, Any], now: datetime) -> datetime | None:
@@ -36,9 +48,11 @@ def limited_until(headers: Mapping[str, str], error: Mapping[str, Any], now: dat
         now: with a time zone.
     """
     # A usage limit's own end counts, not the pauses between requests that are told beside it.
-    told = [*_unified(headers), *_told_in_body(error, now)] or [*_told_in_headers(headers, now)]
-    future = [min(each, now + _FARTHEST) for each in told if each > now]
-    return max(future, default=None)
+    for told in ((*_unified(headers), *_told_in_body(error, now)), _told_in_headers(headers, now)):
+        future = [min(each, now + _FARTHEST) for each in told if each > now]
+        if future:
+            return max(future)
+    return None
 
 
 def _unified(headers: Mapping[str, str]) -> Iterator[datetime]:
@@ -82,6 +96,8 @@ def _error(body: Mapping[str, Any]) -> Mapping[str, Any]:
 
 def _reset(text: str, now: datetime) -> Iterator[datetime]:
     """A time, or a duration as `6m0s`."""
+    if len(text) > _LONGEST:
+        return
     parts = _DURATION.findall(text)
     if parts and "".join(number + unit for number, unit in parts) == text:
         yield from _later(now, sum(float(number) * _SECONDS[unit] for number, unit in parts))
@@ -99,20 +115,22 @@ def _later(now: datetime, seconds: float) -> Iterator[datetime]:
 
 def _epoch(value: object) -> Iterator[datetime]:
     seconds = _float(value)
-    if seconds is not None and 0 < seconds < 253_402_300_800:  # the year 10000
+    if seconds is not None and 0 < seconds < 253_402_214_400:  # the last day of the year 9999
         yield datetime.fromtimestamp(seconds, UTC)
 
 
 def _date(text: str) -> Iterator[datetime]:
     try:
-        at = parsedate_to_datetime(text)
-    except ValueError:
+        at = parsedate_to_datetime(text[:_LONGEST])
+    except (ValueError, OverflowError):
         return
     yield at if at.tzinfo else at.replace(tzinfo=UTC)
 
 
 def _float(value: object) -> float | None:
     if isinstance(value, bool) or not isinstance(value, int | float | str):
+        return None
+    if isinstance(value, str) and len(value) > _LONGEST:
         return None
     try:
         number = float(value)

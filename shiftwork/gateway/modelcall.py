@@ -2,28 +2,26 @@
 
 import asyncio
 from collections.abc import AsyncIterator
-from contextlib import aclosing, suppress
-from datetime import UTC, datetime
+from contextlib import aclosing
 
 import aiohttp
 from multidict import CIMultiDict
 from yarl import URL
 
-from shiftwork.gateway.call import Outcome
+from shiftwork.gateway.answer import Answer
 from shiftwork.gateway.context import Context
 from shiftwork.gateway.head import Head, malformed
-from shiftwork.gateway.headers import request_headers, response_headers
+from shiftwork.gateway.headers import request_headers
 from shiftwork.gateway.incoming import ClientGone, Incoming, too_large
-from shiftwork.gateway.limited import is_limit, limited_until
-from shiftwork.gateway.metering import Meter
 from shiftwork.gateway.outgoing import Outgoing
 from shiftwork.gateway.policy import Upstream
 from shiftwork.gateway.question import (
     check_encoding,
     check_foreground,
+    check_json,
     check_model,
     metered_chat,
-    model_told,
+    model_seen,
 )
 from shiftwork.gateway.record import Record
 from shiftwork.gateway.refusals import Reason, Refused, Wire
@@ -33,8 +31,6 @@ from shiftwork.text import one_line
 _WHOLE = 256 * 1024
 """A body up to this size is sent at once, and is always whole before; a larger one goes in pieces."""
 _PIECE = 64 * 1024
-_READ_ON = 8 * 1024 * 1024
-"""Bytes of an answer that are still heard once its client has gone."""
 
 
 class AnswerBroken(Exception):  # noqa: N818 - it names what happened
@@ -87,14 +83,17 @@ class ModelCall:
         if head.minor == 0:
             raise malformed("HTTP/1.1 is spoken here.", 505)
         if policy.wire is Wire.GEMINI and head.method == "POST":
+            check_json(head)
             check_model(policy.models, self._record.model)
         if route.metered and (spent := policy.check_budget()):
             raise Refused(402, Reason.BUDGET, f"the budget is spent: {spent}")
 
     def _looks_at(self, route: Route) -> bool:
         policy = self._context.policy
-        told_in_body = policy.wire is Wire.ANTHROPIC and route.kind in {"messages", "count_tokens"}
-        return route.kind in {"chat", "responses"} or (told_in_body and bool(policy.models))
+        if policy.wire is Wire.OPENAI:
+            return route.kind in {"chat", "responses"}
+        told_in_body = policy.wire in {Wire.ANTHROPIC, Wire.OLLAMA} and "POST" in route.methods
+        return told_in_body and bool(policy.models)
 
     async def _question(
         self, head: Head, route: Route, pieces: AsyncIterator[bytes]
@@ -108,10 +107,13 @@ class ModelCall:
             check_foreground(question)
             self._record.model = one_line(question.model)
             check_model(self._context.policy.models, question.model, others=question.others)
-            data = metered_chat(question, data) if route.kind == "chat" else data
+            if self._context.policy.wire is Wire.OPENAI and route.kind == "chat":
+                data = metered_chat(question, data)
             return len(data), data if len(data) <= _WHOLE else _in_pieces(data)
         if head.length is None or head.length > _WHOLE:
-            return head.length, self._passed(await anext(pieces, b""), pieces)
+            first = await anext(pieces, b"")
+            self._record.model = self._record.model or model_seen(first)
+            return head.length, self._passed(first, pieces)
         self._data = await self._whole(pieces, bounds.body)
         return head.length, self._data if head.method == "POST" else None
 
@@ -153,15 +155,20 @@ class ModelCall:
         bounds = self._context.policy.bounds
         timeout = aiohttp.ClientTimeout(sock_connect=bounds.connect, sock_read=bounds.silence)
         try:
-            async with self._context.http.request(
-                head.method,
-                URL(url, encoded=True),
-                data=body,
-                headers=headers,
-                timeout=timeout,
-                allow_redirects=False,
-            ) as response:
-                await self._pass_on(head, upstream.wire, response)
+            # Whatever comes before the answer's head, as `100 Continue` again and again, does not prolong it.
+            async with asyncio.timeout(bounds.silence):
+                response = await self._context.http.request(
+                    head.method,
+                    URL(url, encoded=True),
+                    data=body,
+                    headers=headers,
+                    timeout=timeout,
+                    allow_redirects=False,
+                )
+            async with response:
+                parts = self._context, self._incoming, self._outgoing, self._record
+                answer = Answer(*parts, upstream=upstream, question=self._data, response=response)
+                await answer.pass_on(head)
         except (aiohttp.ClientError, OSError) as error:
             raise self._failure(error) from error
 
@@ -177,72 +184,6 @@ class ModelCall:
         if isinstance(error, aiohttp.ClientConnectorError):
             return Refused(502, Reason.UPSTREAM, "the model's provider can't be reached.")
         return Refused(502, Reason.UPSTREAM, "the model's provider broke off before it answered.")
-
-    async def _pass_on(self, head: Head, wire: Wire, response: aiohttp.ClientResponse) -> None:
-        if response.status < 200:
-            raise Refused(502, Reason.UPSTREAM, "the model's provider changes the protocol unasked.")
-        if 300 <= response.status < 400 and response.status != 304:
-            raise Refused(
-                502, Reason.UPSTREAM, "the model's provider redirects elsewhere; its base URL is wrong."
-            )
-        meter = Meter(
-            wire, response.headers.get("content-type", ""), response.headers.get("content-encoding", "")
-        )
-        self._record.meter, self._record.answered = meter, response.status
-        try:
-            await self._outgoing.start(
-                response.status,
-                response_headers(response.raw_headers),
-                length=response.content_length,
-                bodyless=head.method == "HEAD",
-                close=not (head.keeps_alive and self._incoming.body_read),
-            )
-            await self._stream(response, meter)
-        except ClientGone:
-            await self._read_on(response, meter)
-            raise
-        finally:
-            if not self._record.told:
-                self._learn(response, meter)
-
-    async def _stream(self, response: aiohttp.ClientResponse, meter: Meter) -> None:
-        left = response.content_length
-        async for data in response.content.iter_any():
-            meter.feed(data)
-            self._record.began()
-            if left is not None and (left := left - len(data)) <= 0:
-                self._tell(response, meter, self._outgoing.sent + len(data))
-            await self._outgoing.write(data)
-        self._record.began()
-        self._tell(response, meter, self._outgoing.sent)
-        await self._outgoing.finish()
-
-    def _tell(self, response: aiohttp.ClientResponse, meter: Meter, sent: int) -> None:
-        """Report the call before its client has all of it, so that the next question finds it counted."""
-        if self._record.told or self._outgoing.lost:
-            return
-        self._record.outcome = Outcome.ANSWERED
-        self._learn(response, meter)
-        self._record.told = True
-        self._context.report(self._record.call(self._outgoing.status, sent, self._incoming.received))
-
-    async def _read_on(self, response: aiohttp.ClientResponse, meter: Meter) -> None:
-        """Hear the rest of an answer that costs although its client has gone: how much is told last."""
-        left = _READ_ON if self._record.asked else 0
-        with suppress(aiohttp.ClientError, OSError):  # What was not heard is guessed.
-            async with asyncio.timeout(self._context.policy.bounds.read_on):
-                while left > 0 and (data := await response.content.readany()):
-                    meter.feed(data)
-                    left -= len(data)
-
-    def _learn(self, response: aiohttp.ClientResponse, meter: Meter) -> None:
-        meter.finish()
-        if not meter.model and self._data:
-            self._record.model = model_told(self._data) or self._record.model
-        if is_limit(response.status, meter.error):
-            headers = {name.lower(): value for name, value in response.headers.items()}
-            self._record.outcome = Outcome.LIMITED
-            self._record.until = limited_until(headers, meter.error, datetime.now(UTC))
 
 
 async def _in_pieces(data: bytes) -> AsyncIterator[bytes]:

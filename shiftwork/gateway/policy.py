@@ -13,8 +13,9 @@ CREDENTIAL_HEADERS = {
     Wire.ANTHROPIC: "x-api-key",
     Wire.OPENAI: "authorization",
     Wire.GEMINI: "x-goog-api-key",
+    Wire.OLLAMA: "authorization",
 }
-"""The header in which each provider takes its key; `authorization` as `Bearer KEY`."""
+"""The header in which each provider takes its key, if it wants one; `authorization` as `Bearer KEY`."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,7 +32,7 @@ class Bounds:
         stall: between two pieces of a body, or until the client takes what it is sent.
         connect: until the provider, or a listed host, accepts the connection.
         read_on: how long an answer is still heard whose client has gone, to learn what it costs.
-        silence: between two pieces of a provider's answer; models may think for minutes.
+        silence: until the head of a provider's answer, and between two pieces of it; models may think long.
     """
 
     body: int = 64 * 1024 * 1024
@@ -48,11 +49,11 @@ class Bounds:
 
 @dataclass(frozen=True, slots=True)
 class Upstream:
-    """A model provider, as a person configured it; it may be on loopback.
+    """A model provider, as a person configured it; it may be on loopback or in a private network.
 
     Attributes:
         wire: what it speaks.
-        base_url: as its documentation gives it, with or without the version (`/v1`, `/v1beta`).
+        base_url: as its documentation gives it, with or without the version (`/v1`, `/v1beta`; `/api`).
         secret: the key. None sends none.
         header: the header that takes the key; by default the wire's own. In `authorization` it goes as
             `Bearer KEY`, unless the secret holds a scheme of its own.

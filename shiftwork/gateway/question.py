@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import re
 import sys
 from contextlib import suppress
 from fnmatch import fnmatchcase
@@ -19,6 +20,7 @@ AT_ONCE = 256 * 1024
 _PARTS = 16_000
 """Objects and values that a body read here may have: many small ones take far longer than text."""
 
+_MODEL = re.compile(rb'(?<!\\)"model"\s{0,9}:\s{0,9}"([ !#-\[\]-~]{1,200})"')
 
 _PIECE = 64 * 1024
 _PATIENCE = 10.0
@@ -55,6 +57,12 @@ def model_told(data: bytes) -> str:
         return one_line(_read_here(data).model) if _is_quick(data) else ""
     except Refused:
         return ""
+
+
+def model_seen(first: bytes) -> str:
+    """The model that the beginning of a body seems to tell: good for the log, and not for a decision."""
+    match = _MODEL.search(first)
+    return one_line(match[1].decode()) if match else ""
 
 
 def _read_here(data: bytes) -> Question:
@@ -113,6 +121,13 @@ def check_encoding(head: Head) -> None:
     """Raise `Refused` for a body that can't be looked at."""
     if (head.get("content-encoding") or "identity").lower() != "identity":
         raise malformed("a body with a content-encoding can't be looked at.", 415)
+
+
+def check_json(head: Head) -> None:
+    """Raise `Refused` for a body that is not JSON, whose answer would not be either."""
+    kind = (head.get("content-type") or "application/json").partition(";")[0].strip().lower()
+    if kind != "application/json":
+        raise malformed("questions are asked in JSON here.", 415)
 
 
 def check_foreground(question: Question) -> None:

@@ -45,6 +45,7 @@ class Record:
             kind=self.kind,
             target=self.target,
             model=(self.meter.model if self.meter else "") or self.model,
+            requested=self.model,
             tokens=tokens,
             status=status,
             outcome=self.outcome,

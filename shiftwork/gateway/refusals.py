@@ -14,6 +14,7 @@ class Wire(StrEnum):
     ANTHROPIC = "anthropic"
     OPENAI = "openai"
     GEMINI = "gemini"
+    OLLAMA = "ollama"
 
 
 class Reason(StrEnum):
@@ -94,6 +95,8 @@ def _shape(refused: Refused, message: str, wire: Wire | None) -> dict[str, objec
     if wire is Wire.GEMINI:
         name = _GEMINI.get(status, "UNAVAILABLE" if fault else "INVALID_ARGUMENT")
         return {"error": {"code": status, "message": message, "status": name}}
+    if wire is Wire.OLLAMA:
+        return {"error": message}
     default = ("server_error", None) if fault else ("invalid_request_error", None)
     kind, code = _OPENAI.get(status, default)
     if refused.reason is Reason.MODEL:

@@ -35,6 +35,10 @@ _PARAMETERS = frozenset(
 """The query parameters that are forwarded: providers have others that change who pays or who is asked."""
 
 
+_FORMS = frozenset({"json", "sse"})
+"""Of answers: in others nobody would find the tokens."""
+
+
 @dataclass(frozen=True, slots=True)
 class Route:
     """A path that is forwarded.
@@ -70,8 +74,15 @@ _ROUTES: Mapping[Wire, tuple[tuple[re.Pattern[str], Route], ...]] = {
         (re.compile(rf"/v1beta/models/{_NAME}:countTokens"), Route("count_tokens", _WRITE)),
         (re.compile(f"/v1beta/models(?:/{_NAME})?"), Route("models", _READ)),
     ),
+    Wire.OLLAMA: (
+        (re.compile("/api/chat"), Route("chat", _WRITE, metered=True)),
+        (re.compile("/api/generate"), Route("generate", _WRITE, metered=True)),
+        (re.compile("/api/embed"), Route("embed", _WRITE, metered=True)),
+        (re.compile("/api/show"), Route("show", _WRITE)),
+        (re.compile("/api/tags"), Route("models", _READ)),
+    ),
 }
-_VERSIONS = {Wire.ANTHROPIC: "/v1", Wire.OPENAI: "/v1", Wire.GEMINI: "/v1beta"}
+_VERSIONS = {Wire.ANTHROPIC: "/v1", Wire.OPENAI: "/v1", Wire.GEMINI: "/v1beta", Wire.OLLAMA: "/api"}
 
 
 def split_target(target: str) -> tuple[str, str]:
@@ -110,10 +121,10 @@ def query_tokens(query: str) -> list[str]:
 def upstream_url(upstream: Upstream, path: str, query: str) -> str:
     """Where a routed request goes; raises `Refused` if the query asks for what is not forwarded."""
     kept = []
-    for pair, (name, _) in zip(filter(None, query.split("&")), _parameters(query), strict=True):
+    for pair, (name, value) in zip(filter(None, query.split("&")), _parameters(query), strict=True):
         if name == TOKEN_PARAMETER:
             continue
-        if name not in _PARAMETERS:
+        if name not in _PARAMETERS or (name == "alt" and value not in _FORMS):
             raise Refused(403, Reason.FORBIDDEN, "the query has a parameter that is not forwarded.")
         kept.append(pair)
     version = _VERSIONS[upstream.wire]

@@ -16,6 +16,7 @@ from shiftwork.gateway.connection import Connection
 from shiftwork.gateway.context import Context
 from shiftwork.gateway.egress import Egress
 from shiftwork.gateway.holding import Holding
+from shiftwork.gateway.limits import Limits
 from shiftwork.gateway.policy import Policy
 from shiftwork.gateway.question import Reading
 from shiftwork.gateway.refusals import Reason
@@ -37,7 +38,6 @@ class GatewaySession:
 
     Attributes:
         token: what the agent uses as its API key; worth nothing elsewhere.
-        limited_until: until when the provider wants no more, as far as its last answers told.
         budget_refusals: how many questions were refused because the budget is spent.
         refused_model: the last model that it asked and may not ('' if it named none); None: it asked no such.
         answered_since: whether another model answered after that.
@@ -55,10 +55,10 @@ class GatewaySession:
         on_close: Callable[["GatewaySession"], None],
     ) -> None:
         self.token = secrets.token_urlsafe(32)
-        self.limited_until: datetime | None = None
         self.budget_refusals = 0
         self.refused_model: str | None = None
         self.answered_since = False
+        self._limits = Limits()
         self._policy = policy
         self._http = http
         self._egress = egress
@@ -94,6 +94,11 @@ class GatewaySession:
     def url(self) -> str:
         """Where the agent finds the gateway, without a path: `http://127.0.0.1:PORT`."""
         return f"http://127.0.0.1:{self._port}"
+
+    @property
+    def limited_until(self) -> datetime | None:
+        """Until when the provider wants no more of models that have not answered since, as far as it told."""
+        return self._limits.until
 
     @property
     def proxy_url(self) -> str:
@@ -181,17 +186,19 @@ class GatewaySession:
             report=self._report,
             holding=self._holding,
             reading=self._reading,
+            limits=self._limits,
         )
 
     def _report(self, call: Call) -> None:
         if call.outcome is Outcome.BUDGET:
             self.budget_refusals += 1
         elif call.outcome is Outcome.LIMITED:
-            self.limited_until = call.until or self.limited_until
+            self._limits.note(call.requested, call.until)
         elif call.reason == Reason.MODEL:
             self.refused_model, self.answered_since = call.model, False
         elif call.tokens.output and call.status < 300:
-            self.limited_until, self.answered_since = None, True
+            self._limits.answered(call.requested, call.model)
+            self.answered_since = True
         _LOG.info("%s", call.log_line(self._policy.label))
         try:
             self._policy.on_call(call)

@@ -114,12 +114,14 @@ async def test_an_answer_costs_also_when_its_reader_hangs_up(kind, tells, how):
 @pytest.mark.parametrize("kind", SAID)
 async def test_an_answer_without_figures_costs_what_is_guessed(kind):
     """If it failed, a provider that does not tell tokens would be free of any budget."""
+    last = json.dumps(SAID[kind][-1])
 
     async def silent(reader, writer, seen):
         await reader.readuntil(b"\r\n\r\n")
-        writer.write(HEAD + b"".join(map(event, SAID[kind][-1:])) + b"0\r\n\r\n")
+        writer.write(HEAD + event(json.loads(last)) + b"0\r\n\r\n")
 
-    said = 0 if kind == "responses" else len(WORDS) // 4  # Its last event only repeats.
+    # Its last event only repeats; where no word is new, the whole answer counts.
+    said = -(-len(f"data: {last}\n\n") // 4) if kind == "responses" else len(WORDS) // 4
     async with (
         played(silent) as server,
         running(upstream=Upstream(QUESTIONS[kind][0], server.url, SECRET)) as run,
@@ -167,3 +169,19 @@ def test_an_answer_that_is_cut_off_is_guessed_by_what_it_said():
     meter.feed(json.dumps({"choices": [{"message": {"content": "x" * 400}}], "usage": {}}).encode()[:-15])
     meter.finish()
     assert meter.estimate(40) == Tokens(10, 100)
+
+
+@pytest.mark.parametrize(
+    ("kind", "data"),
+    [
+        ("application/x-protobuf", b"\x0a\x80word " * 1000),
+        ("application/json", json.dumps({"candidates": [{"inlineData": {"data": "A" * 8000}}]}).encode()),
+        ("text/event-stream", b": nothing\n\n" * 1000),
+    ],
+)
+def test_an_answer_without_figures_and_words_costs_by_its_size(kind, data):
+    """If it failed, whoever gets a provider to leave its tokens out would be answered for nothing."""
+    meter = Meter(Wire.GEMINI, kind)
+    meter.feed(data)
+    meter.finish()
+    assert meter.estimate(40) == Tokens(10, -(-len(data) // 4))

@@ -1,0 +1,172 @@
+"""What providers tell of tokens, each in its own words."""
+
+import json
+import math
+import re
+from collections import deque
+from collections.abc import Callable, Iterator, Mapping
+from itertools import islice
+from typing import Any
+
+from shiftwork.gateway.call import Tokens
+from shiftwork.gateway.refusals import Wire
+
+OUTPUTS = frozenset(
+    {"output_tokens", "completion_tokens", "candidatesTokenCount", "thoughtsTokenCount", "eval_count"}
+)
+INPUTS = frozenset({"input_tokens", "prompt_tokens", "promptTokenCount", "prompt_eval_count"})
+MARKS = (b'"usage', b'"error"', b'eval_count"')
+"""One of these is in each document that tells tokens, or an error."""
+
+_MOST = 2**53
+_FOUND = 25
+_LISTED = 1000
+_WINDOW = 8 * 1024
+_TEXT = rb'"\s*:\s*"([^"\\]*+(?:\\.[^"\\]*+)*+)"'
+_SAID = re.compile(
+    rb'"(?:text|content|thinking|partial_json|arguments|refusal|reasoning|reasoning_content)' + _TEXT,
+    re.DOTALL,
+)
+_SAID_IN_RESPONSES = re.compile(rb'"delta' + _TEXT, re.DOTALL)
+"""Their later events say again what the deltas said."""
+_SAID_BY_OLLAMA = re.compile(rb'"(?:content|thinking|response)' + _TEXT, re.DOTALL)
+# A quotation mark within a string has a backslash in front: what a model says is not taken for a name.
+_KEY = re.compile(
+    rb'(?<!\\)"(usage|usageMetadata|error|prompt_eval_count|eval_count)"[ \t\r\n]*:[ \t\r\n]*(?=[{"0-9])'
+)
+
+
+def said(wire: Wire, data: bytes) -> int:
+    """Bytes of what the model says in a document."""
+    if wire is Wire.OLLAMA:
+        pattern = _SAID_BY_OLLAMA
+    else:
+        pattern = _SAID_IN_RESPONSES if b'"response.' in data else _SAID
+    return sum(len(match[1]) for match in pattern.finditer(data))
+
+
+def whole_facts(data: bytes) -> list[Mapping[str, Any]]:
+    """The objects of a document: one, or a list's; of a list that was cut off, those that are whole.
+
+    Of a very long list only the first one and the last ones: they tell sums.
+    """
+    text = data.decode("utf-8", "replace").strip()
+    try:
+        value = json.loads(text)
+    except (ValueError, RecursionError):
+        value = [*_whole(text)]
+    objects = value if isinstance(value, list) else [value]
+    facts: list[Mapping[str, Any]] = [each for each in objects if isinstance(each, dict)]
+    return facts[:1] + facts[1:][-_LISTED:]
+
+
+def found_facts(data: bytes) -> Iterator[Mapping[str, Any]]:
+    """What tells tokens, or an error, in a document that can't be read as a whole: the first and the last."""
+    decoder, matches = json.JSONDecoder(), _KEY.finditer(data)
+    for match in (*islice(matches, _FOUND), *deque(matches, _FOUND)):
+        window = data[match.end() : match.end() + _WINDOW].decode("utf-8", "replace")
+        try:
+            value, _ = decoder.raw_decode(window)
+        except (ValueError, RecursionError):
+            continue
+        yield {match[1].decode(): value}
+
+
+def usage_in(wire: Wire, facts: Mapping[str, Any]) -> Mapping[str, Any]:
+    """The part of an object that tells tokens; empty if none does."""
+    if wire is Wire.OLLAMA:
+        return facts
+    usage = facts.get("usageMetadata" if wire is Wire.GEMINI else "usage")
+    return usage if isinstance(usage, dict) else {}
+
+
+def names_told(usage: Mapping[str, Any]) -> set[str]:
+    """The names of the numbers in it."""
+    return {name for name, value in usage.items() if _as_number(value) is not None}
+
+
+def read_usage(wire: Wire, usage: Mapping[str, Any], before: Tokens) -> Tokens:
+    """The tokens that it tells; those that it does not are as they were before."""
+    return _READERS[wire](usage, before)
+
+
+def _whole(text: str) -> Iterator[Mapping[str, Any]]:
+    """The objects at the front of a list that ends too early."""
+    decoder, at = json.JSONDecoder(), 1
+    while text.startswith("[") and at < len(text):
+        if text[at] in ", \r\n\t":
+            at += 1
+            continue
+        try:
+            value, at = decoder.raw_decode(text, at)
+        except (ValueError, RecursionError):
+            return
+        if isinstance(value, dict):
+            yield value
+
+
+def _as_number(value: object) -> int | None:
+    """Some servers tell whole numbers as `50.0`."""
+    if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value):
+        return None
+    return int(value)
+
+
+def _number(facts: Mapping[str, Any], *names: str) -> int | None:
+    """The sum of these; None if none is there."""
+    found = [number for name in names if (number := _as_number(facts.get(name))) is not None]
+    return min(max(0, sum(found)), _MOST) if found else None
+
+
+def _within(facts: Mapping[str, Any], name: str) -> Mapping[str, Any]:
+    inner = facts.get(name)
+    return inner if isinstance(inner, dict) else {}
+
+
+def _either(new: int | None, before: int) -> int:
+    return before if new is None else new
+
+
+def _anthropic(usage: Mapping[str, Any], before: Tokens) -> Tokens:
+    """A stream tells its prompt first and its output, as a running total, again and again."""
+    return Tokens(
+        _either(_number(usage, "input_tokens"), before.input),
+        _either(_number(usage, "output_tokens"), before.output),
+        _either(_number(usage, "cache_read_input_tokens"), before.cache_read),
+        _either(_number(usage, "cache_creation_input_tokens"), before.cache_write),
+    )
+
+
+def _openai(usage: Mapping[str, Any], before: Tokens) -> Tokens:
+    details = _within(usage, "prompt_tokens_details") or _within(usage, "input_tokens_details")
+    read = _number(details, "cached_tokens") or 0
+    written = _number(details, "cache_write_tokens") or 0
+    prompt = _number(usage, "prompt_tokens", "input_tokens")
+    output = _number(usage, "completion_tokens", "output_tokens")
+    if prompt is None and output is None:
+        return before
+    return Tokens(max(0, (prompt or 0) - read - written), output or 0, read, written)
+
+
+def _gemini(usage: Mapping[str, Any], before: Tokens) -> Tokens:
+    prompt = _number(usage, "promptTokenCount", "toolUsePromptTokenCount")
+    output = _number(usage, "candidatesTokenCount", "thoughtsTokenCount")
+    if prompt is None and output is None:
+        return before
+    read = _number(usage, "cachedContentTokenCount") or 0
+    return Tokens(max(0, (prompt or 0) - read), output or 0, read)
+
+
+def _ollama(usage: Mapping[str, Any], before: Tokens) -> Tokens:
+    return Tokens(
+        _either(_number(usage, "prompt_eval_count"), before.input),
+        _either(_number(usage, "eval_count"), before.output),
+    )
+
+
+_READERS: Mapping[Wire, Callable[[Mapping[str, Any], Tokens], Tokens]] = {
+    Wire.ANTHROPIC: _anthropic,
+    Wire.OPENAI: _openai,
+    Wire.GEMINI: _gemini,
+    Wire.OLLAMA: _ollama,
+}
