@@ -122,11 +122,14 @@ def test_from_a_specification_to_a_report(environment, shiftwork, tmp_path):
     assert "tally" in shiftwork("list", "--status", "completed")[1]
 
     code, [decision] = shiftwork("decisions", "--json")
+    assert (decision["session"], decision["judged_by"], decision["score"]) == (2, "harness", 0.5)
     assert (
         shiftwork("feedback", str(decision["id"]), "success", "--score", "1", "--lesson", "read aloud")[0]
         == 0
     )
-    assert "lesson: read aloud" in shiftwork("decisions")[1]
+    told = shiftwork("decisions")[1]
+    assert "lesson: read aloud" in told
+    assert "outcome: success (+1), says a person" in told
     code, text = shiftwork("start", str(MINIMAL / "spec.md"), "--cassette", str(MINIMAL / "cassette.yml"))
     assert (code, text) == (
         1,

@@ -258,6 +258,12 @@ async def test_the_report_holds_everything(store):
         0.5,
         "learnt",
     )
+    assert tuple(decision[name] for name in ("feature", "judged_by", "lesson_by")) == (
+        first["name"],
+        "person",
+        "person",
+    )
+    assert "- Outcome: partial (+0.5), says a person" in render_markdown(report)
     assert [first["name"]] == report["checkpoints"][0]["passing"]
     assert [each["kind"] for each in report["events"]] == ["steer"]
 
