@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import IO
 
 from shiftwork.errors import RepositoryError
+from shiftwork.repository.personal import personal_environment
 from shiftwork.text import one_line
 
 OLDEST_GIT = (2, 38)
@@ -51,24 +52,6 @@ _STRICT = {
     # A bare repository reads main's `.mailmap`, which agents write: it would rename who committed what.
     "log.mailmap": "false",
 }
-
-
-# How a person reaches repositories; the other variables of git would say which repository is meant.
-_PERSONAL = frozenset(
-    {
-        "GIT_CONFIG_GLOBAL",
-        "GIT_CONFIG_NOSYSTEM",
-        "GIT_CONFIG_SYSTEM",
-        "GIT_EXEC_PATH",
-        "GIT_SSH",
-        "GIT_SSH_COMMAND",
-        "GIT_SSH_VARIANT",
-        "GIT_SSL_CAINFO",
-        "GIT_SSL_CAPATH",
-        "GIT_SSL_CERT",
-        "GIT_SSL_KEY",
-    }
-)
 
 
 @dataclass(frozen=True, slots=True)
@@ -211,12 +194,9 @@ def strict_environment() -> dict[str, str]:
 
 
 def people_environment() -> dict[str, str]:
-    """A person's own environment and configuration (credentials, filters), without hooks and prompts."""
-    kept = {
-        name: value for name, value in os.environ.items() if not name.startswith("GIT_") or name in _PERSONAL
-    }
+    """A person's own configuration and what it needs (credentials, filters), without hooks and prompts."""
     return {
-        **kept,
+        **personal_environment(os.environ),
         "LC_ALL": "C",
         "GIT_ALLOW_PROTOCOL": "file:git:http:https:ssh",
         "GIT_ASKPASS": "false",

@@ -117,9 +117,9 @@ class LazyRedactor:
 def passwords(texts: Iterable[str]) -> Iterator[Secret]:
     """The passwords within addresses such as `postgresql://user:password@host/`."""
     for text in texts:
-        parts = split(text)
-        for password in in_address(text) if parts else ():
-            yield Secret(f"password for {parts.hostname or parts.scheme}", password)
+        if (parts := split(text)) is not None:
+            name = f"password for {parts.hostname or parts.scheme}"
+            yield from (Secret(name, password) for password in in_address(parts))
 
 
 def _words(name: str) -> list[str]:

@@ -19,11 +19,8 @@ _SCHEME = re.compile(r"(?:bearer|basic|token|digest|apikey)\s+(?=\S)", re.IGNORE
 _PAIR = re.compile(r"[^\s:/=]+:(\S+)")
 
 
-def in_address(text: str) -> Iterator[str]:
+def in_address(parts: SplitResult) -> Iterator[str]:
     """The passwords of `postgresql://user:password@host/`, as they are and as they stand there."""
-    parts = split(text)
-    if parts is None:
-        return
     raw = [*_IN_QUERY.findall(parts.query), *([parts.password] if parts.password else [])]
     # `+` is itself in a query of libpq, and a space in one of the web.
     forms = {form for each in raw for form in (each, unquote(each), unquote(each.replace("+", " ")))}

