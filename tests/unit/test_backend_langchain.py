@@ -212,7 +212,7 @@ def test_a_missing_key_is_named(backend):
         ("0.0.0.0", "http://127.0.0.1:11434"),
         ("gpu:1234", "http://gpu:1234"),
         (":80", "http://127.0.0.1:80"),
-        ("https://gpu/ollama", "https://gpu:11434/ollama"),
+        ("https://gpu/ollama", "https://gpu/ollama"),
     ],
 )
 def test_ollamas_variable_says_where_it_is(given, meant):

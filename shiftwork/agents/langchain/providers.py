@@ -130,15 +130,13 @@ def find_provider(model: str) -> tuple[ModelProvider, str]:
 
 def http_address(text: str, provider: ModelProvider) -> str:
     """The address in the provider's variable; `OLLAMA_HOST` may be one to listen at, without a scheme."""
-    if provider.wire != "ollama":
+    if provider.wire != "ollama" or "://" in text:
         return text
-    text = text if "://" in text else f"http://{text}"
-    scheme, _, rest = text.partition("://")
-    host, slash, path = rest.partition("/")
-    name, colon, port = host.rpartition(":")
+    host, colon, port = text.rpartition(":")
     if not colon or not port.isdigit():
-        name, port = host, "11434"
-    return f"{scheme}://{'127.0.0.1' if name in ('', '0.0.0.0') else name}:{port}{slash}{path}"  # noqa: S104 - compared
+        host, port = text, "11434"
+    everywhere = host in ("", "0.0.0.0")  # noqa: S104 - compared, not listened at
+    return f"http://{'127.0.0.1' if everywhere else host}:{port}"
 
 
 def as_settings_of(provider: str, settings: Mapping[str, Any]) -> Mapping[str, Any]:
