@@ -140,10 +140,9 @@ class Process:
             await asyncio.wait({self.ended})
             return False
         wanted = self._program.limits.on_tree or self._program.stall_timeout is not None
-        if wanted and not self._held.ended.done():
+        if wanted and self._held.root is not None and not self._held.ended.done():
             self._watch = Watch(
-                pid=self._held.pid,
-                marker=self._marker,
+                root=self._held.root,
                 limits=self._program.limits,
                 stall_timeout=self._program.stall_timeout,
                 output=self._output,
@@ -172,12 +171,12 @@ class Process:
 
     def look(self, processes: dict[int, Seen]) -> bool:
         """Take in what its tree uses at this moment; whether its first process is alive."""
-        tree = tree_of(self.pid, self._marker, processes)
+        tree = tree_of(self._held.root or 0, processes)
         cpu = sum(process.cpu + process.waited_for for process in tree)
         memory = sum(process.memory for process in tree)
         before = self._usage
         self._usage = Usage(max(before.cpu_seconds, cpu), memory, max(before.peak_memory, memory))
-        return any(process.pid == self.pid and process.state != "Z" for process in tree)
+        return self.pid in processes and processes[self.pid].state != "Z"
 
     def breach_by_end(self, code: int) -> str | None:
         """The sentence on the limit that its end tells of, if any."""

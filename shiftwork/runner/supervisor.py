@@ -154,17 +154,16 @@ class _Process:
         limits, confinement = self._spec.limits, self._spec.confinement
         if limits.disk_mb is not None and confinement is not None:
             writable = [bind.source for bind in confinement.binds if bind.writable]
-            self._task(watch_disk(writable, limits.disk_mb, self._breach, pids_of(self._held, self._marker)))
+            self._task(watch_disk(writable, limits.disk_mb, self._breach, pids_of(self._held)))
         if on_start is None and not limits.on_tree and self._spec.stall_timeout is None:
             return
         await asyncio.wait({self._held.started})
-        if self._held.pid is None:
+        if self._held.root is None:
             return
         if on_start is not None:
             on_start(self._held)
         self._watch = Watch(
-            pid=self._held.pid,
-            marker=self._marker,
+            root=self._held.root,
             limits=self._spec.limits,
             stall_timeout=self._spec.stall_timeout,
             output=self._output,

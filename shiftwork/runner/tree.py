@@ -6,14 +6,14 @@ import os
 import time
 import weakref
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import psutil
 
 from shiftwork.runner.limits import Limits
 from shiftwork.sandbox.base import Held
-from shiftwork.sandbox.proc import LINUX, is_dead, tag_for, tag_of
+from shiftwork.sandbox.proc import LINUX, is_dead
 
 _SHORTEST = 0.1
 """Seconds between two looks, at least."""
@@ -27,7 +27,10 @@ _IDLE_SHARE = 0.001
 
 @dataclass(frozen=True, slots=True)
 class Seen:
-    """One process now; `cpu` and `waited_for` (its ended children's) in seconds, `memory` in bytes."""
+    """One process now; `cpu` and `waited_for` (its ended children's) in seconds, `memory` in bytes.
+
+    `state` is Z for what is dead, T for what is stopped, else R.
+    """
 
     pid: int
     parent: int
@@ -35,7 +38,6 @@ class Seen:
     cpu: float
     waited_for: float
     memory: int
-    tag: int | None
 
 
 @dataclass
@@ -43,8 +45,7 @@ class Watch:
     """One agent that is watched.
 
     Attributes:
-        pid: its first process.
-        marker: of its sandbox.
+        root: see `Held`.
         limits: of the tree.
         stall_timeout: seconds without output and CPU time after which it counts as stalled, or None.
         output: bytes it printed so far, or None while nobody reads them.
@@ -54,8 +55,7 @@ class Watch:
         cpu_seconds, peak_memory: of the whole tree so far, as far as seen.
     """
 
-    pid: int
-    marker: str
+    root: int
     limits: Limits
     stall_timeout: float | None
     output: Callable[[], int | None]
@@ -148,7 +148,7 @@ class Sampler:
         processes = table()
         now = time.monotonic()
         for watch in self._watches:
-            watch.look(tree_of(watch.pid, watch.marker, processes), now)
+            watch.look(tree_of(watch.root, processes), now)
         self._cost = time.thread_time() - started
         self._plan()
 
@@ -162,27 +162,31 @@ def shared_sampler() -> Sampler:
     return _SAMPLERS.setdefault(asyncio.get_running_loop(), Sampler())
 
 
-def tree_of(pid: int, marker: str, processes: dict[int, Seen]) -> list[Seen]:
-    """All of these that descend from one process or bear the tag of a marker."""
-    tag = tag_for(marker)
+def tree_of(root: int, processes: dict[int, Seen]) -> list[Seen]:
+    """All of these that descend from one process, whatever they say of themselves.
+
+    The root itself, a sandbox's, counts as dead, and uses nothing but what it waited for.
+    """
+    if root not in processes:
+        return []
     below: dict[int, list[int]] = {}
     for process in processes.values():
         below.setdefault(process.parent, []).append(process.pid)
-    waiting = [pid, *(process.pid for process in processes.values() if process.tag == tag)]
-    found: dict[int, Seen] = {}
+    found = {root: replace(processes[root], state="Z", cpu=0.0, memory=0)}
+    waiting = below.get(root, [])
     while waiting:
         one = waiting.pop()
-        if one in processes and one not in found:
+        if one not in found:
             found[one] = processes[one]
             waiting += below.get(one, [])
     return list(found.values())
 
 
-def pids_of(held: Held, marker: str) -> Callable[[], list[int]]:
+def pids_of(held: Held) -> Callable[[], list[int]]:
     """What tells the processes of a held program whenever it is asked; none until it is started."""
 
     def now() -> list[int]:
-        return [] if held.pid is None else [one.pid for one in tree_of(held.pid, marker, table())]
+        return [] if held.root is None else [one.pid for one in tree_of(held.root, table())]
 
     return now
 
@@ -207,7 +211,6 @@ def table() -> dict[int, Seen]:
                 (int(words[11]) + int(words[12])) / tick,
                 (int(words[13]) + int(words[14])) / tick,
                 int(words[21]) * page,
-                tag_of(pid),
             )
     return found
 
@@ -225,7 +228,6 @@ def _portable_table() -> dict[int, Seen]:
             times.user + times.system if times else 0.0,
             0.0,
             memory.rss if memory else 0,
-            None,
         )
     return found
 

@@ -74,9 +74,10 @@ class Held(Protocol):
 
     Attributes:
         pid: of the process that leads its tree; None until `started`.
+        root: of the sandbox's process below which all of it is, and nothing else; None until `started`.
         started: done when the pid is known, or it is known that there will be none.
         ended: done when the program has ended and nothing of it lives.
-        own_processes: how many processes of the tree are the sandbox's, not the program's.
+        own_processes: how many processes below the root are the sandbox's, not the program's.
     """
 
     started: "asyncio.Future[None]"
@@ -85,6 +86,9 @@ class Held(Protocol):
 
     @property
     def pid(self) -> int | None: ...
+
+    @property
+    def root(self) -> int | None: ...
 
     def send(self, number: signal.Signals) -> None:
         """Send a signal to every process of it."""

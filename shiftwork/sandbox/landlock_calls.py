@@ -23,9 +23,30 @@ _SHARED: Final = (
 )
 """Memory, semaphores and queues of the whole machine, which outlive whoever made them."""
 
+_XATTRS: Final = (
+    *("setxattr", "lsetxattr", "fsetxattr", "setxattrat", "file_setattr"),
+    *("removexattr", "lremovexattr", "fremovexattr", "removexattrat"),
+)
+"""What would change attributes of files of the same user anywhere."""
+
+_SCHEDULING: Final = ("sched_setaffinity", "sched_setattr", "sched_setparam", "sched_setscheduler")
+_RLIMIT_RTTIME: Final = 15
+_PRIORITY_OF_USER, _IO_PRIORITY_OF_USER = 2, 3
+
 _HERE: Final = (
-    # Limits of other processes of the same user.
+    # Limits of other processes of the same user; and the tag by which what a lost worker left is found.
     Refusal(("prlimit64",), when=(When(0, 0, equal=False),)),
+    Refusal(("setrlimit",), when=(When(0, _RLIMIT_RTTIME),)),
+    *(
+        Refusal(("prlimit64",), when=(When(1, _RLIMIT_RTTIME), When(2, 0, equal=False, high=high)))
+        for high in (False, True)
+    ),
+    # How other processes of the same user are scheduled.
+    Refusal(_SCHEDULING, when=(When(0, 0, equal=False),)),
+    Refusal(("setpriority", "ioprio_set"), when=(When(1, 0, equal=False),)),
+    Refusal(("setpriority",), when=(When(0, _PRIORITY_OF_USER),)),
+    Refusal(("ioprio_set",), when=(When(0, _IO_PRIORITY_OF_USER),)),
+    Refusal(_XATTRS, errno.EOPNOTSUPP),
     # Paths to files that are found by number.
     Refusal(("name_to_handle_at",)),
     # As in kernels made without them.

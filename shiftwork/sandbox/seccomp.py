@@ -41,26 +41,28 @@ _TEMPORARY: Final = 0x400000
 _UNIX, _INET, _INET6, _NETLINK = 1, 2, 10, 16
 _STREAM, _DATAGRAM, _TYPE = 1, 2, 0xF
 _TIOCSTI, _TIOCLINUX, _TIOCSETD = 0x5412, 0x541C, 0x5423
+_PR_SET_DUMPABLE: Final = 4
 _PERSONALITIES: Final = (0, 0x8, 0x20000, 0x20008, 0xFFFFFFFF)
 """The plain one, two that change what `uname` says, and the question which one it is."""
 
 
 @dataclass(frozen=True, slots=True)
 class When:
-    """A condition on the low half of an argument: whether it, masked, equals a value.
+    """A condition on one half of an argument: whether it, masked, equals a value.
 
-    The kernel reads no more than that half of the arguments asked about here, so nothing hides in the other.
+    It is the low half unless the high one is asked for; of most arguments the kernel reads no more than that.
     """
 
     argument: int
     value: int
     mask: int = 0xFFFFFFFF
     equal: bool = True
+    high: bool = False
 
 
 @dataclass(frozen=True, slots=True)
 class Refusal:
-    """Calls that fail with an error number, always or when all conditions hold."""
+    """Calls that fail with an error number, always or when all conditions hold; with 0 they do nothing."""
 
     calls: tuple[str, ...]
     error: int = errno.EPERM
@@ -113,6 +115,9 @@ REFUSALS: Final = (
         for family in (_INET, _INET6)
     ),
     Refusal(("socketpair",), errno.EAFNOSUPPORT, _unless(0, (_UNIX,))),
+    # What hides a process's open files hides deleted ones from the limit on the disk, too. Programs that
+    # guard secrets so are told that they did: nothing can trace them here anyway.
+    Refusal(("prctl",), 0, (When(0, _PR_SET_DUMPABLE), When(1, 0))),
     # A set-id file in a workspace would lend our user's or group's rights to everybody who can reach it. A
     # filter can't tell folders from files: theirs can be inherited, but not given.
     Refusal(("chmod", "fchmod"), when=(_set_id_bits(1),)),
@@ -169,7 +174,7 @@ def _judge(refusals: Sequence[Refusal]) -> list[bytes]:
             left -= 3
             holds, fails = (0, left) if condition.equal else (left, 0)
             body += [
-                _instruction(_LOAD, _ARGUMENTS_AT + 8 * condition.argument),
+                _instruction(_LOAD, _ARGUMENTS_AT + 8 * condition.argument + 4 * condition.high),
                 _instruction(_AND, condition.mask),
                 _instruction(_IF_EQUAL, condition.value, holds, fails),
             ]

@@ -10,7 +10,7 @@ import weakref
 from shiftwork.sandbox.base import Ended, Launch
 from shiftwork.sandbox.proc import LINUX
 from shiftwork.sandbox.sweep import kill_all
-from shiftwork.sandbox.warden_process import end_warden, start_warden
+from shiftwork.sandbox.warden_process import await_keeper, end_warden, start_warden
 from shiftwork.sandbox.wire import Channel, Message
 
 _LOST = -int(signal.SIGKILL)
@@ -25,7 +25,7 @@ class Subreaper:
     """A warden process keeps the descendants of every agent together; it starts with the first agent.
 
     Weaker than a namespace: an agent can see, and as the same user signal, processes that are not its own.
-    A killed warden is noticed, and what it held is ended by its marks; a stopped one is made to go on, also
+    A killed warden is noticed, and its keepers end what it held; a stopped one is made to go on, also
     when its worker dies. Only what stops it again and again, until its worker is killed, lives on.
     """
 
@@ -71,6 +71,7 @@ class HeldByWarden:
     def __init__(self, warden: "Warden", number: int, marker: str) -> None:
         loop = asyncio.get_running_loop()
         self.pid: int | None = None
+        self.root: int | None = None
         self.started: asyncio.Future[None] = loop.create_future()
         self.ended: asyncio.Future[Ended] = loop.create_future()
         self.marker = marker
@@ -249,11 +250,11 @@ class Warden:
             del self._held[number]
             held.settle(Ended(message["code"], message["cpu"], message["peak"]))
         elif not held.started.done():
-            held.pid = message["pid"]
+            held.pid, held.root = message["pid"], message.get("root")
             held.started.set_result(None)
 
     def _lost(self) -> None:
-        """The warden was killed, or is as good as dead: only the marks lead to what it held."""
+        """The warden was killed, or is as good as dead: its keepers end what it held."""
         if not self.alive:
             return
         self.alive = False
@@ -270,7 +271,10 @@ class Warden:
 
 
 async def _sweep(held: HeldByWarden) -> None:
+    """What a keeper ends when its warden dies, and what bears the marks if that was killed, too."""
     try:
+        if held.root is not None:
+            await asyncio.to_thread(await_keeper, held.root)
         await asyncio.to_thread(kill_all, held.marker)
     except TimeoutError as error:
         if not held.ended.done():

@@ -1,171 +1,239 @@
 """The process that starts a worker's agents: `python -P -m shiftwork.sandbox.warden FD PARENT`.
 
-It adopts whatever an agent leaves behind, so that it always knows what lives, and outlives its worker by the
-moment it takes to kill it all. It imports little, and has one thread: a new program is started by vfork, with
-the limits and the tag that this process takes on for that moment.
+It forks a keeper for each, which starts it and holds whatever descends from it; and it outlives its worker by
+the moment it takes to kill it all. It imports little, and has one thread, so that forking is cheap and safe.
 """
 
 import contextlib
-import ctypes
+import gc
 import os
 import select
 import signal
 import socket
 import sys
 import time
+from dataclasses import dataclass
 
-from shiftwork.sandbox.agents import Agent, start
-from shiftwork.sandbox.proc import LINUX, children, is_zombie, marker_of, tag_of, with_descendants
+from shiftwork.sandbox.keeper import (
+    Report,
+    be_subreaper,
+    fork_keeper,
+    kill_tree,
+    read_reports,
+    signal_at_parents_end,
+)
+from shiftwork.sandbox.proc import LINUX, children, with_descendants
 from shiftwork.sandbox.wire import Channel, Message
 
-_PR_SET_PDEATHSIG = 1
-_PR_SET_CHILD_SUBREAPER = 36
 _PAUSE = 5
 """Milliseconds between two looks at processes that were killed and have not ended."""
 
+_PATIENCE = 2.0
+"""Seconds in which a keeper that was told to has to end its agent, before it is killed itself."""
+
+_CALM = 3
+"""Looks in a row that must find nothing: what starts and ends meanwhile can be missed by one."""
+
+
+@dataclass(slots=True)
+class Kept:
+    """One agent, seen from the warden.
+
+    Attributes:
+        keeper: its keeper's process; None once that was waited for.
+        lock: a descriptor that is open as long as the agent is not reported.
+        deadline: when its keeper is to be killed for being slow (monotonic seconds); None: never.
+        started: whether its first process was told of.
+        cpu_seconds: used as far as its keeper, which is gone, waited for it.
+    """
+
+    number: int
+    marker: str
+    keeper: int | None = None
+    lock: int | None = None
+    deadline: float | None = None
+    started: bool = False
+    cpu_seconds: float = 0.0
+
+    def close(self) -> None:
+        """Free its lock: nothing of it lives."""
+        if self.lock is not None:
+            os.close(self.lock)
+            self.lock = None
+
 
 class Warden:
-    """All agents of one worker. Invariant: an agent's end is told once nothing of it lives."""
+    """All agents of one worker. Invariant: an agent's end is told once nothing of it lives.
+
+    Its children are keepers, and what keepers that were killed left: only agents that are not confined can
+    do that, and theirs is whatever turns up here, so that it is killed and nobody else's is.
+    """
 
     def __init__(self, channel: Channel, parent: int) -> None:
         self._channel = channel
         self._parent = parent
-        self._agents: dict[int, Agent] = {}
-        self._leaders: dict[int, Agent] = {}
-        self._ending: set[int] = set()
-        self._owners: dict[int, set[int]] = {}
-        """Orphans by pid, with the agents that may have left them; one agent means that it did."""
+        self._agents: dict[int, Kept] = {}
+        self._keepers: dict[int, Kept] = {}
+        """Those that were not waited for, by their pids; an agent that was reported may still have one."""
+        self._lost: list[Kept] = []
+        self._calm = 0
+        self._reports, self._writing = os.pipe()
+        os.set_blocking(self._reports, False)
 
     def serve(self) -> None:
         """Do what the worker asks, until it is gone."""
         poll = select.poll()
         woken = _wakeup_fd()
-        for fd in (self._channel.fileno(), woken):
+        for fd in (self._channel.fileno(), woken, self._reports):
             poll.register(fd, select.POLLIN)
         with contextlib.suppress(AttributeError, OSError):
             poll.register(os.pidfd_open(self._parent), select.POLLIN)
         while os.getppid() == self._parent:
-            ready = {fd for fd, _ in poll.poll(_PAUSE if self._ending else None)}
+            ready = {fd for fd, _ in poll.poll(self._pause())}
             if woken in ready:
                 os.read(woken, 4096)
             if self._channel.fileno() in ready:
                 for message in self._channel.receive():
                     self._obey(message)
-            self._collect()
-            for number in list(self._ending):
-                self._kill(self._agents[number])
+            self._listen()
+            if self._collect():
+                self._calm = 0
+            self._listen()  # what was waited for wrote before it ended
+            self._bury()
+            self._hurry()
 
     def leave(self) -> None:
         """Kill everything that descends from this process; gives up on what another user owns."""
         deadline = time.monotonic() + 60
         while time.monotonic() < deadline:
-            with contextlib.suppress(ChildProcessError):
+            try:
                 while os.waitpid(-1, os.WNOHANG)[0]:
                     pass
-            own = children(os.getpid()) if LINUX else []
-            if not own and not self._sweep():
+            except ChildProcessError:  # Nothing descends from a process without children that adopts.
+                self._sweep()
                 return
-            _signal_each(with_descendants(own), signal.SIGKILL)
+            kill_tree(children(os.getpid()) if LINUX else list(self._keepers))
             time.sleep(_PAUSE / 1000)
 
-    def _sweep(self) -> int:
+    def _sweep(self) -> None:
         """Where nothing can be adopted, the markers lead to what is left."""
-        if LINUX:
-            return 0
-        from shiftwork.sandbox.sweep import kill_all  # noqa: PLC0415 - only here is psutil needed
+        if not LINUX:
+            from shiftwork.sandbox.sweep import kill_all  # noqa: PLC0415 - only here is psutil needed
 
-        return sum(kill_all(agent.marker, spare={os.getpid()}) for agent in self._agents.values())
+            for agent in self._agents.values():
+                kill_all(agent.marker, spare={os.getpid()})
+
+    def _pause(self) -> int | None:
+        if self._lost:
+            return _PAUSE
+        waiting = any(agent.deadline is not None for agent in self._agents.values())
+        return 100 if waiting else None
 
     def _obey(self, message: Message) -> None:
         number = message["id"]
         if message["do"] == "ping":
             self._channel.send({"id": number})
         elif message["do"] == "start":
-            fds = [self._channel.fds.popleft() for _ in range(message["fds"])]
-            agent = self._agents[number] = start(message, fds)
-            if agent.pid is not None:
-                self._leaders[agent.pid] = agent
-            self._channel.send({"id": number, "pid": agent.pid})
-            if agent.pid is None:
-                self._report(agent)
+            self._start(message)
         elif number in self._agents and message["do"] == "signal":
-            _signal_each(self._members(self._agents[number]), message["signal"])
+            for pid in self._members(self._agents[number]):
+                _signal(pid, message["signal"])
         elif number in self._agents:
-            self._ending.add(number)
+            self._end(self._agents[number])
 
-    def _collect(self) -> None:
-        """Wait for all that ended. Its children are ours by then, so that none can be overlooked."""
+    def _start(self, message: Message) -> None:
+        fds = [self._channel.fds.popleft() for _ in range(message["fds"])]
+        agent = self._agents[message["id"]] = Kept(message["id"], message["marker"])
+        try:
+            agent.keeper = fork_keeper(message, fds, self._writing)
+        except OSError as error:
+            os.write(fds[1], f"no process can be started: {error.strerror}\n".encode())
+            self._finish(Report(agent.number, 0, 126))
+        else:
+            self._keepers[agent.keeper] = agent
+        if message["lock"] and agent.keeper is not None:
+            agent.lock = fds.pop()
+        for fd in fds:
+            os.close(fd)
+
+    def _end(self, agent: Kept) -> None:
+        if agent.keeper is not None:
+            _signal(agent.keeper, signal.SIGTERM)
+            _signal(agent.keeper, signal.SIGCONT)
+            agent.deadline = agent.deadline or time.monotonic() + _PATIENCE
+
+    def _hurry(self) -> None:
+        """Kill the keepers that do not end what they should: something may have stopped them."""
+        now = time.monotonic()
+        for agent in self._agents.values():
+            if agent.keeper is not None and agent.deadline is not None and agent.deadline < now:
+                _signal(agent.keeper, signal.SIGKILL)
+
+    def _listen(self) -> None:
+        for report in read_reports(self._reports):
+            agent = self._agents.get(report.number)
+            if agent is None:
+                continue
+            if report.pid:
+                agent.started = True
+                self._channel.send({"id": report.number, "pid": report.pid, "root": agent.keeper})
+            else:
+                self._finish(report)
+
+    def _collect(self) -> bool:
+        """Wait for all that ended, and have what was stopped go on; whether there was anything."""
+        found = False
         while True:
             try:
-                pid, status, used = os.wait4(-1, os.WNOHANG)
+                pid, status, used = os.wait4(-1, os.WNOHANG | os.WUNTRACED)
             except ChildProcessError:
-                return
+                return found
             if pid == 0:
-                return
-            owners = self._owners.pop(pid, set())
-            agent = self._leaders.pop(pid, None)
+                return found
+            found = True
+            if os.WIFSTOPPED(status):
+                _signal(pid, signal.SIGCONT)
+                continue
+            agent = self._keepers.pop(pid, None)
             if agent is not None:
-                agent.ended(status, used)
-                self._kill(agent)
-            elif len(owners) == 1 and (owner := self._agents.get(next(iter(owners)))):
-                owner.add(used)
+                agent.keeper = None
+                agent.cpu_seconds = used.ru_utime + used.ru_stime
+                self._lost.append(agent)
 
-    def _kill(self, agent: Agent) -> None:
-        left = self._members(agent)
-        alive = [pid for pid in left if _signal_one(pid, signal.SIGKILL)]
-        if agent.pid is None and not alive:
-            self._report(agent)
-        else:
-            self._ending.add(agent.number)
+    def _bury(self) -> None:
+        """Kill what keepers left that did not come to report an end, and report it when nothing is left."""
+        self._lost = [agent for agent in self._lost if agent.number in self._agents]
+        if not self._lost:
+            return
+        left = [pid for pid in children(os.getpid()) if pid not in self._keepers] if LINUX else []
+        if left:
+            kill_tree(left)
+        self._calm = 0 if left else self._calm + 1
+        if self._calm >= _CALM:
+            for agent in self._lost:
+                self._finish(Report(agent.number, 0, -int(signal.SIGKILL), agent.cpu_seconds))
+            self._calm = 0
 
-    def _report(self, agent: Agent) -> None:
-        del self._agents[agent.number]
-        self._ending.discard(agent.number)
-        for suspects in self._owners.values():
-            suspects.discard(agent.number)
+    def _finish(self, report: Report) -> None:
+        agent = self._agents.pop(report.number)
         agent.close()
-        self._channel.send(
-            {"id": agent.number, "code": agent.code, "cpu": agent.cpu_seconds, "peak": agent.peak_memory}
-        )
+        if not agent.started:
+            self._channel.send({"id": report.number, "pid": None})
+        end = {"code": report.code, "cpu": report.cpu_seconds, "peak": report.peak_memory}
+        self._channel.send({"id": report.number, **end})
 
-    def _members(self, agent: Agent) -> list[int]:
-        """Everything of this agent that lives, with what only it can have left."""
-        if not LINUX:
-            return self._marked(agent)
-        roots = [] if agent.pid is None else [agent.pid]
-        for pid in children(os.getpid()):
-            if pid not in self._leaders:
-                if pid not in self._owners:
-                    self._owners[pid] = self._suspects(pid)
-                if self._owners[pid] <= {agent.number}:
-                    roots.append(pid)
-        return with_descendants(roots)
-
-    def _suspects(self, pid: int) -> set[int]:
-        tag, marker = tag_of(pid), marker_of(pid)
-        for agent in self._agents.values():
-            if tag == agent.tag or marker == agent.marker:
-                return {agent.number}
-        return set(self._agents)
-
-    def _marked(self, agent: Agent) -> list[int]:
+    def _members(self, agent: Kept) -> list[int]:
+        """Everything of this agent that lives."""
+        if LINUX:
+            return with_descendants(children(agent.keeper)) if agent.keeper is not None else []
         from shiftwork.sandbox.sweep import processes_of  # noqa: PLC0415 - only here is psutil needed
 
         return [process.pid for process in processes_of(agent.marker, spare={os.getpid()})]
 
 
-def _signal_each(pids: list[int], number: int) -> None:
-    for pid in pids:
-        _signal_one(pid, number)
-
-
-def _signal_one(pid: int, number: int) -> bool:
-    """Whether there was a living process that can be signalled."""
-    try:
+def _signal(pid: int, number: int) -> None:
+    with contextlib.suppress(ProcessLookupError, PermissionError):
         os.kill(pid, number)
-    except (ProcessLookupError, PermissionError):
-        return False
-    return not (LINUX and is_zombie(pid))
 
 
 def _wakeup_fd() -> int:
@@ -194,9 +262,11 @@ def main(arguments: list[str]) -> int:
     _close_others(fd)
     os.chdir("/")
     if LINUX:
-        ctypes.CDLL(None).prctl(_PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0)
+        be_subreaper()
         # An agent may have stopped us. When the worker dies, we are to go on, so that we notice.
-        ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGCONT, 0, 0, 0)
+        signal_at_parents_end(signal.SIGCONT)
+    gc.disable()  # A collection would touch, and so copy, what keepers share with us.
+    gc.freeze()
     warden = Warden(Channel(socket.socket(fileno=fd)), parent)
     # A broken connection is the worker's end too; any other error must not set the agents free either.
     try:

@@ -6,9 +6,14 @@ import signal
 import socket
 import sys
 import time
+from pathlib import Path
 
 from shiftwork.sandbox.proc import MARKER
 from shiftwork.sandbox.wire import Channel
+
+_MODULE = "shiftwork.sandbox.warden"
+_KEEPERS_LONGEST = 3.0
+"""Seconds that the keepers of a killed warden have to end what they hold."""
 
 _LONGEST = 10.0
 """Seconds that a warden has to end all that it holds, before it is killed."""
@@ -24,7 +29,7 @@ def start_warden(theirs: socket.socket) -> int:
             after.callback(os.close, source)
         null = os.open(os.devnull, os.O_RDWR | os.O_CLOEXEC)
         after.callback(os.close, null)
-        program = (sys.executable, "-P", "-m", "shiftwork.sandbox.warden", str(fd), str(os.getpid()))
+        program = (sys.executable, "-P", "-m", _MODULE, str(fd), str(os.getpid()))
         dup2 = os.POSIX_SPAWN_DUP2
         actions = [(dup2, null, 0), (dup2, null, 1), (dup2, source, fd)]
         return os.posix_spawn(program[0], program, env, file_actions=actions, setsid=True, setsigmask=())
@@ -43,3 +48,20 @@ def end_warden(channel: Channel, pid: int, owner: int) -> None:
         if time.monotonic() > deadline:
             os.kill(pid, signal.SIGKILL)
         time.sleep(0.002)
+
+
+def await_keeper(pid: int) -> None:
+    """Wait for the end of a keeper whose warden is dead, for some seconds at most; it goes on if stopped."""
+    deadline = time.monotonic() + _KEEPERS_LONGEST
+    while time.monotonic() < deadline and _is_keeper(pid):
+        with contextlib.suppress(OSError):  # It ended just now.
+            os.kill(pid, signal.SIGCONT)
+        time.sleep(0.005)
+
+
+def _is_keeper(pid: int) -> bool:
+    """Whether this process, was forked from a warden; false where there is no `/proc`."""
+    try:
+        return _MODULE.encode() in Path(f"/proc/{pid}/cmdline").read_bytes().split(b"\0")
+    except OSError:
+        return False

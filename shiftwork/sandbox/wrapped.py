@@ -29,8 +29,8 @@ class Wrapped:
         OSError: the wrapper can't be started.
     """
 
-    own_processes = 3
-    """The wrapper, the first process inside and the guardian that reads the lease."""
+    own_processes = 2
+    """The first process inside, and the guardian that reads the lease."""
 
     def __init__(
         self,
@@ -43,6 +43,7 @@ class Wrapped:
         env = {**(launch.env if env is None else env), MARKER: launch.marker}
         streams = (launch.stdin, launch.stdout, launch.stderr)
         self.pid, self._lease = spawn(argv, env, streams=streams, lock_fd=launch.lock, inherited=inherited)
+        self.root = self.pid
         set_tag(self.pid, launch.marker)
         self._marker = launch.marker
         self._reaper = Reaper(self.pid)

@@ -10,7 +10,9 @@ from pathlib import Path
 import pytest
 
 from shiftwork.sandbox.callnumbers import AARCH64, NEWEST, X86_64
-from shiftwork.sandbox.seccomp import REFUSALS, seccomp_filter
+from shiftwork.sandbox.confinement import Network
+from shiftwork.sandbox.landlock_calls import refusals_for
+from shiftwork.sandbox.seccomp import REFUSALS, Refusal, seccomp_filter
 from shiftwork.sandbox.user import can_change_user, choose_user, hand_over
 from shiftwork.sandbox.visible import installation_of
 
@@ -18,12 +20,18 @@ ALLOW, KILL, REFUSE = 0x7FFF0000, 0x80000000, 0x00050000
 MACHINES = {"x86_64": (0xC000003E, X86_64), "aarch64": (0xC00000B7, AARCH64)}
 
 
-def judge(machine: str, number: int, *arguments: int, architecture: int | None = None) -> int:
+def judge(
+    machine: str,
+    number: int,
+    *arguments: int,
+    architecture: int | None = None,
+    more: tuple[Refusal, ...] = (),
+) -> int:
     """What the kernel would do, by running the filter as it does."""
     own, _ = MACHINES[machine]
     padded = (*arguments, *[0] * (6 - len(arguments)))
     data = struct.pack("=IIQ6Q", number, own if architecture is None else architecture, 0, *padded)
-    program = list(struct.iter_unpack("=HBBI", seccomp_filter(machine)))
+    program = list(struct.iter_unpack("=HBBI", seccomp_filter(machine, more)))
     accumulator = position = 0
     while True:
         code, if_true, if_false, value = program[position]
@@ -101,6 +109,27 @@ def test_calls_are_judged_by_their_arguments(machine, call, arguments, error):
     """Otherwise threads, sockets or files could not be made, or namespaces and set-id files could."""
     _, numbers = MACHINES[machine]
     assert judge(machine, numbers[call], *arguments) == (REFUSE | error if error else ALLOW)
+
+
+@pytest.mark.parametrize("machine", MACHINES)
+def test_hiding_open_files_is_believed_and_not_done(machine):
+    """Otherwise deleted files could be kept from being counted, or programs that guard secrets would fail."""
+    _, numbers = MACHINES[machine]
+    assert judge(machine, numbers["prctl"], 4, 0) == REFUSE | 0
+    for arguments in ((4, 1), (3, 0), (38, 1), (15, 0)):
+        assert judge(machine, numbers["prctl"], *arguments) == ALLOW
+
+
+@pytest.mark.parametrize("machine", MACHINES)
+@pytest.mark.parametrize("new", [0x7FFF00001000, 0x7FFF00000000, 0x1000])
+def test_a_tag_can_be_read_and_not_be_changed(machine, new):
+    """Otherwise what an agent leaves could hide from whoever sweeps, by an address whose low half is 0."""
+    numbers, more = MACHINES[machine][1], refusals_for(Network.NONE)
+    assert judge(machine, numbers["prlimit64"], 0, 15, new, more=more) == REFUSE | errno.EPERM
+    assert judge(machine, numbers["prlimit64"], 0, 15, 0, new, more=more) == ALLOW
+    assert judge(machine, numbers["prlimit64"], 0, 7, new, more=more) == ALLOW
+    assert judge(machine, numbers["setrlimit"], 15, new, more=more) == REFUSE | errno.EPERM
+    assert judge(machine, numbers["setrlimit"], 7, new, more=more) == ALLOW
 
 
 def test_an_unknown_architecture_has_no_filter():

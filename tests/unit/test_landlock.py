@@ -91,6 +91,23 @@ async def test_what_a_program_needs_it_can_do(sandbox, place, code):
 
 OTHERS = {
     "limits": f"import resource\nresource.prlimit({os.getpid()}, resource.RLIMIT_CORE, (0, 0))",
+    "the tag of its own": (
+        "import resource\n"
+        "hard = resource.getrlimit(resource.RLIMIT_RTTIME)[1]\n"
+        "try: resource.setrlimit(resource.RLIMIT_RTTIME, (5, hard))\n"
+        "except ValueError: raise OSError(1, 'refused')"
+    ),
+    "priorities": f"os.setpriority(os.PRIO_PROCESS, {OURS}, os.getpriority(os.PRIO_PROCESS, {OURS}))",
+    "everybody's priority": "os.setpriority(os.PRIO_USER, 0, os.getpriority(os.PRIO_PROCESS, 0))",
+    "cores": f"os.sched_setaffinity({OURS}, os.sched_getaffinity({OURS}))",
+    "attributes of files": "os.setxattr(sys.argv[1] + '/private/file', 'user.a', b'b')",
+    "attributes of own files": "os.setxattr('file', 'user.a', b'b')",
+    "removed attributes": (
+        "import errno\n"
+        "try: os.removexattr(sys.argv[1] + '/private/file', 'user.none')\n"
+        "except OSError as error:\n"
+        "    if error.errno != errno.ENODATA: raise"
+    ),
     "namespaces": (
         "libc = ctypes.CDLL(None, use_errno=True)\n"
         "if libc.unshare(0x10000000): raise OSError(ctypes.get_errno(), '')"
@@ -128,6 +145,19 @@ async def test_other_ways_around_are_shut(sandbox, place, code):
         b"OSError",
     }
     assert await attack(sandbox, place, code, None) == b"done"
+
+
+async def test_what_programs_ask_of_themselves_is_theirs(sandbox, place):
+    """If it failed, programs could not lower their own priority, or read their limits."""
+    code = (
+        "import resource\n"
+        "[resource.getrlimit(number) for number in range(16)]\n"
+        "os.setpriority(os.PRIO_PROCESS, 0, 19)\n"
+        "os.sched_setaffinity(0, os.sched_getaffinity(0))\n"
+        "soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)\n"
+        "resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))"
+    )
+    assert await attack(sandbox, place, code, confinement(place)) == b"done"
 
 
 async def test_no_queue_stays(sandbox, place):

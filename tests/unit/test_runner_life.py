@@ -156,6 +156,10 @@ class Stuck:
     def pid(self) -> int | None:
         return self._held.pid
 
+    @property
+    def root(self) -> int | None:
+        return self._held.root
+
     def send(self, number) -> None:
         self._held.send(number)
 

@@ -17,6 +17,9 @@ from shiftwork.sandbox.choose import cheap_sandbox
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="a process group has no warden to stop")
 
+WARDEN = 'while read -r key w; do [ "$key" = PPid: ] && break; done </proc/$PPID/status;'
+"""A shell's words, after which `$w` is the parent of the parent: the warden above the keeper."""
+
 COMMANDS = {"sh": ["/bin/sh", "-c", "{task}"]}
 
 
@@ -33,7 +36,7 @@ def shell(task: str) -> AgentConfig:
 
 async def stopper(runner):
     """An agent that has just stopped its warden."""
-    handle = await runner.spawn(shell("read a; kill -STOP $PPID; echo done; exec sleep 100"))
+    handle = await runner.spawn(shell(f"read a; {WARDEN} kill -STOP $w; echo done; exec sleep 100"))
     # Not before its start is told: we would have it go on.
     await handle.write_stdin(b"\n")
     assert await anext(aiter(handle)) == b"done"
@@ -78,7 +81,7 @@ async def test_the_event_loop_goes_on_although_the_warden_does_not_read(runner):
 async def test_a_warden_that_is_stopped_again_and_again_is_given_up(runner):
     """Otherwise its agents could neither be ended nor waited for."""
     word = token()
-    warden = 'w=$PPID; while kill -STOP $w; do :; done & echo done; exec sleep "$0"'
+    warden = WARDEN + ' while kill -STOP $w; do :; done & echo done; exec sleep "$0"'
     handle = await runner.spawn(AgentConfig("tester", "sh", warden.replace("$0", word)))
     assert await anext(aiter(handle)) == b"done"
     assert (await asyncio.wait_for(handle.kill(), 25)).code == 137
@@ -118,7 +121,7 @@ def begin(*arguments: str) -> subprocess.Popen:
 def test_nothing_outlives_a_killed_worker_whose_warden_was_stopped():
     """Otherwise an agent could outlive its worker by stopping what would end it."""
     word = token()
-    with begin(f"sleep 0.3; kill -STOP $PPID; echo done; exec sleep {word}") as worker:
+    with begin(f"sleep 0.3; {WARDEN} kill -STOP $w; echo done; exec sleep {word}") as worker:
         assert worker.stdout.readline() == "done\n"
         worker.kill()
     assert wait_until_dead(word, 5) == []
