@@ -27,6 +27,7 @@ async def tables(lab: Lab, step: str) -> Project:
     """A project of two tables to export; sessions run when they are asked for."""
     program = lab.folder / "agent.py"
     program.write_text(AGENT)
+    program.chmod(0o644)
     lab.folder.chmod(0o777)
     agent = AgentOptions(backend="command", settings={"argv": ["python3", str(program)]})
     sandbox = {"writable": [str(lab.folder)]}
