@@ -70,8 +70,8 @@ class DecisionTable(Base):
     __table_args__ = (
         UniqueConstraint("session_id", "attempt", "sequence"),
         Index(None, "project_id", "id"),
-        Index(None, "search", postgresql_using="gin"),
-        Index(None, "tags", postgresql_using="gin"),
+        Index(None, "search", postgresql_using="gin", postgresql_with={"fastupdate": "off"}),
+        Index(None, "tags", postgresql_using="gin", postgresql_with={"fastupdate": "off"}),
         CheckConstraint("score BETWEEN -1 AND 1", name="score"),
     )
 

@@ -31,4 +31,6 @@ def upgrade() -> None:
     op.execute(_JUDGES)
     op.execute("ALTER TABLE decisions DROP COLUMN search")
     op.execute(_SEARCH)
-    op.execute("CREATE INDEX ix_decisions_search ON decisions USING gin (search)")
+    # Few decisions are written, and each brief reads: without a list of pending entries reads never pay.
+    op.execute("CREATE INDEX ix_decisions_search ON decisions USING gin (search) WITH (fastupdate = off)")
+    op.execute("ALTER INDEX ix_decisions_tags SET (fastupdate = off)")
