@@ -40,7 +40,7 @@ def _become(request: dict[str, Any]) -> None:
     flags = os.O_WRONLY | os.O_CREAT | os.O_TRUNC
     for number, (name, mode) in enumerate((("stdin", os.O_RDONLY), ("stdout", flags), ("stderr", flags))):
         os.dup2(os.open(request[name], mode, 0o600), number)
-    sys.stdin = open(0, closefd=False)  # noqa: SIM115, PTH123 - the one before has read ahead
+    sys.stdin = open(0, closefd=False)  # noqa: SIM115 - the one before has read ahead
     os.environ.clear()
     os.environ.update(request["env"])
     sys.argv = ["program"]

@@ -66,7 +66,7 @@ def test_a_small_task_is_done_with_files_and_shell(serve, wire, tmp_path):
     assert len(server.turns) == 4
     assert all(turn.body["stream"] for turn in server.turns)
     assert {event["data"]["file"] for event in done.of("saved")} == {"langchain.state"}
-    assert not [name for name in os.listdir(bench.workspace) if name != "hello.py"]
+    assert [path.name for path in bench.workspace.iterdir()] == ["hello.py"]
 
 
 # Errors -----------------------------------------------------------------------------------------------
@@ -198,7 +198,7 @@ def test_unknown_tools_and_wrong_arguments_are_told_and_end_at_last(serve, wire)
     assert (done.last["ok"], done.last["problem"]) == (False, "limit"), done.errors
     assert "no_such_tool is not a valid tool" in server.turns[1].tool_results[0]
     assert "file_path" in server.turns[2].tool_results[1]
-    assert 3 + 6 == len(server.turns)
+    assert len(server.turns) == 3 + 6
 
 
 def test_a_sub_agent_does_a_part_of_the_work(serve, wire):
@@ -223,6 +223,85 @@ def test_a_sub_agent_does_a_part_of_the_work(serve, wire):
     assert "hand_over" not in helper.tools
     assert "record_decision" in helper.tools
     assert helper.user_text == "Find out."
+
+
+def test_arguments_that_are_no_json_are_told(serve):
+    """Otherwise a cut-off call would be taken for the end of the work, or break the next question."""
+    call = {"id": "c1", "type": "function", "function": {"name": "execute", "arguments": '{"comm'}}
+    message = {"role": "assistant", "content": None, "tool_calls": [call]}
+    choice = {"index": 0, "message": message, "finish_reason": "tool_calls"}
+    body = {"id": "x", "object": "chat.completion", "created": 1, "model": "m", "choices": [choice]}
+    script = in_order(Fault(200, body=body), Reply("", (HAND_OVER,)))
+    bench, server = serve(script, wire="openai", settings={"streaming": False})
+    done = bench.run()
+    assert done.last["ok"], done.errors
+    assert "not valid JSON" in server.turns[1].tool_results[0]
+    assert len(server.turns) == 2
+
+
+TOOLS = '''
+from langchain_core.tools import tool
+
+@tool
+def double(number: int) -> str:
+    """Double a number."""
+    print("noise on standard output")
+    return str(2 * number)
+
+def several():
+    return [double]
+
+def broken():
+    raise ValueError("no database")
+'''
+
+MCP_SERVER = '''
+from mcp.server.fastmcp import FastMCP
+
+server = FastMCP("shop")
+
+@server.tool()
+def price(thing: str) -> str:
+    """What a thing costs."""
+    return f"{thing}: 7"
+
+server.run()
+'''
+
+
+def test_tools_of_a_person_and_of_an_mcp_server(serve, tmp_path):
+    """Otherwise an agent could have no tools but ours."""
+    (tmp_path / "mine.py").write_text(TOOLS)
+    (tmp_path / "shop.py").write_text(MCP_SERVER)
+    calls = (("double", {"number": 21}), ("price", {"thing": "tea"}))
+    bench, server = serve(
+        in_order(Reply("", calls), Reply("", (HAND_OVER,))),
+        settings={
+            "python_path": [str(tmp_path)],
+            "tools": ["mine:several"],
+            "mcp_servers": {"shop": {"command": sys.executable, "args": [str(tmp_path / "shop.py")]}},
+        },
+    )
+    done = bench.run()
+    assert done.last["ok"], done.errors
+    assert server.turns[1].tool_results == ("42", "tea: 7")
+    assert "noise on standard output" in done.errors
+
+
+def test_a_tool_that_can_not_be_used_is_named(serve, tmp_path):
+    """Otherwise the agent would work without it, and nobody would know."""
+    (tmp_path / "mine.py").write_text(TOOLS)
+    bench, server = serve(in_order(Reply("")))
+    for settings, sentence in (
+        ({"tools": ["mine:absent"]}, "'mine:absent' can't be used"),
+        ({"tools": ["mine:broken"]}, "no database"),
+        ({"mcp_servers": {"shop": {"command": "/no/such"}}}, "'shop' can't be used"),
+    ):
+        bench.settings = {"python_path": [str(tmp_path)], **settings}
+        done = bench.run()
+        assert (done.last["ok"], done.last.get("problem")) == (False, "invalid"), done.errors
+        assert sentence in done.last["text"]
+    assert not server.turns
 
 
 # The outbox -------------------------------------------------------------------------------------------
@@ -324,7 +403,7 @@ def test_a_run_killed_at_any_answer_goes_on_without_asking_twice(serve, wire):
         Reply("sub done"),
         Reply("", (HAND_OVER,)),
     ]
-    hanging = {number: True for number in range(len(work))}
+    hanging = dict.fromkeys(range(len(work)), True)
     position = {"next": 0}
 
     def script(turn):
@@ -359,7 +438,7 @@ def test_a_call_that_was_interrupted_is_not_repeated(serve, wire):
     """Otherwise a command that had its effect before a crash would have it twice."""
     calls = (
         ("execute", {"command": "echo quick >> log"}),
-        ("execute", {"command": "echo slow >> log; touch begun; sleep 60"}),
+        ("execute", {"command": "echo slow >> log; echo $$ > begun; exec sleep 60"}),
     )
     bench, server = serve(in_order(Reply("", calls), Reply("", (HAND_OVER,))), wire=wire)
     running = bench.start()
@@ -370,6 +449,7 @@ def test_a_call_that_was_interrupted_is_not_repeated(serve, wire):
         time.sleep(0.01)
     time.sleep(0.1)
     running.kill()
+    os.kill(int((bench.workspace / "begun").read_text()), signal.SIGKILL)  # A sandbox ends it with the rest.
     done = bench.run()
     assert done.last["ok"], done.errors
     results = server.turns[1].tool_results
@@ -377,6 +457,32 @@ def test_a_call_that_was_interrupted_is_not_repeated(serve, wire):
     assert "interrupted" not in results[0]
     assert sorted((bench.workspace / "log").read_text().split()) == ["quick", "slow"]
     assert len(server.turns) == 2
+
+
+def test_a_run_that_goes_on_is_told_what_is_new(serve, wire):
+    """Otherwise the agent would not know that its files were lost, or what a person answered."""
+    answers = [
+        Reply("", (("execute", {"command": "echo 1"}),)),
+        Hang(),
+        Reply("", (("ask_person", {"question": "Which?"}),)),
+        Reply("", (HAND_OVER,)),
+    ]
+    bench, server = serve(lambda turn: answers[turn.number - 1], wire=wire)
+    running = bench.start()
+    deadline = time.monotonic() + 20
+    while len(server.turns) < 2:
+        assert time.monotonic() < deadline
+        time.sleep(0.01)
+    running.kill()
+    bench.prompt = "Your files are lost."
+    assert bench.run().last["kind"] == "question"
+    assert server.turns[2].user_text.count("Your files are lost.") == 1
+    bench.prompt = "The answer is: this one."
+    done = bench.run()
+    assert done.last["ok"], done.errors
+    assert server.turns[3].user_text.endswith("The answer is: this one.")
+    assert len(server.turns) == 4
+    assert not (bench.outbox / "question.json").exists()
 
 
 def test_a_state_that_can_not_be_used_is_told_and_left(serve):
@@ -420,7 +526,13 @@ def test_the_program_starts_as_the_backend_starts_it(serve):
     argv = [sys.executable, "-P", "-m", "shiftwork.agents.langchain"]
     began = time.monotonic()
     done = subprocess.run(
-        argv, cwd=bench.workspace, env=bench.variables(), input="Do.", capture_output=True, text=True, check=False
+        argv,
+        cwd=bench.workspace,
+        env=bench.variables(),
+        input="Do.",
+        capture_output=True,
+        text=True,
+        check=False,
     )
     assert json.loads(done.stdout.splitlines()[-1])["ok"], done.stderr
     print(f"a whole run, from a cold start: {time.monotonic() - began:.1f} s")

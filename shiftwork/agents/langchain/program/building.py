@@ -11,6 +11,7 @@ from langchain.agents import create_agent
 from langchain.agents.middleware import TodoListMiddleware
 from langchain.agents.middleware.types import AgentMiddleware, AgentState, hook_config
 from langchain_core.language_models import BaseChatModel
+from langchain_core.messages import HumanMessage
 from langchain_core.tools import BaseTool
 from langgraph.graph.state import CompiledStateGraph
 from langgraph.runtime import Runtime
@@ -43,7 +44,7 @@ _MORE = {"initializer": ", the plan", "verifier": ", the verdict"}
 
 
 class OverMiddleware(AgentMiddleware[AgentState[Any], Any, Any]):
-    """Ends the loop once the model has handed over or asked a person."""
+    """Ends the loop once the model has handed over or asked a person; tells it what this run was told."""
 
     def __init__(self, memory: Memory) -> None:
         super().__init__()
@@ -52,7 +53,10 @@ class OverMiddleware(AgentMiddleware[AgentState[Any], Any, Any]):
     @hook_config(can_jump_to=["end"])
     async def abefore_model(self, state: AgentState[Any], runtime: Runtime[Any]) -> dict[str, Any] | None:  # noqa: ARG002
         """See `AgentMiddleware.abefore_model`."""
-        return {"jump_to": "end"} if self._memory.over else None
+        if self._memory.over:
+            return {"jump_to": "end"}
+        prompt = self._memory.take_untold()
+        return {"messages": [HumanMessage(prompt)]} if prompt else None
 
 
 @dataclass(frozen=True)

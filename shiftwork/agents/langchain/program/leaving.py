@@ -33,6 +33,12 @@ class Leaving:
         line = json.dumps(content, ensure_ascii=False) + "\n"
         self._leave(name, self.memory.outbox.get(name, "") + line, "")
 
+    def take_back(self, name: str) -> None:
+        """What an earlier run left holds no more."""
+        self.memory.outbox.pop(name, None)
+        if self._folder is not None:
+            (self._folder / name).unlink(missing_ok=True)
+
     def left(self, name: str) -> bool:
         """Whether this file is there."""
         return name in self.memory.outbox

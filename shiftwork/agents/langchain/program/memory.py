@@ -3,9 +3,16 @@
 import threading
 from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, field
+from hashlib import sha256
 from typing import Any
 
 from shiftwork.agents.langchain.program.statefile import StateFile
+
+
+def digest(text: str) -> str:
+    """By which a prompt is known again."""
+    return sha256(text.encode("utf-8", "replace")).hexdigest()
+
 
 Packed = dict[str, Any]
 """Plain values and bytes, as the state file holds them."""
@@ -39,6 +46,8 @@ class Memory:
         drafts: unfinished work of tools, as a plan that comes in parts.
         reminders: how often the model was told that it has not handed over.
         over: why the model itself ended its work: `handed_over` or `question`; '' while it works.
+        told: digest of the prompt that the model was told last.
+        untold: a prompt that the model has yet to be told; not kept, as each run has its own.
     """
 
     file: StateFile | None
@@ -50,6 +59,8 @@ class Memory:
     spending: Spending = field(default_factory=Spending)
     reminders: int = 0
     over: str = ""
+    told: str = ""
+    untold: str = ""
     _lock: threading.Lock = field(default_factory=threading.Lock)
 
     def load(self) -> bool:
@@ -62,7 +73,7 @@ class Memory:
         self.outbox = dict(sections["outbox"])
         self.drafts = dict(sections["drafts"])
         self.spending = Spending(**sections["spending"])
-        self.reminders, self.over = sections["reminders"], sections["over"]
+        self.reminders, self.over, self.told = sections["reminders"], sections["over"], sections["told"]
         return True
 
     def save(self, *, announce: bool = False) -> None:
@@ -73,6 +84,13 @@ class Memory:
             self.file.write(self._sections())
         if announce:
             self.on_saved()
+
+    def take_untold(self) -> str:
+        """The prompt that the model has yet to be told; '' if there is none, or it was taken."""
+        prompt, self.untold = self.untold, ""
+        if prompt:
+            self.told = digest(prompt)
+        return prompt
 
     def forget_begun(self, namespace: str) -> None:
         """All calls of this namespace have ended, and those of sub-agents within it."""
@@ -90,4 +108,5 @@ class Memory:
             "spending": asdict(self.spending),
             "reminders": self.reminders,
             "over": self.over,
+            "told": self.told,
         }

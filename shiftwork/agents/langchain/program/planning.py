@@ -168,6 +168,7 @@ class PlanDesk:
             return
         if len(features) > _MOST_FEATURES:
             yield f"the plan has {len(features)} features; {_MOST_FEATURES} are the most: join small ones"
+            return
         unknown = [
             f"feature {name!r} depends on {other!r}, which is not in the plan"
             for name, feature in features.items()

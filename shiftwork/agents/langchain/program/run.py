@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from langchain_core.messages import AIMessage, HumanMessage
+from langchain_core.runnables import RunnableConfig
 from langchain_core.tools import BaseTool
 
 from shiftwork.agents.brief import BRIEF_FILE, REQUEST_FILE
@@ -19,7 +20,7 @@ from shiftwork.agents.langchain.program.building import Parts, build_agent
 from shiftwork.agents.langchain.program.endings import Ending, Troubled
 from shiftwork.agents.langchain.program.judging import VERDICT_FILE, VerdictDesk
 from shiftwork.agents.langchain.program.leaving import ASKED, Leaving
-from shiftwork.agents.langchain.program.memory import Memory
+from shiftwork.agents.langchain.program.memory import Memory, Spending, digest
 from shiftwork.agents.langchain.program.models import make_model
 from shiftwork.agents.langchain.program.others import imported_tools, mcp_tools
 from shiftwork.agents.langchain.program.planning import PLAN_FILE, PlanDesk
@@ -88,6 +89,7 @@ class Run:
             async with AsyncExitStack() as stack:
                 summary = await self._work(stack, resumed=resumed)
         except Ending as ending:
+            self.memory.spending = Spending()  # The limits are those of one run, and this one is over.
             self.memory.save(announce=True)
             self.voice.say(ending.kind, **ending.facts)
             return 1
@@ -110,18 +112,23 @@ class Run:
         asker = Asker(self.config, self.memory, self.voice)
         parts = Parts(self.config, model, self.workspace, asker, self.memory, self.voice)
         agent = build_agent(parts, [*self._role_tools(request), *ending_tools(self.leaving)], shared)
-        # None goes on where the state is; a message begins, or begins again after the last answer.
-        given: Any = None if resumed else {"messages": [HumanMessage(self.prompt)]}
+        config: RunnableConfig = {"configurable": {"thread_id": _THREAD}, "recursion_limit": 1_000_000}
+        given = await self._first_input(agent, config) if resumed else _said(self.memory.take_untold())
         while True:
-            state = await agent.ainvoke(
-                given,
-                {"configurable": {"thread_id": _THREAD}, "recursion_limit": 1_000_000},
-                durability="sync",
-            )
+            state = await agent.ainvoke(given, config, durability="sync")
             said = _last_words(state["messages"])
             if self.memory.over or (reminder := self._reminder()) is None:
                 return self._handed_over(said)
-            given = {"messages": [HumanMessage(reminder)]}
+            given = _said(reminder)
+
+    async def _first_input(self, agent: Any, config: RunnableConfig) -> Any:
+        """None goes on in the middle of a step; a message begins the next one."""
+        if self.memory.over == ASKED:
+            self.memory.over = ""
+            self.leaving.take_back("question.json")
+        state = await agent.aget_state(config)
+        prompt = "" if state.next or self.memory.over else self.memory.take_untold()
+        return _said(prompt) if prompt else None
 
     def _role_tools(self, request: Any) -> Sequence[BaseTool]:
         match self.config.role:
@@ -164,8 +171,11 @@ class Run:
             found = self.memory.load()
         except (UnusableState, KeyError, TypeError, ValueError) as error:
             self.voice.say("text", text=f"The earlier state can't be gone on with: {error}. Begun anew.")
-            return False
-        return found and "" in self.memory.threads
+            found = False
+        resumed = found and "" in self.memory.threads
+        if not resumed or self.memory.told != digest(self.prompt):
+            self.memory.untold = self.prompt
+        return resumed
 
     def _announce(self) -> None:
         self.voice.say("saved", data={"file": STATE_FILE})
@@ -174,6 +184,10 @@ class Run:
 def _steps_to_judge(request: Any) -> set[int]:
     steps = (request.get("feature") or {}).get("verification_steps", ())
     return {number for number, step in enumerate(steps, start=1) if not step.get("command")}
+
+
+def _said(text: str) -> dict[str, Any]:
+    return {"messages": [HumanMessage(text)]}
 
 
 def _last_words(messages: Sequence[Any]) -> str:

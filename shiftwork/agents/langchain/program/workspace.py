@@ -110,9 +110,12 @@ class Workspace(FilesystemBackend, SandboxBackendProtocol):
         """Replace text in a file."""
         try:
             self._resolve_for_writing(file_path)
-            return super().edit(file_path, old_string, new_string, replace_all)
+            result = super().edit(file_path, old_string, new_string, replace_all)
         except (OSError, ValueError) as error:
             return EditResult(error=f"Error editing file '{file_path}': {error}")
+        if result.error and "replace_all" in result.error:
+            result.error += " There are multiple places."
+        return result
 
     def delete(self, file_path: str) -> DeleteResult:
         """Delete a file, a folder with all in it, or a link itself."""
@@ -138,13 +141,15 @@ class Workspace(FilesystemBackend, SandboxBackendProtocol):
         max_count: int | None = None,
         context_lines: int = 0,
     ) -> GrepResult:
-        """Lines that hold this text."""
+        """Lines that hold this text; links that lead out are left out."""
         try:
-            return super().grep(
-                pattern, self._place(path), glob, max_count=max_count, context_lines=context_lines
-            )
+            place = self._place(path)
+            found = super().grep(pattern, place, glob, max_count=max_count, context_lines=context_lines)
         except (OSError, ValueError) as error:
             return GrepResult(error=str(error))
+        if found.matches is not None:
+            found.matches = [match for match in found.matches if self._is_inside(match["path"])]
+        return found
 
     def glob(self, pattern: str, path: str | None = None) -> GlobResult:
         """Files whose paths match."""
@@ -180,9 +185,13 @@ class Workspace(FilesystemBackend, SandboxBackendProtocol):
     def _place(self, path: str | None) -> str:
         return str(self.cwd if path in (None, "", "/") else self._resolve_path(str(path)))
 
+    def _is_inside(self, path: str) -> bool:
+        real = Path(os.path.realpath(path))
+        return any(real.is_relative_to(root) for root in (self.cwd, *self._readable))
+
     def _resolve_path(self, key: str) -> Path:
         real = Path(os.path.realpath(self._lexical(key)))
-        if not any(real.is_relative_to(root) for root in (self.cwd, *self._readable)):
+        if not self._is_inside(str(real)):
             raise Outside(f"{key!r} leads out of the workspace {self.cwd}")
         return real
 
