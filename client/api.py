@@ -13,6 +13,7 @@ from client.following import Following
 from client.messages import Messages
 from client.resting import at_rest
 from shiftwork.agents.registry import backends
+from shiftwork.codec.agreement import agree
 from shiftwork.contracts.project import ProjectOptions
 from shiftwork.contracts.sandbox import SandboxOptions
 from shiftwork.errors import Conflict, InvalidInput
@@ -71,6 +72,7 @@ class Shiftwork(Messages, Following):
         allow_dirty: bool = False,
     ) -> ProjectRow:
         """Create a project's rows without starting it; see `start`."""
+        await agree(self.settings)  # nobody could start it from here
         options = options or ProjectOptions()
         _check_agents(options)
         _check_hosts(options.sandbox)

@@ -69,6 +69,7 @@ class StateKeys:
         self.path = state / "codec" / "keys.json"
         self._seen: tuple[int, int, int] | None = None
         self._ring: KeyRing | None = None
+        self._external = external
         self._note = state / "codec" / "used" if external else state / "temporal" / "encoded"
         self._noted = False
 
@@ -88,7 +89,7 @@ class StateKeys:
         """
         self._check_folders()
         if not self.exists:
-            self._change(lambda ring: ring or self._first())
+            self._change(lambda ring: ring or self._new())
         elif self.path.stat().st_mode & 0o077:
             raise StackError(f"Others may read the codec's keys: run `chmod 600 {self.path}`.")
         self._take_note()
@@ -111,22 +112,29 @@ class StateKeys:
 
     def rotate(self) -> KeyRing:
         """Add a key that encodes from now on; the old ones go on decoding."""
-        return self._change(lambda ring: ring.rotated() if ring else self._first())
+        return self._change(lambda ring: ring.rotated() if ring else self._new())
 
-    def _first(self) -> KeyRing:
-        """A new ring, unless what runs could not read what it encodes."""
+    def _new(self) -> KeyRing:
+        return KeyRing((Key.generate(),), str(self.path))
+
+    def _check_alone(self) -> None:
+        """Raise `Conflict` if what runs could not read what a new ring encodes."""
         stack = read_stack(Settings(state=self.path.parent.parent))
-        if stack is not None and stack.codec is not None:
+        if stack is None or stack.codec is None:
+            return
+        if not (self._external and stack.temporal_address):
             elsewhere = "other keys" if stack.codec else "no keys, because SHIFTWORK_CODEC=off is set for it"
             raise Conflict(
                 f"No keys are made in {self.path}: the running stack has {elsewhere}; "
                 "set SHIFTWORK_CODEC and SHIFTWORK_CODEC_KEYS here as they are for `shiftwork dev`."
             )
-        return KeyRing((Key.generate(),), str(self.path))
 
     def _change(self, change: Callable[[KeyRing | None], KeyRing]) -> KeyRing:
         """Replace the file, one process at a time: two first starts must agree on one key."""
         self._check_folders()
+        if not self.exists:
+            self.check_kept()
+            self._check_alone()
         state_folder(self.path.parent.parent)
         with _locked(private_folder(self.path.parent) / "lock"):
             self.check_kept()

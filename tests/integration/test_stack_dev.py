@@ -20,6 +20,7 @@ import asyncpg
 import psutil
 import pytest
 
+from client.api import Shiftwork
 from shiftwork.codec.known import ring_secrets
 from shiftwork.codec.sources import state_keys
 from shiftwork.errors import InvalidInput, StackError
@@ -323,6 +324,12 @@ async def test_it_says_how_it_encrypts(tmp_path, monkeypatch):
         for others in (replace(settings, codec_keys="env:OTHERS"), replace(settings, codec=False)):
             with pytest.raises(InvalidInput, match=r"^The stack in .* encrypts "):
                 await connect(others)
+            async with Shiftwork(others) as shiftwork:
+                with pytest.raises(InvalidInput, match=r"^The stack in .* encrypts "):
+                    await shiftwork.create("p", "x", repository=tmp_path / "repository")
+                async with shiftwork.store.transaction() as tx:
+                    assert await tx.projects.list() == []
+        assert not (tmp_path / "repository").exists()
 
 
 async def test_what_is_elsewhere_is_not_started(tmp_path):

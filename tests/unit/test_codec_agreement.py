@@ -129,4 +129,4 @@ def test_no_keys_are_made_beside_those_of_a_running_stack(settings, codec, ids):
     for make in (key_source(settings, {}).ring, state_keys(settings).rotate):
         with pytest.raises(Conflict, match="No keys are made"):
             make()
-    assert not (settings.state / "codec" / "keys.json").exists()
+    assert not (settings.state / "codec").exists()
