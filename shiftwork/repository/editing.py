@@ -10,7 +10,7 @@ from shiftwork.errors import RepositoryError
 from shiftwork.repository.deadline import Tick, untimed
 from shiftwork.repository.git import Git
 from shiftwork.repository.objects import TreeEntry, list_tree, object_id
-from shiftwork.repository.threads import in_thread
+from shiftwork.repository.threads import forget, in_thread
 
 _EMPTY_FOLDER = "0" * 40  # replaced by the real id before anything is written
 _Folder = dict[str, TreeEntry]
@@ -36,7 +36,7 @@ async def edit_tree(
 
 
 def _write_request(
-    listing: Mapping[str, TreeEntry],
+    listing: dict[str, TreeEntry],
     changes: Mapping[str, TreeEntry | None],
     request: IO[bytes],
     tick: Tick,
@@ -57,6 +57,7 @@ def _write_request(
         trees.append(oid)
         request.writelines(_mktree_lines(entries))
     request.seek(0)
+    forget(listing)
     return trees
 
 

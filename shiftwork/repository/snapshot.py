@@ -22,7 +22,7 @@ from shiftwork.repository.objects import (
     list_tree,
 )
 from shiftwork.repository.statcache import StatCache
-from shiftwork.repository.threads import in_thread
+from shiftwork.repository.threads import forget, in_thread
 from shiftwork.repository.walk import Walk
 from shiftwork.repository.workspace import Workspace
 
@@ -85,7 +85,9 @@ async def take_snapshot(
 
     def compared() -> _Changes:
         statcache.save(workspace.stat_cache, walk.known)
-        return _changes(before, walk.found, deadline.tick)
+        changes = _changes(before, walk.found, deadline.tick)
+        forget(walk.known, walk.found, before)
+        return changes
 
     changes = await in_thread(compared)
     await refuse_dangerous_modules(git, changes, deadline.tick)

@@ -41,6 +41,13 @@ def in_order(things: Iterable[T], key: Callable[[T], Any]) -> list[T]:
     return pieces[0] if len(pieces) == 1 else list(heapq.merge(*pieces, key=key))
 
 
+def forget(*collections: dict[Any, Any] | list[Any]) -> None:
+    """Empty these bit by bit: to let go of a large one at once is one long call too."""
+    for collection in collections:
+        while collection:
+            collection.popitem() if isinstance(collection, dict) else collection.pop()
+
+
 def in_pieces(things: Iterable[T], size: int) -> Iterator[list[T]]:
     """The things, so many at once."""
     rest = iter(things)

@@ -29,7 +29,7 @@ from shiftwork.repository.names import (
 from shiftwork.repository.objects import BlobSpool, TreeEntry, blob_id
 from shiftwork.repository.rules import RuleBook, Rules
 from shiftwork.repository.statcache import Known, StatCache, record
-from shiftwork.repository.threads import in_order
+from shiftwork.repository.threads import forget, in_order
 
 MAX_NOTES = 50
 _MOVED = {errno.ENOENT, errno.ENOTDIR, errno.ELOOP, errno.ESTALE}
@@ -87,6 +87,7 @@ class Walk:
             ) from error
         self._keep_from_base()
         note_collisions(self._base, self.found, self._note, self._deadline.tick)
+        forget(self._cache.known)
 
     def _folder(self, folder: int, parts: tuple[str, ...], rules: Rules, *, only_tracked: bool) -> None:
         if len(parts) > MAX_DEPTH:
@@ -100,7 +101,9 @@ class Walk:
             )
         if ".gitignore" in there:
             rules = self._rules.of_agent(folder, parts, rules)
-        for entry in inside:
+        inside.reverse()
+        while inside:  # emptied on the way: see `forget`
+            entry = inside.pop()
             here = (*parts, entry.name)
             try:
                 self._entry(folder, entry, here, rules, only_tracked=only_tracked)

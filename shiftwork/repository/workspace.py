@@ -16,7 +16,7 @@ from shiftwork.repository.checkout import Checkout
 from shiftwork.repository.files import FOLDER_MODE, empty, open_folder, remove
 from shiftwork.repository.objects import TreeEntry, fetch_blobs, list_tree
 from shiftwork.repository.statcache import StatCache
-from shiftwork.repository.threads import in_thread
+from shiftwork.repository.threads import forget, in_thread
 from shiftwork.repository.throwaway import History, write_git
 
 if TYPE_CHECKING:
@@ -81,6 +81,7 @@ class Workspace:
             checkout.make_folders()
 
         self._guarded(work)
+        forget(cache.known)
         return checkout
 
     def _finish(
@@ -107,6 +108,7 @@ class Workspace:
             )
             draft.rename(self.path / ".git")
         statcache.save(self.stat_cache, checkout.known)
+        forget(checkout.known, checkout.stats, checkout.needs, entries)
 
     def _guarded(self, work: Callable[[], None]) -> None:
         try:
