@@ -3,19 +3,23 @@
 What an agent leaves behind becomes its keeper's child, so that nobody has to guess whose it is, and a keeper
 without children is the proof that nothing of its agent lives. It is forked from the warden: one thread, and
 nothing to import. It takes no order but a TERM, on which it ends everything, as on the end of its warden.
+Forking takes longer than all else, so one without children serves the next agent.
 """
 
 import contextlib
 import ctypes
 import os
+import select
 import signal
+import socket
 import struct
 from dataclasses import dataclass
+from functools import cache
 from typing import Final, NoReturn
 
 from shiftwork.sandbox.agents import start
 from shiftwork.sandbox.proc import LINUX, children
-from shiftwork.sandbox.wire import Message
+from shiftwork.sandbox.wire import Channel, Message
 
 _PR_SET_PDEATHSIG, _PR_SET_CHILD_SUBREAPER = 1, 36
 _ORDERS: Final = {signal.SIGCHLD, signal.SIGTERM}
@@ -59,31 +63,42 @@ def read_reports(fd: int) -> list[Report]:
 
 def be_subreaper() -> None:
     """Adopt whatever loses its parent below this process."""
-    ctypes.CDLL(None).prctl(_PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0)
+    _libc().prctl(_PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0)
 
 
 def signal_at_parents_end(number: signal.Signals) -> None:
     """Be sent this signal when the parent ends."""
-    ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, int(number), 0, 0, 0)
+    _libc().prctl(_PR_SET_PDEATHSIG, int(number), 0, 0, 0)
 
 
-def fork_keeper(request: Message, fds: list[int], reports: int) -> int:
-    """Start a keeper and, by it, an agent; its pid. See `agents.start` for the first two.
+@cache
+def _libc() -> ctypes.CDLL:
+    """Loaded before anything is forked."""
+    return ctypes.CDLL(None)
+
+
+def fork_keeper(reports: int) -> tuple[int, Channel]:
+    """Start a keeper; its pid, and where it takes the request for an agent, one after the other's end.
+
+    It ends with that connection, once its agent has.
 
     Args:
-        request: what to start.
-        fds: they stay the caller's.
         reports: the write end of the pipe in which it tells.
     """
     parent = os.getpid()
-    before = signal.pthread_sigmask(signal.SIG_BLOCK, _ORDERS)  # or an order could come too early
-    try:
-        pid = os.fork()
-        if pid:
-            return pid
-        _keep(request, fds, reports, parent)
-    finally:
-        signal.pthread_sigmask(signal.SIG_SETMASK, before)
+    ours, theirs = socket.socketpair()
+    with theirs:
+        before = signal.pthread_sigmask(signal.SIG_BLOCK, _ORDERS)  # or an order could come too early
+        try:
+            pid = os.fork()
+            if pid == 0:
+                _keep(theirs, reports, parent)
+        except OSError:
+            ours.close()
+            raise
+        finally:
+            signal.pthread_sigmask(signal.SIG_SETMASK, before)
+    return pid, Channel(ours)
 
 
 def kill_tree(pids: list[int]) -> None:
@@ -99,23 +114,34 @@ def kill_tree(pids: list[int]) -> None:
         _signal(pid, signal.SIGKILL)
 
 
-def _keep(request: Message, fds: list[int], reports: int, parent: int) -> NoReturn:
+def _keep(connection: socket.socket, reports: int, parent: int) -> NoReturn:
     """The whole life of a keeper, which never returns into the warden that it was forked from."""
     status = 1
     try:
         signal.set_wakeup_fd(-1)
-        _close_all_but({*fds, reports})
+        _close_all_but({connection.fileno(), reports})
         if LINUX:
             be_subreaper()
             signal_at_parents_end(signal.SIGTERM)
         if os.getppid() == parent:
-            _Keeper(request, fds, reports).keep()
+            with contextlib.suppress(EOFError):
+                _serve(Channel(connection), reports)
             status = 0
     finally:
         os._exit(status)
 
 
+def _serve(channel: Channel, reports: int) -> NoReturn:
+    """Keep one agent after the other; raises `EOFError` when there are to be no more."""
+    while True:
+        select.select([channel], [], [])
+        for request in channel.receive():
+            _Keeper(request, [channel.fds.popleft() for _ in range(request["fds"])], reports).keep()
+
+
 class _Keeper:
+    """Of one agent, from its start to its end."""
+
     def __init__(self, request: Message, fds: list[int], reports: int) -> None:
         self._reports = reports
         self._agent = start(request, fds)

@@ -12,16 +12,9 @@ import signal
 import socket
 import sys
 import time
-from dataclasses import dataclass
 
-from shiftwork.sandbox.keeper import (
-    Report,
-    be_subreaper,
-    fork_keeper,
-    kill_tree,
-    read_reports,
-    signal_at_parents_end,
-)
+from shiftwork.sandbox.keeper import Report, be_subreaper, kill_tree, read_reports, signal_at_parents_end
+from shiftwork.sandbox.keepers import IdleKeepers, Kept
 from shiftwork.sandbox.proc import LINUX, children, with_descendants
 from shiftwork.sandbox.wire import Channel, Message
 
@@ -35,33 +28,6 @@ _CALM = 3
 """Looks in a row that must find nothing: what starts and ends meanwhile can be missed by one."""
 
 
-@dataclass(slots=True)
-class Kept:
-    """One agent, seen from the warden.
-
-    Attributes:
-        keeper: its keeper's process; None once that was waited for.
-        lock: a descriptor that is open as long as the agent is not reported.
-        deadline: when its keeper is to be killed for being slow (monotonic seconds); None: never.
-        started: whether its first process was told of.
-        cpu_seconds: used as far as its keeper, which is gone, waited for it.
-    """
-
-    number: int
-    marker: str
-    keeper: int | None = None
-    lock: int | None = None
-    deadline: float | None = None
-    started: bool = False
-    cpu_seconds: float = 0.0
-
-    def close(self) -> None:
-        """Free its lock: nothing of it lives."""
-        if self.lock is not None:
-            os.close(self.lock)
-            self.lock = None
-
-
 class Warden:
     """All agents of one worker. Invariant: an agent's end is told once nothing of it lives.
 
@@ -73,12 +39,13 @@ class Warden:
         self._channel = channel
         self._parent = parent
         self._agents: dict[int, Kept] = {}
-        self._keepers: dict[int, Kept] = {}
-        """Those that were not waited for, by their pids; an agent that was reported may still have one."""
+        self._keepers: dict[int, Kept | None] = {}
+        """Whom those keep or kept that were not waited for, by their pids."""
         self._lost: list[Kept] = []
         self._calm = 0
-        self._reports, self._writing = os.pipe()
+        self._reports, writing = os.pipe()
         os.set_blocking(self._reports, False)
+        self._idle = IdleKeepers(writing)
 
     def serve(self) -> None:
         """Do what the worker asks, until it is gone."""
@@ -145,12 +112,13 @@ class Warden:
         fds = [self._channel.fds.popleft() for _ in range(message["fds"])]
         agent = self._agents[message["id"]] = Kept(message["id"], message["marker"])
         try:
-            agent.keeper = fork_keeper(message, fds, self._writing)
+            agent.keeper = self._idle.hand_over(message, fds)
         except OSError as error:
-            os.write(fds[1], f"no process can be started: {error.strerror}\n".encode())
+            with contextlib.suppress(OSError):  # nobody reads any more
+                os.write(fds[1], f"no process can be started: {error.strerror}\n".encode())
             self._finish(Report(agent.number, 0, 126))
         else:
-            self._keepers[agent.keeper] = agent
+            self._keepers[agent.keeper.pid] = agent
         if message["lock"] and agent.keeper is not None:
             agent.lock = fds.pop()
         for fd in fds:
@@ -158,8 +126,8 @@ class Warden:
 
     def _end(self, agent: Kept) -> None:
         if agent.keeper is not None:
-            _signal(agent.keeper, signal.SIGTERM)
-            _signal(agent.keeper, signal.SIGCONT)
+            _signal(agent.keeper.pid, signal.SIGTERM)
+            _signal(agent.keeper.pid, signal.SIGCONT)
             agent.deadline = agent.deadline or time.monotonic() + _PATIENCE
 
     def _hurry(self) -> None:
@@ -167,7 +135,7 @@ class Warden:
         now = time.monotonic()
         for agent in self._agents.values():
             if agent.keeper is not None and agent.deadline is not None and agent.deadline < now:
-                _signal(agent.keeper, signal.SIGKILL)
+                _signal(agent.keeper.pid, signal.SIGKILL)
 
     def _listen(self) -> None:
         for report in read_reports(self._reports):
@@ -176,7 +144,8 @@ class Warden:
                 continue
             if report.pid:
                 agent.started = True
-                self._channel.send({"id": report.number, "pid": report.pid, "root": agent.keeper})
+                root = agent.keeper.pid if agent.keeper is not None else None
+                self._channel.send({"id": report.number, "pid": report.pid, "root": root})
             else:
                 self._finish(report)
 
@@ -195,7 +164,8 @@ class Warden:
                 _signal(pid, signal.SIGCONT)
                 continue
             agent = self._keepers.pop(pid, None)
-            if agent is not None:
+            if agent is not None and agent.keeper is not None:
+                agent.keeper.channel.close()
                 agent.keeper = None
                 agent.cpu_seconds = used.ru_utime + used.ru_stime
                 self._lost.append(agent)
@@ -217,15 +187,22 @@ class Warden:
     def _finish(self, report: Report) -> None:
         agent = self._agents.pop(report.number)
         agent.close()
+        self._give_back(agent)
         if not agent.started:
             self._channel.send({"id": report.number, "pid": None})
         end = {"code": report.code, "cpu": report.cpu_seconds, "peak": report.peak_memory}
         self._channel.send({"id": report.number, **end})
 
+    def _give_back(self, agent: Kept) -> None:
+        keeper, agent.keeper = agent.keeper, None
+        if keeper is not None:
+            self._keepers[keeper.pid] = None
+            self._idle.take(keeper, again=agent.deadline is None)  # else that order may still reach it
+
     def _members(self, agent: Kept) -> list[int]:
         """Everything of this agent that lives."""
         if LINUX:
-            return with_descendants(children(agent.keeper)) if agent.keeper is not None else []
+            return with_descendants(children(agent.keeper.pid)) if agent.keeper is not None else []
         from shiftwork.sandbox.sweep import processes_of  # noqa: PLC0415 - only here is psutil needed
 
         return [process.pid for process in processes_of(agent.marker, spare={os.getpid()})]

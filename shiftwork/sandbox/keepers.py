@@ -1,0 +1,78 @@
+"""What a warden knows of its agents' keepers, and those that wait for the next agent."""
+
+import contextlib
+import os
+from dataclasses import dataclass
+from typing import Final
+
+from shiftwork.sandbox.keeper import fork_keeper
+from shiftwork.sandbox.wire import Channel, Message
+
+_MOST_IDLE: Final = 8
+"""Keepers without an agent that are kept for the next one."""
+
+
+@dataclass(slots=True)
+class Keeper:
+    """A keeper's process, and where it takes its requests."""
+
+    pid: int
+    channel: Channel
+
+
+@dataclass(slots=True)
+class Kept:
+    """One agent, seen from the warden.
+
+    Attributes:
+        keeper: its keeper; None once that was waited for.
+        lock: a descriptor that is open as long as the agent is not reported.
+        deadline: when its keeper is to be killed for being slow (monotonic seconds); None: never.
+        started: whether its first process was told of.
+        cpu_seconds: used as far as its keeper, which is gone, waited for it.
+    """
+
+    number: int
+    marker: str
+    keeper: Keeper | None = None
+    lock: int | None = None
+    deadline: float | None = None
+    started: bool = False
+    cpu_seconds: float = 0.0
+
+    def close(self) -> None:
+        """Free its lock: nothing of it lives."""
+        if self.lock is not None:
+            os.close(self.lock)
+            self.lock = None
+
+
+class IdleKeepers:
+    """Gives each agent a keeper, and takes those back that have served.
+
+    Args:
+        reports: the write end of the pipe in which they tell.
+    """
+
+    def __init__(self, reports: int) -> None:
+        self._reports = reports
+        self._idle: list[Keeper] = []
+
+    def hand_over(self, request: Message, fds: list[int]) -> Keeper:
+        """Have a keeper start an agent: an idle one, if it was not killed meanwhile; raises `OSError`."""
+        while self._idle:
+            keeper = self._idle.pop()
+            with contextlib.suppress(ConnectionError):
+                keeper.channel.send(request, fds)
+                return keeper
+            keeper.channel.close()
+        keeper = Keeper(*fork_keeper(self._reports))
+        keeper.channel.send(request, fds)
+        return keeper
+
+    def take(self, keeper: Keeper, *, again: bool) -> None:
+        """One has served; `again`: it may keep another agent. Else it ends."""
+        if again and len(self._idle) < _MOST_IDLE:
+            self._idle.append(keeper)
+        else:
+            keeper.channel.close()
