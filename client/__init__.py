@@ -8,6 +8,8 @@ _WHERE = {
     "SyncLongRunningHarness": "client.sync",
     "Shiftwork": "client.api",
     "read_specification": "client.specification",
+    "LONG_RUNNING_TOOLS": "client.tools",
+    "long_running_tools": "client.tools",
     "ProjectManager": "shiftwork.project_manager",
     "SyncProjectManager": "shiftwork.project_manager",
     "FeatureCategory": "shiftwork.contracts.feature",

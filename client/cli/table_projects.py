@@ -61,6 +61,40 @@ STACK = (
         "No key is ever shown. Old ones stay, because histories were encoded with them.",
     ),
     Command(
+        "mcp",
+        "offer all this to any agent, as a server of the Model Context Protocol",
+        "client.cli.mcp:mcp",
+        "shiftwork mcp --agent claude --budget 20\nshiftwork mcp --http --read-only",
+        (
+            argument(
+                "--http",
+                nargs="?",
+                type=values.port,
+                const=0,
+                metavar="PORT",
+                help="on this machine's loopback, with a token; without PORT: on a free one "
+                "(default: standard input and output)",
+            ),
+            switch("--read-only", "only tools that change nothing"),
+            argument("--agent", metavar="NAME", help="who does the work of projects that are made by it"),
+            argument("--model", metavar="NAME", help="the model, as the agent's program names it"),
+            argument("--base-url", metavar="URL", help="where the model's API is (default: its provider's)"),
+            argument(
+                "--agent-setting",
+                action="append",
+                type=values.setting,
+                metavar="KEY=VALUE",
+                help="a further setting of the agent's backend, as JSON or as text; repeatable",
+            ),
+            argument("--cassette", metavar="FILE", completes="file", help="what the scripted agent plays"),
+            number(
+                "--budget", "the most that each such project may cost, in US dollars", values.dollars, "USD"
+            ),
+            JSON,
+        ),
+        "It ends with its client, or with --http at Ctrl-C. It needs the extra `mcp`.",
+    ),
+    Command(
         "doctor",
         "say what this machine can run, and what is missing",
         "client.cli.doctor:doctor",

@@ -48,6 +48,14 @@ def index(text: str) -> int:
     return value
 
 
+def port(text: str) -> int:
+    """A TCP port; 0: any that is free."""
+    value = index(text)
+    if value > 65535:
+        raise ArgumentTypeError(f"{text!r} is not a port from 0 to 65535")
+    return value
+
+
 def seconds(text: str) -> float:
     """A number of seconds above 0."""
     value = _number(text)

@@ -1,0 +1,71 @@
+"""`mcp`: the tools as a server of the Model Context Protocol."""
+
+import asyncio
+import importlib.util
+import logging
+import sys
+from argparse import Namespace
+from pathlib import Path
+
+from client.cli.exits import DONE
+from client.cli.options import agent_options
+from client.cli.output import pairs, print_json_line
+from shiftwork.contracts.project import AgentOptions, ProjectOptions
+from shiftwork.errors import InvalidInput
+from shiftwork.settings import Settings
+from shiftwork.stack.private import deny_others_writing
+
+
+def mcp(args: Namespace) -> int:
+    """Serve until the client goes, or with `--http` until it is told to end."""
+    if importlib.util.find_spec("mcp") is None:
+        raise InvalidInput("The package `mcp` is missing: install it with `pip install 'shiftwork[mcp]'`.")
+    from client.mcp.protocol import make_server  # noqa: PLC0415 - it needs the package
+    from client.tools.desk import Desk  # noqa: PLC0415 - heavy, and only for this command
+
+    deny_others_writing()
+    logging.basicConfig(level=logging.WARNING, stream=sys.stderr, format="%(asctime)s %(message)s")
+    _quieten()
+    settings = Settings.from_environment()
+    server = make_server(Desk(settings, _options(args)), read_only=args.read_only)
+    if args.http is None:
+        from client.mcp.pipes import serve_pipes  # noqa: PLC0415 - as above
+
+        asyncio.run(serve_pipes(server))
+        return DONE
+    from client.mcp.web import serve_http  # noqa: PLC0415 - as above
+
+    def ready(url: str, token_file: Path) -> None:
+        told = {"url": url, "token_file": str(token_file)}
+        if args.json:
+            print_json_line(told)
+        else:
+            print(f"The MCP server is up; Ctrl-C stops it.\n{pairs(told.items())}", flush=True)
+
+    try:
+        asyncio.run(serve_http(server, settings, args.http, ready))
+    except KeyboardInterrupt:
+        # That is how it is told to end.
+        return DONE
+    return DONE
+
+
+def _quieten() -> None:
+    """Leave out what the protocol's package tells, and nobody can do anything about."""
+    # It warns of every wrong name that a client says, which the client is told too.
+    logging.getLogger("mcp").setLevel(logging.ERROR)
+    # It reports its own end, with a traceback, where a client still listens.
+    for handler in logging.getLogger().handlers:
+        handler.addFilter(_is_no_end)
+
+
+def _is_no_end(record: logging.LogRecord) -> bool:
+    kind = record.exc_info[0] if record.exc_info else None
+    return kind is None or kind.__name__ != "ClosedResourceError"
+
+
+def _options(args: Namespace) -> ProjectOptions:
+    """What projects made by tools begin with; who does their work may be left to the model."""
+    named = (args.agent, args.model, args.base_url, args.agent_setting, args.cassette)
+    agent = agent_options(None, args) if any(each is not None for each in named) else AgentOptions()
+    return ProjectOptions(agent=agent, budget_usd=args.budget)
