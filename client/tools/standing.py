@@ -19,6 +19,7 @@ from client.tools.results import (
     line,
     passage,
 )
+from shiftwork.contracts.project import ProjectStatus
 from shiftwork.store.rows import EventRow
 from shiftwork.store.store import Transaction
 
@@ -43,7 +44,9 @@ async def wait_for_project(call: Call, asked: asks.WaitForProject) -> Status:
     """Wait until nothing happens any more, or the time is over."""
     project = await call.shiftwork.find(asked.project_id)
     status = await wait_until_rest(call, project.id, asked.timeout_seconds)
-    text = "" if at_rest(status) else "The time is over and the project runs on: call this again."
+    begun = status["status"] != ProjectStatus.INITIALIZING
+    over = begun and not at_rest(status)
+    text = "The time is over and the project runs on: call this again." if over else ""
     return status_of(status, text)
 
 

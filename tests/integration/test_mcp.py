@@ -171,7 +171,7 @@ async def test_a_wait_ends_with_its_time(stack, project: str) -> None:
         asked = {"project_id": project, "timeout_seconds": 1}
         answer = await session.call_tool("wait_for_project", asked)
     assert answer.structuredContent["at_rest"] is False
-    assert "call this again" in answer.structuredContent["message"]
+    assert "initialize_project_features" in answer.structuredContent["message"]
 
 
 async def test_without_a_stack_the_answer_is_a_sentence(tmp_path: Path) -> None:
