@@ -18,6 +18,16 @@ from shiftwork.contracts.feature import VerificationStep
 from shiftwork.contracts.session import Role
 
 WIRES = ("anthropic", "openai")
+"""Those that every trouble is tried on."""
+
+_MODELS = {
+    "anthropic": ("anthropic:claude-scripted", ""),
+    "openai": ("openai:gpt-scripted", "/v1"),
+    "gemini": ("google_genai:gemini-scripted", ""),
+    "ollama": ("ollama:scripted", ""),
+}
+"""The names of models, and what their packages expect behind the address."""
+
 HAND_OVER = ("hand_over", {"summary": "all done"})
 
 
@@ -134,9 +144,7 @@ class Bench:
         write_brief(self.folder / "brief", request)
 
     def config(self) -> ProgramConfig:
-        base = self.url if self.wire == "anthropic" else f"{self.url}/v1"
-        name = {"anthropic": "anthropic:claude-scripted", "openai": "openai:gpt-scripted"}[self.wire]
-        model = ModelConfig(name=name, base_url=base)
+        model = ModelConfig(name=_MODELS[self.wire][0], base_url=self.url + _MODELS[self.wire][1])
         given = {"model": model, "retry_seconds": 0.02, "conversation": "c1"} | self.settings
         return ProgramConfig(role=self.role, **given)
 
