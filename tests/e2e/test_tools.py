@@ -1,22 +1,24 @@
 """The tools on a real stack: LangChain's own suites, and a scripted model that runs a project with them."""
 
+import asyncio
 import json
 import uuid
 from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import pytest
-import pytest_asyncio
 from langchain_core.messages import BaseMessage, HumanMessage, ToolMessage
 from langchain_core.tools import BaseTool
 from langchain_openai import ChatOpenAI
 from langchain_tests.integration_tests import ToolsIntegrationTests
 
+from client.api import Shiftwork
 from client.tools import long_running_tools
 from client.tools.table import DEFINITIONS
 from shiftwork.contracts.outbox import DecisionNote
 from tests.e2e.lab import Lab, Project
-from tests.e2e.support import scripted, simple_attempt, simple_feature, write_cassette
+from tests.e2e.support import quick_settings, scripted, simple_attempt, simple_feature, write_cassette
 from tests.llm.script import Reply, Turn
 from tests.llm.server import LlmServer
 
@@ -45,38 +47,51 @@ async def answer_of(tool: BaseTool, **arguments: Any) -> ToolMessage:
     return await tool.ainvoke({"name": tool.name, "args": arguments, "id": "1", "type": "tool_call"})
 
 
+@dataclass(frozen=True, slots=True)
+class Bench:
+    """Tools that make scripted projects, and what each is asked about one that is planned."""
+
+    tools: dict[str, BaseTool]
+    arguments: dict[str, dict[str, Any]]
+
+
 @pytest.fixture(scope="module")
-def examples() -> dict[str, dict[str, Any]]:
-    """Arguments of every tool, once a test has made the project that they are about."""
-    return {}
+def bench(stack, shared_worker, tmp_path_factory) -> Bench:
+    """One for all: a project for each test would take most of the time."""
+
+    async def make() -> Bench:
+        settings = quick_settings(stack.state)
+        async with Shiftwork(settings) as shiftwork:
+            lab = Lab(shiftwork, settings, tmp_path_factory.mktemp("bench"))
+            project = await lab.project([simple_feature("a"), simple_feature("b")], autorun=False)
+            await project.pauses()
+            async with shiftwork.store.transaction() as tx:
+                decision = await tx.decisions.record(project.id, None, 0, 0, DecisionNote(decision="SQL"))
+            asked = arguments(project, (await project.features())["a"].id, decision.id)
+            return Bench(tools_of(lab, options=playing(lab, "a")), asked)
+
+    return asyncio.run(make())
 
 
 class OnStack(ToolsIntegrationTests):
-    """LangChain's own tests of one tool, on a project that is planned."""
+    """LangChain's own tests of one tool."""
 
     name = ""
-    example: dict[str, Any]
-    made: BaseTool
+    bench: Bench
 
-    @pytest_asyncio.fixture(autouse=True)
-    async def _project(self, lab: Lab, examples: dict[str, dict[str, Any]]) -> None:
-        if not examples:
-            project = await lab.project([simple_feature("a"), simple_feature("b")], autorun=False)
-            await project.pauses()
-            async with lab.shiftwork.store.transaction() as tx:
-                decision = await tx.decisions.record(project.id, None, 0, 0, DecisionNote(decision="SQL"))
-            examples.update(arguments(project, (await project.features())["a"].id, decision.id))
-        self.made = tools_of(lab, options=playing(lab, "a"))[self.name]
-        self.example = examples[self.name]
+    @pytest.fixture(autouse=True)
+    def _bench(self, bench: Bench) -> None:
+        self.bench = bench
 
     @property
     def tool_constructor(self) -> BaseTool:
-        return self.made
+        return self.bench.tools[self.name]
 
     @property
     def tool_invoke_params_example(self) -> dict[str, Any]:
         # Each invocation makes another project: their names must not be the same.
-        return {**self.example, **({"name": unused("x")} if "name" in self.example else {})}
+        example = self.bench.arguments[self.name]
+        return {**example, **({"name": unused("x")} if "name" in example else {})}
 
 
 def arguments(project: Project, feature_id: int, decision_id: int) -> dict[str, dict[str, Any]]:
@@ -230,8 +245,6 @@ async def test_what_is_wrong_is_a_sentence(lab: Lab) -> None:
 
 def test_it_also_works_without_a_loop_and_within_one(lab: Lab) -> None:
     """If it failed, a synchronous program or a notebook could not use the tools."""
-    import asyncio
-
     tool = tools_of(lab)["list_long_running_projects"]
 
     async def within() -> dict[str, Any]:
