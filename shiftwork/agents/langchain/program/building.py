@@ -1,17 +1,20 @@
 """Putting the agent together: the loop, its tools and its sub-agents."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import cache, partial
 from typing import Any
 
 from deepagents.middleware.filesystem import FilesystemMiddleware
 from deepagents.middleware.patch_tool_calls import PatchToolCallsMiddleware
-from deepagents.middleware.subagents import SubAgentMiddleware
+from deepagents.middleware.subagents import CompiledSubAgent, SubAgentMiddleware
+from deepagents.middleware.unsupported_content import UnsupportedContentMiddleware
 from langchain.agents import create_agent
 from langchain.agents.middleware import TodoListMiddleware
 from langchain.agents.middleware.types import AgentMiddleware, AgentState, hook_config
 from langchain_core.language_models import BaseChatModel
 from langchain_core.messages import HumanMessage
+from langchain_core.runnables import Runnable, RunnableConfig
 from langchain_core.tools import BaseTool
 from langgraph.graph.state import CompiledStateGraph
 from langgraph.runtime import Runtime
@@ -26,6 +29,7 @@ from shiftwork.agents.langchain.program.summing import SummingMiddleware
 from shiftwork.agents.langchain.program.thinking import ThinkingMiddleware
 from shiftwork.agents.langchain.program.voice import Voice
 from shiftwork.agents.langchain.program.workspace import Workspace
+from shiftwork.contracts.session import Role
 
 Middleware = AgentMiddleware[Any, Any, Any]
 
@@ -88,18 +92,38 @@ def build_agent(
     )
 
 
-def _helpers(parts: Parts, tools: Sequence[BaseTool]) -> list[Any]:
+class _Helper(Runnable[Any, Any]):
+    """A sub-agent that is put together when it is called first: most runs call few of them."""
+
+    def __init__(self, make: Callable[[], Runnable[Any, Any]]) -> None:
+        self._made = cache(make)
+
+    def invoke(self, input: Any, config: RunnableConfig | None = None, **kwargs: Any) -> Any:  # noqa: A002
+        return self._made().invoke(input, config, **kwargs)
+
+    async def ainvoke(self, input: Any, config: RunnableConfig | None = None, **kwargs: Any) -> Any:  # noqa: A002
+        return await self._made().ainvoke(input, config, **kwargs)
+
+
+def _helpers(parts: Parts, tools: Sequence[BaseTool]) -> list[CompiledSubAgent]:
     return [
         {
             "name": name,
             "description": description,
-            "system_prompt": f"{helper_prompt(role)}\n\nYour workspace is {parts.workspace.cwd}.",
-            "model": parts.model,
-            "tools": list(tools),
-            "middleware": _around(parts),
+            "runnable": _Helper(partial(_helper, parts, tools, name, role)),
         }
         for name, (description, role) in HELPERS.items()
     ]
+
+
+def _helper(parts: Parts, tools: Sequence[BaseTool], name: str, role: Role | None) -> Runnable[Any, Any]:
+    return create_agent(
+        parts.model,
+        list(tools),
+        system_prompt=f"{helper_prompt(role)}\n\nYour workspace is {parts.workspace.cwd}.",
+        middleware=_around(parts),
+        name=name,
+    )
 
 
 def _around(parts: Parts, *more: Middleware) -> list[Middleware]:
@@ -117,6 +141,7 @@ def _around(parts: Parts, *more: Middleware) -> list[Middleware]:
         *more,
         SummingMiddleware(parts.model, parts.asker, parts.config.context_tokens),
         PatchToolCallsMiddleware(),
+        UnsupportedContentMiddleware(),
         *_caching(parts.model),
         CallingMiddleware(parts.memory, parts.voice),
         ThinkingMiddleware(parts.asker, parts.memory, parts.voice),
