@@ -133,9 +133,17 @@ class Limits:
             exit_status == 128 + signal.SIGXFSZ or any(words in last_words for words in _TOO_LARGE)
         ):
             return f"The limit file_size_mb of {self.file_size_mb:g} was breached: a file would be larger."
+        if self.processes is not None and _could_not_fork(last_words.lower()):
+            return f"The limit processes of {self.processes} was breached: no more could be started."
         if self.open_files is not None and os.strerror(errno.EMFILE).encode() in last_words:
             return f"The limit open_files of {self.open_files} was breached: a process tried to open more."
         return None
 
     def _cpu(self) -> str:
         return f"The limit cpu_seconds of {self.cpu_seconds:g} was breached: it used more CPU time."
+
+
+def _could_not_fork(words: bytes) -> bool:
+    """Whether these, in lower case, tell of a process that the kernel refused: a shell's, or an error's."""
+    refused = os.strerror(errno.EAGAIN).lower().encode()
+    return b"fork" in words and (refused in words or b"cannot fork" in words)

@@ -32,7 +32,7 @@ class ProcessSpec:
         env: the whole environment (see `shiftwork.runner.environment`).
         stdin: what it reads on standard input, which is then closed.
         timeout: seconds it may run, or None.
-        grace: seconds from asking it to end (TERM) to killing it.
+        grace: seconds from asking it to end (TERM) to killing it; half a second at most after a breach.
         lock_file: a file kept locked while any process of it lives.
         keep_bytes: how much of the end of each output stream is kept.
         line_bytes: where longer lines are cut before `on_line` sees them.

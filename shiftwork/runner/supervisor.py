@@ -24,8 +24,9 @@ from shiftwork.sandbox.sweep import kill_all
 __all__ = ["ProcessResult", "ProcessSpec", "StopSignal", "find_program", "run"]
 
 _FIRST = asyncio.FIRST_COMPLETED
-_AFTER_LEASE = 1.0
-"""Seconds a sandbox has to end once its lease is closed, before it is killed from outside."""
+_AFTER_LEASE, _AFTER_BREACH = 1.0, 0.5
+"""Seconds a sandbox has to end once its lease is closed, before it is killed from outside, and at most those
+of grace for what used too much, and would go on using more."""
 
 _AFTER_EXIT = 2.0
 """Seconds a stream may stay silent after the end of its process, before it counts as held by a stranger."""
@@ -128,7 +129,7 @@ class _Process:
             stopping = self._task(stop.wait()) if stop else None
             cause = await self._first(delivery, stopping)
             if cause is not _Cause.ENDED:
-                await self._end()
+                await self._end(_AFTER_BREACH if cause is _Cause.BREACHED else self._spec.grace)
             await self._sweep_if_broken()
             duration = time.monotonic() - self._started
             await self._drain(delivery)
@@ -205,11 +206,11 @@ class _Process:
             elif deadline is not None and time.monotonic() >= deadline:
                 return _Cause.TIMED_OUT
 
-    async def _end(self) -> None:
-        """TERM, grace, the lease, and if even that does not help, from outside."""
+    async def _end(self, longest: float) -> None:
+        """TERM, grace (at most so many seconds), the lease, and if even that does not help, from outside."""
         self._asked_to_end = self._asked_to_end or time.monotonic()
         self._held.send(signal.SIGTERM)
-        grace = max(0.0, self._asked_to_end + self._spec.grace - time.monotonic())
+        grace = max(0.0, self._asked_to_end + min(longest, self._spec.grace) - time.monotonic())
         await asyncio.wait({self._held.ended, self._hurry}, timeout=grace, return_when=_FIRST)
         self._held.end()
         await asyncio.wait({self._held.ended}, timeout=_AFTER_LEASE)
@@ -295,5 +296,5 @@ class _Process:
             ending.result()
 
     async def _end_and_sweep(self) -> None:
-        await self._end()
+        await self._end(self._spec.grace)
         await self._sweep_if_broken()

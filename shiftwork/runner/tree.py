@@ -18,8 +18,8 @@ from shiftwork.sandbox.proc import LINUX, is_dead
 _SHORTEST = 0.1
 """Seconds between two looks, at least."""
 
-_SHARE = 0.03
-"""How much of one core looking may take."""
+_SHARE, _LONGEST = 0.03, 1.0
+"""How much of one core looking may take; but limits are looked at after so many seconds at the latest."""
 
 _IDLE_SHARE = 0.001
 """What a program that waits may use of one core: timers tick in all of them."""
@@ -53,6 +53,7 @@ class Watch:
         breach: done with a sentence as soon as a limit is breached.
         on_stall: is given a sentence as soon as it does nothing any more, and None when it does again.
         cpu_seconds, peak_memory: of the whole tree so far, as far as seen.
+        looked_at: whether it was, at least once.
     """
 
     root: int
@@ -64,6 +65,7 @@ class Watch:
     on_stall: Callable[[str | None], None]
     cpu_seconds: float = 0.0
     peak_memory: int = 0
+    looked_at: bool = False
     _seen: dict[int, float] = field(default_factory=dict)
     _active: tuple[float, float, int] = (0.0, 0.0, 0)
     """When it last did something (monotonic seconds), its CPU time and its output then."""
@@ -78,6 +80,7 @@ class Watch:
 
     def look(self, tree: list[Seen], now: float) -> None:
         """Judge its tree of this moment."""
+        self.looked_at = True
         alive = [process for process in tree if process.state != "Z"]
         for process in tree:
             self._seen[process.pid] = max(process.cpu, self._seen.get(process.pid, 0.0))
@@ -132,25 +135,46 @@ class Sampler:
     def remove(self, watch: Watch) -> None:
         """Stop watching; without watches nothing runs."""
         self._watches = [one for one in self._watches if one is not watch]
-        self._plan()
+        if not self._watches:
+            self._cost = 0.0
+            self._cancel()
 
     def _plan(self) -> None:
+        """Look again in time; a look that is planned for an earlier moment stays."""
+        wanted = min(watch.interval for watch in self._watches)
+        fresh = not all(watch.looked_at for watch in self._watches)
+        loop = asyncio.get_running_loop()
+        at = loop.time() + delay_of_look(wanted, self._cost, fresh=fresh)
+        if self._timer is None or self._timer.when() > at:
+            self._cancel()
+            self._timer = loop.call_at(at, self._look)
+
+    def _cancel(self) -> None:
         if self._timer is not None:
             self._timer.cancel()
             self._timer = None
-        if self._watches:
-            wanted = min(watch.interval for watch in self._watches)
-            delay = max(wanted, self._cost / _SHARE)
-            self._timer = asyncio.get_running_loop().call_later(delay, self._look)
 
     def _look(self) -> None:
+        self._timer = None
         started = time.thread_time()
         processes = table()
         now = time.monotonic()
         for watch in self._watches:
             watch.look(tree_of(watch.root, processes), now)
         self._cost = time.thread_time() - started
-        self._plan()
+        if self._watches:
+            self._plan()
+
+
+def delay_of_look(interval: float, cost: float, *, fresh: bool) -> float:
+    """Seconds until the process table is to be looked at again.
+
+    Args:
+        interval: that would do.
+        cost: seconds of CPU time that the last look took.
+        fresh: there is a program that nobody looked at yet: it may be a fork bomb, whatever a look costs.
+    """
+    return _SHORTEST if fresh else max(interval, min(cost / _SHARE, _LONGEST))
 
 
 _SAMPLERS: "weakref.WeakKeyDictionary[asyncio.AbstractEventLoop, Sampler]" = weakref.WeakKeyDictionary()

@@ -154,7 +154,7 @@ class Landlock:
             "keep": [MARKER],
             "tmp": tmp,
             "user": user,
-            "tasks": _most_tasks(limits) if user else None,
+            "tasks": _most_tasks(limits),
             "needed": [str(bind.source) for bind in confinement.binds if bind.writable],
             "size": self.abi.size,
             "handled": {

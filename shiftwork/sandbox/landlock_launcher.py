@@ -72,13 +72,30 @@ def _confine(policy: "dict[str, Any]") -> None:
     if policy["tasks"] is not None:
         import resource  # noqa: PLC0415 - rarely needed
 
-        resource.setrlimit(resource.RLIMIT_NPROC, (policy["tasks"], policy["tasks"]))
+        tasks = policy["tasks"] + (0 if policy["user"] is not None else _tasks_of(os.getuid()))
+        hard = resource.getrlimit(resource.RLIMIT_NPROC)[1]
+        tasks = tasks if hard == resource.RLIM_INFINITY else min(tasks, hard)
+        resource.setrlimit(resource.RLIMIT_NPROC, (tasks, tasks))
     if policy["user"] is not None:
         _become_user(policy["user"], policy["needed"])
     _check(libc.capset(struct.pack("Ii", _CAPABILITIES_VERSION, 0), bytes(24)), "capset")
     _check(libc.prctl(_NO_NEW_PRIVS, 1, 0, 0, 0), "no_new_privs")
     _check(libc.syscall(_RESTRICT_SELF, ruleset, 0), "landlock_restrict_self")
     os.closerange(3, 1 << 16)
+
+
+def _tasks_of(user: int) -> int:
+    """How many processes and threads a user has, which the kernel counts together, whoever started them."""
+    found = 0
+    for name in os.listdir("/proc"):  # noqa: PTH208 - pathlib is an import
+        if name.isdigit():
+            try:
+                about = os.stat(f"/proc/{name}/task")  # noqa: PTH116 - pathlib is an import
+            except OSError:
+                continue  # gone
+            if about.st_uid == user:
+                found += about.st_nlink - 2
+    return found
 
 
 def _become_user(user: int, needed: list[str]) -> None:

@@ -225,6 +225,16 @@ async def test_the_kernel_bounds_a_fork_bomb(sandbox, place):
     assert re.search(rb"Max processes +320 +320 ", result.stdout_tail)
 
 
+async def test_the_kernel_bounds_a_fork_bomb_of_our_own_user(sandbox, place):
+    """If it failed, a fork bomb of an ordinary user's would take the machine before anybody looked."""
+    plain = spec(place, "/bin/cat", "/proc/self/limits", held=confinement(place))
+    result = await run(replace(plain, limits=Limits(processes=10)), sandbox=sandbox)
+    found = re.search(rb"Max processes +(\d+) +(\d+) ", result.stdout_tail)
+    assert found is not None, result.stdout_tail
+    assert found[1] == found[2]
+    assert 320 < int(found[1]) < 320 + 100_000  # with what that user runs besides
+
+
 async def test_no_right_is_left_or_gained(sandbox, place):
     """If it failed, root would keep its capabilities, and set-user-id programs would work."""
     result = await run(spec(place, "/bin/cat", "/proc/self/status", held=confinement(place)), sandbox=sandbox)

@@ -4,6 +4,8 @@ import asyncio
 import os
 import subprocess
 import sys
+import time
+from dataclasses import replace
 
 import pytest
 from process_support import living, marker, shell, token, tree
@@ -14,6 +16,7 @@ from shiftwork.runner.leftovers import sweep_orphans
 from shiftwork.runner.limits import Limits
 from shiftwork.runner.spec import ProcessSpec
 from shiftwork.runner.supervisor import run
+from shiftwork.runner.tree import Sampler, Watch, delay_of_look
 from shiftwork.sandbox.choose import candidates, works
 
 
@@ -65,18 +68,79 @@ async def test_cpu_time_of_a_child_counts_although_its_parent_goes_on(sandbox, t
     assert "cpu_seconds of 1 " in (result.breach or ""), result
 
 
+@pytest.mark.parametrize(
+    ("interval", "cost", "fresh", "expected"),
+    [
+        (0.1, 0.0, False, 0.1),
+        (0.1, 0.012, False, 0.4),
+        (0.1, 9.0, False, 1.0),
+        (5.0, 9.0, False, 5.0),
+        (5.0, 9.0, True, 0.1),
+    ],
+)
+def test_what_looks_cost_delays_them_within_bounds(interval, cost, fresh, expected):
+    """Otherwise a fork bomb would make looks so rare that nobody saw it."""
+    assert delay_of_look(interval, cost, fresh=fresh) == pytest.approx(expected)
+
+
+async def test_a_look_is_not_put_off_by_those_who_come_and_go(tmp_path):
+    """Otherwise many short programs would keep a long one from being held to its limits."""
+    sampler, begun = Sampler(), time.monotonic()
+
+    def watch() -> Watch:
+        loop = asyncio.get_running_loop()
+        return Watch(
+            root=os.getpid(),
+            limits=Limits(processes=1_000),
+            stall_timeout=None,
+            output=lambda: None,
+            own_processes=0,
+            breach=loop.create_future(),
+            on_stall=lambda _: None,
+        )
+
+    first = watch()
+    sampler.add(first)
+    while not first.looked_at:
+        other = watch()
+        sampler.add(other)
+        await asyncio.sleep(0.02)
+        sampler.remove(other)
+        assert time.monotonic() - begun < 5
+    sampler.remove(first)
+
+
+DEAF = (
+    "import signal, subprocess, time; signal.signal(signal.SIGTERM, signal.SIG_IGN); "
+    "held = [subprocess.Popen(['sleep', '9']) for _ in range(12)]; time.sleep(100)"
+)
+
+
+async def test_what_breaches_a_limit_has_little_grace(sandbox, tmp_path):
+    """Otherwise a fork bomb would go on for as long as a well-meaning program is given to end."""
+    spec = replace(python(DEAF, tmp_path, limits=Limits(processes=6)), grace=15.0)
+    result = await run(spec, sandbox=sandbox)
+    assert "processes of 6 " in (result.breach or ""), result
+    assert result.duration < 8
+
+
 SAID = "import sys; print({!r}, file=sys.stderr); print('bye', file=sys.stderr); sys.exit(1)"
 
 
 @pytest.mark.parametrize(
     ("limits", "words"),
-    [(Limits(open_files=40), "Too many open files"), (Limits(file_size_mb=1), "File too large")],
+    [
+        (Limits(open_files=40), "Too many open files"),
+        (Limits(file_size_mb=1), "File too large"),
+        (Limits(processes=40), "sh: 1: Cannot fork"),
+        (Limits(processes=40), "sh: fork: retry: Resource temporarily unavailable"),
+    ],
     ids=lambda value: str(value)[:24],
 )
 async def test_a_breach_is_named_although_something_else_was_said_last(tmp_path, limits, words):
     """Otherwise nobody would know why an agent failed, or only as long as nobody read what it said."""
     spec = python(SAID.format(words), tmp_path, limits=limits)
-    named = next(name for name in ("open_files", "file_size_mb") if getattr(limits, name))
+    named = next(name for name in ("open_files", "file_size_mb", "processes") if getattr(limits, name))
     assert named in ((await run(spec, sandbox=candidates()[-1])).breach or "")
     config = ProcessRunnerConfig(
         working_dir=tmp_path, limits=limits, commands={"x": [*spec.argv[:-1], "{task}"]}
