@@ -10,7 +10,8 @@ from pathlib import Path
 from client.cli.exits import DONE
 from client.cli.options import agent_options
 from client.cli.output import pairs, print_json_line
-from shiftwork.contracts.project import AgentOptions, ProjectOptions
+from shiftwork.agents.registry import backends
+from shiftwork.contracts.project import ProjectOptions
 from shiftwork.errors import InvalidInput
 from shiftwork.settings import Settings
 from shiftwork.stack.private import deny_others_writing
@@ -67,5 +68,12 @@ def _is_no_end(record: logging.LogRecord) -> bool:
 def _options(args: Namespace) -> ProjectOptions:
     """What projects made by tools begin with; who does their work may be left to the model."""
     named = (args.agent, args.model, args.base_url, args.agent_setting, args.cassette)
-    agent = agent_options(None, args) if any(each is not None for each in named) else AgentOptions()
+    if all(each is None for each in named):
+        return ProjectOptions(budget_usd=args.budget)
+    agent = agent_options(None, args)
+    known = backends()
+    if agent.backend not in known:
+        names = ", ".join(sorted(known))
+        raise InvalidInput(f"agent {agent.backend!r} is not known; known are: {names}.")
+    known[agent.backend].check(agent.settings)
     return ProjectOptions(agent=agent, budget_usd=args.budget)

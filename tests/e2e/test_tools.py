@@ -4,7 +4,7 @@ import asyncio
 import json
 import uuid
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import pytest
@@ -15,8 +15,11 @@ from langchain_tests.integration_tests import ToolsIntegrationTests
 
 from client.api import Shiftwork
 from client.tools import long_running_tools
+from client.tools.desk import Desk
+from client.tools.results import Done
 from client.tools.table import DEFINITIONS
 from shiftwork.contracts.outbox import DecisionNote
+from shiftwork.errors import ShiftworkError
 from tests.e2e.lab import Lab, Project
 from tests.e2e.support import quick_settings, scripted, simple_attempt, simple_feature, write_cassette
 from tests.llm.script import Reply, Turn
@@ -251,3 +254,14 @@ def test_it_also_works_without_a_loop_and_within_one(lab: Lab) -> None:
         return tool.invoke({"limit": 1})
 
     assert tool.invoke({"limit": 1}).keys() == asyncio.run(within()).keys()
+
+
+async def test_a_defect_of_ours_is_one_sentence(lab: Lab) -> None:
+    """If it failed, a model, and whoever reads along, would be shown a traceback."""
+
+    async def work(*_: object) -> Done:
+        raise RuntimeError("first line\nsecond line")
+
+    with pytest.raises(ShiftworkError) as caught:
+        await Desk(lab.settings).do(replace(DEFINITIONS[0], work=work), {"name": "x", "description": "y"})
+    assert str(caught.value) == "Unexpected RuntimeError: first line second line."

@@ -12,6 +12,7 @@ from langchain_core.utils.function_calling import convert_to_openai_tool
 from langchain_tests.unit_tests import ToolsUnitTests
 
 from client import LONG_RUNNING_TOOLS, long_running_tools
+from client.__main__ import main
 from client.tools.results import DecisionLine, FeatureLine, Progress, Projects
 from client.tools.table import DEFINITIONS
 from shiftwork.contracts.feature import FeatureCategory, FeatureStatus, VerificationStep
@@ -212,6 +213,23 @@ def test_without_its_package_the_server_says_so() -> None:
     assert done.stderr == (
         "error: The package `mcp` is missing: install it with `pip install 'shiftwork[mcp]'`.\n"
     )
+
+
+@pytest.mark.parametrize(
+    ("argv", "sentence"),
+    [
+        (["--agent", "nobody"], "error: agent 'nobody' is not known; known are: acp,"),
+        (["--agent", "codex", "--agent-setting", "x=1"], "error: Backend 'codex' has no setting 'x';"),
+        (["--model", "m"], "error: The scripted agent needs a cassette"),
+    ],
+)
+def test_an_agent_that_could_never_start_is_refused(argv, sentence, capsys, tmp_path, monkeypatch) -> None:
+    """If it failed, the first project that a model makes would tell it what a person typed wrongly."""
+    monkeypatch.setenv("SHIFTWORK_STATE", str(tmp_path))
+    assert main(["mcp", *argv]) == 1
+    out, err = capsys.readouterr()
+    assert out == ""
+    assert err.startswith(sentence)
 
 
 def test_results_are_described_for_clients() -> None:
