@@ -278,7 +278,7 @@ def test_tools_of_a_person_and_of_an_mcp_server(serve, tmp_path):
     (tmp_path / "shop.py").write_text(MCP_SERVER)
     calls = (("double", {"number": 21}), ("price", {"thing": "tea"}))
     bench, server = serve(
-        in_order(Reply("", calls), Reply("", (HAND_OVER,))),
+        in_order(Reply("", calls), Fault(401), Reply("", (HAND_OVER,))),
         settings={
             "python_path": [str(tmp_path)],
             "tools": ["mine:several"],
@@ -286,9 +286,10 @@ def test_tools_of_a_person_and_of_an_mcp_server(serve, tmp_path):
         },
     )
     done = bench.run()
-    assert done.last["ok"], done.errors
+    assert done.last["problem"] == "authentication", done.errors
     assert server.turns[1].tool_results == ("42", "tea: 7")
     assert "noise on standard output" in done.errors
+    assert bench.run().last["ok"]
 
 
 def test_a_tool_that_can_not_be_used_is_named(serve, tmp_path):
@@ -299,6 +300,7 @@ def test_a_tool_that_can_not_be_used_is_named(serve, tmp_path):
         ({"tools": ["mine:absent"]}, "'mine:absent' can't be used"),
         ({"tools": ["mine:broken"]}, "no database"),
         ({"mcp_servers": {"shop": {"command": "/no/such"}}}, "'shop' can't be used"),
+        ({"mcp_servers": {"shop": {"command": "false"}}}, "'shop' can't be used"),
     ):
         bench.settings = {"python_path": [str(tmp_path)], **settings}
         done = bench.run()

@@ -3,6 +3,7 @@
 import asyncio
 import os
 import shutil
+import sys
 import tempfile
 import time
 from pathlib import Path
@@ -24,7 +25,8 @@ LAST_LINE = differs("the line break that ends a page to be part of it")
 
 
 def workspace(folder, **options):
-    given = {"environment": {"PATH": os.environ["PATH"]}, "command_timeout": 20.0}
+    path = f"{Path(sys.executable).parent}:{os.environ['PATH']}"
+    given = {"environment": {"PATH": path}, "command_timeout": 20.0}
     return Workspace(Path(folder), **(given | options))
 
 

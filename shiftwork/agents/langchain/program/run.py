@@ -3,6 +3,7 @@
 import json
 import os
 import sys
+import traceback
 from collections.abc import Sequence
 from contextlib import AsyncExitStack
 from dataclasses import dataclass
@@ -14,6 +15,7 @@ from langchain_core.runnables import RunnableConfig
 from langchain_core.tools import BaseTool
 
 from shiftwork.agents.brief import BRIEF_FILE, REQUEST_FILE
+from shiftwork.agents.events import Problem
 from shiftwork.agents.langchain.config import STATE_FILE, TOKEN_VARIABLE, ProgramConfig
 from shiftwork.agents.langchain.program.asking import Asker
 from shiftwork.agents.langchain.program.building import Parts, build_agent
@@ -76,6 +78,23 @@ class Run:
 
     async def perform(self) -> int:
         """Work, and say how it ended; the exit status."""
+        status: int | None = None
+        try:
+            async with AsyncExitStack() as stack:
+                status = await self._perform(stack)
+        except ExceptionGroup as group:
+            # What the client of an MCP server that is gone makes of it, perhaps in the middle of the work.
+            traceback.print_exc()
+            return self._failed(_servers_gone(self.config, group)) if status is None else status
+        return status
+
+    def _failed(self, ending: Ending) -> int:
+        self.memory.spending = Spending()  # The limits are those of one run, and this one is over.
+        self.memory.save(announce=True)
+        self.voice.say(ending.kind, **ending.facts)
+        return 1
+
+    async def _perform(self, stack: AsyncExitStack) -> int:
         resumed = self._recall()
         self.voice.say(
             "started",
@@ -84,20 +103,22 @@ class Run:
             conversation=self.config.conversation or None,
             data={"resumed": resumed},
         )
-        try:
-            self.leaving.restore()
-            async with AsyncExitStack() as stack:
-                summary = await self._work(stack, resumed=resumed)
-        except Ending as ending:
-            self.memory.spending = Spending()  # The limits are those of one run, and this one is over.
-            self.memory.save(announce=True)
-            self.voice.say(ending.kind, **ending.facts)
-            return 1
+        ended = await self._ended(stack, resumed=resumed)
+        if isinstance(ended, Ending):
+            return self._failed(ended)
         if self.memory.over == ASKED:
             self.voice.say("question", text=json.loads(self.memory.outbox["question.json"])["question"])
             return 0
-        self.voice.say("finished", ok=True, text=summary)
+        self.voice.say("finished", ok=True, text=ended)
         return 0
+
+    async def _ended(self, stack: AsyncExitStack, *, resumed: bool) -> str | Ending:
+        """The summary, or why there is none: a stack with MCP servers would wrap what passes through it."""
+        try:
+            self.leaving.restore()
+            return await self._work(stack, resumed=resumed)
+        except Ending as ending:
+            return ending
 
     # The loop ----------------------------------------------------------------------------------------
 
@@ -179,6 +200,14 @@ class Run:
 
     def _announce(self) -> None:
         self.voice.say("saved", data={"file": STATE_FILE})
+
+
+def _servers_gone(config: ProgramConfig, group: ExceptionGroup[Exception]) -> Troubled:
+    error: BaseException = group
+    while isinstance(error, BaseExceptionGroup):
+        error = error.exceptions[0]
+    names = ", ".join(map(repr, config.mcp_servers))
+    return Troubled(f"One of the MCP servers {names} can't be used: {type(error).__name__}", Problem.INVALID)
 
 
 def _steps_to_judge(request: Any) -> set[int]:
