@@ -1,0 +1,282 @@
+"""Whole projects by agents of our own on chat models, in every role, whatever the models' servers do."""
+
+import asyncio
+import json
+import os
+import signal
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any
+
+import psutil
+import pytest
+
+from shiftwork.agents.langchain.settings import LangchainSettings
+from shiftwork.contracts.project import AgentOptions
+from shiftwork.contracts.session import Role
+from tests.e2e.lab import Lab, Project, eventually, no_process_lives
+from tests.e2e.support import WorkerProcess, simple_feature
+from tests.llm.script import Answer, Drop, Fault, Reply, Turn
+from tests.llm.server import LlmServer
+
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(300)]
+
+WIRES = {
+    "openai": ("openai:gpt-5-mini", "/v1", "OPENAI_API_KEY"),
+    "anthropic": ("anthropic:claude-sonnet-4-5", "", "ANTHROPIC_API_KEY"),
+}
+every_wire = pytest.mark.parametrize("wire", WIRES)
+
+FEATURES = [
+    simple_feature("a"),
+    {
+        **simple_feature("b", "a", category="documentation"),
+        "verification_steps": [
+            {"description": "it is there", "command": "test -e b.txt"},
+            {"description": "it reads well"},
+        ],
+    },
+]
+HAND_OVER = ("hand_over", {"summary": "done"})
+
+
+@dataclass
+class Staff:
+    """The model behind every role: plans two features, builds each with one command, judges one step.
+
+    Attributes:
+        instead: is asked first; None leaves the turn to the script.
+        asked: how often each question was asked, by all that the conversation held.
+    """
+
+    instead: Callable[[Turn], Answer | None] = lambda _: None
+    command: str = "echo done > {feature}.txt"
+    asked: dict[str, int] = field(default_factory=dict)
+
+    def __call__(self, turn: Turn) -> Answer:
+        """The answer to one turn."""
+        if not turn.tools:
+            return Reply("ok")
+        question = json.dumps(turn.body, sort_keys=True, default=str)
+        self.asked[question] = self.asked.get(question, 0) + 1
+        if (answer := self.instead(turn)) is not None:
+            return answer
+        calls = self._work(turn)
+        return (
+            Reply("now", (calls[len(turn.tool_results)],))
+            if len(turn.tool_results) < len(calls)
+            else Reply("over")
+        )
+
+    def _work(self, turn: Turn) -> list[tuple[str, dict[str, Any]]]:
+        """What an agent in this role calls, one after the other."""
+        if "finish_plan" in turn.tools:
+            return [("add_features", {"features": FEATURES}), ("finish_plan", {}), HAND_OVER]
+        if "give_verdict" in turn.tools:
+            word = {"step": 2, "met": True, "reason": "read it", "command": "grep -q done b.txt"}
+            return [("execute", {"command": "cat b.txt"}), ("give_verdict", word), HAND_OVER]
+        feature = "b" if "Your one feature: b" in turn.user_text else "a"
+        noted = {"decision": f"write {feature}", "reasoning": "it is asked for", "context": "", "tags": []}
+        return [
+            ("record_decision", noted),
+            ("execute", {"command": self.command.format(feature=feature)}),
+            HAND_OVER,
+        ]
+
+
+def agent(wire: str, server: LlmServer, **settings: Any) -> AgentOptions:
+    """The backend on this wire, with quick retries."""
+    model, path, key = WIRES[wire]
+    given = {"model": model, "base_url": server.url + path, "environment": {key: "no-secret"}}
+    return AgentOptions(backend="langchain", settings={**given, "max_turns": 40, **settings})
+
+
+async def start(lab: Lab, wire: str, server: LlmServer, *, planned: bool = False, **options: Any) -> Project:
+    """A project that has this agent in every role."""
+    chosen = agent(wire, server)
+    features = [simple_feature("a")] if planned else FEATURES
+    project = await lab.project(features, planned=planned, start=False, **options)
+    async with lab.shiftwork.store.transaction() as tx:
+        row = await tx.projects.get(project.id)
+        everybody = row.options.model_copy(
+            update={"agent": chosen, **({} if planned else {"roles": {Role.VERIFIER: chosen}})}
+        )
+        await tx.projects.save(project.id, row.revision + 1, options=everybody)
+    await lab.shiftwork.open(project.id)
+    return project
+
+
+async def completes(project: Project, after: int = 0) -> None:
+    """Wait for a good end, as long as models take."""
+    status = await project.rest(after, seconds=200)
+    assert (status["status"], status["reason"]) == ("completed", "")
+
+
+@every_wire
+async def test_every_role_is_played(wire: str, lab: Lab) -> None:
+    """If it failed, a chat model could not do a project from its plan to its judgement."""
+    staff = Staff()
+    with LlmServer.in_thread(staff) as server:
+        project = await start(lab, wire, server)
+        await completes(project)
+        assert project.landings() == ["a", "b"]
+        started = [e.data["role"] for e in await project.events("attempt_started")]
+        assert started == ["initializer", "session", "documentation", "verifier"]
+        async with lab.shiftwork.store.transaction() as tx:
+            decisions = await tx.decisions.history(project.id)
+            totals = await tx.projects.totals(project.id)
+        assert {d.decision for d in decisions} == {"write a", "write b"}
+        assert totals.input_tokens > 0
+        assert set(staff.asked.values()) == {1}
+        assert all("no-secret" in str(r.headers) for r in server.requests if r.method == "POST")
+        assert all(turn.body.get("stream") for turn in server.turns)
+    await no_process_lives(lab)
+
+
+async def failures(project: Project) -> list[tuple[str, str]]:
+    """What went wrong in its attempts."""
+    ended = [event.data for event in await project.events("attempt_ended")]
+    return [(facts["failure"], facts["detail"]) for facts in ended if facts["failure"]]
+
+
+def overflow(wire: str) -> Fault:
+    """How a provider says that a conversation is too long."""
+    if wire == "anthropic":
+        error = {
+            "type": "invalid_request_error",
+            "message": "prompt is too long: 300000 tokens > 200000 maximum",
+        }
+        return Fault(400, body={"type": "error", "error": error})
+    message = "This model's maximum context length is 128000 tokens, and your messages have 300000."
+    return Fault(
+        400,
+        body={
+            "error": {"message": message, "type": "invalid_request_error", "code": "context_length_exceeded"}
+        },
+    )
+
+
+@every_wire
+async def test_trouble_with_the_model_costs_nothing(wire: str, lab: Lab) -> None:
+    """If it failed, an hour of a provider's trouble would spend the attempts of a feature."""
+    half = Reply("now", (("execute", {"command": "echo done > a.txt"}),))
+    trouble: dict[int, Answer] = {
+        1: Fault(429, headers={"retry-after": "1"}),
+        3: Fault(500),
+        5: Drop(),
+        6: Drop(half),
+        8: Fault(503, headers={"retry-after": "1"}),
+        10: Reply("so", (("no_such_tool", {"x": 1}),)),
+    }
+    with LlmServer.in_thread(Staff(lambda turn: trouble.pop(turn.number, None))) as server:
+        project = await start(lab, wire, server)
+        await completes(project)
+        assert list(trouble) == []
+        assert await failures(project) == []
+
+
+@every_wire
+async def test_a_conversation_that_is_too_long_is_summed_up(wire: str, lab: Lab) -> None:
+    """If it failed, long work would end where the model's context does."""
+    faults = [overflow(wire)]
+
+    def script(turn: Turn) -> Answer | None:
+        if faults and len(turn.tool_results) < 6:
+            return Reply("look", (("execute", {"command": f"echo step {len(turn.tool_results)}"}),))
+        return faults.pop() if faults else None
+
+    with LlmServer.in_thread(Staff(script)) as server:
+        project = await start(lab, wire, server, planned=True)
+        await completes(project)
+        assert faults == []
+        assert await failures(project) == []
+
+
+@every_wire
+async def test_a_refusal_costs_an_attempt_and_is_told(wire: str, lab: Lab) -> None:
+    """If it failed, a model that declines would look like one that crashed."""
+    refusals = [Reply("I won't.", refused=True)]
+    with LlmServer.in_thread(Staff(lambda _: refusals.pop() if refusals else None)) as server:
+        project = await start(lab, wire, server, planned=True)
+        await completes(project)
+        assert (await project.features())["a"].attempts == 1
+        failures = [e.data["failure"] for e in await project.events("attempt_ended")]
+        assert failures == ["agent_refused", None]
+
+
+@every_wire
+async def test_refused_credentials_pause_the_project(wire: str, lab: Lab) -> None:
+    """If it failed, a wrong key would spend every attempt."""
+    refused = [True]
+    with LlmServer.in_thread(Staff(lambda _: Fault(401) if refused else None)) as server:
+        project = await start(lab, wire, server, planned=True)
+        assert "credentials" in await project.pauses()
+        refused.clear()
+        now = await project.now()
+        await lab.shiftwork.resume(project.id)
+        await completes(project, now)
+        assert (await project.features())["a"].attempts == 0
+
+
+@every_wire
+@pytest.mark.parametrize("whom", ["agent", "worker"])
+async def test_a_kill_costs_the_call_in_flight_at_most(
+    wire: str, whom: str, lab: Lab, shared_worker: WorkerProcess
+) -> None:
+    """If it failed, a crash would have a model's answers paid for again, or do twice what they asked for."""
+    staff = Staff(
+        command="echo once >> log.txt; touch {here}; sleep 1; echo done > {{feature}}.txt".format(
+            here=lab.folder / "here"
+        )
+    )
+    with LlmServer.in_thread(staff) as server:
+        project = await start(lab, wire, server, planned=True)
+        await lab.reached()
+        if whom == "worker":
+            await asyncio.to_thread(shared_worker.kill)
+            await asyncio.to_thread(shared_worker.start)
+        else:
+            os.kill(await _program(), signal.SIGKILL)
+        staff.instead = _look_and_finish
+        await eventually(lambda: _rests(project), 200)
+        status = await lab.shiftwork.status(project.id)
+        assert (status["status"], status["reason"]) == ("completed", "")
+        if whom == "worker":
+            # The killed worker's session goes on: nothing that was answered is asked again.
+            assert set(staff.asked.values()) == {1}
+            assert (await project.features())["a"].attempts == 0
+            assert project.read("log.txt").splitlines().count("once") == 1
+    await no_process_lives(lab)
+
+
+def _look_and_finish(turn: Turn) -> Answer | None:
+    """What a model does that is told that its command was interrupted."""
+    if turn.tool_results and "interrupted" in turn.tool_results[-1]:
+        return Reply("look", (("execute", {"command": "echo done > a.txt"}),))
+    if len(turn.tool_results) > 2:
+        return Reply("so", (HAND_OVER,))
+    return None
+
+
+async def _rests(project: Project) -> bool:
+    status = await project.lab.shiftwork.status(project.id)
+    return status["status"] in ("completed", "paused")
+
+
+async def _program() -> int:
+    """The process of the one agent that runs."""
+
+    async def look() -> int | None:
+        found = [
+            process.pid
+            for process in psutil.process_iter(["cmdline"])
+            if "shiftwork.agents.langchain" in (process.info["cmdline"] or [])
+        ]
+        return found[-1] if found else None
+
+    return await eventually(look)
+
+
+def test_the_settings_are_those_of_the_backend() -> None:
+    """If it failed, these projects would not test what people configure."""
+    assert LangchainSettings.model_fields.keys() >= {"model", "base_url", "environment", "max_turns"}
