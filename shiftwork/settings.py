@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from shiftwork.errors import InvalidInput
-from shiftwork.sandbox.levels import Level, parse_minimum
+from shiftwork.sandbox.levels import Level, minimum_in
 
 DEFAULT_STATE = ".shiftwork"
 DEFAULT_NAMESPACE = "default"
@@ -89,7 +89,7 @@ class Settings:
             codec=_switch(env, "SHIFTWORK_CODEC"),
             codec_keys=env.get("SHIFTWORK_CODEC_KEYS") or None,
             timings=timings,
-            sandbox_minimum=_minimum(env),
+            sandbox_minimum=minimum_in(env),
             model_hosts=tuple(env.get("SHIFTWORK_MODEL_HOSTS", "").replace(",", " ").lower().split()) or None,
         )
 
@@ -106,11 +106,6 @@ class Settings:
 
 def _defaults(cls: type[Timings]) -> dict[str, float]:
     return {f.name: f.default for f in cls.__dataclass_fields__.values()}  # type: ignore[misc]
-
-
-def _minimum(env: Mapping[str, str]) -> Level | None:
-    text = env.get("SHIFTWORK_SANDBOX_MINIMUM", "").strip()
-    return parse_minimum(text, name="SHIFTWORK_SANDBOX_MINIMUM") if text else None
 
 
 def _number(env: Mapping[str, str], name: str, default: float) -> float:

@@ -1,16 +1,22 @@
 """Finding an agent's program, and asking for its version."""
 
+import asyncio
 import os
-import selectors
 import shutil
-import signal
-import subprocess
-import time
-from contextlib import suppress
+import tempfile
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from typing import IO
+from typing import TYPE_CHECKING
 
+from shiftwork.errors import InvalidInput, SandboxTooWeak
 from shiftwork.text import one_line, truncate
+
+if TYPE_CHECKING:
+    from shiftwork.runner.spec import ProcessResult
+    from shiftwork.sandbox.base import Sandbox
+
+NOT_ASKED = "not asked"
+"""Instead of a version, where no sandbox reaches the minimum: then no agent's program is run at all."""
 
 _SECONDS = 8.0
 """How long a version may take: less than all of `doctor`'s look at the backends."""
@@ -30,15 +36,16 @@ def find_program(name: str, path: str | None = None) -> str | None:
 def ask_version(program: str, seconds: float = _SECONDS) -> tuple[str | None, str | None]:
     """What `PROGRAM --version` says, on one line, or the sentence that says why it says nothing.
 
-    However it answers, nothing of its process group lives on, and only the beginning of its answer is read.
+    It runs as agents do: in the sandbox of this machine, without a network, without keys, with a home of its
+    own that is thrown away. However it answers, nothing of it lives on, and only the beginning is read.
     """
     try:
-        with _started(program) as process:
-            try:
-                said, wrong = _answer(process, time.monotonic() + seconds)
-            finally:
-                _end(process)
-    except (OSError, ValueError) as error:
+        # A thread, because whoever asks may be within an event loop.
+        with ThreadPoolExecutor(1) as thread:
+            said, wrong = thread.submit(_ask, os.path.abspath(program), seconds).result()  # noqa: PTH100 - keeps links
+    except SandboxTooWeak:
+        return NOT_ASKED, None
+    except (InvalidInput, OSError, TimeoutError) as error:
         return None, f"The program {program!r} does not run ({one_line(str(error))}); install it again."
     version = truncate(one_line(said.decode("utf-8", "replace")), _CHARACTERS)
     if version and not wrong:
@@ -49,43 +56,49 @@ def ask_version(program: str, seconds: float = _SECONDS) -> tuple[str | None, st
     )
 
 
-def _started(program: str) -> "subprocess.Popen[bytes]":
-    return subprocess.Popen(
-        (program, "--version"),
-        stdin=subprocess.DEVNULL,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.DEVNULL,
-        start_new_session=True,
-    )
-
-
-def _answer(process: "subprocess.Popen[bytes]", deadline: float) -> tuple[bytes, str]:
+def _ask(program: str, seconds: float) -> tuple[bytes, str]:
     """The beginning of its output, and what is wrong with it; '' if nothing is."""
-    assert process.stdout is not None
-    said = _beginning(process.stdout, deadline)
-    if len(said) >= _BYTES:
-        return said, "it says far too much"
-    try:
-        status = process.wait(max(0.0, deadline - time.monotonic()))
-    except subprocess.TimeoutExpired:
-        return said, "it does not end"
-    return said, f"it ends with status {status}" if status else ""
+    from shiftwork.sandbox.choose import choose_sandbox, of_one_thread  # noqa: PLC0415 - takes time, seldom used
+    from shiftwork.sandbox.levels import minimum_in  # noqa: PLC0415 - as above
+
+    sandbox = of_one_thread(choose_sandbox(minimum_in(os.environ)))
+    with tempfile.TemporaryDirectory(prefix="shiftwork-version-", ignore_cleanup_errors=True) as folder:
+        result, read = asyncio.run(_run(sandbox, program, Path(folder).resolve(), seconds))
+    if read >= _BYTES:
+        return b"", "it says far too much"
+    if result.timed_out:
+        return b"", "it does not end"
+    return result.stdout.tail, f"it ends with status {result.exit_status}" if result.exit_status else ""
 
 
-def _beginning(pipe: IO[bytes], deadline: float) -> bytes:
-    said = b""
-    with selectors.DefaultSelector() as selector:
-        selector.register(pipe, selectors.EVENT_READ)
-        while len(said) < _BYTES and selector.select(max(0.0, deadline - time.monotonic())):
-            more = os.read(pipe.fileno(), _BYTES - len(said))
-            if not more:
-                break
-            said += more
-    return said
+async def _run(sandbox: "Sandbox", program: str, folder: Path, seconds: float) -> "tuple[ProcessResult, int]":
+    """How it ended, and how much it said until then."""
+    from shiftwork.runner.environment import child_environment  # noqa: PLC0415 - imports the backends
+    from shiftwork.runner.spec import ProcessSpec  # noqa: PLC0415 - as above
+    from shiftwork.runner.supervisor import run  # noqa: PLC0415 - as above
+    from shiftwork.sandbox.confinement import Bind, Confinement  # noqa: PLC0415 - as above
+    from shiftwork.sandbox.levels import level_named  # noqa: PLC0415 - as above
+    from shiftwork.sandbox.visible import beside, installation_of  # noqa: PLC0415 - as above
 
+    env = child_environment(os.environ, {"HOME": str(folder), "TMPDIR": str(folder)})
+    seen = {*installation_of(Path(program), env["PATH"]), *beside(Path(program))}
+    binds = (*(Bind(path, path) for path in seen), Bind(folder, folder, writable=True))
+    enough, read = asyncio.Event(), 0
 
-def _end(process: "subprocess.Popen[bytes]") -> None:
-    # Also after its own end: what it left in the background keeps the group, and its number, in use.
-    with suppress(ProcessLookupError, PermissionError):
-        os.killpg(process.pid, signal.SIGKILL)
-    process.wait()
+    def count(_: str, line: bytes) -> None:
+        nonlocal read
+        read += len(line) + 1
+        if read >= _BYTES:
+            enough.set()
+
+    spec = ProcessSpec(
+        argv=(program, "--version"),
+        cwd=folder,
+        env=env,
+        timeout=seconds,
+        grace=0.0,
+        keep_bytes=_BYTES,
+        line_bytes=_BYTES,
+        confinement=Confinement(binds) if "files" in level_named(sandbox.level).confines else None,
+    )
+    return await run(spec, sandbox=sandbox, on_line=count, stop=enough), read

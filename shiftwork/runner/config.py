@@ -120,7 +120,8 @@ class ProcessRunnerConfig:
         limits: what one agent may use, applied by the sandbox; None: no limits.
         wall_time: seconds an agent may live; None: for ever.
         stall_timeout: seconds without output and without CPU time after which an agent counts as stalled.
-        sandbox: what holds an agent's processes together; None: what works best here.
+        sandbox: what holds an agent's processes together; None: the strongest that works here,
+            if it reaches `SHIFTWORK_SANDBOX_MINIMUM`.
         settings: of each backend, by its name.
 
     Raises:

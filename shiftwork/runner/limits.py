@@ -16,6 +16,9 @@ _FEWEST_FILES = 16
 _MOST = 1_000_000_000
 """Of any limit: what is more, the kernel's own arithmetic may not hold."""
 
+AFTER_BREACH = 0.5
+"""Seconds of grace, at most, for what used too much, and would go on using more."""
+
 LAST_WORDS = 4096
 """Bytes of the end of standard error in which a breach is looked for."""
 

@@ -19,6 +19,7 @@ from shiftwork.runner.failures import AgentError, ExecutionError, NotFound, Spaw
 from shiftwork.runner.handle import AgentHandle
 from shiftwork.runner.health import Health, Table
 from shiftwork.runner.launch import Plan, plan
+from shiftwork.runner.limits import AFTER_BREACH
 from shiftwork.runner.metrics import GuardedMetrics, MetricsSink, NoMetrics
 from shiftwork.runner.process import Process
 from shiftwork.runner.shutdown import GracefulShutdown, uninterrupted
@@ -236,8 +237,9 @@ class LocalProcessRunner:
         handle.stop_for(error)
         handle.log("limit", limit=error.limit)
         self._metrics.count("shiftwork_agent_limits_breached_total", limit=error.limit)
+        grace = _GRACE if isinstance(error, Timeout) else AFTER_BREACH
         task: asyncio.Task[object] = asyncio.get_running_loop().create_task(
-            GracefulShutdown(_GRACE).shutdown(handle)
+            GracefulShutdown(grace).shutdown(handle)
         )
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)

@@ -5,6 +5,7 @@ import errno
 import os
 from collections.abc import Callable
 
+from shiftwork.errors import InvalidInput, SandboxTooWeak
 from shiftwork.runner.config import AgentConfig
 from shiftwork.runner.failures import IoError, SpawnFailed
 from shiftwork.runner.launch import Plan
@@ -12,14 +13,15 @@ from shiftwork.runner.metrics import log_event
 from shiftwork.runner.process import Process
 from shiftwork.runner.shutdown import uninterrupted
 from shiftwork.sandbox.base import Sandbox
-from shiftwork.sandbox.choose import best_sandbox
+from shiftwork.sandbox.choose import choose_sandbox
+from shiftwork.sandbox.levels import minimum_in
 
 
 class Starter:
     """Starts processes. Invariant: each that it started is given out, under way, or has ended.
 
     Args:
-        sandbox: what holds them; None: what works best here.
+        sandbox: what holds them; None: the strongest here, if it reaches `SHIFTWORK_SANDBOX_MINIMUM`.
     """
 
     def __init__(self, sandbox: Sandbox | None) -> None:
@@ -37,7 +39,7 @@ class Starter:
         """A process that runs; if this is cancelled, it has ended.
 
         Raises:
-            SpawnFailed: it can't be executed, or was taken back.
+            SpawnFailed: it can't be executed, or was taken back; or no sandbox reaches the minimum.
             IoError: the system has no pipe or process left.
         """
         process = self._begin(config, agent_id, planned, on_stall)
@@ -71,7 +73,7 @@ class Starter:
         self, config: AgentConfig, agent_id: str, planned: Plan, on_stall: Callable[[str | None], None]
     ) -> Process:
         if self._sandbox is None:
-            self._sandbox = best_sandbox()
+            self._sandbox = _chosen(config)
         try:
             return Process(
                 planned.program,
@@ -90,6 +92,14 @@ class Starter:
                 errno=error.errno,
                 agent=agent_id,
             ) from error
+
+
+def _chosen(config: AgentConfig) -> Sandbox:
+    try:
+        return choose_sandbox(minimum_in(os.environ))
+    except (InvalidInput, SandboxTooWeak) as error:
+        sentence = f"Agent {config.name!r} was not started: {error}"
+        raise SpawnFailed(sentence, hint="Or give ProcessRunnerConfig.sandbox.") from error
 
 
 def shut_down(config: AgentConfig) -> SpawnFailed:

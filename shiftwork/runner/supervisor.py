@@ -13,7 +13,7 @@ from shiftwork.runner.capture import LineQueue, StreamCapture
 from shiftwork.runner.disk import watch_disk
 from shiftwork.runner.feed import Feed
 from shiftwork.runner.leftovers import RunLock
-from shiftwork.runner.limits import LAST_WORDS
+from shiftwork.runner.limits import AFTER_BREACH, LAST_WORDS
 from shiftwork.runner.pipes import Pipes
 from shiftwork.runner.program import find_program, start_program
 from shiftwork.runner.spec import OnLine, ProcessResult, ProcessSpec, StopSignal
@@ -24,9 +24,8 @@ from shiftwork.sandbox.sweep import kill_all
 __all__ = ["ProcessResult", "ProcessSpec", "StopSignal", "find_program", "run"]
 
 _FIRST = asyncio.FIRST_COMPLETED
-_AFTER_LEASE, _AFTER_BREACH = 1.0, 0.5
-"""Seconds a sandbox has to end once its lease is closed, before it is killed from outside, and at most those
-of grace for what used too much, and would go on using more."""
+_AFTER_LEASE = 1.0
+"""Seconds a sandbox has to end once its lease is closed, before it is killed from outside."""
 
 _AFTER_EXIT = 2.0
 """Seconds a stream may stay silent after the end of its process, before it counts as held by a stranger."""
@@ -129,7 +128,7 @@ class _Process:
             stopping = self._task(stop.wait()) if stop else None
             cause = await self._first(delivery, stopping)
             if cause is not _Cause.ENDED:
-                await self._end(_AFTER_BREACH if cause is _Cause.BREACHED else self._spec.grace)
+                await self._end(AFTER_BREACH if cause is _Cause.BREACHED else self._spec.grace)
             await self._sweep_if_broken()
             duration = time.monotonic() - self._started
             await self._drain(delivery)

@@ -51,6 +51,15 @@ def candidates() -> tuple[Sandbox, ...]:
     return (*find_bubblewrap(), Landlock(cheap_sandbox()), *find_unshare(), cheap_sandbox())
 
 
+def of_one_thread(sandbox: Sandbox) -> Sandbox:
+    """The same for an event loop in a thread of its own, with a warden that nobody shares."""
+    if isinstance(sandbox, Landlock):
+        return Landlock(Subreaper(), sandbox.abi)
+    if isinstance(sandbox, Seatbelt):
+        return Seatbelt(Subreaper())
+    return Subreaper() if isinstance(sandbox, Subreaper) else sandbox
+
+
 def works(sandbox: Sandbox) -> bool:
     """Whether a program can really be run in it."""
     return sandbox.works()

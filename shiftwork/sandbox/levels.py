@@ -1,6 +1,7 @@
 """The ladder of sandboxes: what each level confines, and the least that a worker accepts."""
 
 import sys
+from collections.abc import Mapping
 from enum import IntEnum
 from types import MappingProxyType
 from typing import Final
@@ -9,6 +10,9 @@ from shiftwork.errors import InvalidInput
 
 _EVERYTHING: Final = ("files", "network", "processes", "syscalls")
 """What a sandbox may confine, as people and `doctor --json` call it."""
+
+
+MINIMUM_VARIABLE: Final = "SHIFTWORK_SANDBOX_MINIMUM"
 
 
 class Level(IntEnum):
@@ -105,6 +109,12 @@ def parse_minimum(text: str, *, name: str = "The sandbox's minimum") -> Level:
         return Level[wanted.replace("-", "_").upper()]
     except KeyError:
         raise InvalidInput(f"{name} is {text!r}; it must be one of {_listed()}.") from None
+
+
+def minimum_in(environment: Mapping[str, str]) -> Level | None:
+    """The least level that is asked for in an environment; None: nobody asks. Raises `InvalidInput`."""
+    text = environment.get(MINIMUM_VARIABLE, "").strip()
+    return parse_minimum(text, name=MINIMUM_VARIABLE) if text else None
 
 
 def _listed() -> str:

@@ -4,8 +4,9 @@ import time
 
 import pytest
 
-from shiftwork.agents.program import ask_version, find_program
+from shiftwork.agents.program import NOT_ASKED, ask_version, find_program
 from tests.unit.process_support import living, token, wait_until_dead
+from tests.unit.restricted_support import UNUSABLE, run_restricted
 
 
 @pytest.fixture
@@ -50,6 +51,44 @@ def test_nothing_of_a_query_lives_on(program):
     assert time.monotonic() - started < 5
     assert wait_until_dead(word, 2) == []
     assert living(word) == []
+
+
+def test_a_program_is_asked_without_keys_and_confined(program, tmp_path_factory, monkeypatch):
+    """Otherwise a specification's program would be given the worker's keys and files by the look at it."""
+    secret = tmp_path_factory.mktemp("home") / "secret"
+    secret.write_text("canary")
+    monkeypatch.setenv("ANTHROPIC_API_KEY", "canary")
+    script = f'echo "1$ANTHROPIC_API_KEY$(cat {secret} 2>/dev/null)"; echo x 2>/dev/null >>{secret}; exit 0'
+    assert ask_version(program(script)) == ("1", None)
+    assert secret.read_text() == "canary"
+
+
+BELOW = """\
+import asyncio, sys
+from shiftwork.agents.program import ask_version
+from shiftwork.runner import AgentConfig, LocalProcessRunner, ProcessRunnerConfig
+from shiftwork.runner.failures import SpawnFailed
+print(ask_version(sys.argv[1]))
+async def spawn():
+    async with LocalProcessRunner(ProcessRunnerConfig(commands={"x": [sys.argv[1]]})) as runner:
+        try:
+            await runner.spawn(AgentConfig("a", "x", "task"))
+        except SpawnFailed as error:
+            print(error)
+asyncio.run(spawn())
+"""
+
+
+def test_nothing_runs_below_the_minimum(program, tmp_path):
+    """Otherwise `doctor`, `start` and a runner would run an agent's program where no worker does."""
+    marked = program(f"touch {tmp_path}/ran; echo 1")
+    done = run_restricted("-P", "-c", BELOW, marked, SHIFTWORK_SANDBOX_MINIMUM="bwrap")
+    if done.returncode == UNUSABLE:
+        pytest.skip("this machine can't be restricted")
+    version, refused = done.stdout.splitlines()
+    assert version == str((NOT_ASKED, None)), done.stderr
+    assert "reaches the minimum 'bwrap'" in refused
+    assert not (tmp_path / "ran").exists()
 
 
 def test_a_name_that_names_nothing(program):
