@@ -82,7 +82,7 @@ asyncio.run(spawn())
 def test_nothing_runs_below_the_minimum(program, tmp_path):
     """Otherwise `doctor`, `start` and a runner would run an agent's program where no worker does."""
     marked = program(f"touch {tmp_path}/ran; echo 1")
-    done = run_restricted("-P", "-c", BELOW, marked, SHIFTWORK_SANDBOX_MINIMUM="bwrap")
+    done = run_restricted("-P", "-c", BELOW, marked, SHIFTWORK_SANDBOX_MINIMUM="bwrap", TMPDIR=str(tmp_path))
     if done.returncode == UNUSABLE:
         pytest.skip("this machine can't be restricted")
     version, refused = done.stdout.splitlines()
