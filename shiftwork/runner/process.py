@@ -142,6 +142,7 @@ class Process:
         wanted = self._program.limits.on_tree or self._program.stall_timeout is not None
         if wanted and self._held.root is not None and not self._held.ended.done():
             self._watch = Watch(
+                pid=self._held.pid,
                 root=self._held.root,
                 limits=self._program.limits,
                 stall_timeout=self._program.stall_timeout,
@@ -171,7 +172,7 @@ class Process:
 
     def look(self, processes: dict[int, Seen]) -> bool:
         """Take in what its tree uses at this moment; whether its first process is alive."""
-        tree = tree_of(self._held.root or 0, processes)
+        tree = tree_of(self.pid, self._held.root or 0, processes)
         cpu = sum(process.cpu + process.waited_for for process in tree)
         memory = sum(process.memory for process in tree)
         before = self._usage

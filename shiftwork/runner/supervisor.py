@@ -158,11 +158,12 @@ class _Process:
         if on_start is None and not limits.on_tree and self._spec.stall_timeout is None:
             return
         await asyncio.wait({self._held.started})
-        if self._held.root is None:
+        if self._held.pid is None or self._held.root is None:
             return
         if on_start is not None:
             on_start(self._held)
         self._watch = Watch(
+            pid=self._held.pid,
             root=self._held.root,
             limits=self._spec.limits,
             stall_timeout=self._spec.stall_timeout,

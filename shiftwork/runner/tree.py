@@ -45,7 +45,7 @@ class Watch:
     """One agent that is watched.
 
     Attributes:
-        root: see `Held`.
+        pid, root: see `Held`.
         limits: of the tree.
         stall_timeout: seconds without output and CPU time after which it counts as stalled, or None.
         output: bytes it printed so far, or None while nobody reads them.
@@ -56,6 +56,7 @@ class Watch:
         looked_at: whether it was, at least once.
     """
 
+    pid: int
     root: int
     limits: Limits
     stall_timeout: float | None
@@ -160,7 +161,7 @@ class Sampler:
         processes = table()
         now = time.monotonic()
         for watch in self._watches:
-            watch.look(tree_of(watch.root, processes), now)
+            watch.look(tree_of(watch.pid, watch.root, processes), now)
         self._cost = time.thread_time() - started
         if self._watches:
             self._plan()
@@ -186,12 +187,13 @@ def shared_sampler() -> Sampler:
     return _SAMPLERS.setdefault(asyncio.get_running_loop(), Sampler())
 
 
-def tree_of(root: int, processes: dict[int, Seen]) -> list[Seen]:
-    """All of these that descend from one process, whatever they say of themselves.
+def tree_of(pid: int, root: int, processes: dict[int, Seen]) -> list[Seen]:
+    """All of these that descend from the root of one program, whatever they say of themselves.
 
-    The root itself, a sandbox's, counts as dead, and uses nothing but what it waited for.
+    The root itself, a sandbox's, counts as dead, and uses nothing but what it waited for. Without the process
+    that leads the tree there is none: the root may serve another program already.
     """
-    if root not in processes:
+    if root not in processes or pid not in processes:
         return []
     below: dict[int, list[int]] = {}
     for process in processes.values():
@@ -210,7 +212,9 @@ def pids_of(held: Held) -> Callable[[], list[int]]:
     """What tells the processes of a held program whenever it is asked; none until it is started."""
 
     def now() -> list[int]:
-        return [] if held.root is None else [one.pid for one in tree_of(held.root, table())]
+        if held.pid is None or held.root is None:
+            return []
+        return [one.pid for one in tree_of(held.pid, held.root, table())]
 
     return now
 

@@ -2,7 +2,8 @@
 
 The tag is a soft limit on the time of real-time processes (`RLIMIT_RTTIME`): thousands of years, so that it
 limits nothing, but inherited by all that descends from an agent, whatever it does to its session, its
-environment and its parents, and read in a microsecond.
+environment and its parents, and read in a microsecond. A program that is not confined may change its own: so
+it helps to find what a lost worker left, and nobody's limits, and nobody's end, depend on it.
 """
 
 import contextlib

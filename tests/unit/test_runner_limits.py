@@ -16,7 +16,7 @@ from shiftwork.runner.leftovers import sweep_orphans
 from shiftwork.runner.limits import Limits
 from shiftwork.runner.spec import ProcessSpec
 from shiftwork.runner.supervisor import run
-from shiftwork.runner.tree import Sampler, Watch, delay_of_look
+from shiftwork.runner.tree import Sampler, Seen, Watch, delay_of_look, tree_of
 from shiftwork.sandbox.choose import candidates, works
 
 
@@ -90,6 +90,7 @@ async def test_a_look_is_not_put_off_by_those_who_come_and_go(tmp_path):
     def watch() -> Watch:
         loop = asyncio.get_running_loop()
         return Watch(
+            pid=os.getpid(),
             root=os.getpid(),
             limits=Limits(processes=1_000),
             stall_timeout=None,
@@ -122,6 +123,14 @@ async def test_what_breaches_a_limit_has_little_grace(sandbox, tmp_path):
     result = await run(spec, sandbox=sandbox)
     assert "processes of 6 " in (result.breach or ""), result
     assert result.duration < 8
+
+
+def test_a_root_without_its_program_has_no_tree():
+    """Otherwise what one keeper serves next would count for, and be ended for, what it served before."""
+    seen = {pid: Seen(pid, parent, "R", 0.0, 0.0, 1) for pid, parent in ((5, 1), (6, 5), (7, 6), (8, 1))}
+    assert [one.pid for one in tree_of(6, 5, seen) if one.state != "Z"] == [6, 7]
+    assert tree_of(4, 5, seen) == []
+    assert tree_of(6, 3, seen) == []
 
 
 SAID = "import sys; print({!r}, file=sys.stderr); print('bye', file=sys.stderr); sys.exit(1)"
