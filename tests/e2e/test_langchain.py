@@ -277,6 +277,36 @@ async def _program() -> int:
     return await eventually(look)
 
 
+LESSON = "The steps look for the word done, in small letters."
+
+
+@pytest.mark.parametrize("lesson", [LESSON, ""], ids=["with the lesson", "without it"])
+async def test_a_lesson_makes_the_difference(lesson: str, lab: Lab) -> None:
+    """If it failed, what people or the harness learned would never reach a model, or change nothing."""
+
+    def script(turn: Turn) -> Answer | None:
+        calls = [
+            ("record_decision", {"decision": "write DONE into a.txt", "reasoning": "it is louder"}),
+            ("execute", {"command": f"echo {'done' if LESSON in turn.user_text else 'DONE'} > a.txt"}),
+            HAND_OVER,
+        ]
+        return Reply("so", (calls[len(turn.tool_results)],)) if len(turn.tool_results) < 3 else None
+
+    with LlmServer.in_thread(Staff(script)) as server:
+        project = await start(lab, "anthropic", server, planned=True, max_sessions=1)
+        assert "max_sessions" in await project.pauses()
+        async with lab.shiftwork.store.transaction() as tx:
+            [decision] = await tx.decisions.history(project.id)
+        assert (decision.outcome, decision.judged_by) == ("failure", "harness")
+        if lesson:
+            await lab.shiftwork.feedback(decision.id, "failure", score=-1, lesson=lesson)
+        now = await project.now()
+        await lab.shiftwork.resume(project.id)
+        await project.rest(now, seconds=100)
+        feature = (await project.features())["a"]
+        assert (feature.status == "passing") is bool(lesson)
+
+
 def test_the_settings_are_those_of_the_backend() -> None:
     """If it failed, these projects would not test what people configure."""
     assert LangchainSettings.model_fields.keys() >= {"model", "base_url", "environment", "max_turns"}
