@@ -9,25 +9,28 @@ import time
 from pathlib import Path
 
 import pytest
+from deepagents.middleware.filesystem import FilesystemMiddleware
+from langchain_core.messages import AIMessage
 from langchain_tests.integration_tests import SandboxIntegrationTests
+from langgraph.graph import MessagesState, StateGraph
+from langgraph.prebuilt import ToolNode
 
 from shiftwork.agents.langchain.program.workspace import Workspace
-
-
-def differs(what):
-    """A test of the suite that contradicts the protocol of the installed deepagents, which the agent's tools
-    and their descriptions follow."""
-    return pytest.mark.xfail(reason=f"deepagents 0.7 wants {what}", strict=True)
-
-
-ABSOLUTE = differs("absolute paths of files, and no folders")
-LAST_LINE = differs("the line break that ends a page to be part of it")
 
 
 def workspace(folder, **options):
     path = f"{Path(sys.executable).parent}:{os.environ['PATH']}"
     given = {"environment": {"PATH": path}, "command_timeout": 20.0}
     return Workspace(Path(folder), **(given | options))
+
+
+def told(files, tool, **arguments):
+    """What a model is told when it calls this tool."""
+    graph = StateGraph(MessagesState)
+    graph.add_node("tools", ToolNode(FilesystemMiddleware(backend=files).tools))
+    graph.set_entry_point("tools")
+    call = {"name": tool, "args": arguments, "id": "1", "type": "tool_call"}
+    return graph.compile().invoke({"messages": [AIMessage("", tool_calls=[call])]})["messages"][-1].text
 
 
 # The suite's own fixture is what the warning is about.
@@ -49,50 +52,6 @@ class TestStandard(SandboxIntegrationTests):
         yield workspace(folder)
         shutil.rmtree(folder)
 
-    @ABSOLUTE
-    def test_glob(self, sandbox_backend, sandbox_test_root):
-        super().test_glob(sandbox_backend, sandbox_test_root)
-
-    @ABSOLUTE
-    def test_glob_basic_pattern(self, sandbox_backend, sandbox_test_root):
-        super().test_glob_basic_pattern(sandbox_backend, sandbox_test_root)
-
-    @ABSOLUTE
-    def test_glob_with_directories(self, sandbox_backend, sandbox_test_root):
-        super().test_glob_with_directories(sandbox_backend, sandbox_test_root)
-
-    @ABSOLUTE
-    def test_glob_hidden_files_explicitly(self, sandbox_backend, sandbox_test_root):
-        super().test_glob_hidden_files_explicitly(sandbox_backend, sandbox_test_root)
-
-    @ABSOLUTE
-    def test_glob_with_character_class(self, sandbox_backend, sandbox_test_root):
-        super().test_glob_with_character_class(sandbox_backend, sandbox_test_root)
-
-    @ABSOLUTE
-    def test_glob_with_question_mark(self, sandbox_backend, sandbox_test_root):
-        super().test_glob_with_question_mark(sandbox_backend, sandbox_test_root)
-
-    @differs("writing to replace a file that is there")
-    def test_write_existing_file_fails(self, sandbox_backend, sandbox_test_root):
-        super().test_write_existing_file_fails(sandbox_backend, sandbox_test_root)
-
-    @LAST_LINE
-    async def test_aread_large_text_payload_paginated_roundtrip(self, sandbox_backend, sandbox_test_root):
-        await super().test_aread_large_text_payload_paginated_roundtrip(sandbox_backend, sandbox_test_root)
-
-    @LAST_LINE
-    def test_write_read_download_large_text_with_escaped_content(self, sandbox_backend, sandbox_test_root):
-        super().test_write_read_download_large_text_with_escaped_content(sandbox_backend, sandbox_test_root)
-
-    @LAST_LINE
-    async def test_awrite_aread_adownload_large_text_with_escaped_content(
-        self, sandbox_backend, sandbox_test_root
-    ):
-        await super().test_awrite_aread_adownload_large_text_with_escaped_content(
-            sandbox_backend, sandbox_test_root
-        )
-
 
 def test_paths_stay_in_the_workspace(tmp_path):
     """Otherwise file tools could read and write anywhere, by path or by a link."""
@@ -112,6 +71,8 @@ def test_paths_stay_in_the_workspace(tmp_path):
     assert files.download_files([f"{folder}/out"])[0].error == "permission_denied"
     assert files.upload_files([(f"{folder}/away/new", b"x")])[0].error == "permission_denied"
     assert "secret" not in str(files.grep("secret", str(folder)).matches)
+    assert files.glob("*").matches == []
+    assert files.glob("*", f"{folder}/away").error
     assert secret.read_text() == "secret"
     assert files.read(f"{brief}/brief.md").file_data["content"] == "the brief"
     assert "can only be read" in files.write(f"{brief}/brief.md", "x").error
@@ -123,7 +84,54 @@ def test_a_path_from_the_root_is_one_of_the_workspace(tmp_path):
     files = workspace(tmp_path)
     assert files.write("/src/a.py", "1\n").error is None
     assert (tmp_path / "src" / "a.py").read_text() == "1\n"
-    assert [found["path"] for found in files.glob("*.py").matches] == [f"{tmp_path}/src/a.py"]
+    assert [found["path"] for found in files.glob("*.py").matches] == ["src/a.py"]
+    assert files.read("/src/a.py").file_data["content"] == "1\n"
+
+
+def test_a_model_finds_what_it_can_read(tmp_path):
+    """Otherwise what `glob` says could not be given to `read_file`, or a folder would be taken for a file."""
+    files = workspace(tmp_path)
+    for path in ("/src/app/main.py", "/src/top.py", "/.github/ci.yml"):
+        files.write(path, f"{path}\n")
+    assert told(files, "glob", pattern="*.py") == "['src/app/main.py', 'src/top.py']"
+    assert told(files, "glob", pattern="/src/*") == "['src/app/', 'src/top.py']"
+    assert told(files, "glob", pattern="*.py", path=f"{tmp_path}/src/app") == "['main.py']"
+    assert told(files, "glob", pattern="*.yml") == "['.github/ci.yml']"
+    assert told(files, "glob", pattern="**/*.yml") == "No files found"
+    assert "is no folder" in told(files, "glob", pattern="*", path="/nowhere")
+    assert told(files, "read_file", file_path="src/app/main.py").endswith("@@\n/src/app/main.py")
+
+
+def test_a_model_is_told_how_to_replace_a_file(tmp_path):
+    """Otherwise it could overwrite by mistake what it never read, or try the same again and again."""
+    files = workspace(tmp_path)
+    files.write("/a.txt", "first\n")
+    refused = told(files, "write_file", file_path="/a.txt", content="second\n")
+    assert refused.startswith("Error: '/a.txt' already exists.")
+    assert "edit_file" in refused
+    assert "delete" in refused
+    assert (tmp_path / "a.txt").read_text() == "first\n"
+    told(files, "delete", file_path="/a.txt")
+    assert "Updated" in told(files, "write_file", file_path="/a.txt", content="second\n")
+    assert (tmp_path / "a.txt").read_text() == "second\n"
+    (tmp_path / "empty.txt").touch()
+    assert "Updated" in told(files, "write_file", file_path="/empty.txt", content="filled\n")
+    assert "is a folder" in files.write(str(tmp_path), "x").error
+
+
+def test_pages_joined_are_the_file(tmp_path):
+    """Otherwise reading page by page would lose or add lines, or tell a model to go on at the wrong one."""
+    files = workspace(tmp_path)
+    text = "one\n\nthree\n\n\nsix\n"
+    files.write("/a.txt", text)
+    for limit in range(1, 8):
+        pages = [files.read("/a.txt", offset, limit) for offset in range(0, 6, limit)]
+        assert "\n".join(page.file_data["content"] for page in pages) == text
+        assert [page.next_offset for page in pages] == [*range(limit, 6, limit), None]
+    page = {"file_path": "/a.txt", "limit": 2}
+    assert told(files, "read_file", **page) == "@@ lines 1-2 of 6 | next offset 2 @@\none\n"
+    assert told(files, "read_file", **page, offset=3) == "@@ lines 4-5 of 6 | next offset 5 @@\n\n"
+    assert told(files, "read_file", **page, offset=5) == "@@ lines 6-6 of 6 @@\nsix"
 
 
 def test_deleting_takes_a_link_and_not_what_it_names(tmp_path):

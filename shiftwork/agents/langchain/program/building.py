@@ -38,11 +38,25 @@ Run a command by bash in the workspace, without input and without a terminal. Yo
 output and error together; the middle of a long one is left out) and its exit status. A command has at most
 {seconds:g} seconds; `timeout` makes it less. What it leaves running in the background is ended with it."""
 
+_WRITE_FILE = """\
+Create a new file, with the folders it needs. A file that is there already, and is not empty, is left as it
+is: change it by `edit_file`. To replace all of it, `delete` it, wait for the result, and write it."""
+
+_GLOB = """\
+Find files and folders by a pattern. You get their paths from `path`, the folder that is searched; without
+one, from the workspace. A folder's path ends in `/`. Put a `path` you gave in front to read one.
+
+`*` is anything within a name, `**` any folders, `?` one character, `[abc]` one of these, `{a,b}` either. A
+pattern without `/` is of names at any depth (`*.py` finds `src/app/main.py`); one with `/` is of paths
+(`src/**/*.py`); a `/` in front keeps to the folder itself (`/*.py`). Names that begin with a dot are found
+only where the pattern has that dot (`.env`, `.github/**/*.yml`), and `**` does not go into such folders:
+prefer `*.yml` to `**/*.yml`."""
+
 _GUIDE = """\
-Your workspace is {folder}: file tools take absolute paths there, commands start there. You have tools for
-what you leave for the harness (decisions, progress, your handover{more}): use those, and write no file into
-the outbox yourself, whatever the brief says of files there. When your work is done, call `hand_over`; that
-ends you."""
+Your workspace is {folder}: file tools take absolute paths, or paths from there; commands start there. You
+have tools for what you leave for the harness (decisions, progress, your handover{more}): use those, and
+write no file into the outbox yourself, whatever the brief says of files there. When your work is done, call
+`hand_over`; that ends you."""
 
 _MORE = {"initializer": ", the plan", "verifier": ", the verdict"}
 
@@ -133,7 +147,11 @@ def _around(parts: Parts, *more: Middleware) -> list[Middleware]:
         # Results are shortened by `calling`; written into files they would end up in the project.
         tool_token_limit_before_evict=None,
         human_message_token_limit_before_evict=None,
-        custom_tool_descriptions={"execute": _EXECUTE.format(seconds=parts.config.command_timeout)},
+        custom_tool_descriptions={
+            "execute": _EXECUTE.format(seconds=parts.config.command_timeout),
+            "glob": _GLOB,
+            "write_file": _WRITE_FILE,
+        },
     )
     return [
         TodoListMiddleware(),

@@ -21,12 +21,15 @@ from deepagents.backends.protocol import (
     WriteResult,
 )
 
+from shiftwork.agents.langchain.program.finding import find
 from shiftwork.agents.langchain.program.shell import Shell
 
 _OUTPUT_BYTES = 1_048_576
 """Of one command; what a model is shown of it is cut further, see `calling`."""
 
 _BINARY_BYTES = 512_000
+
+_INSTEAD = "Change it by edit_file; to replace all of it, delete it and then write it."
 
 
 class Outside(PermissionError):  # noqa: N818 - reads as what it is
@@ -80,7 +83,10 @@ class Workspace(FilesystemBackend, SandboxBackendProtocol):
         return result
 
     def read(self, file_path: str, offset: int = 0, limit: int = 2000) -> ReadResult:
-        """Lines of a text file, or a small binary one in base64."""
+        """Lines of a text file, or a small binary one in base64.
+
+        Pages joined by line breaks are the file: only the last one has the break that ends its last line.
+        """
         try:
             data = super().read(file_path, offset, limit)
             size = self._resolve_path(file_path).stat().st_size if data.file_data else 0
@@ -90,12 +96,18 @@ class Workspace(FilesystemBackend, SandboxBackendProtocol):
             return ReadResult(
                 error=f"File '{file_path}': Binary file exceeds maximum preview size of {_BINARY_BYTES} bytes"
             )
+        if data.file_data is not None and data.next_offset is not None:
+            data.file_data["content"] = data.file_data["content"].removesuffix("\n")
         return data
 
     def write(self, file_path: str, content: str) -> WriteResult:
-        """Create or replace a file, with the folders it needs."""
+        """Create a file, with the folders it needs, or fill an empty one; what has content stays."""
         try:
-            self._resolve_for_writing(file_path)
+            target = self._resolve_for_writing(file_path)
+            if target.is_dir():
+                return WriteResult(error=f"Error: '{file_path}' already exists, and is a folder.")
+            if target.exists() and (not target.is_file() or target.stat().st_size):
+                return WriteResult(error=f"Error: '{file_path}' already exists. {_INSTEAD}")
             return super().write(file_path, content)
         except (OSError, ValueError) as error:
             return WriteResult(error=f"Error writing file '{file_path}': {error}")
@@ -152,11 +164,18 @@ class Workspace(FilesystemBackend, SandboxBackendProtocol):
         return found
 
     def glob(self, pattern: str, path: str | None = None) -> GlobResult:
-        """Files whose paths match."""
+        """Files and folders that match, by their paths from that folder; links that lead out are left out."""
         try:
-            return super().glob(pattern, self._place(path))
+            place = Path(self._place(path))
+            if not place.is_dir():
+                return GlobResult(error=f"'{path}' is no folder of the workspace {self.cwd}")
+            found = find(pattern, place)
         except (OSError, ValueError) as error:
             return GlobResult(error=str(error))
+        found.matches = [
+            entry for entry in found.matches or [] if self._is_inside(f"{place}/{entry['path']}")
+        ]
+        return found
 
     def upload_files(self, files: list[tuple[str, bytes]]) -> list[FileUploadResponse]:
         """Write files; their paths are absolute."""
