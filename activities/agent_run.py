@@ -6,7 +6,7 @@ from pathlib import Path
 from activities.beginning import begin_attempt
 from activities.conversations import forget_copy
 from activities.ending import AttemptRows, Ending
-from activities.launching import AgentLaunch, Folders
+from activities.launching import AgentLaunch, Folders, Launched
 from activities.lease import LeaseKeeper
 from activities.predecessors import Predecessors, Resumption
 from activities.services import Services
@@ -19,6 +19,9 @@ from shiftwork.repository import Workspace
 from shiftwork.repository.files import remove_tree
 from shiftwork.verification.setup import SetupFailed
 
+_CRASHES = 2
+"""How often in one session an agent that crashed goes on with its conversation; then it has failed."""
+
 
 class AgentRun:
     """One attempt. Fenced by its lease: once superseded, it ends its agent and writes nothing."""
@@ -29,6 +32,7 @@ class AgentRun:
         self._stop = stop
         self._folder = services.folder(request.project_id)
         self._launch: AgentLaunch | None = None
+        self._may_crash = False
 
     def progress(self) -> AgentProgress:
         """How far the agent is, in figures."""
@@ -40,6 +44,12 @@ class AgentRun:
         Raises:
             LeaseLost: another attempt of this session took over.
         """
+        while (result := await self._once()) is None:
+            pass
+        return result
+
+    async def _once(self) -> RunResult | None:
+        """One attempt; None: its agent crashed, and another one goes on with its conversation."""
         rows = await begin_attempt(self._services, self._request)
         predecessors = Predecessors(self._services, rows.project, rows.session, rows.attempt)
         await predecessors.end()
@@ -49,6 +59,7 @@ class AgentRun:
             return await Ending(self._services, self._request, rows, base).gave_up(lost, kept)
         backend = self._services.backend(rows.agent.backend)
         resumption = await predecessors.resumption(backend)
+        self._may_crash = predecessors.can_resume(backend) and await predecessors.crashed() < _CRASHES
         async with LeaseKeeper(self._services, rows.session.id, rows.attempt.token, self._stop) as lease:
             result = await self._attempt(rows, resumption)
             lease.check()
@@ -59,7 +70,7 @@ class AgentRun:
 
     # The attempt ------------------------------------------------------------------------------------------
 
-    async def _attempt(self, rows: AttemptRows, resumption: Resumption | None) -> RunResult:
+    async def _attempt(self, rows: AttemptRows, resumption: Resumption | None) -> RunResult | None:
         name = self._name(rows.attempt.attempt)
         run_folder = self._folder.runs / name
         user = self._services.user_repository(rows.project)
@@ -69,8 +80,8 @@ class AgentRun:
         workspace = await self._folder.workspaces.acquire(name)
         try:
             result = await self._work(rows, workspace, run_folder, resumption)
-            if self._stop.reason is not InterruptionReason.WORKER_STOPPED:
-                # Only a lost or stopped attempt is gone on with; this one reached an end.
+            if result is not None and self._stop.reason is not InterruptionReason.WORKER_STOPPED:
+                # Only a lost, stopped or crashed attempt is gone on with; this one reached an end.
                 await asyncio.to_thread(remove_tree, self._home, ignore_errors=True)
                 await forget_copy(self._services, rows.session.id)
             return result
@@ -80,7 +91,7 @@ class AgentRun:
 
     async def _work(
         self, rows: AttemptRows, workspace: Workspace, run_folder: Path, resumption: Resumption | None
-    ) -> RunResult:
+    ) -> RunResult | None:
         base = await self._prepare(rows, workspace, resumption)
         ending = Ending(self._services, self._request, rows, base)
         folders = Folders(workspace.path, run_folder, self._home)
@@ -104,8 +115,17 @@ class AgentRun:
         except RepositoryError as error:
             # What the agent left can't be stored: its own doing, and the next brief says why.
             return await ending.refused(FailureKind.SNAPSHOT_REFUSED, str(error), outbox)
+        if self._goes_on(launched):
+            await ending.crashed(launched.end, snapshot, outbox)
+            return None
         result = await ending.ended(launched.end, snapshot, outbox, self._stop.reason)
         return result.model_copy(update={"spent": launched.spent})
+
+    def _goes_on(self, launched: Launched) -> bool:
+        """Whether the agent crashed in the middle of a conversation that another attempt goes on with."""
+        crashed = launched.end.failure is not None and launched.end.failure.kind is FailureKind.AGENT_CRASHED
+        # One that had not done anything yet would not do more another time.
+        return crashed and self._may_crash and self.progress().tools > 0 and not self._stop.is_set()
 
     async def _prepare(self, rows: AttemptRows, workspace: Workspace, resumption: Resumption | None) -> str:
         """Fill the workspace: from main, or with what the conversation that goes on had left."""

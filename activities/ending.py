@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from activities.predecessors import CRASHED
 from activities.services import Services
 from shiftwork.agents.run import AgentEnd
 from shiftwork.contracts.activity import RunRequest, RunResult
@@ -69,6 +70,15 @@ class Ending:
         result = self._result(RunStatus.FAILED, failure=Failure(kind=kind))
         return await self._finish(result, outbox or Outbox(), why)
 
+    async def crashed(self, end: AgentEnd, snapshot: Snapshot, outbox: Outbox) -> None:
+        """The agent crashed, and its conversation is gone on with: no failure of the session yet."""
+        failure = Failure(kind=FailureKind.AGENT_CRASHED, exit_status=end.exit_status)
+        kept = Interruption(
+            reason=InterruptionReason.UNAVAILABLE, kept_commit=snapshot.commit if snapshot.changed else None
+        )
+        result = self._result(RunStatus.FAILED, failure=failure, interruption=kept)
+        await self._finish(result, outbox, end.message, outcome=CRASHED)
+
     async def gave_up(self, lost: int, kept_commit: str | None) -> RunResult:
         """So many attempts in a row lost their workers that no further one is started."""
         interruption = Interruption(reason=InterruptionReason.WORKER_LOST, kept_commit=kept_commit)
@@ -112,7 +122,12 @@ class Ending:
         )
 
     async def _finish(
-        self, result: RunResult, outbox: Outbox, detail: str, notes: Sequence[str] = ()
+        self,
+        result: RunResult,
+        outbox: Outbox,
+        detail: str,
+        notes: Sequence[str] = (),
+        outcome: str = "",
     ) -> RunResult:
         interruption, attempt = result.interruption, self._rows.attempt
         detail = self._services.redactor.redact(detail)  # before it is cut: half a secret is not recognised
@@ -121,7 +136,7 @@ class Ending:
                 self._rows.session.id,
                 attempt.attempt,
                 attempt.token,
-                outcome=result.status,
+                outcome=outcome or result.status,
                 candidate=result.candidate,
                 kept_commit=interruption.kept_commit if interruption else None,
                 outbox=outbox,
@@ -135,7 +150,8 @@ class Ending:
                     "attempt": result.attempt,
                     "status": result.status,
                     "failure": result.failure.kind if result.failure else None,
-                    "reason": interruption.reason if interruption else None,
+                    "reason": interruption.reason if interruption and not outcome else None,
+                    "goes_on": outcome == CRASHED,
                     # What the next brief says of this attempt, if it failed.
                     "detail": truncate(detail, _DETAIL_CHARACTERS),
                     "problems": list(outbox.problems)[:20],

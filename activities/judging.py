@@ -3,15 +3,17 @@
 import asyncio
 from collections.abc import Mapping
 from dataclasses import dataclass
+from pathlib import Path
 
 from activities.beginning import begin_attempt
 from activities.ending import AttemptRows
 from activities.launching import AgentLaunch, Folders, Launched
 from activities.lease import LeaseKeeper
-from activities.predecessors import Predecessors
+from activities.predecessors import Predecessors, Resumption
 from activities.services import Services
 from activities.stop import Stop
 from activities.verifying import make_verifier
+from shiftwork.agents.instructions import remove_instructions
 from shiftwork.agents.outbox import read_outbox
 from shiftwork.contracts.activity import AgentProgress, JudgeRequest, JudgeResult, RunRequest
 from shiftwork.contracts.feature import VerificationStep
@@ -97,36 +99,53 @@ class Judging:
     async def _ask(self, problem: str) -> _Asked:
         """Run the verifier's agent on a fresh checkout of the landing."""
         rows = await begin_attempt(self._services, self._run)
-        await Predecessors(self._services, rows.project, rows.session, rows.attempt).end()
+        predecessors = Predecessors(self._services, rows.project, rows.session, rows.attempt, home=self._home)
+        await predecessors.end()
+        backend = self._services.backend(rows.agent.backend)
+        resumption = await predecessors.cut_off(backend, self._request.landing)
         name = self._folder.attempt_name(self._request.session, rows.attempt.attempt)
-        run_folder, home = self._folder.runs / name, self._folder.root / "homes" / f"{name}-verifier"
+        run_folder = self._folder.runs / name
         async with LeaseKeeper(self._services, rows.session.id, rows.attempt.token, self._stop) as lease:
             self._services.enclose(rows.project)
             workspace = await self._folder.workspaces.acquire(name)
             try:
-                folders = Folders(workspace.path, run_folder, home)
+                folders = Folders(workspace.path, run_folder, self._home)
                 folders.make()
-                asked = await self._look(rows, workspace, folders, problem)
+                asked = await self._look(rows, workspace, folders, problem, resumption)
+                if self._stop.reason is not InterruptionReason.WORKER_STOPPED:
+                    await asyncio.to_thread(remove_tree, self._home, ignore_errors=True)
             finally:
-                for left in (run_folder, home):
-                    await asyncio.to_thread(remove_tree, left, ignore_errors=True)
+                await asyncio.to_thread(remove_tree, run_folder, ignore_errors=True)
                 await workspace.release()
             await self._finish(asked)
             lease.check()
         self._spent += asked.launched.spent
         return asked
 
-    async def _look(self, rows: AttemptRows, workspace: Workspace, folders: Folders, problem: str) -> _Asked:
-        services, landing = self._services, self._request.landing
+    @property
+    def _home(self) -> Path:
+        return self._folder.root / "homes" / f"s{self._request.session}-verifier"
+
+    async def _look(
+        self,
+        rows: AttemptRows,
+        workspace: Workspace,
+        folders: Folders,
+        problem: str,
+        resumption: Resumption | None,
+    ) -> _Asked:
+        services, landing, attempt = self._services, self._request.landing, rows.attempt
         async with services.store.transaction() as tx:
             await tx.sessions.phase(rows.project.id, rows.session.number, SessionPhase.VERIFICATION)
+            await tx.attempts.start(rows.session.id, attempt.attempt, attempt.token, base=landing)
         await workspace.prepare(self._folder.repository, landing, with_git=True)
+        await asyncio.to_thread(remove_instructions, workspace.path)
         setup = services.setup_cache(rows.project)
         await setup.prepare(
             rows.project.options.setup, workspace.path, folders.run / "setup", unlanded=landing
         )
         self._launch = AgentLaunch(services, self._run, rows, self._stop, problem=problem)
-        launched = await self._launch.run(folders, landing, None)
+        launched = await self._launch.run(folders, landing, resumption)
         outbox = await asyncio.to_thread(read_outbox, folders.outbox, Role.VERIFIER)
         return _Asked(rows, launched, outbox)
 

@@ -4,6 +4,7 @@ import asyncio
 import logging
 from dataclasses import dataclass
 from itertools import takewhile
+from pathlib import Path
 
 from activities.conversations import bring_copy
 from activities.services import Services
@@ -15,6 +16,9 @@ from shiftwork.errors import RepositoryError
 from shiftwork.repository.files import remove_tree
 from shiftwork.runner.leftovers import end_leftovers
 from shiftwork.store.rows import Attempt, AttemptRow, ProjectRow, SessionRow
+
+CRASHED = "crashed"
+"""The outcome of an attempt whose agent crashed and is gone on with."""
 
 log = logging.getLogger("shiftwork.activities")
 
@@ -34,13 +38,24 @@ class Resumption:
 
 
 class Predecessors:
-    """What earlier attempts of one session left on this host."""
+    """What earlier attempts of one session left on this host.
+
+    Args:
+        home: where their programs kept their conversations; None: the session's own.
+    """
 
     def __init__(
-        self, services: Services, project: ProjectRow, session: SessionRow, attempt: Attempt
+        self,
+        services: Services,
+        project: ProjectRow,
+        session: SessionRow,
+        attempt: Attempt,
+        *,
+        home: Path | None = None,
     ) -> None:
         self._services = services
         self._folder = services.folder(project.id)
+        self._home = home or self._folder.home(session.number)
         self._project = project
         self._session = session
         self._attempt = attempt
@@ -64,11 +79,15 @@ class Predecessors:
         lost = list(takewhile(lambda row: row.outcome == "lost", reversed(await self._rows())))
         return len(lost), lost[0].kept_commit if lost else None
 
+    async def crashed(self) -> int:
+        """How many attempts of this session ended in a crash that the next one went on from."""
+        return sum(row.outcome == CRASHED for row in await self._rows())
+
     async def resumption(self, backend: AgentBackend) -> Resumption | None:
         """Whether the last attempt's conversation can be gone on with here; None: start anew."""
         rows = await self._rows()
         last = rows[-1] if rows else None
-        if last is None or not self._can_resume(backend) or not last.conversation:
+        if last is None or not self.can_resume(backend) or not last.conversation:
             return None
         here = last.host == self._services.host
         if not await self._has_conversation(backend.conversation_file, rows, here=here):
@@ -86,13 +105,25 @@ class Predecessors:
         intact = here or last.outcome != "lost" or last.attempt in self._found
         return Resumption(conversation, last.kept_commit, intact)
 
+    async def cut_off(self, backend: AgentBackend, base: str) -> Resumption | None:
+        """Whether the last attempt is one of a verifier's on this landing, was lost, and can be gone on with.
+
+        It goes on in a fresh checkout: what it changed counts for nothing.
+        """
+        rows = await self._rows()
+        last = rows[-1] if rows else None
+        if last is None or last.base != base or last.outcome != "lost" or last.host != self._services.host:
+            return None
+        found = await self.resumption(backend)
+        return None if found is None else Resumption(found.conversation, intact=False)
+
     async def _has_conversation(self, file: str | None, rows: list[AttemptRow], *, here: bool) -> bool:
         """Whether the last conversation is in the session's home, or was put there from its copy.
 
         Args:
             here: whether it was on this host; what the home of another holds is older.
         """
-        home, last = self._folder.home(self._session.number), rows[-1].conversation
+        home, last = self._home, rows[-1].conversation
         if file is None:
             return here and home.is_dir()
         if here and PrivateHome(home).changed(file) is not None:
@@ -100,7 +131,7 @@ class Predecessors:
         attempts = {row.attempt for row in rows if row.conversation == last}
         return await bring_copy(self._services, self._session.id, attempts, home, file)
 
-    def _can_resume(self, backend: AgentBackend) -> bool:
+    def can_resume(self, backend: AgentBackend) -> bool:
         options = self._project.options.sandbox
         same_path = options.profile is not Profile.OPEN and self._services.sandbox.moves_binds
         return backend.can_resume and (same_path or backend.resumes_elsewhere)

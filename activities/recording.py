@@ -44,12 +44,13 @@ async def record_session(
     await judge_session(tx, session, result, detail)
     problem = await save_control_state(tx, request.save, _facts(request, outbox, detail), redactor=redactor)
     title = feature.name if feature else "planning"
+    spent = await tx.usage.of_session(session.id)  # the result knows of its last attempt alone
     await tx.progress.log(
         project_id,
         title,
         outcome=_outcome(result, detail),
         commit=result.landed,
-        tokens=result.spent.input_tokens + result.spent.output_tokens,
+        tokens=spent.input_tokens + spent.output_tokens,
         session_id=session.id,
         attempt=result.attempt or 0,
         sequence=0,
@@ -67,7 +68,7 @@ async def record_session(
         error=error if result.status is not SessionStatus.PASSED else None,
         landed_commit=result.landed,
     )
-    await _tell(tx, request, feature, _outcome(result, detail))
+    await _tell(tx, request, feature, _outcome(result, detail), spent.cost_usd)
     return problem
 
 
@@ -183,7 +184,9 @@ def _outcome(result: SessionResult, detail: str) -> str:
     return "verified and landed" if result.landed else "done"
 
 
-async def _tell(tx: Transaction, request: RecordRequest, feature: FeatureRow | None, outcome: str) -> None:
+async def _tell(
+    tx: Transaction, request: RecordRequest, feature: FeatureRow | None, outcome: str, cost_usd: float
+) -> None:
     result, project_id = request.result, request.save.project_id
     reference = f"session:{request.session}"
     title = feature.name if feature else "planning"
@@ -206,7 +209,7 @@ async def _tell(tx: Transaction, request: RecordRequest, feature: FeatureRow | N
             "status": result.status,
             "outcome": outcome,
             "note": result.note,
-            "cost_usd": result.spent.cost_usd,
+            "cost_usd": cost_usd,
         },
     )
     for state in request.save.features:

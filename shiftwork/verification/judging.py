@@ -7,6 +7,7 @@ from shiftwork.contracts.feature import VerificationStep
 from shiftwork.contracts.outbox import StepVerdict, Verdict
 from shiftwork.text import truncate
 from shiftwork.verification.steps import HasSteps
+from shiftwork.verification.trivial import is_trivial
 
 _REASON_CHARACTERS = 4_000
 
@@ -47,16 +48,20 @@ def judge(feature: HasSteps, verdict: Verdict | None) -> Judgement:
     evidence = {
         index: _evidence(asked[index], one)
         for index, one in said.items()
-        if index in asked and one.met and one.command and one.command.strip()
+        if index in asked and one.met and one.command and not is_trivial(one.command)
     }
     problems = [
-        f"Step {index + 1} is said to be fulfilled, without a command that shows it."
-        if index in said
-        else f"Of step {index + 1} nothing is said."
-        for index in asked
-        if index not in vetoes and index not in evidence
+        _problem(index, said.get(index)) for index in asked if index not in vetoes and index not in evidence
     ]
     return Judgement(vetoes, evidence, tuple(problems))
+
+
+def _problem(index: int, said: StepVerdict | None) -> str:
+    if said is None:
+        return f"Of step {index + 1} nothing is said."
+    if not said.command or not said.command.strip():
+        return f"Step {index + 1} is said to be fulfilled, without a command that shows it."
+    return f"Step {index + 1}: {said.command!r} comes out alike whatever the project holds."
 
 
 def _veto(said: StepVerdict) -> str:

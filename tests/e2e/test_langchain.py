@@ -14,6 +14,7 @@ import pytest
 from shiftwork.agents.langchain.settings import LangchainSettings
 from shiftwork.contracts.project import AgentOptions
 from shiftwork.contracts.session import Role
+from shiftwork.store.rows import Totals
 from tests.e2e.lab import Lab, Project, eventually, no_process_lives
 from tests.e2e.support import WorkerProcess, simple_feature
 from tests.llm.script import Answer, Drop, Fault, Reply, Turn
@@ -241,11 +242,15 @@ async def test_a_kill_costs_the_call_in_flight_at_most(
         await eventually(lambda: _rests(project), 200)
         status = await lab.shiftwork.status(project.id)
         assert (status["status"], status["reason"]) == ("completed", "")
-        if whom == "worker":
-            # The killed worker's session goes on: nothing that was answered is asked again.
-            assert set(staff.asked.values()) == {1}
-            assert (await project.features())["a"].attempts == 0
-            assert project.read("log.txt").splitlines().count("once") == 1
+        # The session goes on: nothing that was answered is asked again, nothing that was done is done twice.
+        assert set(staff.asked.values()) == {1}
+        assert (await project.features())["a"].attempts == 0
+        assert project.read("log.txt").splitlines().count("once") == 1
+        assert len(await project.events("session_started")) == 1
+        [ended] = await project.events("session_ended")
+        totals = await _totals(project)
+        assert ended.data["cost_usd"] == pytest.approx(totals.cost_usd)
+        assert totals.input_tokens == 100 * len(staff.asked)
     await no_process_lives(lab)
 
 
@@ -256,6 +261,11 @@ def _look_and_finish(turn: Turn) -> Answer | None:
     if len(turn.tool_results) > 2:
         return Reply("so", (HAND_OVER,))
     return None
+
+
+async def _totals(project: Project) -> Totals:
+    async with project.lab.shiftwork.store.transaction() as tx:
+        return await tx.projects.totals(project.id)
 
 
 async def _rests(project: Project) -> bool:

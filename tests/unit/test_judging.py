@@ -50,6 +50,7 @@ def test_a_veto_stands_whatever_else_is_said() -> None:
         (Verdict(steps=(MET, MET, ALSO_MET)), "speaks twice of one step"),
         (Verdict(steps=(MET, StepVerdict(step=3, met=True))), "Step 3 is said to be fulfilled, without"),
         (Verdict(steps=(MET, StepVerdict(step=3, met=True, command=" "))), "without a command"),
+        (Verdict(steps=(MET, StepVerdict(step=3, met=True, command="exit 0"))), "'exit 0' comes out alike"),
         (Verdict(steps=(MET, StepVerdict(step=9, met=True, command="true"))), "Of step 3 nothing"),
     ],
 )
