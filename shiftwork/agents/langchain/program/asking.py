@@ -10,7 +10,8 @@ from langchain_core.messages import AIMessage, BaseMessage
 
 from shiftwork.agents.events import Problem
 from shiftwork.agents.langchain.config import ProgramConfig
-from shiftwork.agents.langchain.program.endings import Limited, Troubled
+from shiftwork.agents.langchain.program.answers import BrokenOff, Listener, is_broken_off, mend, reason_of
+from shiftwork.agents.langchain.program.endings import Ending, Limited, Troubled
 from shiftwork.agents.langchain.program.memory import Memory
 from shiftwork.agents.langchain.program.troubles import Diagnosis, Trouble, diagnose
 from shiftwork.agents.langchain.program.voice import Voice
@@ -36,29 +37,30 @@ class Overflow(Exception):  # noqa: N818 - answered by summing up
 class Asker:
     """Asks one model, for the agent, its sub-agents and their summaries."""
 
-    def __init__(self, config: ProgramConfig, memory: Memory, voice: Voice) -> None:
+    def __init__(self, config: ProgramConfig, memory: Memory, voice: Voice, listener: Listener) -> None:
         self._config = config
+        self._listener = listener
         self._memory = memory
         self._voice = voice
 
     async def ask(self, question: Callable[[], Awaitable[BaseMessage]]) -> AIMessage:
-        """The answer, after as many repetitions as it takes.
+        """The answer, after as many repetitions as it takes; its calls are whole.
 
         Raises:
             Overflow: the question is too long for the model.
             Ending: a limit, a refusal, or trouble that does not pass.
         """
-        self._check_limits()
         for attempt in range(self._config.max_retries + 1):
+            self._check_limits()
             try:
-                answer = await question()
+                return await self._answer(question)
+            except Ending:
+                raise
             except Exception as error:
                 trouble = diagnose(error, datetime.now(UTC))
                 if trouble is None:
                     raise
                 await self._bear(trouble, attempt, error)
-                continue
-            return self._taken(answer)
         raise AssertionError("the last attempt answers or raises")
 
     # Limits and counts -------------------------------------------------------------------------------
@@ -72,10 +74,18 @@ class Asker:
                 f"The agent used {spent.tokens} tokens; it may use {most.max_tokens}.", Problem.LIMIT
             )
 
-    def _taken(self, answer: BaseMessage) -> AIMessage:
+    async def _answer(self, question: Callable[[], Awaitable[BaseMessage]]) -> AIMessage:
+        with self._listener.listening() as pieces:
+            answer = await question()
         assert isinstance(answer, AIMessage), "a chat model answers as one"
         self._count(answer)
-        reason = answer.response_metadata.get("stop_reason") or answer.response_metadata.get("finish_reason")
+        if is_broken_off(answer, pieces, named=not self._config.model.factory):
+            raise BrokenOff("The model's answer broke off: nothing said why it ended.")
+        mend(answer, pieces)
+        return self._taken(answer)
+
+    def _taken(self, answer: AIMessage) -> AIMessage:
+        reason = reason_of(answer)
         refusal = answer.additional_kwargs.get("refusal")
         if reason in _REFUSALS or refusal or _refused_block(answer):
             self._memory.save()

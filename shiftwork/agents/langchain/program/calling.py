@@ -20,7 +20,7 @@ REPEATABLE = frozenset({"ls", "read_file", "glob", "grep", "write_todos", "task"
 """Tools that change nothing when they are called again; `task` goes on where its agent was."""
 
 MOST_MALFORMED = 5
-"""Calls in a row that name no tool, or whose arguments don't fit it."""
+"""Calls in a row that name no tool, or whose arguments don't fit it; answers that were cut off count too."""
 
 _SHOWN_CHARACTERS = 40_000
 """Of one result; its middle is left out."""
@@ -95,13 +95,11 @@ class CallingMiddleware(AgentMiddleware[Any, Any, Any]):
         self._voice.say("tool_result", ok=result.status == "success" and not status, text=text, data=data)
 
 
-def count_malformed(memory: Memory) -> None:
+def count_malformed(memory: Memory, what: str = "called tools wrongly") -> None:
     """Note one more call that can't be done; raises `Troubled` when there were too many in a row."""
     memory.spending.malformed += 1
     if memory.spending.malformed > MOST_MALFORMED:
-        raise Troubled(
-            f"The model called tools wrongly {memory.spending.malformed} times in a row.", Problem.LIMIT
-        )
+        raise Troubled(f"The model {what} {memory.spending.malformed} times in a row.", Problem.LIMIT)
 
 
 def shortened(text: str) -> str:

@@ -12,6 +12,9 @@ from shiftwork.agents.langchain.program.endings import Troubled
 _ANSWER_SECONDS = 600.0
 """How long one answer may take, where a provider's package takes a timeout."""
 
+_OUTPUT_TOKENS = 32_000
+"""Of one answer, where Anthropic's package doesn't know the model: its own 4,096 would cut off files."""
+
 
 def make_model(config: ProgramConfig, token: str) -> BaseChatModel:
     """The chat model; raises `Troubled` if there is none of that name, or its arguments don't fit."""
@@ -47,7 +50,14 @@ def _by_name(config: ProgramConfig, token: str) -> Any:
         arguments["client_kwargs"] = {"headers": {"authorization": f"Bearer {token}"}}
     elif token:
         arguments["api_key"] = token
-    return init_chat_model(config.model.name, **arguments)
+    made = init_chat_model(config.model.name, **arguments)
+    if (
+        provider == "anthropic"
+        and "max_tokens" not in arguments
+        and not (made.profile or {}).get("max_output_tokens")
+    ):
+        made.max_tokens = _OUTPUT_TOKENS
+    return made
 
 
 def _defaults(provider: str, *, streaming: bool) -> dict[str, Any]:

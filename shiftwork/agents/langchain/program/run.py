@@ -17,6 +17,7 @@ from langchain_core.tools import BaseTool
 from shiftwork.agents.brief import BRIEF_FILE, REQUEST_FILE
 from shiftwork.agents.events import Problem
 from shiftwork.agents.langchain.config import STATE_FILE, TOKEN_VARIABLE, ProgramConfig
+from shiftwork.agents.langchain.program.answers import listen_to
 from shiftwork.agents.langchain.program.asking import Asker
 from shiftwork.agents.langchain.program.building import Parts, build_agent
 from shiftwork.agents.langchain.program.endings import Ending, Troubled
@@ -130,7 +131,7 @@ class Run:
             *await mcp_tools(self.config.mcp_servers, self.workspace.cwd, stack),
         ]
         model = make_model(self.config, self.token)
-        asker = Asker(self.config, self.memory, self.voice)
+        asker = Asker(self.config, self.memory, self.voice, listen_to(model))
         parts = Parts(self.config, model, self.workspace, asker, self.memory, self.voice)
         agent = build_agent(parts, [*self._role_tools(request), *ending_tools(self.leaving)], shared)
         config: RunnableConfig = {"configurable": {"thread_id": _THREAD}, "recursion_limit": 1_000_000}

@@ -1,0 +1,234 @@
+"""Answers that are not what they should be: cut off, broken off, empty, or with what can't be written."""
+
+import json
+import threading
+from collections.abc import Callable, Iterator, Sequence
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from typing import Any
+
+import pytest
+
+from tests.integration.langchain_support import HAND_OVER, WIRES, Bench, Done, Nursery
+
+Chunks = Sequence[bytes]
+
+
+class RawServer(ThreadingHTTPServer):
+    """Gives these streams one after the other, the last one for ever; a callable makes it of the question."""
+
+    daemon_threads = True
+
+    def __init__(self, answers: Sequence[Chunks | Callable[[dict[str, Any]], Chunks]]) -> None:
+        super().__init__(("127.0.0.1", 0), _Handler)
+        self.answers = answers
+        self.asked: list[dict[str, Any]] = []
+        self.url = f"http://127.0.0.1:{self.server_port}"
+
+
+class _Handler(BaseHTTPRequestHandler):
+    server: RawServer
+
+    def log_message(self, *_: Any) -> None:
+        """Say nothing."""
+
+    def do_POST(self) -> None:
+        question = json.loads(self.rfile.read(int(self.headers["content-length"])))
+        self.server.asked.append(question)
+        answer = self.server.answers[min(len(self.server.asked), len(self.server.answers)) - 1]
+        self.send_response(200)
+        self.send_header("content-type", "text/event-stream")
+        self.end_headers()
+        for chunk in answer(question) if callable(answer) else answer:
+            self.wfile.write(chunk)
+
+
+@pytest.fixture(scope="module")
+def nursery() -> Iterator[Nursery]:
+    with Nursery.open() as nursery:
+        yield nursery
+
+
+@pytest.fixture
+def serve(nursery, tmp_path):
+    """`serve(*answers, **options)`: a bench with a server of its own."""
+    servers = []
+
+    def start(*answers, **options):
+        server = RawServer(answers)
+        threading.Thread(target=server.serve_forever, args=(0.05,), daemon=True).start()
+        servers.append(server)
+        return Bench(nursery, tmp_path, server.url, **options), server
+
+    yield start
+    for server in servers:
+        server.shutdown()
+        server.server_close()
+
+
+@pytest.fixture(params=WIRES)
+def wire(request):
+    return request.param
+
+
+def answer(wire, *calls, text="", reason="", ids=None) -> Chunks:
+    """Calls as (name, arguments); arguments that are text are sent as they are. No reason: it breaks off."""
+    written = [(name, a if isinstance(a, str) else json.dumps(a)) for name, a in calls]
+    ids = ids or [f"call_{wire}_{abs(hash((n, call)))}" for n, call in enumerate(written)]
+    make = _openai if wire == "openai" else _anthropic
+    return list(make(list(zip(ids, written, strict=True)), text, reason))
+
+
+def whole(wire, *calls, **more) -> Chunks:
+    return answer(wire, *calls, reason="tool_calls" if wire == "openai" else "tool_use", **more)
+
+
+def cut(wire, *calls, **more) -> Chunks:
+    return answer(wire, *calls, reason="length" if wire == "openai" else "max_tokens", **more)
+
+
+def _openai(calls, text, reason):
+    head = {"id": "x", "created": 1, "model": "m", "object": "chat.completion.chunk"}
+    tools = [
+        {"index": n, "id": call_id, "type": "function", "function": {"name": name, "arguments": arguments}}
+        for n, (call_id, (name, arguments)) in enumerate(calls)
+    ]
+    delta = {"role": "assistant", "content": text or None} | ({"tool_calls": tools} if tools else {})
+    yield _event({**head, "choices": [{"index": 0, "delta": delta, "finish_reason": None}]})
+    if reason:
+        yield _event({**head, "choices": [{"index": 0, "delta": {}, "finish_reason": reason}]})
+        yield b"data: [DONE]\n\n"
+
+
+def _anthropic(calls, text, reason):
+    message = {"id": "m", "type": "message", "role": "assistant", "model": "c", "content": []}
+    usage = {"input_tokens": 10, "output_tokens": 1}
+    yield _event({"type": "message_start", "message": {**message, "usage": usage}})
+    blocks = [({"type": "text", "text": ""}, {"type": "text_delta", "text": text})] if text else []
+    for call_id, (name, arguments) in calls:
+        block = {"type": "tool_use", "id": call_id, "name": name, "input": {}}
+        blocks.append((block, {"type": "input_json_delta", "partial_json": arguments}))
+    for index, (block, delta) in enumerate(blocks):
+        yield _event({"type": "content_block_start", "index": index, "content_block": block})
+        yield _event({"type": "content_block_delta", "index": index, "delta": delta})
+        yield _event({"type": "content_block_stop", "index": index})
+    if reason:
+        end = {"stop_reason": reason, "stop_sequence": None}
+        yield _event({"type": "message_delta", "delta": end, "usage": {"output_tokens": 5}})
+        yield _event({"type": "message_stop"})
+
+
+def _event(data: dict[str, Any]) -> bytes:
+    name = f"event: {data['type']}\n" if "type" in data else ""
+    return f"{name}data: {json.dumps(data)}\n\n".encode()
+
+
+def results(question: dict[str, Any]) -> list[str]:
+    """What the model is told of its calls."""
+    told = []
+    for message in question["messages"]:
+        if message["role"] == "tool":
+            told.append(message["content"])
+        elif message["role"] == "user" and isinstance(message["content"], list):
+            told += [block["content"] for block in message["content"] if block["type"] == "tool_result"]
+    return [each if isinstance(each, str) else "".join(part["text"] for part in each) for each in told]
+
+
+def used(done: Done) -> list[str]:
+    return [event["text"] for event in done.of("tool_use")]
+
+
+PART_OF_A_COMMAND = '{"command": "touch made; rm -rf build'
+
+
+def test_a_call_that_was_cut_off_is_not_made_and_the_model_is_told(serve, wire):
+    """Otherwise half a command would be run, and half a file written, as if that were all."""
+    whole_call = ("execute", {"command": "echo 1 >> log"})
+    last_one_readable = ("execute", {"command": "echo 2 >> log"})
+    bench, server = serve(
+        cut(wire, ("execute", PART_OF_A_COMMAND)),
+        cut(wire, whole_call, ("write_file", '{"file_path": "/big.py", "content": "x = (1,')),
+        cut(wire, whole_call, last_one_readable),
+        whole(wire, HAND_OVER),
+        wire=wire,
+    )
+    done = bench.run()
+    assert done.last["ok"], done.errors
+    assert [path.name for path in bench.workspace.iterdir()] == ["log"]
+    assert (bench.workspace / "log").read_text() == "1\n1\n"
+    told = results(server.asked[3])
+    assert ["cut off" in each for each in told].count(True) == 3, told
+    assert used(done) == ["execute", "execute", "hand_over"]
+
+
+def test_calls_without_an_end_are_not_made_whatever_reason_is_given(serve, wire):
+    """Otherwise a server that gives a wrong reason would have half a command run."""
+    bench, server = serve(whole(wire, ("execute", PART_OF_A_COMMAND)), whole(wire, HAND_OVER), wire=wire)
+    done = bench.run()
+    assert done.last["ok"], done.errors
+    assert not list(bench.workspace.iterdir())
+    assert "not valid JSON" in results(server.asked[1])[0]
+
+
+def test_an_answer_that_breaks_off_is_asked_for_again(serve, wire):
+    """Otherwise what a cut connection leaves of an answer would be taken for all of it."""
+    bench, server = serve(
+        answer(wire, ("execute", PART_OF_A_COMMAND)),
+        answer(wire, text="I will now wri"),
+        answer(wire, ("execute", {"command": "touch made"})),
+        whole(wire, HAND_OVER),
+        wire=wire,
+    )
+    done = bench.run()
+    assert done.last["ok"], done.errors
+    assert not list(bench.workspace.iterdir())
+    assert [len(question["messages"]) for question in server.asked] == [len(server.asked[0]["messages"])] * 4
+    assert len(done.of("usage")) == 4
+
+
+def test_one_that_always_breaks_off_is_no_answer(serve, wire):
+    """Otherwise the agent would ask for ever, or take half a sentence for its handover."""
+    bench, server = serve(answer(wire, text="I will now wri"), wire=wire, settings={"max_retries": 2})
+    done = bench.run()
+    assert (done.last["ok"], done.last.get("problem")) == (False, "unavailable"), done.errors
+    assert len(server.asked) == 3
+
+
+def test_prose_that_was_cut_off_is_not_the_end(serve, wire):
+    """Otherwise a long thought would end the work in its middle."""
+    bench, server = serve(cut(wire, text="First I"), cut(wire), whole(wire, HAND_OVER), wire=wire)
+    done = bench.run()
+    assert done.last == {"kind": "finished", "ok": True, "text": "all done"}, done.errors
+    said = json.dumps(server.asked[2]["messages"])
+    assert "First I" in said
+    assert said.count("Your answer was cut off") == 2
+
+
+def test_answers_that_are_always_cut_off_are_a_limit(serve, wire):
+    """Otherwise a model with too little room to answer would be asked until its turns are used."""
+    bench, server = serve(cut(wire, ("execute", PART_OF_A_COMMAND)), wire=wire)
+    done = bench.run()
+    assert (done.last["ok"], done.last.get("problem")) == (False, "limit"), done.errors
+    assert "max_tokens" in done.last["text"]
+    assert len(server.asked) == 6
+
+
+def test_anthropics_unknown_models_get_room_for_a_file(serve):
+    """Otherwise answers of a model newer than its package would be cut off at 4,096 tokens."""
+    bench, server = serve(whole("anthropic", HAND_OVER))
+    assert bench.run().last["ok"]
+    assert server.asked[0]["max_tokens"] == 32_000
+
+
+def test_calls_with_the_same_id_or_none_are_all_made(serve):
+    """Otherwise the second would never be made, and be told to have been interrupted."""
+    calls = [("execute", {"command": f"echo {n} >> log"}) for n in range(2)]
+    bench, server = serve(
+        whole("openai", *calls, ids=["a", "a"]),
+        whole("openai", *calls, ids=[None, None]),
+        whole("openai", HAND_OVER),
+        wire="openai",
+    )
+    done = bench.run()
+    assert done.last["ok"], done.errors
+    assert sorted((bench.workspace / "log").read_text().split()) == ["0", "0", "1", "1"]
+    assert all("succeeded" in each for each in results(server.asked[2]))
