@@ -32,8 +32,12 @@ def allowed_models(provider: Provider | None, settings: Settings) -> tuple[str, 
     return tuple(listed or ())
 
 
-def as_the_gateway_saw(end: AgentEnd, way_out: GatewaySession | None) -> AgentEnd:
-    """The end, with what the agent's program did not say of the limits that it ran into."""
+def as_the_gateway_saw(end: AgentEnd, way_out: GatewaySession | None, model: str = "") -> AgentEnd:
+    """The end, with what the agent's program did not say of the limits that it ran into.
+
+    Args:
+        model: the agent's own, as its settings name it; '' if they don't.
+    """
     if way_out is None or end.status is RunStatus.COMPLETED:
         return end
     if way_out.budget_refusals:
@@ -41,19 +45,21 @@ def as_the_gateway_saw(end: AgentEnd, way_out: GatewaySession | None) -> AgentEn
     if _lacked_its_model(end, way_out):
         said = f"{_refused_model(way_out)}\n{end.message}".strip()
         return replace(_interrupted(end, InterruptionReason.REJECTED), message=said)
-    return _limited(end, way_out.limited_until)
+    return _limited(end, way_out, model)
 
 
 def _interrupted(end: AgentEnd, reason: InterruptionReason) -> AgentEnd:
     return replace(end, status=RunStatus.INTERRUPTED, failure=None, reason=reason)
 
 
-def _limited(end: AgentEnd, until: datetime | None) -> AgentEnd:
+def _limited(end: AgentEnd, way_out: GatewaySession, model: str) -> AgentEnd:
+    until = way_out.limited_until
     if until is None or until <= datetime.now(UTC):
         return end
     if end.reason is InterruptionReason.RATE_LIMITED:
         return replace(end, until=end.until or until)
-    if end.status is RunStatus.FAILED:
+    # A model beside its own may be limited while its own answers: then it failed by itself.
+    if end.status is RunStatus.FAILED and way_out.is_limited(model):
         return replace(_interrupted(end, InterruptionReason.RATE_LIMITED), until=until)
     return end
 

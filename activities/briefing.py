@@ -16,6 +16,7 @@ from shiftwork.agents.roles import prompt_for
 from shiftwork.contracts.activity import RunRequest
 from shiftwork.contracts.feature import FeatureStatus
 from shiftwork.contracts.session import Role
+from shiftwork.secrets import LazyRedactor
 from shiftwork.store.rows import EventRow, FeatureRow, ProjectRow
 from shiftwork.store.store import Transaction
 
@@ -86,6 +87,13 @@ async def assemble_brief(
         ),
         files,
     )
+
+
+def without_secrets(assembled: Assembled, redactor: LazyRedactor) -> Assembled:
+    """The brief with the secrets that the worker knows taken out."""
+    told = assembled.request.model_dump(mode="json", exclude={"base"})
+    request = BriefRequest.model_validate({**redactor.redact_json(told), "base": assembled.request.base})
+    return Assembled(request, {name: redactor.redact(text) for name, text in assembled.files.items()})
 
 
 def for_verifier(assembled: Assembled, problem: str) -> Assembled:

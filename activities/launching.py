@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from activities.as_metered import allowed_models, as_the_gateway_saw
-from activities.briefing import assemble_brief, for_verifier
+from activities.briefing import assemble_brief, for_verifier, without_secrets
 from activities.conversations import ConversationCopies
 from activities.credentials import learn, learn_credentials
 from activities.ending import AttemptRows
@@ -129,7 +129,7 @@ class AgentLaunch:
                 end = await self._run(folders, resumption, way_out)
             except SecretExposed as error:
                 raise InvalidInput(str(error)) from error  # no retry helps
-            end = as_the_gateway_saw(end, way_out)
+            end = as_the_gateway_saw(end, way_out, str(self._agent.settings.get("model") or ""))
         assert self._transcriber is not None
         return Launched(end, meter.spent if self._provider else self._transcriber.spent)
 
@@ -263,6 +263,8 @@ class AgentLaunch:
         )
         if self._request.role is Role.VERIFIER:
             assembled = for_verifier(assembled, self._problem)
+        # Rows of before the worker knew a secret, or of clients that don't know it, must not tell it.
+        assembled = without_secrets(assembled, self._services.redactor)
         await asyncio.to_thread(write_brief, folders.brief, assembled.request, assembled.files)
         self._told = render(assembled.request)
         planning = self._request.role is Role.INITIALIZER

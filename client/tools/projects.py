@@ -16,9 +16,13 @@ from client.tools.results import (
     line,
 )
 from client.tools.standing import status_of, wait_until_rest
+from shiftwork.agents.events import AgentEvent, AgentEventKind
+from shiftwork.agents.prices import cost
 from shiftwork.agents.registry import backends
 from shiftwork.contracts.project import AgentOptions, PauseMode, ProjectOptions, ProjectStatus
 from shiftwork.errors import InvalidInput
+
+_ONE_TOKEN = AgentEvent(kind=AgentEventKind.USAGE, input_tokens=1)
 
 
 async def create_long_running_project(call: Call, asked: asks.CreateProject) -> CreatedProject:
@@ -44,22 +48,46 @@ def _options(base: ProjectOptions, asked: asks.CreateProject) -> ProjectOptions:
     """The options of a new project: a model may choose an agent, and less money than it was given."""
     agent = base.agent
     if asked.agent is not None and asked.agent != agent.backend:
+        if agent.settings.get("models"):
+            raise InvalidInput(
+                f"agent is {asked.agent!r}; it stays {agent.backend!r}, for which the models are chosen."
+            )
         agent = AgentOptions(backend=asked.agent)
     if agent.backend == "scripted" and not agent.settings:
         known = ", ".join(sorted(set(backends()) - {"scripted"}))
         raise InvalidInput(f"agent is missing: say which one is to do the work; known are: {known}.")
     if asked.model is not None:
-        agent = agent.model_copy(update={"settings": {**agent.settings, "model": asked.model}})
+        # Prices are those of the model that was given: they would let another one cost more than is counted.
+        agent = agent.model_copy(
+            update={"settings": {**agent.settings, "model": asked.model}, "prices": None}
+        )
+        _check_price(base, agent, asked.model)
     budgets = [each for each in (base.budget_usd, asked.budget_usd) if each is not None]
     return base.model_copy(
         update={"agent": agent, "autorun": False, "budget_usd": min(budgets, default=None)}
     )
 
 
+def _check_price(base: ProjectOptions, agent: AgentOptions, model: str) -> None:
+    """Refuse a model whose price nobody knows where a budget is to hold: it would count as free."""
+    if base.budget_usd is None or agent.backend == "scripted":
+        return
+    if cost(_ONE_TOKEN, model=model.rpartition(":")[2]) is None:
+        raise InvalidInput(
+            f"model is {model!r}, whose price is not known, so that the budget could not be kept; "
+            "choose one of a known price, or have a person make the project."
+        )
+
+
 def _folder(path: str | None) -> Path | None:
     if path is None:
         return None
-    folder = Path(path).expanduser()
+    try:
+        folder = Path(path).expanduser()
+    except RuntimeError as error:  # of a user that there is not
+        raise InvalidInput(f"working_directory is {path!r}, and there is no such home folder.") from error
+    if "\0" in path:
+        raise InvalidInput(f"working_directory is {path!r}; a path holds no NUL character.")
     if not folder.is_absolute():
         raise InvalidInput(
             f"working_directory is {path!r}; give an absolute path: nobody knows what it is relative to."

@@ -100,6 +100,10 @@ class GatewaySession:
         """Until when the provider wants no more of models that have not answered since, as far as it told."""
         return self._limits.until
 
+    def is_limited(self, model: str = "") -> bool:
+        """Whether the provider wants no more: as its newest answer, or of this model ('': of any)."""
+        return self._limits.last or (bool(self._limits) and (not model or self._limits.concern(model)))
+
     @property
     def proxy_url(self) -> str:
         """What `HTTP_PROXY` and `HTTPS_PROXY` are set to, if the policy lists hosts; holds the token."""

@@ -122,7 +122,8 @@ async def test_every_role_is_played(wire: str, lab: Lab) -> None:
         await completes(project)
         assert project.landings() == ["a", "b"]
         started = [e.data["role"] for e in await project.events("attempt_started")]
-        assert started == ["initializer", "session", "documentation", "verifier"]
+        # On a busy machine a worker may count as lost for a moment, and an attempt be gone on with.
+        assert list(dict.fromkeys(started)) == ["initializer", "session", "documentation", "verifier"]
         async with lab.shiftwork.store.transaction() as tx:
             decisions = await tx.decisions.history(project.id)
             totals = await tx.projects.totals(project.id)

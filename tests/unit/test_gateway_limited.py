@@ -231,8 +231,11 @@ async def test_a_limit_of_one_model_outlasts_the_answer_of_another(kind):
 
     async with running(QUESTIONS[kind][0], script) as run:
         assert (await send(run, asking(run, kind, "big"))).status == 429
+        assert run.session.is_limited("small"), "nothing else was to be had after it"
         until = run.session.limited_until
         assert (await send(run, asking(run, kind, "small"))).status == 200
+        whose = ("", "big", "provider/big", "provider:big", "small")
+        assert [run.session.is_limited(model) for model in whose] == [True, True, True, True, False]
         assert run.session.limited_until == until is not None
         limited.clear()
         assert (await send(run, asking(run, kind, "big"))).status == 200
