@@ -5,9 +5,11 @@ import math
 import os
 import resource
 import signal
+import sys
 from dataclasses import dataclass, fields
 
 from shiftwork.errors import InvalidInput
+from shiftwork.sandbox.user import can_change_user
 
 _MB = 1_000_000
 _FEWEST_FILES = 16
@@ -80,7 +82,10 @@ class Limits:
         return any(value is not None for value in (self.cpu_seconds, self.memory_mb, self.processes))
 
     def rlimits(self) -> dict[int, tuple[int, int]]:
-        """Soft and hard limits of each process, by their numbers in `resource`; core dumps never."""
+        """Soft and hard limits of each process, by their numbers in `resource`; core dumps never.
+
+        What is our own user may open half of what we may: see `shiftwork.sandbox.descriptors`.
+        """
         found = {resource.RLIMIT_CORE: (0, 0)}
         if self.cpu_seconds is not None:
             # For when nobody looks at the tree in time, which is ended as a whole: the kernel would end one
@@ -90,14 +95,31 @@ class Limits:
         if self.file_size_mb is not None:
             size = math.ceil(self.file_size_mb * _MB)
             found[resource.RLIMIT_FSIZE] = (size, size)
+        ours = _files_of_our_user()
         if self.open_files is not None:
-            found[resource.RLIMIT_NOFILE] = (self.open_files, self.open_files)
+            files = self.open_files if ours is None else min(self.open_files, ours[1])
+            found[resource.RLIMIT_NOFILE] = (files, files)
+        elif ours is not None:
+            found[resource.RLIMIT_NOFILE] = ours
         return found
 
-    def ulimits(self) -> str:
-        """The same for a POSIX shell, whose unit for files is 512 bytes; a lower limit there stays."""
+    def files_after_sending(self) -> tuple[int, int] | None:
+        """What whoever sends a descriptor before it becomes the program sets after that: soft and hard limit.
+
+        None: it gets its limit with all the others, because nobody's descriptors under way hinder it.
+        """
+        return None if _files_of_our_user() is None else self.rlimits()[resource.RLIMIT_NOFILE]
+
+    def ulimits(self, *, sends: bool = False) -> str:
+        """The same for a POSIX shell, whose unit for files is 512 bytes; a lower limit there stays.
+
+        Args:
+            sends: leave `files_after_sending` to what the shell starts.
+        """
         letters = {resource.RLIMIT_CPU: "t", resource.RLIMIT_FSIZE: "f", resource.RLIMIT_NOFILE: "n"}
         commands = ["ulimit -c 0"]
+        if sends and self.files_after_sending() is not None:
+            del letters[resource.RLIMIT_NOFILE]
         for number, (soft, hard) in self.rlimits().items():
             if number in letters:
                 unit = 512 if number == resource.RLIMIT_FSIZE else 1
@@ -150,3 +172,15 @@ def _could_not_fork(words: bytes) -> bool:
     """Whether these, in lower case, tell of a process that the kernel refused: a shell's, or an error's."""
     refused = os.strerror(errno.EAGAIN).lower().encode()
     return b"fork" in words and (refused in words or b"cannot fork" in words)
+
+
+def _files_of_our_user() -> tuple[int, int] | None:
+    """How many files programs that are our own user may have open: soft and hard; None: as many as we.
+
+    A half, because many threads that send at once can get beyond their limit by what each sends.
+    """
+    if sys.platform != "linux" or can_change_user():
+        return None
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    most = max(hard // 2, _FEWEST_FILES)
+    return min(soft, most), most

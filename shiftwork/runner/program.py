@@ -1,13 +1,22 @@
 """Finding and starting the program that is to be run."""
 
+import asyncio
 import errno
 import os
 import shutil
 from pathlib import Path
 
-from shiftwork.errors import InvalidInput
+from shiftwork.errors import Conflict, InvalidInput
 from shiftwork.runner.spec import ProcessSpec
 from shiftwork.sandbox.base import Held, Launch, Sandbox
+
+_MAY_PASS = frozenset(
+    (errno.EAGAIN, errno.EMFILE, errno.ENFILE, errno.ENOMEM, errno.ENOSPC, errno.ETOOMANYREFS)
+)
+"""What the system says when it, or what it grants to one user, is used up."""
+
+_PAUSES = (0.1, 0.4, 1.5)
+"""Seconds between two tries."""
 
 
 def find_program(spec: ProcessSpec) -> str:
@@ -25,17 +34,36 @@ def find_program(spec: ProcessSpec) -> str:
     return os.path.abspath(found)  # noqa: PTH100 - Path.resolve() would follow links, and venvs depend on them
 
 
-def start_program(sandbox: Sandbox, launch: Launch) -> Held:
-    """Start it; raises `InvalidInput` if it can't be given its arguments or environment, else `OSError`."""
+async def start_program(sandbox: Sandbox, launch: Launch) -> Held:
+    """Start it; tries for two seconds where the system has no room for it.
+
+    Raises:
+        InvalidInput: it can't be given its arguments or environment, or what it is to see is not there.
+        Conflict: the system refuses it, for a reason that may pass.
+    """
     name = Path(launch.argv[0]).name
     try:
+        for pause in _PAUSES:
+            try:
+                return sandbox.start(launch)
+            except OSError as error:
+                if error.errno not in _MAY_PASS:
+                    raise
+            await asyncio.sleep(pause)
         return sandbox.start(launch)
     except ValueError as error:
         raise InvalidInput(f"{name!r} was not started: it can't be given what it should: {error}.") from error
     except OSError as error:
         if error.errno != errno.E2BIG:
-            raise
+            raise Conflict(f"{name!r} can't be started: {_reason(error)}") from error
         raise InvalidInput(
             f"{name!r} was not started: its arguments and environment are too long; give it what is long in "
             "a file, or on standard input."
         ) from error
+
+
+def _reason(error: OSError) -> str:
+    what = error.strerror or str(error)
+    if error.errno in _MAY_PASS:
+        return f"{what}; end what uses up the machine, or what the worker's user may use, and try again."
+    return f"{what}{f': {error.filename}' if error.filename else ''}."

@@ -17,6 +17,9 @@ class Reaper:
     """Collects one child's status; `ended` is done as soon as the child has ended.
 
     A child that a signal ended kept none of a wrapper's promises.
+
+    Raises:
+        OSError: the system can't watch one more; the child is the caller's to end.
     """
 
     def __init__(self, pid: int) -> None:
@@ -26,8 +29,13 @@ class Reaper:
         self._pidfd: int | None = None
         self._timer: asyncio.TimerHandle | None = None
         if hasattr(os, "pidfd_open"):
-            self._pidfd = os.pidfd_open(pid)
-            self._loop.add_reader(self._pidfd, self.poll)
+            pidfd = os.pidfd_open(pid)
+            try:
+                self._loop.add_reader(pidfd, self.poll)
+            except OSError:
+                os.close(pidfd)
+                raise
+            self._pidfd = pidfd
         else:
             self._timer = self._loop.call_later(_POLL, self._poll_again)
 

@@ -1,7 +1,7 @@
 """Starting a wrapped process: its file descriptors, its session, its first instruction."""
 
-import array
 import contextlib
+import errno
 import fcntl
 import os
 import signal
@@ -9,6 +9,7 @@ import socket
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from shiftwork.sandbox import descriptors
 from shiftwork.sandbox.base import LEASE_FD, LOCK_FD
 
 # Python ignores SIGPIPE and SIGXFSZ; whoever started us may ignore more. A new program starts with defaults.
@@ -108,10 +109,18 @@ def _out_of_sight(fd: int, always: contextlib.ExitStack) -> int:
     """A socket that keeps a file open: it lies in there, sent and never received.
 
     Nobody can open the file by it; its own descriptor any process of the same user could, through `/proc`.
+    That is what is left where the kernel lets nothing more be sent: a program starts all the same, and the
+    lock is held as long.
     """
     sending, keeping = socket.socketpair()
-    with sending:
-        sending.sendmsg((b"L",), ((socket.SOL_SOCKET, socket.SCM_RIGHTS, array.array("i", (fd,))),))
+    try:
+        with sending:
+            descriptors.send(sending, b"L", (fd,))
+    except OSError as error:
+        keeping.close()
+        if error.errno != errno.ETOOMANYREFS:
+            raise
+        return fd
     number = keeping.detach()
     always.callback(os.close, number)
     return number

@@ -53,7 +53,7 @@ async def run(
 
     Raises:
         InvalidInput: the program or its folder is missing, or can't be given this; nothing was started.
-        Conflict: another run holds the lock file; nothing was started.
+        Conflict: another run holds the lock file, or the system refuses it; nothing was started.
     """
     argv = (find_program(spec), *spec.argv[1:])
     marker = uuid.uuid4().hex
@@ -76,7 +76,7 @@ async def run(
             confinement=spec.confinement,
             door=spec.door,
         )
-        process = _Process(spec, start_program(sandbox, launch), pipes, marker, on_line)
+        process = _Process(spec, await start_program(sandbox, launch), pipes, marker, on_line)
         pipes.started()
         try:
             return await process.supervise(stop, on_start)

@@ -284,4 +284,5 @@ def _program(launch: Launch, confinement: Confinement) -> tuple[str, ...]:
     if confinement.network is not Network.DOOR:
         return argv
     user = None if confinement.user == os.geteuid() else confinement.user
-    return through_door(str(base_python()), argv, folder=launch.cwd, user=user)
+    files = launch.limits.files_after_sending()
+    return through_door(str(base_python()), argv, folder=launch.cwd, user=user, files=files)

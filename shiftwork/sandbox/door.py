@@ -16,10 +16,11 @@ from shiftwork.sandbox.confinement import DOOR_FD, DOOR_PORT
 _BACKLOG: Final = 128
 
 # The modules that `signal`, `socket` and `os` are made of: importing those would take longer than all else.
-# What comes before the program's own words: the user to become, if any, and the folder to start in.
+# What comes before the program's own words: the user to become, if any, the soft and hard limit on open
+# files that the program gets, if not before, and the folder to start in.
 _STUB: Final = f"""\
 import _signal, _socket, posix, sys
-_, user, folder, *argv = sys.argv
+_, user, files, folder, *argv = sys.argv
 if user:
     user = int(user)
     posix.setgroups([])
@@ -27,6 +28,10 @@ if user:
     posix.setresuid(user, user, user)
 for number in (_signal.SIGPIPE, _signal.SIGXFSZ):
     _signal.signal(number, _signal.SIG_DFL)
+if files:
+    import resource
+    highest = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
+    resource.setrlimit(resource.RLIMIT_NOFILE, (highest, highest))
 listener = _socket.socket(_socket.AF_INET, _socket.SOCK_STREAM)
 listener.bind(("127.0.0.1", {DOOR_PORT}))
 listener.listen({_BACKLOG})
@@ -35,6 +40,9 @@ rights = listener.fileno().to_bytes(4, sys.byteorder)
 door.sendmsg([b"L"], [(_socket.SOL_SOCKET, _socket.SCM_RIGHTS, rights)])
 door.close()
 listener.close()
+if files:
+    limits = [min(int(number), highest) for number in files.split(",")]
+    resource.setrlimit(resource.RLIMIT_NOFILE, (limits[0], limits[1]))
 try:
     posix.chdir(folder)
     posix.putenv(b"PWD", folder.encode("utf-8", "surrogateescape"))  # as a shell's `cd` would
@@ -57,7 +65,12 @@ def open_door() -> tuple[socket.socket, socket.socket]:
 
 
 def through_door(
-    python: str, argv: Sequence[str], *, folder: Path, user: int | None = None
+    python: str,
+    argv: Sequence[str],
+    *,
+    folder: Path,
+    user: int | None = None,
+    files: tuple[int, int] | None = None,
 ) -> tuple[str, ...]:
     """The stub in front of a program.
 
@@ -66,8 +79,10 @@ def through_door(
         argv: the program, by absolute path, and its arguments.
         folder: where the program starts.
         user: the user and group number that the stub takes before all else, for which it has to be root.
+        files: see `Limits.files_after_sending`.
     """
-    return (python, "-I", "-S", "-c", _STUB, "" if user is None else str(user), str(folder), *argv)
+    words = ("" if user is None else str(user), ",".join(map(str, files or ())), str(folder))
+    return (python, "-I", "-S", "-c", _STUB, *words, *argv)
 
 
 async def receive_listener(door: socket.socket, *, timeout: float = 30.0) -> socket.socket:

@@ -63,12 +63,8 @@ class IdleKeepers:
         while self._idle:
             keeper = self._idle.pop()
             with contextlib.suppress(ConnectionError):
-                keeper.channel.send(request, fds)
-                return keeper
-            keeper.channel.close()
-        keeper = Keeper(*fork_keeper(self._reports))
-        keeper.channel.send(request, fds)
-        return keeper
+                return _give(keeper, request, fds)
+        return _give(Keeper(*fork_keeper(self._reports)), request, fds)
 
     def take(self, keeper: Keeper, *, again: bool) -> None:
         """One has served; `again`: it may keep another agent. Else it ends."""
@@ -76,3 +72,13 @@ class IdleKeepers:
             self._idle.append(keeper)
         else:
             keeper.channel.close()
+
+
+def _give(keeper: Keeper, request: Message, fds: list[int]) -> Keeper:
+    """Have it start an agent; one that can't be told ends."""
+    try:
+        keeper.channel.send(request, fds)
+    except OSError:
+        keeper.channel.close()
+        raise
+    return keeper

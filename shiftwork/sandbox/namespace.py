@@ -78,13 +78,14 @@ def _init(argv: Sequence[str], cwd: Path, limits: str, user: Sequence[str] = ())
     return (SHELL, "-c", INIT, "shiftwork-init", str(cwd), limits, " ".join(user), *argv)
 
 
-def _confined_limits(limits: Limits, confinement: Confinement) -> str:
+def _confined_limits(limits: Limits, confinement: Confinement, *, sends: bool) -> str:
     """As a shell's commands; a fork bomb is bounded by the kernel where it counts this program's alone."""
     counts = _counts_alone() if os.geteuid() else confinement.user not in (None, 0)
+    shell = limits.ulimits(sends=sends)
     if limits.processes is None or not counts:
-        return limits.ulimits()
+        return shell
     most = max(_TASKS_PER_PROCESS * limits.processes, 256)
-    return f"{limits.ulimits()}; ulimit -p {most} || ulimit -u {most}"  # what dash and what bash call it
+    return f"{shell}; ulimit -p {most} || ulimit -u {most}"  # what dash and what bash call it
 
 
 def _counts_alone() -> bool:
@@ -107,7 +108,7 @@ class BubblewrapNamespace(_Namespace):
         if launch.confinement is None:
             return super().start(launch)
         confined = plan(launch, launch.confinement)
-        limits = _confined_limits(launch.limits, launch.confinement)
+        limits = _confined_limits(launch.limits, launch.confinement, sends=launch.door is not None)
         with contextlib.ExitStack() as closing:
             options, inherited = confined.write(closing)
             if launch.door is not None:

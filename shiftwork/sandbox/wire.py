@@ -9,8 +9,10 @@ import socket
 import struct
 import time
 from collections import deque
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
+
+from shiftwork.sandbox import descriptors
 
 Message = dict[str, Any]
 _HEADER = struct.Struct("!I")
@@ -45,21 +47,18 @@ class Channel:
         return self._socket.fileno()
 
     def send(self, message: Message, fds: Sequence[int] = ()) -> None:
-        """Send all of it; raises `ConnectionError` when the peer is gone."""
+        """Send all of it; raises `ConnectionError` when the peer is gone, else see `descriptors.send`."""
         body = json.dumps(message).encode()
         data = memoryview(_HEADER.pack(len(body)) + body)
-        ancillary: Iterable[tuple[int, int, Any]] = ()
-        if fds:
-            ancillary = ((socket.SOL_SOCKET, socket.SCM_RIGHTS, array.array("i", fds)),)
         since = None
         while data:
             try:
-                sent = self._socket.sendmsg((data,), ancillary, socket.MSG_DONTWAIT)
+                sent = descriptors.send(self._socket, data, fds, socket.MSG_DONTWAIT)
             except BlockingIOError:
                 since = since or time.monotonic()
                 self._wait_for_room(time.monotonic() - since)
             else:
-                data, ancillary, since = data[sent:], (), None
+                data, fds, since = data[sent:], (), None
 
     def receive(self) -> list[Message]:
         """What has arrived, perhaps nothing; raises `EOFError` at the end."""

@@ -26,7 +26,7 @@ class Wrapped:
         inherited: further descriptors for the wrapper, see `spawn`.
 
     Raises:
-        OSError: the wrapper can't be started.
+        OSError: the wrapper can't be started, or not be watched; nothing of it lives then.
     """
 
     own_processes = 2
@@ -46,7 +46,13 @@ class Wrapped:
         self.root = self.pid
         set_tag(self.pid, launch.marker)
         self._marker = launch.marker
-        self._reaper = Reaper(self.pid)
+        try:
+            self._reaper = Reaper(self.pid)
+        except OSError:
+            self._lease.close()
+            kill_all(launch.marker)
+            os.waitpid(self.pid, 0)
+            raise
         self.ended = self._reaper.ended
         self.started: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         self.started.set_result(None)

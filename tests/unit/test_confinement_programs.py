@@ -3,6 +3,7 @@
 import asyncio
 import errno
 import os
+import resource
 import shutil
 import socket
 import venv
@@ -26,6 +27,7 @@ from shiftwork.sandbox.base import Launch
 from shiftwork.sandbox.confinement import DOOR_PORT, Bind, Confinement, Network
 from shiftwork.sandbox.door import open_door, receive_listener
 from shiftwork.sandbox.namespace import find_unshare
+from shiftwork.sandbox.user import can_change_user
 from shiftwork.sandbox.visible import installation_of
 
 SANDBOX = bubblewrap()
@@ -194,6 +196,23 @@ async def test_limits_hold(outside):
     limits = Limits(file_size_mb=1, open_files=32, cpu_seconds=7)
     outcome = await shell(outside, "ulimit -c; ulimit -n; ulimit -t; ulimit -f", limits=limits)
     assert outcome.output.split() == [b"0", b"32", b"9", b"1954"]
+
+
+@pytest.mark.parametrize("network", [Network.NONE, Network.DOOR])
+async def test_fewer_files_than_ours_may_be_open(outside, network):
+    """Otherwise a program that is our own user could keep all others from being started."""
+    ours, theirs = open_door()
+    with ours, theirs:
+        outcome = await start(
+            SANDBOX,
+            ("/bin/sh", "-c", "ulimit -Sn; ulimit -Hn"),
+            confinement=confined_to(outside, network),
+            door=theirs.fileno() if network is Network.DOOR else None,
+        )
+    own = resource.getrlimit(resource.RLIMIT_NOFILE)
+    expected = Limits().rlimits().get(resource.RLIMIT_NOFILE, own)
+    assert tuple(map(int, outcome.output.split())) == expected
+    assert can_change_user() or expected[1] <= own[1] // 2
 
 
 async def test_only_the_gateway_is_reached_through_the_door(outside):
