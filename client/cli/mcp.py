@@ -55,14 +55,15 @@ def _quieten() -> None:
     """Leave out what the protocol's package tells, and nobody can do anything about."""
     # It warns of every wrong name that a client says, which the client is told too.
     logging.getLogger("mcp").setLevel(logging.ERROR)
-    # It reports its own end, with a traceback, where a client still listens.
     for handler in logging.getLogger().handlers:
-        handler.addFilter(_is_no_end)
+        handler.addFilter(_is_worth_telling)
 
 
-def _is_no_end(record: logging.LogRecord) -> bool:
+def _is_worth_telling(record: logging.LogRecord) -> bool:
+    """Not what it says by the root logger of messages that it does not know, nor its own and our ends."""
     kind = record.exc_info[0] if record.exc_info else None
-    return kind is None or kind.__name__ != "ClosedResourceError"
+    ended = kind is not None and kind.__name__ in {"CancelledError", "ClosedResourceError"}
+    return not ended and not (record.name == "root" and "/mcp/shared/" in record.pathname.replace("\\", "/"))
 
 
 def _options(args: Namespace) -> ProjectOptions:

@@ -24,6 +24,10 @@ from shiftwork.stack.private import read_own, state_folder, write_private
 TOKEN_FILE = "mcp-token"  # noqa: S105 - a file's name
 PATH = "/mcp"
 _GRACE_SECONDS = 2
+_IDLE_SECONDS = 1800.0
+_MOST_SESSIONS = 256
+_MOST_CONNECTIONS = 256
+"""More are answered that they should come later: whoever has no token must not use everything up."""
 
 
 async def serve_http(
@@ -42,7 +46,9 @@ async def serve_http(
     token = own_token(token_file)
     listener = _listen(port)
     host = f"127.0.0.1:{listener.getsockname()[1]}"
-    sessions = StreamableHTTPSessionManager(server)
+    sessions = StreamableHTTPSessionManager(
+        server, session_idle_timeout=_IDLE_SECONDS, max_sessions=_MOST_SESSIONS
+    )
 
     @asynccontextmanager
     async def living(_: Starlette) -> AsyncIterator[None]:
@@ -57,6 +63,7 @@ async def serve_http(
         access_log=False,
         server_header=False,
         timeout_graceful_shutdown=_GRACE_SECONDS,
+        limit_concurrency=_MOST_CONNECTIONS,
     )
     await uvicorn.Server(config).serve(sockets=[listener])
 
