@@ -394,6 +394,68 @@ def test_a_verifier_gives_its_word_on_its_own_steps(serve, wire):
     assert [(step["step"], step["met"]) for step in verdict] == [(2, True), (3, False)]
 
 
+STRAY = """
+import os, sys, time
+end = time.time() + 20
+while time.time() < end:
+    with open(sys.argv[1] + "/x", "w") as file:
+        file.write("bought")
+    try:
+        os.replace(sys.argv[1] + "/x", sys.argv[1] + "/verdict.json")
+    except OSError:
+        pass
+"""
+
+
+def test_what_a_verifiers_commands_leave_running_does_not_write_its_verdict(serve, tmp_path):
+    """Otherwise judged code could judge itself, from a process that outlives the command it came with."""
+    steps = (VerificationStep(description="it is pretty"),)
+    (tmp_path / "stray.py").write_text(STRAY)
+    command = (
+        f"python3 {tmp_path}/stray.py {tmp_path}/outbox & sleep 0.5; test -e {tmp_path}/outbox/verdict.json"
+    )
+    (tmp_path / "start.sh").write_text(f"setsid {command}")
+    script = in_order(
+        Reply("", (("execute", {"command": f"bash {tmp_path}/start.sh"}),)),
+        Reply("", (("give_verdict", {"step": 1, "met": False, "reason": "it is not"}),)),
+        Reply("", (HAND_OVER,)),
+    )
+    bench, server = serve(script, role=Role.VERIFIER, steps=steps)
+    done = bench.run()
+    time.sleep(0.1)
+    assert done.last["ok"], done.errors
+    assert "succeeded" in server.turns[1].tool_results[0]
+    assert [step["met"] for step in bench.left("verdict.json")["steps"]] == [False]
+    assert sorted(path.name for path in bench.outbox.iterdir()) == ["handoff.json", "verdict.json"]
+
+
+def test_commands_are_not_told_where_the_program_reads_and_writes(serve):
+    """Otherwise any script that a command starts could write the outbox or the state by an accident."""
+    show = 'env | grep -E "^(SHIFTWORK_|HOME=)"; touch "$HOME/x" && echo writable'
+    bench, server = serve(in_order(Reply("", (("execute", {"command": show}),)), Reply("", (HAND_OVER,))))
+    assert bench.run().last["ok"]
+    told = server.turns[1].tool_results[0]
+    assert "SHIFTWORK_" not in told
+    assert str(bench.home) not in told
+    assert "writable" in told
+    home = told.partition("HOME=")[2].split()[0]
+    assert not os.path.exists(home)  # noqa: PTH110 - a name out of a text
+
+
+@pytest.mark.parametrize("command", ["true", "exit 0", "echo 'all is well'"])
+def test_evidence_that_can_not_fail_is_refused(serve, command):
+    """Otherwise a verifier could say anything of a step, and the harness would find it shown."""
+    said = {"step": 1, "met": True, "command": command}
+    bench, server = serve(
+        in_order(Reply("", (("give_verdict", said),)), Reply("Done.")),
+        role=Role.VERIFIER,
+        steps=(VerificationStep(description="it is pretty"),),
+    )
+    assert not bench.run().last["ok"]
+    assert "comes out alike" in server.turns[1].tool_results[0]
+    assert not list(bench.outbox.iterdir())
+
+
 # Kills ------------------------------------------------------------------------------------------------
 
 

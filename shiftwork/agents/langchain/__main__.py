@@ -6,6 +6,7 @@ JSON event a line on standard output; see `docs/langchain.md`.
 
 import asyncio
 import os
+import shutil
 import signal
 import sys
 import traceback
@@ -46,6 +47,7 @@ async def _main(voice: Voice) -> int:
         status = _TERMINATED
         run.memory.save()
     run.workspace.shell.end_all()
+    shutil.rmtree(run.home_of_commands, ignore_errors=True)
     sys.stderr.flush()
     # Threads that wait for a tool of somebody's would keep the process; all is said and on the disk.
     os._exit(status)

@@ -8,6 +8,7 @@ from langchain_core.tools import BaseTool
 from shiftwork.agents.langchain.program.leaving import Leaving
 from shiftwork.agents.langchain.program.tools import make_tool
 from shiftwork.contracts.outbox import StepVerdict
+from shiftwork.verification.trivial import is_trivial
 
 VERDICT_FILE: Final = "verdict.json"
 
@@ -42,6 +43,11 @@ class VerdictDesk:
         if word.met and not (word.command and word.command.strip()):
             return (
                 f"Step {word.step}: `met` needs a `command` that shows it. If there is none, it is not met."
+            )
+        if word.met and is_trivial(word.command or ""):
+            return (
+                f"Step {word.step}: {word.command!r} comes out alike whether the step is fulfilled or not. "
+                "Give a `command` that would fail if it were not. If there is none, it is not met."
             )
         given = self._draft()
         given[str(word.step)] = word.model_dump(mode="json")

@@ -2,6 +2,7 @@
 
 import json
 import os
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +18,19 @@ class Leaving:
     def __init__(self, folder: Path | None, memory: Memory) -> None:
         self._folder = folder
         self.memory = memory
+
+    def leave_last(self, *, alone: bool) -> None:
+        """Write all of it once more, whatever became of it; `alone`: and remove what anybody else left."""
+        if self._folder is None:
+            return
+        for entry in list(self._folder.iterdir()):
+            ours = entry.name in self.memory.outbox
+            if entry.is_dir() and not entry.is_symlink():
+                if ours or alone:
+                    shutil.rmtree(entry)
+            elif alone and not ours:
+                entry.unlink()
+        self.restore()
 
     def restore(self) -> None:
         """Leave again what an earlier run left: each has an outbox of its own."""

@@ -1,7 +1,6 @@
 """Tools that a person adds: by import path, and from MCP servers."""
 
-import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import AsyncExitStack
 from pathlib import Path
 from typing import Any
@@ -19,7 +18,9 @@ def imported_tools(paths: Sequence[str]) -> list[BaseTool]:
     return [found for path in paths for found in _tools_at(path)]
 
 
-async def mcp_tools(servers: dict[str, McpServer], workspace: Path, stack: AsyncExitStack) -> list[BaseTool]:
+async def mcp_tools(
+    servers: dict[str, McpServer], workspace: Path, environment: Mapping[str, str], stack: AsyncExitStack
+) -> list[BaseTool]:
     """The tools of these servers, which run until the stack is left; raises `Troubled` for one that fails."""
     if not servers:
         return []
@@ -32,7 +33,7 @@ async def mcp_tools(servers: dict[str, McpServer], workspace: Path, stack: Async
             "transport": "stdio",
             "command": server.command,
             "args": list(server.args),
-            "env": {**os.environ, **server.env},
+            "env": {**environment, **server.env},
             "cwd": str(workspace),
         }
         try:

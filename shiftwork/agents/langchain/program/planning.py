@@ -15,6 +15,7 @@ from shiftwork.contracts.feature import FeatureSpec
 from shiftwork.contracts.plan import Plan, SetupCommand
 from shiftwork.errors import InvalidInput
 from shiftwork.planning.graph import check_dependencies
+from shiftwork.verification.trivial import is_trivial
 
 PLAN_FILE: Final = "plan.json"
 
@@ -155,9 +156,10 @@ class PlanDesk:
                     f"feature {feature.name!r}, step {number} has no command, and nobody is there to judge "
                     "it; give a command that fails while the feature is missing"
                 )
-            if step.command is not None and step.command.strip() in {"true", ":", "exit 0"}:
+            if step.command is not None and is_trivial(step.command):
                 return (
-                    f"feature {feature.name!r}, step {number} checks nothing: {step.command!r} always passes"
+                    f"feature {feature.name!r}, step {number}: {step.command!r} comes out alike "
+                    "whatever there is"
                 )
         return None
 

@@ -3,8 +3,9 @@
 import json
 import os
 import sys
+import tempfile
 import traceback
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import AsyncExitStack
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,7 +17,7 @@ from langchain_core.tools import BaseTool
 
 from shiftwork.agents.brief import BRIEF_FILE, REQUEST_FILE
 from shiftwork.agents.events import Problem
-from shiftwork.agents.langchain.config import STATE_FILE, TOKEN_VARIABLE, ProgramConfig
+from shiftwork.agents.langchain.config import CONFIG_VARIABLE, STATE_FILE, TOKEN_VARIABLE, ProgramConfig
 from shiftwork.agents.langchain.program.answers import listen_to
 from shiftwork.agents.langchain.program.asking import Asker
 from shiftwork.agents.langchain.program.building import Parts, build_agent
@@ -28,6 +29,7 @@ from shiftwork.agents.langchain.program.models import make_model
 from shiftwork.agents.langchain.program.others import imported_tools, mcp_tools
 from shiftwork.agents.langchain.program.planning import PLAN_FILE, PlanDesk
 from shiftwork.agents.langchain.program.statefile import StateFile, UnusableState
+from shiftwork.agents.langchain.program.strays import Strays
 from shiftwork.agents.langchain.program.tools import ending_tools, note_tools
 from shiftwork.agents.langchain.program.voice import Voice
 from shiftwork.agents.langchain.program.workspace import Workspace
@@ -43,6 +45,9 @@ _WANTED = {
     Role.VERIFIER: (VERDICT_FILE, "give your word on each of your steps (`give_verdict`)"),
 }
 """The file without which a role's work is nothing, and how it comes about."""
+
+
+_OURS = frozenset({TOKEN_VARIABLE, CONFIG_VARIABLE, "HOME", "SHIFTWORK_BRIEF", "SHIFTWORK_OUTBOX"})
 
 
 @dataclass
@@ -70,10 +75,13 @@ class Run:
         self.memory = Memory(file, self._announce)
         self.leaving = Leaving(self.outbox, self.memory)
         sys.path.extend(path for path in self.config.python_path if path not in sys.path)
+        self.strays = Strays() if self.config.role is Role.VERIFIER else None
+        self.home_of_commands = Path(tempfile.mkdtemp(prefix="shiftwork-home-"))
+        self.environment = _for_commands(os.environ, self.home_of_commands)
         self.workspace = Workspace(
             Path.cwd(),
             readable=[self.brief] if self.brief else [],
-            environment={key: value for key, value in os.environ.items() if key != TOKEN_VARIABLE},
+            environment=self.environment,
             command_timeout=self.config.command_timeout,
         )
 
@@ -92,6 +100,7 @@ class Run:
     def _failed(self, ending: Ending) -> int:
         self.memory.spending = Spending()  # The limits are those of one run, and this one is over.
         self.memory.save(announce=True)
+        self._leave_last()
         self.voice.say(ending.kind, **ending.facts)
         return 1
 
@@ -107,11 +116,19 @@ class Run:
         ended = await self._ended(stack, resumed=resumed)
         if isinstance(ended, Ending):
             return self._failed(ended)
+        self._leave_last()
         if self.memory.over == ASKED:
             self.voice.say("question", text=json.loads(self.memory.outbox["question.json"])["question"])
             return 0
         self.voice.say("finished", ok=True, text=ended)
         return 0
+
+    def _leave_last(self) -> None:
+        """Nothing that the agent started has the last word on what it leaves; see `strays`."""
+        self.workspace.shell.end_all()
+        if self.strays is not None:
+            self.strays.end_all()
+        self.leaving.leave_last(alone=self.strays is not None)
 
     async def _ended(self, stack: AsyncExitStack, *, resumed: bool) -> str | Ending:
         """The summary, or why there is none: a stack with MCP servers would wrap what passes through it."""
@@ -128,8 +145,10 @@ class Run:
         shared = [
             *note_tools(self.leaving),
             *imported_tools(self.config.tools),
-            *await mcp_tools(self.config.mcp_servers, self.workspace.cwd, stack),
+            *await mcp_tools(self.config.mcp_servers, self.workspace.cwd, self.environment, stack),
         ]
+        if self.strays is not None:
+            self.strays.spare_present()
         model = make_model(self.config, self.token)
         asker = Asker(self.config, self.memory, self.voice, listen_to(model))
         parts = Parts(self.config, model, self.workspace, asker, self.memory, self.voice)
@@ -201,6 +220,12 @@ class Run:
 
     def _announce(self) -> None:
         self.voice.say("saved", data={"file": STATE_FILE})
+
+
+def _for_commands(environ: Mapping[str, str], home: Path) -> dict[str, str]:
+    """What commands and servers of tools see: neither the token, nor where this program reads and writes."""
+    kept = {key: value for key, value in environ.items() if key not in _OURS}
+    return kept | {"HOME": str(home)}
 
 
 def _servers_gone(config: ProgramConfig, group: ExceptionGroup[Exception]) -> Troubled:
