@@ -38,7 +38,7 @@ from shiftwork.contracts.workflow import (
 from shiftwork.errors import InvalidInput, NotFound
 from shiftwork.repository.files import remove_tree
 from shiftwork.runner.leftovers import end_leftovers
-from shiftwork.secrets.refusing import refuse_in_feature, refuse_in_plan, refuse_in_words
+from shiftwork.secrets.refusing import refuse_in_feature, refuse_in_plan, refuse_in_words, refuse_secrets
 from shiftwork.store.states import feature_states
 
 
@@ -96,6 +96,7 @@ class BookkeepingActivities:
         redactor = self._services.redactor
         try:
             refuse_in_words(request.what, request.words, redactor)
+            refuse_secrets("The agent's settings", request.settings, redactor)
             if request.edit is not None:
                 refuse_in_feature(request.edit, redactor)
         except InvalidInput as error:

@@ -12,12 +12,10 @@ from client.connection import CLOSED, actor
 from client.following import Following
 from client.messages import Messages
 from client.resting import at_rest
-from shiftwork.agents.registry import backends
+from client.vetting import vet_options
 from shiftwork.codec.agreement import agree
 from shiftwork.contracts.project import ProjectOptions
-from shiftwork.contracts.sandbox import SandboxOptions
-from shiftwork.errors import Conflict, InvalidInput
-from shiftwork.planning.casting import everybody
+from shiftwork.errors import Conflict
 from shiftwork.repository import open_user_repository
 from shiftwork.secrets.refusing import refuse_secrets
 from shiftwork.store.rows import ProjectRow
@@ -74,12 +72,9 @@ class Shiftwork(Messages, Following):
         """Create a project's rows without starting it; see `start`."""
         await agree(self.settings)  # nobody could start it from here
         options = options or ProjectOptions()
-        _check_agents(options)
-        _check_hosts(options.sandbox)
-        self._refuse_secrets(options)
         redactor = self.store.redactor
+        vet_options(options, redactor)
         refuse_secrets("The project's name or repository", [name, str(repository or "")], redactor)
-        refuse_secrets("The project's options", options.model_dump(mode="json"), redactor)
         async with self.store.transaction() as tx:
             if await tx.projects.by_name(name) is not None:
                 raise Conflict(f"a project named {name!r} exists already; choose another name with --name.")
@@ -103,15 +98,6 @@ class Shiftwork(Messages, Following):
                 project.id, "project_created", key="project_created", actor=actor(), data=data
             )
         return project
-
-    def _refuse_secrets(self, options: ProjectOptions) -> None:
-        told = [agent.model_dump(mode="json") for agent in everybody(options)]
-        if self.store.redactor.redact_json(told) != told:
-            raise InvalidInput(
-                "The agent's settings hold a secret, and they are stored: have the worker know it as a "
-                "variable of its environment, and name that: in 'credential' as env:NAME if it is the key of "
-                "the agent's model, else in 'pass_environment'."
-            )
 
     async def open(self, project_id: str) -> None:
         """Start the project's workflow from its rows; nothing happens if it runs."""
@@ -141,28 +127,6 @@ class Shiftwork(Messages, Following):
             await tx.projects.delete(project.id)
         await asyncio.to_thread(_remove, self.settings.projects / project.id)
         return project.id
-
-
-def _check_agents(options: ProjectOptions) -> None:
-    """Raise `InvalidInput` for an agent that could never start."""
-    known = backends()
-    for agent in everybody(options):
-        if agent.backend not in known:
-            names = ", ".join(sorted(known))
-            raise InvalidInput(f"agent {agent.backend!r} is not known; known are: {names}.")
-        known[agent.backend].check(agent.settings)
-
-
-def _check_hosts(sandbox: SandboxOptions) -> None:
-    """Raise `InvalidInput` for a host that nobody could reach; the worker would refuse it later."""
-    from shiftwork.gateway.hosts import HostPattern  # noqa: PLC0415 - heavy, and only this needs it
-
-    for name, hosts in (("hosts", sandbox.hosts), ("setup_hosts", sandbox.setup_hosts or ())):
-        for host in hosts:
-            try:
-                HostPattern.parse(host)
-            except InvalidInput as error:
-                raise InvalidInput(f"sandbox.{name}: {error}") from error
 
 
 def _remove(folder: Path) -> None:

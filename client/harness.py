@@ -7,6 +7,8 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, Self, TypeVar
 
+from pydantic import JsonValue
+
 from client.api import Shiftwork
 from client.control import project_manager
 from client.report import project_report
@@ -18,6 +20,7 @@ from shiftwork.contracts.project import (
     ProjectOptions,
     ProjectStatus,
 )
+from shiftwork.contracts.session import Role
 from shiftwork.errors import InvalidInput
 from shiftwork.project_manager import ProjectManager
 from shiftwork.settings import Settings
@@ -170,11 +173,22 @@ class LongRunningHarness:
             "total_features": status["total_features"],
         }
 
-    async def resume_project(self, project_id: str) -> dict[str, Any]:
-        """Go on after a pause; returns the status with `recovery_info`: where the work was left."""
+    async def resume_project(
+        self,
+        project_id: str,
+        *,
+        agent_settings: Mapping[str, JsonValue] | None = None,
+        role: Role | None = None,
+    ) -> dict[str, Any]:
+        """Go on after a pause; returns the status with `recovery_info`: where the work was left.
+
+        Args:
+            agent_settings: settings of the project's agent from now on, over those that it has.
+            role: whose settings these are, if not those of the project's own agent.
+        """
         project = await self._shiftwork.find(project_id)
         info = await self._recovery_info(project)
-        await self._shiftwork.resume(project.id)
+        await self._shiftwork.resume(project.id, agent_settings=agent_settings, role=role)
         await self._shiftwork.acknowledged(project, "resumed")
         return {**await self._shiftwork.status(project.id), "recovery_info": info}
 

@@ -1,8 +1,9 @@
 """What people tell a project: signals and updates; each starts the workflow from its rows if need be."""
 
+from collections.abc import Mapping
 from typing import Any
 
-from pydantic import ValidationError
+from pydantic import JsonValue, ValidationError
 from temporalio.client import (
     WithStartWorkflowOperation,
     WorkflowUpdateFailedError,
@@ -12,8 +13,10 @@ from temporalio.exceptions import ActivityError, ApplicationError
 
 from client.connection import CLOSED, Connection, actor
 from client.specification import first_problem
+from client.vetting import vet_options
 from shiftwork.contracts.feature import FeatureEdit, FeatureSpec, FeatureStatus
 from shiftwork.contracts.project import PauseMode, ProjectStatus
+from shiftwork.contracts.session import Role
 from shiftwork.contracts.workflow import (
     AbandonRequest,
     AddFeature,
@@ -30,6 +33,7 @@ from shiftwork.contracts.workflow import (
     SteerRequest,
 )
 from shiftwork.errors import Conflict, InvalidInput, NotFound, ShiftworkError
+from shiftwork.planning.mending import with_settings
 from shiftwork.secrets.refusing import refuse_in_feature, refuse_in_words
 from shiftwork.store.rows import ProjectRow
 from workflows.project import ProjectWorkflow
@@ -46,10 +50,34 @@ class Messages(Connection):
         request = PauseRequest(mode=mode, reason=reason, actor=actor())
         await self._signal(ref, "pause", request, closed="paused")
 
-    async def resume(self, ref: str, *, max_sessions: int | None = None, autorun: bool | None = None) -> None:
-        """Go on after a pause; also brings a project back whose workflow was lost."""
+    async def resume(
+        self,
+        ref: str,
+        *,
+        max_sessions: int | None = None,
+        autorun: bool | None = None,
+        agent_settings: Mapping[str, JsonValue] | None = None,
+        role: Role | None = None,
+    ) -> None:
+        """Go on after a pause; also brings a project back whose workflow was lost.
+
+        Args:
+            agent_settings: settings of the project's agent from now on, over those that it has; one that is
+                None goes. Its backend stays what it is.
+            role: whose settings these are, if not those of the project's own agent.
+
+        Raises:
+            InvalidInput: the agent could not work with these settings, or they hold a secret.
+        """
         project = await self._changeable(ref, "resumed")
-        request = ResumeRequest(max_sessions=max_sessions, autorun=autorun, actor=actor())
+        settings = dict(agent_settings or {})
+        if settings:
+            vet_options(with_settings(project.options, settings, role), self.store.redactor)
+        elif role is not None:
+            raise InvalidInput(f"the role {str(role)!r} says whose settings to change: give some, too.")
+        request = ResumeRequest(
+            max_sessions=max_sessions, autorun=autorun, agent_settings=settings, role=role, actor=actor()
+        )
         client = await self.temporal()
         await client.start_workflow(
             ProjectWorkflow.run,

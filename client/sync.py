@@ -6,8 +6,11 @@ from collections.abc import Callable, Coroutine, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Self, TypeVar
 
+from pydantic import JsonValue
+
 from client.harness import LongRunningHarness
 from shiftwork.contracts.project import AgentOptions, ProjectOptions
+from shiftwork.contracts.session import Role
 from shiftwork.looping import LoopThread
 from shiftwork.management.sync import WaitingProjectManager
 from shiftwork.project_manager import ProjectManager
@@ -110,9 +113,15 @@ class SyncLongRunningHarness:
         """See `LongRunningHarness.run_until_complete`."""
         return self._wait(self._harness.run_until_complete(project_id, max_sessions))
 
-    def resume_project(self, project_id: str) -> dict[str, Any]:
+    def resume_project(
+        self,
+        project_id: str,
+        *,
+        agent_settings: Mapping[str, JsonValue] | None = None,
+        role: Role | None = None,
+    ) -> dict[str, Any]:
         """See `LongRunningHarness.resume_project`."""
-        return self._wait(self._harness.resume_project(project_id))
+        return self._wait(self._harness.resume_project(project_id, agent_settings=agent_settings, role=role))
 
     def pause_project(self, project_id: str, *, at_once: bool = False, reason: str = "") -> None:
         """See `LongRunningHarness.pause_project`."""

@@ -137,6 +137,17 @@ def _rests(event: EventRow) -> str:
     return f"{_session(event)}: agent {_of(event, 'agent')} rests {when}; another one goes on"
 
 
+def _resumed(event: EventRow) -> str:
+    settings = event.data.get("agent_settings") or {}
+    given = ", ".join(f"{name} {_setting(value)}" for name, value in settings.items())
+    whose = f"the {_of(event, 'role')}" if event.data.get("role") else "the agent"
+    return f"{_who(event)} resumed the project{_after(f' and gave {whose} other settings: ', given)}"
+
+
+def _setting(value: Any) -> str:
+    return "removed" if value is None else repr(value)
+
+
 def _unknown(event: EventRow) -> str:
     facts: Mapping[str, Any] = {name: value for name, value in event.data.items() if value}
     told = ", ".join(f"{name} {value}" for name, value in facts.items())
@@ -171,5 +182,5 @@ _SENTENCES: dict[str, Callable[[EventRow], str]] = {
     "paused": _status,
     "completed": _status,
     "abandoned": _status,
-    "resumed": lambda e: f"{_who(e)} resumed the project",
+    "resumed": _resumed,
 }

@@ -8,10 +8,12 @@ from temporalio import workflow
 from temporalio.exceptions import ActivityError, ApplicationError, FailureError
 
 with workflow.unsafe.imports_passed_through():
+    from pydantic import JsonValue
+
     from activities.bookkeeping import BookkeepingActivities
     from shiftwork.contracts.feature import FeatureStatus
     from shiftwork.contracts.project import ProjectStatus
-    from shiftwork.contracts.session import InterruptionReason
+    from shiftwork.contracts.session import InterruptionReason, Role
     from shiftwork.contracts.state import FeatureState, ProjectState
     from shiftwork.contracts.workflow import (
         AbandonRequest,
@@ -20,6 +22,7 @@ with workflow.unsafe.imports_passed_through():
         SecretsRequest,
     )
     from shiftwork.errors import ShiftworkError
+    from shiftwork.planning.mending import with_settings
     from shiftwork.planning.outcome import pause
     from shiftwork.text import one_line, truncate
     from workflows.ledger import Ledger
@@ -77,6 +80,20 @@ class ProjectControl:
         return await workflow.execute_local_activity_method(
             BookkeepingActivities.look_for_secrets, request, **book_keeping("whether it holds a secret")
         )
+
+    async def _unfit(self, settings: dict[str, JsonValue], role: Role | None) -> str:
+        """Why an agent can't be given these settings, in one sentence; '' if it can."""
+        try:
+            with_settings(self._state.options, settings, role)
+        except ShiftworkError as error:
+            return str(error)
+        return await self._secret_in(SecretsRequest(settings=settings))
+
+    def _not_taken(self, reason: str, actor: str) -> None:
+        """A signal can't be refused: whoever sent it reads here that it was not heeded."""
+        pause(self._state, reason)
+        self._ledger.event("paused", actor=actor, reason=self._state.reason)
+        self._changed = True
 
     def _busy(self) -> set[int]:
         asked = {r.feature_id for r in self._state.requested}

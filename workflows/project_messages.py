@@ -30,6 +30,7 @@ with workflow.unsafe.imports_passed_through():
         SteerRequest,
     )
     from shiftwork.planning import messages
+    from shiftwork.planning.mending import with_settings
     from shiftwork.planning.outcome import block_unverifiable, pause
     from shiftwork.planning.resting import go_on
     from shiftwork.text import truncate
@@ -64,20 +65,28 @@ class ProjectMessages(ProjectControl):
     async def resume(self, request: ResumeRequest | None = None) -> None:
         """Go on; counts of sessions and of identical failures begin anew.
 
-        A project that is not paused but waits for its model's provider waits no longer.
+        A project that is not paused but waits for its model's provider waits no longer. Other settings make
+        another agent: nobody rests any more.
         """
         await self._ready()
         asked = request or ResumeRequest()
+        problem = await self._unfit(asked.agent_settings, asked.role) if asked.agent_settings else ""
         state = self._state
         if state.status in (ProjectStatus.ABANDONED, ProjectStatus.COMPLETED):
             return
-        go_on(state, at_once=state.status is not ProjectStatus.PAUSED)
+        if problem:
+            self._not_taken(f"other settings were not taken: {problem}", asked.actor)
+            return
+        go_on(state, at_once=bool(asked.agent_settings) or state.status is not ProjectStatus.PAUSED)
         changes = {k: v for k in ("max_sessions", "autorun") if (v := getattr(asked, k)) is not None}
-        state.options = state.options.model_copy(update=changes)
+        state.options = with_settings(state.options, asked.agent_settings, asked.role).model_copy(
+            update=changes
+        )
         state.status, state.reason = ProjectStatus.ACTIVE, ""
         state.sessions_since_resume, state.plan_attempts, state.streak = 0, 0, Streak()
-        self._ledger.note(options=bool(changes))
-        self._ledger.event("resumed", actor=asked.actor, **changes)
+        self._ledger.note(options=bool(changes or asked.agent_settings))
+        facts = asked.model_dump(mode="json", include={"agent_settings", "role"}, exclude_defaults=True)
+        self._ledger.event("resumed", actor=asked.actor, **changes, **facts)
         self._look_for_people = self._changed = True
 
     @workflow.signal(description="End the project for good; the reason is kept and shown.")
@@ -94,10 +103,7 @@ class ProjectMessages(ProjectControl):
             return  # a signal can't be refused, and nothing was said
         asked = SteerRequest(text=_said(request)) if isinstance(request, str) else request
         if problem := await self._secret_in(SecretsRequest(what="The guidance", words=asked.text)):
-            # A signal can't be refused: whoever sent it reads here that nobody was told.
-            pause(self._state, f"guidance was not taken: {problem}")
-            self._ledger.event("paused", actor=asked.actor, reason=self._state.reason)
-            self._changed = True
+            self._not_taken(f"guidance was not taken: {problem}", asked.actor)
             return
         feature = next((f for f in self._state.features if asked.feature in (f.name, str(f.id))), None)
         reference = f"feature:{feature.id}" if feature else ""

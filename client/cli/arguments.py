@@ -1,5 +1,6 @@
 """Arguments that several commands have."""
 
+from client.cli import values
 from client.cli.command import Argument, argument, switch
 
 JSON = switch("--json", "print JSON")
@@ -15,6 +16,15 @@ OPEN = argument(
 )
 WAIT = switch(
     "--wait", "wait until the project is at rest, showing progress; the exit status says how it ended"
+)
+MODEL = argument("--model", metavar="NAME", help="the model, as the agent's program names it")
+BASE_URL = argument("--base-url", metavar="URL", help="where the model's API is (default: its provider's)")
+AGENT_SETTING = argument(
+    "--agent-setting",
+    action="append",
+    type=values.setting,
+    metavar="KEY=VALUE",
+    help="a further setting of the agent's backend, as JSON or as text; repeatable",
 )
 CATEGORIES = ("functional", "ui", "integration", "testing", "documentation", "performance", "security")
 STATUSES = ("initializing", "active", "paused", "completed", "abandoned")

@@ -10,9 +10,11 @@ from client.api import Shiftwork
 from client.cli.connecting import connected
 from client.cli.exits import DONE, NOT_PASSED, USAGE, of_status
 from client.cli.opening import named_or_only
+from client.cli.options import agent_settings
 from client.cli.output import counted, excerpt, money, print_json
 from client.cli.watching import show
 from shiftwork.contracts.project import PauseMode, ProjectStatus
+from shiftwork.contracts.session import Role
 from shiftwork.errors import Conflict, InvalidInput, NotFound
 from shiftwork.store.rows import ProjectRow
 
@@ -56,10 +58,18 @@ def _pauses(status: dict[str, Any], *, now: bool) -> str:
 
 def resume(args: Namespace) -> int:
     """Go on; with `--wait`, until the project is at rest again."""
+    settings = agent_settings(args)
+    role = None if args.role is None else Role(args.role)
 
     async def command(shiftwork: Shiftwork) -> int:
         project = await named_or_only(shiftwork.store, args.project)
-        await shiftwork.resume(project.id, max_sessions=args.max_sessions, autorun=args.autorun)
+        await shiftwork.resume(
+            project.id,
+            max_sessions=args.max_sessions,
+            autorun=args.autorun,
+            agent_settings=settings,
+            role=role,
+        )
         taken = await shiftwork.acknowledged(project, "resumed")
         if args.wait:
             # A rest that was on its way before the project went on is not the one to wait for.

@@ -89,13 +89,20 @@ def agent_options(head: AgentOptions | None, args: Namespace) -> AgentOptions:
     base = head or AgentOptions()
     if args.agent is not None and args.agent != base.backend:
         base = AgentOptions(backend=args.agent, prices=base.prices)
-    given = {"model": args.model, "base_url": args.base_url}
-    settings = {**base.settings, **{name: value for name, value in given.items() if value is not None}}
-    settings |= dict(args.agent_setting or ())
+    settings = {**base.settings, **agent_settings(args)}
     if args.cassette:
         settings["cassette"] = str(Path(args.cassette).absolute())
     _check_agent(base.backend, settings)
     return base.model_copy(update={"settings": settings})
+
+
+def agent_settings(args: Namespace) -> dict[str, Any]:
+    """The settings of an agent that the command line gives; raises `InvalidInput` for no address."""
+    given = {"model": args.model, "base_url": args.base_url}
+    settings = {name: value for name, value in given.items() if value is not None}
+    settings |= dict(args.agent_setting or ())
+    _check_address(settings)
+    return settings
 
 
 def roles(head: Mapping[Role, AgentOptions], args: Namespace) -> dict[Role, AgentOptions]:
@@ -113,6 +120,10 @@ def _check_agent(backend: str, settings: Mapping[str, Any]) -> None:
         raise InvalidInput(
             "The scripted agent needs a cassette: give --cassette FILE, or another agent with --agent."
         )
+    _check_address(settings)
+
+
+def _check_address(settings: Mapping[str, Any]) -> None:
     url = settings.get("base_url")
     if url is not None:
         parts = urlsplit(str(url))

@@ -1,7 +1,18 @@
 """The commands that change a project, and those of its memory."""
 
 from client.cli import values
-from client.cli.arguments import JSON, NEWEST, OPEN, OUTCOMES, WAIT, YES, feature_fields
+from client.cli.arguments import (
+    AGENT_SETTING,
+    BASE_URL,
+    JSON,
+    MODEL,
+    NEWEST,
+    OPEN,
+    OUTCOMES,
+    WAIT,
+    YES,
+    feature_fields,
+)
 from client.cli.command import Command, argument, number, switch
 
 CHANGES = (
@@ -23,7 +34,8 @@ CHANGES = (
         "resume",
         "go on after a pause; also brings a project back whose workflow was lost",
         "client.cli.directing:resume",
-        "shiftwork resume linkshelf --max-sessions 5 --wait",
+        "shiftwork resume linkshelf --max-sessions 5 --wait\nshiftwork resume linkshelf --model gpt-5 "
+        "--agent-setting max_tokens=8000",
         (
             OPEN,
             number("--max-sessions", "pause again after so many sessions", values.count),
@@ -33,9 +45,20 @@ CHANGES = (
             argument(
                 "--no-autorun", dest="autorun", action="store_false", help="one session at a time from now on"
             ),
+            MODEL,
+            BASE_URL,
+            AGENT_SETTING,
+            argument(
+                "--role",
+                choices=values.ROLES,
+                metavar="ROLE",
+                help="whose model and settings these are, where a role has an agent of its own "
+                "(default: the project's agent)",
+            ),
             WAIT,
             JSON,
         ),
+        "Settings replace those of the same name; the value `null` takes one away. Agent and profile stay.",
     ),
     Command(
         "abandon",

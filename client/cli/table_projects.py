@@ -1,7 +1,7 @@
 """The commands that start projects and show them."""
 
 from client.cli import values
-from client.cli.arguments import JSON, NEWEST, PROFILES, STATUSES, WAIT
+from client.cli.arguments import AGENT_SETTING, BASE_URL, JSON, MODEL, NEWEST, PROFILES, STATUSES, WAIT
 from client.cli.command import Command, argument, number, switch
 
 STACK = (
@@ -77,15 +77,9 @@ STACK = (
             ),
             switch("--read-only", "only tools that change nothing"),
             argument("--agent", metavar="NAME", help="who does the work of projects that are made by it"),
-            argument("--model", metavar="NAME", help="the model, as the agent's program names it"),
-            argument("--base-url", metavar="URL", help="where the model's API is (default: its provider's)"),
-            argument(
-                "--agent-setting",
-                action="append",
-                type=values.setting,
-                metavar="KEY=VALUE",
-                help="a further setting of the agent's backend, as JSON or as text; repeatable",
-            ),
+            MODEL,
+            BASE_URL,
+            AGENT_SETTING,
             argument("--cassette", metavar="FILE", completes="file", help="what the scripted agent plays"),
             number(
                 "--budget", "the most that each such project may cost, in US dollars", values.dollars, "USD"
@@ -121,15 +115,9 @@ PROJECTS = (
                 help="your git repository, where the work is delivered; made if it is missing",
             ),
             argument("--agent", metavar="NAME", help="who does the work: see `doctor` (default: scripted)"),
-            argument("--model", metavar="NAME", help="the model, as the agent's program names it"),
-            argument("--base-url", metavar="URL", help="where the model's API is (default: its provider's)"),
-            argument(
-                "--agent-setting",
-                action="append",
-                type=values.setting,
-                metavar="KEY=VALUE",
-                help="a further setting of the agent's backend, as JSON or as text; repeatable",
-            ),
+            MODEL,
+            BASE_URL,
+            AGENT_SETTING,
             argument("--cassette", metavar="FILE", completes="file", help="what the scripted agent plays"),
             argument(
                 "--role",

@@ -4,7 +4,7 @@ from datetime import datetime
 from enum import StrEnum
 from typing import Annotated, Any
 
-from pydantic import Field
+from pydantic import Field, JsonValue
 
 from shiftwork.contracts.base import Message, Text
 from shiftwork.contracts.decision import DecisionOutcome
@@ -115,10 +115,17 @@ class PauseRequest(Message):
 
 
 class ResumeRequest(Message):
-    """Go on; `max_sessions` and `autorun` replace those options when given."""
+    """Go on; `max_sessions` and `autorun` replace those options when given.
+
+    Attributes:
+        agent_settings: settings of an agent from now on, over those that it has; one that is None goes.
+        role: whose settings; None: those of the project's own agent.
+    """
 
     max_sessions: Annotated[int, Field(ge=1)] | None = None
     autorun: bool | None = None
+    agent_settings: dict[str, JsonValue] = {}
+    role: Role | None = None
     actor: str = ""
 
 
@@ -237,10 +244,14 @@ class SaveResult(Message):
 
 
 class SecretsRequest(Message):
-    """Look for secrets that only a worker knows: in an edit, or in words; `what` begins the sentence."""
+    """Look for secrets that only a worker knows: in an edit, in words or in settings.
+
+    `what` begins the sentence about words.
+    """
 
     what: str = ""
     words: str = ""
+    settings: dict[str, JsonValue] = {}
     edit: FeatureEdit | None = None
 
 

@@ -110,7 +110,8 @@ def _apply_interruption(
             pause(
                 state,
                 "the agent's provider rejects its requests (an unknown model, a setting that does not fit); "
-                "see the logs, mend the settings, then resume",
+                "see the logs, then give it other settings: shiftwork resume --model NAME or --agent-setting "
+                "KEY=VALUE",
             )
         case InterruptionReason.WORKER_LOST:
             pause(

@@ -3,8 +3,12 @@
 from pathlib import Path
 from typing import Any
 
+import pytest
+
 from shiftwork.contracts.feature import FeatureSpec
 from shiftwork.contracts.project import AgentOptions, ProjectOptions
+from shiftwork.contracts.session import Role
+from shiftwork.errors import InvalidInput
 from tests.e2e.lab import Lab, Project
 from tests.e2e.support import simple_feature
 from tests.llm.script import Reply, Turn
@@ -69,6 +73,27 @@ async def test_a_model_that_is_not_allowed_pauses_the_project(lab: Lab) -> None:
             "The agent asked the model 'dear-1', which its setting 'models' does not allow: "
         )
         assert (await project.features())["a"].attempts == 0
+
+
+async def test_settings_that_are_given_to_resume_mend_a_project(lab: Lab) -> None:
+    """If it failed, a project with a wrong model could never go on: it would have to be made anew."""
+    with LlmServer.in_thread(answer) as server:
+        project = await asking(lab, server, "dear-1")
+        await project.pauses()
+        with pytest.raises(InvalidInput, match="'models'"):
+            await lab.shiftwork.resume(project.id, agent_settings={"models": 5})
+        with pytest.raises(InvalidInput, match="no agent of its own plays the role 'verifier'"):
+            await lab.shiftwork.resume(project.id, agent_settings={"models": ["*"]}, role=Role.VERIFIER)
+        after = await project.now()
+        await lab.shiftwork.resume(project.id, agent_settings={"models": ["dear-*"]})
+        await project.completes(after)
+        assert [turn.body["model"] for turn in server.turns] == ["dear-1"]
+        row = await lab.shiftwork.find(project.id)
+        assert row.options.agent.backend == "command"
+        assert row.options.agent.settings["models"] == ["dear-*"]
+        assert row.options.agent.settings["provider"] == "openai"
+        [resumed] = await project.events("resumed")
+        assert resumed.data == {"agent_settings": {"models": ["dear-*"]}}
 
 
 async def test_an_allowed_model_is_asked_whatever_else_was_refused(lab: Lab) -> None:

@@ -1,6 +1,7 @@
 """A whole project with a secret that somebody spills everywhere: it is nowhere afterwards."""
 
 import base64
+import shutil
 import subprocess
 from pathlib import Path
 from typing import Any
@@ -115,6 +116,13 @@ async def test_what_a_person_sends_is_refused_by_a_worker_that_knows_more(tmp_pa
             reason = await project.pauses(after)
             assert reason.startswith("guidance was not taken: The guidance would hold the secret")
             assert await project.events("steer") == []
+            after = await project.now()
+            other = shutil.copy(project.cassette, tmp_path / f"{CANARY}.yml")
+            await shiftwork.resume(project.id, agent_settings={"cassette": str(other)})
+            reason = await project.pauses(after)
+            assert reason.startswith("other settings were not taken: The agent's settings would hold the ")
+            assert await project.events("resumed") == []
+            other.unlink()
             after = await project.now()
             await shiftwork.pause(project.id, reason=f"look at {CANARY}")
             assert await project.pauses(after) == "look at [redacted:WORKER_API_KEY]"

@@ -1,0 +1,51 @@
+"""What can be seen of a project's options before anybody is asked to work by them."""
+
+from typing import Any
+
+from shiftwork.agents.registry import backends
+from shiftwork.contracts.project import ProjectOptions
+from shiftwork.contracts.sandbox import Profile, SandboxOptions
+from shiftwork.errors import InvalidInput
+from shiftwork.planning.casting import everybody
+from shiftwork.secrets.refusing import refuse_secrets
+
+
+def vet_options(options: ProjectOptions, redactor: Any) -> None:
+    """Raise `InvalidInput` for what could never work, and for secrets, which would be stored."""
+    _check_agents(options)
+    _check_hosts(options.sandbox)
+    told = [agent.model_dump(mode="json") for agent in everybody(options)]
+    if redactor.redact_json(told) != told:
+        raise InvalidInput(
+            "The agent's settings hold a secret, and they are stored: have the worker know it as a "
+            "variable of its environment, and name that: in 'credential' as env:NAME if it is the key of "
+            "the agent's model, else in 'pass_environment'."
+        )
+    refuse_secrets("The project's options", options.model_dump(mode="json"), redactor)
+
+
+def _check_agents(options: ProjectOptions) -> None:
+    """Raise `InvalidInput` for an agent that could never start."""
+    known = backends()
+    for agent in everybody(options):
+        if agent.backend not in known:
+            names = ", ".join(sorted(known))
+            raise InvalidInput(f"agent {agent.backend!r} is not known; known are: {names}.")
+        known[agent.backend].check(agent.settings)
+
+
+def _check_hosts(sandbox: SandboxOptions) -> None:
+    """Raise `InvalidInput` for a host that nobody could reach; the worker would refuse it later."""
+    from shiftwork.gateway.hosts import HostPattern  # noqa: PLC0415 - heavy, and only this needs it
+
+    if sandbox.hosts and sandbox.profile is not Profile.NETWORKED:
+        raise InvalidInput(
+            f"sandbox.hosts: {sandbox.hosts[0]!r} has no effect in the profile {sandbox.profile.value!r}; "
+            "give the profile networked too."
+        )
+    for name, hosts in (("hosts", sandbox.hosts), ("setup_hosts", sandbox.setup_hosts or ())):
+        for host in hosts:
+            try:
+                HostPattern.parse(host)
+            except InvalidInput as error:
+                raise InvalidInput(f"sandbox.{name}: {error}") from error
