@@ -13,7 +13,7 @@ from client.mcp import prompts, resources
 from client.tools.definition import Definition, Report
 from client.tools.desk import Desk
 from client.tools.table import offered
-from shiftwork.errors import InvalidInput, ShiftworkError
+from shiftwork.errors import Conflict, InvalidInput, ShiftworkError
 from shiftwork.text import printable_json
 
 _INSTRUCTIONS = (
