@@ -2,10 +2,8 @@
 
 import fcntl
 import os
-import resource
 import subprocess
 import sys
-import uuid
 from pathlib import Path
 
 import pytest
@@ -13,11 +11,9 @@ import pytest
 from shiftwork.errors import Conflict
 from shiftwork.runner.spec import ProcessSpec
 from shiftwork.runner.supervisor import run
-from shiftwork.sandbox.base import Launch
 from shiftwork.sandbox.confinement import Confinement
 from shiftwork.sandbox.namespace import find_unshare
-from shiftwork.sandbox.wrapped import Wrapped
-from tests.unit.process_support import living, token
+from tests.unit.process_support import token, wait_until_dead
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="Linux only")
 
@@ -121,26 +117,40 @@ async def test_what_keeps_a_program_from_starting_is_told(tmp_path):
         await run(spec, sandbox=sandboxes[0])
 
 
-async def test_a_program_that_can_not_be_watched_does_not_run_on(tmp_path):
+UNWATCHED = """
+import asyncio, os, resource, sys, uuid
+from pathlib import Path
+from shiftwork.sandbox.base import Launch
+from shiftwork.sandbox.wrapped import Wrapped
+async def main():
+    wrapper = ("/bin/sh", "-c", f"sleep {sys.argv[1]} & read -r _ <&3; kill -9 $!", "sh")
+    refused = 0
+    for most in range(8, 120):
+        resource.setrlimit(resource.RLIMIT_NOFILE, (most, 200))
+        launch = Launch(("/bin/true",), Path("/"), {}, uuid.uuid4().hex, 2, 2)
+        try:
+            held = Wrapped(wrapper, launch, env={"PATH": os.defpath})
+        except OSError:
+            refused += 1
+        else:
+            held.end_blocking()
+            return refused > 0
+print(asyncio.run(main()), flush=True)
+sys.stdin.read()
+"""
+
+
+def test_a_program_that_can_not_be_watched_does_not_run_on():
     """Otherwise it would live on without anybody who knows of it, up to the end of the worker."""
     word = token()
-    wrapper = ("/bin/sh", "-c", f"sleep {word} & read -r _ <&3; kill -9 $!", "sh")
-    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
-    refused, held, output = 0, None, os.open(os.devnull, os.O_WRONLY)
-    try:
-        for most in range(output + 1, output + 120):
-            resource.setrlimit(resource.RLIMIT_NOFILE, (most, hard))
-            launch = Launch(("/bin/true",), tmp_path, {}, uuid.uuid4().hex, output, output)
-            try:
-                held = Wrapped(wrapper, launch, env={"PATH": os.defpath})
-                break
-            except OSError:
-                refused += 1
-    finally:
-        resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
-        os.close(output)
-    assert refused
-    assert held is not None
-    held.end_blocking()
-    held.close()
-    assert living(word) == []
+    process = subprocess.Popen(
+        [sys.executable, "-P", "-c", UNWATCHED, word],
+        env={**os.environ, "PYTHONPATH": str(Path(__file__).parents[2])},
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+    )
+    with process:
+        assert process.stdout.readline() == b"True\n"
+        left = wait_until_dead(word, 2)
+        process.stdin.close()
+    assert left == []
