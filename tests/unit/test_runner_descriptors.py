@@ -123,7 +123,7 @@ from pathlib import Path
 from shiftwork.sandbox.base import Launch
 from shiftwork.sandbox.wrapped import Wrapped
 async def main():
-    wrapper = ("/bin/sh", "-c", f"sleep {sys.argv[1]} & read -r _ <&3; kill -9 $!", "sh")
+    wrapper = ("/bin/sh", "-c", f"sleep {sys.stdin.readline().strip()} & read -r _ <&3; kill -9 $!", "sh")
     refused = 0
     for most in range(8, 120):
         resource.setrlimit(resource.RLIMIT_NOFILE, (most, 200))
@@ -144,12 +144,14 @@ def test_a_program_that_can_not_be_watched_does_not_run_on():
     """Otherwise it would live on without anybody who knows of it, up to the end of the worker."""
     word = token()
     process = subprocess.Popen(
-        [sys.executable, "-P", "-c", UNWATCHED, word],
+        [sys.executable, "-P", "-c", UNWATCHED],
         env={**os.environ, "PYTHONPATH": str(Path(__file__).parents[2])},
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
     )
     with process:
+        process.stdin.write(f"{word}\n".encode())
+        process.stdin.flush()
         assert process.stdout.readline() == b"True\n"
         left = wait_until_dead(word, 2)
         process.stdin.close()
