@@ -40,7 +40,9 @@ def add_feature(args: Namespace) -> int:
             print_json({"project_id": project.id, "feature_id": number, "name": spec.name})
         else:
             print(f"Added feature {number}: {excerpt(spec.name)}.")
-            if not spec.verifiable:
+            async with shiftwork.store.transaction() as tx:
+                problem = (await tx.features.get(number)).problem
+            if problem is not None:
                 edit = f"shiftwork edit-feature {project.id[:8]} {number} --verify CMD"
                 print(f"It is blocked, since nothing can verify it: `{edit}` says what must succeed.")
         return DONE

@@ -13,11 +13,21 @@ from shiftwork.contracts.feature import (
     FeatureStatus,
     VerificationStep,
 )
-from shiftwork.contracts.session import Failure
+from shiftwork.contracts.session import Failure, Role
 from shiftwork.errors import Conflict, NotFound
 from shiftwork.store.noun import Noun, dump, is_id
 from shiftwork.store.rows import FeatureRow
-from shiftwork.store.tables import FeatureTable
+from shiftwork.store.tables import FeatureTable, ProjectTable
+
+_JUDGED = (
+    select(func.jsonb_exists(func.jsonb_extract_path(ProjectTable.options, "roles"), Role.VERIFIER.value))
+    .where(ProjectTable.id == FeatureTable.project_id)
+    .correlate(FeatureTable)
+    .scalar_subquery()
+    .is_(True)
+    .label("judged")
+)
+"""Whether the project of a feature has a verifier."""
 
 
 class FeatureColumns(TypedDict, total=False):
@@ -52,15 +62,15 @@ class Features(Noun):
     async def add(self, project_id: str, spec: FeatureSpec, revision: int) -> FeatureRow:
         """Insert one feature; raises `Conflict` if the project has one of that name."""
         values = _values(project_id, spec, revision)
-        statement = insert(FeatureTable).values(values).on_conflict_do_nothing().returning(FeatureTable)
-        row = await self._first(statement, FeatureRow)
-        if row is None:
+        statement = insert(FeatureTable).values(values).on_conflict_do_nothing().returning(FeatureTable.id)
+        feature_id = await self._value(statement)
+        if feature_id is None:
             raise Conflict(f"The project already has a feature named {spec.name!r}; choose another name.")
-        return row
+        return await self.get(feature_id)
 
     async def get(self, feature_id: int) -> FeatureRow:
         """The feature with this id; raises `NotFound`."""
-        statement = select(FeatureTable).where(FeatureTable.id == feature_id)
+        statement = select(FeatureTable, _JUDGED).where(FeatureTable.id == feature_id)
         row = await self._first(statement, FeatureRow) if is_id(feature_id) else None
         if row is None:
             raise NotFound(f"There is no feature {feature_id}; `shiftwork features` lists them.")
@@ -68,7 +78,7 @@ class Features(Noun):
 
     async def by_name(self, project_id: str, name: str) -> FeatureRow | None:
         """The project's feature of this name, or None."""
-        statement = select(FeatureTable).where(
+        statement = select(FeatureTable, _JUDGED).where(
             FeatureTable.project_id == project_id, FeatureTable.name == name
         )
         return await self._first(statement, FeatureRow)
@@ -78,7 +88,7 @@ class Features(Noun):
         text = str(ref).strip()
         row = await self.by_name(project_id, text)
         if row is None and text.isdecimal() and text.isascii() and is_id(int(text)):
-            statement = select(FeatureTable).where(
+            statement = select(FeatureTable, _JUDGED).where(
                 FeatureTable.project_id == project_id, FeatureTable.id == int(text)
             )
             row = await self._first(statement, FeatureRow)
@@ -95,7 +105,7 @@ class Features(Noun):
         category: FeatureCategory | None = None,
     ) -> list[FeatureRow]:
         """The project's features in the order of their ids; all, or those of a status or category."""
-        statement = select(FeatureTable).where(FeatureTable.project_id == project_id)
+        statement = select(FeatureTable, _JUDGED).where(FeatureTable.project_id == project_id)
         if status is not None:
             statement = statement.where(FeatureTable.status == status)
         if category is not None:

@@ -1,7 +1,9 @@
 """Rows as they leave the store: frozen, detached, and safe to send to another process."""
 
 from datetime import datetime
-from typing import Any
+from typing import Annotated, Any
+
+from pydantic import Field
 
 from shiftwork.contracts.base import Message
 from shiftwork.contracts.decision import DecisionOutcome, Judge
@@ -45,6 +47,7 @@ class FeatureRow(Message):
         candidate: the commit of finished work that is not verified yet.
         waiting: whether `question` is open: the feature waits for a person.
         passed_commit: the landing with which it last became passing.
+        judged: whether the project has a verifier, for steps without a command.
     """
 
     id: int
@@ -69,6 +72,7 @@ class FeatureRow(Message):
     passed_commit: str | None
     created_at: datetime
     updated_at: datetime
+    judged: Annotated[bool, Field(exclude=True)] = False
 
     @property
     def spec(self) -> FeatureSpec:
@@ -85,8 +89,10 @@ class FeatureRow(Message):
     @property
     def problem(self) -> str | None:
         """Why verification can't ever pass this feature, in one sentence; None if it can."""
-        if self.spec.verifiable:
+        if self.spec.verifiable or (self.judged and self.verification_steps):
             return None
+        if self.judged:
+            return f"Feature {self.name!r} can't be verified: give it verification steps."
         return (
             f"Feature {self.name!r} can't be verified: give it verification steps that each have a command, "
             "or a verifier."

@@ -15,7 +15,7 @@ def feature_states(rows: Sequence[FeatureRow]) -> list[FeatureState]:
         FeatureState(
             **row.model_dump(include=_SAME),
             depends_on=tuple(ids[name] for name in row.depends_on if name in ids),
-            verifiable=row.problem is None,
+            verifiable=row.spec.verifiable,
             judgeable=bool(row.verification_steps),
         )
         for row in rows

@@ -8,11 +8,12 @@ import pytest
 
 from shiftwork.contracts.feature import FeatureEdit, FeatureSpec, FeatureStatus
 from shiftwork.contracts.outbox import DecisionNote, Handoff
-from shiftwork.contracts.project import ProjectOptions, ProjectStatus
+from shiftwork.contracts.project import AgentOptions, ProjectOptions, ProjectStatus
 from shiftwork.contracts.session import Failure, FailureKind, Role, SessionPhase
 from shiftwork.errors import Conflict, InvalidInput, NotFound, StackError
 from shiftwork.store.migrate import migrate
 from shiftwork.store.rows import TranscriptItem
+from shiftwork.store.states import feature_states
 from shiftwork.store.store import Store
 
 NOW = datetime(2030, 1, 2, 3, 4, tzinfo=UTC)
@@ -137,6 +138,29 @@ async def test_features_are_adopted_once(store):
     assert rows[1].spec == again[1]
     assert rows[1].problem is None
     assert "can't be verified" in (rows[0].problem or "")
+
+
+@pytest.mark.parametrize(
+    ("verifier", "steps", "problem"),
+    [
+        (True, [{"description": "looks right"}], None),
+        (True, [], "give it verification steps."),
+        (False, [{"description": "looks right"}], "or a verifier."),
+    ],
+)
+async def test_a_feature_is_known_to_be_judged(store, verifier, steps, problem):
+    """If it failed, people would be told of a problem that the project's verifier is there for."""
+    roles = {Role.VERIFIER: AgentOptions()} if verifier else {}
+    async with store.transaction() as tx:
+        project = await tx.projects.create("judged", options=ProjectOptions(roles=roles))
+        spec = FeatureSpec(name="page", verification_steps=steps)
+        [row] = await tx.features.adopt(project.id, [spec], 1)
+        assert row == await tx.features.get(row.id) == await tx.features.find(project.id, "page")
+        added = await tx.features.add(project.id, spec.model_copy(update={"name": "other"}), 1)
+    for each in (row, added):
+        assert each.problem is problem is None or each.problem.endswith(problem)
+        assert "judged" not in each.model_dump()
+    assert feature_states([row])[0].verifiable is False
 
 
 async def test_features_are_found_by_name_and_id(store):
