@@ -42,13 +42,6 @@ def installation_of(program: Path, path: str) -> tuple[Path, ...]:
     return _outermost(search.found)
 
 
-def beside(program: Path) -> tuple[Path, ...]:
-    """The folder that a program lies in, where that is no home nor one of the folders of a home."""
-    folder = program.resolve().parent
-    outside = not any(folder.is_relative_to(one) for one in SYSTEM)
-    return (folder,) if outside and not _too_wide(folder) else ()
-
-
 class _Search:
     def __init__(self, path: str) -> None:
         self.found: set[Path] = set()

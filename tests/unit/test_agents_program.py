@@ -5,6 +5,7 @@ import time
 import pytest
 
 from shiftwork.agents.program import NOT_ASKED, ask_version, find_program
+from shiftwork.sandbox.user import can_change_user
 from tests.unit.process_support import living, token, wait_until_dead
 from tests.unit.restricted_support import UNUSABLE, run_restricted
 
@@ -61,6 +62,33 @@ def test_a_program_is_asked_without_keys_and_confined(program, tmp_path_factory,
     script = f'echo "1$ANTHROPIC_API_KEY$(cat {secret} 2>/dev/null)"; echo x 2>/dev/null >>{secret}; exit 0'
     assert ask_version(program(script)) == ("1", None)
     assert secret.read_text() == "canary"
+
+
+def test_a_program_is_asked_as_another_user_than_root(program, tmp_path):
+    """Otherwise a program that a specification names would read as root what lies beside it."""
+    if not can_change_user():
+        pytest.skip("only root can change the user")
+    private = tmp_path / "private"
+    private.write_text("canary")
+    private.chmod(0o600)
+    said, wrong = ask_version(program(f"cat {private} 2>/dev/null; id -u"))
+    assert wrong is None
+    assert int(said) > 65_535
+
+
+def test_a_program_is_asked_within_limits(program):
+    """Otherwise one that answers nothing could fill the disk, or start processes without end."""
+    said, wrong = ask_version(program("exec head -c 200000000 /dev/zero >~/large"))
+    assert said is None
+    assert "The limit file_size_mb of 100 was breached" in wrong
+
+
+def test_a_wrong_minimum_is_the_settings_fault(program, monkeypatch):
+    """Otherwise people would install a program again that is whole."""
+    monkeypatch.setenv("SHIFTWORK_SANDBOX_MINIMUM", "strongest")
+    said, wrong = ask_version(program("echo 1"))
+    assert said is None
+    assert wrong.startswith("SHIFTWORK_SANDBOX_MINIMUM is 'strongest'; it must be one of bwrap")
 
 
 BELOW = """\
