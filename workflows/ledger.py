@@ -6,6 +6,9 @@ from shiftwork.contracts.feature import FeatureEdit
 from shiftwork.contracts.state import FeatureState, ProjectState
 from shiftwork.contracts.workflow import EventDraft, SaveRequest
 
+_OF_THE_ROWS = {"setup", "setup_is_planned"}
+"""What a workflow does not know of the options: saving those must not take it away."""
+
 
 class Ledger:
     """Collects what changed until it is taken to the rows, under a revision that only grows.
@@ -59,7 +62,7 @@ class Ledger:
             reason=state.reason,
             not_before=state.not_before,
             budget_usd=state.options.budget_usd,
-            options=state.options.model_dump(mode="json") if self._options else None,
+            options=state.options.model_dump(mode="json", exclude=_OF_THE_ROWS) if self._options else None,
             # Copies: what is sent must not change while it waits for its workflow task to complete.
             features=tuple(f.model_copy() for f in self._features.values()),
             edits=tuple(self._edits),
