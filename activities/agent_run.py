@@ -6,6 +6,7 @@ from pathlib import Path
 from activities.beginning import begin_attempt
 from activities.conversations import forget_copy
 from activities.ending import AttemptRows, Ending
+from activities.inheritance import inherit, leaves_conversation
 from activities.launching import AgentLaunch, Folders, Launched
 from activities.lease import LeaseKeeper
 from activities.predecessors import Predecessors, Resumption
@@ -59,6 +60,8 @@ class AgentRun:
             return await Ending(self._services, self._request, rows, base).gave_up(lost, kept)
         backend = self._services.backend(rows.agent.backend)
         resumption = await predecessors.resumption(backend)
+        if resumption is None and predecessors.can_resume(backend):
+            resumption = await inherit(self._services, rows, self._request)
         self._may_crash = predecessors.can_resume(backend) and await predecessors.crashed() < _CRASHES
         async with LeaseKeeper(self._services, rows.session.id, rows.attempt.token, self._stop) as lease:
             result = await self._attempt(rows, resumption)
@@ -80,8 +83,7 @@ class AgentRun:
         workspace = await self._folder.workspaces.acquire(name)
         try:
             result = await self._work(rows, workspace, run_folder, resumption)
-            if result is not None and self._stop.reason is not InterruptionReason.WORKER_STOPPED:
-                # Only a lost, stopped or crashed attempt is gone on with; this one reached an end.
+            if result is not None and not self._is_gone_on_with(result):
                 await asyncio.to_thread(remove_tree, self._home, ignore_errors=True)
                 await forget_copy(self._services, rows.session.id)
             return result
@@ -120,6 +122,11 @@ class AgentRun:
             return None
         result = await ending.ended(launched.end, snapshot, outbox, self._stop.reason)
         return result.model_copy(update={"spent": launched.spent})
+
+    def _is_gone_on_with(self, result: RunResult) -> bool:
+        """Whether this session, or the next one of its feature, goes on with the conversation."""
+        stopped = self._stop.reason is InterruptionReason.WORKER_STOPPED
+        return stopped or leaves_conversation(result, self.progress().tools)
 
     def _goes_on(self, launched: Launched) -> bool:
         """Whether the agent crashed in the middle of a conversation that another attempt goes on with."""

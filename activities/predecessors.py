@@ -36,6 +36,12 @@ class Resumption:
     kept_commit: str | None = None
     intact: bool = True
 
+    @classmethod
+    def of(cls, attempt: AttemptRow, counted: Spent, *, intact: bool = True) -> "Resumption":
+        """Going on where this attempt ended; `counted`: what is recorded of its conversation."""
+        conversation = Conversation(attempt.conversation, resumed=True, counted=counted)
+        return cls(conversation, attempt.kept_commit, intact)
+
 
 class Predecessors:
     """What earlier attempts of one session left on this host.
@@ -101,9 +107,8 @@ class Predecessors:
             cache_write_tokens=used.cache_write_tokens,
             cost_usd=used.cost_usd,
         )
-        conversation = Conversation(last.conversation, resumed=True, counted=counted)
         intact = here or last.outcome != "lost" or last.attempt in self._found
-        return Resumption(conversation, last.kept_commit, intact)
+        return Resumption.of(last, counted, intact=intact)
 
     async def cut_off(self, backend: AgentBackend, base: str) -> Resumption | None:
         """Whether the last attempt is one of a verifier's on this landing, was lost, and can be gone on with.

@@ -2,11 +2,12 @@
 
 from collections.abc import Collection
 from datetime import timedelta
+from itertools import takewhile
 
 from activities.attributing import judge_blocked, judge_session
 from activities.rows import control_columns
 from shiftwork.contracts.feature import FeatureStatus
-from shiftwork.contracts.outbox import Outbox
+from shiftwork.contracts.outbox import DecisionNote, Outbox, ProgressNote
 from shiftwork.contracts.project import ProjectOptions
 from shiftwork.contracts.workflow import RecordRequest, SaveRequest, SessionResult, SessionStatus
 from shiftwork.errors import InvalidInput
@@ -18,6 +19,9 @@ from shiftwork.store.rows import FeatureRow, SessionRow
 from shiftwork.store.store import Transaction
 from shiftwork.text import truncate
 from shiftwork.verification.words import headline
+
+_SESSIONS = 200
+"""The newest sessions: the ones that this one went on from are among them."""
 
 _HANDOFF_LIFE = timedelta(days=30)
 """How long a handoff is given to later sessions; what is older misleads more than it helps."""
@@ -158,9 +162,13 @@ async def _keep_outbox(
     tx: Transaction, project_id: str, session: SessionRow, result: SessionResult, outbox: Outbox
 ) -> None:
     attempt = result.attempt or 0
+    told = await _told_before(tx, session)
     for sequence, decision in enumerate(outbox.decisions):
-        await tx.decisions.record(project_id, session.id, attempt, sequence, decision)
+        if decision not in told:
+            await tx.decisions.record(project_id, session.id, attempt, sequence, decision)
     for sequence, note in enumerate(outbox.progress, start=1):
+        if note in told:
+            continue
         await tx.progress.log(
             project_id,
             note.action,
@@ -173,6 +181,23 @@ async def _keep_outbox(
     if outbox.handoff is not None:
         expires_at = session.started_at + _HANDOFF_LIFE
         await tx.sessions.handoff(project_id, session.number, outbox.handoff, expires_at=expires_at)
+
+
+async def _told_before(tx: Transaction, session: SessionRow) -> list[DecisionNote | ProgressNote]:
+    """What the interrupted sessions told that this one went on from: their conversation may tell it again."""
+    earlier = [
+        row
+        for row in await tx.sessions.list(session.project_id, limit=_SESSIONS)
+        if row.feature_id == session.feature_id and row.number < session.number
+    ]
+    earlier.sort(key=lambda row: -row.number)
+    told: list[DecisionNote | ProgressNote] = []
+    for row in takewhile(lambda row: row.outcome == SessionStatus.INTERRUPTED, earlier):
+        outboxes = [attempt.outbox for attempt in await tx.attempts.list(row.id) if attempt.outbox]
+        for outbox in outboxes:
+            told += outbox.decisions
+            told += outbox.progress
+    return told
 
 
 def _outcome(result: SessionResult, detail: str) -> str:

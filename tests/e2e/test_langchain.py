@@ -194,6 +194,23 @@ async def test_a_conversation_that_is_too_long_is_summed_up(wire: str, lab: Lab)
         assert await failures(project) == []
 
 
+async def test_an_interrupted_conversation_is_gone_on_with(lab: Lab) -> None:
+    """If it failed, each limit in the middle of the work would have all that came before paid for again."""
+    limit: list[Answer] = [Fault(429, headers={"retry-after": "7200"})]
+    staff = Staff(lambda turn: limit.pop() if len(turn.tool_results) == 2 and limit else None)
+    with LlmServer.in_thread(staff) as server:
+        project = await start(lab, "anthropic", server, planned=True)
+        await project.event("session_ended")
+        assert limit == []
+        now = await project.now()
+        await lab.shiftwork.resume(project.id)
+        await completes(project, now)
+        assert sorted(staff.asked.values()) == [1, 1, 2], "only what was refused is asked again"
+        assert (await project.features())["a"].attempts == 0
+        async with lab.shiftwork.store.transaction() as tx:
+            assert len(await tx.decisions.history(project.id)) == 1
+
+
 @every_wire
 async def test_a_refusal_costs_an_attempt_and_is_told(wire: str, lab: Lab) -> None:
     """If it failed, a model that declines would look like one that crashed."""
