@@ -31,7 +31,8 @@ class Roots:
     """The prepared roots of one process; nothing is made before the first is needed.
 
     A root stays as it is to the end of the process, because programs may live in it: changed settings of the
-    system lead to another one. So there is a most, beyond which roots are no longer prepared.
+    system lead to another one, and so does whoever tidies temporary files and takes something out of it. So
+    there is a most, beyond which roots are no longer prepared.
 
     Args:
         parent: where the folder for them goes; None: where temporary files go.
@@ -42,7 +43,8 @@ class Roots:
         self._parent = Path(tempfile.gettempdir()) if parent is None else parent
         self._most = most
         self._folder: Path | None = None
-        self._made: dict[tuple[Step, ...], Path] = {}
+        self._made: dict[tuple[Step, ...], str] = {}
+        self._count = 0
 
     def prepared(self, steps: Sequence[Step]) -> tuple[Step, ...] | None:
         """The steps that are left where the root is a prepared one, the mount of that first.
@@ -55,14 +57,15 @@ class Roots:
             return None
         lasting, rest = parts
         root = self._made.get(lasting)
-        if root is None or not os.path.lexists(root):
-            if len(self._made) >= self._most:
+        if root is None or not _is_whole(root, lasting):
+            root = None
+            if self._count >= self._most:
                 return None
             with contextlib.suppress(OSError):
                 root = self._made[lasting] = self._make(lasting)
-        return None if root is None else (("--ro-bind", str(root), "/"), *rest)
+        return None if root is None else (("--ro-bind", root, "/"), *rest)
 
-    def _make(self, steps: Iterable[Step]) -> Path:
+    def _make(self, steps: Iterable[Step]) -> str:
         if self._folder is None or not self._folder.exists():
             _sweep(self._parent)
             self._folder, fd = _claim(self._parent)
@@ -75,7 +78,13 @@ class Roots:
         except OSError:
             shutil.rmtree(root)
             raise
-        return root
+        self._count += 1
+        return str(root)
+
+
+def _is_whole(root: str, steps: Iterable[Step]) -> bool:
+    """Whether all that the steps made is there; a mount that lacks its place would fail for ever."""
+    return all(os.path.lexists(f"{root}{step[-1]!s}") for step in steps)
 
 
 def _divided(steps: Iterable[Step]) -> tuple[tuple[Step, ...], tuple[Step, ...]] | None:

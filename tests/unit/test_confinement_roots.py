@@ -156,6 +156,18 @@ def test_a_root_that_was_removed_is_made_again(tmp_path):
     assert (root_of(roots.prepared(STEPS)) / "etc/hosts").exists()
 
 
+@pytest.mark.parametrize("lost", ["tool", "home/agent", "etc/hosts", "lib"])
+def test_a_root_that_lost_something_is_made_again(tmp_path, lost):
+    """Otherwise whoever tidies temporary files would keep a project's programs from starting for ever."""
+    roots = Roots(tmp_path)
+    first = root_of(roots.prepared(STEPS))
+    subprocess.run(["rm", "-rf", str(first / lost)], check=True)
+    second = root_of(roots.prepared(STEPS))
+    assert second != first
+    assert os.path.lexists(second / lost)
+    assert root_of(roots.prepared(STEPS)) == second
+
+
 def test_without_room_nothing_is_prepared(tmp_path):
     """Otherwise a machine whose folder for temporary files can't be used would run no program at all."""
     assert Roots(tmp_path / "missing").prepared(STEPS) is None
