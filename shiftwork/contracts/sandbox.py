@@ -8,6 +8,8 @@ from pydantic import Field, field_validator
 
 from shiftwork.contracts.base import Message
 
+_MOST_PATHS = 100
+
 
 class Profile(StrEnum):
     """What agents and verification steps may reach.
@@ -26,8 +28,8 @@ class SandboxOptions(Message):
 
     Attributes:
         profile: see `Profile`.
-        readable: absolute paths beside the system's own that may be read.
-        writable: absolute paths that may be written too; what is left there is nobody's to verify.
+        readable: absolute paths beside the system's own that may be read; no devices, and at most 100.
+        writable: the same for those that may be written too; what is left there is nobody's to verify.
         hosts: for `networked`: `host`, `host:port` or `*.domain`; without a port, 443 and 80.
         setup_hosts: the same for set-up commands, whatever the profile; `*` is every public host. None: all
             of them for the commands that a person gave, and none for those of an agent's plan.
@@ -45,9 +47,13 @@ class SandboxOptions(Message):
     @field_validator("readable", "writable")
     @classmethod
     def _paths_are_absolute(cls, paths: tuple[str, ...]) -> tuple[str, ...]:
+        if len(paths) > _MOST_PATHS:
+            raise ValueError(f"{len(paths)} paths are listed, and {_MOST_PATHS} may be; list a folder above")
         for path in paths:
             if not path.startswith("/") or ".." in Path(path).parts or "\0" in path:
                 raise ValueError(f"{path!r} is no absolute path without '..'")
             if Path(path) == Path("/"):
                 raise ValueError("the whole file system can't be listed; use the profile 'open' instead")
+            if Path(path).is_relative_to("/dev"):
+                raise ValueError(f"{path!r} can't be listed: a program has devices of its own, and no others")
         return paths

@@ -36,6 +36,9 @@ _TOOLS: Final = "/usr/bin:/bin:/usr/sbin:/sbin"
 
 _MOST_SHM_MB: Final = 256
 
+_MOST_OPTIONS: Final = 8_900
+"""Bubblewrap takes 9,000 words, those on its command line among them."""
+
 _TMP: Final = Path("/tmp")  # noqa: S108 - the program's own
 
 
@@ -76,7 +79,7 @@ def plan(launch: Launch, confinement: Confinement) -> Plan:
 
     Raises:
         OSError: what it is to see does not exist, or it can't be run as that user.
-        ValueError: it is to have a door and there is none, or the other way round.
+        ValueError: it is to have a door and there is none, or the other way round; or it is too much.
     """
     if (confinement.network is Network.DOOR) != (launch.door is not None):
         raise ValueError("A program has a door if and only if its network is one.")
@@ -93,6 +96,11 @@ def plan(launch: Launch, confinement: Confinement) -> Plan:
         *("--remount-ro", "/proc", "--remount-ro", "/dev"),
         *("--seccomp", program),
     ]
+    if len(options) > _MOST_OPTIONS:
+        raise ValueError(
+            f"what it is to see, and its environment, are {len(options):,} words for bubblewrap, which takes "
+            f"{_MOST_OPTIONS:,}; list fewer paths, and deep ones least"
+        )
     return Plan(tuple(options), _drop(confinement), _program(launch, confinement))
 
 

@@ -64,7 +64,7 @@ def make_cell(
         gateway_port: where the gateway listens, if not at a door.
 
     Raises:
-        InvalidInput: a path that the project lists does not exist.
+        InvalidInput: a path that the project lists does not exist, or is a device.
     """
     if options.profile is Profile.OPEN:
         return Cell(None)
@@ -91,6 +91,11 @@ def _listed(paths: Iterable[str], *, writable: bool) -> Iterable[Bind]:
                 "worker; make it, or take it off the list."
             )
         source = path.resolve()
+        if source.is_relative_to("/dev") or path.is_char_device() or path.is_block_device():
+            raise InvalidInput(
+                f"The path {text!r}, which the project's sandbox lists, is a device or leads to one; take it "
+                "off the list: a program has devices of its own, and no others."
+            )
         yield Bind(source, source, writable)
         if path != source:
             yield Bind(source, path, writable)
