@@ -2,6 +2,8 @@
 
 import contextlib
 import os
+import resource
+import sys
 from dataclasses import dataclass
 from typing import Final
 
@@ -10,6 +12,8 @@ from shiftwork.sandbox.wire import Channel, Message
 
 _MOST_IDLE: Final = 8
 """Keepers without an agent that are kept for the next one."""
+
+_LIMITS: Final = tuple(getattr(resource, name) for name in dir(resource) if name.startswith("RLIMIT_"))
 
 
 @dataclass(slots=True)
@@ -59,9 +63,12 @@ class IdleKeepers:
         self._idle: list[Keeper] = []
 
     def hand_over(self, request: Message, fds: list[int]) -> Keeper:
-        """Have a keeper start an agent: an idle one, if it was not killed meanwhile; raises `OSError`."""
+        """Have a keeper start an agent: an idle one if nobody killed or changed it; raises `OSError`."""
         while self._idle:
             keeper = self._idle.pop()
+            if not _is_like_us(keeper.pid):
+                keeper.channel.close()
+                continue
             with contextlib.suppress(ConnectionError):
                 return _give(keeper, request, fds)
         return _give(Keeper(*fork_keeper(self._reports)), request, fds)
@@ -82,3 +89,24 @@ def _give(keeper: Keeper, request: Message, fds: list[int]) -> Keeper:
         keeper.channel.close()
         raise
     return keeper
+
+
+def _is_like_us(pid: int) -> bool:
+    """Whether a process forked from this one has our limits and priority, which its agents inherit.
+
+    An agent that is not confined may have changed those of its keeper.
+    """
+    if sys.platform != "linux":
+        return True
+    try:
+        return _inherited_from(pid) == _inherited_from(0)
+    except OSError:  # It is gone.
+        return False
+
+
+def _inherited_from(pid: int) -> tuple[object, ...]:
+    if sys.platform != "linux":
+        return ()
+    limits = [resource.prlimit(pid, number) for number in _LIMITS]
+    priority = os.getpriority(os.PRIO_PROCESS, pid)
+    return (limits, priority, os.sched_getscheduler(pid), os.sched_getaffinity(pid))

@@ -1,4 +1,7 @@
-"""Sandboxes made of a PID namespace: when its first process ends, the kernel kills all the others."""
+"""Sandboxes made of a PID namespace: when its first process ends, the kernel kills all the others.
+
+That ends with its lease, which is held, not fed: the lease of a worker that is stopped without dying goes on.
+"""
 
 import contextlib
 import errno

@@ -172,3 +172,21 @@ async def test_a_confined_program_can_not_reach_its_keeper(place):
 def tmp_path_with_work(folder):
     (folder / "work").mkdir()
     return folder
+
+
+POISON = """
+import os, resource
+keeper = os.getppid()
+resource.prlimit(keeper, resource.RLIMIT_FSIZE, (0, 0))
+os.setpriority(os.PRIO_PROCESS, keeper, 19)
+"""
+
+
+async def test_no_agent_decides_the_limits_of_the_next(tmp_path):
+    """Otherwise one at `none` could make the programs of the next project fail, as if by themselves."""
+    sandbox = Subreaper()
+    before = await run(shell("ulimit -f; nice", tmp_path), sandbox=sandbox)
+    changed = await run(ProcessSpec((sys.executable, "-c", POISON), tmp_path, {}), sandbox=sandbox)
+    after = await run(shell("ulimit -f; nice", tmp_path), sandbox=sandbox)
+    assert changed.exit_status == 0
+    assert after.stdout_tail == before.stdout_tail
