@@ -12,6 +12,8 @@ from tests.integration.langchain_support import HAND_OVER, WIRES, Bench, Done, N
 
 Chunks = Sequence[bytes]
 
+TOO_LONG: Chunks = (b'{"error": {"message": "maximum context length", "code": "context_length_exceeded"}}',)
+
 
 class RawServer(ThreadingHTTPServer):
     """Gives these streams one after the other, the last one for ever; a callable makes it of the question."""
@@ -35,10 +37,11 @@ class _Handler(BaseHTTPRequestHandler):
         question = json.loads(self.rfile.read(int(self.headers["content-length"])))
         self.server.asked.append(question)
         answer = self.server.answers[min(len(self.server.asked), len(self.server.answers)) - 1]
-        self.send_response(200)
-        self.send_header("content-type", "text/event-stream")
+        chunks = answer(question) if callable(answer) else answer
+        self.send_response(400 if chunks == TOO_LONG else 200)
+        self.send_header("content-type", "application/json" if chunks == TOO_LONG else "text/event-stream")
         self.end_headers()
-        for chunk in answer(question) if callable(answer) else answer:
+        for chunk in chunks:
             self.wfile.write(chunk)
 
 
@@ -232,3 +235,93 @@ def test_calls_with_the_same_id_or_none_are_all_made(serve):
     assert done.last["ok"], done.errors
     assert sorted((bench.workspace / "log").read_text().split()) == ["0", "0", "1", "1"]
     assert all("succeeded" in each for each in results(server.asked[2]))
+
+
+@pytest.mark.parametrize(
+    "body", [b"<html>Sign in</html>", b"data: [DONE]\n\n", b'{"error": {"message": "boom"}}', b""]
+)
+def test_what_is_no_answer_at_all_is_trouble_that_passes(serve, wire, body):
+    """Otherwise a proxy's page in the place of an answer would end the program with a traceback."""
+    bench, server = serve([body], wire=wire, settings={"max_retries": 1})
+    done = bench.run()
+    assert (done.last["ok"], done.last.get("problem")) == (False, "unavailable"), done.errors
+    assert len(server.asked) == 2
+    server.answers = [[body], whole(wire, HAND_OVER)]
+    server.asked.clear()
+    assert bench.run().last["ok"]
+
+
+def test_text_that_can_not_be_written_is_replaced(serve, wire):
+    """Otherwise one broken emoji would end the program, and every later run of the conversation."""
+    bench, server = serve(
+        whole(wire, ("write_file", '{"file_path": "/a", "content": "x\\ud800y"}'), text="so \ud83d"),
+        whole(wire, ("execute", {"command": "touch $'\\xff'"}), ("ls", {"path": "/"})),
+        whole(wire, ("glob", {"pattern": "*"})),
+        whole(wire, ("record_decision", '{"decision": "\\udc00"}'), ("hand_over", '{"summary": "b\\udc00"}')),
+        wire=wire,
+    )
+    done = bench.run()
+    assert done.last == {"kind": "finished", "ok": True, "text": "b\ufffd"}, done.errors
+    assert (bench.workspace / "a").read_text() == "x\ufffdy"
+    assert len(server.asked) == 4
+    assert "a" in results(server.asked[3])[-1]
+    assert bench.run().last["ok"]
+
+
+def test_an_empty_summary_does_not_wipe_the_conversation(serve):
+    """Otherwise the agent would begin anew in the middle of its work, and not know what it has done."""
+
+    numbers = iter(range(100))
+
+    def script(question):
+        if "tools" not in question:
+            return answer("openai", reason="stop")
+        if (number := next(numbers)) == 9:
+            return whole("openai", HAND_OVER)
+        return whole(
+            "openai", ("execute", {"command": f"echo fact-{number}; seq 1 2500"}), ids=[f"c{number}"]
+        )
+
+    bench, server = serve(script, wire="openai", settings={"context_tokens": 20_000})
+    done = bench.run()
+    assert done.last["ok"], done.errors
+    assert sum("tools" not in question for question in server.asked) % 2 == 0
+    said = [m["content"] for m in server.asked[-1]["messages"] if m["role"] == "user"]
+    assert any("fact-0" in str(each) for each in said[1:]), said
+
+
+def test_a_short_conversation_that_is_too_long_is_summed_up_too(serve):
+    """Otherwise one large result would end a sub-agent, and the run with it."""
+    calls = iter(range(1000))
+
+    def script(question):
+        if "tools" not in question:
+            return whole("openai", text="SUMMARY")
+        if any(tool["function"]["name"] == "task" for tool in question["tools"]):
+            sub = ("task", {"description": "Look.", "subagent_type": "code"})
+            return whole("openai", HAND_OVER if results(question) else sub)
+        if results(question):
+            return TOO_LONG
+        if "SUMMARY" in json.dumps(question["messages"]):
+            return answer("openai", text="I looked.", reason="stop")
+        return whole("openai", ("execute", {"command": "seq 100"}), ids=[f"call_{next(calls)}"])
+
+    bench, server = serve(script, wire="openai")
+    done = bench.run()
+    assert done.last["ok"], done.errors
+    assert results(server.asked[-1]) == ["I looked."]
+
+
+def test_sub_agents_at_the_same_time_don_t_pass_the_limit_of_turns(serve):
+    """Otherwise each of many sub-agents could ask once more when there is nothing left."""
+
+    def script(question):
+        if any(tool["function"]["name"] == "task" for tool in question["tools"]):
+            subs = [("task", {"description": f"Do {n}.", "subagent_type": "code"}) for n in range(6)]
+            return whole("openai", *subs)
+        return whole("openai", ("execute", {"command": "true"}))
+
+    bench, server = serve(script, wire="openai", settings={"max_turns": 4})
+    done = bench.run()
+    assert done.last.get("problem") == "limit", done.errors
+    assert len(server.asked) <= 4

@@ -292,6 +292,50 @@ def test_tools_of_a_person_and_of_an_mcp_server(serve, tmp_path):
     assert bench.run().last["ok"]
 
 
+LARGE = """
+import time
+from langchain_core.tools import tool
+
+@tool
+def blocks() -> list:
+    'Two blocks.'
+    return [{"type": "text", "text": "first " + "y" * 600000}, {"type": "text", "text": "last"}]
+
+@tool
+def hang() -> str:
+    'Never ends.'
+    time.sleep(30)
+    return ""
+"""
+
+HANGING = MCP_SERVER.replace('return f"{thing}: 7"', "import time; time.sleep(30)")
+
+
+def test_results_of_parts_are_shortened_and_tools_that_hang_given_up(serve, tmp_path):
+    """Otherwise one call of somebody's tool could fill the model's context, or hold the agent for ever."""
+    (tmp_path / "large.py").write_text(LARGE)
+    (tmp_path / "shop.py").write_text(HANGING)
+    calls = (("blocks", {}), ("hang", {}), ("price", {"thing": "tea"}))
+    bench, server = serve(
+        in_order(Reply("", calls), Reply("", (HAND_OVER,))),
+        settings={
+            "python_path": [str(tmp_path)],
+            "tools": ["large:blocks", "large:hang"],
+            "mcp_servers": {"shop": {"command": sys.executable, "args": [str(tmp_path / "shop.py")]}},
+            "command_timeout": 0.5,
+        },
+    )
+    began = time.monotonic()
+    done = bench.run()
+    assert time.monotonic() - began < 15
+    assert done.last["ok"], done.errors
+    blocks, *given_up = server.turns[1].tool_results
+    assert len(blocks) < 50_000
+    assert "first" in blocks
+    assert blocks.endswith("last")
+    assert ["too long" in each for each in given_up] == [True, True]
+
+
 def test_a_tool_that_can_not_be_used_is_named(serve, tmp_path):
     """Otherwise the agent would work without it, and nobody would know."""
     (tmp_path / "mine.py").write_text(TOOLS)
@@ -350,6 +394,20 @@ def test_an_initializer_without_a_plan_fails_after_two_reminders(serve):
     done = bench.run()
     assert (done.last["ok"], len(server.turns)) == (False, 3), done.errors
     assert "did not leave the plan" in done.last["text"]
+
+
+def test_one_can_not_hand_over_without_what_the_role_is_for(serve, wire):
+    """Otherwise a verifier that hands over too early would cost a session, and each later run of it too."""
+    verdict = ("give_verdict", {"step": 1, "met": False, "reason": "no"})
+    script = in_order(*[Reply("", (HAND_OVER,))] * 4, Reply("", (verdict,)), Reply("", (HAND_OVER,)))
+    steps = (VerificationStep(description="it is pretty"),)
+    bench, server = serve(script, wire=wire, role=Role.VERIFIER, steps=steps)
+    done = bench.run()
+    assert (done.last["ok"], len(server.turns)) == (False, 3), done.errors
+    assert "not done your work" in server.turns[1].tool_results[0]
+    done = bench.run()
+    assert (done.last["ok"], len(server.turns)) == (True, 6), done.errors
+    assert bench.left("verdict.json")["steps"][0]["reason"] == "no"
 
 
 def test_the_last_words_become_the_handover(serve):

@@ -35,7 +35,12 @@ def leaving(folder=None):
 
 def all_tools(desk):
     plan = PlanDesk(desk, judged=False, spec="")
-    tools = [*note_tools(desk), *ending_tools(desk), *plan.tools(), *VerdictDesk(desk, {1}).tools()]
+    tools = [
+        *note_tools(desk),
+        *ending_tools(desk, lambda: None),
+        *plan.tools(),
+        *VerdictDesk(desk, {1}).tools(),
+    ]
     return {tool.name: tool for tool in tools}
 
 

@@ -181,3 +181,23 @@ async def test_commands_that_run_can_be_ended(tmp_path):
         await asyncio.sleep(0.01)
     files.shell.end_all()
     assert (await asyncio.wait_for(running, 5)).exit_code == 137
+
+
+def test_what_is_no_file_is_neither_read_nor_written(tmp_path):
+    """Otherwise a pipe in the workspace would hold the agent for ever."""
+    os.mkfifo(tmp_path / "pipe")
+    files = workspace(tmp_path)
+    assert "not found" in told(files, "read_file", file_path="/pipe")
+    assert "already exists" in told(files, "write_file", file_path="/pipe", content="x")
+    assert "not found" in told(files, "edit_file", file_path="/pipe", old_string="a", new_string="b")
+
+
+def test_huge_files_are_not_read(tmp_path):
+    """Otherwise one log file could take all of the memory that the agent has."""
+    for name in ("big", "video.mp4", "picture.png"):
+        (tmp_path / name).touch()
+        os.truncate(tmp_path / name, 3_000_000_000)
+    files = workspace(tmp_path)
+    for name in ("big", "video.mp4", "picture.png"):
+        assert "3,000,000,000 bytes" in told(files, "read_file", file_path=f"/{name}")
+    assert "by commands" in told(files, "edit_file", file_path="/big", old_string="a", new_string="b")

@@ -2,6 +2,7 @@
 
 import asyncio
 import random
+import traceback
 from collections.abc import Awaitable, Callable
 from datetime import UTC, datetime
 from typing import Any, NoReturn
@@ -13,7 +14,7 @@ from shiftwork.agents.langchain.config import ProgramConfig
 from shiftwork.agents.langchain.program.answers import BrokenOff, Listener, is_broken_off, mend, reason_of
 from shiftwork.agents.langchain.program.endings import Ending, Limited, Troubled
 from shiftwork.agents.langchain.program.memory import Memory
-from shiftwork.agents.langchain.program.troubles import Diagnosis, Trouble, diagnose
+from shiftwork.agents.langchain.program.troubles import Diagnosis, Trouble, diagnose, diagnose_unreadable
 from shiftwork.agents.langchain.program.voice import Voice
 
 _LONGEST_PAUSE = 60.0
@@ -41,6 +42,7 @@ class Asker:
         self._config = config
         self._listener = listener
         self._memory = memory
+        self._asked = 0
         self._voice = voice
 
     async def ask(self, question: Callable[[], Awaitable[BaseMessage]]) -> AIMessage:
@@ -52,27 +54,37 @@ class Asker:
         """
         for attempt in range(self._config.max_retries + 1):
             self._check_limits()
+            self._asked += 1
             try:
                 return await self._answer(question)
             except Ending:
                 raise
             except Exception as error:
-                trouble = diagnose(error, datetime.now(UTC))
+                trouble = self._diagnosis(error)
                 if trouble is None:
                     raise
-                await self._bear(trouble, attempt, error)
+                failure = error
+            finally:
+                self._asked -= 1
+            await self._bear(trouble, attempt, failure)
         raise AssertionError("the last attempt answers or raises")
 
     # Limits and counts -------------------------------------------------------------------------------
 
     def _check_limits(self) -> None:
         spent, most = self._memory.spending, self._config
-        if spent.turns >= most.max_turns:
+        if spent.turns + self._asked >= most.max_turns:
             raise Troubled(f"The agent used its {most.max_turns} turns.", Problem.LIMIT)
         if most.max_tokens is not None and spent.tokens >= most.max_tokens:
             raise Troubled(
                 f"The agent used {spent.tokens} tokens; it may use {most.max_tokens}.", Problem.LIMIT
             )
+
+    def _diagnosis(self, error: Exception) -> Diagnosis | None:
+        trouble = diagnose(error, datetime.now(UTC))
+        if trouble is None and not self._config.model.factory and (trouble := diagnose_unreadable(error)):
+            traceback.print_exception(error)
+        return trouble
 
     async def _answer(self, question: Callable[[], Awaitable[BaseMessage]]) -> AIMessage:
         with self._listener.listening() as pieces:

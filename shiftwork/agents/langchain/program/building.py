@@ -1,6 +1,6 @@
 """Putting the agent together: the loop, its tools and its sub-agents."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache, partial
 from typing import Any
@@ -79,7 +79,7 @@ class OverMiddleware(AgentMiddleware[AgentState[Any], Any, Any]):
 
 @dataclass(frozen=True)
 class Parts:
-    """What an agent is made of."""
+    """What an agent is made of; `timeouts`: seconds, by the names of tools that nobody else limits."""
 
     config: ProgramConfig
     model: BaseChatModel
@@ -87,6 +87,7 @@ class Parts:
     asker: Asker
     memory: Memory
     voice: Voice
+    timeouts: Mapping[str, float]
 
 
 def build_agent(
@@ -161,7 +162,7 @@ def _around(parts: Parts, *more: Middleware) -> list[Middleware]:
         PatchToolCallsMiddleware(),
         UnsupportedContentMiddleware(),
         *_caching(parts.model),
-        CallingMiddleware(parts.memory, parts.voice),
+        CallingMiddleware(parts.memory, parts.voice, parts.timeouts),
         ThinkingMiddleware(parts.asker, parts.memory, parts.voice),
     ]
 

@@ -1,6 +1,7 @@
 """Around each call of a tool: what is told of it, what is remembered, and what an interruption means."""
 
-from collections.abc import Awaitable, Callable
+import asyncio
+from collections.abc import Awaitable, Callable, Mapping
 from typing import Any
 
 from langchain.agents.middleware.types import AgentMiddleware, ToolCallRequest
@@ -9,6 +10,7 @@ from langgraph.errors import GraphBubbleUp
 from langgraph.types import Command
 
 from shiftwork.agents.events import Problem
+from shiftwork.agents.langchain.program.answers import clean
 from shiftwork.agents.langchain.program.asking import Overflow
 from shiftwork.agents.langchain.program.endings import Ending, Troubled
 from shiftwork.agents.langchain.program.memory import Memory
@@ -25,17 +27,29 @@ MOST_MALFORMED = 5
 _SHOWN_CHARACTERS = 40_000
 """Of one result; its middle is left out."""
 
+_PART_CHARACTERS = 4_000_000
+"""Of a part of a result that is not text; no provider takes much more."""
+
+_LEFT_OUT = {"type": "text", "text": "(A part of the result is too large, and was left out.)"}
+
+_LASTED = "The tool took too long and was given up; whether it took effect is not known."
+
 _TOLD_CHARACTERS = 2_000
 """Of one result in an event."""
 
 
 class CallingMiddleware(AgentMiddleware[Any, Any, Any]):
-    """Tells of each call, and sees to it that none is done twice without the model knowing."""
+    """Tells of each call, and sees to it that none is done twice without the model knowing.
 
-    def __init__(self, memory: Memory, voice: Voice) -> None:
+    Args:
+        timeouts: seconds, by the names of tools that nobody else limits.
+    """
+
+    def __init__(self, memory: Memory, voice: Voice, timeouts: Mapping[str, float]) -> None:
         super().__init__()
         self._memory = memory
         self._voice = voice
+        self._timeouts = timeouts
 
     async def awrap_tool_call(
         self,
@@ -62,12 +76,14 @@ class CallingMiddleware(AgentMiddleware[Any, Any, Any]):
         request: ToolCallRequest,
         handler: Callable[[ToolCallRequest], Awaitable[ToolMessage | Command[Any]]],
     ) -> ToolMessage | Command[Any]:
+        timeout = asyncio.timeout(self._timeouts.get(request.tool_call["name"]))
         try:
-            return await handler(request)
+            async with timeout:
+                return await handler(request)
         except (Ending, Overflow, GraphBubbleUp):
             raise
         except Exception as error:  # noqa: BLE001 - a tool of anybody's; the model is told, and can do something else
-            sentence = f"The tool failed: {type(error).__name__}: {error}"
+            sentence = _LASTED if timeout.expired() else f"The tool failed: {type(error).__name__}: {error}"
             name, call_id = request.tool_call["name"], str(request.tool_call["id"])
             return ToolMessage(sentence, name=name, tool_call_id=call_id, status="error")
 
@@ -75,8 +91,10 @@ class CallingMiddleware(AgentMiddleware[Any, Any, Any]):
         if isinstance(result, ToolMessage):
             if _arguments_refused(result):
                 return self._malformed(result)
-            if isinstance(result.content, str):
-                result.content = shortened(result.content)
+            result.content = clean(_fitting(result.content))
+            artifact = result.artifact if isinstance(result.artifact, dict) else {}
+            # The rest of it is for programs, of any size, and would be kept with the conversation.
+            result.artifact = {key: artifact[key] for key in ("exit_code",) if key in artifact} or None
         self._memory.spending.malformed = 0
         return result
 
@@ -108,6 +126,24 @@ def shortened(text: str) -> str:
         return text
     half = _SHOWN_CHARACTERS // 2
     return f"{text[:half]}\n… {len(text) - 2 * half} characters left out …\n{text[-half:]}"
+
+
+def _fitting(content: str | list[Any]) -> str | list[Any]:
+    """What the model is shown of it; of parts that are not text, as pictures, all or nothing."""
+    if isinstance(content, str):
+        return shortened(content)
+    texts = [_text(part) for part in content]
+    whole = sum(len(text) for text in texts if text is not None)
+    if whole > _SHOWN_CHARACTERS:
+        joined = shortened("\n".join(text for text in texts if text is not None))
+        content = [{"type": "text", "text": joined}, *(part for part in content if _text(part) is None)]
+    return [part if len(str(part)) <= _PART_CHARACTERS else dict(_LEFT_OUT) for part in content]
+
+
+def _text(part: Any) -> str | None:
+    if isinstance(part, str):
+        return part
+    return part.get("text") if isinstance(part, dict) and isinstance(part.get("text"), str) else None
 
 
 def _arguments_refused(result: ToolMessage) -> bool:

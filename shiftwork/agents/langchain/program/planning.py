@@ -158,8 +158,8 @@ class PlanDesk:
                 )
             if step.command is not None and is_trivial(step.command):
                 return (
-                    f"feature {feature.name!r}, step {number}: {step.command!r} comes out alike "
-                    "whatever there is"
+                    f"feature {feature.name!r}, step {number} checks nothing: {step.command!r} comes out "
+                    "alike whatever there is"
                 )
         return None
 

@@ -142,8 +142,7 @@ class Run:
 
     async def _work(self, stack: AsyncExitStack, *, resumed: bool) -> str:
         request = json.loads((self.brief / REQUEST_FILE).read_text(encoding="utf-8")) if self.brief else {}
-        shared = [
-            *note_tools(self.leaving),
+        others = [
             *imported_tools(self.config.tools),
             *await mcp_tools(self.config.mcp_servers, self.workspace.cwd, self.environment, stack),
         ]
@@ -151,8 +150,10 @@ class Run:
             self.strays.spare_present()
         model = make_model(self.config, self.token)
         asker = Asker(self.config, self.memory, self.voice, listen_to(model))
-        parts = Parts(self.config, model, self.workspace, asker, self.memory, self.voice)
-        agent = build_agent(parts, [*self._role_tools(request), *ending_tools(self.leaving)], shared)
+        timeouts = {tool.name: self.config.command_timeout for tool in others}
+        parts = Parts(self.config, model, self.workspace, asker, self.memory, self.voice, timeouts)
+        own = [*self._role_tools(request), *ending_tools(self.leaving, self._too_early)]
+        agent = build_agent(parts, own, [*note_tools(self.leaving), *others])
         config: RunnableConfig = {"configurable": {"thread_id": _THREAD}, "recursion_limit": 1_000_000}
         given = await self._first_input(agent, config) if resumed else _said(self.memory.take_untold())
         while True:
@@ -181,6 +182,11 @@ class Run:
             case _:
                 return ()
 
+    def _too_early(self) -> str | None:
+        """Why the model can't hand over yet; None: it can, or it was told often enough."""
+        file, _ = _WANTED.get(self.config.role, (None, ""))
+        return None if file is None or self.leaving.left(file) else self._reminder()
+
     def _reminder(self) -> str | None:
         """What to remind the model of that ended without handing over; None: of nothing any more."""
         file, how = _WANTED.get(self.config.role, (None, ""))
@@ -198,6 +204,7 @@ class Run:
         """The summary; raises `Troubled` if the role's file is missing."""
         file, how = _WANTED.get(self.config.role, (None, ""))
         if file is not None and not self.leaving.left(file) and self.memory.over != ASKED:
+            self.memory.over, self.memory.reminders = "", 0  # Another run of the conversation goes on.
             raise Troubled(f"The agent did not {how}.")
         if not self.leaving.left("handoff.json") and self.memory.over != ASKED:
             self.leaving.leave("handoff.json", {"summary": truncate(said, _SUMMARY_CHARACTERS)})

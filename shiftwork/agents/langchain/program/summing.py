@@ -24,6 +24,10 @@ _SHARE = 0.8
 _KEPT_MESSAGES = 12
 _MOST_OVERFLOWS = 3
 
+_MOST_EMPTY = 1
+_EXCERPT_CHARACTERS = 20_000
+"""Of a conversation that the model has no word to say on."""
+
 _PROMPT = """\
 This is the conversation of a software engineer with their tools. They will go on from your summary alone, so
 write down what they need for that: what they found out, what they decided and why, which files they made or
@@ -60,6 +64,8 @@ class SummingMiddleware(SummarizationMiddleware[Any, Any]):
         task, rest = messages[:1], messages[1:]
         keep = 0 if overflowed > 1 else _KEPT_MESSAGES if not overflowed else _KEPT_MESSAGES // 4
         cutoff = self._find_safe_cutoff(rest, keep) if keep else len(rest)
+        if overflowed and cutoff <= 0:
+            cutoff = len(rest)
         if overflowed > _MOST_OVERFLOWS or (overflowed and cutoff <= 0):
             raise Troubled("The conversation is too long for the model.", Problem.LIMIT)
         if cutoff <= 0:
@@ -70,6 +76,7 @@ class SummingMiddleware(SummarizationMiddleware[Any, Any]):
     async def _summary(self, messages: Sequence[BaseMessage]) -> HumanMessage:
         text = get_buffer_string(list(messages), format="xml")
         most = 3 * int(self._trigger_clauses[0]["tokens"])
+        empty = 0
         while True:
             prompt: list[BaseMessage] = [HumanMessage(_PROMPT + _middle_out(text, most))]
             try:
@@ -79,7 +86,13 @@ class SummingMiddleware(SummarizationMiddleware[Any, Any]):
                 if most < 2_000:
                     raise Troubled("The conversation is too long for the model.", Problem.LIMIT) from error
                 continue
-            return HumanMessage(f"A summary of what you did so far:\n\n{answer.text}")
+            if summary := answer.text.strip():
+                return HumanMessage(f"A summary of what you did so far:\n\n{summary}")
+            empty += 1
+            if empty > _MOST_EMPTY:
+                return HumanMessage(
+                    f"Parts of what you did so far:\n\n{_middle_out(text, _EXCERPT_CHARACTERS)}"
+                )
 
 
 def _context_tokens(model: BaseChatModel) -> int:

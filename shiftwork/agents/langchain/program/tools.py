@@ -1,5 +1,6 @@
 """The tools by which an agent leaves things for the harness: decisions, progress, questions, its handover."""
 
+from collections.abc import Callable
 from typing import Any
 
 from langchain_core.tools import BaseTool, StructuredTool
@@ -36,14 +37,16 @@ def note_tools(leaving: Leaving) -> list[BaseTool]:
     ]
 
 
-def ending_tools(leaving: Leaving) -> list[BaseTool]:
-    """Tools that end the run; only the agent itself has them."""
+def ending_tools(leaving: Leaving, too_early: Callable[[], str | None]) -> list[BaseTool]:
+    """Tools that end the run; only the agent itself has them. `too_early`: why it can't hand over yet."""
 
     def ask_person(**question: Any) -> str:
         leaving.leave("question.json", _plain(Question.model_validate(question)), over=ASKED)
         return "Asked. You end here; you are started again with the answer."
 
     def hand_over(**handoff: Any) -> str:
+        if reason := too_early():
+            return reason
         leaving.leave("handoff.json", _plain(Handoff.model_validate(handoff)), over=HANDED_OVER)
         return "Handed over."
 

@@ -32,6 +32,11 @@ _OVERFLOWS = (
 )
 """Parts of the sentences by which servers say it that LangChain's packages don't all know."""
 
+_NOTHING_CAME = ("No generations found in stream", "No generation chunks were returned")
+"""By which LangChain says that a stream, or what came in its place, had no piece of an answer."""
+
+_UNREADABLE = (AttributeError, LookupError, TypeError, ValueError)
+
 
 class Trouble(Enum):
     """Kinds of trouble, by what helps."""
@@ -63,13 +68,28 @@ class Diagnosis:
 
 def diagnose(error: BaseException, now: datetime) -> Diagnosis | None:
     """What this exception means; None if it has nothing to do with the model."""
+    if isinstance(error, ValueError) and str(error).startswith(_NOTHING_CAME):
+        return Diagnosis(Trouble.PASSING, "The model's server sent no answer.")
     trouble = _by_gateway(error) or _by_class(error) or _by_status(error)
     if trouble is None:
         return None
     sentence = _sentence(error)
-    if trouble is Trouble.INVALID and any(part in sentence for part in _OVERFLOWS):
+    if trouble is Trouble.INVALID and any(
+        part in f"{sentence} {getattr(error, 'code', '')}" for part in _OVERFLOWS
+    ):
         trouble = Trouble.OVERFLOW
     return Diagnosis(trouble, sentence, _until(_headers(error), now))
+
+
+def diagnose_unreadable(error: BaseException) -> Diagnosis | None:
+    """What it means that a provider's package stumbles; None if this is not how it does.
+
+    That is over an answer, as packages check what comes less than they might.
+    """
+    if not isinstance(error, _UNREADABLE):
+        return None
+    told = truncate(f"{type(error).__name__}: {_sentence(error)}", _SENTENCE_CHARACTERS)
+    return Diagnosis(Trouble.PASSING, f"The answer of the model's server can't be read: {told}")
 
 
 def _by_gateway(error: BaseException) -> Trouble | None:

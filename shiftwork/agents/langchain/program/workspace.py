@@ -29,7 +29,14 @@ _OUTPUT_BYTES = 1_048_576
 
 _BINARY_BYTES = 512_000
 
+_TEXT_BYTES = 20_000_000
+"""Of a file that is read or edited: all of it is in memory then, several times."""
+
 _INSTEAD = "Change it by edit_file; to replace all of it, delete it and then write it."
+
+
+def _too_large(size: int) -> str:
+    return f"it has {size:,} bytes, more than {_TEXT_BYTES:,}; look at parts of it by commands"
 
 
 class Outside(PermissionError):  # noqa: N818 - reads as what it is
@@ -88,8 +95,10 @@ class Workspace(FilesystemBackend, SandboxBackendProtocol):
         Pages joined by line breaks are the file: only the last one has the break that ends its last line.
         """
         try:
+            size = self._size(file_path)
+            if size > _TEXT_BYTES:
+                return ReadResult(error=f"Error reading file '{file_path}': {_too_large(size)}")
             data = super().read(file_path, offset, limit)
-            size = self._resolve_path(file_path).stat().st_size if data.file_data else 0
         except (OSError, ValueError) as error:
             return ReadResult(error=f"Error reading file '{file_path}': {error}")
         if data.file_data is not None and data.file_data["encoding"] != "utf-8" and size > _BINARY_BYTES:
@@ -122,6 +131,8 @@ class Workspace(FilesystemBackend, SandboxBackendProtocol):
         """Replace text in a file."""
         try:
             self._resolve_for_writing(file_path)
+            if (size := self._size(file_path)) > _TEXT_BYTES:
+                return EditResult(error=f"Error editing file '{file_path}': {_too_large(size)}")
             result = super().edit(file_path, old_string, new_string, replace_all)
         except (OSError, ValueError) as error:
             return EditResult(error=f"Error editing file '{file_path}': {error}")
@@ -191,6 +202,11 @@ class Workspace(FilesystemBackend, SandboxBackendProtocol):
         ]
 
     # Paths -------------------------------------------------------------------------------------------
+
+    def _size(self, path: str) -> int:
+        """In bytes; 0 of what is no file."""
+        real = self._resolve_path(path)
+        return real.stat().st_size if real.is_file() else 0
 
     def _upload(self, path: str, content: bytes) -> FileUploadResponse:
         if not path.startswith("/"):
