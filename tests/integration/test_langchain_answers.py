@@ -12,7 +12,7 @@ from tests.integration.langchain_support import HAND_OVER, WIRES, Bench, Done, N
 
 Chunks = Sequence[bytes]
 
-TOO_LONG: Chunks = (b'{"error": {"message": "maximum context length", "code": "context_length_exceeded"}}',)
+TOO_LONG: Chunks = (b'{"error": {"message": "too long", "code": "context_length_exceeded"}}',)
 
 
 class RawServer(ThreadingHTTPServer):

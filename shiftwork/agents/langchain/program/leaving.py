@@ -23,6 +23,7 @@ class Leaving:
         """Write all of it once more, whatever became of it; `alone`: and remove what anybody else left."""
         if self._folder is None:
             return
+        self._folder.mkdir(parents=True, exist_ok=True)
         for entry in list(self._folder.iterdir()):
             ours = entry.name in self.memory.outbox
             if entry.is_dir() and not entry.is_symlink():

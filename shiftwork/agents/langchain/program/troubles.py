@@ -74,9 +74,8 @@ def diagnose(error: BaseException, now: datetime) -> Diagnosis | None:
     if trouble is None:
         return None
     sentence = _sentence(error)
-    if trouble is Trouble.INVALID and any(
-        part in f"{sentence} {getattr(error, 'code', '')}" for part in _OVERFLOWS
-    ):
+    told = f"{sentence} {getattr(error, 'code', '')}"
+    if trouble is Trouble.INVALID and any(part in told for part in _OVERFLOWS):
         trouble = Trouble.OVERFLOW
     return Diagnosis(trouble, sentence, _until(_headers(error), now))
 
