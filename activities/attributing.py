@@ -1,6 +1,7 @@
 """What became of decisions, as far as the harness can tell by itself; what people say of them wins."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
+from types import MappingProxyType
 
 from shiftwork.contracts.decision import FAILED_SCORE, LANDED_SCORE, DecisionOutcome, Judgement
 from shiftwork.contracts.feature import FeatureStatus
@@ -23,7 +24,8 @@ async def judge_session(tx: Transaction, session: SessionRow, result: SessionRes
     Args:
         detail: what the failed attempt or verification said of itself.
     """
-    judgement = judgement_of(result, detail)
+    names = await broken_names(tx, session.project_id, result)
+    judgement = judgement_of(result, detail, names)
     # A plan that was taken has proved nothing yet: it is judged only if it failed.
     if judgement is not None and (session.feature_id is not None or result.failure is not None):
         await tx.decisions.judge_session(session.id, judgement)
@@ -37,14 +39,23 @@ async def judge_blocked(tx: Transaction, features: Iterable[FeatureState]) -> No
             await tx.decisions.judge_feature(feature.id, _failure(lesson))
 
 
-def judgement_of(result: SessionResult, detail: str) -> Judgement | None:
+async def broken_names(tx: Transaction, project_id: str, result: SessionResult) -> Mapping[int, str]:
+    """The names of the features that a session broke, by id; people know those, not the ids."""
+    if result.failure is None or not result.failure.features:
+        return {}
+    return {row.id: row.name for row in await tx.features.list(project_id)}
+
+
+def judgement_of(
+    result: SessionResult, detail: str, names: Mapping[int, str] = MappingProxyType({})
+) -> Judgement | None:
     """What a session's end says of its decisions; None if it was interrupted: then nobody knows yet."""
     if result.status is SessionStatus.PASSED:
         return Judgement(outcome=DecisionOutcome.SUCCESS, score=LANDED_SCORE)
     if result.failure is None:
         return None
     told = headline(detail)
-    return _failure(_lesson(f"{describe(result.failure)}{f': {told}' if told else ''}"))
+    return _failure(_lesson(f"{describe(result.failure, names)}{f': {told}' if told else ''}"))
 
 
 def _failure(lesson: str) -> Judgement:

@@ -6,7 +6,7 @@ from shiftwork.agents.roles import prompt_for
 from shiftwork.contracts.activity import RunRequest
 from shiftwork.contracts.feature import FeatureStatus
 from shiftwork.contracts.session import Role
-from shiftwork.planning.casting import cast, key
+from shiftwork.planning.casting import cast, key, named
 
 
 async def begin_attempt(services: Services, request: RunRequest) -> AttemptRows:
@@ -43,7 +43,7 @@ async def begin_attempt(services: Services, request: RunRequest) -> AttemptRows:
                 "attempt": attempt.attempt,
                 "run": request.run,
                 "host": services.host,
-                "agent": agent.backend,
+                **named(agent, "agent", "model"),
                 "key": key(agent),
                 "role": request.role,
                 "prompt": prompt_for(request.role, project.options.prompts).version,

@@ -59,7 +59,9 @@ class Ending:
         """The agent ended, and what it left is stored; `stopped`: why we ended it, if we did."""
         problem = plan_problem(outbox, self._services.redactor) if self._planning else None
         result = self._judge(end, snapshot, problem, stopped)
-        lines = [end.message, problem or "", *snapshot.notes]
+        # Nobody expects a plan of whoever was interrupted.
+        unplanned = "" if end.status is RunStatus.INTERRUPTED else problem or ""
+        lines = [end.message, unplanned, *snapshot.notes]
         detail = "\n".join(line for line in lines if line)
         if problem is not None:
             outbox = outbox.model_copy(update={"plan": None})  # nobody adopts it, and it may hold a secret

@@ -1,9 +1,10 @@
 """The verifier: an agent that judges what no command decides, and may only stop it."""
 
 import asyncio
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from activities.beginning import begin_attempt
 from activities.ending import AttemptRows
@@ -17,7 +18,7 @@ from shiftwork.agents.instructions import remove_instructions
 from shiftwork.agents.outbox import read_outbox
 from shiftwork.contracts.activity import AgentProgress, JudgeRequest, JudgeResult, RunRequest
 from shiftwork.contracts.feature import VerificationStep
-from shiftwork.contracts.outbox import Outbox
+from shiftwork.contracts.outbox import Outbox, Verdict
 from shiftwork.contracts.session import (
     Failure,
     FailureKind,
@@ -40,6 +41,7 @@ _TRIES = 2
 """How often a verifier is asked whose verdict can't be followed, or whose evidence does not hold."""
 
 _DETAIL_CHARACTERS = 8_000
+_TOLD_STEPS, _TOLD_CHARACTERS = 20, 500
 _ROUNDS = 1_000
 """More than a session verifies: each moves main, and sessions end."""
 
@@ -174,6 +176,7 @@ class Judging:
                     "failure": end.failure.kind if end.failure else None,
                     "reason": end.reason,
                     "detail": truncate(detail, _DETAIL_CHARACTERS),
+                    "verdict": _told(asked.outbox.verdict, self._services.redactor.redact),
                 },
             )
 
@@ -278,6 +281,16 @@ class Judging:
         interruption: Interruption | None = None,
     ) -> JudgeResult:
         return JudgeResult(attempt=attempt, failure=failure, interruption=interruption, spent=self._spent)
+
+
+def _told(verdict: Verdict | None, redact: Callable[[str], str]) -> list[dict[str, Any]]:
+    """What the verifier said of each step, for the event that people read."""
+    said = verdict.steps[:_TOLD_STEPS] if verdict else ()
+    # Redacted before it is cut: half a secret is not recognised.
+    return [
+        {"step": each.step, "met": each.met, "reason": truncate(redact(each.reason), _TOLD_CHARACTERS)}
+        for each in said
+    ]
 
 
 def _only(feature: FeatureRow, evidence: Mapping[int, VerificationStep]) -> tuple[VerificationStep, ...]:

@@ -1,10 +1,10 @@
 """One transaction at the end of a session: session, progress, decisions, handoff, checkpoint, state."""
 
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 from datetime import timedelta
 from itertools import takewhile
 
-from activities.attributing import judge_blocked, judge_session
+from activities.attributing import broken_names, judge_blocked, judge_session
 from activities.rows import control_columns
 from shiftwork.contracts.feature import FeatureStatus
 from shiftwork.contracts.outbox import DecisionNote, Outbox, ProgressNote
@@ -46,13 +46,15 @@ async def record_session(
     await _keep_outbox(tx, project_id, session, result, outbox)
     # Before features are found to be blocked: what failed says more than that attempts are spent.
     await judge_session(tx, session, result, detail)
-    problem = await save_control_state(tx, request.save, _facts(request, outbox, detail), redactor=redactor)
+    names = await broken_names(tx, project_id, result)
+    facts = _facts(request, outbox, detail or (describe(result.failure, names) if result.failure else ""))
+    problem = await save_control_state(tx, request.save, facts, redactor=redactor)
     title = feature.name if feature else "planning"
     spent = await tx.usage.of_session(session.id)  # the result knows of its last attempt alone
     await tx.progress.log(
         project_id,
         title,
-        outcome=_outcome(result, detail),
+        outcome=_outcome(result, detail, names),
         commit=result.landed,
         tokens=spent.input_tokens + spent.output_tokens,
         session_id=session.id,
@@ -72,7 +74,7 @@ async def record_session(
         error=error if result.status is not SessionStatus.PASSED else None,
         landed_commit=result.landed,
     )
-    await _tell(tx, request, feature, _outcome(result, detail), spent.cost_usd)
+    await _tell(tx, request, feature, _outcome(result, detail, names), spent.cost_usd)
     return problem
 
 
@@ -152,7 +154,7 @@ def _facts(request: RecordRequest, outbox: Outbox, detail: str) -> dict[int, Fea
     if result.status is SessionStatus.PASSED:
         facts = {"last_error": None, "passed_commit": result.landed, "question": None}
     elif result.failure is not None:
-        facts = {"last_error": detail or describe(result.failure)}
+        facts = {"last_error": detail}
     elif outbox.question is not None:
         facts = {"question": outbox.question.question}
     return {request.feature_id: facts}
@@ -200,10 +202,10 @@ async def _told_before(tx: Transaction, session: SessionRow) -> list[DecisionNot
     return told
 
 
-def _outcome(result: SessionResult, detail: str) -> str:
+def _outcome(result: SessionResult, detail: str, names: Mapping[int, str]) -> str:
     if result.failure is not None:
         told = headline(detail)
-        return f"failed: {describe(result.failure)}{f': {told}' if told else ''}"
+        return f"failed: {describe(result.failure, names)}{f': {told}' if told else ''}"
     if result.interruption is not None:
         return f"interrupted: {result.interruption.reason.replace('_', ' ')}"
     return "verified and landed" if result.landed else "done"

@@ -3,8 +3,10 @@
 The same rows always give the same report.
 """
 
+from collections.abc import Mapping
 from typing import Any
 
+from client.report_agents import agents_of, judges, verdicts
 from client.report_markdown import render_markdown
 from client.telling import tell
 from shiftwork.store.rows import (
@@ -42,17 +44,25 @@ async def project_report(store: Store, project_id: str) -> dict[str, Any]:
         guessed = await tx.usage.estimates(project_id)
         decisions = list(reversed(await tx.decisions.history(project_id, limit=_ALL)))
         checkpoints = list(reversed(await tx.checkpoints.list(project_id, limit=_ALL)))
+        events = await _events(tx, project_id)
+        agents = agents_of(events)
+        said = await verdicts(tx, [row for row in sessions if judges(agents.get(row.number, ()))])
         return {
             "version": VERSION,
             "project": _project(project),
             "status": {name: value for name, value in status.items() if name not in {"project_id", "name"}},
-            "features": [_feature(row, await tx.evidence.latest(row.id)) for row in features],
-            "sessions": [_session(row, names, guessed.get(row.id, Estimates())) for row in sessions],
+            "features": [
+                _feature(row, await tx.evidence.latest(row.id), said.get(row.id, {})) for row in features
+            ],
+            "sessions": [
+                _session(row, names, guessed.get(row.id, Estimates()), agents.get(row.number, []))
+                for row in sessions
+            ],
             "decisions": [
                 row.model_dump(mode="json", exclude={"project_id", "session_id"}) for row in decisions
             ],
             "checkpoints": [_checkpoint(row, names, numbers) for row in checkpoints],
-            "events": [_event(row) for row in await _events(tx, project_id) if row.kind not in _ROUTINE],
+            "events": [_event(row) for row in events if row.kind not in _ROUTINE],
         }
 
 
@@ -66,7 +76,9 @@ def _project(row: ProjectRow) -> dict[str, Any]:
     }
 
 
-def _feature(row: FeatureRow, evidence: list[EvidenceRow]) -> dict[str, Any]:
+def _feature(
+    row: FeatureRow, evidence: list[EvidenceRow], said: Mapping[int, dict[str, Any]]
+) -> dict[str, Any]:
     shown = {
         *("id", "name", "description", "category", "priority", "depends_on", "status", "attempts", "runs"),
         *("waiting", "question", "last_error", "blocked_reason", "passed_commit"),
@@ -80,6 +92,7 @@ def _feature(row: FeatureRow, evidence: list[EvidenceRow]) -> dict[str, Any]:
                 "step": index,
                 "description": step.description,
                 "command": step.command,
+                "verdict": said.get(index),
                 "evidence": _evidence(latest.get(index)),
             }
             for index, step in enumerate(row.verification_steps)
@@ -94,6 +107,7 @@ def _evidence(row: EvidenceRow | None) -> dict[str, Any] | None:
     shown = {
         "commit",
         "verdict",
+        "command",
         "exit_status",
         "duration_seconds",
         "output_digest",
@@ -103,7 +117,9 @@ def _evidence(row: EvidenceRow | None) -> dict[str, Any] | None:
     return row.model_dump(mode="json", include=shown)
 
 
-def _session(row: SessionRow, names: dict[int, str], guessed: Estimates) -> dict[str, Any]:
+def _session(
+    row: SessionRow, names: dict[int, str], guessed: Estimates, agents: list[dict[str, Any]]
+) -> dict[str, Any]:
     seconds = (row.ended_at - row.started_at).total_seconds() if row.ended_at else None
     shown = {
         *("number", "role", "phase", "outcome", "error", "landed_commit", "last_action"),
@@ -113,6 +129,7 @@ def _session(row: SessionRow, names: dict[int, str], guessed: Estimates) -> dict
         **row.model_dump(mode="json", include=shown),
         "feature": names.get(row.feature_id) if row.feature_id is not None else None,
         "seconds": seconds,
+        "agents": agents,
         "estimated": guessed.model_dump(mode="json"),
     }
 

@@ -89,6 +89,7 @@ def _sessions(sessions: Sequence[dict[str, Any]]) -> str:
         (
             each["number"],
             escape(each["feature"] or "planning"),
+            ", ".join(map(_agent, each["agents"])),
             each["outcome"] or "running",
             "" if each["seconds"] is None else f"{each['seconds']:.1f} s",
             f"{each['total_tokens']:,}",
@@ -99,8 +100,25 @@ def _sessions(sessions: Sequence[dict[str, Any]]) -> str:
         )
         for each in sessions
     )
-    head = ("session", "feature", "outcome", "took", "tokens", "cost", "sandbox", "landed", "error")
+    head = (
+        "session",
+        "feature",
+        "done by",
+        "outcome",
+        "took",
+        "tokens",
+        "cost",
+        "sandbox",
+        "landed",
+        "error",
+    )
     return _section("Sessions", head, rows)
+
+
+def _agent(agent: dict[str, Any]) -> str:
+    """An agent by its backend and model, with the role that it played."""
+    who = " ".join(filter(None, (agent["agent"], agent["model"])))
+    return escape(f"{agent['role']}: {who}" if agent["role"] else who)
 
 
 def _decisions(decisions: Sequence[dict[str, Any]]) -> str:
@@ -155,8 +173,16 @@ def _step(step: dict[str, Any]) -> str:
     lines = [
         f"Step {step['step'] + 1}: {escape(step['description'], 1000)}".rstrip(": ") + f" — **{verdict}**"
     ]
-    if step["command"]:
-        lines.append(fence(truncate(step["command"], _TAIL)))
+    if step["verdict"] is not None:
+        said = step["verdict"]
+        met = "met" if said["met"] else "not met"
+        lines.append(
+            f"The verifier of session {said['session']}: {met}. {escape(said['reason'], 2000)}".rstrip()
+        )
+    # What was run for a step that a verifier judged is the verifier's own command.
+    command = step["command"] or (found or {}).get("command") or (step["verdict"] or {}).get("command")
+    if command:
+        lines.append(fence(truncate(command, _TAIL)))
     if found is not None and found["output_tail"].strip():
         lines.append(fence(found["output_tail"][-_TAIL:]))
     return "\n\n".join(lines)

@@ -1,6 +1,7 @@
 """Events as sentences: the one place that knows what each kind says to people."""
 
 from collections.abc import Callable, Mapping
+from datetime import UTC, datetime
 from typing import Any
 
 from client.cli.output import counted
@@ -28,6 +29,8 @@ def as_json(event: EventRow) -> dict[str, Any]:
 def worth_watching(event: EventRow) -> bool:
     """Whether a person who watches wants the event; left out is what another event says anyway."""
     if event.kind == "attempt_ended":
+        if event.data.get("verdict"):
+            return True
         asks = event.data.get("reason") in _NEEDS_HELP and bool(event.data.get("detail"))
         return asks or any(event.data.get(fact) for fact in ("failure", "problems", "notes"))
     if event.kind == "verification_passed":
@@ -63,20 +66,42 @@ def _started(event: EventRow) -> str:
     return f"{_session(event)} started: {_of(event, 'feature')}"
 
 
+def _agent(event: EventRow) -> str:
+    """Who it was: the role, where that is told and not the plain one."""
+    role = _of(event, "role")
+    return "agent" if role in ("", "session") else role
+
+
 def _attempt_started(event: EventRow) -> str:
-    return f"{_session(event)}: attempt {_of(event, 'attempt')} on {_of(event, 'host')}"
+    backend, host = _of(event, "agent"), _of(event, "host")
+    who = f"{_agent(event)} ({_model(backend, _of(event, 'model'))})" if backend else _agent(event)
+    # A verifier's is no further try at the work, whatever its number.
+    which = "" if _of(event, "role") == "verifier" else f", attempt {_of(event, 'attempt')}"
+    return f"{_session(event)}: {who} on {host}{which}"
+
+
+def _model(backend: str, model: str) -> str:
+    return f"{backend}, {model}" if model else backend
 
 
 def _attempt_ended(event: EventRow) -> str:
     if event.data.get("failure"):
-        return f"{_session(event)}: {_words(event, 'failure')}{_after(': ', _of(event, 'detail'))}"
-    said = f"{_session(event)}: agent {_of(event, 'status')}{_after(', ', _words(event, 'reason'))}"
+        who = f"{_agent(event)}: " if _of(event, "role") else ""
+        return f"{_session(event)}: {who}{_words(event, 'failure')}{_after(': ', _of(event, 'detail'))}"
+    said = f"{_session(event)}: {_agent(event)} {_of(event, 'status')}{_after(', ', _words(event, 'reason'))}"
     left_out = [*event.data.get("problems", ())]
     if event.data.get("reason"):
         said += _after(": ", _of(event, "detail"))  # the notes are in it
     else:
         left_out += event.data.get("notes", ())
+    said += _after(": ", "; ".join(map(_judged, event.data.get("verdict", ()))))
     return said + _after("; not taken: ", "; ".join(map(str, left_out)))
+
+
+def _judged(step: Mapping[str, Any]) -> str:
+    """A verifier's word on one step."""
+    met = "met" if step.get("met") else "not met"
+    return f"step {step.get('step')} {met}{_after(', ', one_line(str(step.get('reason') or '')))}"
 
 
 def _verified(event: EventRow) -> str:
@@ -124,7 +149,20 @@ def _who(event: EventRow) -> str:
 
 
 def _about(event: EventRow) -> str:
+    if event.data.get("feature") and event.reference.startswith("feature:"):
+        return f" ({_of(event, 'feature')})"
     return f" ({_session(event)})" if event.reference else ""
+
+
+def _which(event: EventRow) -> str:
+    """The feature's name; events of before names were told have its number alone."""
+    return _of(event, "feature") or _session(event)
+
+
+def _feature_status(event: EventRow) -> str:
+    status = _words(event, "status")
+    said = "asked for verification" if status == "passing" else f"made it {status}"
+    return f"{_who(event)} {said}: {_which(event)}{_after(': ', _of(event, 'reason'))}"
 
 
 def _status(event: EventRow) -> str:
@@ -133,8 +171,20 @@ def _status(event: EventRow) -> str:
 
 def _rests(event: EventRow) -> str:
     until = _of(event, "until")
-    when = f"until {until}" if until else "until somebody resumes"
-    return f"{_session(event)}: agent {_of(event, 'agent')} rests {when}; another one goes on"
+    when = f"until {_moment(until, event.at)}" if until else "until somebody resumes"
+    who = _model(_of(event, "agent"), _of(event, "model"))
+    left = _model(_of(event, "next_agent"), _of(event, "next_model")) or "another one"
+    return f"{_session(event)}: agent {who} rests {when}; {left} goes on"
+
+
+def _moment(text: str, seen: datetime) -> str:
+    """A time in UTC, with its date only if that is not the day on which it was told."""
+    moment = datetime.fromisoformat(text).astimezone(UTC)
+    return (
+        f"{moment:%H:%M} UTC"
+        if moment.date() == seen.astimezone(UTC).date()
+        else f"{moment:%Y-%m-%d %H:%M} UTC"
+    )
 
 
 def _resumed(event: EventRow) -> str:
@@ -170,7 +220,8 @@ _SENTENCES: dict[str, Callable[[EventRow], str]] = {
     "session_dropped": lambda e: f"{_session(e)} was dropped: its feature needs none any more",
     "blocked": lambda e: f"blocked: {_of(e, 'feature')}{_after(': ', _of(e, 'reason'))}",
     "feature_added": lambda e: f"{_who(e)} added a feature: {_of(e, 'feature')}",
-    "feature_edited": lambda e: f"{_who(e)} edited {_session(e)}",
+    "feature_edited": lambda e: f"{_who(e)} edited {_which(e)}",
+    "feature_status": _feature_status,
     "steer": lambda e: f"{_who(e)} gave guidance{_about(e)}: {_of(e, 'text')}",
     "answer": lambda e: f"{_who(e)} answered{_about(e)}: {_of(e, 'text')}",
     "decision_feedback": _feedback,

@@ -107,7 +107,8 @@ class ProjectMessages(ProjectControl):
             return
         feature = next((f for f in self._state.features if asked.feature in (f.name, str(f.id))), None)
         reference = f"feature:{feature.id}" if feature else ""
-        self._ledger.event("steer", actor=asked.actor, reference=reference, text=asked.text)
+        facts = {"feature": feature.name} if feature else {}
+        self._ledger.event("steer", actor=asked.actor, reference=reference, text=asked.text, **facts)
         self._changed = True
 
     # Updates ----------------------------------------------------------------------------------------------
@@ -146,7 +147,8 @@ class ProjectMessages(ProjectControl):
         changed: list[FeatureState] = self._checked(messages.apply_edit, edit, busy)
         self._reopen()
         self._ledger.note(edit=edit)
-        self._ledger.event("feature_edited", actor=edit.actor, reference=f"feature:{changed[0].id}")
+        name, reference = changed[0].name, f"feature:{changed[0].id}"
+        self._ledger.event("feature_edited", actor=edit.actor, reference=reference, feature=name)
         self._note(*changed)
         return changed[0].id
 
@@ -184,7 +186,7 @@ class ProjectMessages(ProjectControl):
             # What people committed for it must be on main before main is verified.
             self._look_for_people = True
             messages.request_session(self._state, feature.id)
-        facts = {"status": request.status, "reason": request.reason}
+        facts = {"feature": feature.name, "status": request.status, "reason": request.reason}
         self._ledger.event("feature_status", actor=request.actor, reference=f"feature:{feature.id}", **facts)
         self._note(*self._state.features)
         return feature.id
@@ -214,7 +216,8 @@ class ProjectMessages(ProjectControl):
         feature: FeatureState = self._checked(messages.check_answer, answer)
         feature.waiting = False
         reference = f"feature:{feature.id}"
-        self._ledger.event("answer", actor=answer.actor, reference=reference, text=answer.text)
+        facts = {"feature": feature.name, "text": answer.text}
+        self._ledger.event("answer", actor=answer.actor, reference=reference, **facts)
         if self._state.status is ProjectStatus.PAUSED and "needs an answer" in self._state.reason:
             self._state.status, self._state.reason = ProjectStatus.ACTIVE, ""
         self._note(feature)

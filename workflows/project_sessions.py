@@ -25,7 +25,7 @@ with workflow.unsafe.imports_passed_through():
         SessionStart,
         SessionStatus,
     )
-    from shiftwork.planning.casting import cast, cast_of, key, role_of
+    from shiftwork.planning.casting import cast, cast_of, key, named, role_of
     from shiftwork.planning.next import StartSession
     from shiftwork.planning.outcome import apply_session, block_unverifiable
     from shiftwork.temporal import (
@@ -133,10 +133,13 @@ class ProjectSessions(ProjectMessages):
         feature = None if start.feature_id is None else self._state.feature(start.feature_id)
         cast = cast_of(self._state, feature)
         if len(cast.agents) > 1:
-            until = rest.until.isoformat() if rest.until else None
-            backend = cast.find(start.agent).backend
+            left = cast.available(self._state.resting, workflow.now())
             self._ledger.event(
-                "agent_rests", reference=f"session:{start.session}", agent=backend, until=until
+                "agent_rests",
+                reference=f"session:{start.session}",
+                **named(cast.find(start.agent), "agent", "model"),
+                until=rest.until.replace(microsecond=0).isoformat() if rest.until else None,
+                **named(left, "next_agent", "next_model"),
             )
 
     async def _child(self, start: SessionStart) -> SessionResult:

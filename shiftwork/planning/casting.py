@@ -69,6 +69,14 @@ def key(agent: AgentOptions) -> str:
     return sha256(told.encode()).hexdigest()[:12]
 
 
+def named(agent: AgentOptions | None, backend: str, model: str) -> dict[str, str]:
+    """What people know an agent by, under these names; nothing of nobody, and no model if none is set."""
+    if agent is None:
+        return {}
+    chosen = agent.settings.get("model")
+    return {backend: agent.backend} | ({model: chosen} if isinstance(chosen, str) else {})
+
+
 def cast_of(state: ProjectState, feature: FeatureState | None) -> Cast:
     """Who can do this feature; None is planning."""
     category = feature.category if feature else None

@@ -1,7 +1,8 @@
 """What follows from a session that ended: retry, block, pass, or wait."""
 
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 from datetime import datetime
+from types import MappingProxyType
 
 from shiftwork.contracts.feature import FeatureStatus
 from shiftwork.contracts.project import ProjectStatus
@@ -90,7 +91,8 @@ def _count_failure(state: ProjectState, feature: FeatureState | None, failure: F
     state.streak = Streak(feature_id=feature_id, failure=failure, count=count)
     if count >= IDENTICAL_FAILURES:
         what = f"feature {feature.name!r}" if feature else "planning"
-        pause(state, f"{what} failed {count} times in a row in the same way ({describe(failure)})")
+        how = describe(failure, {each.id: each.name for each in state.features})
+        pause(state, f"{what} failed {count} times in a row in the same way ({how})")
 
 
 def _apply_interruption(
@@ -162,8 +164,8 @@ def pause(state: ProjectState, reason: str) -> None:
         state.status, state.reason = ProjectStatus.PAUSED, reason
 
 
-def describe(failure: Failure) -> str:
-    """A failure in a few words, without anything an agent wrote."""
+def describe(failure: Failure, names: Mapping[int, str] = MappingProxyType({})) -> str:
+    """A failure in a few words, without anything an agent said; `names` are those of features, by id."""
     words = failure.kind.value.replace("_", " ")
     if failure.step is not None:
         happened = _HAPPENED.get(failure.kind, words)
@@ -171,7 +173,7 @@ def describe(failure: Failure) -> str:
     if failure.exit_status is not None:
         words += f", exit status {failure.exit_status}"
     if failure.features:
-        words += f": {', '.join(map(str, failure.features[:5]))}"
+        words += f": {', '.join(names.get(each, str(each)) for each in failure.features[:5])}"
     return words
 
 

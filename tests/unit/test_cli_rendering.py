@@ -20,7 +20,7 @@ from client.watch import moments, watch_plainly
 from client.watch_live import LiveDisplay
 from shiftwork.contracts.decision import DecisionOutcome
 from shiftwork.contracts.feature import FeatureSpec, FeatureStatus
-from shiftwork.contracts.outbox import DecisionNote
+from shiftwork.contracts.outbox import DecisionNote, Outbox, StepVerdict, Verdict
 from shiftwork.contracts.project import ProjectStatus
 from shiftwork.contracts.session import Role
 from shiftwork.settings import Settings
@@ -90,6 +90,33 @@ def event(kind, reference="", actor="", **data):
     [
         (event("session_started", "session:3", feature="search"), "session 3 started: search"),
         (event("landed", "commit:" + "ab" * 20, feature="search"), "landed ababababab: search"),
+        (event("attempt_started", "session:3", attempt=1, host="vm"), "session 3: agent on vm, attempt 1"),
+        (event("attempt_started", "session:3", attempt=2, host="vm", role="session", agent="claude"),
+         "session 3: agent (claude) on vm, attempt 2"),
+        (event("attempt_started", "session:3", attempt=2, host="vm", role="verifier", agent="langchain",
+               model="openai:x"), "session 3: verifier (langchain, openai:x) on vm"),
+        (event("attempt_ended", "session:3", role="verifier", status="completed",
+               verdict=[{"step": 1, "met": True, "reason": "It\nshines."}, {"step": 2, "met": False}]),
+         "session 3: verifier completed: step 1 met, It shines.; step 2 not met"),
+        (event("agent_rests", "session:3", agent="claude", until="2026-01-02T20:48:17+00:00"),
+         "session 3: agent claude rests until 20:48 UTC; another one goes on"),
+        (event("agent_rests", "session:3", agent="claude", model="opus", until="2026-01-03T20:48:17.5+00:00",
+               next_agent="langchain", next_model="openai:x"),
+         "session 3: agent claude, opus rests until 2026-01-03 20:48 UTC; langchain, openai:x goes on"),
+        (event("agent_rests", "session:3", agent="claude", until=None, next_agent="codex"),
+         "session 3: agent claude rests until somebody resumes; codex goes on"),
+        (event("feature_edited", "feature:7", actor="user:eva", feature="search"), "eva edited search"),
+        (event("feature_edited", "feature:7", actor="user:eva"), "eva edited feature 7"),
+        (event("feature_status", "feature:7", actor="user:eva", feature="search", status="passing"),
+         "eva asked for verification: search"),
+        (event("feature_status", "feature:7", feature="search", status="not_started", reason="why"),
+         "somebody made it not started: search: why"),
+        (event("steer", "feature:7", actor="user:eva", text="b", feature="search"),
+         "eva gave guidance (search): b"),
+        (event("resumed", actor="user:eva"), "eva resumed the project"),
+        (event("resumed", actor="user:eva", role="verifier",
+               agent_settings={"model": "o3", "base_url": None}),
+         "eva resumed the project and gave the verifier other settings: model 'o3', base_url removed"),
         (event("attempt_ended", "session:3", status="failed", failure="agent_crashed", detail="It ended."),
          "session 3: agent crashed: It ended."),
         (event("attempt_ended", "session:3", status="interrupted", reason="rate_limited"),
@@ -140,9 +167,10 @@ def test_watching_leaves_out_what_is_said_twice():
             event("attempt_ended", status="interrupted", reason="paused", detail="Asked to end."),
             event("session_ended", status="passed", feature_id=1),
             event("session_ended", status="failed", feature_id=1),
+            event("attempt_ended", role="verifier", status="completed", verdict=[{"step": 1, "met": True}]),
         )
     ]
-    assert shown == [False, True, True, False, False, True]
+    assert shown == [False, True, True, False, False, True, True]
 
 
 ROWS = [(1, "a\x1b[31mb\nc", "ui", "why " * 10), (22, "d", "ui", None)]
@@ -268,6 +296,32 @@ async def test_the_report_holds_everything(store):
     assert [each["kind"] for each in report["events"]] == ["steer"]
 
 
+async def test_the_report_says_who_did_what_and_what_the_verifier_saw(store):
+    """If it failed, nobody could look up who judged a feature, and why it passed."""
+    project_id = await fill(store)
+    verdict = Verdict(steps=[StepVerdict(step=2, met=True, reason="It shines.", command="grep -q shine a")])
+    async with store.transaction() as tx:
+        session = await tx.sessions.get(project_id, 1)
+        for role, agent in (("session", "claude"), ("session", "claude"), ("verifier", "langchain")):
+            data = {"role": role, "agent": agent, "model": "openai:x" if role == "verifier" else None}
+            await tx.events.append(project_id, "attempt_started", reference="session:1", data=data)
+        attempt = await tx.attempts.begin(session.id, "host", 60)
+        await tx.attempts.finish(
+            session.id, attempt.attempt, attempt.token, outcome="completed", outbox=Outbox(verdict=verdict)
+        )
+    report = await project_report(store, project_id)
+    assert report["sessions"][1]["agents"] == [
+        {"role": "session", "agent": "claude", "model": None},
+        {"role": "verifier", "agent": "langchain", "model": "openai:x"},
+    ]
+    judged = {"session": 1, "met": True, "reason": "It shines.", "command": "grep -q shine a"}
+    assert [step["verdict"] for step in report["features"][0]["verification"]] == [None, judged]
+    markdown = render_markdown(report)
+    assert "| session: claude, verifier: langchain openai:x |" in markdown
+    assert "The verifier of session 1: met. It shines." in markdown
+    assert "grep -q shine a" in markdown
+
+
 async def test_estimates_are_told_as_what_they_are(store):
     """If it failed, people would take a guess for the provider's own figures."""
     project_id = await fill(store)
@@ -296,7 +350,7 @@ async def test_nothing_an_agent_wrote_becomes_markup(store):
         assert markup not in html
     assert html.count("<h1>") == 1
     for row in (line for line in markdown.splitlines() if line.startswith("| ")):
-        assert row.replace("\\|", "").count("|") in {3, 5, 8, 10}
+        assert row.replace("\\|", "").count("|") in {3, 5, 8, 11}
     assert "Lesson: learnt" in markdown
     assert re.search(r"- Started: [\d-]+ [\d:]+ UTC\n", markdown)
     assert "$0.25 of $5.00" in markdown

@@ -267,3 +267,9 @@ def test_max_sessions_counts_what_runs() -> None:
 def test_failures_are_described(failure: Failure, words: str) -> None:
     """If it failed, the reason of a pause would be a row of codes."""
     assert describe(failure) == words
+
+
+def test_a_failure_names_the_features_that_it_broke() -> None:
+    """If it failed, people would read the number of a row where the name of a feature belongs."""
+    failure = Failure(kind=FailureKind.BROKE_FEATURE, features=(3, 4))
+    assert describe(failure, {3: "search", 4: "login"}) == "broke feature: search, login"
