@@ -25,6 +25,7 @@ $(INSTALLED): requirements/dev.txt pyproject.toml
 	@git version 2>/dev/null | awk '{ split($$3, v, "."); found = v[1] * 1000 + v[2] } END { exit !(found >= 2038) }' || { \
 	  echo "Shiftwork needs git 2.38 or newer, and it is missing or older: install it first." >&2; \
 	  exit 1; }
+	@echo "Installing into .venv; this takes a minute or two."
 	$(PYTHON) -m venv .venv
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes --requirement requirements/dev.txt
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation --editable .
