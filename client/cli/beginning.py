@@ -21,9 +21,10 @@ from client.cli.watching import show
 from client.specification import read_specification
 from client.watch import NO_WORKER
 from shiftwork.agents.registry import backends
-from shiftwork.contracts.project import AgentOptions
+from shiftwork.contracts.project import AgentOptions, ProjectOptions
 from shiftwork.contracts.sandbox import Profile
 from shiftwork.errors import InvalidInput
+from shiftwork.planning.casting import everybody
 from shiftwork.settings import Settings
 from shiftwork.stack.file import read_stack
 from shiftwork.store.rows import ProjectRow
@@ -67,7 +68,7 @@ def start(args: Namespace) -> int:
     options = project_options(specification, args)
 
     async def command(shiftwork: Shiftwork) -> int:
-        for problem in await asyncio.to_thread(missing, options.agent, options.sandbox.profile):
+        for problem in await asyncio.to_thread(all_missing, options):
             sys.stderr.write(f"warning: {problem}\n")
         project_id = await shiftwork.start(
             args.name or specification.name,
@@ -93,6 +94,12 @@ def start(args: Namespace) -> int:
         return of_status(status["status"])
 
     return connected(command)
+
+
+def all_missing(options: ProjectOptions) -> list[str]:
+    """What the project's agents lack, of every role, category and fallback; each sentence once."""
+    found = (missing(agent, options.sandbox.profile) for agent in everybody(options))
+    return list(dict.fromkeys(problem for problems in found for problem in problems))
 
 
 def missing(agent: AgentOptions, profile: Profile = Profile.STRICT) -> list[str]:

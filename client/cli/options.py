@@ -50,17 +50,26 @@ def project_options(specification: Specification, args: Namespace) -> ProjectOpt
 def sandbox_options(head: SandboxOptions | None, args: Namespace) -> SandboxOptions:
     """What agents and commands may touch; hosts of the command line take the place of the front matter's.
 
+    A profile of the command line that reaches no hosts takes the front matter's away.
+
     Raises:
         InvalidInput: hosts are allowed that the profile does not let anybody reach.
     """
     base = head or SandboxOptions()
     profile = Profile(args.profile) if args.profile is not None else base.profile
     hosts = tuple(args.allow_host or base.hosts)
-    if args.allow_host and profile is not Profile.NETWORKED:
-        raise InvalidInput(
-            f"--allow-host {args.allow_host[0]!r} has no effect in the profile {profile.value!r}; "
-            "give --profile networked too."
-        )
+    if profile is not Profile.NETWORKED:
+        if args.allow_host:
+            raise InvalidInput(
+                f"--allow-host {hosts[0]!r} has no effect in the profile {profile.value!r}; "
+                "give --profile networked too."
+            )
+        if hosts and base.profile is not Profile.NETWORKED:
+            raise InvalidInput(
+                f"sandbox.hosts: {hosts[0]!r} has no effect in the profile {profile.value!r}; write "
+                "'profile: networked' beside it, or give --profile networked."
+            )
+        hosts = ()
     return base.model_copy(update={"profile": profile, "hosts": hosts})
 
 

@@ -3,13 +3,17 @@
 import pytest
 
 from client.api import Shiftwork
+from client.cli.beginning import all_missing
 from client.cli.options import project_options
 from client.cli.parser import build_parser
 from client.specification import read_specification
+from client.vetting import vet_options
 from shiftwork.contracts.limits import AgentLimits
 from shiftwork.contracts.project import AgentOptions, ProjectOptions
 from shiftwork.contracts.sandbox import Profile, SandboxOptions
+from shiftwork.contracts.session import Role
 from shiftwork.errors import InvalidInput
+from shiftwork.secrets import LazyRedactor
 from shiftwork.settings import Settings
 
 HEAD = """\
@@ -24,6 +28,11 @@ limits: {memory_mb: 100, processes: 5}
 ---
 # A thing
 """
+
+
+@pytest.fixture
+def redactor():
+    return LazyRedactor({})
 
 
 @pytest.fixture
@@ -62,6 +71,41 @@ def test_an_option_goes_before_the_front_matter_and_leaves_the_rest(options):
     assert (made.sandbox.profile, made.sandbox.readable) == (Profile.NETWORKED, ("/opt",))
     assert (made.limits.memory_mb, made.limits.processes) == (200, None)
     assert made.limits.disk_mb == AgentLimits().disk_mb
+
+
+def test_hosts_that_nobody_could_reach_are_refused(options):
+    """If it failed, a person would believe that a list of hosts has an effect."""
+    text = "---\nagent: {backend: claude}\nsandbox: {hosts: [a.example]}\n---\n# A thing\n"
+    with pytest.raises(InvalidInput, match=r"^sandbox.hosts: 'a.example' has no effect in the profile 'str"):
+        options(text=text)
+    assert options("--profile", "networked", text=text).sandbox.hosts == ("a.example",)
+    assert options("--profile", "strict").sandbox.hosts == ()
+
+
+async def test_python_refuses_hosts_that_nobody_could_reach(redactor):
+    """If it failed, what the command line refuses would be taken in silence from a program."""
+    sandbox = SandboxOptions(hosts=("a.example",))
+    agent = AgentOptions(backend="claude")
+    with pytest.raises(InvalidInput, match=r"^sandbox.hosts: 'a.example' has no effect"):
+        vet_options(ProjectOptions(agent=agent, sandbox=sandbox), redactor)
+
+
+def test_the_agents_of_all_roles_are_looked_at(tmp_path):
+    """If it failed, a project would stop at its first session of a role, for a program that is not there."""
+    absent = {"program": str(tmp_path / "absent")}
+    first, second = (
+        AgentOptions(backend="claude", settings=absent),
+        AgentOptions(backend="codex", settings=absent),
+    )
+    third = AgentOptions(backend="claude", settings={**absent, "model": "x"})
+    options = ProjectOptions(
+        agent=first.model_copy(update={"fallbacks": (second,)}),
+        roles={Role.VERIFIER: third},
+        sandbox=SandboxOptions(profile=Profile.OPEN),
+    )
+    said = all_missing(options)
+    assert len(said) == len(set(said))
+    assert [sentence.split("'")[1] for sentence in said] == ["claude", "codex"]
 
 
 @pytest.mark.parametrize("profile", Profile)
