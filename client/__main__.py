@@ -2,18 +2,13 @@
 
 import os
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from importlib import import_module
-from pathlib import Path
 
 from client.cli.exits import ERROR, INTERRUPTED, PIPE_CLOSED
 from client.cli.parser import build_parser
 from shiftwork.errors import ShiftworkError
 from shiftwork.ownership import check_ownership
-from shiftwork.settings import DEFAULT_STATE
-
-_HERE = ("dev", "init")
-"""Commands that begin something in the folder they are typed in."""
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -47,9 +42,6 @@ def _run(argv: Sequence[str] | None) -> int:
     module, _, function = args.handler.partition(":")
     try:
         check_ownership()
-        if args.command not in _HERE and (state := outer_state(Path.cwd(), os.environ)) is not None:
-            # For this process and those that take its place, such as a worker.
-            os.environ["SHIFTWORK_STATE"] = str(state)
         code: int = getattr(import_module(module), function)(args)
     except BrokenPipeError:
         raise
@@ -59,20 +51,6 @@ def _run(argv: Sequence[str] | None) -> int:
         sys.stderr.write(f"error: {_sentence(error)}\n")
         return ERROR
     return code
-
-
-def outer_state(here: Path, environ: Mapping[str, str]) -> Path | None:
-    """The state folder of the nearest folder above that has one, as git looks for a repository.
-
-    None where this folder has one itself, or none is needed; one of another user is never taken.
-    """
-    if environ.get("SHIFTWORK_STATE") or environ.get("SHIFTWORK_DATABASE_URL"):
-        return None
-    for folder in (here, *here.parents):
-        state = folder / DEFAULT_STATE
-        if state.is_dir() and state.stat().st_uid == os.getuid():
-            return None if folder == here else state
-    return None
 
 
 def _sentence(error: Exception) -> str:

@@ -64,8 +64,12 @@ class Settings:
     model_hosts: tuple[str, ...] | None = None
 
     @classmethod
-    def from_environment(cls, environ: Mapping[str, str] | None = None) -> "Settings":
-        """Read `SHIFTWORK_*`; raises `InvalidInput` naming the variable that is wrong."""
+    def from_environment(cls, environ: Mapping[str, str] | None = None, *, above: bool = True) -> "Settings":
+        """Read `SHIFTWORK_*`; raises `InvalidInput` naming the variable that is wrong.
+
+        Args:
+            above: where no state folder is named, and none is here, take that of a folder above.
+        """
         env = os.environ if environ is None else environ
         timings = Timings(
             **{
@@ -78,8 +82,9 @@ class Settings:
                 f"SHIFTWORK_LEASE ({timings.lease} s) must be shorter than "
                 f"SHIFTWORK_HEARTBEAT_TIMEOUT ({timings.heartbeat_timeout} s)."
             )
+        outer = outer_state(Path.cwd(), env) if above else None
         return cls(
-            state=Path(env.get("SHIFTWORK_STATE") or DEFAULT_STATE).expanduser().absolute(),
+            state=outer or Path(env.get("SHIFTWORK_STATE") or DEFAULT_STATE).expanduser().absolute(),
             database_url=env.get("SHIFTWORK_DATABASE_URL") or None,
             namespace=env.get("SHIFTWORK_NAMESPACE") or DEFAULT_NAMESPACE,
             postgres_port=int(_number(env, "SHIFTWORK_POSTGRES_PORT", 0)),
@@ -102,6 +107,20 @@ class Settings:
     def projects(self) -> Path:
         """The folder of private repositories, workspaces and briefs, one folder per project."""
         return self.state / "projects"
+
+
+def outer_state(here: Path, environ: Mapping[str, str]) -> Path | None:
+    """The state folder of the nearest folder above that has one, as git looks for a repository.
+
+    None where this folder has one itself, or none is needed; one of another user is never taken.
+    """
+    if environ.get("SHIFTWORK_STATE") or environ.get("SHIFTWORK_DATABASE_URL"):
+        return None
+    for folder in (here, *here.parents):
+        state = folder / DEFAULT_STATE
+        if state.is_dir() and state.stat().st_uid == os.getuid():
+            return None if folder == here else state
+    return None
 
 
 def _defaults(cls: type[Timings]) -> dict[str, float]:

@@ -20,7 +20,7 @@ def dev(args: Namespace) -> int:
     """Run the stack until it is told to end."""
     deny_others_writing()
     logging.basicConfig(level=logging.WARNING, format="%(asctime)s %(message)s", datefmt="%H:%M:%S")
-    settings = Settings.from_environment()
+    settings = Settings.from_environment(above=False)  # it begins something, and where it is typed
     with_worker = not args.no_worker
 
     def ready(stack: StackFile) -> None:

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass, fields
 
 from shiftwork.errors import StackError
-from shiftwork.settings import Settings
+from shiftwork.settings import DEFAULT_STATE, Settings
 from shiftwork.stack.private import check_own_folder, read_own, write_private
 
 VERSION = 1
@@ -86,8 +86,10 @@ def require_stack(settings: Settings) -> StackFile:
     """The running stack; raises `StackError` with the sentence that says how to start one."""
     stack = read_stack(settings)
     if stack is None:
+        alone = settings.state.name == DEFAULT_STATE and not settings.state.exists()
+        above = f", and no folder above has a {DEFAULT_STATE} of yours" if alone else ""
         raise StackError(
-            f"No stack is running in {settings.state}: start one with `shiftwork dev`, "
+            f"No stack is running in {settings.state}{above}: start one with `shiftwork dev`, "
             "or name another folder with SHIFTWORK_STATE."
         )
     return stack

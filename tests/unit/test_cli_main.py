@@ -1,6 +1,7 @@
 """What a command answers when something is wrong: one sentence, the right status, and nothing changed."""
 
 import asyncio
+import contextlib
 import os
 import signal
 import subprocess
@@ -10,12 +11,14 @@ from pathlib import Path
 import asyncpg
 import pytest
 
-from client.__main__ import main, outer_state
+from client.__main__ import main
+from client.api import Shiftwork
 from client.cli.beginning import missing
 from client.specification import read_specification
 from shiftwork.agents.cassette import load_cassette
 from shiftwork.contracts.feature import FeatureSpec
 from shiftwork.contracts.project import AgentOptions
+from shiftwork.settings import Settings, outer_state
 from shiftwork.store.migrate import migrate
 from shiftwork.store.store import Store
 
@@ -73,6 +76,26 @@ def test_the_stack_of_an_outer_folder_is_found(tmp_path):
     assert outer_state(inner, {}) == tmp_path / ".shiftwork"
     assert outer_state(tmp_path, {}) is None
     assert outer_state(inner, {"SHIFTWORK_STATE": "elsewhere"}) is None
+
+
+@pytest.fixture
+def inside(tmp_path, monkeypatch):
+    """A folder below one that has a state folder; this process is there."""
+    monkeypatch.delenv("SHIFTWORK_STATE", raising=False)
+    monkeypatch.delenv("SHIFTWORK_DATABASE_URL", raising=False)
+    (tmp_path / ".shiftwork").mkdir()
+    (tmp_path / "product").mkdir()
+    with contextlib.chdir(tmp_path / "product"):
+        yield tmp_path
+
+
+def test_programs_look_for_the_stack_where_commands_do(inside):
+    """If it failed, Python would not find the stack that the command line finds from the same folder."""
+    assert Shiftwork().settings.state == Settings.from_environment({}).state == inside / ".shiftwork"
+    here = inside / "product" / ".shiftwork"
+    assert Settings.from_environment({}, above=False).state == here
+    named = Settings.from_environment({"SHIFTWORK_STATE": "elsewhere"})
+    assert named.state == inside / "product" / "elsewhere"
 
 
 def test_wrong_files_are_named(nowhere, capsys):
