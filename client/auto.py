@@ -178,7 +178,9 @@ def _chat_model(specification: Specification | AgentOptions) -> Any:
     try:
         from langchain.chat_models import init_chat_model  # noqa: PLC0415 - heavy, and an extra
     except ImportError as error:
-        raise InvalidInput("LangChain is not installed here: pip install 'shiftwork[langchain]'.") from error
+        raise InvalidInput(
+            "LangChain is not installed here: install the extra 'langchain' of Shiftwork."
+        ) from error
     facts: Mapping[str, Any]
     match specification:
         case str():

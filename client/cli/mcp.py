@@ -20,7 +20,7 @@ from shiftwork.stack.private import deny_others_writing
 def mcp(args: Namespace) -> int:
     """Serve until the client goes, or with `--http` until it is told to end."""
     if importlib.util.find_spec("mcp") is None:
-        raise InvalidInput("The package `mcp` is missing: install it with `pip install 'shiftwork[mcp]'`.")
+        raise InvalidInput("The package `mcp` is missing: install the extra 'mcp' of Shiftwork.")
     from client.mcp.protocol import make_server  # noqa: PLC0415 - it needs the package
     from client.tools.desk import Desk  # noqa: PLC0415 - heavy, and only for this command
 

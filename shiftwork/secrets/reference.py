@@ -177,7 +177,7 @@ def _from_keyring(place: str, name: str) -> str:
         import keyring.errors  # noqa: PLC0415
     except ImportError:
         raise InvalidInput(
-            f"The secret {name!r} needs the system's keyring: run pip install 'shiftwork[keyring]'."
+            f"The secret {name!r} needs the system's keyring: install the extra 'keyring' of Shiftwork."
         ) from None
     service, _, user = place.rpartition("/")
     try:

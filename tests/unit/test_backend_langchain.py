@@ -87,7 +87,10 @@ def told(backend, asked: AgentRequest) -> tuple[ProgramConfig, dict[str, str]]:
         ),
         ({"model": "openai:"}, "names no provider"),
         ({"model": "nobody:m"}, r"'nobody' is not known; known are anthropic, .*'provider'"),
-        ({"model": print}, r"setting 'model': an object \(builtin_function_or_method\) can't cross processes"),
+        (
+            {"model": print},
+            r"setting 'model': an object \(builtin_function_or_method\) can't cross processes",
+        ),
         ({"chat_model": len}, r"setting 'chat_model': an object \(builtin_function_or_method\)"),
         ({"chat_model": "json"}, r"'json' is no import path: write 'package.module:name'"),
         ({"model": "openai:m", "tools": [print]}, "setting 'tools': an object"),
@@ -120,17 +123,15 @@ def test_what_can_not_work_is_refused_by_name(settings, sentence):
 def test_a_missing_package_is_named_with_what_installs_it():
     """If it failed, people would read a traceback of an import in a log."""
     for model, install in (
-        ("openai:m", r"pip install 'shiftwork\[openai\]'"),
-        ("google_genai:m", r"pip install 'shiftwork\[google\]'"),
-        ("groq:m", r"pip install 'shiftwork\[openai\]'"),
-        ("mistralai:m", "pip install 'langchain-mistralai'"),
+        ("openai:m", "install the extra 'openai' of Shiftwork"),
+        ("google_genai:m", "install the extra 'google' of Shiftwork"),
+        ("groq:m", "install the extra 'openai' of Shiftwork"),
+        ("mistralai:m", "run `pip install langchain-mistralai`"),
     ):
         backend = LangchainBackend({}, lambda module: module in ("langchain", "deepagents"))
         with pytest.raises(InvalidInput, match=install):
             backend.check({"model": model})
-    with pytest.raises(
-        InvalidInput, match=r"LangChain is not installed: run `pip install 'shiftwork\[langch"
-    ):
+    with pytest.raises(InvalidInput, match="LangChain is not installed: install the extra 'langchain'"):
         LangchainBackend({}, lambda module: module != "deepagents").check({"model": "openai:m"})
 
 
@@ -345,7 +346,9 @@ def test_doctor_says_what_is_missing(backend):
         "the package for models of 'mistralai' is not installed",
         "Backend 'langchain' has no key for 'mistralai'",
     ]
-    assert "shiftwork[langchain]" in LangchainBackend({}, lambda _: False).diagnose({}).problems[0]
+    assert (
+        "the extra 'langchain' of Shiftwork" in LangchainBackend({}, lambda _: False).diagnose({}).problems[0]
+    )
 
 
 @pytest.mark.parametrize("name", ["openai", "ollama"])

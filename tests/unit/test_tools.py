@@ -210,9 +210,7 @@ def test_without_its_package_the_server_says_so() -> None:
     )
     done = subprocess.run([sys.executable, "-P", "-c", code], capture_output=True, text=True, check=False)
     assert (done.returncode, done.stdout) == (1, "")
-    assert done.stderr == (
-        "error: The package `mcp` is missing: install it with `pip install 'shiftwork[mcp]'`.\n"
-    )
+    assert done.stderr == ("error: The package `mcp` is missing: install the extra 'mcp' of Shiftwork.\n")
 
 
 @pytest.mark.parametrize(

@@ -20,7 +20,7 @@ from shiftwork.agents.langchain.config import (
     ModelConfig,
     ProgramConfig,
 )
-from shiftwork.agents.langchain.providers import ModelProvider, http_address
+from shiftwork.agents.langchain.providers import ModelProvider, extra, http_address
 from shiftwork.agents.langchain.settings import LangchainSettings
 from shiftwork.agents.protocol import (
     AgentCommand,
@@ -207,15 +207,14 @@ class LangchainBackend:
     def _missing_libraries(self) -> list[str]:
         if all(map(self._installed, _LIBRARIES)):
             return []
-        return ["LangChain is not installed: run `pip install 'shiftwork[langchain]'`."]
+        return [f"LangChain is not installed: {extra('langchain')}."]
 
     def _missing_packages(self, read: LangchainSettings) -> list[str]:
         provider, _ = read.chosen()
         problems = self._missing_libraries()
         if provider is not None and not read.chat_model and not self._installed(provider.module):
             problems.append(
-                f"the package for models of {provider.name!r} is not installed: "
-                f"run `pip install '{provider.install}'`."
+                f"the package for models of {provider.name!r} is not installed: {provider.install}."
             )
         return problems
 

@@ -50,32 +50,39 @@ CHAT_PROTOCOL: Final = MappingProxyType({"use_responses_api": False})
 """Only OpenAI itself has the newer protocol for sure."""
 
 
+def extra(name: str) -> str:
+    """How what an extra of ours brings is installed; where from is for whoever installed us to say."""
+    return f"install the extra {name!r} of Shiftwork"
+
+
 def _compatible(name: str, base_url: str, key: str, *, path: str = "/v1") -> ModelProvider:
     """One that speaks OpenAI's chat protocol, with a package of its own."""
     package = f"langchain-{name}"
-    return ModelProvider(name, "openai", base_url, (key,), package.replace("-", "_"), package, path=path)
+    return ModelProvider(
+        name, "openai", base_url, (key,), package.replace("-", "_"), f"run `pip install {package}`", path=path
+    )
 
 
 _ALL: Final = (
     ModelProvider(
         *("anthropic", "anthropic", "https://api.anthropic.com", ("ANTHROPIC_API_KEY",)),
-        *("langchain_anthropic", "shiftwork[anthropic]", "x-api-key", "ANTHROPIC_BASE_URL"),
+        *("langchain_anthropic", extra("anthropic"), "x-api-key", "ANTHROPIC_BASE_URL"),
         path="",
     ),
     ModelProvider(
         *("openai", "openai", "https://api.openai.com/v1", ("OPENAI_API_KEY",)),
-        *("langchain_openai", "shiftwork[openai]"),
+        *("langchain_openai", extra("openai")),
         address="OPENAI_BASE_URL",
     ),
     ModelProvider(
         *("google_genai", "gemini", "https://generativelanguage.googleapis.com"),
-        *(("GOOGLE_API_KEY", "GEMINI_API_KEY"), "langchain_google_genai", "shiftwork[google]"),
+        *(("GOOGLE_API_KEY", "GEMINI_API_KEY"), "langchain_google_genai", extra("google")),
         *("x-goog-api-key", "GOOGLE_GEMINI_BASE_URL"),
         path="",
     ),
     ModelProvider(
         *("ollama", "ollama", "http://127.0.0.1:11434", ("OLLAMA_API_KEY",)),
-        *("langchain_ollama", "shiftwork[ollama]"),
+        *("langchain_ollama", extra("ollama")),
         address="OLLAMA_HOST",
         path="",
         needs_key=False,
@@ -84,7 +91,7 @@ _ALL: Final = (
     # Its own package asks for paths that no other provider has.
     ModelProvider(
         *("groq", "openai", "https://api.groq.com/openai/v1", ("GROQ_API_KEY",)),
-        *("langchain_openai", "shiftwork[openai]"),
+        *("langchain_openai", extra("openai")),
         client="openai",
         parameters=CHAT_PROTOCOL,
     ),
