@@ -12,8 +12,8 @@ from temporalio.client import (
 from temporalio.exceptions import ActivityError, ApplicationError
 
 from client.connection import CLOSED, Connection, actor
-from client.specification import first_problem
 from client.vetting import vet_options
+from client.wording import first_problem
 from shiftwork.contracts.feature import FeatureEdit, FeatureSpec, FeatureStatus
 from shiftwork.contracts.project import PauseMode, ProjectStatus
 from shiftwork.contracts.session import Role

@@ -4,8 +4,9 @@ from pathlib import Path
 from typing import Annotated, Any
 
 import yaml
-from pydantic import BaseModel, Field, ValidationError, field_validator
+from pydantic import Field, ValidationError, field_validator
 
+from client.wording import first_problem
 from shiftwork.contracts.base import Document, Name
 from shiftwork.contracts.feature import FeatureCategory
 from shiftwork.contracts.limits import AgentLimits
@@ -109,25 +110,3 @@ def _title(body: str) -> str | None:
         if line.startswith("# "):
             return line.removeprefix("# ").strip()[:120] or None
     return None
-
-
-def first_problem(error: ValidationError, model: type[BaseModel] | None = None) -> str:
-    """The first problem of a validation, as field and sentence; `model` knows which fields there are."""
-    problem = error.errors()[0]
-    where = ".".join(map(str, problem["loc"])) or "it"
-    facts = problem.get("ctx", {})
-    match problem["type"]:
-        case "extra_forbidden":
-            known = model.model_fields if model and len(problem["loc"]) == 1 else ()
-            said = f"is not known{'; known are: ' if known else ''}{', '.join(sorted(known))}"
-        case "missing":
-            said = "is missing"
-        case "string_too_short" if facts["min_length"] == 1:
-            said = "is empty"
-        case "string_too_short":
-            said = f"must have {facts['min_length']} characters or more"
-        case "string_too_long":
-            said = f"must have {facts['max_length']} characters at most"
-        case _:
-            said = problem["msg"].removeprefix("Value error, ")
-    return f"{where}: {said}"

@@ -13,7 +13,7 @@ from client.cli.directing import patiently
 from client.cli.exits import DONE
 from client.cli.opening import named_or_only
 from client.cli.output import excerpt, print_json
-from client.specification import first_problem
+from client.wording import first_problem
 from shiftwork.contracts.feature import FeatureEdit, FeatureSpec
 from shiftwork.errors import InvalidInput
 

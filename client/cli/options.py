@@ -9,7 +9,8 @@ from urllib.parse import urlsplit
 from pydantic import ValidationError
 
 from client.cli.values import WALL_TIME
-from client.specification import Specification, first_problem, read_prompt
+from client.specification import Specification, read_prompt
+from client.wording import first_problem
 from shiftwork.contracts.limits import AgentLimits
 from shiftwork.contracts.project import AgentOptions, ProjectOptions
 from shiftwork.contracts.sandbox import Profile, SandboxOptions

@@ -7,8 +7,8 @@ from pydantic import ValidationError
 from temporalio.service import RPCError
 
 from client.api import Shiftwork
-from client.specification import first_problem
 from client.tools.definition import Call, Definition, Report, unreported
+from client.wording import first_problem
 from shiftwork.contracts.project import ProjectOptions
 from shiftwork.errors import InvalidInput, ShiftworkError, StackError
 from shiftwork.settings import Settings

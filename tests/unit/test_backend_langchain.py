@@ -92,7 +92,11 @@ def told(backend, asked: AgentRequest) -> tuple[ProgramConfig, dict[str, str]]:
             r"setting 'model': an object \(builtin_function_or_method\) can't cross processes",
         ),
         ({"chat_model": len}, r"setting 'chat_model': an object \(builtin_function_or_method\)"),
-        ({"chat_model": "json"}, r"'json' is no import path: write 'package.module:name'"),
+        ({"chat_model": "json"}, r"'json' is neither a model as 'provider:model' .* nor an import path"),
+        (
+            {"chat_model": "opneai:x"},
+            r"'opneai' was not found: .*; or, if 'opneai:x' is provider:model, no provider is 'opneai'",
+        ),
         ({"model": "openai:m", "tools": [print]}, "setting 'tools': an object"),
         ({"model": "openai:m", "tools": ["x"]}, "'x' is no import path"),
         ({"model": "openai:m", "parameters": {"t": print}}, "setting 'parameters'"),

@@ -175,7 +175,7 @@ def test_roles_come_from_both(options, tmp_path):
     [
         (ROLES.replace("how.md", "none.md"), "prompt '.*none.md' can't be read: No such file"),
         (ROLES.replace("{backend: gemini}", "{backnd: gemini}"), "roles.verifier.backnd: is not known"),
-        (ROLES.replace("verifier:", "boss:"), "roles.boss"),
+        (ROLES.replace("verifier:", "boss:"), "roles: 'boss' is not known"),
         (ROLES.replace("role: testing", "role: verifier"), "the verifier does no features"),
     ],
 )

@@ -20,7 +20,7 @@ from shiftwork.agents.langchain.config import (
     ModelConfig,
     ProgramConfig,
 )
-from shiftwork.agents.langchain.providers import ModelProvider, extra, http_address
+from shiftwork.agents.langchain.providers import PROVIDERS, ModelProvider, extra, http_address
 from shiftwork.agents.langchain.settings import LangchainSettings
 from shiftwork.agents.protocol import (
     AgentCommand,
@@ -226,11 +226,17 @@ def _missing_modules(read: LangchainSettings) -> list[str]:
         if not Path(folder).is_dir()
     ]
     tops = dict.fromkeys(path.partition(":")[0].partition(".")[0] for path in read.import_paths)
-    return problems + [
-        f"the module {top!r} was not found: name its folder in the setting 'python_path'."
-        for top in tops
-        if not _is_there(top, read.python_path)
-    ]
+    missing = [top for top in tops if not _is_there(top, read.python_path)]
+    return problems + [_missing_module(top, read.chat_model or "") for top in missing]
+
+
+def _missing_module(top: str, chat_model: str) -> str:
+    """A misspelt provider looks like a module that is not there: both may be what was meant."""
+    said = f"the module {top!r} was not found: name its folder in the setting 'python_path'"
+    if chat_model.partition(":")[0] != top:
+        return f"{said}."
+    known = ", ".join(PROVIDERS)
+    return f"{said}; or, if {chat_model!r} is provider:model, no provider is {top!r}: known are {known}."
 
 
 def _is_there(module: str, folders: tuple[str, ...]) -> bool:

@@ -68,10 +68,20 @@ class LangchainSettings(BackendSettings):
                 raise ValueError(_no_object(item))  # noqa: TRY004 - pydantic wants it
         return value
 
-    @field_validator("chat_model", "tools")
+    @field_validator("chat_model")
+    @classmethod
+    def _is_an_import_path(cls, value: str | None) -> str | None:
+        if value is not None and not _IMPORT_PATH.fullmatch(value):
+            raise ValueError(
+                f"{value!r} is neither a model as 'provider:model' (such as 'openai:gpt-5') nor an import "
+                "path: write that as 'package.module:name'"
+            )
+        return value
+
+    @field_validator("tools")
     @classmethod
     def _are_import_paths(cls, value: Any) -> Any:
-        for path in (value,) if isinstance(value, str) else value or ():
+        for path in value or ():
             if not _IMPORT_PATH.fullmatch(path):
                 raise ValueError(f"{path!r} is no import path: write 'package.module:name'")
         return value

@@ -1,0 +1,87 @@
+"""What a validation found, in words for people who never heard of the library that does it."""
+
+from collections.abc import Sequence
+from typing import Any, get_args
+
+from pydantic import BaseModel, ValidationError
+
+_KINDS = {
+    "dict_type": "must be a mapping of names to values",
+    "tuple_type": "must be a list",
+    "list_type": "must be a list",
+    "string_type": "must be text",
+    "int_type": "must be a whole number",
+    "int_parsing": "must be a whole number",
+    "int_from_float": "must be a whole number",
+    "float_type": "must be a number",
+    "float_parsing": "must be a number",
+    "bool_type": "must be true or false",
+    "bool_parsing": "must be true or false",
+    "missing": "is missing",
+}
+_BOUNDS = {
+    "greater_than": ("gt", "must be above {:g}"),
+    "greater_than_equal": ("ge", "must be {:g} or more"),
+    "less_than": ("lt", "must be below {:g}"),
+    "string_too_short": ("min_length", "must have {} characters or more"),
+    "string_too_long": ("max_length", "must have {} characters at most"),
+    "less_than_equal": ("le", "must be {:g} or less"),
+}
+_KEY = "[key]"
+
+
+def first_problem(error: ValidationError, model: type[BaseModel] | None = None) -> str:
+    """The first problem of a validation, as field and sentence; `model` knows which fields there are."""
+    problem = error.errors()[0]
+    place = tuple(problem["loc"])
+    if place[-1:] == (_KEY,):  # the name itself is wrong: it is what the sentence is about
+        place = place[:-2]
+    where = ".".join(map(str, place)) or "it"
+    return f"{where}: {_said(problem, model)}"
+
+
+def _said(problem: Any, model: type[BaseModel] | None) -> str:
+    kind, facts = problem["type"], problem.get("ctx", {})
+    if kind in _KINDS:
+        return _KINDS[kind]
+    match kind:
+        case "extra_forbidden":
+            known = _fields_at(model, problem["loc"])
+            said = f"is not known{'; known are: ' if known else ''}{', '.join(sorted(known))}"
+        case "enum" | "literal_error":
+            said = f"{problem['input']!r} is not known; known are {facts['expected']}"
+        case "model_type":
+            said = _no_model(facts.get("class_name"), problem["input"])
+        case "string_too_short" if facts["min_length"] == 1:
+            said = "is empty"
+        case _ if kind in _BOUNDS:
+            name, words = _BOUNDS[kind]
+            said = words.format(facts[name])
+        case _:
+            said = str(problem["msg"]).removeprefix("Value error, ")
+    return said
+
+
+def _no_model(name: str | None, given: object) -> str:
+    """An agent is what people most often name where its fields belong."""
+    if name == "AgentOptions":
+        example = given if isinstance(given, str) and given.isidentifier() else "claude"
+        return f"must have the fields of an agent: write {{backend: {example}}}"
+    return "must be a mapping with fields of its own"
+
+
+def _fields_at(model: type[BaseModel] | None, place: Sequence[int | str]) -> Sequence[str]:
+    """The fields that belong where the last one of this place was written."""
+    for part in place[:-1]:
+        if model is None:
+            break
+        if part in model.model_fields:
+            model = _model_in(model.model_fields[str(part)].annotation)
+        # Else it is a key of a mapping, or an index: its values have the model that is known already.
+    return tuple(model.model_fields) if model is not None else ()
+
+
+def _model_in(annotation: Any) -> type[BaseModel] | None:
+    if isinstance(annotation, type) and issubclass(annotation, BaseModel):
+        return annotation
+    return next(filter(None, map(_model_in, get_args(annotation))), None)
