@@ -182,9 +182,7 @@ class LongRunningHarness:
     ) -> dict[str, Any]:
         """Go on after a pause; returns the status with `recovery_info`: where the work was left.
 
-        Args:
-            agent_settings: settings of the project's agent from now on, over those that it has.
-            role: whose settings these are, if not those of the project's own agent.
+        `agent_settings` replace those of the project's agent, or of the agent that plays `role`.
         """
         project = await self._shiftwork.find(project_id)
         info = await self._recovery_info(project)

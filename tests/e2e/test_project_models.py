@@ -35,7 +35,7 @@ sys.exit(status)
 """Asks one model after the other; the last one's answer decides."""
 
 
-async def asking(lab: Lab, server: LlmServer, *models: str, **options: Any) -> Project:
+async def asking(lab: Lab, server: LlmServer, *models: str, planned: bool = True, **options: Any) -> Project:
     """A project whose program asks these models, and may ask those that begin with `good-`."""
     lab.folder.chmod(0o777)
     settings = {
@@ -51,8 +51,9 @@ async def asking(lab: Lab, server: LlmServer, *models: str, **options: Any) -> P
         repository=lab.folder / "repository",
         options=ProjectOptions(agent=AgentOptions(backend="command", settings=settings), **options),
     )
-    async with lab.shiftwork.store.transaction() as tx:
-        await tx.features.adopt(row.id, [FeatureSpec.model_validate(simple_feature("a"))], 1)
+    if planned:
+        async with lab.shiftwork.store.transaction() as tx:
+            await tx.features.adopt(row.id, [FeatureSpec.model_validate(simple_feature("a"))], 1)
     await lab.shiftwork.open(row.id)
     return Project(lab, row.id, lab.folder / "repository", Path())
 
@@ -73,6 +74,16 @@ async def test_a_model_that_is_not_allowed_pauses_the_project(lab: Lab) -> None:
             "The agent asked the model 'dear-1', which its setting 'models' does not allow: "
         )
         assert (await project.features())["a"].attempts == 0
+
+
+async def test_a_planner_that_was_interrupted_is_not_asked_for_its_plan(lab: Lab) -> None:
+    """If it failed, the provider's own words would be followed by a complaint about a missing plan."""
+    with LlmServer.in_thread(answer) as server:
+        project = await asking(lab, server, "dear-1", planned=False)
+        assert "rejects its requests" in await project.pauses()
+        [ended] = await project.events("attempt_ended")
+        assert ended.data["detail"].startswith("The agent asked the model 'dear-1'")
+        assert "outbox" not in ended.data["detail"]
 
 
 async def test_settings_that_are_given_to_resume_mend_a_project(lab: Lab) -> None:
