@@ -208,7 +208,7 @@ def _is_covered(home: Path, binds: Sequence[Bind]) -> bool:
 
 
 def _all_binds(confinement: Confinement) -> list[Bind]:
-    """Those that were given, and the interpreter of the door's stub, outer folders before inner ones."""
+    """Those that were given, and the interpreter of the door's opener, outer folders before inner ones."""
     binds = {bind.target: bind for bind in confinement.binds}
     if confinement.network is Network.DOOR:
         for path in _interpreter():
@@ -218,7 +218,7 @@ def _all_binds(confinement: Confinement) -> list[Bind]:
 
 @cache
 def _interpreter() -> tuple[Path, ...]:
-    """What the door's stub runs on; it stays where it is as long as this process lives."""
+    """What the door's opener runs on; it stays where it is as long as this process lives."""
     return installation_of(base_python(), "")
 
 
@@ -255,7 +255,7 @@ def _parents(target: Path, made: set[Path]) -> Iterable[Step]:
 
 
 def _drop(confinement: Confinement) -> tuple[str, ...]:
-    """A program that becomes another user and then the program; the door's stub needs none before it."""
+    """A program that becomes another user and then the program; the door's opener needs none before it."""
     if not _is_other_user(confinement) or confinement.network is Network.DOOR:
         return ()
     user = str(confinement.user)

@@ -1,6 +1,6 @@
 """How a confined program without a network reaches the gateway: a listening socket that changes sides.
 
-Inside, a stub listens on the loopback that only the program has, sends that socket out over the door, and
+Inside, an opener listens on the loopback that only the program has, sends that socket out over the door, and
 becomes the program. Outside, whoever holds the other end of the door accepts connections on it.
 """
 
@@ -72,13 +72,13 @@ def through_door(
     user: int | None = None,
     files: tuple[int, int] | None = None,
 ) -> tuple[str, ...]:
-    """The stub in front of a program.
+    """The opener in front of a program.
 
     Args:
         python: an interpreter that is visible inside.
         argv: the program, by absolute path, and its arguments.
         folder: where the program starts.
-        user: the user and group number that the stub takes before all else, for which it has to be root.
+        user: the user and group number that the opener takes before all else, for which it has to be root.
         files: see `Limits.files_after_sending`.
     """
     words = ("" if user is None else str(user), ",".join(map(str, files or ())), str(folder))
@@ -86,7 +86,7 @@ def through_door(
 
 
 async def receive_listener(door: socket.socket, *, timeout: float = 30.0) -> socket.socket:
-    """The socket on which a program's connections arrive, as soon as its stub runs; the caller closes it.
+    """The socket on which a program's connections arrive, as soon as its opener runs; the caller closes it.
 
     What comes is looked at: only one that listens on the loopback's `DOOR_PORT` is taken.
 

@@ -116,7 +116,7 @@ class BubblewrapNamespace(_Namespace):
             options, inherited = confined.write(closing)
             if launch.door is not None:
                 inherited[DOOR_FD] = launch.door
-            # The door's stub goes to the folder itself, after it has become the program's user.
+            # The door's opener goes to the folder itself, after it has become the program's user.
             folder = launch.cwd if launch.door is None else Path("/")
             init = _init(confined.argv, folder, limits, confined.drop)
             argv = (str(self._bwrap), *options, "--", *init)

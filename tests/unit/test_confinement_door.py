@@ -1,4 +1,4 @@
-"""The stub that opens a confined program's network becomes its user, and runs nothing of its own for that."""
+"""What opens a confined program's network becomes its user, and runs nothing of its own for that."""
 
 import os
 from pathlib import Path
@@ -57,7 +57,7 @@ async def test_the_program_is_told_where_it_is(outside):
 
 
 async def test_the_loader_s_variables_do_not_reach_the_stub(outside):
-    """Otherwise a library of an agent's would run while the stub is still root."""
+    """Otherwise a library of an agent's would run while that is still root."""
     env = {"LD_DEBUG": "files", "LD_DEBUG_OUTPUT": "/workspace/loaded"}
     await behind_a_door(outside, "true", env=env)
     loaded = "".join(path.read_text() for path in outside.workspace.glob("loaded.*"))
