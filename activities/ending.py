@@ -75,11 +75,9 @@ class Ending:
     async def crashed(self, end: AgentEnd, snapshot: Snapshot, outbox: Outbox) -> None:
         """The agent crashed, and its conversation is gone on with: no failure of the session yet."""
         failure = Failure(kind=FailureKind.AGENT_CRASHED, exit_status=end.exit_status)
-        kept = Interruption(
-            reason=InterruptionReason.UNAVAILABLE, kept_commit=snapshot.commit if snapshot.changed else None
-        )
-        result = self._result(RunStatus.FAILED, failure=failure, interruption=kept)
-        await self._finish(result, outbox, end.message, outcome=CRASHED)
+        result = self._result(RunStatus.FAILED, failure=failure)
+        kept = snapshot.commit if snapshot.changed else None
+        await self._finish(result, outbox, end.message, gone_on_from=CRASHED, kept_commit=kept)
 
     async def gave_up(self, lost: int, kept_commit: str | None) -> RunResult:
         """So many attempts in a row lost their workers that no further one is started."""
@@ -129,8 +127,11 @@ class Ending:
         outbox: Outbox,
         detail: str,
         notes: Sequence[str] = (),
-        outcome: str = "",
+        *,
+        gone_on_from: str = "",
+        kept_commit: str | None = None,
     ) -> RunResult:
+        """Write it down; `gone_on_from`: the outcome of an attempt that the next one goes on from."""
         interruption, attempt = result.interruption, self._rows.attempt
         detail = self._services.redactor.redact(detail)  # before it is cut: half a secret is not recognised
         async with self._services.store.transaction() as tx:
@@ -138,9 +139,9 @@ class Ending:
                 self._rows.session.id,
                 attempt.attempt,
                 attempt.token,
-                outcome=outcome or result.status,
+                outcome=gone_on_from or result.status,
                 candidate=result.candidate,
-                kept_commit=interruption.kept_commit if interruption else None,
+                kept_commit=interruption.kept_commit if interruption else kept_commit,
                 outbox=outbox,
             )
             await tx.events.append(
@@ -152,8 +153,8 @@ class Ending:
                     "attempt": result.attempt,
                     "status": result.status,
                     "failure": result.failure.kind if result.failure else None,
-                    "reason": interruption.reason if interruption and not outcome else None,
-                    "goes_on": outcome == CRASHED,
+                    "reason": interruption.reason if interruption else None,
+                    "goes_on": bool(gone_on_from),
                     # What the next brief says of this attempt, if it failed.
                     "detail": truncate(detail, _DETAIL_CHARACTERS),
                     "problems": list(outbox.problems)[:20],

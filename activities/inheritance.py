@@ -7,7 +7,7 @@ from activities.ending import AttemptRows
 from activities.predecessors import Resumption
 from activities.services import Services
 from shiftwork.contracts.activity import RunRequest, RunResult
-from shiftwork.contracts.session import InterruptionReason, RunStatus, Spent
+from shiftwork.contracts.session import InterruptionReason, RunStatus
 from shiftwork.planning.casting import key
 from shiftwork.store.rows import AttemptRow, SessionRow
 from shiftwork.store.store import Transaction
@@ -53,14 +53,7 @@ async def inherit(services: Services, rows: AttemptRows, request: RunRequest) ->
     folder = services.folder(rows.project.id)
     if not await asyncio.to_thread(_take, folder.home(before.number), folder.home(request.session)):
         return None
-    counted = Spent(
-        input_tokens=used.input_tokens,
-        output_tokens=used.output_tokens,
-        cache_read_tokens=used.cache_read_tokens,
-        cache_write_tokens=used.cache_write_tokens,
-        cost_usd=used.cost_usd,
-    )
-    return Resumption.of(last, counted)
+    return Resumption.of(last, used)
 
 
 async def _left(

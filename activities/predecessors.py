@@ -15,7 +15,7 @@ from shiftwork.contracts.session import Spent
 from shiftwork.errors import RepositoryError
 from shiftwork.repository.files import remove_tree
 from shiftwork.runner.leftovers import end_leftovers
-from shiftwork.store.rows import Attempt, AttemptRow, ProjectRow, SessionRow
+from shiftwork.store.rows import Attempt, AttemptRow, ProjectRow, SessionRow, Totals
 
 CRASHED = "crashed"
 """The outcome of an attempt whose agent crashed and is gone on with."""
@@ -37,8 +37,9 @@ class Resumption:
     intact: bool = True
 
     @classmethod
-    def of(cls, attempt: AttemptRow, counted: Spent, *, intact: bool = True) -> "Resumption":
-        """Going on where this attempt ended; `counted`: what is recorded of its conversation."""
+    def of(cls, attempt: AttemptRow, used: Totals, *, intact: bool = True) -> "Resumption":
+        """Going on where this attempt ended; `used`: what is recorded of its conversation."""
+        counted = Spent(**used.model_dump(include=set(Spent.model_fields)))
         conversation = Conversation(attempt.conversation, resumed=True, counted=counted)
         return cls(conversation, attempt.kept_commit, intact)
 
@@ -100,15 +101,8 @@ class Predecessors:
             return None
         async with self._services.store.transaction() as tx:
             used = await tx.usage.of_conversation(self._session.id, last.conversation)
-        counted = Spent(
-            input_tokens=used.input_tokens,
-            output_tokens=used.output_tokens,
-            cache_read_tokens=used.cache_read_tokens,
-            cache_write_tokens=used.cache_write_tokens,
-            cost_usd=used.cost_usd,
-        )
         intact = here or last.outcome != "lost" or last.attempt in self._found
-        return Resumption.of(last, counted, intact=intact)
+        return Resumption.of(last, used, intact=intact)
 
     async def cut_off(self, backend: AgentBackend, base: str) -> Resumption | None:
         """Whether the last attempt is one of a verifier's on this landing, was lost, and can be gone on with.

@@ -2,7 +2,7 @@
 
 import asyncio
 from collections.abc import Coroutine
-from typing import Any, TypeVar
+from typing import Any, Protocol, TypeVar
 
 from temporalio import activity
 
@@ -16,6 +16,7 @@ from activities.stop import Stop
 from activities.verifying import make_verifier, passing_features
 from shiftwork.contracts.activity import (
     MAIN,
+    AgentProgress,
     JudgeRequest,
     JudgeResult,
     RunRequest,
@@ -23,7 +24,7 @@ from shiftwork.contracts.activity import (
     VerifyRequest,
     VerifyResult,
 )
-from shiftwork.contracts.session import InterruptionReason, SessionPhase
+from shiftwork.contracts.session import Interruption, InterruptionReason, SessionPhase
 from shiftwork.planning.casting import judged, role_of
 from shiftwork.repository import LandingInfo, Workspace
 from shiftwork.repository.files import remove_tree
@@ -33,7 +34,16 @@ from shiftwork.text import truncate
 from shiftwork.verification.judging import to_judge
 from shiftwork.verification.landing import Verdict
 
-Result = TypeVar("Result")
+
+class _Ended(Protocol):
+    """A result that may be an interruption."""
+
+    @property
+    def interruption(self) -> Interruption | None: ...
+
+
+Result = TypeVar("Result", bound=_Ended)
+Result_co = TypeVar("Result_co", bound=_Ended, covariant=True)
 
 
 class SessionActivities:
@@ -46,24 +56,13 @@ class SessionActivities:
     async def run_agent(self, request: RunRequest) -> RunResult:
         """Run one agent to its end; when it is interrupted or the worker stops, to its snapshot."""
         stop = Stop()
-        run = AgentRun(self._services, request, stop)
-        async with heartbeating(self._services.record, run.progress):
-            result = await _to_its_end(run.execute(), stop)
-        if stop.reason is InterruptionReason.WORKER_STOPPED and result.interruption is not None:
-            # The work is kept on the candidate ref; whoever takes the task finds it in the attempt's row.
-            raise worker_stopping()
-        return result
+        return await self._to_its_end(AgentRun(self._services, request, stop), stop)
 
     @activity.defn(name=JUDGE)
     async def judge(self, request: JudgeRequest) -> JudgeResult:
         """Have the verifier judge what no command decides; it may only stop a landing."""
         stop = Stop()
-        judging = Judging(self._services, request, stop)
-        async with heartbeating(self._services.record, judging.progress):
-            result = await _to_its_end(judging.execute(), stop)
-        if stop.reason is InterruptionReason.WORKER_STOPPED and result.interruption is not None:
-            raise worker_stopping()
-        return result
+        return await self._to_its_end(Judging(self._services, request, stop), stop)
 
     @activity.defn(name=VERIFY)
     async def verify(self, request: VerifyRequest) -> VerifyResult:
@@ -71,9 +70,25 @@ class SessionActivities:
         async with heartbeating(self._services.record):
             return await given_back_on_shutdown(_Verification(self._services, request).execute())
 
+    async def _to_its_end(self, work: "_AgentWork[Result]", stop: Stop) -> Result:
+        """What it leaves; asked to stop when the activity is cancelled or the worker shut down."""
+        async with heartbeating(self._services.record, work.progress):
+            result = await _with_stops(work.execute(), stop)
+        if stop.reason is InterruptionReason.WORKER_STOPPED and result.interruption is not None:
+            # The work is kept on the candidate ref; whoever takes the task finds it in the attempt's row.
+            raise worker_stopping()
+        return result
 
-async def _to_its_end(execution: Coroutine[Any, Any, Result], stop: Stop) -> Result:
-    """Ask it to stop when the activity is cancelled or the worker shut down, and wait for what it leaves."""
+
+class _AgentWork(Protocol[Result_co]):
+    """Something that an agent does."""
+
+    def progress(self) -> AgentProgress: ...
+
+    async def execute(self) -> Result_co: ...
+
+
+async def _with_stops(execution: Coroutine[Any, Any, Result], stop: Stop) -> Result:
     work = asyncio.ensure_future(execution)
     shutdown = asyncio.ensure_future(_ask_on_shutdown(stop))
     try:
