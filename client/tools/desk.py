@@ -52,8 +52,7 @@ class Desk:
             raise
         except RPCError as error:
             raise StackError(f"Temporal refused or did not answer: {error.message}; try again.") from error
-        except Exception as error:
-            # The outermost frame of a tool: a model is told one sentence, and never where in our code it was.
+        except Exception as error:  # outermost frame of a tool: a model is told a sentence, not our frames
             what = " ".join(str(error).split())[:500]
             raise ShiftworkError(f"Unexpected {type(error).__name__}: {what}.") from error
         return result.model_dump(mode="json")

@@ -1,7 +1,5 @@
 """Specialists as data."""
 
-import sys
-
 import pytest
 
 from client import CodeSubAgent, DocumentationSubAgent, ResearchSubAgent, TestingSubAgent, create_sub_agents
@@ -26,7 +24,8 @@ def test_modules_of_ones_own_are_found_from_elsewhere(tmp_path, monkeypatch) -> 
     package = tmp_path / "deeper" / "my_tools_of_tests"
     package.mkdir(parents=True)
     (package / "__init__.py").write_text("raise RuntimeError\n")
-    monkeypatch.setattr(sys, "path", [str(tmp_path), str(tmp_path / "deeper"), *sys.path])
+    monkeypatch.syspath_prepend(str(tmp_path / "deeper"))
+    monkeypatch.syspath_prepend(str(tmp_path))
     options = agent_options("my_model_of_tests:make", ["my_tools_of_tests:all", "json:loads"])
     assert options.settings["python_path"] == [str(tmp_path), str(tmp_path / "deeper")]
     assert options.settings["tools"] == ["my_tools_of_tests:all", "json:loads"]

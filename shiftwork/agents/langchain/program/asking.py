@@ -59,7 +59,7 @@ class Asker:
                 return await self._answer(question)
             except Ending:
                 raise
-            except Exception as error:
+            except Exception as error:  # a provider's package raises its own; diagnosed, or raised again
                 trouble = self._diagnosis(error)
                 if trouble is None:
                     raise

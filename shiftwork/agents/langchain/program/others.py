@@ -40,7 +40,7 @@ async def mcp_tools(
             session = await stack.enter_async_context(create_session(connection))
             await session.initialize()
             tools += await load_mcp_tools(session, server_name=name)
-        except Exception as error:
+        except Exception as error:  # a server of somebody else's, by a package that raises its own
             raise Troubled(f"The MCP server {name!r} can't be used: {error}", Problem.INVALID) from error
     return tools
 
