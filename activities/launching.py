@@ -120,9 +120,7 @@ class AgentLaunch:
         self._refuse_secrets()
         await self._write_brief(folders, base, resumption)
         async with (
-            Meter(
-                self._services, rows.project, rows.session, rows.attempt, self._stop, agent=rows.agent
-            ) as meter,
+            Meter(self._services, rows, self._stop) as meter,
             self._way_out(meter) as way_out,
         ):
             try:
@@ -146,15 +144,7 @@ class AgentLaunch:
         services, rows, options = self._services, self._rows, self._options
         cell = self._cell(folders, way_out)
         request = self._agent_request(folders, cell, resumption, way_out)
-        transcriber = Transcriber(
-            services,
-            rows.project,
-            rows.session,
-            rows.attempt,
-            self._stop,
-            agent=rows.agent,
-            counts=self._provider is None,
-        )
+        transcriber = Transcriber(services, rows, self._stop, counts=self._provider is None)
         self._transcriber = transcriber
         if request.conversation is not None:
             # Before the start: a crash at any later moment finds it.

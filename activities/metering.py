@@ -7,18 +7,17 @@ from contextlib import suppress
 from types import TracebackType
 from typing import Self
 
+from activities.ending import AttemptRows
 from activities.purse import FRESH
 from activities.services import Services
 from activities.stop import Stop
 from shiftwork.agents.events import AgentEvent, AgentEventKind
 from shiftwork.agents.prices import cost
-from shiftwork.contracts.project import AgentOptions
 from shiftwork.contracts.sandbox import Profile
 from shiftwork.contracts.session import InterruptionReason, Spent
 from shiftwork.errors import StackError
 from shiftwork.gateway import Call, Tokens
 from shiftwork.gateway.denied import DeniedHosts
-from shiftwork.store.rows import Attempt, ProjectRow, SessionRow
 from shiftwork.store.store import Transaction
 
 log = logging.getLogger("shiftwork.activities")
@@ -34,24 +33,16 @@ class Meter:
         spent: what was counted so far, whether written or not.
     """
 
-    def __init__(
-        self,
-        services: Services,
-        project: ProjectRow,
-        session: SessionRow,
-        attempt: Attempt,
-        stop: Stop,
-        *,
-        agent: AgentOptions | None = None,
-    ) -> None:
+    def __init__(self, services: Services, rows: AttemptRows, stop: Stop) -> None:
+        project = rows.project
         self._services = services
-        self._agent = agent or project.options.agent
+        self._agent = rows.agent
         self._project = project
-        self._session_id = session.id
-        self._session_number = session.number
+        self._session_id = rows.session.id
+        self._session_number = rows.session.number
         sandbox = project.options.sandbox
         self._denied = DeniedHosts(sandbox.hosts if sandbox.profile is Profile.NETWORKED else ())
-        self._attempt = attempt
+        self._attempt = rows.attempt
         self._stop = stop
         self._purse = services.purses.of(services.store, project.id)
         self._waiting: deque[tuple[Call, float]] = deque()

@@ -10,16 +10,16 @@ from types import TracebackType
 from typing import Any, NamedTuple, Self, TypeVar
 
 from activities.allowance import Allowance
+from activities.ending import AttemptRows
 from activities.services import Services
 from activities.stop import Stop
 from shiftwork.agents.events import AgentEvent, AgentEventKind
 from shiftwork.agents.prices import cost
 from shiftwork.contracts.activity import AgentProgress
-from shiftwork.contracts.project import AgentOptions
 from shiftwork.contracts.session import InterruptionReason, Spent
 from shiftwork.errors import StackError
 from shiftwork.secrets import JoinedTexts
-from shiftwork.store.rows import Attempt, ProjectRow, SessionRow, TranscriptItem
+from shiftwork.store.rows import TranscriptItem
 from shiftwork.store.store import Transaction
 from shiftwork.text import truncate
 
@@ -48,24 +48,14 @@ class Transcriber:
         counts: whether what the agent says of its usage is what it spent; else the gateway counts that.
     """
 
-    def __init__(
-        self,
-        services: Services,
-        project: ProjectRow,
-        session: SessionRow,
-        attempt: Attempt,
-        stop: Stop,
-        *,
-        agent: AgentOptions | None = None,
-        counts: bool = True,
-    ) -> None:
+    def __init__(self, services: Services, rows: AttemptRows, stop: Stop, *, counts: bool = True) -> None:
         self._counts = counts
         self._services = services
-        self._project_id = project.id
-        self._agent = agent or project.options.agent
+        self._project_id = rows.project.id
+        self._agent = rows.agent
         self._conversation = ""
-        self._session_id = session.id
-        self._attempt = attempt
+        self._session_id = rows.session.id
+        self._attempt = rows.attempt
         self._stop = stop
         self._allowance = Allowance()
         self._items: list[TranscriptItem] = []

@@ -8,6 +8,7 @@ from datetime import UTC, datetime
 
 import pytest
 
+from activities.ending import AttemptRows
 from activities.metering import Meter
 from activities.orphans import WorkerRecord
 from activities.purse import FRESH
@@ -62,7 +63,8 @@ async def session(services, project, number):
         row = await tx.sessions.begin(project.id, number, None, Role.SESSION, datetime.now(UTC))
         attempt = await tx.attempts.begin(row.id, "host", 60)
     stop = Stop()
-    async with Meter(services, project, row, attempt, stop) as meter:
+    rows = AttemptRows(project, None, row, attempt, project.options.agent)
+    async with Meter(services, rows, stop) as meter:
         yield meter, stop
 
 

@@ -8,6 +8,7 @@ from types import SimpleNamespace
 import pytest
 
 from activities.allowance import Allowance
+from activities.ending import AttemptRows
 from activities.stop import Stop
 from activities.transcribe import Transcriber
 from shiftwork.agents.events import AgentEvent, AgentEventKind
@@ -37,7 +38,9 @@ class Lab:
             self.project = await tx.projects.create("chat")
             self.session = await tx.sessions.begin(self.project.id, 1, None, Role.SESSION, datetime.now(UTC))
             self.attempt = await tx.attempts.begin(self.session.id, "host", 30)
-        return Transcriber(self.services, self.project, self.session, self.attempt, Stop())
+        agent = self.project.options.agent
+        rows = AttemptRows(self.project, None, self.session, self.attempt, agent)
+        return Transcriber(self.services, rows, Stop())
 
     async def away(self):
         self.store.move(NOWHERE)
