@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from typing import NamedTuple
 
 from shiftwork.secrets.quoting import quotings
+from shiftwork.secrets.spelling import any_spelling, widest
 
 SHORTEST = 10
 """Bytes below which a value is not looked for: it would stand in too much innocent text."""
@@ -43,15 +44,19 @@ class Form(NamedTuple):
         text: its bytes.
         wraps: whether line ends may stand anywhere in it, as encoders write them.
         tail: the class of bytes that belong to it as long as they go on; empty for none.
+        escapes: whether any character of it may be escaped as in JSON.
     """
 
     text: bytes
     wraps: bool = False
     tail: str = ""
+    escapes: bool = False
 
     @property
     def width(self) -> int:
         """The most bytes it may take."""
+        if self.escapes:
+            return widest(self.text)
         return len(self.text) * (1 + _LINE_END_BYTES) if self.wraps else len(self.text)
 
 
@@ -67,6 +72,8 @@ def is_weak(value: str) -> bool:
 
 def pattern(form: Form, escape: "Escape") -> bytes:
     """A regular expression for the form."""
+    if form.escapes:
+        return any_spelling(form.text)
     if not form.wraps:
         return escape(form.text)
     return _LINE_END.encode().join(escape(bytes([byte])) for byte in form.text)
@@ -93,7 +100,7 @@ def forms(value: str) -> set[Form]:
         for piece in _pieces(line.encode("utf-8", "surrogatepass"))
     ]
     if len(pieces) <= _FEW_PIECES:
-        return {form for piece in pieces for form in (*_written(piece), *_encoded(piece))}
+        return {form for piece in pieces for form in (*_written(piece), *_spelt(piece), *_encoded(piece))}
     found = {Form(piece) for piece in pieces}
     step = math.ceil(len(pieces) / MOST_ENCODED)
     for piece in {*pieces[::step], pieces[-1]}:
@@ -146,6 +153,15 @@ def _written(piece: bytes) -> Iterator[Form]:
     yield Form(text.encode("utf-16-be").removeprefix(b"\0"))
     for escaped in set(quotings(text)):
         yield Form(escaped.encode())
+
+
+def _spelt(piece: bytes) -> Iterator[Form]:
+    """As JSON may write it, whichever of its characters that escapes."""
+    try:
+        piece.decode()
+    except UnicodeDecodeError:
+        return
+    yield Form(piece, escapes=True)
 
 
 def _encoded(piece: bytes) -> Iterator[Form]:

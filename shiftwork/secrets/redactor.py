@@ -16,6 +16,8 @@ from shiftwork.secrets.nested import redact_nested
 from shiftwork.secrets.reference import Secret
 from shiftwork.secrets.scanner import Hit, Scanner, compile_any, compile_bytes, whole_set
 from shiftwork.secrets.shapes import OPENING_WIDTH, WIDTH, Shape
+from shiftwork.secrets.spelling import OPENING_WIDTH as SPELT_OPENING
+from shiftwork.secrets.spelling import any_opening
 from shiftwork.secrets.stream import RedactingStream, RedactingText
 
 _BEFORE = "[redacted:"
@@ -160,18 +162,23 @@ def _known(names: Mapping[Form, str]) -> tuple[Scanner, list[bytes]]:
     ordered = sorted(names, key=lambda form: (-len(form.text), form))
     escape = Escape()
     labels = {form.text: (_label(names[form]), _tail(form.tail)) for form in ordered}
+    patterns = [pattern(form, escape) for form in ordered]
+    spelt = [number for number, form in enumerate(ordered) if form.escapes]
+    which = whole_set([patterns[number] for number in spelt])
 
     def meaning(matched: bytes, begin: int) -> Hit:
-        label, tail = labels.get(matched) or labels[_WHITE.sub(b"", matched)]
+        known = labels.get(matched) or labels.get(_WHITE.sub(b"", matched))
+        label, tail = known or labels[ordered[spelt[min(which.Match(matched))]].text]
         return Hit(begin, begin, begin + len(matched), label, tail)
 
-    openings = sorted({Form(form.text[:_OPENING], form.wraps) for form in ordered})
-    patterns = [pattern(form, escape) for form in ordered]
+    openings = sorted({Form(form.text[:_OPENING], form.wraps) for form in ordered if not form.escapes})
+    begun = [pattern(opening, escape) for opening in openings]
+    begun += sorted({any_opening(ordered[number].text[:_OPENING]) for number in spelt})
     scanner = Scanner(
         patterns,
-        [pattern(opening, escape) + rb"(?s:.)*\z" for opening in openings],
+        [opening + rb"(?s:.)*\z" for opening in begun],
         width=max((form.width for form in ordered), default=SHORTEST),
-        opening_width=max((opening.width for opening in openings), default=_OPENING),
+        opening_width=max([SPELT_OPENING, *(opening.width for opening in openings)]) if ordered else _OPENING,
         meaning=meaning,
     )
     return scanner, patterns

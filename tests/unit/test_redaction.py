@@ -84,6 +84,53 @@ def test_other_programs_quote_otherwise(form):
     assert "Xw" not in done
 
 
+def escaped(character: str) -> str:
+    """The character as JSON may write any."""
+    units = character.encode("utf-16-be").hex()
+    return "".join(f"\\u{units[start : start + 4]}" for start in range(0, len(units), 4))
+
+
+SPELT = "q7/Xw+9=z\"Å\\t5<k>'&Lm0😀-"
+
+
+@pytest.mark.parametrize(
+    "form",
+    [
+        "".join(map(escaped, SPELT)),
+        "".join(map(escaped, SPELT)).upper().replace("\\U", "\\u"),
+        json.dumps(SPELT).replace("/", "\\/").replace("<", "\\u003C").replace("'", "\\u0027"),
+        json.dumps(SPELT, ensure_ascii=False).replace("/", "\\u002f").replace("-", "\\u002D"),
+        json.dumps(SPELT).replace("\\\\", "\\u005c").replace('\\"', "\\u0022"),
+        json.dumps({"out": json.dumps({"key": SPELT}).replace("/", "\\/")}),
+        json.dumps({"out": "".join(map(escaped, SPELT))}),
+        escaped(SPELT[0]) + SPELT[1:],
+    ],
+)
+def test_json_may_escape_any_character(form):
+    """If this failed, a step that prints a key as another program's JSON has it would have it stored."""
+    redactor = Redactor([Secret("env:OTHER", f"{VALUE}2"), Secret("env:API_KEY", SPELT)], shapes=())
+
+    done = redactor.redact(f"before {form} after")
+
+    assert SHOWN in done
+    assert "Lm0" not in done
+    assert escaped("m") not in done.lower()
+
+    stream = redactor.text_stream()
+    assert "".join(map(stream.feed, f"before {form} after")) + stream.close() == done
+
+
+def test_what_begins_a_value_with_escapes_is_told():
+    """If this failed, an excerpt could end in most of a key of which one character is escaped."""
+    beginnings = Redactor([Secret("env:API_KEY", SPELT)], shapes=()).beginnings
+    text = "".join(map(escaped, SPELT[:9]))
+
+    for end in range(len(text) - 14, len(text) + 1):
+        assert beginnings.begun(f"so {text[:end]}".encode()) == 3
+    assert beginnings.begun(b"so q7\\/X") == 3
+    assert beginnings.begun(b"so it \\u002f ends") == 17
+
+
 @given(before=st.binary(max_size=7), after=st.binary(max_size=7), urlsafe=st.booleans())
 def test_base64_is_found_wherever_the_value_begins_in_it(before, after, urlsafe):
     """If this failed, the base64 of a whole file with a secret in it would pass at two of three places."""
