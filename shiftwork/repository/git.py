@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import IO
 
 from shiftwork.errors import RepositoryError
-from shiftwork.repository.personal import personal_environment
+from shiftwork.repository.personal import advice, personal_environment
 from shiftwork.text import one_line
 
 OLDEST_GIT = (2, 38)
@@ -64,10 +64,11 @@ class Result:
 
     @property
     def last_line(self) -> str:
-        """The line that says why it failed."""
-        lines = [line for line in self.stderr.decode("utf-8", "replace").splitlines() if line.strip()]
+        """The line that says why it failed, and what may help."""
+        said = self.stderr.decode("utf-8", "replace")
+        lines = [line for line in said.splitlines() if line.strip()]
         telling = [line for line in lines if line.startswith(("fatal:", "error:"))]
-        return one_line((telling or lines or [f"exit status {self.status}"])[-1])
+        return one_line((telling or lines or [f"exit status {self.status}"])[-1]) + advice(said)
 
 
 @dataclass(frozen=True, slots=True)

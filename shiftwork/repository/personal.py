@@ -1,5 +1,6 @@
 """How a person's own git reaches repositories: agents, helpers, proxies, and no key of a model."""
 
+import re
 from collections.abc import Mapping
 
 from shiftwork.variables import plain_variables
@@ -26,6 +27,21 @@ _NAMES = frozenset(
 )
 _PREFIXES = ("XDG_", "GCM_")
 _PROXIES = frozenset(("HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY", "NO_PROXY"))
+
+_NOT_LOGGED_IN = re.compile(
+    r"could not read (?:Username|Password)|Authentication failed|Permission denied \(|"
+    r"requested URL returned error: 40[13]"
+)
+
+
+def advice(said: str) -> str:
+    """What a person can do about what git said, to be put after it; empty if it is not about logging in."""
+    if not _NOT_LOGGED_IN.search(said):
+        return ""
+    return (
+        "; if your credential helper, or ssh, needs a variable of your environment, "
+        f"name it in {MORE} where the worker is started"
+    )
 
 
 def personal_environment(environ: Mapping[str, str]) -> dict[str, str]:

@@ -1,7 +1,10 @@
 """A repository that is reached by an address, served by git's own daemon on the loopback."""
 
+import base64
 import os
 import subprocess
+import threading
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import pytest
 from repository_support import git, land, open_folder, person_commits, repo, start
@@ -43,6 +46,53 @@ async def test_git_is_given_what_reaches_a_server_and_no_key(repo, tmp_path, mon
     del wanted["SHIFTWORK_GIT_ENVIRONMENT"]
     assert {name: found.get(name) for name in wanted} == wanted
     assert {"HOME", "PATH"} <= found.keys()
+
+
+@pytest.fixture
+def guarded(tmp_path, monkeypatch):
+    """A server that lets in who knows a password; git asks a helper for it, which has it from a variable."""
+    came: list[str] = []
+
+    class Handler(BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            came.append(self.headers.get("Authorization", ""))
+            self.send_response(404 if came[-1] else 401)
+            self.send_header("WWW-Authenticate", 'Basic realm="x"')
+            self.send_header("Content-Length", "0")
+            self.end_headers()
+
+        def log_message(self, *_: object) -> None:
+            """Nothing is printed."""
+
+    helper = '!f() { echo "username=me"; echo "password=${MY_HELPERS_LOGIN:?}"; }; f'
+    config = tmp_path / "gitconfig"
+    git(tmp_path, "config", "--file", str(config), "credential.helper", helper)
+    monkeypatch.setenv("GIT_CONFIG_GLOBAL", str(config))
+    monkeypatch.setenv("MY_HELPERS_LOGIN", "swordfish")
+    monkeypatch.setenv("NO_PROXY", "*")
+    with ThreadingHTTPServer(("127.0.0.1", 0), Handler) as server:
+        serving = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
+        serving.start()
+        yield f"http://127.0.0.1:{server.server_port}/x.git", came
+        server.shutdown()
+        serving.join()
+
+
+async def test_who_is_not_let_in_learns_how_a_helper_gets_its_variable(repo, monkeypatch, guarded):
+    """A helper that works in a terminal would fail here, and nobody would know why."""
+    url, came = guarded
+    user = UserRepository(url, "main")
+    with pytest.raises(RepositoryError, match="name it in SHIFTWORK_GIT_ENVIRONMENT"):
+        await user.fetch_into(repo)
+    await land(repo, {"a": "1"}, 1)
+    assert "name it in SHIFTWORK_GIT_ENVIRONMENT" in (await user.feed(repo)).warning
+    assert not any(came)
+
+    monkeypatch.setenv("SHIFTWORK_GIT_ENVIRONMENT", "MY_HELPERS_LOGIN")
+    with pytest.raises(RepositoryError) as told:
+        await user.fetch_into(repo)
+    assert "SHIFTWORK_GIT_ENVIRONMENT" not in str(told.value)
+    assert base64.b64decode(came[-1].partition(" ")[2]) == b"me:swordfish"
 
 
 class TestRemote:
