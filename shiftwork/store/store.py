@@ -12,6 +12,7 @@ from sqlalchemy.exc import TimeoutError as PoolTimeout
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
 
 from shiftwork.errors import InvalidInput, StackError
+from shiftwork.store.agents import Agents
 from shiftwork.store.attempts import Attempts, Leases
 from shiftwork.store.checkpoints import Checkpoints
 from shiftwork.store.connect import connect
@@ -21,9 +22,11 @@ from shiftwork.store.dsn import asyncpg_dsn, place
 from shiftwork.store.events import Events
 from shiftwork.store.evidence import Evidence
 from shiftwork.store.features import Features
+from shiftwork.store.handoffs import Handoffs
 from shiftwork.store.progress import Progress
 from shiftwork.store.projects import Projects
 from shiftwork.store.sessions import Sessions
+from shiftwork.store.tasks import Tasks
 from shiftwork.store.transcript import Transcript
 from shiftwork.store.types import Redacts, clean_parameter, json_serializer
 from shiftwork.store.usage import Usage
@@ -60,6 +63,9 @@ class Transaction:
         self.checkpoints = Checkpoints(connection)
         self.evidence = Evidence(connection)
         self.transcript = Transcript(connection)
+        self.agents = Agents(connection)
+        self.tasks = Tasks(connection)
+        self.handoffs = Handoffs(connection)
 
 
 class Store:

@@ -40,7 +40,12 @@ async def test_migrations_make_the_tables_of_the_code(database_url):
     checks = await connection.fetch(
         "SELECT conname FROM pg_constraint WHERE contype = 'c' AND conname ~ '^ck_' ORDER BY 1"
     )
-    assert [row["conname"] for row in checks] == ["ck_decisions_score", "ck_features_priority"]
+    assert [row["conname"] for row in checks] == [
+        "ck_decisions_score",
+        "ck_features_priority",
+        "ck_handoff_artifacts_one_owner",
+        "ck_handoff_artifacts_summary_length",
+    ]
     assert await connection.fetchval("SELECT nextval('lease_tokens')") == 1
     await connection.close()
 

@@ -1,4 +1,4 @@
-"""The tables: `project` (what is to be done), `session` (who did what), `record` (what became of it)."""
+"""The tables: `project` (what is to be done), `session` (who did what), `record` (its outcome), `task`."""
 
 from shiftwork.store.tables.base import Base
 from shiftwork.store.tables.project import EventTable, FeatureTable, ProjectTable
@@ -17,9 +17,12 @@ from shiftwork.store.tables.session import (
     SessionTable,
     UsageTable,
 )
+from shiftwork.store.tables.task import AgentTable, AgentVersionTable, HandoffTable, TaskTable
 
 __all__ = [
     "LEASE_TOKENS",
+    "AgentTable",
+    "AgentVersionTable",
     "AttemptTable",
     "Base",
     "CheckpointTable",
@@ -28,10 +31,12 @@ __all__ = [
     "EventTable",
     "EvidenceTable",
     "FeatureTable",
+    "HandoffTable",
     "LeaseTable",
     "ProgressTable",
     "ProjectTable",
     "SessionTable",
+    "TaskTable",
     "TranscriptTable",
     "UsageTable",
 ]

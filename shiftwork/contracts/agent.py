@@ -1,0 +1,55 @@
+"""Registered agents: what they are, and how they are run."""
+
+from enum import StrEnum
+from typing import Annotated, Final
+
+from pydantic import Field, JsonValue
+
+from shiftwork.contracts.base import Document
+from shiftwork.contracts.limits import AgentLimits
+
+PYTHON: Final = "python"
+"""The kind whose definition is Python code; every other kind is the name of a backend."""
+
+
+class Overlap(StrEnum):
+    """What becomes of a scheduled run while another run of the same agent goes on."""
+
+    SKIP = "skip"
+    BUFFER_ONE = "buffer_one"
+    """It waits, if no other does."""
+    BUFFER_ALL = "buffer_all"
+    ALLOW_ALL = "allow_all"
+    """It runs beside the other."""
+
+
+class AgentConfiguration(Document):
+    """How a registered agent is run.
+
+    Attributes:
+        schedule: when, as a cron expression of five fields; None: only when somebody asks.
+        timezone: whose clock `schedule` is read by, by its name in the IANA database.
+        enabled: whether it is run by its schedule.
+        timeout: seconds that one run may take.
+        limits: what the processes of a run may use.
+        overlap: see `Overlap`.
+        jitter_seconds: scheduled runs start at random up to so many seconds late.
+        catch_up_seconds: a scheduled run that was missed is made up for if it is not later than this.
+        retries: how often a run is begun again whose worker was lost; a failure of its own is final.
+        parameters: what it is given at each run; a run may be given others.
+        handoff_ttl_days: days after which what it leaves for its next run expires.
+        max_output_bytes: so much of its standard output, and of its standard error, is kept.
+    """
+
+    schedule: Annotated[str, Field(min_length=1, max_length=200)] | None = None
+    timezone: Annotated[str, Field(min_length=1, max_length=100)] = "UTC"
+    enabled: bool = True
+    timeout: Annotated[float, Field(gt=0, le=7 * 86_400)] = 300.0
+    limits: AgentLimits = AgentLimits()
+    overlap: Overlap = Overlap.SKIP
+    jitter_seconds: Annotated[float, Field(ge=0, le=86_400)] = 0.0
+    catch_up_seconds: Annotated[float, Field(ge=10, le=366 * 86_400)] = 60.0
+    retries: Annotated[int, Field(ge=0, le=100)] = 2
+    parameters: dict[str, JsonValue] = {}
+    handoff_ttl_days: Annotated[float, Field(gt=0, le=3_650)] = 30.0
+    max_output_bytes: Annotated[int, Field(ge=1, le=16 * 1024 * 1024)] = 1024 * 1024

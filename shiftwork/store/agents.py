@@ -1,0 +1,135 @@
+"""Registered agents: made, changed by new versions, found by id or name."""
+
+from datetime import datetime
+from typing import Any
+
+from pydantic import JsonValue
+from sqlalchemy import ColumnElement, Select, func, select, update
+from sqlalchemy.dialects.postgresql import insert
+
+from shiftwork.contracts.agent import AgentConfiguration
+from shiftwork.contracts.base import Message
+from shiftwork.errors import Conflict, NotFound
+from shiftwork.store.noun import Noun, is_id
+from shiftwork.store.tables import AgentTable, AgentVersionTable
+
+
+class AgentDefinition(Message):
+    """What an agent is, as one of its versions has it.
+
+    Attributes:
+        kind: `python`, or the name of a backend.
+        code: Python code, of kind `python` alone; None: it can't be run yet.
+        settings: of its backend; see that one's page.
+    """
+
+    kind: str
+    description: str = ""
+    code: str | None = None
+    settings: dict[str, JsonValue] = {}
+    config: AgentConfiguration = AgentConfiguration()
+
+
+class AgentRow(AgentDefinition):
+    """A registered agent in its newest version, or in the one that was asked for."""
+
+    id: int
+    name: str
+    version: int
+    created_at: datetime
+    updated_at: datetime
+    deleted_at: datetime | None
+
+
+_JOINED = AgentTable.__table__.join(AgentVersionTable.__table__, AgentVersionTable.agent_id == AgentTable.id)
+
+
+class Agents(Noun):
+    """The rows of `agents` and `agent_versions`."""
+
+    async def register(self, name: str, definition: AgentDefinition) -> AgentRow:
+        """A new agent, in version 1; raises `Conflict` if one has this name."""
+        statement = insert(AgentTable).values(name=name, version=1).on_conflict_do_nothing()
+        agent_id = await self._value(statement.returning(AgentTable.id))
+        if agent_id is None:
+            raise Conflict(
+                f"an agent named {name!r} exists already; choose another name, or change that one."
+            )
+        await self._add_version(agent_id, 1, definition)
+        return await self.get(agent_id)
+
+    async def change(self, agent_id: int, definition: AgentDefinition) -> AgentRow:
+        """A new version of it, which its next runs take; the same definition again makes none.
+
+        Raises:
+            NotFound: there is no such agent.
+        """
+        # Locked, so that two who change it at once make two versions.
+        await self._connection.execute(
+            select(AgentTable.id).where(AgentTable.id == agent_id).with_for_update()
+        )
+        now = await self.get(agent_id)
+        if AgentDefinition.model_validate(now.model_dump()) == definition:
+            return now
+        await self._add_version(agent_id, now.version + 1, definition)
+        values = {"version": now.version + 1, "updated_at": func.clock_timestamp()}
+        await self._connection.execute(update(AgentTable).where(AgentTable.id == agent_id).values(values))
+        return await self.get(agent_id)
+
+    async def delete(self, agent_id: int) -> None:
+        """It is found no more; its tasks and handoffs stay. Raises `NotFound`."""
+        await self.get(agent_id)
+        values = {"deleted_at": func.clock_timestamp()}
+        await self._connection.execute(update(AgentTable).where(AgentTable.id == agent_id).values(values))
+
+    async def get(self, agent_id: int, version: int | None = None) -> AgentRow:
+        """The agent with this id, in this version if one is named; raises `NotFound`."""
+        wanted = AgentTable.version if version is None else version
+        condition = (AgentTable.id == agent_id) & (AgentVersionTable.version == wanted)
+        if version is None:
+            condition &= AgentTable.deleted_at.is_(None)
+        row = await self._first(_select().where(condition), AgentRow) if is_id(agent_id) else None
+        if row is None:
+            what = f"agent {agent_id}" if version is None else f"version {version} of agent {agent_id}"
+            raise NotFound(f"There is no {what}; `shiftwork agents list` shows those there are.")
+        return row
+
+    async def find(self, ref: str) -> AgentRow:
+        """The agent of this name, or of this id; raises `NotFound`."""
+        row = await self._first(_current().where(AgentTable.name == ref), AgentRow)
+        if row is not None:
+            return row
+        if ref.isascii() and ref.isdigit():
+            return await self.get(int(ref))
+        raise NotFound(f"There is no agent {ref!r}; `shiftwork agents list` shows those there are.")
+
+    async def all(self) -> list[AgentRow]:
+        """Every agent, oldest first."""
+        return await self._all(_current().order_by(AgentTable.id), AgentRow)
+
+    async def versions(self, agent_id: int) -> list[AgentRow]:
+        """Every version of the agent, newest first; raises `NotFound`."""
+        statement = _select().where(AgentTable.id == agent_id).order_by(AgentVersionTable.version.desc())
+        rows = await self._all(statement, AgentRow) if is_id(agent_id) else []
+        if not rows:
+            raise NotFound(f"There is no agent {agent_id}; `shiftwork agents list` shows those there are.")
+        return rows
+
+    async def _add_version(self, agent_id: int, version: int, definition: AgentDefinition) -> None:
+        values = {"agent_id": agent_id, "version": version, **definition.model_dump(mode="json")}
+        await self._connection.execute(insert(AgentVersionTable).values(values))
+
+
+def _select() -> Select[Any]:
+    agent = AgentTable.__table__.c
+    version = AgentVersionTable.__table__.c
+    columns: list[ColumnElement[Any]] = [
+        *(agent[name] for name in ("id", "name", "created_at", "updated_at", "deleted_at")),
+        *(version[name] for name in ("version", "kind", "description", "code", "settings", "config")),
+    ]
+    return select(*columns).select_from(_JOINED)
+
+
+def _current() -> Select[Any]:
+    newest = AgentVersionTable.version == AgentTable.version
+    return _select().where(newest, AgentTable.deleted_at.is_(None))

@@ -1,0 +1,235 @@
+"""Tasks: created once, begun by one attempt at a time, ended by the attempt that runs them."""
+
+from collections.abc import Mapping, Sequence
+from datetime import datetime
+from typing import Any
+
+from pydantic import JsonValue
+from sqlalchemy import Select, delete, func, select, update
+from sqlalchemy.dialects.postgresql import insert
+
+from shiftwork.contracts.base import Message
+from shiftwork.contracts.task import TRANSITIONS, TaskErrorKind, TaskStatus
+from shiftwork.errors import Conflict, LeaseLost, NotFound
+from shiftwork.store.noun import Noun, is_id
+from shiftwork.store.tables import LEASE_TOKENS, TaskTable
+
+CHANNEL = "shiftwork_tasks"
+"""Where PostgreSQL tells of each task that changed: its id."""
+
+
+class TaskRow(Message):
+    """A task. `trace`: what happened to it when; `duration`: seconds that its last attempt took."""
+
+    id: int
+    uuid: str
+    agent_id: int | None
+    agent_version: int | None
+    user_id: str
+    provider: str
+    instruction: str
+    parameters: dict[str, JsonValue]
+    request_key: str | None
+    scheduled_at: datetime | None
+    status: TaskStatus
+    trace: dict[str, JsonValue]
+    result: str | None
+    error: str | None
+    error_kind: TaskErrorKind | None
+    worker: str
+    attempt: int
+    token: int | None
+    created_at: datetime
+    started_at: datetime | None
+    ended_at: datetime | None
+    duration: float | None
+
+    @property
+    def state(self) -> TaskStatus:
+        """The status, by its other name."""
+        return self.status
+
+
+class NewTask(Message):
+    """What a task is made of; see `TaskRow`."""
+
+    provider: str
+    agent_id: int | None = None
+    agent_version: int | None = None
+    user_id: str = ""
+    instruction: str = ""
+    parameters: dict[str, JsonValue] = {}
+    request_key: str | None = None
+    scheduled_at: datetime | None = None
+
+
+class TaskOutcome(Message):
+    """How an attempt ended a task."""
+
+    status: TaskStatus
+    result: str | None = None
+    error: str | None = None
+    error_kind: TaskErrorKind | None = None
+    duration: float | None = None
+    trace: dict[str, JsonValue] = {}
+
+
+class Tasks(Noun):
+    """The rows of `tasks`."""
+
+    async def create(self, task: NewTask) -> TaskRow:
+        """The task, created; one with the same `request_key` is found again instead."""
+        values = {**task.model_dump(), "status": TaskStatus.CREATED.value, "trace": {}}
+        statement = insert(TaskTable).values(values)
+        statement = statement.on_conflict_do_nothing(index_elements=[TaskTable.request_key])
+        new = await self._value(statement.returning(TaskTable.id))
+        if new is not None:
+            await self._tell(new)
+            return await self.get(new)
+        assert task.request_key is not None
+        return await self.by_key(task.request_key)
+
+    async def get(self, task_id: int) -> TaskRow:
+        """The task with this id; raises `NotFound`."""
+        row = await self._first(_select().where(TaskTable.id == task_id), TaskRow) if is_id(task_id) else None
+        if row is None:
+            raise NotFound(f"There is no task {task_id}; `shiftwork tasks list` shows those there are.")
+        return row
+
+    async def by_key(self, request_key: str) -> TaskRow:
+        """The task that was made under this key; raises `NotFound`."""
+        row = await self._first(_select().where(TaskTable.request_key == request_key), TaskRow)
+        if row is None:
+            raise NotFound(f"There is no task of the request {request_key!r}.")
+        return row
+
+    async def by_uuid(self, uuid: str) -> TaskRow:
+        """The task with this public id; raises `NotFound`."""
+        row = await self._first(_select().where(TaskTable.uuid == uuid), TaskRow)
+        if row is None:
+            raise NotFound(f"There is no task {uuid}; `shiftwork tasks list` shows those there are.")
+        return row
+
+    async def select(
+        self,
+        *,
+        statuses: Sequence[TaskStatus] = (),
+        agent_id: int | None = None,
+        provider: str | None = None,
+        before: int | None = None,
+        limit: int = 50,
+    ) -> list[TaskRow]:
+        """Tasks of these statuses (any), this agent (any) and this provider (any), newest first.
+
+        Args:
+            before: only those with a smaller id, which is how the next page is had.
+        """
+        statement = _select().order_by(TaskTable.id.desc()).limit(limit)
+        if statuses:
+            statement = statement.where(TaskTable.status.in_(statuses))
+        if agent_id is not None:
+            statement = statement.where(TaskTable.agent_id == agent_id)
+        if provider is not None:
+            statement = statement.where(TaskTable.provider == provider)
+        if before is not None:
+            statement = statement.where(TaskTable.id < before)
+        return await self._all(statement, TaskRow)
+
+    async def pending(self, limit: int = 1_000) -> list[TaskRow]:
+        """Those that nothing has run yet, oldest first."""
+        waiting = TaskTable.status == TaskStatus.CREATED
+        return await self._all(_select().where(waiting).order_by(TaskTable.id).limit(limit), TaskRow)
+
+    async def begin(self, task_id: int, worker: str, trace: Mapping[str, JsonValue]) -> TaskRow:
+        """Run it from now on: an attempt of its own, which alone may end it; an earlier one may no longer.
+
+        Raises:
+            NotFound: there is no such task.
+            Conflict: it has ended.
+        """
+        row = await self._locked(task_id)
+        if row.status is not TaskStatus.RUNNING:
+            _check(row, TaskStatus.RUNNING)
+        values = {
+            "status": TaskStatus.RUNNING.value,
+            "worker": worker,
+            "attempt": row.attempt + 1,
+            "token": LEASE_TOKENS.next_value(),
+            "started_at": func.coalesce(TaskTable.started_at, func.clock_timestamp()),
+            "trace": {**row.trace, **trace},
+        }
+        return await self._write(task_id, values)
+
+    async def note(self, task_id: int, token: int, trace: Mapping[str, JsonValue]) -> None:
+        """Add to the trace of a running task; raises `LeaseLost` if another attempt runs it, or it ended."""
+        row = await self._held(task_id, token)
+        await self._write(task_id, {"trace": {**row.trace, **trace}})
+
+    async def finish(self, task_id: int, token: int, outcome: TaskOutcome) -> TaskRow:
+        """End it, as the attempt that has this token.
+
+        Raises:
+            LeaseLost: another attempt runs it, or it has ended; nothing was changed.
+        """
+        row = await self._held(task_id, token)
+        return await self._end(row, outcome)
+
+    async def move(self, task_id: int, outcome: TaskOutcome) -> TaskRow:
+        """Give it another status, whoever runs it; its attempt can no longer end it.
+
+        Raises:
+            NotFound: there is no such task.
+            Conflict: that status can't follow the one it has; nothing was changed.
+        """
+        row = await self._locked(task_id)
+        _check(row, outcome.status)
+        if outcome.status is TaskStatus.RUNNING:
+            return await self.begin(task_id, row.worker, outcome.trace)
+        return await self._end(row, outcome)
+
+    async def remove_unbegun(self, task_id: int) -> bool:
+        """Remove a task that nothing has run; whether there was one."""
+        waiting = (TaskTable.id == task_id) & (TaskTable.status == TaskStatus.CREATED)
+        statement = delete(TaskTable).where(waiting)
+        return await self._hits(statement.returning(TaskTable.id))
+
+    async def _locked(self, task_id: int) -> TaskRow:
+        statement = _select().where(TaskTable.id == task_id).with_for_update()
+        row = await self._first(statement, TaskRow) if is_id(task_id) else None
+        return row or await self.get(task_id)
+
+    async def _held(self, task_id: int, token: int) -> TaskRow:
+        row = await self._locked(task_id)
+        if row.status is not TaskStatus.RUNNING or row.token != token:
+            raise LeaseLost(f"Task {task_id} is {row.status}, and another attempt's by now.")
+        return row
+
+    async def _end(self, row: TaskRow, outcome: TaskOutcome) -> TaskRow:
+        values = {
+            "status": outcome.status.value,
+            "result": outcome.result,
+            "error": outcome.error,
+            "error_kind": outcome.error_kind and outcome.error_kind.value,
+            "duration": outcome.duration,
+            "trace": {**row.trace, **outcome.trace},
+            "token": None,
+            "ended_at": func.clock_timestamp(),
+        }
+        return await self._write(row.id, values)
+
+    async def _write(self, task_id: int, values: Mapping[str, Any]) -> TaskRow:
+        await self._connection.execute(update(TaskTable).where(TaskTable.id == task_id).values(**values))
+        await self._tell(task_id)
+        return await self.get(task_id)
+
+    async def _tell(self, task_id: int) -> None:
+        await self._connection.execute(select(func.pg_notify(CHANNEL, str(task_id))))
+
+
+def _select() -> Select[Any]:
+    return select(TaskTable.__table__)
+
+
+def _check(row: TaskRow, status: TaskStatus) -> None:
+    if status not in TRANSITIONS[row.status]:
+        raise Conflict(f"Task {row.id} is {row.status}, which {status} can't follow; nothing was changed.")

@@ -1,0 +1,175 @@
+"""Registered agents, their tasks and handoffs against a real PostgreSQL."""
+
+import asyncio
+from datetime import timedelta
+
+import asyncpg
+import pytest
+
+from shiftwork.contracts.agent import AgentConfiguration
+from shiftwork.contracts.task import TaskErrorKind, TaskStatus
+from shiftwork.errors import Conflict, LeaseLost, NotFound
+from shiftwork.store.agents import AgentDefinition
+from shiftwork.store.migrate import migrate
+from shiftwork.store.store import Store
+from shiftwork.store.tasks import CHANNEL, NewTask, TaskOutcome
+
+DONE = TaskOutcome(status=TaskStatus.COMPLETED, result="42\n", duration=0.5, trace={"completed_at": "now"})
+
+
+@pytest.fixture
+async def store(database_url):
+    await migrate(database_url)
+    async with Store(database_url) as store:
+        yield store
+
+
+@pytest.fixture
+async def agent(store):
+    async with store.transaction() as tx:
+        return await tx.agents.register("clock", AgentDefinition(kind="python", code="print(42)"))
+
+
+async def created(store, **values):
+    async with store.transaction() as tx:
+        return await tx.tasks.create(NewTask(provider="noop", **values))
+
+
+async def test_an_agent_keeps_its_versions(store, agent):
+    """If it failed, nobody could tell which code a task ran."""
+    changed = AgentDefinition(
+        kind="python", code="print(43)", config=AgentConfiguration(schedule="0 * * * *")
+    )
+    async with store.transaction() as tx:
+        assert (await tx.agents.change(agent.id, changed)).version == 2
+        assert (await tx.agents.change(agent.id, changed)).version == 2
+        assert [row.code for row in await tx.agents.versions(agent.id)] == ["print(43)", "print(42)"]
+        assert (await tx.agents.get(agent.id, version=1)).code == "print(42)"
+        assert (await tx.agents.find("clock")).config.schedule == "0 * * * *"
+
+
+async def test_a_name_is_one_agents_until_that_is_deleted(store, agent):
+    """If it failed, a name could mean two agents, or be lost for ever."""
+    with pytest.raises(Conflict, match="'clock' exists already"):
+        async with store.transaction() as tx:
+            await tx.agents.register("clock", AgentDefinition(kind="python"))
+    task = await created(store, agent_id=agent.id, agent_version=1)
+    async with store.transaction() as tx:
+        await tx.agents.delete(agent.id)
+        other = await tx.agents.register("clock", AgentDefinition(kind="python"))
+        assert [row.id for row in await tx.agents.all()] == [other.id]
+        assert (await tx.tasks.get(task.id)).agent_id == agent.id
+    for ref in ("tick", str(agent.id), "99999999999999999999"):
+        with pytest.raises(NotFound, match="There is no agent"):
+            async with store.transaction() as tx:
+                await tx.agents.find(ref)
+
+
+async def test_versions_made_at_once_are_two(store, agent):
+    """If it failed, one of two changes made in the same moment would be lost, or refused."""
+
+    async def change(code):
+        async with store.transaction() as tx:
+            return await tx.agents.change(agent.id, AgentDefinition(kind="python", code=code))
+
+    rows = await asyncio.gather(*(change(f"print({n})") for n in range(4)))
+    assert sorted(row.version for row in rows) == [2, 3, 4, 5]
+
+
+async def test_a_request_makes_one_task(store):
+    """If it failed, the same occurrence of a schedule would run twice."""
+    rows = await asyncio.gather(*(created(store, request_key="agent_1/12:00") for _ in range(5)))
+    assert len({row.id for row in rows}) == 1
+    assert rows[0].status is rows[0].state is TaskStatus.CREATED
+    async with store.transaction() as tx:
+        assert (await tx.tasks.by_uuid(rows[0].uuid)).id == rows[0].id
+
+
+async def test_only_the_newest_attempt_ends_a_task(store):
+    """If it failed, a worker thought lost would write its result over that of its successor."""
+    task = await created(store)
+    async with store.transaction() as tx:
+        first = await tx.tasks.begin(task.id, "one", {"auto_started_at": "then"})
+    async with store.transaction() as tx:
+        second = await tx.tasks.begin(task.id, "two", {})
+    with pytest.raises(LeaseLost):
+        async with store.transaction() as tx:
+            await tx.tasks.finish(task.id, first.token, DONE)
+    async with store.transaction() as tx:
+        await tx.tasks.note(task.id, second.token, {"progress": 0.5})
+        ended = await tx.tasks.finish(task.id, second.token, DONE)
+    assert (ended.status, ended.result, ended.attempt, ended.worker) == ("completed", "42\n", 2, "two")
+    assert ended.trace == {"auto_started_at": "then", "progress": 0.5, "completed_at": "now"}
+    assert ended.started_at == first.started_at
+    with pytest.raises(LeaseLost):
+        async with store.transaction() as tx:
+            await tx.tasks.finish(task.id, second.token, DONE)
+
+
+@pytest.mark.parametrize(
+    ("path", "then"),
+    [
+        ((), "completed"),
+        (("failed",), "running"),
+        (("running", "completed"), "running"),
+        (("running", "completed"), "failed"),
+        (("running", "failed"), "completed"),
+        (("running",), "created"),
+        (("running",), "running"),
+    ],
+)
+async def test_an_invalid_transition_changes_nothing(store, path, then):
+    """If it failed, a task that has ended could run again, or end twice."""
+    task = await created(store)
+    failed = TaskErrorKind.FAILED
+    async with store.transaction() as tx:
+        for status in path:
+            await tx.tasks.move(task.id, TaskOutcome(status=TaskStatus(status), error_kind=failed))
+        before = await tx.tasks.get(task.id)
+    with pytest.raises(Conflict, match=f"is {before.status}, which {then} can't follow"):
+        async with store.transaction() as tx:
+            await tx.tasks.move(task.id, TaskOutcome(status=TaskStatus(then)))
+    async with store.transaction() as tx:
+        assert await tx.tasks.get(task.id) == before
+
+
+async def test_lists_are_paged_and_filtered(store, agent):
+    """If it failed, a page would repeat tasks, or leave some out."""
+    mine = [await created(store, agent_id=agent.id) for _ in range(3)]
+    other = await created(store)
+    async with store.transaction() as tx:
+        await tx.tasks.begin(other.id, "w", {})
+        page = await tx.tasks.select(agent_id=agent.id, limit=2)
+        rest = await tx.tasks.select(agent_id=agent.id, before=page[-1].id)
+        assert [row.id for row in (*page, *rest)] == [row.id for row in reversed(mine)]
+        assert [row.id for row in await tx.tasks.select(statuses=[TaskStatus.RUNNING])] == [other.id]
+        assert [row.id for row in await tx.tasks.pending()] == [row.id for row in mine]
+        assert await tx.tasks.remove_unbegun(mine[0].id)
+        assert not await tx.tasks.remove_unbegun(other.id)
+
+
+async def test_who_waits_is_told(store, database_url):
+    """If it failed, a caller would learn of the end of a task only by asking again and again."""
+    connection = await asyncpg.connect(database_url)
+    told: asyncio.Queue[str] = asyncio.Queue()
+    await connection.add_listener(CHANNEL, lambda *message: told.put_nowait(message[-1]))
+    task = await created(store)
+    assert await asyncio.wait_for(told.get(), 5) == str(task.id)
+    await connection.close()
+
+
+async def test_handoffs_are_of_one_owner_and_expire(store, agent):
+    """If it failed, an agent would go on from what is long out of date, or from another's."""
+    task = await created(store, agent_id=agent.id)
+    async with store.transaction() as tx:
+        await tx.handoffs.save("{}", "old", agent_id=agent.id, ttl=timedelta(seconds=-1))
+        assert await tx.handoffs.latest(agent.id) is None
+        first = await tx.handoffs.save('{"state": 1}', "first", agent_id=agent.id, task_id=task.id)
+        second = await tx.handoffs.save('{"state": 2}', "second", agent_id=agent.id, ttl=timedelta(days=30))
+        assert [row.id for row in await tx.handoffs.history(agent.id)] == [second.id, first.id]
+        assert await tx.handoffs.latest(agent.id) == second
+        assert await tx.handoffs.remove_expired() == 1
+    for owner in ({}, {"agent_id": 999}, {"agent_id": agent.id, "session_id": 1}):
+        with pytest.raises(NotFound):
+            async with store.transaction() as tx:
+                await tx.handoffs.save("{}", "", **owner)
