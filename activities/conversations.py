@@ -3,6 +3,7 @@
 import asyncio
 import logging
 import os
+import time
 from collections.abc import Collection
 from contextlib import suppress
 from pathlib import Path
@@ -21,21 +22,36 @@ LARGEST: Final = 32 * 1024 * 1024
 """Bytes of a conversation that are copied; a larger one stays on its host."""
 
 _BYTES_PER_SECOND: Final = 8 * 1024 * 1024
-"""What one session may have copied, so that one that says `saved` all the time keeps nobody else waiting."""
+"""What one session may have copied, so that a file that changes all the time keeps nobody else waiting."""
+
+_BURST: Final = 16 * 1024 * 1024
+"""What it may have copied at once, after it had little copied for a while."""
 
 _LAST_SECONDS: Final = 10.0
 """How long the end of an attempt waits for the last copy."""
 
+_LONGEST_WAIT: Final = 20.0
+"""How long a question waits for its copy; without a database its attempt loses its lease before that."""
+
 _RETRY_SECONDS: Final = 0.5
+
+_AWAY: Final = "the agent's conversation can't be stored, as the database is away."
+_SUPERSEDED: Final = "another attempt of this session took over."
 
 log = logging.getLogger("shiftwork.activities")
 
+Version = tuple[int, ...]
+"""By which the state of a file is known again: one that was replaced or changed has another."""
+
 
 class ConversationCopies:
-    """Copies a conversation's file whenever the agent says that it has a new state; an async context.
+    """Copies a conversation's file into the database; an async context.
 
-    States that come faster than they are written are passed over: the newest is the one that counts. Whatever
-    goes wrong is a warning, once; a session does not depend on it.
+    Whenever the agent says that it has a new state, that is copied while it works; states that come faster
+    than they are written are passed over. `before_question` is for the gateway: it waits until the newest
+    state is there, so that no answer that was paid for before is lost with this host.
+
+    A file that can't be copied is a warning, once; a session does not depend on it.
 
     Args:
         name: the file, in the agent's home; None: there is none, and nothing is copied.
@@ -49,9 +65,13 @@ class ConversationCopies:
         self._attempt = attempt
         self._home = PrivateHome(home)
         self._name = name if services.seal.seals else None
-        self._state = 0
-        self._copied = 0
+        self._copied: Version | None = None
+        self._sequence = 0
+        self._allowance = float(_BURST)
+        self._counted_at = time.monotonic()
+        self._said = False
         self._warned = False
+        self._copying = asyncio.Lock()
         self._news = asyncio.Event()
         self._closing = asyncio.Event()
         self._task: asyncio.Task[None] | None = None
@@ -70,12 +90,27 @@ class ConversationCopies:
     def saved(self, event: AgentEvent) -> None:
         """The agent says that its conversation has a new state; which file that is, we know better."""
         if self._name is not None and event.data.get("file") == self._name:
-            self._state += 1
+            self._said = True
             self._news.set()
+
+    async def before_question(self) -> str | None:
+        """Return once the newest state is stored, or can't be copied at all.
+
+        Returns:
+            Why no question may be asked now: without a database it would not be known to be paid for.
+        """
+        try:
+            async with asyncio.timeout(_LONGEST_WAIT):
+                await self._copy_newest()
+        except TimeoutError:
+            return _AWAY
+        except LeaseLost:
+            return _SUPERSEDED
+        return None
 
     async def __aenter__(self) -> Self:
         if self._name is not None:
-            self._task = asyncio.create_task(self._copy_again_and_again(self._name))
+            self._task = asyncio.create_task(self._copy_again_and_again())
         return self
 
     async def __aexit__(
@@ -89,40 +124,69 @@ class ConversationCopies:
         with suppress(TimeoutError):
             await asyncio.wait_for(self._task, _LAST_SECONDS if error is None else 0)
 
-    async def _copy_again_and_again(self, name: str) -> None:
-        while self._copied < self._state or not self._closing.is_set():
-            await self._news.wait()
-            self._news.clear()
-            if self._copied == self._state:
-                continue
-            state = self._state
-            try:
-                size = await self._copy(name, state)
-                self._copied = state
-                await self._rest(size / _BYTES_PER_SECOND)
-            except LeaseLost:
-                return  # the lease's keeper ends the agent
-            except (OSError, InvalidInput, CodecError) as error:
-                self._copied = state  # the same file again is of no use
-                self._warn(error)
-            except StackError as error:
-                self._warn(error)
-                await self._rest(_RETRY_SECONDS)
-                self._news.set()
+    async def _copy_again_and_again(self) -> None:
+        last = False
+        with suppress(LeaseLost):  # the lease's keeper ends the agent
+            while not last:
+                await self._news.wait()
+                self._news.clear()
+                # What an agent that is ended saved last, it may not have said.
+                last = self._closing.is_set()
+                await self._copy_newest()
 
-    async def _copy(self, name: str, state: int) -> int:
-        services, attempt = self._services, self._attempt
-        content = await asyncio.to_thread(read_bounded, self._home, name)
-        body = await asyncio.to_thread(services.seal.seal, content, _place(self._session_id))
-        async with services.store.transaction() as tx:
+    async def _copy_newest(self) -> None:
+        """Copy what is not copied yet, as soon as the database takes it; raises `LeaseLost`."""
+        done = self._name is None
+        while not done:
+            done = await self._is_copied(str(self._name))
+            await asyncio.sleep(0 if done else _RETRY_SECONDS)
+
+    async def _is_copied(self, name: str) -> bool:
+        """Whether nothing is left to copy, or nothing can be; False: the database is away."""
+        try:
+            async with self._copying:
+                await self._copy(name)
+        except (OSError, InvalidInput, CodecError) as error:
+            self._warn(error)  # another time it would be the same
+        except StackError as error:
+            self._warn(error)
+            return False
+        return True
+
+    async def _copy(self, name: str) -> None:
+        taken = await asyncio.to_thread(self._changed, name)
+        if taken is None:
+            return
+        version, content, body = taken
+        await self._rest(len(content))
+        attempt = self._attempt
+        self._sequence += 1
+        async with self._services.store.transaction() as tx:
             await tx.conversations.keep(
-                self._session_id, attempt.attempt, attempt.token, state, body, size=len(content)
+                self._session_id, attempt.attempt, attempt.token, self._sequence, body, size=len(content)
             )
-        return len(content)
+        self._copied = version
 
-    async def _rest(self, seconds: float) -> None:
-        with suppress(TimeoutError):
-            await asyncio.wait_for(self._closing.wait(), seconds)
+    def _changed(self, name: str) -> tuple[Version, bytes, bytes] | None:
+        """The file's version, its content, and that sealed; None if it is copied already; blocks."""
+        try:
+            found = read_bounded(self._home, name, unless=self._copied)
+        except FileNotFoundError:
+            if self._said:
+                raise
+            return None  # an agent that has yet to begin
+        if found is None:
+            return None
+        version, content = found
+        return version, content, self._services.seal.seal(content, _place(self._session_id))
+
+    async def _rest(self, size: int) -> None:
+        """Wait until so many bytes may be copied."""
+        now = time.monotonic()
+        self._allowance = min(_BURST, self._allowance + (now - self._counted_at) * _BYTES_PER_SECOND) - size
+        self._counted_at = now
+        if self._allowance < 0:
+            await asyncio.sleep(-self._allowance / _BYTES_PER_SECOND)
 
     def _warn(self, error: Exception) -> None:
         if not self._warned:
@@ -162,8 +226,13 @@ async def forget_copy(services: Services, session_id: int) -> None:
         await tx.conversations.forget(session_id)
 
 
-def read_bounded(home: PrivateHome, name: str, limit: int = LARGEST) -> bytes:
+def read_bounded(
+    home: PrivateHome, name: str, limit: int = LARGEST, *, unless: Version | None = None
+) -> tuple[Version, bytes] | None:
     """A file that an agent wrote; follows no link, waits for nothing, and reads no more than is allowed.
+
+    Args:
+        unless: the version that is known already; None is returned for that.
 
     Raises:
         OSError: it is not there, is no file of its own, or is too large.
@@ -171,19 +240,24 @@ def read_bounded(home: PrivateHome, name: str, limit: int = LARGEST) -> bytes:
     fd = home.open(name)
     try:
         found = os.fstat(fd)
-        if found.st_nlink != 1:
+        if found.st_nlink > 1:
             raise OSError(f"{name!r} has other names too")
         if found.st_size > limit:
             raise OSError(f"{name!r} has {found.st_size} bytes, more than {limit}")
-        pieces, size = [], 0
-        while piece := os.read(fd, min(1 << 20, limit + 1 - size)):
-            pieces.append(piece)
-            size += len(piece)
-            if size > limit:
-                raise OSError(f"{name!r} grows beyond {limit} bytes")
-        return b"".join(pieces)
+        version = (found.st_dev, found.st_ino, found.st_size, found.st_mtime_ns, found.st_ctime_ns)
+        return None if version == unless else (version, _read(fd, name, limit))
     finally:
         os.close(fd)
+
+
+def _read(fd: int, name: str, limit: int) -> bytes:
+    pieces, size = [], 0
+    while piece := os.read(fd, min(1 << 20, limit + 1 - size)):
+        pieces.append(piece)
+        size += len(piece)
+        if size > limit:
+            raise OSError(f"{name!r} grows beyond {limit} bytes")
+    return b"".join(pieces)
 
 
 def _place(session_id: int) -> str:

@@ -119,12 +119,14 @@ class AgentLaunch:
         self._backend.check(self._agent.settings)
         self._refuse_secrets()
         await self._write_brief(folders, base, resumption)
+        portable = None if self._request.role is Role.VERIFIER else self._backend.conversation_file
+        copies = ConversationCopies(self._services, rows.session.id, rows.attempt, folders.home, portable)
         async with (
             Meter(self._services, rows, self._stop) as meter,
-            self._way_out(meter) as way_out,
+            self._way_out(meter, copies) as way_out,
         ):
             try:
-                end = await self._run(folders, resumption, way_out)
+                end = await self._run(folders, resumption, way_out, copies)
             except SecretExposed as error:
                 raise InvalidInput(str(error)) from error  # no retry helps
             end = as_the_gateway_saw(end, way_out, str(self._agent.settings.get("model") or ""))
@@ -139,7 +141,11 @@ class AgentLaunch:
             )
 
     async def _run(
-        self, folders: Folders, resumption: Resumption | None, way_out: GatewaySession | None
+        self,
+        folders: Folders,
+        resumption: Resumption | None,
+        way_out: GatewaySession | None,
+        copies: ConversationCopies,
     ) -> AgentEnd:
         services, rows, options = self._services, self._rows, self._options
         cell = self._cell(folders, way_out)
@@ -150,8 +156,6 @@ class AgentLaunch:
             # Before the start: a crash at any later moment finds it.
             await transcriber.converse(request.conversation.id)
         scratch = str(cell.seen(folders.scratch))
-        portable = None if self._request.role is Role.VERIFIER else self._backend.conversation_file
-        copies = ConversationCopies(services, rows.session.id, rows.attempt, folders.home, portable)
         async with transcriber, copies:
             return await run_agent_process(
                 self._backend,
@@ -190,7 +194,9 @@ class AgentLaunch:
     # The way out ------------------------------------------------------------------------------------------
 
     @asynccontextmanager
-    async def _way_out(self, meter: Meter) -> AsyncIterator[GatewaySession | None]:
+    async def _way_out(
+        self, meter: Meter, copies: ConversationCopies
+    ) -> AsyncIterator[GatewaySession | None]:
         """The gateway, if the agent has anything to reach through it."""
         sandbox, settings = self._options.sandbox, self._agent.settings
         if not self._confined and not settings.get("credential"):
@@ -213,6 +219,7 @@ class AgentLaunch:
             models=models,
             hosts=hosts,
             check_budget=meter.over,
+            before_question=copies.before_question,
             on_call=meter.count,
             label=f"{self._rows.project.name}/{self._rows.session.number}",
         )

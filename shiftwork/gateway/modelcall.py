@@ -68,6 +68,7 @@ class ModelCall:
             try:
                 length, body = await self._question(head, route, pieces)
                 self._metered = route.metered
+                await self._wait_until_ready()
                 self._record.asked = route.metered and self._incoming.body_read
                 await self._ask(head, upstream, url, length, body)
             finally:
@@ -87,6 +88,11 @@ class ModelCall:
             check_model(policy.models, self._record.model)
         if route.metered and (spent := policy.check_budget()):
             raise Refused(402, Reason.BUDGET, f"the budget is spent: {spent}")
+
+    async def _wait_until_ready(self) -> None:
+        """What must be safe before a question is paid for."""
+        if self._metered and (why := await self._context.policy.before_question()):
+            raise Refused(503, Reason.BUSY, why, (("retry-after", "1"),))
 
     def _looks_at(self, route: Route) -> bool:
         policy = self._context.policy

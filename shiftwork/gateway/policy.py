@@ -1,6 +1,6 @@
 """What one session may do through the gateway."""
 
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 from urllib.parse import urlsplit
 
@@ -103,6 +103,10 @@ def _no_budget() -> str | None:
     return None
 
 
+async def _ready() -> str | None:
+    return None
+
+
 def _unheard(call: Call) -> None:
     """For sessions that nobody meters."""
 
@@ -119,6 +123,8 @@ class Policy:
         hosts: `host`, `host:port`, `*.domain` or `*` that it may reach through the forward proxy; without a
             port 443 for `CONNECT` and 80 for plain HTTP.
         check_budget: asked before each question to a model: a sentence if the budget is spent, else None.
+        before_question: awaited before each question to a model: a sentence if it can't be asked now, else
+            None. What it waits for is not counted as the provider's silence.
         on_call: told of every request after its end; must return at once.
         label: names the session in the log.
         bounds: see there.
@@ -132,6 +138,7 @@ class Policy:
     models: tuple[str, ...] = ()
     hosts: tuple[str, ...] = ()
     check_budget: Callable[[], str | None] = _no_budget
+    before_question: Callable[[], Awaitable[str | None]] = _ready
     on_call: Callable[[Call], None] = _unheard
     label: str = ""
     bounds: Bounds = field(default_factory=Bounds)

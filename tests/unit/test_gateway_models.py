@@ -17,6 +17,7 @@ from tests.unit.gateway_support import (
     request,
     running,
     send,
+    until,
     until_end,
 )
 
@@ -383,3 +384,27 @@ async def test_the_log_tells_each_call_and_no_secret(caplog):
     assert (second["outcome"], second["reason"], third["status"]) == ("refused", "credential", 404)
     for secret in (SECRET, run.session.token, "c00kie", "wr0ng", "s3cret", "b0dy", "hello"):
         assert secret not in caplog.text
+
+
+@pytest.mark.parametrize("kind", QUESTIONS)
+async def test_a_question_waits_until_it_may_be_asked(kind):
+    """If it failed, a model could be paid for before what it answered last is safe."""
+    wire, path, body = QUESTIONS[kind]
+    ready, asked = asyncio.Event(), []
+
+    async def before():
+        asked.append(kind)
+        await ready.wait()
+        return "the database is away." if len(asked) > 1 else None
+
+    async with running(wire, before_question=before) as run:
+        asking = asyncio.create_task(send(run, post(run, path, json.dumps(body).encode())))
+        await until(lambda: asked)
+        assert run.model.requests == []
+        ready.set()
+        assert (await asking).status == 200
+        refused = await send(run, post(run, path, json.dumps(body).encode()))
+        assert (refused.status, refused.headers["retry-after"]) == (503, "1")
+        assert b"the database is away." in refused.body
+        assert len(run.model.requests) == 1
+        assert run.calls[1].tokens == Tokens()
