@@ -1,0 +1,150 @@
+"""What our HTTP servers have in common: a token in a file, a listening socket, and who is let in."""
+
+import hmac
+import os
+import secrets
+import socket
+from collections.abc import Callable, Collection, Mapping
+from contextlib import suppress
+from pathlib import Path
+
+from starlette.datastructures import Headers
+from starlette.responses import PlainTextResponse
+from starlette.types import ASGIApp, Receive, Scope, Send
+
+from shiftwork.errors import StackError
+from shiftwork.stack.private import read_own
+from shiftwork.stack.sockets import LOOPBACK
+
+Refuse = Callable[[int, str, Mapping[str, str]], ASGIApp]
+"""Makes the answer to who is not let in, of a status, one sentence and headers."""
+
+
+def own_token(file: Path) -> str:
+    """The token in this file, which is made with a new one if it is missing; others can't read it.
+
+    Processes that ask at the same time get the same one.
+
+    Raises:
+        InvalidInput: the file is another user's, or others may write to it.
+    """
+    try:
+        token = read_own(file).strip()
+    except FileNotFoundError:
+        token = ""
+    if not token:
+        _leave_token(file)
+        token = read_own(file).strip()
+    # One that was laid there by hand may be readable by others.
+    file.chmod(0o600)
+    return token
+
+
+def _leave_token(file: Path) -> None:
+    """Write a new token, unless another process was first."""
+    with suppress(FileNotFoundError):
+        if not read_own(file).strip():
+            file.unlink()
+    temporary = file.with_name(f".{file.name}.{os.getpid()}.{secrets.token_hex(4)}")
+    handle = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+    try:
+        with os.fdopen(handle, "w", encoding="utf-8") as written:
+            written.write(secrets.token_urlsafe(32) + "\n")
+            written.flush()
+            os.fsync(handle)
+        with suppress(FileExistsError):
+            # Unlike a rename it replaces nothing.
+            os.link(temporary, file)
+    finally:
+        temporary.unlink()
+
+
+def listen(port: int, option: str, address: str = LOOPBACK) -> socket.socket:
+    """A socket that listens there; port 0: any that is free.
+
+    Args:
+        option: how another port is given, for the sentence that says so.
+
+    Raises:
+        StackError: the port is taken, or the address is none of this machine's.
+    """
+    family = socket.AF_INET6 if ":" in address else socket.AF_INET
+    listener = socket.socket(family, socket.SOCK_STREAM)
+    listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    try:
+        listener.bind((address, port))
+    except OSError as error:
+        listener.close()
+        raise StackError(
+            f"Port {port} of {address} can't be used ({error.strerror}); give another one: {option}."
+        ) from error
+    return listener
+
+
+def plain_refusal(status: int, sentence: str, headers: Mapping[str, str]) -> ASGIApp:
+    """The sentence as plain text."""
+    return PlainTextResponse(f"{sentence}\n", status, dict(headers))
+
+
+class Guard:
+    """Lets through who asks at this address, from no web page of another, and knows the token.
+
+    Browsers send a page's requests to any port of the loopback, under any name that somebody made to point
+    there, so the token alone would not do.
+
+    Args:
+        hosts: what a request's `Host` may be; the first is told to whoever asks another.
+        token_file: the name of the file with the token, for whoever sends none.
+        path: the only path there is; None: the application has many.
+        open_to_all: the (method, path) that are answered without the token.
+        refuse: makes the answers to who is not let in.
+    """
+
+    def __init__(
+        self,
+        app: ASGIApp,
+        hosts: Collection[str],
+        token: str,
+        token_file: str,
+        *,
+        path: str | None = None,
+        open_to_all: Collection[tuple[str, str]] = (),
+        refuse: Refuse = plain_refusal,
+    ) -> None:
+        self._app = app
+        self._hosts = tuple(hosts)
+        self._token = token.encode()
+        self._token_file = token_file
+        self._path = path
+        self._open = frozenset(open_to_all)
+        self._refuse = refuse
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answer a request, or refuse it in one sentence."""
+        refusal = self._refusal(scope) if scope["type"] == "http" else None
+        if refusal is not None:
+            await refusal(scope, receive, send)
+        elif scope["type"] != "websocket":
+            await self._app(scope, receive, send)
+
+    def _refusal(self, scope: Scope) -> ASGIApp | None:
+        headers = Headers(scope=scope)
+        hosts = headers.getlist("host")
+        if len(hosts) != 1 or hosts[0] not in self._hosts:
+            return self._refuse(421, f"This server answers to http://{self._hosts[0]} alone.", {})
+        if headers.getlist("origin") not in ([], [f"http://{hosts[0]}"], [f"https://{hosts[0]}"]):
+            return self._refuse(403, "Other pages may not ask this server.", {})
+        if self._path is not None and scope["path"] != self._path:
+            return self._refuse(404, f"There is nothing but {self._path} here.", {})
+        if (scope["method"], scope["path"]) in self._open or self._knows(headers.getlist("authorization")):
+            return None
+        said = f"Send the token in the file {self._token_file} of the state folder as Authorization: Bearer."
+        return self._refuse(401, said, {"WWW-Authenticate": "Bearer"})
+
+    def _knows(self, given: list[str]) -> bool:
+        """Whether that is the token, without telling by the time it takes."""
+        if len(given) != 1:
+            return False
+        kind, _, token = given[0].partition(" ")
+        same = hmac.compare_digest(token.strip().encode("utf-8", "replace"), self._token)
+        return same and kind.lower() == "bearer"
