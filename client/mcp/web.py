@@ -11,6 +11,7 @@ from mcp.server.streamable_http_manager import StreamableHTTPSessionManager
 from starlette.applications import Starlette
 from starlette.routing import Mount
 
+from client.mcp.bodies import Bodies
 from client.serving import Guard, listen, own_token
 from shiftwork.settings import Settings
 from shiftwork.stack.private import state_folder
@@ -52,7 +53,7 @@ async def serve_http(
 
     app = Starlette(routes=[Mount("/", sessions.handle_request)], lifespan=living)
     config = uvicorn.Config(
-        Guard(app, [host], token, TOKEN_FILE, path=PATH),
+        Guard(Bodies(app), [host], token, TOKEN_FILE, path=PATH),
         log_config=None,
         access_log=False,
         server_header=False,

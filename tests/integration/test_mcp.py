@@ -4,7 +4,6 @@ import asyncio
 import json
 import os
 import re
-import signal
 import stat
 import subprocess
 import sys
@@ -28,26 +27,12 @@ from client.tools.desk import Desk
 from client.tools.table import DEFINITIONS
 from shiftwork.contracts.feature import FeatureSpec
 from shiftwork.errors import InvalidInput
+from tests.integration.mcp_support import COMMAND, INITIALIZE, bearer, environment, served
 from tests.llm.programs import find_program_or_skip
 
+__all__ = ["served"]
+
 ROOT = Path(__file__).parents[2]
-COMMAND = ["-P", "-m", "client", "mcp"]
-INITIALIZE = {
-    "jsonrpc": "2.0",
-    "id": 1,
-    "method": "initialize",
-    "params": {
-        "protocolVersion": types.LATEST_PROTOCOL_VERSION,
-        "capabilities": {},
-        "clientInfo": {"name": "test", "version": "1"},
-    },
-}
-
-
-def environment(state: Path) -> dict[str, str]:
-    """The environment of a server for the stack in this state folder."""
-    inherited = {k: v for k, v in os.environ.items() if not k.startswith(("SHIFTWORK_", "TEMPORAL_"))}
-    return {**inherited, "SHIFTWORK_STATE": str(state), "PYTHONWARNINGS": "error::ResourceWarning"}
 
 
 @asynccontextmanager
@@ -210,30 +195,6 @@ def test_it_ends_with_its_client_and_prints_nothing_else(stack, project: str) ->
     )
     assert (done.returncode, done.stderr) == (0, "")
     assert [json.loads(line)["jsonrpc"] for line in done.stdout.splitlines()] == ["2.0"]
-
-
-@pytest.fixture(scope="module")
-def served(stack) -> AsyncIterator[dict]:
-    """What `shiftwork mcp --http --json` printed; SIGINT ends it."""
-    process = subprocess.Popen(
-        [sys.executable, *COMMAND, "--http", "--json"],
-        env=environment(stack.state),
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
-    )
-    try:
-        yield json.loads(process.stdout.readline())
-    finally:
-        process.send_signal(signal.SIGINT)
-        out, err = process.communicate(timeout=30)
-        assert (process.returncode, out, err) == (0, "", "")
-
-
-def bearer(served: dict) -> dict[str, str]:
-    """The headers of who knows the token."""
-    token = Path(served["token_file"]).read_text().strip()
-    return {"Authorization": f"Bearer {token}", "Accept": "application/json, text/event-stream"}
 
 
 async def test_over_http_it_is_the_same(served: dict, project: str) -> None:

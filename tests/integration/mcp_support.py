@@ -1,0 +1,54 @@
+"""How tests start the MCP server, over pipes and over HTTP."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import pytest
+from mcp import types
+
+COMMAND = ["-P", "-m", "client", "mcp"]
+INITIALIZE = {
+    "jsonrpc": "2.0",
+    "id": 1,
+    "method": "initialize",
+    "params": {
+        "protocolVersion": types.LATEST_PROTOCOL_VERSION,
+        "capabilities": {},
+        "clientInfo": {"name": "test", "version": "1"},
+    },
+}
+
+
+def environment(state: Path) -> dict[str, str]:
+    """The environment of a server for the stack in this state folder."""
+    inherited = {k: v for k, v in os.environ.items() if not k.startswith(("SHIFTWORK_", "TEMPORAL_"))}
+    return {**inherited, "SHIFTWORK_STATE": str(state), "PYTHONWARNINGS": "error::ResourceWarning"}
+
+
+@pytest.fixture(scope="module")
+def served(stack) -> AsyncIterator[dict]:
+    """What `shiftwork mcp --http --json` printed; SIGINT ends it."""
+    process = subprocess.Popen(
+        [sys.executable, *COMMAND, "--http", "--json"],
+        env=environment(stack.state),
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    try:
+        yield json.loads(process.stdout.readline())
+    finally:
+        process.send_signal(signal.SIGINT)
+        out, err = process.communicate(timeout=30)
+        assert (process.returncode, out, err) == (0, "", "")
+
+
+def bearer(served: dict) -> dict[str, str]:
+    """The headers of who knows the token."""
+    token = Path(served["token_file"]).read_text().strip()
+    return {"Authorization": f"Bearer {token}", "Accept": "application/json, text/event-stream"}
