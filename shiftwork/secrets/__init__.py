@@ -2,6 +2,7 @@
 
 from shiftwork.secrets.absent import assert_absent
 from shiftwork.secrets.added import AddedSecrets, Allowed, Finding, check_added, find_secrets
+from shiftwork.secrets.fingerprints import Fingerprints
 from shiftwork.secrets.joined import JoinedTexts
 from shiftwork.secrets.known import LazyRedactor, known_secrets, passwords
 from shiftwork.secrets.logs import RedactingFilter, RedactingFormatter, protect_handler
@@ -13,6 +14,7 @@ __all__ = [
     "AddedSecrets",
     "Allowed",
     "Finding",
+    "Fingerprints",
     "JoinedTexts",
     "LazyRedactor",
     "RedactingFilter",

@@ -79,6 +79,11 @@ def pattern(form: Form, escape: "Escape") -> bytes:
     return _LINE_END.encode().join(escape(bytes([byte])) for byte in form.text)
 
 
+def tail_pattern(alphabet: str) -> re.Pattern[bytes] | None:
+    """A regular expression for what goes on after a form, or a token; None if nothing does."""
+    return re.compile(f"[{alphabet}]+".encode()) if alphabet else None
+
+
 class Escape:
     """Quotes bytes for RE2, in Latin-1."""
 

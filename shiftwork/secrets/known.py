@@ -5,6 +5,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any, AnyStr
 
+from shiftwork.secrets.fingerprints import Fingerprints
 from shiftwork.secrets.redactor import Redactor
 from shiftwork.secrets.reference import Secret
 from shiftwork.secrets.within import in_address, in_dsn, in_header, split
@@ -70,6 +71,7 @@ class LazyRedactor:
         self._urls = tuple(urls)
         self._made: Redactor | None = None
         self._told: list[Secret] = []
+        self._prints = Fingerprints()
 
     @property
     def redactor(self) -> Redactor:
@@ -77,7 +79,8 @@ class LazyRedactor:
         if self._made is None:
             known = known_secrets(self._environ, self._urls)
             told = (secret for secret in dict.fromkeys(self._told) if secret not in known)
-            self._made = Redactor((*known, *told), ordinary=ordinary_words(self._environ, self._urls))
+            made = Redactor((*known, *told), ordinary=ordinary_words(self._environ, self._urls))
+            self._made = made.recognising(self._prints)
         return self._made
 
     def learn(self, *secrets: Secret) -> None:
@@ -88,6 +91,12 @@ class LazyRedactor:
         new = [one for one in secrets if not self.redactor.was_told(one)]
         if new:
             self._made = self.redactor.extended(new)
+
+    def recognise(self, prints: Fingerprints) -> None:
+        """From now on look for what has these fingerprints too, instead of any that were given before."""
+        self._prints = prints
+        if self._made is not None:
+            self._made = self._made.recognising(prints)
 
     def redact(self, text: AnyStr) -> AnyStr:
         """See `Redactor.redact`."""

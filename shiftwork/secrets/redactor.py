@@ -1,5 +1,6 @@
 """Taking secrets out of whatever is stored or shown."""
 
+import copy
 import re
 from collections.abc import Iterable, Mapping, Sequence
 from functools import cached_property
@@ -10,11 +11,12 @@ import re2
 from shiftwork.secrets.beginnings import Beginnings
 from shiftwork.secrets.certain import texts, tokens
 from shiftwork.secrets.excerpt import cut_at, without_beginnings
-from shiftwork.secrets.forms import SHORTEST, Escape, Form, forms, pattern
+from shiftwork.secrets.fingerprints import Fingerprints, fingerprints, merged, replaced
+from shiftwork.secrets.forms import SHORTEST, Escape, Form, forms, pattern, tail_pattern
 from shiftwork.secrets.issuers import default_shapes
 from shiftwork.secrets.nested import redact_nested
 from shiftwork.secrets.reference import Secret
-from shiftwork.secrets.scanner import Hit, Scanner, compile_any, compile_bytes, whole_set
+from shiftwork.secrets.scanner import Finder, Hit, Scanner, Span, compile_any, compile_bytes, whole_set
 from shiftwork.secrets.shapes import OPENING_WIDTH, WIDTH, Shape
 from shiftwork.secrets.spelling import OPENING_WIDTH as SPELT_OPENING
 from shiftwork.secrets.spelling import any_opening
@@ -31,7 +33,8 @@ _UNUSUAL = re.compile(r"[^0-9A-Za-z_./:@-]")
 class Redactor:
     """Replaces known values, in all their usual forms, and tokens of known shapes.
 
-    In place of a secret stands `[redacted:NAME]`, in place of a token `[redacted:KIND]`.
+    In place of a secret stands `[redacted:NAME]`, in place of a token `[redacted:KIND]`. What is known by its
+    fingerprint alone is treated as a known value is, except in streams and in what is to be committed.
 
     Args:
         ordinary: what is no secret though it is the value of one: names of users, hosts, databases.
@@ -39,6 +42,7 @@ class Redactor:
     Attributes:
         known: finds the known values.
         shapes: finds the tokens.
+        prints: finds what is known by its fingerprint alone.
         unprotected: names of the secrets that are too short or too ordinary to be looked for.
     """
 
@@ -65,7 +69,8 @@ class Redactor:
         self.known, known_patterns = _known(names)
         self.shapes, shape_patterns = _shapes(self._shape_list)
         self._any = compile_any([*known_patterns, *shape_patterns])
-        self._forms = tuple(names)
+        self._names = names
+        self.prints = Fingerprints()
 
     @cached_property
     def unmistakable(self) -> Scanner:
@@ -75,14 +80,25 @@ class Redactor:
     @cached_property
     def beginnings(self) -> Beginnings:
         """Tells where a known value may have begun."""
-        return Beginnings(self._forms)
+        return Beginnings(self._names)
 
     def __repr__(self) -> str:
         return f"Redactor({len(self._secrets)} secrets, {len(self._shape_list)} shapes)"
 
     def extended(self, secrets: Iterable[Secret]) -> "Redactor":
         """One that knows these secrets too."""
-        return Redactor((*self._secrets, *secrets), self._shape_list, ordinary=self._ordinary)
+        made = Redactor((*self._secrets, *secrets), self._shape_list, ordinary=self._ordinary)
+        return made.recognising(self.prints)
+
+    def recognising(self, prints: Fingerprints) -> "Redactor":
+        """One that also finds what has these fingerprints, instead of any that it has by now."""
+        made = copy.copy(self)
+        made.prints = prints
+        return made
+
+    def fingerprints(self, key: bytes) -> bytes:
+        """What makes another redactor, that does not know the values, find them: see `fingerprints`."""
+        return fingerprints({form: _label(name) for form, name in self._names.items()}, key)
 
     def was_told(self, secret: Secret) -> bool:
         """Whether this is one of its secrets, looked for or not."""
@@ -116,12 +132,14 @@ class Redactor:
         """The name of a known secret, or the kind of an unmistakable token, in a nested value; or None."""
         for text in texts(value):
             data = text.encode("utf-8", "surrogatepass")
+            if name := self._recognised_in(data):
+                return name
             if not self.may_hold(data):
                 continue
             if name := self.known_in(data):
                 return name
             for hit, _ in tokens(self.unmistakable, data):
-                return _name(hit)
+                return _name(hit.label)
         return None
 
     def stream(self) -> RedactingStream:
@@ -135,7 +153,7 @@ class Redactor:
     def known_in(self, data: bytes) -> str | None:
         """The name of the first known secret that the data holds in any form, or None."""
         hit = self.known.find(data)
-        return None if hit is None else _name(hit)
+        return self._recognised_in(data) if hit is None else _name(hit.label)
 
     def may_hold(self, data: bytes) -> bool:
         """Whether there is anything to redact in the data."""
@@ -145,12 +163,20 @@ class Redactor:
         end = cut_at(text) if isinstance(text, str) else None
         return self.redact(text) if end is None else without_beginnings(text, end, self.text_stream())
 
+    def _recognised_in(self, data: bytes) -> str | None:
+        spans = self.prints.spans(data)
+        return _name(spans[0].label) if spans else None
+
     def _redact(self, data: bytes) -> bytes:
+        if recognised := self.prints.spans(data):
+            # Together: either may hold the other, of which a part would be left.
+            known: list[Span] = Finder(self.known).feed(data, last=True).spans
+            data = replaced(data, merged([*recognised, *known]))
         return self.stream().close(data) if self.may_hold(data) else data
 
 
-def _name(hit: Hit) -> str:
-    return hit.label.decode().removeprefix(_BEFORE).removesuffix("]")
+def _name(label: bytes) -> str:
+    return label.decode().removeprefix(_BEFORE).removesuffix("]")
 
 
 def _label(name: str) -> bytes:
@@ -161,7 +187,7 @@ def _known(names: Mapping[Form, str]) -> tuple[Scanner, list[bytes]]:
     """A scanner for known values, longest first, and its expressions."""
     ordered = sorted(names, key=lambda form: (-len(form.text), form))
     escape = Escape()
-    labels = {form.text: (_label(names[form]), _tail(form.tail)) for form in ordered}
+    labels = {form.text: (_label(names[form]), tail_pattern(form.tail)) for form in ordered}
     patterns = [pattern(form, escape) for form in ordered]
     spelt = [number for number, form in enumerate(ordered) if form.escapes]
     which = whole_set([patterns[number] for number in spelt])
@@ -209,7 +235,7 @@ class _CompiledShape:
     def __init__(self, shape: Shape) -> None:
         self._expression: re2._Regexp = compile_bytes(shape.pattern.encode())
         self._label = _label(shape.kind)
-        self._tail = _tail(shape.tail)
+        self._tail = tail_pattern(shape.tail)
         self.bare = shape.pattern.replace("(?P<secret>", "(?:").encode()
         opening = shape.opening.replace("(?P<secret>", "(?:")
         opening += ")" * (opening.count("(") - opening.count(")"))
@@ -221,10 +247,6 @@ class _CompiledShape:
         found = self._expression.fullmatch(matched)
         start, end = found.span(1)  # the one group that an expression has
         return Hit(begin, begin + start, begin + end, self._label, self._tail)
-
-
-def _tail(alphabet: str) -> re.Pattern[bytes] | None:
-    return re.compile(f"[{alphabet}]+".encode()) if alphabet else None
 
 
 def decode(data: bytes) -> str:

@@ -1,0 +1,207 @@
+"""Fingerprints of known values: whoever has them finds the values in texts, and can't tell what they are.
+
+Of each form of a value its length is kept, a keyed digest (HMAC-SHA-256), and the sum of the keyed weights of
+its first bytes, which is cheap to have of every place of a text: digests are made only where a sum fits.
+"""
+
+import hashlib
+import hmac
+import json
+import re
+from base64 import b64decode, b64encode
+from bisect import bisect_right
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from itertools import accumulate
+from operator import sub
+from typing import Any, NamedTuple
+
+from shiftwork.secrets.forms import SHORTEST, Form, tail_pattern
+from shiftwork.secrets.scanner import Span
+
+VERSION = 1
+
+_WINDOWS = (16, SHORTEST)
+"""Bytes at a form's beginning whose weights are summed: as many of it as one of these takes in."""
+
+_DIGEST_BYTES = 16
+_WEIGHT_BYTES = 2
+_PIECE = 1 << 16
+"""Bytes of a text of which sums are had at once."""
+
+_LINE_END = re.compile(rb"\\[rn]|[\r\n]")
+_ENCODED = re.compile(rb"[0-9A-Za-z+/_-]{10,}")
+"""What base64 and hexadecimal digits are made of; no form that wraps holds anything else."""
+
+
+class Fingerprint(NamedTuple):
+    """One form of a known value.
+
+    Attributes:
+        size: its bytes.
+        window: how many of its first bytes are summed.
+        sum: of their weights.
+        digest: its HMAC-SHA-256, the first half of it.
+        wraps, tail: see `Form`.
+        label: what is shown in its place.
+    """
+
+    size: int
+    window: int
+    sum: int
+    digest: bytes
+    wraps: bool
+    tail: str
+    label: bytes
+
+
+def fingerprints(labels: Mapping[Form, bytes], key: bytes) -> bytes:
+    """A document with the fingerprints of these forms, for `Fingerprints`; it is to be kept encrypted.
+
+    Args:
+        labels: what is shown in each form's place.
+        key: 32 bytes. Whoever has the document and not the key, which is in it, too, could try out guesses.
+    """
+    weights = _weights(key)
+    made = []
+    for form, label in sorted(labels.items()):
+        size = len(form.text)
+        window = next((each for each in _WINDOWS if each <= size), 0)
+        if not window:
+            continue
+        total = sum(weights[byte] for byte in form.text[:window])
+        digest = b64encode(_digest(key, form.text)).decode()
+        made.append([size, window, total, digest, form.wraps, form.tail, label.decode()])
+    return json.dumps({"version": VERSION, "key": b64encode(key).decode(), "forms": made}).encode()
+
+
+class Fingerprints:
+    """What several processes know, to be found in texts by a process that does not.
+
+    Args:
+        documents: what `fingerprints` made; one of another version is left out.
+    """
+
+    def __init__(self, documents: Iterable[bytes] = ()) -> None:
+        found: dict[bytes, list[Fingerprint]] = {}
+        for document in documents:
+            read = json.loads(document)
+            if read["version"] == VERSION:
+                found.setdefault(b64decode(read["key"]), []).extend(map(_read, read["forms"]))
+        self._plain = _tables(found, wraps=False)
+        self._wrapped = _tables(found, wraps=True)
+
+    def __bool__(self) -> bool:
+        return bool(self._plain or self._wrapped)
+
+    def spans(self, data: bytes) -> list[Span]:
+        """Where the values are, in their order; what two of them have in common is in one span."""
+        found = [hit for table in self._plain for hit in table.hits(data, 0)]
+        if self._wrapped:
+            bare = _Bare(data)
+            for run in _ENCODED.finditer(bare.data):
+                hits = (hit for table in self._wrapped for hit in table.hits(run[0], run.start()))
+                found += [(bare.place(begin), bare.place(end - 1) + 1, mark) for begin, end, mark in hits]
+        return merged(_whole(data, begin, end, mark) for begin, end, mark in found)
+
+
+def merged(spans: Iterable[Span]) -> list[Span]:
+    """The spans in their order, overlapping ones as one, which has the label of the first and longest."""
+    done: list[Span] = []
+    for span in sorted(spans, key=lambda each: (each.start, -each.end)):
+        if done and span.start < done[-1].end:
+            done[-1] = done[-1]._replace(end=max(span.end, done[-1].end))
+        else:
+            done.append(span)
+    return done
+
+
+def replaced(data: bytes, spans: Iterable[Span]) -> bytes:
+    """The data with each span's label in its place."""
+    out: list[bytes] = []
+    position = 0
+    for span in spans:
+        out += (data[position : span.start], span.label)
+        position = span.end
+    return b"".join((*out, data[position:]))
+
+
+_Hit = tuple[int, int, Fingerprint]
+
+
+class _Table:
+    """The fingerprints of one key, all of them of forms that wrap, or of none that does."""
+
+    def __init__(self, key: bytes, prints: Iterable[Fingerprint]) -> None:
+        self._key = key
+        self._weights = _weights(key)
+        self._found = {each.digest: each for each in prints}
+        self._sizes: dict[int, dict[int, list[int]]] = {}
+        for each in self._found.values():
+            sizes = self._sizes.setdefault(each.window, {}).setdefault(each.sum, [])
+            if each.size not in sizes:
+                sizes.append(each.size)
+
+    def hits(self, data: bytes, offset: int) -> Iterator[_Hit]:
+        """What is found in the data, its places counted from `offset` on."""
+        for position, size in self._candidates(data):
+            text = data[position : position + size]
+            if len(text) == size and (found := self._found.get(_digest(self._key, text))):
+                yield offset + position, offset + position + size, found
+
+    def _candidates(self, data: bytes) -> Iterator[tuple[int, int]]:
+        """Places and sizes for which the sum fits; all of it is looped over by the interpreter's own C."""
+        for begin in range(0, len(data), _PIECE):
+            piece = data[begin : begin + _PIECE + max(_WINDOWS)]
+            sums = [0, *accumulate(map(self._weights.__getitem__, piece))]
+            for window, sizes in self._sizes.items():
+                totals = list(map(sub, sums[window : window + _PIECE], sums))
+                fits = bytes(map(sizes.__contains__, totals))
+                place = fits.find(1)
+                while place >= 0:
+                    yield from ((begin + place, size) for size in sizes[totals[place]])
+                    place = fits.find(1, place + 1)
+
+
+class _Bare:
+    """Data without its line ends, as they are and as JSON writes them."""
+
+    def __init__(self, data: bytes) -> None:
+        self._gone = [found.span() for found in _LINE_END.finditer(data)]
+        self.data = _LINE_END.sub(b"", data) if self._gone else data
+        lengths = accumulate(end - begin for begin, end in self._gone)
+        self._without = [0, *lengths]
+        self._starts = [begin - self._without[i] for i, (begin, _) in enumerate(self._gone)]
+
+    def place(self, bare: int) -> int:
+        """Where a byte of `data` was."""
+        return bare + self._without[bisect_right(self._starts, bare)]
+
+
+def _whole(data: bytes, begin: int, end: int, found: Fingerprint) -> Span:
+    """The span of a hit, with what goes on after it."""
+    tail = tail_pattern(found.tail)
+    follows = tail.match(data, end) if tail else None
+    return Span(begin, follows.end() if follows else end, found.label)
+
+
+def _tables(found: Mapping[bytes, Sequence[Fingerprint]], *, wraps: bool) -> list[_Table]:
+    chosen = {key: [each for each in prints if each.wraps is wraps] for key, prints in found.items()}
+    return [_Table(key, prints) for key, prints in chosen.items() if prints]
+
+
+def _read(fields: list[Any]) -> Fingerprint:
+    size, window, total, digest, wraps, tail, label = fields
+    return Fingerprint(size, window, total, b64decode(digest), wraps, tail, label.encode())
+
+
+def _weights(key: bytes) -> tuple[int, ...]:
+    """One for each byte that there is."""
+    stream = hashlib.shake_256(b"weights" + key).digest(256 * _WEIGHT_BYTES)
+    return tuple(
+        int.from_bytes(stream[place : place + _WEIGHT_BYTES], "big")
+        for place in range(0, len(stream), _WEIGHT_BYTES)
+    )
+
+
+def _digest(key: bytes, text: bytes) -> bytes:
+    return hmac.digest(key, text, "sha256")[:_DIGEST_BYTES]

@@ -1,0 +1,162 @@
+"""Fingerprints of secrets: what is found by them, what they tell, and what they cost."""
+
+import base64
+import json
+import random
+import string
+import time
+from urllib.parse import quote
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from shiftwork.secrets import Fingerprints, LazyRedactor, Redactor, Secret
+
+KEY = bytes(range(32))
+VALUE = "canary-7Q2wXz9LmN4rT8vB"
+ODD = "p@ss/w&o'r\"d+1=ü, two words"
+LONG = "".join(random.Random(1).choices(string.ascii_letters + string.digits, k=700))
+FRAMED = "-----BEGIN X-----\n" + "aB3d" * 16 + "\n" + "eF5g" * 9 + "\n-----END X-----\n"
+SERVICE = json.dumps({"private_key": FRAMED})
+SECRETS = [Secret("A", VALUE), Secret("ODD", ODD), Secret("LONG", LONG), Secret("SERVICE", SERVICE)]
+
+
+def recognising(*secrets: Secret) -> Redactor:
+    """A redactor that knows nothing but what these secrets' fingerprints tell."""
+    return Redactor().recognising(Fingerprints([Redactor(secrets).fingerprints(KEY)]))
+
+
+BY_VALUE, BY_PRINT = Redactor(SECRETS), recognising(*SECRETS)
+
+
+def wrapped(text: str, size: int = 64, end: str = "\n") -> str:
+    """The text in lines."""
+    return end.join(text[at : at + size] for at in range(0, len(text), size))
+
+
+def base64_of(text: str) -> str:
+    return base64.b64encode(text.encode()).decode()
+
+
+@pytest.mark.parametrize("value", [VALUE, ODD, LONG])
+@pytest.mark.parametrize(
+    "write",
+    [
+        str,
+        lambda value: f"a{value}b{value}{value}",
+        json.dumps,
+        lambda value: json.dumps(json.dumps(value)),
+        lambda value: quote(value, safe=""),
+        repr,
+        base64_of,
+        lambda value: base64_of("x" + value + "yz"),
+        lambda value: wrapped(base64_of("xy" + value + " and more")),
+        lambda value: wrapped(base64_of(value), 11, "\r\n"),
+        lambda value: json.dumps(wrapped(base64_of(value), 16)),
+        lambda value: value.encode().hex(),
+        lambda value: wrapped(value.encode().hex().upper(), 32),
+        lambda value: "\n\n" + value + "\n" + value.encode().hex() + "\n",
+        lambda value: "x" * 65_530 + value + "y" * 70_000 + value,
+    ],
+)
+def test_all_that_a_redactor_knows_is_recognised(value, write):
+    """If it failed, a client would let a form of a secret through that the worker takes out."""
+    text = f"before {write(value)} after"
+    assert BY_PRINT.redact(text) == BY_VALUE.redact(text) != text
+
+
+def test_lines_of_a_key_file_are_recognised():
+    """If it failed, a key pasted without its frame would be stored."""
+    assert BY_PRINT.redact("eF5g" * 9) == "[redacted:SERVICE]"
+    assert BY_PRINT.secret_in({"a": ["b", {"c": "aB3d" * 16}]}) == "SERVICE"
+
+
+PARTS = [VALUE, VALUE[:-1], ODD, base64_of(VALUE), VALUE.encode().hex(), "\n", "\\n", "ü", "x"]
+
+
+@settings(max_examples=150, deadline=None)
+@given(
+    st.lists(
+        st.sampled_from(
+            [VALUE, VALUE[:-1], ODD, base64_of(VALUE), VALUE.encode().hex(), "\n", "\\n", "ü", "x"]
+        )
+        | st.text(max_size=8),
+        max_size=12,
+    )
+)
+def test_any_text_is_redacted_as_by_value(parts):
+    """If it failed, a client would alter texts that hold no secret, or leave one."""
+    text = "".join(parts)
+    assert (BY_PRINT.redact(text) == text) == (BY_VALUE.redact(text) == text)
+    for form in (VALUE, ODD, base64_of(VALUE), VALUE.encode().hex()):
+        assert form not in BY_PRINT.redact(text)
+    assert BY_PRINT.secret_in(text) == BY_VALUE.secret_in(text)
+
+
+def test_nested_values_and_headers_are_redacted_as_before():
+    """If it failed, JSON of a client would go to the database with what its texts may not hold."""
+    told = {VALUE: ["x", {"Authorization": f"Basic {VALUE}"}], "n": 1}
+    assert BY_PRINT.redact_json(told) == BY_VALUE.redact_json(told)
+    assert BY_PRINT.redact_exact({"a": "b"}) == {"a": "b"}
+
+
+@pytest.mark.parametrize(
+    ("known", "recognised"), [(VALUE, VALUE[4:-4]), (VALUE[4:-4], VALUE), (VALUE[:-4], VALUE[4:])]
+)
+def test_what_one_knows_and_another_recognises_goes_as_one(known, recognised):
+    """If it failed, a part of one secret would be left where the other one was taken out."""
+    prints = Fingerprints([Redactor([Secret("B", recognised)]).fingerprints(KEY)])
+    redactor = Redactor([Secret("A", known)]).recognising(prints)
+    shown = redactor.redact(f"<{VALUE}>")
+    assert shown in ("<[redacted:A]>", "<[redacted:B]>")
+
+
+def test_several_workers_are_recognised():
+    """If it failed, only what one of the workers knows would be kept out."""
+    documents = [
+        Redactor([Secret("ONE", VALUE)]).fingerprints(KEY),
+        Redactor([Secret("TWO", LONG[:40])]).fingerprints(KEY),
+        Redactor([Secret("THREE", LONG[100:150])]).fingerprints(KEY[::-1]),
+        json.dumps({"version": 99, "anything": "else"}).encode(),
+    ]
+    redactor = Redactor().recognising(Fingerprints(documents))
+    text = f"{VALUE} {LONG[:40]} {LONG[100:150]}"
+    assert redactor.redact(text) == "[redacted:ONE] [redacted:TWO] [redacted:THREE]"
+
+
+def test_a_lazy_redactor_recognises_before_and_after_it_is_made():
+    """If it failed, a client that learns what a worker knows would go on without it."""
+    first, second = (Fingerprints([Redactor([Secret(v, v)]).fingerprints(KEY)]) for v in (VALUE, LONG[:30]))
+    lazy = LazyRedactor({})
+    lazy.recognise(first)
+    assert lazy.secret_in(VALUE) is not None
+    lazy.learn(Secret("own", LONG[60:90]))
+    assert (lazy.secret_in(VALUE) is not None, lazy.secret_in(LONG[60:90])) == (True, "own")
+    lazy.recognise(second)
+    assert (lazy.secret_in(VALUE), lazy.secret_in(LONG[:30]) is not None) == (None, True)
+
+
+def test_a_document_tells_no_value():
+    """If it failed, whoever opens what a worker published would read its secrets."""
+    document = BY_VALUE.fingerprints(KEY)
+    for value in (VALUE, ODD, LONG):
+        assert all(value[at : at + 6].encode() not in document for at in range(len(value) - 6))
+    assert document == Redactor(reversed(SECRETS)).fingerprints(KEY)
+
+
+def test_a_large_text_takes_no_time():
+    """If it failed, a client would stand still before each long specification."""
+    rng = random.Random(7)
+    alphabet = string.ascii_letters + string.digits
+    secrets = [Secret(f"S{n}", "".join(rng.choices(alphabet, k=12 + 5 * (n % 10)))) for n in range(50)]
+    words = ["".join(rng.choices(string.ascii_lowercase, k=rng.randint(2, 12))) for _ in range(5000)]
+    prose = "".join(rng.choice(words) + rng.choice("    \n") for _ in range(135_000))[:1_000_000]
+    digits = rng.randbytes(500_000).hex()
+    redactor = recognising(*secrets)
+    for text in (prose, digits, wrapped(digits)):
+        started = time.process_time()
+        assert redactor.prints.spans(f"{text}{secrets[3].reveal()}".encode())
+        taken = time.process_time() - started
+        print(f"{len(text):,} characters: {taken:.3f} s")
+        assert taken < 3.0
