@@ -10,7 +10,7 @@ from activities.beginning import begin_attempt
 from activities.ending import AttemptRows
 from activities.launching import AgentLaunch, Folders, Launched
 from activities.lease import LeaseKeeper
-from activities.predecessors import Predecessors, Resumption
+from activities.predecessors import Predecessors
 from activities.services import Services
 from activities.stop import Stop
 from activities.verifying import make_verifier
@@ -33,9 +33,10 @@ from shiftwork.repository import Workspace
 from shiftwork.repository.files import remove_tree
 from shiftwork.store.rows import FeatureRow
 from shiftwork.text import truncate
-from shiftwork.verification.judging import Judgement, judge
+from shiftwork.verification.judging import Judgement, judge, weigh
 from shiftwork.verification.landing import explain
 from shiftwork.verification.setup import SetupFailed
+from shiftwork.verification.word import Word
 
 _TRIES = 2
 """How often a verifier is asked whose verdict can't be followed, or whose evidence does not hold."""
@@ -53,6 +54,17 @@ class _Asked:
     rows: AttemptRows
     launched: Launched
     outbox: Outbox
+
+    @property
+    def feature(self) -> FeatureRow:
+        """What is judged."""
+        assert self.rows.feature is not None
+        return self.rows.feature
+
+    @property
+    def judgement(self) -> Judgement:
+        """What it left and what it said."""
+        return weigh(self.feature, self.outbox.verdict, self.launched.word or Word())
 
 
 class Judging:
@@ -89,6 +101,8 @@ class Judging:
         problem = ""
         for last in (*(False,) * (_TRIES - 1), True):
             asked = await self._ask(problem)
+            if (vetoed := await self._vetoed(asked)) is not None:
+                return vetoed
             if (interrupted := self._interrupted(asked)) is not None:
                 return interrupted
             result, problem = await self._weigh(asked, last=last)
@@ -103,20 +117,19 @@ class Judging:
         rows = await begin_attempt(self._services, self._run)
         predecessors = Predecessors(self._services, rows.project, rows.session, rows.attempt, home=self._home)
         await predecessors.end()
-        backend = self._services.backend(rows.agent.backend)
-        resumption = await predecessors.cut_off(backend, self._request.landing)
         name = self._folder.attempt_name(self._request.session, rows.attempt.attempt)
         run_folder = self._folder.runs / name
         async with LeaseKeeper(self._services, rows.session.id, rows.attempt.token, self._stop) as lease:
             self._services.enclose(rows.project)
+            # Never gone on with: what a lost verifier left at home was in reach of what it judged.
+            await asyncio.to_thread(remove_tree, self._home, ignore_errors=True)
             workspace = await self._folder.workspaces.acquire(name)
             try:
                 folders = Folders(workspace.path, run_folder, self._home)
                 folders.make()
-                asked = await self._look(rows, workspace, folders, problem, resumption)
-                if self._stop.reason is not InterruptionReason.WORKER_STOPPED:
-                    await asyncio.to_thread(remove_tree, self._home, ignore_errors=True)
+                asked = await self._look(rows, workspace, folders, problem)
             finally:
+                await asyncio.to_thread(remove_tree, self._home, ignore_errors=True)
                 await asyncio.to_thread(remove_tree, run_folder, ignore_errors=True)
                 await workspace.release()
             await self._finish(asked)
@@ -128,14 +141,7 @@ class Judging:
     def _home(self) -> Path:
         return self._folder.root / "homes" / f"s{self._request.session}-verifier"
 
-    async def _look(
-        self,
-        rows: AttemptRows,
-        workspace: Workspace,
-        folders: Folders,
-        problem: str,
-        resumption: Resumption | None,
-    ) -> _Asked:
+    async def _look(self, rows: AttemptRows, workspace: Workspace, folders: Folders, problem: str) -> _Asked:
         services, landing, attempt = self._services, self._request.landing, rows.attempt
         async with services.store.transaction() as tx:
             await tx.sessions.phase(rows.project.id, rows.session.number, SessionPhase.VERIFICATION)
@@ -147,7 +153,7 @@ class Judging:
             rows.project.options.setup, workspace.path, folders.run / "setup", unlanded=landing
         )
         self._launch = AgentLaunch(services, self._run, rows, self._stop, problem=problem)
-        launched = await self._launch.run(folders, landing, resumption)
+        launched = await self._launch.run(folders, landing, None)
         outbox = await asyncio.to_thread(read_outbox, folders.outbox, Role.VERIFIER)
         return _Asked(rows, launched, outbox)
 
@@ -193,13 +199,10 @@ class Judging:
 
     async def _weigh(self, asked: _Asked, *, last: bool) -> tuple[JudgeResult | None, str]:
         """What follows from a verdict, or what the verifier has to be told of it."""
-        feature = asked.rows.feature
-        assert feature is not None
+        feature = asked.feature
         if asked.launched.end.status is not RunStatus.COMPLETED:
             return None, asked.launched.end.message or "The verifier ended without a verdict."
-        judgement = judge(feature, asked.outbox.verdict)
-        if judgement.vetoes:
-            return await self._veto(feature, judgement), ""
+        judgement = asked.judgement
         if judgement.problems:
             return None, " ".join((*judgement.problems, *asked.outbox.problems))
         failed = await self._fails(feature, judgement.evidence, asked.rows.attempt.attempt)
@@ -210,6 +213,12 @@ class Judging:
             why = Judgement(vetoes={index: f"What the verifier gave as evidence does not hold. {words}"})
             return await self._veto(feature, why), ""
         return None, f"Your evidence does not hold on another fresh checkout. {words}"
+
+    async def _vetoed(self, asked: _Asked) -> JudgeResult | None:
+        """Once said, it stands, whatever became of the verifier afterwards."""
+        if not asked.judgement.vetoes:
+            return None
+        return await self._veto(asked.feature, asked.judgement)
 
     async def _veto(self, feature: FeatureRow, judgement: Judgement) -> JudgeResult:
         """A failure that the next brief explains."""

@@ -17,9 +17,12 @@ from activities.services import Services
 from activities.stop import Stop
 from activities.transcribe import Transcriber
 from shiftwork.agents.brief import render, write_brief
+from shiftwork.agents.events import AgentEvent
+from shiftwork.agents.listening import OnEvent
 from shiftwork.agents.prompt import session_prompt
 from shiftwork.agents.protocol import AgentBackend, AgentRequest, Conversation, ModelAccess, Provider
 from shiftwork.agents.run import AgentEnd, run_agent_process
+from shiftwork.agents.spoken import Spoken
 from shiftwork.contracts.activity import AgentProgress, RunRequest
 from shiftwork.contracts.sandbox import Profile
 from shiftwork.contracts.session import Role, SessionPhase, Spent
@@ -30,6 +33,7 @@ from shiftwork.sandbox.cell import BRIEF, HOME, OUTBOX, TMP, WORKSPACE, Cell, ma
 from shiftwork.sandbox.confinement import Bind, Network
 from shiftwork.sandbox.user import hand_over
 from shiftwork.verification.shell import proxy_environment
+from shiftwork.verification.word import Word
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,10 +83,11 @@ class Folders:
 
 @dataclass(frozen=True, slots=True)
 class Launched:
-    """What came of an agent, and what it spent."""
+    """What came of an agent, what it spent, and a verifier's word."""
 
     end: AgentEnd
     spent: Spent
+    word: Word | None = None
 
 
 class AgentLaunch:
@@ -103,6 +108,8 @@ class AgentLaunch:
         """Behind the gateway, which then counts what is spent."""
         self._backend: AgentBackend = services.backend(self._agent.backend)
         self._transcriber: Transcriber | None = None
+        judges = request.role is Role.VERIFIER
+        self._spoken = Spoken(quotes_model=self._backend.quotes_model) if judges else None
 
     @property
     def progress(self) -> AgentProgress:
@@ -131,7 +138,14 @@ class AgentLaunch:
                 raise InvalidInput(str(error)) from error  # no retry helps
             end = as_the_gateway_saw(end, way_out, str(self._agent.settings.get("model") or ""))
         assert self._transcriber is not None
-        return Launched(end, meter.spent if self._provider else self._transcriber.spent)
+        spent = meter.spent if self._provider else self._transcriber.spent
+        return Launched(end, spent, self._word(end))
+
+    def _word(self, end: AgentEnd) -> Word | None:
+        """What a verifier said, now that its gateway has heard the last of it."""
+        if self._spoken is None:
+            return None
+        return self._spoken.word(by_itself=end.by_itself, gateway=self._provider is not None)
 
     def _refuse_secrets(self) -> None:  # Whoever made the project may not have known what we know.
         if name := self._services.redactor.secret_in(self._agent.settings):
@@ -168,11 +182,24 @@ class AgentLaunch:
                 lock_file=folders.run / "agent.lock",
                 confinement=cell.confinement,
                 door=way_out.door_fd if way_out and self._has_door else None,
-                on_event=copies.hearing_before(transcriber.take),
+                on_event=copies.hearing_before(self._hearing_before(transcriber.take)),
                 before_start=lambda: self._hand_over(folders),
                 stop=self._stop,
                 redactor=services.redactor,
+                sealed=self._spoken is not None,
             )
+
+    def _hearing_before(self, take: OnEvent) -> OnEvent:
+        """The same, after a verifier's word was heard; kept or not, it binds."""
+        spoken = self._spoken
+        if spoken is None:
+            return take
+
+        async def hear(event: AgentEvent) -> None:
+            spoken.hear(event)
+            await take(event)
+
+        return hear
 
     def _access(self, way_out: GatewaySession | None) -> ModelAccess | None:
         if way_out is None or self._provider is None:
@@ -221,6 +248,7 @@ class AgentLaunch:
             check_budget=meter.over,
             before_question=copies.before_question,
             on_call=meter.count,
+            on_words=self._spoken.answer if self._spoken else None,
             label=f"{self._rows.project.name}/{self._rows.session.number}",
         )
         async with self._services.gateway.open(policy, door=self._has_door) as session:
@@ -294,6 +322,7 @@ class AgentLaunch:
             access=self._access(way_out),
             binds=cell.binds,
             judged=judged(self._options),
+            guarded=self._spoken is not None,
         )
 
 

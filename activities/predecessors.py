@@ -104,18 +104,6 @@ class Predecessors:
         intact = here or last.outcome != "lost" or last.attempt in self._found
         return Resumption.of(last, used, intact=intact)
 
-    async def cut_off(self, backend: AgentBackend, base: str) -> Resumption | None:
-        """Whether the last attempt is one of a verifier's on this landing, was lost, and can be gone on with.
-
-        It goes on in a fresh checkout: what it changed counts for nothing.
-        """
-        rows = await self._rows()
-        last = rows[-1] if rows else None
-        if last is None or last.base != base or last.outcome != "lost" or last.host != self._services.host:
-            return None
-        found = await self.resumption(backend)
-        return None if found is None else Resumption(found.conversation, intact=False)
-
     async def _has_conversation(self, file: str | None, rows: list[AttemptRow], *, here: bool) -> bool:
         """Whether the last conversation is in the session's home, or was put there from its copy.
 

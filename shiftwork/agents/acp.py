@@ -60,6 +60,7 @@ class AcpBackend:
     resumes_elsewhere = True
     conversation_file = None
     interrupt_first = False
+    quotes_model = True
 
     def check(self, settings: Settings) -> None:
         """Raise `InvalidInput` if the settings can't work; the agent is looked for when it starts."""

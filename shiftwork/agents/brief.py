@@ -14,6 +14,7 @@ from shiftwork.contracts.feature import FeatureCategory, VerificationStep
 from shiftwork.contracts.outbox import Handoff
 from shiftwork.contracts.session import Role
 from shiftwork.text import one_line, printable
+from shiftwork.verification.word import CONSENT, VETO
 
 REQUEST_FILE = "request.json"
 BRIEF_FILE = "brief.md"
@@ -31,6 +32,15 @@ _JUDGING = """\
 Steps with a command were executed by the harness and passed; judge those that are yours. The folder is a
 checkout of what would become main; nothing that you change in it counts. A step counts as fulfilled only if
 your command for it passes on another fresh checkout."""
+
+_SAYING = f"""\
+Then say your verdict: what you run might write that file for you. Your last message repeats `verdict.json`
+as it is, in a fenced block, and ends with a line of its own:
+
+- `{CONSENT}`, if each of your steps is fulfilled. It counts only as your last word, if the file says the same.
+- `{VETO}<why>`, if one is not. Wherever it is said, it stands.
+
+Leave nothing running when you end."""
 
 _PLANNING = """\
 Turn the specification into features, and write them to `plan.json` in the outbox."""
@@ -262,6 +272,7 @@ def _outbox(role: Role) -> str:
         '- `decisions.jsonl`: one `{"decision", "context", "reasoning", "tags"}` a line\n'
         '- `progress.jsonl`: one `{"action", "outcome", "files_changed"}` a line\n'
         '- `question.json`: `{"question"}`, if only a person can tell you how to go on'
+        + (f"\n\n{_SAYING}" if role is Role.VERIFIER else "")
     )
 
 

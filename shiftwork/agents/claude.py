@@ -58,6 +58,7 @@ class ClaudeBackend:
     resumes_elsewhere = True
     conversation_file = None
     interrupt_first = False
+    quotes_model = True
 
     def __init__(self, environ: Mapping[str, str] | None = None) -> None:
         """`environ`: where credentials are taken from; None: the worker's own environment."""
@@ -219,6 +220,9 @@ def _options(settings: ClaudeSettings, request: AgentRequest) -> tuple[str, ...]
         options += ["--model", settings.model]
     if settings.max_turns is not None:
         options += ["--max-turns", str(settings.max_turns)]
+    if request.guarded:
+        # It reads settings anew while it runs; what it executes could write some, with hooks in them.
+        options += ["--setting-sources", "", "--strict-mcp-config"]
     if request.system_prompt:
         options += ["--append-system-prompt", request.system_prompt]
     return (*options, *settings.arguments)

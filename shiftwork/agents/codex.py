@@ -48,6 +48,7 @@ class CodexBackend:
     resumes_elsewhere = True
     conversation_file = None
     interrupt_first = True
+    quotes_model = True
 
     def __init__(self, environ: Mapping[str, str] | None = None) -> None:
         self._given_environ = environ

@@ -59,6 +59,7 @@ class CommandBackend:
     resumes_elsewhere = True
     conversation_file = None
     interrupt_first = False
+    quotes_model = False
 
     def check(self, settings: Settings) -> None:
         """Raise `InvalidInput` if the settings don't fit together; the program is looked for later."""

@@ -40,6 +40,7 @@ class GeminiBackend:
     resumes_elsewhere = True
     conversation_file = None
     interrupt_first = False
+    quotes_model = True
 
     def check(self, settings: Settings) -> None:
         """Raise `InvalidInput` if a setting is wrong; the program is looked for when it starts."""

@@ -113,6 +113,7 @@ class OpencodeBackend:
     resumes_elsewhere = False
     conversation_file = None
     interrupt_first = False
+    quotes_model = True
 
     def check(self, settings: Settings) -> None:
         """Raise `InvalidInput` if the settings don't fit together; the program is looked for at the start."""

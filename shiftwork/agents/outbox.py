@@ -49,6 +49,14 @@ def read_outbox(folder: Path, role: Role = Role.SESSION) -> Outbox:
         os.close(fd)
 
 
+def read_verdict(text: str) -> Verdict | None:
+    """A verdict as `verdict.json` holds it; None if it is none."""
+    try:
+        return _parse(text, Verdict)
+    except _Refused:
+        return None
+
+
 def _read_all(folder: int, role: Role, problems: list[str]) -> Outbox:
     return Outbox(
         plan=_one(folder, "plan.json", Plan, problems) if role is Role.INITIALIZER else None,

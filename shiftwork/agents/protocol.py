@@ -82,6 +82,8 @@ class AgentRequest:
         access: the gateway to its model; None: the program reaches its provider itself.
         binds: where a confined agent sees what.
         judged: whether a verifier judges the verification steps that have no command.
+        guarded: whether nothing that is written while it runs may change how its program works, as far as
+            that can be told to it: a verifier executes code that it must not trust.
     """
 
     workspace: Path
@@ -95,6 +97,7 @@ class AgentRequest:
     access: ModelAccess | None = None
     binds: tuple[Bind, ...] = ()
     judged: bool = False
+    guarded: bool = False
 
     def seen(self, path: Path) -> Path:
         """Where the agent sees this absolute path."""
@@ -158,12 +161,15 @@ class AgentBackend(Protocol):
         conversation_file: the one file in its home that holds all of a conversation, if its program tells of
             each new state of it (`saved`): a copy lets another host go on. None: they stay on theirs.
         interrupt_first: whether its program ends most cleanly when it is interrupted (INT) before TERM.
+        quotes_model: whether what its program says as `text` are its model's own words: a verifier's consent
+            then has to be among what the gateway hears its model say.
     """
 
     name: str
     can_resume: bool
     resumes_elsewhere: bool
     interrupt_first: bool
+    quotes_model: bool
 
     @property
     def conversation_file(self) -> str | None:

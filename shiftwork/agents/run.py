@@ -46,6 +46,7 @@ class AgentEnd:
         until: when it may go on, if time is what it needs and the agent knows how much.
         exit_status, signal: of its process; they decide nothing.
         stopped: the caller ended it.
+        by_itself: its process ended with status 0, and nobody had to end it or anything that it left.
         timed_out: its time was over.
         message: what went wrong, for people and for the next attempt; '' if nothing did.
         stdout_tail, stderr_tail: the end of what it printed.
@@ -61,6 +62,7 @@ class AgentEnd:
     stopped: bool
     timed_out: bool
     message: str
+    by_itself: bool
     stdout_tail: str
     stderr_tail: str
     duration: float
@@ -85,6 +87,7 @@ async def run_agent_process(
     grace: float = 5.0,
     redactor: Guards | None = None,
 ) -> AgentEnd:
+    sealed: bool = False,
     """Run an agent to its end; however this is left, no process of it lives.
 
     Args:
@@ -105,6 +108,7 @@ async def run_agent_process(
         grace: seconds it may go on after its terminal event, and from TERM to KILL.
         redactor: takes secrets out of what is kept of its output, and out of no argument: it refuses them.
 
+        sealed: only it, and those to whom it hands that on, can write to its standard output.
     Raises:
         InvalidInput: its program does not exist.
         SecretExposed: an argument of its program would show a secret that the redactor knows.
@@ -124,6 +128,7 @@ async def run_agent_process(
         confinement=confinement,
         door=door,
     )
+        sealed_output=sealed,
     if confinement is not None:
         spec = replace(spec, confinement=_with_program(confinement, spec, command))
     if redactor is not None:
@@ -172,6 +177,7 @@ def _judge(heard: Listener, result: ProcessResult) -> AgentEnd:
         stopped=result.stopped and heard.terminal is None,
         timed_out=result.timed_out,
         message=_message(heard, result, failure),
+        by_itself=_ended_by_itself(result),
         stdout_tail=tail(result.stdout_tail, _TAIL_BYTES),
         stderr_tail=tail(result.stderr_tail, _TAIL_BYTES),
         duration=result.duration,
@@ -179,6 +185,11 @@ def _judge(heard: Listener, result: ProcessResult) -> AgentEnd:
 
 
 def _verdict(
+def _ended_by_itself(result: ProcessResult) -> bool:
+    by_hand = result.stopped or result.timed_out or result.stalled or result.breach
+    return result.exit_status == 0 and result.signal is None and not by_hand
+
+
     heard: Listener, result: ProcessResult
 ) -> tuple[RunStatus, InterruptionReason | None, Failure | None]:
     if heard.ended_with(AgentEventKind.QUESTION):

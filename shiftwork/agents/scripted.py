@@ -26,6 +26,7 @@ class ScriptedBackend:
     resumes_elsewhere = True
     conversation_file = None
     interrupt_first = False
+    quotes_model = False
 
     def check(self, settings: Settings) -> None:
         """Load the cassette; raises `InvalidInput` (a `CassetteError`, if the cassette itself is wrong)."""

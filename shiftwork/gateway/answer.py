@@ -20,6 +20,7 @@ from shiftwork.gateway.policy import Upstream
 from shiftwork.gateway.question import model_told
 from shiftwork.gateway.record import Record
 from shiftwork.gateway.refusals import Reason, Refused
+from shiftwork.gateway.words import Words
 
 _LOG = logging.getLogger("shiftwork.gateway")
 _READ_ON = 8 * 1024 * 1024
@@ -52,8 +53,9 @@ class Answer:
         self._response = response
         self._hiding = Hiding(upstream.secret)
         headers = response.headers
+        self._words = Words(upstream.wire) if context.policy.on_words else None
         self._meter = Meter(
-            upstream.wire, headers.get("content-type", ""), headers.get("content-encoding", "")
+            upstream.wire, headers.get("content-type", ""), headers.get("content-encoding", ""), self._words
         )
 
     async def pass_on(self, head: Head) -> None:
@@ -119,6 +121,8 @@ class Answer:
 
     def _learn(self) -> None:
         self._meter.finish()
+        if self._words is not None and self._context.policy.on_words and (said := self._words.text()):
+            self._context.policy.on_words(said)
         limited = is_limit(self._response.status, self._meter.error)
         # It is read again only for whom it says something.
         if self._question and (limited or self._context.limits or not self._meter.model):

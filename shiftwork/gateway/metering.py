@@ -21,6 +21,7 @@ from shiftwork.gateway.usage import (
     usage_in,
     whole_facts,
 )
+from shiftwork.gateway.words import Words
 from shiftwork.text import one_line, truncate
 
 _MODEL_CHARACTERS = 200
@@ -34,13 +35,18 @@ _TURN = 0.01
 class Meter:
     """Reads along with one answer.
 
+    Args:
+        words: hears what the model says, too; None: nobody wants to know.
+
     Attributes:
         model: as the provider names it; empty until it does.
         tokens: as far as they were told.
         error: the error that a stream told of, as the provider wrote it.
     """
 
-    def __init__(self, wire: Wire, content_type: str = "", encoding: str = "") -> None:
+    def __init__(
+        self, wire: Wire, content_type: str = "", encoding: str = "", words: Words | None = None
+    ) -> None:
         self.model = ""
         self.tokens = Tokens()
         self.error: Mapping[str, Any] = {}
@@ -49,6 +55,7 @@ class Meter:
         self._untold = 0
         """Bytes that the model said since the provider last told its output."""
         self._wire = wire
+        self._words = words
         self._documents = splitter(content_type)
         coding = encoding.lower()
         self._inflation = Inflation() if coding in {"gzip", "deflate"} else None
@@ -113,6 +120,8 @@ class Meter:
 
     def _read(self, document: Document) -> None:
         data = document.data
+        if self._words is not None:
+            self._words.hear(document)
         if document.cut:
             self._untold += document.size
             self._search(data)

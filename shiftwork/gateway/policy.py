@@ -126,6 +126,8 @@ class Policy:
         before_question: awaited before each question to a model: a sentence if it can't be asked now, else
             None. What it waits for is not counted as the provider's silence.
         on_call: told of every request after its end; must return at once.
+        on_words: told what the model said in each answer, once it is over or was broken off; must return at
+            once. None: nothing is made of it.
         label: names the session in the log.
         bounds: see there.
 
@@ -140,6 +142,7 @@ class Policy:
     check_budget: Callable[[], str | None] = _no_budget
     before_question: Callable[[], Awaitable[str | None]] = _ready
     on_call: Callable[[Call], None] = _unheard
+    on_words: Callable[[str], None] | None = None
     label: str = ""
     bounds: Bounds = field(default_factory=Bounds)
 

@@ -3,6 +3,7 @@
 import contextlib
 import io
 import os
+import socket
 from types import TracebackType
 from typing import Self
 
@@ -14,6 +15,7 @@ class Pipes:
 
     Args:
         reads: whether the program gets a pipe on standard input.
+        sealed: see `ProcessSpec.sealed_output`.
 
     Attributes:
         theirs: the program's ends, by number; None for a standard input that is not there.
@@ -22,7 +24,8 @@ class Pipes:
         OSError: no descriptor is left; nothing is left open then.
     """
 
-    def __init__(self, *, reads: bool) -> None:
+    def __init__(self, *, reads: bool, sealed: bool = False) -> None:
+        self._sealed = sealed
         self._always = contextlib.ExitStack()
         self._on_failure = contextlib.ExitStack()
         self._ours: list[int | None] = []
@@ -65,8 +68,16 @@ class Pipes:
         ]
 
     def _pipe(self, number: int) -> tuple[int, int]:
-        reading, writing = os.pipe()
+        reading, writing = _socket_pair() if number == 1 and self._sealed else os.pipe()
         own, other = (writing, reading) if number == 0 else (reading, writing)
         self._on_failure.callback(os.close, own)
         self._always.callback(os.close, other)
         return own, other
+
+
+def _socket_pair() -> tuple[int, int]:
+    """What a pipe is, of sockets."""
+    reading, writing = socket.socketpair(socket.AF_UNIX, socket.SOCK_STREAM)
+    with reading, writing:
+        reading.shutdown(socket.SHUT_WR)
+        return reading.detach(), writing.detach()

@@ -40,6 +40,8 @@ class ProcessSpec:
         limits: what it may use; a breach ends it.
         stall_timeout: seconds without output and CPU time after which it is ended, or None.
         confinement: what it may touch; `cwd` is then a path as the program sees it. None: whatever we may.
+        sealed_output: its standard output is a socket: unlike a pipe, nobody can open it anew by `/proc`, only
+            inherit it. The program itself can't open `/dev/stdout` then either.
         door: see `Launch.door`; it stays the caller's.
     """
 
@@ -57,6 +59,7 @@ class ProcessSpec:
     stall_timeout: float | None = None
     confinement: Confinement | None = None
     door: int | None = None
+    sealed_output: bool = False
 
 
 @dataclass(frozen=True, slots=True)

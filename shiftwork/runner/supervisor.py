@@ -62,7 +62,7 @@ async def run(
         if spec.lock_file is not None:
             lock = RunLock(spec.lock_file, marker)
             cleanup.callback(lock.close)
-        pipes = cleanup.enter_context(Pipes(reads=bool(spec.stdin)))
+        pipes = cleanup.enter_context(Pipes(reads=bool(spec.stdin), sealed=spec.sealed_output))
         launch = Launch(
             argv=argv,
             cwd=spec.cwd.absolute(),

@@ -8,6 +8,7 @@ from shiftwork.contracts.outbox import StepVerdict, Verdict
 from shiftwork.text import truncate
 from shiftwork.verification.steps import HasSteps
 from shiftwork.verification.trivial import is_trivial
+from shiftwork.verification.word import CONSENT, Word
 
 _REASON_CHARACTERS = 4_000
 
@@ -54,6 +55,26 @@ def judge(feature: HasSteps, verdict: Verdict | None) -> Judgement:
         _problem(index, said.get(index)) for index in asked if index not in vetoes and index not in evidence
     ]
     return Judgement(vetoes, evidence, tuple(problems))
+
+
+def weigh(feature: HasSteps, verdict: Verdict | None, word: Word) -> Judgement:
+    """Hold what a verifier left against what it said: any veto stands, consent only if both are the same.
+
+    What it left lies where code of the landing can write, too; what it said does not.
+    """
+    left, said = judge(feature, verdict), judge(feature, word.verdict)
+    first = min(to_judge(feature), default=0)
+    spoken = {first: _REASONS.join(word.vetoes)} if word.vetoes and not (left.vetoes or said.vetoes) else {}
+    problems = [*left.problems, *word.doubts]
+    if not word.consents:
+        problems.append(f"The last message does not end with the line {CONSENT!r}, nor did any line veto.")
+    elif said.evidence != left.evidence:
+        problems.append("The last message does not repeat what verdict.json holds.")
+    vetoes = {index: truncate(why, _REASON_CHARACTERS) for index, why in spoken.items()}
+    return Judgement({**left.vetoes, **said.vetoes, **vetoes}, left.evidence, tuple(problems))
+
+
+_REASONS = "\n"
 
 
 def _problem(index: int, said: StepVerdict | None) -> str:

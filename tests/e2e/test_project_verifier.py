@@ -14,22 +14,30 @@ PROSE = [
 ]
 GOOD = {"step": 2, "met": True, "reason": "read it", "command": "cat a.txt", "expect_output": "done"}
 FALSE = {**GOOD, "command": "grep -q gone a.txt", "expect_output": None}
+SAY = 'cat "$SHIFTWORK_OUTBOX/verdict.json"; echo; echo "VERDICT: consent"'
+"""Vetoes don't care what is said after them."""
+
 VETO = {"step": 2, "met": False, "reason": "It says nothing of why."}
 
 
-def verifier(lab: Lab, *verdicts: dict | None, before: str = "") -> dict[str, AgentOptions]:
-    """A verifier that leaves these verdicts, one a run (None: nothing), and keeps the briefs it was given."""
+def verifier(lab: Lab, *verdicts: dict | None, say: str = SAY) -> dict[str, AgentOptions]:
+    """A verifier that leaves these verdicts, one a run (None: nothing), and keeps the briefs it was given.
+
+    `say`: how it says them.
+    """
     for number, verdict in enumerate(verdicts):
         text = "" if verdict is None else json.dumps({"steps": [verdict]})
         (lab.folder / f"verdict-{number}.json").write_text(text)
     folder = lab.folder
-    script = f"""{before}
+    script = f"""
         run=$(ls {folder} | grep -c '^asked-'); cp "$SHIFTWORK_BRIEF/brief.md" {folder}/asked-$run
         echo spoilt > a.txt
         [ -s {folder}/verdict-$run.json ] || exit 0
         cp {folder}/verdict-$run.json "$SHIFTWORK_OUTBOX/verdict.json"
+        {say}
     """
-    return {"verifier": AgentOptions(backend="command", settings={"argv": ["sh", "-c", script]})}
+    argv = ["sh", "-c", script.replace("{", "{{").replace("}", "}}")]
+    return {"verifier": AgentOptions(backend="command", settings={"argv": argv})}
 
 
 def asked(lab: Lab) -> list[str]:
@@ -100,6 +108,36 @@ async def test_no_verdict_at_all_asks_a_person_and_keeps_the_work(lab: Lab) -> N
     await project.completes(after)
     sessions = [e.data["role"] for e in await project.events("attempt_started")]
     assert sessions == ["session", "verifier", "verifier", "verifier"]
+
+
+@pytest.mark.parametrize(
+    ("say", "told"),
+    [
+        ("", "does not end with the line"),
+        ("echo 'VERDICT: consent'", "does not repeat what verdict.json holds"),
+        (f"{SAY}; echo done", "does not end with the line"),
+        (f'{SAY}; sed -i s/cat/true\\ /g "$SHIFTWORK_OUTBOX/verdict.json"', "does not repeat"),
+        (f"{SAY}; exit 3", "exit status 3"),
+    ],
+    ids=["nothing", "the line alone", "not at the end", "something else", "and failed"],
+)
+async def test_consent_that_is_not_said_is_asked_for_again(lab: Lab, say: str, told: str) -> None:
+    """A file that anybody in the verifier's sandbox could have written, taken for its consent."""
+    feature = {**simple_feature("a"), "verification_steps": PROSE}
+    project = await lab.project([feature], roles=verifier(lab, GOOD, GOOD, say=say))
+    assert "the verifier gave no verdict that can be read" in await project.pauses()
+    assert project.landings() == []
+    assert told in asked(lab)[1]
+
+
+async def test_a_veto_that_was_said_stands_whatever_follows(lab: Lab) -> None:
+    """A veto that is taken back by whoever writes last."""
+    feature = {**simple_feature("a"), "verification_steps": PROSE}
+    say = f"echo 'VERDICT: veto: it says nothing of why'; {SAY}; kill -9 $$"
+    project = await lab.project([feature], roles=verifier(lab, GOOD, say=say), max_attempts=1)
+    assert "blocked" in await project.pauses()
+    (failed,) = await project.events("verification_failed")
+    assert "step 2 of 'a' not fulfilled: it says nothing of why" in failed.data["detail"]
 
 
 async def test_without_commands_nobody_else_decides(lab: Lab) -> None:

@@ -73,6 +73,7 @@ class LangchainBackend:
     resumes_elsewhere = True
     conversation_file = STATE_FILE
     interrupt_first = False
+    quotes_model = False
 
     def __init__(
         self, environ: Mapping[str, str] | None = None, installed: Callable[[str], bool] = is_installed

@@ -1,5 +1,6 @@
 """The verifier's tool: a word on each of its steps."""
 
+import json
 from collections.abc import Collection
 from typing import Any, Final
 
@@ -8,9 +9,20 @@ from langchain_core.tools import BaseTool
 from shiftwork.agents.langchain.program.leaving import Leaving
 from shiftwork.agents.langchain.program.tools import make_tool
 from shiftwork.contracts.outbox import StepVerdict
+from shiftwork.text import one_line
 from shiftwork.verification.trivial import is_trivial
+from shiftwork.verification.word import CONSENT, VETO
 
 VERDICT_FILE: Final = "verdict.json"
+
+
+def spoken(verdict: str) -> str:
+    """The verdict as the harness wants it said: the file as it is, and a line."""
+    if not verdict:
+        return "There is no verdict."
+    against = [step for step in json.loads(verdict)["steps"] if not step["met"]]
+    why = one_line(f"step {against[0]['step']}: {against[0]['reason']}") if against else ""
+    return f"{verdict.rstrip()}\n{VETO}{why}" if against else f"{verdict.rstrip()}\n{CONSENT}"
 
 
 class VerdictDesk:

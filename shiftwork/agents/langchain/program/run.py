@@ -22,7 +22,7 @@ from shiftwork.agents.langchain.program.answers import listen_to
 from shiftwork.agents.langchain.program.asking import Asker
 from shiftwork.agents.langchain.program.building import Parts, build_agent
 from shiftwork.agents.langchain.program.endings import Ending, Troubled
-from shiftwork.agents.langchain.program.judging import VERDICT_FILE, VerdictDesk
+from shiftwork.agents.langchain.program.judging import VERDICT_FILE, VerdictDesk, spoken
 from shiftwork.agents.langchain.program.leaving import ASKED, Leaving
 from shiftwork.agents.langchain.program.memory import Memory, Spending, digest
 from shiftwork.agents.langchain.program.models import make_model
@@ -117,6 +117,8 @@ class Run:
         if isinstance(ended, Ending):
             return self._failed(ended)
         self._leave_last()
+        if self.config.role is Role.VERIFIER:
+            self.voice.say("text", text=spoken(self.memory.outbox.get(VERDICT_FILE, "")))
         if self.memory.over == ASKED:
             self.voice.say("question", text=json.loads(self.memory.outbox["question.json"])["question"])
             return 0
