@@ -2,14 +2,27 @@
 
 from datetime import datetime, timedelta
 
-from sqlalchemy import ColumnElement, delete, func, or_, select
-from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.exc import IntegrityError
 
 from shiftwork.contracts.base import Message
 from shiftwork.errors import NotFound
 from shiftwork.store.noun import Noun
-from shiftwork.store.tables import HandoffTable
+from shiftwork.store.types import storable
+
+# Plain SQL, because building statements would take longer than the server does.
+_SAVE = """
+INSERT INTO handoff_artifacts (agent_id, task_id, session_id, context_data, summary, expires_at)
+VALUES ($1, $2, $3, $4, $5, clock_timestamp() + $6::interval)
+ON CONFLICT (session_id) DO NOTHING
+RETURNING *
+"""
+_OF_SESSION = "SELECT * FROM handoff_artifacts WHERE session_id = $1"
+_LIVING = """
+SELECT * FROM handoff_artifacts
+WHERE agent_id = $1 AND (expires_at IS NULL OR expires_at > clock_timestamp())
+ORDER BY created_at DESC, id DESC LIMIT $2
+"""
+_EXPIRED = "DELETE FROM handoff_artifacts WHERE expires_at <= clock_timestamp() RETURNING id"
 
 
 class HandoffArtifact(Message):
@@ -49,27 +62,14 @@ class Handoffs(Noun):
         Raises:
             NotFound: there is no such agent, task or session.
         """
-        values = {
-            "agent_id": agent_id,
-            "task_id": task_id,
-            "session_id": session_id,
-            "context_data": context_data,
-            "summary": summary,
-            "expires_at": None if ttl is None else func.clock_timestamp() + ttl,
-        }
-        statement = insert(HandoffTable).values(values)
-        statement = statement.on_conflict_do_nothing(index_elements=[HandoffTable.session_id])
+        owner = (agent_id, task_id, session_id)
         try:
-            row = await self._first(statement.returning(HandoffTable.__table__), HandoffArtifact)
+            rows = await self._run(_SAVE, *owner, storable(context_data), storable(summary), ttl)
         except IntegrityError as error:
-            raise NotFound(
-                f"There is no {_owner(agent_id, task_id, session_id)} to hand over from."
-            ) from error
-        if row is None:
-            found = select(HandoffTable.__table__).where(HandoffTable.session_id == session_id)
-            row = await self._first(found, HandoffArtifact)
-        assert row is not None
-        return row
+            raise NotFound(f"There is no {_owner(*owner)} to hand over from.") from error
+        if not rows:
+            rows = await self._run(_OF_SESSION, session_id)
+        return HandoffArtifact.model_validate(rows[0])
 
     async def latest(self, agent_id: int) -> HandoffArtifact | None:
         """The agent's newest that has not expired, or None."""
@@ -78,22 +78,11 @@ class Handoffs(Noun):
 
     async def history(self, agent_id: int, limit: int = 10) -> list[HandoffArtifact]:
         """The agent's that have not expired, newest first."""
-        statement = (
-            select(HandoffTable.__table__)
-            .where(HandoffTable.agent_id == agent_id, _lives())
-            .order_by(HandoffTable.created_at.desc(), HandoffTable.id.desc())
-            .limit(limit)
-        )
-        return await self._all(statement, HandoffArtifact)
+        return [HandoffArtifact.model_validate(row) for row in await self._run(_LIVING, agent_id, limit)]
 
     async def remove_expired(self) -> int:
         """Delete what has expired; how many that were."""
-        statement = delete(HandoffTable).where(~_lives()).returning(HandoffTable.id)
-        return len((await self._connection.execute(statement)).all())
-
-
-def _lives() -> ColumnElement[bool]:
-    return or_(HandoffTable.expires_at.is_(None), HandoffTable.expires_at > func.clock_timestamp())
+        return len(await self._run(_EXPIRED))
 
 
 def _owner(agent_id: int | None, task_id: int | None, session_id: int | None) -> str:

@@ -9,7 +9,7 @@ import asyncpg
 from sqlalchemy import event
 from sqlalchemy.exc import DBAPIError, StatementError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
-from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
+from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, AsyncSession, create_async_engine
 
 from shiftwork.errors import InvalidInput, StackError
 from shiftwork.store.agents import Agents
@@ -23,6 +23,7 @@ from shiftwork.store.events import Events
 from shiftwork.store.evidence import Evidence
 from shiftwork.store.features import Features
 from shiftwork.store.handoffs import Handoffs
+from shiftwork.store.lockers import Lockers
 from shiftwork.store.progress import Progress
 from shiftwork.store.projects import Projects
 from shiftwork.store.sessions import Sessions
@@ -38,6 +39,9 @@ _PASSING = ("08", "40", "25P03", "53", "57P")
 
 # SQLSTATEs of values that the server never takes: they are none of their types (22), or too large (54).
 _UNFIT = ("22", "54")
+
+_LOCKER = {"application_name": "shiftwork lock", "jit": "off"}
+_LOCKERS = "lockers"
 
 _WRITES = re.compile(r"\b(?:INSERT|UPDATE)\b", re.IGNORECASE)
 
@@ -104,6 +108,7 @@ class Store:
         )
         if redact is not None:
             _redact_parameters(self._engine, redact)
+        self.lockers = Lockers(lambda: connect(self._dsn, server_settings=_LOCKER))
 
     async def open(self) -> None:
         """Connect once; raises `StackError` if the server can't be reached, `InvalidInput` for a bad DSN."""
@@ -112,6 +117,7 @@ class Store:
 
     async def close(self) -> None:
         """Close every connection; the store can be opened again."""
+        await self.lockers.close()
         await self._engine.dispose()
 
     def move(self, database_url: str) -> None:
@@ -124,6 +130,17 @@ class Store:
 
     async def __aexit__(self, *exc_info: object) -> None:
         await self.close()
+
+    @asynccontextmanager
+    async def session(self) -> AsyncIterator[AsyncSession]:
+        """A session for people's own statements: committed at the end of the block, rolled back if it raises.
+
+        What goes through it is redacted as everything is.
+        """
+        info = {_LOCKERS: self.lockers}
+        async with AsyncSession(self._engine, expire_on_commit=False, info=info) as session:
+            yield session
+            await session.commit()
 
     @asynccontextmanager
     async def transaction(self) -> AsyncIterator[Transaction]:
@@ -151,6 +168,14 @@ class Store:
             raise
         except PoolTimeout as error:
             raise StackError(f"All connections to PostgreSQL at {self._place} are in use.") from error
+
+
+def lockers_of(session: AsyncSession | Store) -> Lockers:
+    """Where locks of the session's database live; raises `InvalidInput` for one that no store made."""
+    found = session.lockers if isinstance(session, Store) else session.info.get(_LOCKERS)
+    if not isinstance(found, Lockers):
+        raise InvalidInput("A lock needs a session that `get_session()` or a store made, or a store.")
+    return found
 
 
 def _redact_parameters(engine: AsyncEngine, redactor: Redacts) -> None:

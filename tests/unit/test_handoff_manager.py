@@ -1,0 +1,97 @@
+"""Handoffs saved and loaded, on a real PostgreSQL: in a session, on a store, and bare."""
+
+import asyncio
+
+import pytest
+
+from shiftwork.errors import InvalidInput, NotFound
+from shiftwork.handoffs import HandoffContext, HandoffManager
+from shiftwork.store.agents import AgentDefinition
+from shiftwork.store.migrate import migrate
+from shiftwork.store.store import Store
+
+CONTEXT = HandoffContext(state={"last_price": 840.0}, metadata={"run_count": 5})
+
+
+@pytest.fixture
+async def store(database_url):
+    await migrate(database_url)
+    async with Store(database_url) as store:
+        yield store
+
+
+@pytest.fixture
+async def agent_id(store):
+    async with store.transaction() as tx:
+        return (await tx.agents.register("watch", AgentDefinition(kind="python", code="1"))).id
+
+
+async def test_the_newest_is_loaded(store, agent_id):
+    """If it failed, an agent would go on from an older run, or from nothing."""
+    manager = HandoffManager(store)
+    assert await manager.load_latest_handoff(agent_id) is None
+    for number in range(3):
+        await manager.save_handoff(agent_id, None, HandoffContext(state={"n": number}), f"run {number}")
+    assert await manager.load_latest_handoff(agent_id) == HandoffContext(state={"n": 2})
+    history = await manager.load_handoff_history(agent_id, limit=2)
+    assert [(artifact.summary, context.state) for artifact, context in history] == [
+        ("run 2", {"n": 2}),
+        ("run 1", {"n": 1}),
+    ]
+    assert await manager.load_handoff_history(agent_id, limit=0) == []
+
+
+async def test_an_expired_one_is_never_loaded(store, agent_id):
+    """If it failed, an agent would trust what its author said it no longer may."""
+    manager = HandoffManager(store)
+    artifact = await manager.save_handoff(agent_id, None, CONTEXT, "", ttl_days=1e-7)
+    assert artifact.expires_at is not None
+    await asyncio.sleep(0.02)
+    assert await manager.load_latest_handoff(agent_id) is None
+    assert await manager.load_handoff_history(agent_id) == []
+    await manager.save_handoff(agent_id, None, CONTEXT, "", ttl_days=None)
+    assert await manager.cleanup_expired() == 1
+    assert await manager.load_latest_handoff(agent_id) == CONTEXT
+
+
+async def test_in_a_callers_session_it_is_of_its_transaction(store, agent_id):
+    """If it failed, what a caller takes back would be kept all the same."""
+    manager = HandoffManager(store)
+
+    async def fail():
+        async with store.session() as session:
+            await manager.save_handoff(agent_id, None, CONTEXT, "", session=session)
+            assert await manager.load_latest_handoff(agent_id, session=session) == CONTEXT
+            raise ZeroDivisionError
+
+    with pytest.raises(ZeroDivisionError):
+        await fail()
+    assert await manager.load_latest_handoff(agent_id) is None
+    async with store.session() as session:
+        await manager.save_handoff(agent_id, None, CONTEXT, "", session)
+    assert await manager.load_latest_handoff(agent_id) == CONTEXT
+
+
+async def test_bare_it_finds_the_running_stack(stack, monkeypatch):
+    """If it failed, people would have to know where the database is."""
+    monkeypatch.setenv("SHIFTWORK_STATE", str(stack.state))
+    async with HandoffManager() as manager:
+        with pytest.raises(NotFound, match="agent 987654321 or task 1"):
+            await manager.save_handoff(987654321, 1, CONTEXT, "")
+        assert await manager.load_latest_handoff(987654321) is None
+
+
+async def test_what_is_wrong_is_refused_and_nothing_is_stored(store, agent_id):
+    """If it failed, half of a handoff would be there."""
+    manager = HandoffManager(store)
+    for context, summary, days, says in (
+        (CONTEXT, "x" * 2_001, 30, "2,001 characters, and may have 2,000"),
+        (CONTEXT, "", 0, "ttl_days is 0"),
+        (CONTEXT, "", float("nan"), "ttl_days is nan"),
+        (HandoffContext(state={"a": object()}), "", 30, "JSON can't hold"),
+    ):
+        with pytest.raises(InvalidInput, match=says):
+            await manager.save_handoff(agent_id, None, context, summary, ttl_days=days)
+    with pytest.raises(InvalidInput, match="limit is -1"):
+        await manager.load_handoff_history(agent_id, limit=-1)
+    assert await manager.load_latest_handoff(agent_id) is None
