@@ -14,6 +14,7 @@ from activities.services import Services
 from shiftwork.agents.events import AgentEvent, AgentEventKind
 from shiftwork.agents.home import PrivateHome
 from shiftwork.agents.listening import OnEvent
+from shiftwork.codec.parts import Part, Parts, open_parts
 from shiftwork.errors import CodecError, InvalidInput, LeaseLost, StackError
 from shiftwork.repository.files import remove_tree
 from shiftwork.store.rows import Attempt
@@ -26,6 +27,9 @@ _BYTES_PER_SECOND: Final = 8 * 1024 * 1024
 
 _BURST: Final = 16 * 1024 * 1024
 """What it may have copied at once, after it had little copied for a while."""
+
+_READ_SHARE: Final = 8
+"""Of a file that is read, so much less counts than of what is written."""
 
 _LAST_SECONDS: Final = 10.0
 """How long the end of an attempt waits for the last copy."""
@@ -65,6 +69,7 @@ class ConversationCopies:
         self._attempt = attempt
         self._home = PrivateHome(home)
         self._name = name if services.seal.seals else None
+        self._parts = Parts(services.seal, _place(session_id))
         self._copied: Version | None = None
         self._sequence = 0
         self._allowance = float(_BURST)
@@ -157,28 +162,38 @@ class ConversationCopies:
         taken = await asyncio.to_thread(self._changed, name)
         if taken is None:
             return
-        version, content, body = taken
-        await self._rest(len(content))
-        attempt = self._attempt
-        self._sequence += 1
-        async with self._services.store.transaction() as tx:
-            await tx.conversations.keep(
-                self._session_id, attempt.attempt, attempt.token, self._sequence, body, size=len(content)
-            )
+        version, part = taken
+        await self._rest(len(part.body) + len(part.content) // _READ_SHARE)
+        try:
+            if not await self._keep(part) and not part.whole:
+                self._parts.forget()
+                part = await asyncio.to_thread(self._parts.next, part.content)
+                await self._keep(part)
+        except BaseException:  # whatever kept it from being stored, perhaps it was
+            self._parts.forget()
+            raise
+        self._parts.stored(part)
         self._copied = version
 
-    def _changed(self, name: str) -> tuple[Version, bytes, bytes] | None:
-        """The file's version, its content, and that sealed; None if it is copied already; blocks."""
+    async def _keep(self, part: Part) -> bool:
+        before, self._sequence = self._sequence, self._sequence + 1
+        async with self._services.store.transaction() as tx:
+            return await tx.conversations.keep(
+                *(self._session_id, self._attempt.attempt, self._attempt.token),
+                *(self._sequence, part.body),
+                size=len(part.content),
+                follows=None if part.whole else before,
+            )
+
+    def _changed(self, name: str) -> tuple[Version, Part] | None:
+        """The file's version, and what is to be stored of it; None if it is copied already; blocks."""
         try:
             found = read_bounded(self._home, name, unless=self._copied)
         except FileNotFoundError:
             if self._said:
                 raise
             return None  # an agent that has yet to begin
-        if found is None:
-            return None
-        version, content = found
-        return version, content, self._services.seal.seal(content, _place(self._session_id))
+        return None if found is None else (found[0], self._parts.next(found[1]))
 
     async def _rest(self, size: int) -> None:
         """Wait until so many bytes may be copied."""
@@ -211,7 +226,7 @@ async def bring_copy(
             row = await tx.conversations.find(session_id)
         if row is None or row.attempt not in attempts:
             return False
-        content = await asyncio.to_thread(services.seal.open, row.body, _place(session_id), LARGEST)
+        content = await asyncio.to_thread(open_parts, services.seal, row.body, _place(session_id), LARGEST)
         await asyncio.to_thread(remove_tree, home, ignore_errors=True)
         await asyncio.to_thread(PrivateHome(home).write, name, content)
     except (OSError, InvalidInput, CodecError) as error:

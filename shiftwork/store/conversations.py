@@ -3,13 +3,38 @@
 from datetime import datetime
 
 from pydantic import Field
-from sqlalchemy import delete, func, select, tuple_
-from sqlalchemy.dialects.postgresql import insert
+from sqlalchemy import delete, select
 
 from shiftwork.contracts.base import Message
 from shiftwork.store.attempts import Leases
 from shiftwork.store.noun import Noun
-from shiftwork.store.tables import ConversationTable, SessionTable
+from shiftwork.store.tables import ConversationTable
+
+_REPLACE = """
+WITH held AS MATERIALIZED (
+    SELECT FROM leases WHERE session_id = $1 AND token = $2 AND expires_at > clock_timestamp() FOR SHARE
+), running AS MATERIALIZED (
+    SELECT FROM held, sessions WHERE id = $1 AND ended_at IS NULL
+)
+INSERT INTO conversations (session_id, attempt, sequence, body, bytes)
+SELECT $1, $3, $4, $5, $6 FROM running
+ON CONFLICT (session_id) DO UPDATE
+SET attempt = $3, sequence = $4, body = $5, bytes = $6, at = clock_timestamp()
+WHERE (conversations.attempt, conversations.sequence) < ($3, $4)
+RETURNING session_id
+"""
+"""Holds the lease as `Leases.check` does: whoever takes that over waits for this to be committed."""
+
+_ADD = """
+WITH held AS MATERIALIZED (
+    SELECT FROM leases WHERE session_id = $1 AND token = $2 AND expires_at > clock_timestamp() FOR SHARE
+), running AS MATERIALIZED (
+    SELECT FROM held, sessions WHERE id = $1 AND ended_at IS NULL
+)
+UPDATE conversations SET sequence = $4, body = body || $5, bytes = $6, at = clock_timestamp()
+FROM running WHERE session_id = $1 AND attempt = $3 AND sequence = $7
+RETURNING session_id
+"""
 
 
 class ConversationRow(Message):
@@ -27,33 +52,39 @@ class Conversations(Noun):
     """The rows of `conversations`; at most one a session."""
 
     async def keep(
-        self, session_id: int, attempt: int, token: int, sequence: int, body: bytes, *, size: int
+        self,
+        session_id: int,
+        attempt: int,
+        token: int,
+        sequence: int,
+        body: bytes,
+        *,
+        size: int,
+        follows: int | None = None,
     ) -> bool:
-        """Replace the session's copy by a newer one; False if there is one as new, or the session has ended.
+        """Put a newer state in the place of the session's copy, or add what changed since that.
+
+        One statement, as an agent waits for it.
 
         Args:
             sequence: which state of the conversation it is, counted by the attempt.
-            body: sealed; see `shiftwork.codec.sealing`.
+            body: sealed; see `shiftwork.codec.parts`.
             size: bytes of the conversation itself.
+            follows: the state of the same attempt that `body` is added to; None: it is a whole.
+
+        Returns:
+            False if there is one as new, there is not the one to be added to, or the session has ended.
 
         Raises:
             LeaseLost: another attempt took over.
         """
-        await Leases(self._connection).check(session_id, token)
-        ended = select(SessionTable.id).where(
-            SessionTable.id == session_id, SessionTable.ended_at.is_not(None)
-        )
-        if await self._hits(ended):
-            return False
-        values = {"attempt": attempt, "sequence": sequence, "body": body, "bytes": size}
-        statement = insert(ConversationTable).values(session_id=session_id, **values)
-        newer = tuple_(ConversationTable.attempt, ConversationTable.sequence) < (attempt, sequence)
-        statement = statement.on_conflict_do_update(
-            index_elements=[ConversationTable.session_id],
-            set_={**values, "at": func.clock_timestamp()},
-            where=newer,
-        )
-        return await self._hits(statement.returning(ConversationTable.session_id))
+        if follows is None:
+            kept = await self._run(_REPLACE, session_id, token, attempt, sequence, body, size)
+        else:
+            kept = await self._run(_ADD, session_id, token, attempt, sequence, body, size, follows)
+        if not kept:
+            await Leases(self._connection).check(session_id, token)
+        return bool(kept)
 
     async def find(self, session_id: int) -> ConversationRow | None:
         """The session's copy, or None."""

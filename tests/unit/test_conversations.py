@@ -20,6 +20,7 @@ from shiftwork.agents.langchain.config import STATE_FILE
 from shiftwork.agents.prompt import session_prompt
 from shiftwork.agents.registry import find_backend
 from shiftwork.codec.keys import Key, KeyRing
+from shiftwork.codec.parts import open_parts
 from shiftwork.codec.sealing import Seal
 from shiftwork.codec.sources import GivenKeys
 from shiftwork.contracts.session import Role
@@ -138,11 +139,11 @@ async def test_a_copy_is_encrypted(host, project, session):
     assert CANARY not in row["body"]
     assert CANARY[:8] not in row["body"]
     place = f"conversation {session.id}"
-    assert host.services.seal.open(row["body"], place, LARGEST) == CANARY * 1000
+    assert open_parts(host.services.seal, row["body"], place, LARGEST) == CANARY * 1000
     with pytest.raises(CodecError):
-        host.services.seal.open(row["body"], f"conversation {session.id + 1}", LARGEST)
+        open_parts(host.services.seal, row["body"], f"conversation {session.id + 1}", LARGEST)
     with pytest.raises(CodecError):
-        host.services.seal.open(row["body"], place, 1000)
+        open_parts(host.services.seal, row["body"], place, 1000)
 
 
 async def test_only_the_latest_state_is_kept(host, project, session):
@@ -160,7 +161,7 @@ async def test_only_the_latest_state_is_kept(host, project, session):
             await hear(SAVED)
         await hear(AgentEvent(kind=AgentEventKind.TEXT, text="x"))
     row = await host.kept(session)
-    assert host.services.seal.open(row.body, f"conversation {session.id}", LARGEST) == b"199"
+    assert open_parts(host.services.seal, row.body, f"conversation {session.id}", LARGEST) == b"199"
     assert heard == [AgentEventKind.TEXT]
 
 
