@@ -45,8 +45,8 @@ class AgentEnd:
             (`question.json` in its outbox), a rate limit, or trouble with the model's provider.
         until: when it may go on, if time is what it needs and the agent knows how much.
         exit_status, signal: of its process; they decide nothing.
-        stopped: the caller ended it.
         by_itself: its process ended with status 0, and nobody had to end it or anything that it left.
+        stopped: the caller ended it.
         timed_out: its time was over.
         message: what went wrong, for people and for the next attempt; '' if nothing did.
         stdout_tail, stderr_tail: the end of what it printed.
@@ -61,8 +61,8 @@ class AgentEnd:
     signal: int | None
     stopped: bool
     timed_out: bool
-    message: str
     by_itself: bool
+    message: str
     stdout_tail: str
     stderr_tail: str
     duration: float
@@ -86,8 +86,8 @@ async def run_agent_process(
     tools: Path | None = None,
     grace: float = 5.0,
     redactor: Guards | None = None,
-) -> AgentEnd:
     sealed: bool = False,
+) -> AgentEnd:
     """Run an agent to its end; however this is left, no process of it lives.
 
     Args:
@@ -107,8 +107,8 @@ async def run_agent_process(
         tools: where links to the base interpreter are kept (see `child_environment`).
         grace: seconds it may go on after its terminal event, and from TERM to KILL.
         redactor: takes secrets out of what is kept of its output, and out of no argument: it refuses them.
-
         sealed: only it, and those to whom it hands that on, can write to its standard output.
+
     Raises:
         InvalidInput: its program does not exist.
         SecretExposed: an argument of its program would show a secret that the redactor knows.
@@ -127,8 +127,8 @@ async def run_agent_process(
         lock_file=lock_file,
         confinement=confinement,
         door=door,
-    )
         sealed_output=sealed,
+    )
     if confinement is not None:
         spec = replace(spec, confinement=_with_program(confinement, spec, command))
     if redactor is not None:
@@ -176,20 +176,20 @@ def _judge(heard: Listener, result: ProcessResult) -> AgentEnd:
         signal=result.signal,
         stopped=result.stopped and heard.terminal is None,
         timed_out=result.timed_out,
-        message=_message(heard, result, failure),
         by_itself=_ended_by_itself(result),
+        message=_message(heard, result, failure),
         stdout_tail=tail(result.stdout_tail, _TAIL_BYTES),
         stderr_tail=tail(result.stderr_tail, _TAIL_BYTES),
         duration=result.duration,
     )
 
 
-def _verdict(
 def _ended_by_itself(result: ProcessResult) -> bool:
     by_hand = result.stopped or result.timed_out or result.stalled or result.breach
     return result.exit_status == 0 and result.signal is None and not by_hand
 
 
+def _verdict(
     heard: Listener, result: ProcessResult
 ) -> tuple[RunStatus, InterruptionReason | None, Failure | None]:
     if heard.ended_with(AgentEventKind.QUESTION):

@@ -39,9 +39,9 @@ class ProcessSpec:
         look_for: what is looked for in all of each stream, also in what is not kept.
         limits: what it may use; a breach ends it.
         stall_timeout: seconds without output and CPU time after which it is ended, or None.
-        confinement: what it may touch; `cwd` is then a path as the program sees it. None: whatever we may.
         sealed_output: its standard output is a socket: unlike a pipe, nobody can open it anew by `/proc`, only
             inherit it. The program itself can't open `/dev/stdout` then either.
+        confinement: what it may touch; `cwd` is then a path as the program sees it. None: whatever we may.
         door: see `Launch.door`; it stays the caller's.
     """
 
@@ -57,9 +57,9 @@ class ProcessSpec:
     look_for: bytes = b""
     limits: Limits = field(default_factory=Limits)
     stall_timeout: float | None = None
+    sealed_output: bool = False
     confinement: Confinement | None = None
     door: int | None = None
-    sealed_output: bool = False
 
 
 @dataclass(frozen=True, slots=True)
