@@ -179,14 +179,19 @@ class LongRunningHarness:
         *,
         agent_settings: Mapping[str, JsonValue] | None = None,
         role: Role | None = None,
+        category: FeatureCategory | None = None,
+        fallback: int | None = None,
     ) -> dict[str, Any]:
         """Go on after a pause; returns the status with `recovery_info`: where the work was left.
 
-        `agent_settings` replace those of the project's agent, or of the agent that plays `role`.
+        `agent_settings` replace those of the project's agent, of the agent that plays `role`, or of the one
+        that does the features of `category`; with `fallback` those of that agent's fallback, the first is 1.
         """
         project = await self._shiftwork.find(project_id)
         info = await self._recovery_info(project)
-        await self._shiftwork.resume(project.id, agent_settings=agent_settings, role=role)
+        await self._shiftwork.resume(
+            project.id, agent_settings=agent_settings, role=role, category=category, fallback=fallback
+        )
         await self._shiftwork.acknowledged(project, "resumed")
         return {**await self._shiftwork.status(project.id), "recovery_info": info}
 

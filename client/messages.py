@@ -14,8 +14,8 @@ from temporalio.exceptions import ActivityError, ApplicationError
 from client.connection import CLOSED, Connection, actor
 from client.vetting import vet_options
 from client.wording import first_problem
-from shiftwork.contracts.feature import FeatureEdit, FeatureSpec, FeatureStatus
-from shiftwork.contracts.project import PauseMode, ProjectStatus
+from shiftwork.contracts.feature import FeatureCategory, FeatureEdit, FeatureSpec, FeatureStatus
+from shiftwork.contracts.project import AgentPlace, PauseMode, ProjectStatus
 from shiftwork.contracts.session import Role
 from shiftwork.contracts.workflow import (
     AbandonRequest,
@@ -58,25 +58,34 @@ class Messages(Connection):
         autorun: bool | None = None,
         agent_settings: Mapping[str, JsonValue] | None = None,
         role: Role | None = None,
+        category: FeatureCategory | None = None,
+        fallback: int | None = None,
     ) -> None:
         """Go on after a pause; also brings a project back whose workflow was lost.
 
         Args:
             agent_settings: settings of the project's agent from now on, over those that it has; one that is
                 None goes. Its backend stays what it is.
-            role: whose settings these are, if not those of the project's own agent.
+            role: whose settings these are, if not those of the project's own agent; or
+            category: of whose features' own agent they are.
+            fallback: of which of that agent's fallbacks they are, the first is 1.
 
         Raises:
             InvalidInput: the agent could not work with these settings, or they hold a secret.
         """
         project = await self._changeable(ref, "resumed")
         settings = dict(agent_settings or {})
+        place = AgentPlace(role=role, category=category, fallback=fallback)
         if settings:
-            vet_options(with_settings(project.options, settings, role), self.store.redactor)
-        elif role is not None:
-            raise InvalidInput(f"the role {str(role)!r} says whose settings to change: give some, too.")
+            vet_options(with_settings(project.options, settings, place), self.store.redactor)
+        elif said := ", ".join(place.model_dump(exclude_none=True)):
+            raise InvalidInput(f"{said}: says whose settings to change; give some, too.")
         request = ResumeRequest(
-            max_sessions=max_sessions, autorun=autorun, agent_settings=settings, role=role, actor=actor()
+            max_sessions=max_sessions,
+            autorun=autorun,
+            agent_settings=settings,
+            actor=actor(),
+            **place.model_dump(),
         )
         client = await self.temporal()
         await client.start_workflow(

@@ -9,6 +9,7 @@ from typing import Any, Self, TypeVar
 from pydantic import JsonValue
 
 from client.harness import LongRunningHarness
+from shiftwork.contracts.feature import FeatureCategory
 from shiftwork.contracts.project import AgentOptions, ProjectOptions
 from shiftwork.contracts.session import Role
 from shiftwork.looping import LoopThread
@@ -119,9 +120,15 @@ class SyncLongRunningHarness:
         *,
         agent_settings: Mapping[str, JsonValue] | None = None,
         role: Role | None = None,
+        category: FeatureCategory | None = None,
+        fallback: int | None = None,
     ) -> dict[str, Any]:
         """See `LongRunningHarness.resume_project`."""
-        return self._wait(self._harness.resume_project(project_id, agent_settings=agent_settings, role=role))
+        return self._wait(
+            self._harness.resume_project(
+                project_id, agent_settings=agent_settings, role=role, category=category, fallback=fallback
+            )
+        )
 
     def pause_project(self, project_id: str, *, at_once: bool = False, reason: str = "") -> None:
         """See `LongRunningHarness.pause_project`."""

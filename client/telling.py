@@ -190,8 +190,18 @@ def _moment(text: str, seen: datetime) -> str:
 def _resumed(event: EventRow) -> str:
     settings = event.data.get("agent_settings") or {}
     given = ", ".join(f"{name} {_setting(value)}" for name, value in settings.items())
-    whose = f"the {_of(event, 'role')}" if event.data.get("role") else "the agent"
+    whose = _whose(event)
     return f"{_who(event)} resumed the project{_after(f' and gave {whose} other settings: ', given)}"
+
+
+def _whose(event: EventRow) -> str:
+    """The agent that was given other settings."""
+    if event.data.get("category"):
+        agent = f"the agent of {_of(event, 'category')}"
+    else:
+        agent = f"the {_of(event, 'role')}" if event.data.get("role") else "the agent"
+    number = event.data.get("fallback")
+    return f"fallback {number} of {agent}" if number else agent
 
 
 def _setting(value: Any) -> str:

@@ -12,8 +12,8 @@ with workflow.unsafe.imports_passed_through():
 
     from activities.bookkeeping import BookkeepingActivities
     from shiftwork.contracts.feature import FeatureStatus
-    from shiftwork.contracts.project import ProjectStatus
-    from shiftwork.contracts.session import InterruptionReason, Role
+    from shiftwork.contracts.project import AgentPlace, ProjectStatus
+    from shiftwork.contracts.session import InterruptionReason
     from shiftwork.contracts.state import FeatureState, ProjectState
     from shiftwork.contracts.workflow import (
         AbandonRequest,
@@ -81,10 +81,10 @@ class ProjectControl:
             BookkeepingActivities.look_for_secrets, request, **book_keeping("whether it holds a secret")
         )
 
-    async def _unfit(self, settings: dict[str, JsonValue], role: Role | None) -> str:
-        """Why an agent can't be given these settings, in one sentence; '' if it can."""
+    async def _unfit(self, settings: dict[str, JsonValue], place: AgentPlace) -> str:
+        """Why the agent there can't be given these settings, in one sentence; '' if it can."""
         try:
-            with_settings(self._state.options, settings, role)
+            with_settings(self._state.options, settings, place)
         except ShiftworkError as error:
             return str(error)
         return await self._secret_in(SecretsRequest(settings=settings))

@@ -7,7 +7,7 @@ with workflow.unsafe.imports_passed_through():
     from activities.bookkeeping import BookkeepingActivities
     from activities.projects import ProjectActivities
     from shiftwork.contracts.feature import FeatureEdit, FeatureStatus
-    from shiftwork.contracts.project import ProjectStatus
+    from shiftwork.contracts.project import AgentPlace, ProjectStatus
     from shiftwork.contracts.session import InterruptionReason
     from shiftwork.contracts.state import FeatureState, Streak
     from shiftwork.contracts.workflow import (
@@ -70,7 +70,7 @@ class ProjectMessages(ProjectControl):
         """
         await self._ready()
         asked = request or ResumeRequest()
-        problem = await self._unfit(asked.agent_settings, asked.role) if asked.agent_settings else ""
+        problem = await self._unfit(asked.agent_settings, asked) if asked.agent_settings else ""
         state = self._state
         if state.status in (ProjectStatus.ABANDONED, ProjectStatus.COMPLETED):
             return
@@ -79,13 +79,12 @@ class ProjectMessages(ProjectControl):
             return
         go_on(state, at_once=bool(asked.agent_settings) or state.status is not ProjectStatus.PAUSED)
         changes = {k: v for k in ("max_sessions", "autorun") if (v := getattr(asked, k)) is not None}
-        state.options = with_settings(state.options, asked.agent_settings, asked.role).model_copy(
-            update=changes
-        )
+        state.options = with_settings(state.options, asked.agent_settings, asked).model_copy(update=changes)
         state.status, state.reason = ProjectStatus.ACTIVE, ""
         state.sessions_since_resume, state.plan_attempts, state.streak = 0, 0, Streak()
         self._ledger.note(options=bool(changes or asked.agent_settings))
-        facts = asked.model_dump(mode="json", include={"agent_settings", "role"}, exclude_defaults=True)
+        told = {"agent_settings", *AgentPlace.model_fields}
+        facts = asked.model_dump(mode="json", include=told, exclude_defaults=True)
         self._ledger.event("resumed", actor=asked.actor, **changes, **facts)
         self._look_for_people = self._changed = True
 

@@ -13,6 +13,7 @@ from client.cli.opening import named_or_only
 from client.cli.options import agent_settings
 from client.cli.output import counted, excerpt, money, print_json
 from client.cli.watching import show
+from shiftwork.contracts.feature import FeatureCategory
 from shiftwork.contracts.project import PauseMode, ProjectStatus
 from shiftwork.contracts.session import Role
 from shiftwork.errors import Conflict, InvalidInput, NotFound
@@ -60,6 +61,7 @@ def resume(args: Namespace) -> int:
     """Go on; with `--wait`, until the project is at rest again."""
     settings = agent_settings(args)
     role = None if args.role is None else Role(args.role)
+    category = None if args.category is None else FeatureCategory(args.category)
 
     async def command(shiftwork: Shiftwork) -> int:
         project = await named_or_only(shiftwork.store, args.project)
@@ -69,6 +71,8 @@ def resume(args: Namespace) -> int:
             autorun=args.autorun,
             agent_settings=settings,
             role=role,
+            category=category,
+            fallback=args.fallback,
         )
         taken = await shiftwork.acknowledged(project, "resumed")
         if args.wait:

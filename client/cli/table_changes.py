@@ -4,6 +4,7 @@ from client.cli import values
 from client.cli.arguments import (
     AGENT_SETTING,
     BASE_URL,
+    CATEGORIES,
     JSON,
     MODEL,
     NEWEST,
@@ -35,7 +36,8 @@ CHANGES = (
         "go on after a pause; also brings a project back whose workflow was lost",
         "client.cli.directing:resume",
         "shiftwork resume linkshelf --max-sessions 5 --wait\nshiftwork resume linkshelf --model gpt-5 "
-        "--agent-setting max_tokens=8000",
+        "--agent-setting max_tokens=8000\n"
+        "shiftwork resume linkshelf --category ui --fallback 1 --model gpt-5",
         (
             OPEN,
             number("--max-sessions", "pause again after so many sessions", values.count),
@@ -55,6 +57,10 @@ CHANGES = (
                 help="whose model and settings these are, where a role has an agent of its own "
                 "(default: the project's agent)",
             ),
+            argument(
+                "--category", choices=CATEGORIES, help="the same, where a category has an agent of its own"
+            ),
+            number("--fallback", "the Nth fallback of that agent is meant, the first is 1", values.count),
             WAIT,
             JSON,
         ),

@@ -56,6 +56,20 @@ class AgentOptions(Message):
         return fallbacks
 
 
+class AgentPlace(Message):
+    """Which of a project's agents is meant: where it stands among the options.
+
+    Attributes:
+        role: the one that plays this role as an agent of its own; None: the project's own agent.
+        category: the one that does the features of this category as an agent of its own; instead of `role`.
+        fallback: which of that one's fallbacks, the first is 1; None: itself.
+    """
+
+    role: Role | None = None
+    category: FeatureCategory | None = None
+    fallback: int | None = None
+
+
 class CategoryOptions(Message):
     """Who does the features of one category.
 

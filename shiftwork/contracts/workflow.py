@@ -9,7 +9,7 @@ from pydantic import Field, JsonValue
 from shiftwork.contracts.base import Message, Text
 from shiftwork.contracts.decision import DecisionOutcome
 from shiftwork.contracts.feature import FeatureEdit, FeatureSpec, FeatureStatus
-from shiftwork.contracts.project import PauseMode, ProjectStatus, RetryOptions
+from shiftwork.contracts.project import AgentPlace, PauseMode, ProjectStatus, RetryOptions
 from shiftwork.contracts.session import Failure, Interruption, InterruptionReason, Role, Spent
 from shiftwork.contracts.state import FeatureState, ProjectState
 
@@ -114,18 +114,17 @@ class PauseRequest(Message):
     actor: str = ""
 
 
-class ResumeRequest(Message):
+class ResumeRequest(AgentPlace):
     """Go on; `max_sessions` and `autorun` replace those options when given.
 
     Attributes:
-        agent_settings: settings of an agent from now on, over those that it has; one that is None goes.
-        role: whose settings; None: those of the project's own agent.
+        agent_settings: settings of the agent at this place from now on, over those that it has; one that is
+            None goes.
     """
 
     max_sessions: Annotated[int, Field(ge=1)] | None = None
     autorun: bool | None = None
     agent_settings: dict[str, JsonValue] = {}
-    role: Role | None = None
     actor: str = ""
 
 

@@ -5,8 +5,8 @@ from typing import Any
 
 import pytest
 
-from shiftwork.contracts.feature import FeatureSpec
-from shiftwork.contracts.project import AgentOptions, ProjectOptions
+from shiftwork.contracts.feature import FeatureCategory, FeatureSpec
+from shiftwork.contracts.project import AgentOptions, CategoryOptions, ProjectOptions
 from shiftwork.contracts.session import Role
 from shiftwork.errors import InvalidInput
 from tests.e2e.lab import Lab, Project
@@ -38,6 +38,22 @@ sys.exit(status)
 async def asking(lab: Lab, server: LlmServer, *models: str, planned: bool = True, **options: Any) -> Project:
     """A project whose program asks these models, and may ask those that begin with `good-`."""
     lab.folder.chmod(0o777)
+    agent = options.pop("agent", None) or asker(server, *models)
+    row = await lab.shiftwork.create(
+        f"models-{lab.folder.name}",
+        "Write files.",
+        repository=lab.folder / "repository",
+        options=ProjectOptions(agent=agent, **options),
+    )
+    if planned:
+        async with lab.shiftwork.store.transaction() as tx:
+            await tx.features.adopt(row.id, [FeatureSpec.model_validate(simple_feature("a"))], 1)
+    await lab.shiftwork.open(row.id)
+    return Project(lab, row.id, lab.folder / "repository", Path())
+
+
+def asker(server: LlmServer, *models: str) -> AgentOptions:
+    """The program that asks these models."""
     settings = {
         "argv": ["python3", "-c", ASK.replace("{", "{{").replace("}", "}}"), *models],
         "provider": "openai",
@@ -45,17 +61,7 @@ async def asking(lab: Lab, server: LlmServer, *models: str, planned: bool = True
         "environment": {"OPENAI_API_KEY": "no-secret"},
         "models": ["good-*"],
     }
-    row = await lab.shiftwork.create(
-        f"models-{lab.folder.name}",
-        "Write files.",
-        repository=lab.folder / "repository",
-        options=ProjectOptions(agent=AgentOptions(backend="command", settings=settings), **options),
-    )
-    if planned:
-        async with lab.shiftwork.store.transaction() as tx:
-            await tx.features.adopt(row.id, [FeatureSpec.model_validate(simple_feature("a"))], 1)
-    await lab.shiftwork.open(row.id)
-    return Project(lab, row.id, lab.folder / "repository", Path())
+    return AgentOptions(backend="command", settings=settings)
 
 
 def answer(_: Turn) -> Reply:
@@ -105,6 +111,32 @@ async def test_settings_that_are_given_to_resume_mend_a_project(lab: Lab) -> Non
         assert row.options.agent.settings["provider"] == "openai"
         [resumed] = await project.events("resumed")
         assert resumed.data == {"agent_settings": {"models": ["dear-*"]}}
+
+
+async def test_settings_given_to_resume_mend_a_fallback_of_a_category(lab: Lab) -> None:
+    """If it failed, who stands in for a category's agent could never be given another model."""
+    with LlmServer.in_thread(answer) as server:
+        first, second = asker(server, "dear-1"), asker(server, "dear-2")
+        agent = first.model_copy(update={"fallbacks": (second,)})
+        functional = {FeatureCategory.FUNCTIONAL: CategoryOptions(agent=agent)}
+        project = await asking(lab, server, "good-1", categories=functional)
+        await project.pauses()
+        assert server.turns == []
+        given = {"agent_settings": {"models": ["dear-*"]}, "category": FeatureCategory.FUNCTIONAL}
+        with pytest.raises(InvalidInput, match="no fallback 2 of the agent of 'functional', which has 1"):
+            await lab.shiftwork.resume(project.id, **given, fallback=2)
+        with pytest.raises(InvalidInput, match="category, fallback: says whose settings to change"):
+            await lab.shiftwork.resume(project.id, category=FeatureCategory.FUNCTIONAL, fallback=1)
+        after = await project.now()
+        await lab.shiftwork.resume(project.id, **given, fallback=1)
+        await project.completes(after)
+        assert [turn.body["model"] for turn in server.turns] == ["dear-2"]
+        chosen = (await lab.shiftwork.find(project.id)).options.categories[FeatureCategory.FUNCTIONAL].agent
+        assert chosen.settings == first.settings
+        assert chosen.fallbacks[0].settings == second.settings | {"models": ["dear-*"]}
+        [resumed] = await project.events("resumed")
+        told = {"agent_settings": {"models": ["dear-*"]}, "category": "functional", "fallback": 1}
+        assert resumed.data == told
 
 
 async def test_an_allowed_model_is_asked_whatever_else_was_refused(lab: Lab) -> None:

@@ -117,6 +117,8 @@ def event(kind, reference="", actor="", **data):
         (event("resumed", actor="user:eva", role="verifier",
                agent_settings={"model": "o3", "base_url": None}),
          "eva resumed the project and gave the verifier other settings: model 'o3', base_url removed"),
+        (event("resumed", actor="user:eva", category="ui", fallback=2, agent_settings={"model": "o3"}),
+         "eva resumed the project and gave fallback 2 of the agent of ui other settings: model 'o3'"),
         (event("attempt_ended", "session:3", status="failed", failure="agent_crashed", detail="It ended."),
          "session 3: agent crashed: It ended."),
         (event("attempt_ended", "session:3", status="interrupted", reason="rate_limited"),
