@@ -54,7 +54,7 @@ class Listener:
 
     async def end(self, result: ProcessResult) -> None:
         """An end by our hand is no word of the agent's; what it waited for in silence is."""
-        by_hand = result.stopped or result.timed_out or result.breach
+        by_hand = result.stopped or result.timed_out or result.breach or result.lapsed
         silent = result.timed_out or result.stalled
         await self._tell(
             event

@@ -42,7 +42,8 @@ class AgentEnd:
         status: completed only if the agent itself said so; interrupted by a question, a rate limit, a stop.
         failure: why it failed, or None.
         reason: why it was interrupted, if it was not the caller who stopped it: a question
-            (`question.json` in its outbox), a rate limit, or trouble with the model's provider.
+            (`question.json` in its outbox), a rate limit, trouble with the model's provider, or that its
+            lease lapsed because we did not run.
         until: when it may go on, if time is what it needs and the agent knows how much.
         exit_status, signal: of its process; they decide nothing.
         by_itself: its process ended with status 0, and nobody had to end it or anything that it left.
@@ -198,8 +199,8 @@ def _verdict(
         return RunStatus.COMPLETED, None, None
     if heard.ended_with(AgentEventKind.RATE_LIMITED):
         return RunStatus.INTERRUPTED, InterruptionReason.RATE_LIMITED, None
-    if heard.finished is None and result.stopped:
-        return RunStatus.INTERRUPTED, None, None
+    if heard.finished is None and (result.stopped or result.lapsed):
+        return RunStatus.INTERRUPTED, None if result.stopped else InterruptionReason.INFRASTRUCTURE, None
     problem = heard.finished.problem if heard.finished else None
     if (reason := _not_its_fault(problem, accepted=heard.accepted)) is not None:
         return RunStatus.INTERRUPTED, reason, None
@@ -229,6 +230,8 @@ def _resume_at(heard: Listener, reason: InterruptionReason | None) -> datetime |
 
 
 def _message(heard: Listener, result: ProcessResult, failure: Failure | None) -> str:
+    if result.lapsed and not result.stopped and heard.terminal is None:
+        return "The agent was ended, because its worker did not run for longer than its lease."
     if failure is None or heard.finished is not None:
         return heard.error or ("The agent said that it failed, but not why." if failure else "")
     if result.breach:

@@ -10,7 +10,7 @@ from typing import Any, Literal
 
 from shiftwork.runner.failures import InvalidContext
 from shiftwork.runner.limits import Limits
-from shiftwork.sandbox.base import Sandbox
+from shiftwork.sandbox.base import LEASE, Sandbox
 
 OutputPolicy = Literal["drop", "wait"]
 
@@ -123,6 +123,7 @@ class ProcessRunnerConfig:
         sandbox: what holds an agent's processes together; None: the strongest that works here,
             if it reaches `SHIFTWORK_SANDBOX_MINIMUM`.
         settings: of each backend, by its name.
+        lease: seconds an agent may live while this process, or the event loop that started it, does not run.
 
     Raises:
         InvalidContext: a value is out of its range.
@@ -141,6 +142,7 @@ class ProcessRunnerConfig:
     stall_timeout: float | None = None
     sandbox: Sandbox | None = None
     settings: Mapping[str, Mapping[str, Any]] = field(default_factory=dict, repr=False)
+    lease: float = LEASE
 
     def __post_init__(self) -> None:
         for what in (
@@ -149,6 +151,7 @@ class ProcessRunnerConfig:
             "max_output_size",
             "wall_time",
             "stall_timeout",
+            "lease",
         ):
             value = getattr(self, what)
             if value is not None and value <= 0:

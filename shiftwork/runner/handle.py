@@ -266,6 +266,8 @@ class AgentHandle:
         self._paused = self.idle = False
         self.ended_at = datetime.now(UTC)
         self._lived = time.monotonic() - self._started
+        if self._process.lapsed:
+            self.stop_for(self._lapse())
         if code != 0 and self.error is None and not self._asked_to_end:
             how = f"by signal {number}" if number else f"with status {code}"
             self.error = ExecutionError(
@@ -274,6 +276,16 @@ class AgentHandle:
                 signal=number,
                 agent=self.id,
             )
+
+    def _lapse(self) -> Timeout:
+        seconds = self._process.lease
+        return Timeout(
+            f"Agent {self.name!r} was ended: this process, or its event loop, did not run for longer than "
+            f"its lease of {seconds:g} s; start it again.",
+            seconds=seconds,
+            limit="lease",
+            agent=self.id,
+        )
 
     def _remember(self, event: AgentEvent) -> AgentEvent:
         if event.kind is AgentEventKind.FINISHED:

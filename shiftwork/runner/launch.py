@@ -87,6 +87,7 @@ def plan(agent: AgentConfig, config: ProcessRunnerConfig) -> Plan:
             stall_timeout=config.stall_timeout,
             keep=config.max_output_size,
             wait=config.output == "wait",
+            lease=config.lease,
         ),
         command.stdin,
         reader if config.enable_json_streaming else PlainLines(),

@@ -12,7 +12,7 @@ from shiftwork.runner.limits import LAST_WORDS, Limits
 from shiftwork.runner.output import OutputStream
 from shiftwork.runner.pipes import Pipes
 from shiftwork.runner.tree import Seen, Watch, shared_sampler, tree_of
-from shiftwork.sandbox.base import Ended, Launch, Sandbox
+from shiftwork.sandbox.base import LEASE, Ended, Launch, Sandbox
 from shiftwork.sandbox.sweep import kill_all
 
 _AFTER_LEASE = 1.0
@@ -34,6 +34,7 @@ class Program:
         stall_timeout: seconds without output and CPU time after which it counts as stalled, or None.
         keep: bytes kept of each output stream until they are read.
         wait: whether it waits while its standard output is not read.
+        lease: see `Launch.lease`.
     """
 
     argv: Sequence[str]
@@ -43,6 +44,7 @@ class Program:
     stall_timeout: float | None = None
     keep: int = 1_000_000
     wait: bool = False
+    lease: float = LEASE
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,6 +70,7 @@ class Process:
         ended: done when none of its processes lives; the exit status in the shell's convention.
         breach: done with a sentence when it breached a limit; it is not ended by that.
         left: why processes of it may still live although it counts as ended; '' if none does.
+        lapsed: whether it was killed because we did not run for longer than its lease.
 
     Raises:
         OSError: it can't be started; nothing is left open then.
@@ -86,6 +89,7 @@ class Process:
         self.ended: asyncio.Future[int] = loop.create_future()
         self.breach: asyncio.Future[str] = loop.create_future()
         self.left = ""
+        self.lapsed = False
         self._program = program
         self._marker = marker
         self._on_first_output: Callable[[], None] | None = on_first_output
@@ -105,6 +109,7 @@ class Process:
                 stdout=stdout,
                 stderr=stderr,
                 limits=program.limits,
+                lease=program.lease,
             )
             self._held = sandbox.start(launch)
             pipes.started()
@@ -122,6 +127,11 @@ class Process:
     def pid(self) -> int:
         """Of the process that leads its tree; 0 if it could not be started."""
         return self._held.pid or 0
+
+    @property
+    def lease(self) -> float:
+        """Seconds that it may live while we do not run."""
+        return self._program.lease
 
     @property
     def usage(self) -> Usage:
@@ -227,6 +237,7 @@ class Process:
         if not held.done() and not self.left:
             self.left = "its sandbox did not tell of their end"
         end = held.result() if known else Ended(-signal.SIGKILL)
+        self.lapsed = end.lapsed
         seen = self.usage
         self._usage = Usage(max(seen.cpu_seconds, end.cpu_seconds), 0, max(seen.peak_memory, end.peak_memory))
         self.ended.set_result(end.code if end.code >= 0 else 128 - end.code)

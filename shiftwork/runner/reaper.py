@@ -2,13 +2,17 @@
 
 import asyncio
 import os
+import signal
 import sys
+from collections.abc import Callable
 
 from shiftwork.sandbox.base import Ended
 
 _POLL = 0.02
 """Seconds between two looks where there are no pidfds (macOS)."""
 
+
+_KILLED = (-signal.SIGKILL, 128 + signal.SIGKILL)
 
 _MAXRSS_UNIT = 1 if sys.platform == "darwin" else 1024
 
@@ -18,12 +22,17 @@ class Reaper:
 
     A child that a signal ended kept none of a wrapper's promises.
 
+    Args:
+        pid: of the child.
+        lapsed: tells once it has ended whether its lease was over; what was killed then was killed for that.
+
     Raises:
         OSError: the system can't watch one more; the child is the caller's to end.
     """
 
-    def __init__(self, pid: int) -> None:
+    def __init__(self, pid: int, lapsed: Callable[[], bool] = lambda: False) -> None:
         self._pid = pid
+        self._lapsed = lapsed
         self._loop = asyncio.get_running_loop()
         self.ended: asyncio.Future[Ended] = self._loop.create_future()
         self._pidfd: int | None = None
@@ -54,7 +63,8 @@ class Reaper:
         self.close()
         code = os.waitstatus_to_exitcode(status)
         cpu_seconds = used.ru_utime + used.ru_stime
-        self.ended.set_result(Ended(code, cpu_seconds, used.ru_maxrss * _MAXRSS_UNIT, sound=code >= 0))
+        peak, lapsed = used.ru_maxrss * _MAXRSS_UNIT, code in _KILLED and self._lapsed()
+        self.ended.set_result(Ended(code, cpu_seconds, peak, sound=code >= 0, lapsed=lapsed))
         return True
 
     def close(self) -> None:

@@ -6,11 +6,12 @@ import fcntl
 import os
 import signal
 import socket
+import struct
 from collections.abc import Mapping, Sequence
 from typing import Any
 
 from shiftwork.sandbox import descriptors
-from shiftwork.sandbox.base import LEASE_FD, LOCK_FD
+from shiftwork.sandbox.base import LEASE, LEASE_FD, LOCK_FD
 
 # Python ignores SIGPIPE and SIGXFSZ; whoever started us may ignore more. A new program starts with defaults.
 _DEFAULT_SIGNALS = (
@@ -33,6 +34,9 @@ _FIRST_HIGH = 64
 class Lease:
     """Our end of the socket that keeps a sandbox alive; when it is closed, everything inside ends.
 
+    So it does when the socket has been silent for the lease's length: the kernel measures that for whoever
+    reads it, by an option that nobody inside can change without a descriptor of it.
+
     The kernel closes it when this process dies, however it dies. A pipe could be opened anew, both ends of
     it, by whoever may look at a process that has it (`/proc/PID/fd`); a socket can't.
     """
@@ -43,10 +47,17 @@ class Lease:
 
     def send(self, number: signal.Signals) -> None:
         """Send a signal to every process inside."""
+        self._write(number.name.removeprefix("SIG"))
+
+    def feed(self) -> None:
+        """Let it last for its length from now on."""
+        self._write("0")
+
+    def _write(self, word: str) -> None:
         if self._fd is not None:
             # A broken one: nobody is inside any more. A full one: whoever should read has been stopped.
             with contextlib.suppress(ConnectionError, BlockingIOError):
-                os.write(self._fd, number.name.removeprefix("SIG").encode() + b"\n")
+                os.write(self._fd, f"{word}\n".encode())
 
     def close(self) -> None:
         """End everything inside, at once."""
@@ -62,6 +73,7 @@ def spawn(
     streams: tuple[int | None, int, int],
     lock_fd: int | None = None,
     inherited: Mapping[int, int] | None = None,
+    lease: float = LEASE,
 ) -> tuple[int, Lease]:
     """Start a wrapped program in a session of its own, with the descriptors that wrappers expect.
 
@@ -74,6 +86,7 @@ def spawn(
         lock_fd: a locked file, to be kept open while the program has `LOCK_FD`.
         inherited: further descriptors, by the number that they have in the program, which is below 64 or the
             one they have here; they stay the caller's.
+        lease: seconds for which the lease lasts once it was fed.
 
     Returns:
         Its process id and our end of its lease.
@@ -82,7 +95,9 @@ def spawn(
         OSError: it can't be started, or no descriptor is left; nothing is left open then.
     """
     with contextlib.ExitStack() as on_failure, contextlib.ExitStack() as always:
-        ours, reading = (end.detach() for end in socket.socketpair())
+        ends = socket.socketpair()
+        _lapse_after(ends[1], lease)
+        ours, reading = (end.detach() for end in ends)
         on_failure.callback(os.close, ours)
         always.callback(os.close, reading)
         wanted: dict[int, int] = {LEASE_FD: reading, **(inherited or {})}
@@ -97,6 +112,12 @@ def spawn(
         pid = _posix_spawn(argv, env, theirs)
         on_failure.pop_all()
     return pid, Lease(ours)
+
+
+def _lapse_after(reading: socket.socket, seconds: float) -> None:
+    """Have a read fail after half of the time: whoever reads tries twice (see `namespace.INIT`)."""
+    whole, micro = divmod(max(1, int(seconds / 2 * 1_000_000)), 1_000_000)  # 0 would be for ever
+    reading.setsockopt(socket.SOL_SOCKET, socket.SO_RCVTIMEO, struct.pack("ll", whole, micro))
 
 
 def _nothing(always: contextlib.ExitStack) -> int:

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Literal, Protocol
 
 from shiftwork.runner.limits import Limits
+from shiftwork.sandbox.base import LEASE
 from shiftwork.sandbox.confinement import Confinement
 
 StreamName = Literal["stdout", "stderr"]
@@ -43,6 +44,7 @@ class ProcessSpec:
             inherit it. The program itself can't open `/dev/stdout` then either.
         confinement: what it may touch; `cwd` is then a path as the program sees it. None: whatever we may.
         door: see `Launch.door`; it stays the caller's.
+        lease: see `Launch.lease`.
     """
 
     argv: tuple[str, ...]
@@ -60,6 +62,7 @@ class ProcessSpec:
     sealed_output: bool = False
     confinement: Confinement | None = None
     door: int | None = None
+    lease: float = LEASE
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,6 +88,8 @@ class ProcessResult:
         duration: seconds from its start to the end of its last process.
         breach: a sentence on the limit that it breached, with the limit's name and value, or on its stall.
         stalled: it was ended because it did nothing any more.
+        lapsed: it was killed because its lease lapsed: this process, or its event loop, did not run for so
+            long. That says nothing of the program; it can be run again.
         cpu_seconds: CPU time of its processes.
         peak_memory_bytes: the most that was seen of all its processes together while limits were watched,
             and at least those of its largest process. Not less than those of the process that started it.
@@ -99,6 +104,7 @@ class ProcessResult:
     stderr: StreamResult
     breach: str | None = None
     stalled: bool = False
+    lapsed: bool = False
     cpu_seconds: float = 0.0
     peak_memory_bytes: int = 0
 

@@ -75,6 +75,7 @@ async def run(
             limits=spec.limits,
             confinement=spec.confinement,
             door=spec.door,
+            lease=spec.lease,
         )
         process = _Process(spec, await start_program(sandbox, launch), pipes, marker, on_line)
         pipes.started()
@@ -237,14 +238,10 @@ class _Process:
     def _result(self, cause: _Cause, duration: float) -> ProcessResult:
         ended, stderr = self._held.ended.result(), self._stderr.result()
         status = ended.code if ended.code >= 0 else 128 - ended.code
-        breach = None
-        if cause is _Cause.BREACHED:
-            breach = self._breach.result()
-        elif cause is _Cause.STALLED:
-            breach = self._stalled.result()
-        watch = self._watch
+        told = {_Cause.BREACHED: self._breach, _Cause.STALLED: self._stalled}.get(cause)
+        watch, breach = self._watch, told.result() if told else None
         cpu_seconds = max(ended.cpu_seconds, watch.cpu_seconds if watch else 0.0)
-        if cause is _Cause.ENDED:
+        if cause is _Cause.ENDED and not ended.lapsed:
             breach = self._spec.limits.breach_by_end(status, stderr.tail[-LAST_WORDS:], cpu_seconds)
         return ProcessResult(
             exit_status=status,
@@ -256,6 +253,7 @@ class _Process:
             stderr=stderr,
             breach=breach,
             stalled=cause is _Cause.STALLED,
+            lapsed=ended.lapsed,
             cpu_seconds=cpu_seconds,
             peak_memory_bytes=max(ended.peak_memory, watch.peak_memory if watch else 0),
         )

@@ -11,11 +11,19 @@ from shiftwork.runner.limits import Limits
 from shiftwork.sandbox.confinement import Confinement
 from shiftwork.sandbox.proc import MARKER
 
-__all__ = ["LEASE_FD", "LOCK_FD", "MARKER", "Ended", "Held", "Launch", "Sandbox"]
+__all__ = ["FEEDS", "LEASE", "LEASE_FD", "LOCK_FD", "MARKER", "Ended", "Held", "Launch", "Sandbox"]
+
+LEASE = 60.0
+"""Seconds that a program may live without a sign of life from the event loop that started it: longer than
+any pause of one that is well, and not so long that an agent of a stopped worker does much."""
+
+FEEDS = 3
+"""How often a sign of life is given in the length of a lease."""
 
 LEASE_FD = 3
 """The lease, a socket, in a wrapped process. A line on it (`TERM`, `STOP`, …) sends that signal to
-every process inside; its end of file, which the death of its writer brings too, kills them all."""
+every process inside, and `0`, which is none, is a sign of life. Its end of file, which the death of its
+writer brings too, kills them all; so does a silence of the lease's length."""
 
 LOCK_FD = 4
 """A socket in which the locked file lies until the wrapped process ends; the file itself nobody has there."""
@@ -37,6 +45,7 @@ class Launch:
         confinement: what it may touch; None: whatever this process may.
         door: the descriptor of a connected unix socket, for `Network.DOOR`: over it the program's side sends
             the listening socket at `DOOR_PORT` of its own loopback, once, before the program starts.
+        lease: seconds that it may live while the event loop that starts it does not run.
     """
 
     argv: tuple[str, ...]
@@ -50,6 +59,7 @@ class Launch:
     limits: Limits = field(default_factory=Limits)
     confinement: Confinement | None = None
     door: int | None = None
+    lease: float = LEASE
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,12 +71,14 @@ class Ended:
         cpu_seconds: what it and the descendants that it waited for used.
         peak_memory: bytes of its largest process; never less than those of the process that started it.
         sound: the sandbox kept its promise; else whatever bears the marker is to be swept.
+        lapsed: it was killed because its lease lapsed: we did not run for so long. That says nothing of it.
     """
 
     code: int
     cpu_seconds: float = 0.0
     peak_memory: int = 0
     sound: bool = True
+    lapsed: bool = False
 
 
 class Held(Protocol):
@@ -126,6 +138,8 @@ class Sandbox(Protocol):
 
     def start(self, launch: Launch) -> Held:
         """Start a program from a running event loop; whatever happens to this process, it ends with it.
+
+        It also ends when that loop, or all of this process, does not run for longer than the lease.
 
         Raises:
             OSError: it can't be started, or no descriptor is left.

@@ -31,6 +31,8 @@ class Kept:
     Attributes:
         keeper: its keeper; None once that was waited for.
         lock: a descriptor that is open as long as the agent is not reported.
+        lease: seconds that it may live while nothing comes from the worker.
+        lapsed: whether it was ended for that.
         deadline: when its keeper is to be killed for being slow (monotonic seconds); None: never.
         started: whether its first process was told of.
         cpu_seconds: used as far as its keeper, which is gone, waited for it.
@@ -38,8 +40,10 @@ class Kept:
 
     number: int
     marker: str
+    lease: float
     keeper: Keeper | None = None
     lock: int | None = None
+    lapsed: bool = False
     deadline: float | None = None
     started: bool = False
     cpu_seconds: float = 0.0

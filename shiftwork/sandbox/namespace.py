@@ -1,6 +1,6 @@
 """Sandboxes made of a PID namespace: when its first process ends, the kernel kills all the others.
 
-That ends with its lease, which is held, not fed: the lease of a worker that is stopped without dying goes on.
+That ends with its lease: when the worker closes it, dies, or gives no sign of life for too long.
 """
 
 import contextlib
@@ -26,6 +26,8 @@ SHELL: Final = "/bin/sh"
 # end before the agent is there. Should the agent kill the guardian, which it can only as the same user, the
 # parent-death signals still end everything when the worker dies, and the supervisor kills process 1 from
 # outside. A signal that comes before the agent is there reaches nobody, so it is sent until it does.
+# A read fails at the lease's end, after half its length, and in some shells when the guardian was stopped
+# for a while from outside: so twice in a row means that nobody feeds the lease any more.
 # The agent runs in the foreground (a background one would ignore SIGINT), in a subshell that alone sees the
 # agent's standard error, so that the shell's remarks ("Killed") do not mix with it.
 # Root with hardly a capability may not be allowed into the agent's folder; then the agent goes there itself.
@@ -36,7 +38,7 @@ shift 3
 (
   PATH=/usr/bin:/bin:/run/current-system/sw/bin
   trap '' HUP INT QUIT TERM USR1 USR2 PIPE
-  while read -r signal <&3; do
+  while read -r signal <&3 || read -r signal <&3; do
     until kill -"$signal" -1; do sleep 0.01 || sleep 1; done
   done
   while :; do kill -KILL -1; sleep 0.05 || sleep 1; done

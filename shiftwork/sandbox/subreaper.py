@@ -7,7 +7,7 @@ import socket
 import time
 import weakref
 
-from shiftwork.sandbox.base import Ended, Launch
+from shiftwork.sandbox.base import FEEDS, Ended, Launch
 from shiftwork.sandbox.proc import LINUX
 from shiftwork.sandbox.sweep import kill_all
 from shiftwork.sandbox.warden_process import await_keeper, end_warden, start_warden
@@ -68,13 +68,14 @@ class HeldByWarden:
 
     own_processes = 0
 
-    def __init__(self, warden: "Warden", number: int, marker: str) -> None:
+    def __init__(self, warden: "Warden", number: int, marker: str, lease: float) -> None:
         loop = asyncio.get_running_loop()
         self.pid: int | None = None
         self.root: int | None = None
         self.started: asyncio.Future[None] = loop.create_future()
         self.ended: asyncio.Future[Ended] = loop.create_future()
         self.marker = marker
+        self.lease = lease
         self._warden = warden
         self._number = number
 
@@ -129,6 +130,7 @@ class Warden:
         self._heard = 0.0
         """When it said something last, or was asked something after a rest (monotonic seconds)."""
         self._reminder: asyncio.TimerHandle | None = None
+        self._feeding: asyncio.TimerHandle | None = None
         self._next = 0
         self._sweeps: set[asyncio.Task[None]] = set()
         self._loop = loop
@@ -145,14 +147,14 @@ class Warden:
         for number in list(self._held):
             self.ask({"do": "end", "id": number})
         self._loop = loop
-        self._reminder = None
+        self._reminder = self._feeding = None
         loop.add_reader(self._channel.fileno(), self._drain)
         return True
 
     def start(self, launch: Launch) -> HeldByWarden:
         """Have a program started; raises `ConnectionError` if the warden is gone."""
         self._next += 1
-        held = HeldByWarden(self, self._next, launch.marker)
+        held = HeldByWarden(self, self._next, launch.marker, launch.lease)
         optional = [fd for fd in (launch.stdin, launch.lock) if fd is not None]
         fds = [launch.stdout, launch.stderr, *optional]
         request = {
@@ -166,6 +168,7 @@ class Warden:
             "env": dict(launch.env),
             "marker": launch.marker,
             "rlimits": launch.limits.rlimits(),
+            "lease": launch.lease,
         }
         try:
             self._channel.send(request, fds)
@@ -174,6 +177,7 @@ class Warden:
             raise
         self._held[self._next] = held
         self._expect(self._next)
+        self._feed_later()
         return held
 
     def ask(self, message: Message) -> None:
@@ -229,6 +233,18 @@ class Warden:
             self._reminder = self._loop.call_later(_REMIND, self._remind)
         self._pending.add(number)
 
+    def _feed_later(self) -> None:
+        """Give it a sign of life often enough for the shortest lease."""
+        if self._feeding is not None:
+            self._feeding.cancel()
+        if self._held and self.alive:
+            lasts = min(held.lease for held in self._held.values())
+            self._feeding = self._loop.call_later(lasts / FEEDS, self._feed)
+
+    def _feed(self) -> None:
+        self.ask({"do": "feed", "id": 0})
+        self._feed_later()
+
     def _remind(self) -> None:
         self._reminder = None
         if not self.alive or not self._pending:
@@ -248,7 +264,8 @@ class Warden:
             return
         if "code" in message:
             del self._held[number]
-            held.settle(Ended(message["code"], message["cpu"], message["peak"]))
+            code, cpu, peak, lapsed = (message[name] for name in ("code", "cpu", "peak", "lapsed"))
+            held.settle(Ended(code, cpu, peak, lapsed=lapsed))
         elif not held.started.done():
             held.pid, held.root = message["pid"], message.get("root")
             held.started.set_result(None)

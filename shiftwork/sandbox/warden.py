@@ -6,6 +6,7 @@ the moment it takes to kill it all. It imports little, and has one thread, so th
 
 import contextlib
 import gc
+import math
 import os
 import select
 import signal
@@ -38,6 +39,8 @@ class Warden:
     def __init__(self, channel: Channel, parent: int) -> None:
         self._channel = channel
         self._parent = parent
+        self._heard = time.monotonic()
+        """When something came from the worker last."""
         self._agents: dict[int, Kept] = {}
         self._keepers: dict[int, Kept | None] = {}
         """Whom those keep or kept that were not waited for, by their pids."""
@@ -60,8 +63,10 @@ class Warden:
             if woken in ready:
                 os.read(woken, 4096)
             if self._channel.fileno() in ready:
+                self._heard = time.monotonic()
                 for message in self._channel.receive():
                     self._obey(message)
+            self._end_lapsed()
             self._listen()
             if self._collect():
                 self._calm = 0
@@ -93,8 +98,10 @@ class Warden:
     def _pause(self) -> int | None:
         if self._lost:
             return _PAUSE
-        waiting = any(agent.deadline is not None for agent in self._agents.values())
-        return 100 if waiting else None
+        if any(agent.deadline is not None for agent in self._agents.values()):
+            return 100
+        left = min((agent.lease for agent in self._agents.values()), default=None)
+        return None if left is None else max(1, math.ceil(1000 * (self._heard + left - time.monotonic())))
 
     def _obey(self, message: Message) -> None:
         number = message["id"]
@@ -110,7 +117,8 @@ class Warden:
 
     def _start(self, message: Message) -> None:
         fds = [self._channel.fds.popleft() for _ in range(message["fds"])]
-        agent = self._agents[message["id"]] = Kept(message["id"], message["marker"])
+        agent = Kept(message["id"], message["marker"], message["lease"])
+        self._agents[agent.number] = agent
         try:
             agent.keeper = self._idle.hand_over(message, fds)
         except OSError as error:
@@ -129,6 +137,17 @@ class Warden:
             _signal(agent.keeper.pid, signal.SIGTERM)
             _signal(agent.keeper.pid, signal.SIGCONT)
             agent.deadline = agent.deadline or time.monotonic() + _PATIENCE
+
+    def _end_lapsed(self) -> None:
+        """End those whose worker gives no sign of life: it, or its event loop, may have been stopped."""
+        silence = time.monotonic() - self._heard
+        for agent in self._agents.values():
+            if silence < agent.lease or agent.keeper is None or agent.deadline is not None:
+                continue
+            if select.select([self._channel], [], [], 0)[0]:
+                return  # It spoke while it was we who were stopped.
+            agent.lapsed = True
+            self._end(agent)
 
     def _hurry(self) -> None:
         """Kill the keepers that do not end what they should: something may have stopped them."""
@@ -191,7 +210,8 @@ class Warden:
         if not agent.started:
             self._channel.send({"id": report.number, "pid": None})
         end = {"code": report.code, "cpu": report.cpu_seconds, "peak": report.peak_memory}
-        self._channel.send({"id": report.number, **end})
+        lapsed = agent.lapsed and report.code == -signal.SIGKILL
+        self._channel.send({"id": report.number, **end, "lapsed": lapsed})
 
     def _give_back(self, agent: Kept) -> None:
         keeper, agent.keeper = agent.keeper, None

@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 
 from shiftwork.runner.reaper import Reaper
 from shiftwork.runner.spawn import spawn
-from shiftwork.sandbox.base import MARKER, Launch
+from shiftwork.sandbox.base import FEEDS, MARKER, Launch
 from shiftwork.sandbox.proc import set_tag
 from shiftwork.sandbox.sweep import kill_all
 
@@ -42,18 +42,23 @@ class Wrapped:
     ) -> None:
         env = {**(launch.env if env is None else env), MARKER: launch.marker}
         streams = (launch.stdin, launch.stdout, launch.stderr)
-        self.pid, self._lease = spawn(argv, env, streams=streams, lock_fd=launch.lock, inherited=inherited)
+        self._lasts = launch.lease
+        self._fed = time.monotonic()
+        self.pid, self._lease = spawn(
+            argv, env, streams=streams, lock_fd=launch.lock, inherited=inherited, lease=launch.lease
+        )
         self.root = self.pid
         set_tag(self.pid, launch.marker)
         self._marker = launch.marker
         try:
-            self._reaper = Reaper(self.pid)
+            self._reaper = Reaper(self.pid, self._has_lapsed)
         except OSError:
             self._lease.close()
             kill_all(launch.marker)
             os.waitpid(self.pid, 0)
             raise
         self.ended = self._reaper.ended
+        self._feeding = self._feed_later()
         self.started: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         self.started.set_result(None)
 
@@ -63,6 +68,7 @@ class Wrapped:
 
     def end(self) -> None:
         """See `Held.end`."""
+        self._feeding.cancel()
         self._lease.close()
 
     async def end_from_outside(self) -> None:
@@ -78,8 +84,24 @@ class Wrapped:
 
     def close(self) -> None:
         """See `Held.close`."""
-        self._lease.close()
+        self.end()
         self._reaper.close()
+
+    def _feed_later(self) -> asyncio.TimerHandle:
+        return asyncio.get_running_loop().call_later(self._lasts / FEEDS, self._feed)
+
+    def _feed(self) -> None:
+        """Renew the lease; one that has lapsed is over, even if nobody inside has come to notice."""
+        if self._has_lapsed():
+            self._lease.close()
+        elif not self.ended.done():
+            self._fed = time.monotonic()
+            self._lease.feed()
+            self._feeding = self._feed_later()
+
+    def _has_lapsed(self) -> bool:
+        """Whether we did not run for its length. Who reads it inside counts from a later moment than we."""
+        return time.monotonic() - self._fed >= self._lasts
 
 
 def probe(argv: Sequence[str], timeout: float = 10.0) -> bool:

@@ -8,6 +8,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from shiftwork.contracts.sandbox import Profile, SandboxOptions
+from shiftwork.errors import LeaseLost
 from shiftwork.gateway import Gateway, GatewaySession, Policy
 from shiftwork.gateway.denied import DeniedHosts, denied_line
 from shiftwork.runner.environment import base_python, child_environment
@@ -73,6 +74,9 @@ class Shell:
         Args:
             timeout: in seconds.
             look_for: text whose presence in the output the result tells.
+
+        Raises:
+            LeaseLost: it was ended because we did not run for longer than its lease.
         """
         scratch.mkdir(parents=True, exist_ok=True)
         await self.take_over(cwd, scratch)
@@ -95,6 +99,11 @@ class Shell:
                 door=way_out.door_fd if way_out and self._sandbox.own_network else None,
             )
             result = await run(spec, sandbox=self._sandbox)
+        if result.lapsed:
+            raise LeaseLost(
+                f"A command was ended because this worker did not run for {spec.lease:g} s: "
+                "that says nothing of the command, which is run again."
+            )
         result = _with_note(result, denied)
         if self._redact is None:
             return result
