@@ -20,12 +20,9 @@ from activities.people import feed, people_commit
 from activities.recording import record_session, save_control_state
 from activities.services import Services
 from shiftwork.contracts.activity import IntegrateRequest, IntegrateResult
-from shiftwork.contracts.session import Spent
-from shiftwork.contracts.state import FeatureState
-from shiftwork.contracts.workflow import (
+from shiftwork.contracts.bookkeeping import (
     AddFeatureRequest,
     AdoptPlan,
-    CheckpointRequest,
     FeatureStates,
     FeedbackRequest,
     ProjectRef,
@@ -35,6 +32,9 @@ from shiftwork.contracts.workflow import (
     SaveResult,
     SecretsRequest,
 )
+from shiftwork.contracts.messages import CheckpointRequest
+from shiftwork.contracts.session import Spent
+from shiftwork.contracts.state import FeatureState
 from shiftwork.errors import InvalidInput, NotFound
 from shiftwork.repository.files import remove_tree
 from shiftwork.runner.leftovers import end_leftovers

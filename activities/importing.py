@@ -7,8 +7,8 @@ from temporalio import activity
 from activities.people import feed
 from activities.services import Services
 from activities.verifying import make_verifier, passing_features
+from shiftwork.contracts.bookkeeping import ImportRequest, ImportResult
 from shiftwork.contracts.feature import FeatureStatus
-from shiftwork.contracts.workflow import ImportRequest, ImportResult
 from shiftwork.errors import MergeConflict, RepositoryError
 from shiftwork.repository import ImportPlan
 from shiftwork.repository.files import remove_tree

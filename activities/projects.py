@@ -11,17 +11,17 @@ from activities.names import IMPORT_PEOPLE, LOAD_PROJECT, REVERT
 from activities.people import feed, warn
 from activities.services import Services
 from shiftwork.contracts.activity import MAIN
-from shiftwork.contracts.feature import FeatureStatus
-from shiftwork.contracts.project import ProjectStatus
-from shiftwork.contracts.session import Role, Spent
-from shiftwork.contracts.state import ProjectState
-from shiftwork.contracts.workflow import (
+from shiftwork.contracts.bookkeeping import (
     ImportRequest,
     ImportResult,
     ProjectRef,
     RevertRequest,
     RevertResult,
 )
+from shiftwork.contracts.feature import FeatureStatus
+from shiftwork.contracts.project import ProjectStatus
+from shiftwork.contracts.session import Role, Spent
+from shiftwork.contracts.state import ProjectState
 from shiftwork.errors import InvalidInput, NotFound, RepositoryError
 from shiftwork.planning.casting import role_of
 from shiftwork.repository import Landing

@@ -6,10 +6,11 @@ from itertools import takewhile
 
 from activities.attributing import broken_names, judge_blocked, judge_session
 from activities.rows import control_columns
+from shiftwork.contracts.bookkeeping import RecordRequest, SaveRequest
 from shiftwork.contracts.feature import FeatureStatus
 from shiftwork.contracts.outbox import DecisionNote, Outbox, ProgressNote
 from shiftwork.contracts.project import ProjectOptions
-from shiftwork.contracts.workflow import RecordRequest, SaveRequest, SessionResult, SessionStatus
+from shiftwork.contracts.workflow import SessionResult, SessionStatus
 from shiftwork.errors import InvalidInput
 from shiftwork.planning.outcome import describe
 from shiftwork.secrets.refusing import Finds, refuse_in_feature, refuse_secrets

@@ -14,10 +14,9 @@ from temporalio.exceptions import ActivityError, ApplicationError
 from client.connection import CLOSED, Connection, actor
 from client.vetting import vet_options
 from client.wording import first_problem
+from shiftwork.contracts.bookkeeping import RevertResult
 from shiftwork.contracts.feature import FeatureCategory, FeatureEdit, FeatureSpec, FeatureStatus
-from shiftwork.contracts.project import AgentPlace, PauseMode, ProjectStatus
-from shiftwork.contracts.session import Role
-from shiftwork.contracts.workflow import (
+from shiftwork.contracts.messages import (
     AbandonRequest,
     AddFeature,
     Answer,
@@ -26,12 +25,13 @@ from shiftwork.contracts.workflow import (
     PauseRequest,
     ResumeRequest,
     Revert,
-    RevertResult,
     RunSession,
     SetBudget,
     SetFeatureStatus,
     SteerRequest,
 )
+from shiftwork.contracts.project import AgentPlace, PauseMode, ProjectStatus
+from shiftwork.contracts.session import Role
 from shiftwork.errors import Conflict, InvalidInput, NotFound, ShiftworkError
 from shiftwork.planning.mending import with_settings
 from shiftwork.secrets.refusing import refuse_in_feature, refuse_in_words

@@ -2,9 +2,9 @@
 
 from typing import Any
 
+from shiftwork.contracts.bookkeeping import EventDraft, SaveRequest
 from shiftwork.contracts.feature import FeatureEdit
 from shiftwork.contracts.state import FeatureState, ProjectState
-from shiftwork.contracts.workflow import EventDraft, SaveRequest
 
 _OF_THE_ROWS = {"setup", "setup_is_planned"}
 """What a workflow does not know of the options: saving those must not take it away."""

@@ -12,16 +12,12 @@ from temporalio.exceptions import (
 with workflow.unsafe.imports_passed_through():
     from activities.bookkeeping import BookkeepingActivities
     from activities.projects import ProjectActivities
+    from shiftwork.contracts.bookkeeping import ImportRequest, ProjectRef
     from shiftwork.contracts.feature import FeatureStatus
+    from shiftwork.contracts.messages import AbandonRequest
     from shiftwork.contracts.project import ProjectStatus
     from shiftwork.contracts.state import ProjectState
-    from shiftwork.contracts.workflow import (
-        AbandonRequest,
-        ImportRequest,
-        ProjectRef,
-        ProjectResult,
-        ProjectStart,
-    )
+    from shiftwork.contracts.workflow import ProjectResult, ProjectStart
     from shiftwork.planning import messages
     from shiftwork.planning.next import ImportPeople, StartSession, Stop, Wait, decide
     from shiftwork.planning.outcome import block_unverifiable

@@ -11,16 +11,13 @@ with workflow.unsafe.imports_passed_through():
     from pydantic import JsonValue
 
     from activities.bookkeeping import BookkeepingActivities
+    from shiftwork.contracts.bookkeeping import SecretsRequest
     from shiftwork.contracts.feature import FeatureStatus
+    from shiftwork.contracts.messages import AbandonRequest
     from shiftwork.contracts.project import AgentPlace, ProjectStatus
     from shiftwork.contracts.session import InterruptionReason
     from shiftwork.contracts.state import FeatureState, ProjectState
-    from shiftwork.contracts.workflow import (
-        AbandonRequest,
-        Interrupt,
-        ProjectStart,
-        SecretsRequest,
-    )
+    from shiftwork.contracts.workflow import Interrupt, ProjectStart
     from shiftwork.errors import ShiftworkError
     from shiftwork.planning.mending import with_settings
     from shiftwork.planning.outcome import pause

@@ -6,29 +6,31 @@ from temporalio.exceptions import ActivityError, ApplicationError
 with workflow.unsafe.imports_passed_through():
     from activities.bookkeeping import BookkeepingActivities
     from activities.projects import ProjectActivities
+    from shiftwork.contracts.bookkeeping import (
+        AddFeatureRequest,
+        FeedbackRequest,
+        RevertRequest,
+        RevertResult,
+        SecretsRequest,
+    )
     from shiftwork.contracts.feature import FeatureEdit, FeatureStatus
-    from shiftwork.contracts.project import AgentPlace, ProjectStatus
-    from shiftwork.contracts.session import InterruptionReason
-    from shiftwork.contracts.state import FeatureState, Streak
-    from shiftwork.contracts.workflow import (
+    from shiftwork.contracts.messages import (
         AbandonRequest,
         AddFeature,
-        AddFeatureRequest,
         Answer,
         CheckpointRequest,
         DecisionFeedback,
-        FeedbackRequest,
         PauseRequest,
         ResumeRequest,
         Revert,
-        RevertRequest,
-        RevertResult,
         RunSession,
-        SecretsRequest,
         SetBudget,
         SetFeatureStatus,
         SteerRequest,
     )
+    from shiftwork.contracts.project import AgentPlace, ProjectStatus
+    from shiftwork.contracts.session import InterruptionReason
+    from shiftwork.contracts.state import FeatureState, Streak
     from shiftwork.planning import messages
     from shiftwork.planning.mending import with_settings
     from shiftwork.planning.outcome import block_unverifiable, pause

@@ -13,18 +13,12 @@ from temporalio.exceptions import (
 
 with workflow.unsafe.imports_passed_through():
     from activities.bookkeeping import BookkeepingActivities
+    from shiftwork.contracts.bookkeeping import AdoptPlan, RecordRequest
     from shiftwork.contracts.feature import FeatureStatus
     from shiftwork.contracts.project import ProjectStatus
     from shiftwork.contracts.session import Failure, FailureKind, Interruption, InterruptionReason, Role
     from shiftwork.contracts.state import Rest
-    from shiftwork.contracts.workflow import (
-        AdoptPlan,
-        ProjectStart,
-        RecordRequest,
-        SessionResult,
-        SessionStart,
-        SessionStatus,
-    )
+    from shiftwork.contracts.workflow import ProjectStart, SessionResult, SessionStart, SessionStatus
     from shiftwork.planning.casting import cast, cast_of, key, named, role_of
     from shiftwork.planning.next import StartSession
     from shiftwork.planning.outcome import apply_session, block_unverifiable

@@ -8,9 +8,9 @@ from collections.abc import Collection
 
 from shiftwork.contracts.activity import MAIN
 from shiftwork.contracts.feature import FeatureEdit, FeatureSpec, FeatureStatus
+from shiftwork.contracts.messages import Answer
 from shiftwork.contracts.project import ProjectStatus
 from shiftwork.contracts.state import FeatureState, ProjectState, RequestedSession
-from shiftwork.contracts.workflow import Answer
 from shiftwork.errors import Conflict, InvalidInput, NotFound
 from shiftwork.planning.choose import block_dependents, ready
 from shiftwork.planning.graph import check_dependencies

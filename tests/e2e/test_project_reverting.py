@@ -4,7 +4,7 @@ import pytest
 from temporalio.client import WorkflowUpdateFailedError
 
 from shiftwork.contracts.feature import FeatureSpec
-from shiftwork.contracts.workflow import Revert
+from shiftwork.contracts.messages import Revert
 from shiftwork.errors import Conflict
 from tests.e2e.lab import Lab, Project, no_process_lives
 from tests.e2e.support import git, simple_attempt, simple_feature

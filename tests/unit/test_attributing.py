@@ -5,12 +5,13 @@ from datetime import UTC, datetime
 import pytest
 
 from activities.recording import record_session, save_control_state
+from shiftwork.contracts.bookkeeping import RecordRequest, SaveRequest
 from shiftwork.contracts.decision import DecisionOutcome
 from shiftwork.contracts.feature import FeatureSpec, FeatureStatus
 from shiftwork.contracts.outbox import DecisionNote, Outbox
 from shiftwork.contracts.project import ProjectStatus
 from shiftwork.contracts.session import Failure, FailureKind, Role
-from shiftwork.contracts.workflow import RecordRequest, SaveRequest, SessionResult, SessionStatus
+from shiftwork.contracts.workflow import SessionResult, SessionStatus
 from shiftwork.secrets.redactor import Redactor
 from shiftwork.store.migrate import migrate
 from shiftwork.store.states import feature_states

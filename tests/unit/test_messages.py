@@ -3,9 +3,9 @@
 import pytest
 
 from shiftwork.contracts.feature import FeatureEdit, FeatureSpec, FeatureStatus, VerificationStep
+from shiftwork.contracts.messages import Answer
 from shiftwork.contracts.project import ProjectStatus
 from shiftwork.contracts.state import FeatureState, ProjectState
-from shiftwork.contracts.workflow import Answer
 from shiftwork.errors import Conflict, InvalidInput, NotFound
 from shiftwork.planning import messages
 

@@ -8,9 +8,9 @@ import pytest
 from activities.bookkeeping import BookkeepingActivities
 from activities.ending import plan_problem
 from shiftwork.agents.outbox import read_outbox
+from shiftwork.contracts.bookkeeping import AddFeatureRequest
 from shiftwork.contracts.feature import FeatureSpec
 from shiftwork.contracts.session import Role
-from shiftwork.contracts.workflow import AddFeatureRequest
 from shiftwork.errors import InvalidInput
 from shiftwork.secrets import LazyRedactor
 

@@ -3,9 +3,9 @@
 import pytest
 
 from activities.recording import save_control_state
+from shiftwork.contracts.bookkeeping import SaveRequest
 from shiftwork.contracts.feature import FeatureEdit, FeatureSpec, VerificationStep
 from shiftwork.contracts.project import ProjectStatus
-from shiftwork.contracts.workflow import SaveRequest
 from shiftwork.secrets import LazyRedactor, Secret
 from shiftwork.store.migrate import migrate
 from shiftwork.store.store import Store
