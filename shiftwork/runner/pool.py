@@ -5,12 +5,12 @@ from collections import deque
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from types import TracebackType
-from typing import Self
+from typing import Protocol, Self
 
 from shiftwork.runner.config import AgentConfig
 from shiftwork.runner.failures import AgentError, ExecutionError, InvalidContext, Timeout
 from shiftwork.runner.handle import AgentHandle
-from shiftwork.runner.local import AgentRunner, LocalProcessRunner
+from shiftwork.runner.local import LocalProcessRunner
 from shiftwork.runner.metrics import log_event
 from shiftwork.runner.shutdown import GracefulShutdown, uninterrupted
 
@@ -19,6 +19,12 @@ _FIRST_PAUSE, _LONGEST_PAUSE = 0.1, 30.0
 
 _OLD = 10.0
 """Seconds after which an idle agent that ends is not young any more."""
+
+
+class StartsAgents(Protocol):
+    """What a pool needs of a runner."""
+
+    async def spawn(self, config: AgentConfig) -> AgentHandle: ...
 
 
 class AgentPool:
@@ -44,7 +50,7 @@ class AgentPool:
         max_agents: int,
         warmup_config: AgentConfig,
         *,
-        runner: AgentRunner | None = None,
+        runner: StartsAgents | None = None,
         timeout: float = 5.0,
     ) -> None:
         if not 0 <= min_agents <= max_agents or max_agents < 1:
@@ -58,7 +64,7 @@ class AgentPool:
         self.warmup_config = warmup_config
         own = LocalProcessRunner()
         self._own = own if runner is None else None
-        self._runner: AgentRunner = runner or own
+        self._runner: StartsAgents = runner or own
         self._shutdown = GracefulShutdown(timeout)
         self._idle: deque[AgentHandle] = deque()
         self._lent: dict[str, AgentHandle] = {}
@@ -92,9 +98,17 @@ class AgentPool:
     ) -> None:
         await self.close()
 
-    async def start(self) -> None:
-        """Start the first agents; raises what `AgentRunner.spawn` raises, and then none is left."""
+    async def start(self, *, wait: bool = True) -> None:
+        """Start the first agents.
+
+        Args:
+            wait: return when they wait, and raise what `AgentRunner.spawn` raises, and then none is left;
+                else they are started meanwhile, and a start that fails is tried again.
+        """
         self._closed = False
+        if not wait:
+            self._refill_soon()
+            return
         try:
             await self._fill()
         except BaseException:  # a cancellation, too

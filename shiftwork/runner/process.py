@@ -7,12 +7,14 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from shiftwork.runner.disk import watch_disk
 from shiftwork.runner.feed import InputPipe
 from shiftwork.runner.limits import LAST_WORDS, Limits
 from shiftwork.runner.output import OutputStream
 from shiftwork.runner.pipes import Pipes
-from shiftwork.runner.tree import Seen, Watch, shared_sampler, tree_of
+from shiftwork.runner.tree import Seen, Watch, pids_of, shared_sampler, tree_of
 from shiftwork.sandbox.base import LEASE, Ended, Launch, Sandbox
+from shiftwork.sandbox.confinement import Confinement
 from shiftwork.sandbox.sweep import kill_all
 
 _AFTER_LEASE = 1.0
@@ -34,6 +36,9 @@ class Program:
         stall_timeout: seconds without output and CPU time after which it counts as stalled, or None.
         keep: bytes kept of each output stream until they are read.
         wait: whether it waits while its standard output is not read.
+        confinement: what it may touch; `cwd` is then a path as the program sees it. None: whatever we may.
+        door: see `Launch.door`; it stays the caller's.
+        watched: whether its limits are looked after from its start on, or only from `Process.watch` on.
         lease: see `Launch.lease`.
     """
 
@@ -44,6 +49,9 @@ class Program:
     stall_timeout: float | None = None
     keep: int = 1_000_000
     wait: bool = False
+    confinement: Confinement | None = None
+    door: int | None = None
+    watched: bool = True
     lease: float = LEASE
 
 
@@ -91,11 +99,13 @@ class Process:
         self.left = ""
         self.lapsed = False
         self._program = program
+        self._limits = program.limits
         self._marker = marker
         self._on_first_output: Callable[[], None] | None = on_first_output
         self._on_stall = on_stall
         self._usage = Usage()
         self._watch: Watch | None = None
+        self._disk: asyncio.Task[None] | None = None
         self._timer: asyncio.TimerHandle | None = None
         self._sweeping: asyncio.Task[None] | None = None
         with Pipes(reads=True) as pipes:
@@ -109,6 +119,8 @@ class Process:
                 stdout=stdout,
                 stderr=stderr,
                 limits=program.limits,
+                confinement=program.confinement,
+                door=program.door,
                 lease=program.lease,
             )
             self._held = sandbox.start(launch)
@@ -149,12 +161,30 @@ class Process:
         if self._held.pid is None:
             await asyncio.wait({self.ended})
             return False
-        wanted = self._program.limits.on_tree or self._program.stall_timeout is not None
-        if wanted and self._held.root is not None and not self._held.ended.done():
+        if self._program.watched:
+            self.watch()
+        return True
+
+    def watch(self, limits: Limits | None = None) -> None:
+        """Look after its limits; once, after `begin`.
+
+        Args:
+            limits: others than it was started with, where they need nothing from its start on.
+        """
+        self._limits = limits or self._limits
+        if self._held.pid is None or self._held.root is None or self._held.ended.done():
+            return
+        confinement, most = self._program.confinement, self._limits.disk_mb
+        if confinement is not None and most is not None:
+            folders = [bind.source for bind in confinement.binds if bind.writable]
+            self._disk = asyncio.get_running_loop().create_task(
+                watch_disk(folders, most, self.breach, pids_of(self._held))
+            )
+        if self._limits.on_tree or self._program.stall_timeout is not None:
             self._watch = Watch(
                 pid=self._held.pid,
                 root=self._held.root,
-                limits=self._program.limits,
+                limits=self._limits,
                 stall_timeout=self._program.stall_timeout,
                 output=self._output,
                 own_processes=self._held.own_processes,
@@ -162,7 +192,6 @@ class Process:
                 on_stall=self._on_stall,
             )
             shared_sampler().add(self._watch)
-        return True
 
     def send(self, number: signal.Signals) -> None:
         """Send a signal to every process of it; nothing happens if none is left."""
@@ -191,7 +220,7 @@ class Process:
 
     def breach_by_end(self, code: int) -> str | None:
         """The sentence on the limit that its end tells of, if any."""
-        return self._program.limits.breach_by_end(code, self.stderr.tail, self.usage.cpu_seconds)
+        return self._limits.breach_by_end(code, self.stderr.tail, self.usage.cpu_seconds)
 
     def _heard(self) -> None:
         if self._on_first_output is not None:
@@ -228,6 +257,8 @@ class Process:
             self._timer.cancel()
         if self._watch is not None:
             shared_sampler().remove(self._watch)
+        if self._disk is not None:
+            self._disk.cancel()
         self._held.close()
         self.stdin.close()
         self.stdout.drain()
