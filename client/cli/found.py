@@ -40,12 +40,13 @@ NEEDS: Final = MappingProxyType(
             "'model' as anthropic/…, openai/… or google/…, or 'base_url'; and the key, as a variable of the "
             "worker's that 'pass_environment' names, or 'credential'"
         ),
+        "python": "'code' or 'file'; to reach a model the same as `command`",
         "scripted": "nothing but its cassette",
     }
 )
 """By backend, what it needs in the profiles `strict` and `networked`; words in quotes are its settings."""
 
-_BY_SETTINGS = frozenset({"acp", "command", "langchain", "opencode"})
+_BY_SETTINGS = frozenset({"acp", "command", "langchain", "opencode", "python"})
 """Backends of which nothing can be said without a project's settings."""
 
 

@@ -10,6 +10,7 @@ from shiftwork.agents.gemini import GeminiBackend
 from shiftwork.agents.langchain.backend import LangchainBackend
 from shiftwork.agents.opencode import OpencodeBackend
 from shiftwork.agents.protocol import AgentBackend
+from shiftwork.agents.python.backend import PythonBackend
 from shiftwork.agents.scripted import ScriptedBackend
 from shiftwork.errors import InvalidInput
 
@@ -27,6 +28,7 @@ def backends() -> Mapping[str, AgentBackend]:
             GeminiBackend(),
             LangchainBackend(),
             OpencodeBackend(),
+            PythonBackend(),
         )
     }
 

@@ -10,7 +10,8 @@ from shiftwork.sandbox.choose import choose_sandbox
 from tests.unit.test_agents_run import DONE, ProgramBackend, says
 
 BASE = {"command": {"argv": ["true"]}, "acp": {"argv": ["true"]}, "langchain": {"model": "openai:m"}}
-WITHOUT_GATEWAY = ("command", "acp")
+BASE["python"] = {"code": "pass"}
+WITHOUT_GATEWAY = ("command", "acp", "python")
 BACKENDS = {name: backend for name, backend in backends().items() if name != "scripted"}
 HALF = "\ud83d"
 WRONG = [
@@ -53,7 +54,7 @@ def test_ordinary_settings_are_taken(name):
         "environment": {"npm_config_@a:registry": "https://é.example/", "A.B": ""},
         "arguments": ["--x=ü"],
     }
-    if name == "langchain":
+    if name in ("langchain", "python"):
         del given["arguments"]  # its program is ours
     BACKENDS[name].check({**BASE.get(name, {}), **given})
 

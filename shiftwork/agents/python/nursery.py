@@ -1,0 +1,272 @@
+"""Starting interpreters that wait for a job, each in a sandbox of its own."""
+
+import asyncio
+import os
+import time
+import uuid
+from dataclasses import dataclass, replace
+from typing import Final
+
+from shiftwork.agents.command import ProseLines
+from shiftwork.agents.python.outcome import Beginning, End
+from shiftwork.agents.python.places import Place, Places
+from shiftwork.agents.python.program import BEGINNING, WAITING
+from shiftwork.agents.python.telling import interpreter
+from shiftwork.contracts.sandbox import Profile, SandboxOptions
+from shiftwork.errors import InvalidInput
+from shiftwork.gateway import GatewaySession
+from shiftwork.runner.config import AgentConfig
+from shiftwork.runner.environment import base_python, child_environment
+from shiftwork.runner.failures import AgentError, SpawnFailed
+from shiftwork.runner.handle import AgentHandle
+from shiftwork.runner.launch import Plan
+from shiftwork.runner.limits import Limits
+from shiftwork.runner.metrics import NoMetrics
+from shiftwork.runner.process import Process, Program
+from shiftwork.runner.shutdown import uninterrupted
+from shiftwork.runner.starting import Starter
+from shiftwork.sandbox.base import Sandbox
+from shiftwork.sandbox.cell import Cell, make_cell
+from shiftwork.sandbox.confinement import Bind, Network
+from shiftwork.sandbox.levels import level_named
+from shiftwork.sandbox.visible import installation_of
+from shiftwork.verification.shell import proxy_environment
+
+_BUFFER: Final = 1_000_000
+"""Bytes of output that may wait for us; then the agent waits."""
+
+CONFIG: Final = AgentConfig("python", "python", "wait for a job")
+
+
+@dataclass(frozen=True, slots=True)
+class Kind:
+    """What can't be changed of an interpreter once it is started.
+
+    Attributes:
+        limits: without those that are looked after from outside.
+        sandbox: what it may touch.
+    """
+
+    limits: Limits
+    sandbox: SandboxOptions
+
+    @classmethod
+    def of(cls, limits: Limits, sandbox: SandboxOptions) -> "Kind":
+        """The one that serves a job with these."""
+        return cls(replace(limits, memory_mb=None, disk_mb=None), sandbox)
+
+
+class Interpreter:
+    """One that was started for one job; what it prints is read from the start of that on."""
+
+    def __init__(self, handle: AgentHandle, process: Process, place: Place) -> None:
+        self.handle = handle
+        self.process = process
+        self.place = place
+        self.began_at = 0.0
+        self.stdout = Beginning(0)
+        self.stderr = End(1)
+        self._chunks = process.stdout.chunks()
+        self._reading: list[asyncio.Task[None]] = []
+
+    async def ready(self, patience: float) -> None:
+        """Return once it waits.
+
+        Raises:
+            SpawnFailed: it ended, or took longer than so many seconds.
+        """
+        try:
+            async with asyncio.timeout(patience):
+                said = await anext(self._chunks, b"")
+        except TimeoutError:
+            said = b""
+        if said != WAITING:
+            last = (self.process.stderr.read() or b"").decode("utf-8", "replace").strip()
+            raise SpawnFailed(
+                f"The interpreter {str(base_python())!r} of Python agents does not get ready in its sandbox"
+                f"{f': {last}' if last else ''}.",
+                hint="Try again on a machine that is less busy, or look at `shiftwork doctor`.",
+            )
+
+    async def begin(self, job: bytes, keep: int, patience: float) -> bool:
+        """Hand it its job; whether it begins with it. If not, nothing of the job was executed.
+
+        Args:
+            keep: bytes of each output stream that are kept.
+            patience: seconds in which it has to begin.
+        """
+        self.stdout, self.stderr = Beginning(keep), End(keep)
+        begun = asyncio.get_running_loop().create_future()
+        self.began_at = time.monotonic()
+        try:
+            self.process.stdin.put(job)
+            self.process.stdin.finish()
+        except BrokenPipeError:
+            return False
+        self._reading = [
+            asyncio.create_task(self._read_stdout(begun)),
+            asyncio.create_task(self._read_stderr()),
+        ]
+        await asyncio.wait({begun}, timeout=patience)
+        if not begun.done():  # It hangs. What is said from now on counts as well: it may have begun by now.
+            await self.handle.kill()
+            await self.read_all()
+        return bool(begun.result())
+
+    async def read_all(self) -> None:
+        """Return once everything that it printed was read; its process has ended."""
+        await asyncio.gather(*self._reading)
+
+    async def _read_stdout(self, begun: "asyncio.Future[bool]") -> None:
+        async for chunk in self._chunks:
+            if begun.done():
+                self.stdout.add(chunk)
+            else:
+                begun.set_result(chunk[:1] == BEGINNING)
+                self.stdout.add(chunk[1:])
+        if not begun.done():
+            begun.set_result(False)
+
+    async def _read_stderr(self) -> None:
+        async for chunk in self.process.stderr.chunks():
+            self.stderr.add(chunk)
+
+
+class Nursery:
+    """Starts interpreters, and knows those that live; what `AgentPool` takes for a runner.
+
+    Args:
+        sandbox: what holds and confines them.
+        places: where they work.
+        usual: the kind that `spawn` starts.
+        patience: seconds in which one has to get ready.
+    """
+
+    def __init__(self, sandbox: Sandbox, places: Places, usual: Kind, patience: float) -> None:
+        self._sandbox = sandbox
+        self._places = places
+        self._usual = usual
+        self._patience = patience
+        self._starter = Starter(sandbox)
+        self._binds: list[Bind] | None = None
+        self._living: dict[str, Interpreter] = {}
+        self._clearing: set[asyncio.Task[None]] = set()
+
+    async def spawn(self, config: AgentConfig) -> AgentHandle:
+        """Start one of the usual kind; see `start`."""
+        return (await self.start(self._usual, config=config)).handle
+
+    def of(self, handle: AgentHandle) -> Interpreter:
+        """The interpreter of a handle that `spawn` gave, and that has not ended."""
+        return self._living[handle.id]
+
+    async def start(
+        self, kind: Kind, way_out: GatewaySession | None = None, *, config: AgentConfig = CONFIG
+    ) -> Interpreter:
+        """Start one, and wait until it is ready; if this fails or is cancelled, nothing of it is left.
+
+        Raises:
+            AgentError: it can't be started.
+        """
+        place = await asyncio.to_thread(self._places.take)
+        try:
+            await asyncio.to_thread(place.make)
+            program = await self._program(kind, place, way_out)
+            planned = Plan(program, b"", ProseLines(), interrupt_first=False)
+            agent_id = uuid.uuid4().hex
+            process = await self._starter.start(config, agent_id, planned, lambda _: None)
+        except BaseException as error:  # a cancellation, too
+            self._clear_soon(place)
+            if isinstance(error, OSError | InvalidInput) and not isinstance(error, AgentError):
+                raise SpawnFailed(f"No interpreter was started for Python agents: {error}") from error
+            raise
+        handle = AgentHandle(
+            agent_id,
+            config,
+            process,
+            reader=planned.reader,
+            interrupt_first=False,
+            metrics=NoMetrics(),
+            look=lambda: None,
+        )
+        found = Interpreter(handle, process, place)
+        process.ended.add_done_callback(lambda done: handle.over(done.result()))
+        self._living[agent_id] = found
+        try:
+            await found.ready(self._patience)
+        except BaseException:  # a cancellation, too
+            await uninterrupted(self._end(found))
+            raise
+        process.ended.add_done_callback(lambda _: self._forget_if_jobless(found))
+        return found
+
+    async def end(self, one: Interpreter) -> None:
+        """End all of it at once, whatever happens meanwhile; its place is given back soon."""
+        await uninterrupted(self._end(one))
+
+    async def close(self) -> None:
+        """End all, also those under way."""
+        starting = self._starter.take_back()
+        await asyncio.gather(*(self._end(one) for one in list(self._living.values())))
+        if starting:
+            await asyncio.wait(starting)
+        while self._clearing:
+            await asyncio.gather(*self._clearing)
+        await asyncio.to_thread(self._places.close)
+
+    async def _end(self, one: Interpreter) -> None:
+        await one.handle.kill()
+        await one.read_all()
+        self._forget(one)
+
+    def _forget_if_jobless(self, one: Interpreter) -> None:
+        """One that ended before it got a job is nobody's to end."""
+        if not one.began_at:
+            self._forget(one)
+
+    def _forget(self, one: Interpreter) -> None:
+        if self._living.pop(one.handle.id, None) is not None:
+            self._clear_soon(one.place)
+
+    def _clear_soon(self, place: Place) -> None:
+        """Give a place back; an agent may have left so much there that it takes long."""
+        task = asyncio.create_task(asyncio.to_thread(self._places.give_back, place))
+        self._clearing.add(task)
+        task.add_done_callback(self._clearing.discard)
+
+    async def _program(self, kind: Kind, place: Place, way_out: GatewaySession | None) -> Program:
+        env = await asyncio.to_thread(child_environment, os.environ, {})
+        if self._binds is None:
+            found = await asyncio.to_thread(installation_of, base_python(), env["PATH"])
+            self._binds = [Bind(path, path) for path in found]
+        cell = self._cell(kind, place, way_out)
+        home = str(cell.seen(place.scratch))
+        given = {"HOME": home, "TMPDIR": home, "SHIFTWORK_OUTBOX": str(cell.seen(place.outbox))}
+        return Program(
+            argv=interpreter("wait"),
+            cwd=cell.seen(place.workspace),
+            env={**env, **given, **proxy_environment(way_out)},
+            limits=kind.limits,
+            keep=_BUFFER,
+            wait=True,
+            confinement=cell.confinement,
+            door=way_out.door_fd if way_out and self._sandbox.own_network else None,
+            watched=False,
+        )
+
+    def _cell(self, kind: Kind, place: Place, way_out: GatewaySession | None) -> Cell:
+        if "files" not in level_named(self._sandbox.level).confines:
+            return Cell(None)  # It holds processes together, and can't do more.
+        return make_cell(
+            self._sandbox,
+            kind.sandbox,
+            [*(self._binds or ()), *place.binds()],
+            network=Network.DOOR if way_out else Network.NONE,
+            user=place.user,
+            gateway_port=way_out.port if way_out and not self._sandbox.own_network else None,
+        )
+
+
+def reaches_hosts(sandbox: SandboxOptions) -> bool:
+    """Whether there is anything to reach through the gateway."""
+    return sandbox.profile is Profile.NETWORKED and bool(sandbox.hosts)

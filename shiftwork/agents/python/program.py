@@ -1,0 +1,177 @@
+"""What runs around an agent's code, in the agent's own confined process; given to the interpreter as a text.
+
+It reads one job from standard input, to its end, and becomes the program that the job holds. Nothing that it
+says of itself is believed outside: see `shiftwork.agents.python.outcome`. It imports nothing of ours.
+"""
+
+import gc
+import io
+import json
+import linecache
+import os
+import sys
+import traceback
+import types
+from collections.abc import Callable
+from typing import Any
+
+NAME = "agent.py"
+"""What the code is called, in tracebacks too."""
+
+WAITING, BEGINNING = b"W", b"B"
+"""The first two bytes of standard output of one that waits: it is ready; its job is complete and begins."""
+
+MOST_HANDOFF_BYTES = 256 * 1024
+
+_HANDOFF = {"observations": dict, "actions": list, "state": dict, "metadata": dict}
+_MOMENT, _VERBATIM = "$datetime", "$value"
+"""How `HandoffContext` writes moments, and dictionaries that look like one."""
+
+
+def main(mode: str) -> None:
+    """Do one job; `mode` is `wait` for one of a pool's, and `events` for one that speaks `AgentEvent`s."""
+    gc.freeze()  # what is here already need not be looked through: it ends in a third of the time
+    if mode == "wait":
+        os.write(1, WAITING)
+    told = _read_all()
+    if not told:
+        return  # Whoever started this process wants nothing any more.
+    job = json.loads(told)
+    nothing = os.open(os.devnull, os.O_RDONLY)
+    os.dup2(nothing, 0)
+    os.close(nothing)
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(line_buffering=True)  # what was printed is not lost with a killed process
+    sys.excepthook = _teller(events=mode == "events")
+    sys.argv[:] = [NAME]
+    code = job["code"]
+    linecache.cache[NAME] = (len(code), None, code.splitlines(keepends=True), NAME)
+    module = types.ModuleType("__main__")
+    vars(module).update(__file__=NAME, __builtins__=__builtins__, **_given(job))
+    sys.modules["__main__"] = module
+    if mode == "wait":
+        os.write(1, BEGINNING)
+    exec(compile(code, NAME, "exec", dont_inherit=True), vars(module))  # noqa: S102 - this is what it is for
+
+
+def save_handoff(
+    observations: Any = None, actions: Any = None, state: Any = None, metadata: Any = None, summary: str = ""
+) -> None:
+    """Leave this for the next run; the last call counts.
+
+    Args:
+        observations, state, metadata: dictionaries of what JSON knows, and of `datetime`.
+        actions: a list of such dictionaries.
+        summary: for people, at most 2,000 characters.
+
+    Raises:
+        TypeError: a part is of another type.
+        ValueError: it is too large, or holds what JSON can't.
+    """
+    told: dict[str, Any] = {"summary": str(summary)}
+    given = (observations, actions, state, metadata)
+    for (name, kind), part in zip(_HANDOFF.items(), given, strict=True):
+        if part is None:
+            continue
+        if not isinstance(part, kind):
+            raise TypeError(f"{name} must be a {kind.__name__}, not a {type(part).__name__}")
+        told[name] = _encoded(part)
+    text = json.dumps(told, ensure_ascii=False, allow_nan=False).encode()
+    if len(text) > MOST_HANDOFF_BYTES:
+        raise ValueError(f"the handoff takes {len(text):,} bytes, and may take {MOST_HANDOFF_BYTES:,}")
+    if len(told["summary"]) > 2_000:
+        raise ValueError(f"the summary has {len(told['summary']):,} characters, and may have 2,000")
+    path = os.path.join(os.environ["SHIFTWORK_OUTBOX"], "handoff.json")  # noqa: PTH118 - quicker
+    with open(f"{path}.new", "wb") as file:  # noqa: PTH123 - quicker
+        file.write(text)
+    os.replace(f"{path}.new", path)  # noqa: PTH105 - quicker
+
+
+def _given(job: dict[str, Any]) -> dict[str, Any]:
+    handoff = job["handoff"]
+    if handoff is not None:
+        handoff = types.SimpleNamespace(**{name: _decoded(part) for name, part in handoff.items()})
+    return {
+        "handoff": handoff,
+        "parameters": job["parameters"],
+        "instruction": job["instruction"],
+        "save_handoff": save_handoff,
+    }
+
+
+def _read_all() -> bytes:
+    data = bytearray()
+    while chunk := os.read(0, 1 << 20):
+        data += chunk
+    return bytes(data)
+
+
+def _teller(*, events: bool) -> Callable[..., None]:
+    """What shows an exception that nobody caught; its last line on standard error says all of it."""
+
+    def tell(kind: type[BaseException], error: BaseException, trace: types.TracebackType | None) -> None:
+        while trace is not None and trace.tb_frame.f_code.co_filename != NAME:
+            trace = trace.tb_next
+        shown = traceback.TracebackException(kind, error, trace)
+        _leave_us_out(shown)
+        text, last = "".join(shown.format()).rstrip("\n"), _last_line(shown, error)
+        if text.rpartition("\n")[2] != last:
+            text += f"\n{last}"
+        sys.stderr.write(f"{text}\n")
+        if events:
+            sys.stdout.write(json.dumps({"kind": "error", "text": last}, separators=(", ", ":")) + "\n")
+
+    return tell
+
+
+def _last_line(shown: traceback.TracebackException, error: BaseException) -> str:
+    if isinstance(error, SyntaxError) and error.lineno is not None:
+        return f"{type(error).__name__}: {error.msg} ({error.filename}, line {error.lineno})"
+    return " ".join("".join(shown.format_exception_only()).split())
+
+
+def _leave_us_out(shown: traceback.TracebackException) -> None:
+    """Take out the frames of this file, in what caused it too."""
+    own = _leave_us_out.__code__.co_filename
+    waiting: list[traceback.TracebackException | None] = [shown]
+    while waiting:
+        one = waiting.pop()
+        if one is not None:
+            one.stack[:] = [frame for frame in one.stack if frame.filename != own]
+            waiting += (one.__cause__, one.__context__, *(one.exceptions or ()))
+
+
+def _encoded(value: Any) -> Any:
+    if isinstance(value, list | tuple):
+        return [_encoded(item) for item in value]
+    if isinstance(value, dict):
+        encoded = {key: _encoded(item) for key, item in value.items()}
+        return {_VERBATIM: encoded} if list(encoded) in ([_MOMENT], [_VERBATIM]) else encoded
+    return {_MOMENT: value.isoformat()} if _is_moment(value) else value
+
+
+def _decoded(value: Any) -> Any:
+    if isinstance(value, list):
+        return [_decoded(item) for item in value]
+    if not isinstance(value, dict):
+        return value
+    if list(value) == [_MOMENT]:
+        from datetime import datetime  # noqa: PLC0415 - seldom needed
+
+        try:
+            return datetime.fromisoformat(value[_MOMENT])
+        except (TypeError, ValueError):
+            return value  # A person's, that only looks like one.
+    if list(value) == [_VERBATIM] and isinstance(value[_VERBATIM], dict):
+        value = value[_VERBATIM]
+    return {key: _decoded(item) for key, item in value.items()}
+
+
+def _is_moment(value: object) -> bool:
+    module = sys.modules.get("datetime")  # without it there are none
+    return module is not None and isinstance(value, module.datetime)
+
+
+if __name__ == "__main__":
+    main(sys.argv[1])
