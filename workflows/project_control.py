@@ -28,7 +28,7 @@ with workflow.unsafe.imports_passed_through():
 
 
 class ProjectControl:
-    """State of a project's workflow; `ProjectMessages` adds the handlers, `ProjectWorkflow` the process."""
+    """State of a project's workflow; `ProjectUpdates` adds the handlers, `ProjectWorkflow` the process."""
 
     def __init__(self, start: ProjectStart) -> None:
         self._start = start

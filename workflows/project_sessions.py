@@ -29,11 +29,11 @@ with workflow.unsafe.imports_passed_through():
     from shiftwork.text import one_line, plain_markdown, truncate
     from workflows.options import book_keeping
     from workflows.project_control import words
-    from workflows.project_messages import ProjectMessages
+    from workflows.project_updates import ProjectUpdates
     from workflows.session import SessionWorkflow
 
 
-class ProjectSessions(ProjectMessages):
+class ProjectSessions(ProjectUpdates):
     """Each session is a child workflow and a task of ours, which applies its result."""
 
     def __init__(self, start: ProjectStart) -> None:
