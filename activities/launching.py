@@ -11,6 +11,7 @@ from activities.briefing import assemble_brief, for_verifier, without_secrets
 from activities.conversations import ConversationCopies
 from activities.credentials import learn, learn_credentials
 from activities.ending import AttemptRows
+from activities.homes import note_attempt
 from activities.metering import Meter
 from activities.predecessors import Resumption
 from activities.services import Services
@@ -169,6 +170,7 @@ class AgentLaunch:
         if request.conversation is not None:
             # Before the start: a crash at any later moment finds it.
             await transcriber.converse(request.conversation.id)
+        await asyncio.to_thread(note_attempt, folders.home, self._request.session, rows.attempt.attempt)
         scratch = str(cell.seen(folders.scratch))
         async with transcriber, copies:
             return await run_agent_process(
@@ -322,6 +324,7 @@ class AgentLaunch:
             access=self._access(way_out),
             binds=cell.binds,
             judged=judged(self._options),
+            files_lost=resumption is not None and not resumption.intact,
             guarded=self._spoken is not None,
         )
 

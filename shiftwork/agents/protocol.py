@@ -82,6 +82,7 @@ class AgentRequest:
         access: the gateway to its model; None: the program reaches its provider itself.
         binds: where a confined agent sees what.
         judged: whether a verifier judges the verification steps that have no command.
+        files_lost: whether the conversation goes on without the files that it left.
         guarded: whether nothing that is written while it runs may change how its program works, as far as
             that can be told to it: a verifier executes code that it must not trust.
     """
@@ -97,6 +98,7 @@ class AgentRequest:
     access: ModelAccess | None = None
     binds: tuple[Bind, ...] = ()
     judged: bool = False
+    files_lost: bool = False
     guarded: bool = False
 
     def seen(self, path: Path) -> Path:

@@ -584,6 +584,31 @@ def test_a_call_that_was_interrupted_is_not_repeated(serve, wire):
     assert len(server.turns) == 2
 
 
+@pytest.mark.parametrize("when", ["answered", "handed over"])
+def test_what_was_handed_over_without_its_files_is_not(serve, wire, when):
+    """Otherwise the loss of a machine would cost a feature one of its attempts."""
+    made = ("execute", {"command": "echo done > a.txt"})
+    slow = ("execute", {"command": "sleep 60"})
+    last = (slow, HAND_OVER) if when == "answered" else (HAND_OVER,)
+    answers = [Reply("", (made,)), Reply("", last), Reply("", (made,)), Reply("", (HAND_OVER,))]
+    bench, server = serve(in_order(*answers), wire=wire)
+    running = bench.start()
+    if when == "answered":
+        running.until(lambda events: len([e for e in events if e["kind"] == "tool_use"]) > 1)
+        running.kill()
+    else:
+        assert running.wait().last["ok"]
+        (bench.outbox / "handoff.json").unlink()
+    (bench.workspace / "a.txt").unlink()
+    bench.settings["files_lost"], bench.prompt = True, "Your files were lost."
+    done = bench.run()
+    assert done.last["ok"], done.errors
+    assert len(server.turns) == 4
+    assert server.turns[2].user_text.count("Your files were lost.") == 1
+    assert (bench.workspace / "a.txt").read_text() == "done\n"
+    assert bench.left("handoff.json")["summary"] == "all done"
+
+
 def test_a_run_that_goes_on_is_told_what_is_new(serve, wire):
     """Otherwise the agent would not know that its files were lost, or what a person answered."""
     answers = [

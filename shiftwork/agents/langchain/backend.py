@@ -151,6 +151,7 @@ class LangchainBackend:
             conversation=request.conversation.id if request.conversation else "",
             system_prompt=request.system_prompt,
             judged=request.judged,
+            files_lost=request.files_lost,
             python_path=tuple(str(request.seen(folder)) for folder in folders),
             **{name: value for name, value in given.items() if value is not None},
         )

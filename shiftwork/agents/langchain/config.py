@@ -65,6 +65,7 @@ class ProgramConfig(Message):
         command_timeout: seconds that one shell command may take.
         streaming: whether answers are streamed.
         judged: whether a verifier judges verification steps without a command; else a plan may have none.
+        files_lost: whether the conversation goes on without the files that it left.
     """
 
     model: ModelConfig
@@ -83,3 +84,4 @@ class ProgramConfig(Message):
     command_timeout: Annotated[float, Field(gt=0)] = 600.0
     streaming: bool = True
     judged: bool = False
+    files_lost: bool = False

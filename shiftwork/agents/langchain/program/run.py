@@ -167,9 +167,9 @@ class Run:
 
     async def _first_input(self, agent: Any, config: RunnableConfig) -> Any:
         """None goes on in the middle of a step; a message begins the next one."""
-        if self.memory.over == ASKED:
+        if self.memory.over == ASKED or (self.memory.over and self._unaware()):
+            self.leaving.take_back("question.json" if self.memory.over == ASKED else "handoff.json")
             self.memory.over = ""
-            self.leaving.take_back("question.json")
         state = await agent.aget_state(config)
         prompt = "" if state.next or self.memory.over else self.memory.take_untold()
         return _said(prompt) if prompt else None
@@ -184,8 +184,15 @@ class Run:
             case _:
                 return ()
 
+    def _unaware(self) -> bool:
+        """Whether the model has yet to be told that its files are gone; a plan is not among them."""
+        lost = self.config.files_lost and self.config.role is not Role.INITIALIZER
+        return lost and bool(self.memory.untold)
+
     def _too_early(self) -> str | None:
         """Why the model can't hand over yet; None: it can, or it was told often enough."""
+        if self._unaware():
+            return "Not handed over: the machine was lost, and the files that you changed with it."
         file, _ = _WANTED.get(self.config.role, (None, ""))
         return None if file is None or self.leaving.left(file) else self._reminder()
 
@@ -223,7 +230,7 @@ class Run:
             self.voice.say("text", text=f"The earlier state can't be gone on with: {error}. Begun anew.")
             found = False
         resumed = found and "" in self.memory.threads
-        if not resumed or self.memory.told != digest(self.prompt):
+        if not resumed or self.config.files_lost or self.memory.told != digest(self.prompt):
             self.memory.untold = self.prompt
         return resumed
 
