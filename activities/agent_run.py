@@ -60,8 +60,9 @@ class AgentRun:
             return await Ending(self._services, self._request, rows, base).gave_up(lost, kept)
         backend = self._services.backend(rows.agent.backend)
         resumption = await predecessors.resumption(backend)
-        if resumption is None and predecessors.can_resume(backend):
-            resumption = await inherit(self._services, rows, self._request)
+        fresh = resumption is None and await predecessors.none_began(backend)
+        if fresh and predecessors.can_resume(backend):
+            resumption = await inherit(self._services, rows, self._request, backend)
         self._may_crash = predecessors.can_resume(backend) and await predecessors.crashed() < _CRASHES
         async with LeaseKeeper(self._services, rows.session.id, rows.attempt.token, self._stop) as lease:
             result = await self._attempt(rows, resumption)

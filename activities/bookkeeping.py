@@ -196,7 +196,7 @@ class BookkeepingActivities:
 
     @activity.defn(name=TIDY)
     async def tidy(self, request: ProjectRef) -> None:
-        """Remove the workspaces of a project that ended, and what lost attempts left of theirs."""
+        """Remove what a project that ended needs no more: workspaces, copies of conversations, what was lost."""
         folder = self._services.folder(request.project_id)
         for run_folder in folder.runs.glob("*"):
             await end_leftovers(run_folder)
@@ -204,3 +204,5 @@ class BookkeepingActivities:
         for name in folder.workspaces.leftovers():
             await folder.take_back(name)
         await folder.workspaces.purge()
+        async with self._services.store.transaction() as tx:
+            await tx.conversations.forget_project(request.project_id)

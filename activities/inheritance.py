@@ -1,15 +1,16 @@
 """The conversation that an interrupted session left, for the next session of its feature to go on with."""
 
 import asyncio
-from pathlib import Path
 
 from activities.ending import AttemptRows
+from activities.found import Source, find_conversation, is_here
+from activities.homes import move_home
 from activities.predecessors import Resumption
 from activities.services import Services
+from shiftwork.agents.protocol import AgentBackend
 from shiftwork.contracts.activity import RunRequest, RunResult
 from shiftwork.contracts.session import InterruptionReason, RunStatus
 from shiftwork.planning.casting import key
-from shiftwork.store.rows import AttemptRow, SessionRow
 from shiftwork.store.store import Transaction
 
 _GONE_ON_WITH = frozenset(
@@ -37,29 +38,31 @@ def leaves_conversation(result: RunResult, tools: int) -> bool:
     return result.status is RunStatus.INTERRUPTED and reason in _GONE_ON_WITH and tools > 0
 
 
-async def inherit(services: Services, rows: AttemptRows, request: RunRequest) -> Resumption | None:
+async def inherit(
+    services: Services, rows: AttemptRows, request: RunRequest, backend: AgentBackend
+) -> Resumption | None:
     """Take over the conversation of the feature's last session, if it was interrupted; None: begin anew.
 
-    Only the same agent goes on with it, on the host that has it, and with the files as they were then.
+    Only the same agent goes on with it, where it is or can be brought to, and with the files as they were
+    then. No agent has run in this session yet.
     """
-    if rows.feature is None or rows.attempt.attempt != 1:
+    if rows.feature is None:
         return None
     async with services.store.transaction() as tx:
-        found = await _left(tx, rows, request)
-        if found is None or found[1].host != services.host:
+        source = await _left(tx, rows, request)
+        if source is None:
             return None
-        before, last = found
-        used = await tx.usage.of_conversation(before.id, last.conversation)
+        used = await tx.usage.of_conversation(source.session.id, source.last.conversation)
     folder = services.folder(rows.project.id)
-    if not await asyncio.to_thread(_take, folder.home(before.number), folder.home(request.session)):
-        return None
-    return Resumption.of(last, used)
+    old, new = folder.home(source.session.number), folder.home(request.session)
+    if not new.exists() and await is_here(services, source, old, backend.conversation_file):
+        await asyncio.to_thread(move_home, old, new, source.session.number, source.last.attempt)
+    found = await find_conversation(services, source, new, backend.conversation_file)
+    return None if found is None else Resumption.of(source.last, used)
 
 
-async def _left(
-    tx: Transaction, rows: AttemptRows, request: RunRequest
-) -> tuple[SessionRow, AttemptRow] | None:
-    """The session before and its attempt that can be gone on with."""
+async def _left(tx: Transaction, rows: AttemptRows, request: RunRequest) -> Source | None:
+    """What the session before left that can be gone on with."""
     assert rows.feature is not None
     sessions = [
         row
@@ -82,12 +85,6 @@ async def _left(
         ),
         None,
     )
-    return (before, last) if who == key(rows.agent) else None
-
-
-def _take(old: Path, new: Path) -> bool:
-    """Move a home, unless there is none, or one is there already."""
-    if not old.is_dir() or new.exists():
-        return False
-    old.rename(new)
-    return True
+    if who != key(rows.agent):
+        return None
+    return Source(before, last, {row.attempt for row in attempts if row.conversation == last.conversation})

@@ -6,9 +6,8 @@ from dataclasses import dataclass
 from itertools import takewhile
 from pathlib import Path
 
-from activities.conversations import bring_copy
+from activities.found import Place, Source, find_conversation
 from activities.services import Services
-from shiftwork.agents.home import PrivateHome
 from shiftwork.agents.protocol import AgentBackend, Conversation
 from shiftwork.contracts.sandbox import Profile
 from shiftwork.contracts.session import Spent
@@ -68,6 +67,8 @@ class Predecessors:
         self._attempt = attempt
         self._found: set[int] = set()
         """Lost attempts whose files were found here, changed or not."""
+        self._unkept: set[int] = set()
+        """Those whose files were found and can't be stored."""
 
     async def end(self) -> None:
         """End their processes, keep their work as commits, and take their folders back."""
@@ -92,31 +93,24 @@ class Predecessors:
 
     async def resumption(self, backend: AgentBackend) -> Resumption | None:
         """Whether the last attempt's conversation can be gone on with here; None: start anew."""
-        rows = await self._rows()
+        rows = _begun(backend, await self._rows())
         last = rows[-1] if rows else None
         if last is None or not self.can_resume(backend) or not last.conversation:
             return None
-        here = last.host == self._services.host
-        if not await self._has_conversation(backend.conversation_file, rows, here=here):
+        same = {row.attempt for row in rows if row.conversation == last.conversation}
+        source = Source(self._session, last, same)
+        found = await find_conversation(self._services, source, self._home, backend.conversation_file)
+        if found is None:
             return None
         async with self._services.store.transaction() as tx:
             used = await tx.usage.of_conversation(self._session.id, last.conversation)
-        intact = here or last.outcome != "lost" or last.attempt in self._found
+        files_here = last.attempt in self._found or (found is Place.HERE and last.attempt not in self._unkept)
+        intact = files_here or last.outcome != "lost" or last.kept_commit is not None
         return Resumption.of(last, used, intact=intact)
 
-    async def _has_conversation(self, file: str | None, rows: list[AttemptRow], *, here: bool) -> bool:
-        """Whether the last conversation is in the session's home, or was put there from its copy.
-
-        Args:
-            here: whether it was on this host; what the home of another holds is older.
-        """
-        home, last = self._home, rows[-1].conversation
-        if file is None:
-            return here and home.is_dir()
-        if here and PrivateHome(home).changed(file) is not None:
-            return True
-        attempts = {row.attempt for row in rows if row.conversation == last}
-        return await bring_copy(self._services, self._session.id, attempts, home, file)
+    async def none_began(self, backend: AgentBackend) -> bool:
+        """Whether no agent ran in this session yet."""
+        return not _begun(backend, await self._rows())
 
     def can_resume(self, backend: AgentBackend) -> bool:
         options = self._project.options.sandbox
@@ -145,7 +139,19 @@ class Predecessors:
                 pool.reclaim(name), row.base, name, exclude=made, guard=guard
             )
         except RepositoryError as error:
+            self._unkept.add(row.attempt)
             log.warning("the work of lost attempt %s can't be kept: %s", name, error)
             return None
         self._found.add(row.attempt)
         return taken.commit if taken.changed else None
+
+
+def _begun(backend: AgentBackend, rows: list[AttemptRow]) -> list[AttemptRow]:
+    """The attempts up to the last whose agent may have run.
+
+    Where we choose the conversation, it is written before the start: what was lost without one ran nothing.
+    """
+    chosen = backend.new_conversation() is not None
+    while rows and chosen and not rows[-1].conversation and rows[-1].outcome == "lost":
+        rows = rows[:-1]
+    return rows

@@ -3,12 +3,13 @@
 from datetime import datetime
 
 from pydantic import Field
-from sqlalchemy import delete, select
+from sqlalchemy import and_, delete, select
+from sqlalchemy.orm import aliased
 
 from shiftwork.contracts.base import Message
 from shiftwork.store.attempts import Leases
 from shiftwork.store.noun import Noun
-from shiftwork.store.tables import ConversationTable
+from shiftwork.store.tables import ConversationTable, SessionTable
 
 _REPLACE = """
 WITH held AS MATERIALIZED (
@@ -90,6 +91,29 @@ class Conversations(Noun):
         """The session's copy, or None."""
         statement = select(ConversationTable).where(ConversationTable.session_id == session_id)
         return await self._first(statement, ConversationRow)
+
+    async def forget_before(self, session_id: int) -> None:
+        """Remove the copies of earlier sessions of the same feature: nobody goes on with those any more."""
+        later = aliased(SessionTable)
+        earlier = select(SessionTable.id).join(
+            later,
+            and_(
+                later.id == session_id,
+                later.project_id == SessionTable.project_id,
+                later.feature_id == SessionTable.feature_id,
+                later.number > SessionTable.number,
+            ),
+        )
+        await self._connection.execute(
+            delete(ConversationTable).where(ConversationTable.session_id.in_(earlier))
+        )
+
+    async def forget_project(self, project_id: str) -> None:
+        """Remove the copies of all sessions of a project that has ended."""
+        sessions = select(SessionTable.id).where(SessionTable.project_id == project_id)
+        await self._connection.execute(
+            delete(ConversationTable).where(ConversationTable.session_id.in_(sessions))
+        )
 
     async def forget(self, session_id: int) -> None:
         """Remove the session's copy, if there is one."""

@@ -6,7 +6,7 @@ from sqlalchemy import Select, Update, func, or_, select, update
 from sqlalchemy.dialects.postgresql import insert
 
 from shiftwork.contracts.outbox import Handoff
-from shiftwork.contracts.session import Role, SessionPhase
+from shiftwork.contracts.session import Role, RunStatus, SessionPhase
 from shiftwork.errors import NotFound
 from shiftwork.store.conversations import Conversations
 from shiftwork.store.noun import Noun, is_id
@@ -74,7 +74,8 @@ class Sessions(Noun):
     ) -> bool:
         """Close the session; the first to do so is the one that counts (False for any later).
 
-        Nobody goes on with its conversation then: the copy of that is removed.
+        If it was interrupted, the feature's next session may go on with its conversation: the copy of that stays
+        until then. All others of the feature are removed.
         """
         statement = (
             _update(project_id, number)
@@ -87,10 +88,14 @@ class Sessions(Noun):
                 ended_at=func.clock_timestamp(),
             )
         )
-        ended = await self._value(statement.returning(SessionTable.id))
-        if ended is not None:
-            await Conversations(self._connection).forget(ended)
-        return ended is not None
+        ended = await self._first(statement.returning(SessionTable), SessionRow)
+        if ended is None:
+            return False
+        conversations = Conversations(self._connection)
+        await conversations.forget_before(ended.id)
+        if ended.feature_id is None or outcome != RunStatus.INTERRUPTED:
+            await conversations.forget(ended.id)
+        return True
 
     async def find(self, project_id: str, number: int) -> SessionRow | None:
         """The session of this number, or None."""
