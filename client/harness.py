@@ -1,16 +1,16 @@
 """The harness as a Python object: create a project, run it, look at it, take it back."""
 
-import asyncio
-from collections.abc import Awaitable, Callable, Coroutine, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import AsyncExitStack
 from pathlib import Path
 from types import TracebackType
-from typing import Any, Self, TypeVar
+from typing import Any, Self
 
 from pydantic import JsonValue
 
 from client.api import Shiftwork
 from client.control import project_manager
+from client.progress import OnProgress, Progress
 from client.report import project_report
 from shiftwork.contracts.feature import FeatureCategory
 from shiftwork.contracts.project import (
@@ -24,16 +24,8 @@ from shiftwork.contracts.session import Role
 from shiftwork.errors import InvalidInput
 from shiftwork.project_manager import ProjectManager
 from shiftwork.settings import Settings
-from shiftwork.store.rows import EventRow, ProjectRow
+from shiftwork.store.rows import ProjectRow
 from shiftwork.sub_agents import BACKEND, Specification, SubAgent, agent_options, category_options
-
-OnProgress = Callable[[str, dict[str, Any]], Awaitable[None] | None]
-"""Is called with an event's name and its facts, in order; what it raises ends the call that it belongs to."""
-
-Result = TypeVar("Result")
-
-_POLL_SECONDS = 0.1
-_NAMES = {"session_started": "session_starting", "session_ended": "session_complete"}
 
 
 class LongRunningHarness:
@@ -72,9 +64,9 @@ class LongRunningHarness:
         for category, sub_agent in (sub_agents or {}).items():
             self.register_sub_agent(category, sub_agent)
         self._options = options or ProjectOptions()
-        self._on_progress = on_progress
         self._manager = project_manager
         self._shiftwork = Shiftwork(settings)
+        self._progress = Progress(self._shiftwork, on_progress)
         self._stack = AsyncExitStack()
 
     async def open(self) -> Self:
@@ -129,7 +121,7 @@ class LongRunningHarness:
         project_id = await self._shiftwork.start(
             name, description, repository=working_directory, description=description[:2000], options=options
         )
-        await self._follow(project_id, 0, self._shiftwork.wait(project_id))
+        await self._progress.until(project_id, 0, self._shiftwork.wait(project_id))
         return project_id
 
     async def run_session(self, project_id: str, feature_id: int | None = None) -> dict[str, Any]:
@@ -141,7 +133,7 @@ class LongRunningHarness:
         after = await self._shiftwork.last_event(project_id)
         feature = None if feature_id is None else str(feature_id)
         number = await self._shiftwork.run_session(project_id, feature)
-        return await self._follow(project_id, after, self._session(project_id, number))
+        return await self._progress.until(project_id, after, self._session(project_id, number))
 
     async def _session(self, project_id: str, number: int) -> dict[str, Any]:
         await self._shiftwork.session_begun(project_id, number)
@@ -163,7 +155,7 @@ class LongRunningHarness:
             # A rest that was on its way before the project went on is not the one to wait for.
             taken = await self._shiftwork.acknowledged(project, "resumed")
             end = self._shiftwork.wait(project.id, taken or project.event_sequence)
-            await self._follow(project.id, project.event_sequence, end)
+            await self._progress.until(project.id, project.event_sequence, end)
         status = await self._shiftwork.status(project.id)
         return {
             "status": status["status"],
@@ -240,37 +232,6 @@ class LongRunningHarness:
     ) -> None:
         """Say what became of a decision; the score is cut at −1 and 1."""
         await self._shiftwork.feedback(decision_id, outcome, score=score, lesson=lesson)
-
-    # Progress ---------------------------------------------------------------------------------------------
-
-    async def _follow(self, project_id: str, after: int, end: Coroutine[Any, Any, Result]) -> Result:
-        """Wait for the end, and report every event after `after` that led to it."""
-        waiting = asyncio.ensure_future(end)
-        try:
-            while True:
-                # Asked before the events are read: what brought the end about is among them.
-                over = waiting.done()
-                async for event in self._shiftwork.events(project_id, after):
-                    after = event.sequence
-                    await self._tell(event)
-                if over:
-                    return await waiting
-                await asyncio.wait((waiting,), timeout=_POLL_SECONDS)
-        finally:
-            waiting.cancel()
-
-    async def _tell(self, event: EventRow) -> None:
-        if self._on_progress is None:
-            return
-        facts = {
-            **event.data,
-            "project_id": event.project_id,
-            "reference": event.reference,
-            "at": event.at.isoformat(),
-        }
-        told = self._on_progress(_NAMES.get(event.kind, event.kind), facts)
-        if told is not None:
-            await told
 
     async def _recovery_info(self, project: ProjectRow) -> dict[str, Any]:
         async with self._shiftwork.store.transaction() as tx:
