@@ -2,7 +2,8 @@
 
 from client.tools import arguments as asks
 from client.tools.definition import Call
-from client.tools.results import TEXT, Feature, FeatureLine, Features, NextFeature
+from client.tools.feature_results import Feature, FeatureLine, Features, NextFeature
+from client.tools.results import TEXT
 from shiftwork.contracts.feature import FeatureStatus
 
 

@@ -9,14 +9,14 @@ from typing import Any, ClassVar
 
 from pydantic import BaseModel
 
-from shiftwork.store.rows import DecisionRow, FeatureRow, ProgressRow
+from shiftwork.store.rows import DecisionRow, ProgressRow
 from shiftwork.text import one_line, printable, truncate
 
 LINE = 300
 """Characters of a text in a list."""
 TEXT = 4000
 """Characters of a text that was asked for."""
-_ITEMS = 20
+ITEMS = 20
 """Items of a list within an item."""
 
 
@@ -161,79 +161,6 @@ class Projects(Page):
     projects: list[ProjectLine]
 
 
-class FeatureLine(BaseModel):
-    """A feature in a list; `remark`: its open question, why it is blocked, or what failed last."""
-
-    feature_id: int
-    name: str
-    description: str
-    category: str
-    priority: int
-    status: str
-    attempts: int
-    depends_on: list[str]
-    remark: str
-
-    @classmethod
-    def of(cls, row: FeatureRow, limit: int = LINE) -> "FeatureLine":
-        """The row, with texts of so many characters."""
-        waiting = row.question if row.waiting else None
-        return cls(
-            feature_id=row.id,
-            name=line(row.name),
-            description=passage(row.description, limit),
-            category=row.category,
-            priority=row.priority,
-            status=row.status,
-            attempts=row.attempts,
-            depends_on=[line(name) for name in row.depends_on[:_ITEMS]],
-            remark=passage(waiting or row.blocked_reason or row.last_error or row.problem, limit),
-        )
-
-
-class Features(Page):
-    """Features, in the order in which they were added."""
-
-    agents_wrote = ("features",)
-
-    features: list[FeatureLine]
-
-
-class Feature(Done):
-    """One feature."""
-
-    agents_wrote = ("feature",)
-
-    feature: FeatureLine
-
-
-class StepLine(BaseModel):
-    """A verification step."""
-
-    description: str
-    command: str | None
-
-
-class NextFeature(Done):
-    """The feature that is next, and how it will be verified; none if none is ready."""
-
-    agents_wrote = ("feature", "verification_steps")
-
-    feature: FeatureLine | None
-    verification_steps: list[StepLine] = []
-
-    @staticmethod
-    def steps(row: FeatureRow) -> list[StepLine]:
-        """How the feature is verified; the first steps, if there are many."""
-        return [
-            StepLine(
-                description=line(step.description, 1000),
-                command=None if step.command is None else passage(step.command, 1000),
-            )
-            for step in row.verification_steps[:_ITEMS]
-        ]
-
-
 class Progress(Page):
     """The log of work, newest first; `total` counts no further than one page ahead."""
 
@@ -249,7 +176,7 @@ class Progress(Page):
             action=line(row.action, 1000),
             outcome=passage(row.outcome, 1000),
             commit=row.commit,
-            files_changed=[line(path) for path in row.files_changed[:_ITEMS]],
+            files_changed=[line(path) for path in row.files_changed[:ITEMS]],
         )
 
 
@@ -284,7 +211,7 @@ class DecisionLine(BaseModel):
             context=passage(row.context, 1000),
             decision=passage(row.decision, 1000),
             reasoning=passage(row.reasoning, 1000),
-            tags=[line(tag, 60) for tag in row.tags[:_ITEMS]],
+            tags=[line(tag, 60) for tag in row.tags[:ITEMS]],
             outcome=row.outcome,
             score=row.score,
             lesson=passage(row.lesson, 1000),

@@ -1,7 +1,7 @@
 """Every tool, in the order in which a model is offered them."""
 
 from client.tools import arguments as asks
-from client.tools import features, memory, projects, results, standing
+from client.tools import feature_results, features, memory, projects, results, standing
 from client.tools.definition import Definition
 
 DEFINITIONS = (
@@ -39,7 +39,7 @@ DEFINITIONS = (
         "List features",
         "List a project's features with their ids, statuses, dependencies and what failed last.",
         asks.ListFeatures,
-        results.Features,
+        feature_results.Features,
         features.list_project_features,
         reads=True,
     ),
@@ -67,7 +67,7 @@ DEFINITIONS = (
         "Add a feature to a project, with steps by which the harness verifies it. A completed project is "
         "opened again by this.",
         asks.AddFeature,
-        results.Feature,
+        feature_results.Feature,
         features.add_project_feature,
     ),
     Definition(
@@ -76,7 +76,7 @@ DEFINITIONS = (
         "Block a feature, or have it tried again. You can't set `passing`: that only asks the harness to "
         "verify what was committed.",
         asks.UpdateFeatureStatus,
-        results.Feature,
+        feature_results.Feature,
         features.update_feature_status,
         repeatable=True,
     ),
@@ -93,7 +93,7 @@ DEFINITIONS = (
         "Show the next feature",
         "Show the feature that is worked on next, in full, and how it will be verified.",
         asks.OfProject,
-        results.NextFeature,
+        feature_results.NextFeature,
         features.get_next_feature_to_work_on,
         reads=True,
     ),

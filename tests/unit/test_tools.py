@@ -13,7 +13,8 @@ from langchain_tests.unit_tests import ToolsUnitTests
 
 from client import LONG_RUNNING_TOOLS, long_running_tools
 from client.__main__ import main
-from client.tools.results import DecisionLine, FeatureLine, Progress, Projects
+from client.tools.feature_results import FeatureLine
+from client.tools.results import DecisionLine, Progress, Projects
 from client.tools.table import DEFINITIONS
 from shiftwork.contracts.feature import FeatureCategory, FeatureStatus, VerificationStep
 from shiftwork.settings import Settings
