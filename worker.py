@@ -14,9 +14,6 @@ from typing import TypeVar
 from temporalio.client import Client
 from temporalio.worker import (
     FixedSizeSlotSupplier,
-    ResourceBasedSlotConfig,
-    ResourceBasedSlotSupplier,
-    ResourceBasedTunerConfig,
     Worker,
     WorkerTuner,
 )
@@ -27,6 +24,7 @@ from activities.orphans import WorkerRecord
 from activities.projects import ProjectActivities
 from activities.services import Services
 from activities.sessions import SessionActivities
+from activities.slots import process_slots
 from shiftwork.agents.registry import backends
 from shiftwork.codec.sealing import Seal
 from shiftwork.errors import ShiftworkError, StackError
@@ -84,7 +82,7 @@ def workers(client: Client, services: Services) -> tuple[Worker, Worker]:
             projects.import_people,
             projects.revert,
         ],
-        tuner=_tuner(services.settings.process_slots),
+        tuner=_tuner(client, services.settings),
         max_heartbeat_throttle_interval=timedelta(seconds=1),
         default_heartbeat_throttle_interval=timedelta(seconds=1),
         graceful_shutdown_timeout=timedelta(seconds=timings.graceful_shutdown),
@@ -92,17 +90,11 @@ def workers(client: Client, services: Services) -> tuple[Worker, Worker]:
     return light, processes
 
 
-def _tuner(most: int) -> WorkerTuner:
-    """Slots for processes as memory and CPU allow, and never more than `most`."""
-    resources = ResourceBasedTunerConfig(target_memory_usage=0.9, target_cpu_usage=0.95)
+def _tuner(client: Client, settings: Settings) -> WorkerTuner:
+    """Slots for processes while this host has room for another."""
     return WorkerTuner.create_composite(
         workflow_supplier=FixedSizeSlotSupplier(1),
-        activity_supplier=ResourceBasedSlotSupplier(
-            ResourceBasedSlotConfig(
-                minimum_slots=min(4, most), maximum_slots=most, ramp_throttle=timedelta(milliseconds=20)
-            ),
-            resources,
-        ),
+        activity_supplier=process_slots(client, settings, PROCESS_QUEUE),
         local_activity_supplier=FixedSizeSlotSupplier(1),
         nexus_supplier=FixedSizeSlotSupplier(1),
     )

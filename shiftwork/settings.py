@@ -41,6 +41,9 @@ class Settings:
         postgres_port: a port of the embedded PostgreSQL besides its socket; 0 means none.
         temporal_port, ui_port: fixed ports of Temporal's gRPC service and Web UI; 0 means free-chosen.
         process_slots: most agents and verifications that one worker runs at once.
+        free_memory_mb: MB of memory that must be free for one more; 0: a tenth of the machine's.
+        max_cpu_percent: how busy the machine's processors may be for one more.
+        free_gpu_memory_mb: MB that must be free on a GPU for one more; 0: GPUs are not looked at.
         codec: whether what goes to Temporal is encrypted; None: where it is the embedded server, or keys are
             given.
         codec_keys: a reference to the codec's keys, such as `env:NAME`; None: they are in the state folder.
@@ -57,6 +60,9 @@ class Settings:
     temporal_port: int = 0
     ui_port: int = 0
     process_slots: int = 8
+    free_memory_mb: float = 0.0
+    max_cpu_percent: float = 95.0
+    free_gpu_memory_mb: float = 0.0
     codec: bool | None = None
     codec_keys: str | None = None
     timings: Timings = field(default_factory=Timings)
@@ -91,6 +97,9 @@ class Settings:
             temporal_port=int(_number(env, "SHIFTWORK_TEMPORAL_PORT", 0)),
             ui_port=int(_number(env, "SHIFTWORK_UI_PORT", 0)),
             process_slots=int(_number(env, "SHIFTWORK_PROCESS_SLOTS", 8)),
+            free_memory_mb=_number(env, "SHIFTWORK_FREE_MEMORY_MB", 0.0),
+            max_cpu_percent=_number(env, "SHIFTWORK_MAX_CPU_PERCENT", 95.0),
+            free_gpu_memory_mb=_number(env, "SHIFTWORK_FREE_GPU_MEMORY_MB", 0.0),
             codec=_switch(env, "SHIFTWORK_CODEC"),
             codec_keys=env.get("SHIFTWORK_CODEC_KEYS") or None,
             timings=timings,

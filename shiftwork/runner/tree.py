@@ -1,7 +1,6 @@
 """Watching the process trees of all agents of a loop: what they use, and whether they still do anything."""
 
 import asyncio
-import contextlib
 import os
 import time
 import weakref
@@ -91,7 +90,7 @@ class Watch:
         self.peak_memory = max(self.peak_memory, memory)
         limit = self.limits.memory_mb
         if limit is not None and memory > limit * 1_000_000:
-            memory = _exact_memory(alive)
+            memory = exact_memory(alive)
         sentence = self.limits.breach_of_tree(
             cpu_seconds=self.cpu_seconds, memory=memory, processes=len(alive) - self.own_processes
         )
@@ -223,24 +222,29 @@ def table() -> dict[int, Seen]:
     """Every process of this machine, by pid."""
     if not LINUX:
         return _portable_table()
-    tick, page = os.sysconf("SC_CLK_TCK"), os.sysconf("SC_PAGE_SIZE")
     found = {}
     for name in os.listdir("/proc"):  # noqa: PTH208 - names are wanted, and quickly
-        if not name.isdigit():
-            continue
-        with contextlib.suppress(OSError), Path(f"/proc/{name}/stat").open("rb") as file:  # else it is gone
-            words = file.read().rpartition(b")")[2].split()
-            pid = int(name)
-            dead = is_dead(words)
-            found[pid] = Seen(
-                pid,
-                int(words[1]),
-                "Z" if dead else "T" if words[0] in b"Tt" else "R",
-                (int(words[11]) + int(words[12])) / tick,
-                (int(words[13]) + int(words[14])) / tick,
-                int(words[21]) * page,
-            )
+        if name.isdigit() and (seen := look_at(int(name))) is not None:
+            found[seen.pid] = seen
     return found
+
+
+def look_at(pid: int) -> Seen | None:
+    """One process of this machine; None if it is gone (Linux)."""
+    try:
+        with open(f"/proc/{pid}/stat", "rb") as file:  # noqa: PTH123 - no pathlib here
+            words = file.read().rpartition(b")")[2].split()
+    except OSError:
+        return None
+    tick = os.sysconf("SC_CLK_TCK")
+    return Seen(
+        pid,
+        int(words[1]),
+        "Z" if is_dead(words) else "T" if words[0] in b"Tt" else "R",
+        (int(words[11]) + int(words[12])) / tick,
+        (int(words[13]) + int(words[14])) / tick,
+        int(words[21]) * os.sysconf("SC_PAGE_SIZE"),
+    )
 
 
 def _portable_table() -> dict[int, Seen]:
@@ -260,7 +264,7 @@ def _portable_table() -> dict[int, Seen]:
     return found
 
 
-def _exact_memory(processes: list[Seen]) -> int:
+def exact_memory(processes: list[Seen]) -> int:
     """Bytes, with what several share counted once; costly, so only where the plain sum is too much."""
     total = 0
     for process in processes:
