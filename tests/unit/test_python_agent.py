@@ -5,6 +5,7 @@ import signal
 from datetime import UTC, datetime
 
 import pytest
+import pytest_asyncio
 
 from shiftwork.agents.python import program
 from shiftwork.agents.python.job import PythonJob
@@ -14,10 +15,12 @@ from shiftwork.handoffs import HandoffContext
 from shiftwork.handoffs.context import MOST_BYTES
 from tests.unit.python_support import make_runner, run
 
+pytestmark = pytest.mark.asyncio(loop_scope="module")
 
-@pytest.fixture
-async def runner(tmp_path):
-    async with make_runner(tmp_path) as runner:
+
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
+async def runner(tmp_path_factory):
+    async with make_runner(tmp_path_factory.mktemp("runner")) as runner:
         yield runner
 
 
@@ -191,12 +194,12 @@ async def test_a_run_can_be_stopped(runner):
     ],
     ids=lambda value: str(value)[:30],
 )
-def test_what_can_not_be_run_is_refused_before_anything_is(wrong, sentence):
+async def test_what_can_not_be_run_is_refused_before_anything_is(wrong, sentence):
     """If it failed, a task would fail for ever, or without a word of what is wrong."""
     with pytest.raises(InvalidInput, match=sentence):
         PythonJob(**{"code": "pass", **wrong}).told()
 
 
-def test_the_bound_of_a_handoff_is_the_same_inside():
+async def test_the_bound_of_a_handoff_is_the_same_inside():
     """If it failed, an agent could save what is refused outside."""
     assert program.MOST_HANDOFF_BYTES == MOST_BYTES

@@ -1,0 +1,301 @@
+"""Interpreters that wait: what they may, what they see, and when they end."""
+
+import asyncio
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import psutil
+import pytest
+from process_support import living, token
+
+from shiftwork.agents.python.job import PythonJob
+from shiftwork.agents.python.places import Places
+from shiftwork.agents.python.runner import PythonRunner
+from shiftwork.contracts.sandbox import Profile, SandboxOptions
+from shiftwork.contracts.task import TaskErrorKind, TaskStatus
+from shiftwork.errors import InvalidInput
+from shiftwork.runner.environment import base_python, child_environment
+from shiftwork.runner.failures import AgentError
+from shiftwork.runner.spec import ProcessSpec
+from shiftwork.runner.supervisor import run as run_program
+from shiftwork.sandbox.base import Held, Launch
+from shiftwork.sandbox.cell import make_cell
+from shiftwork.sandbox.choose import choose_sandbox
+from shiftwork.sandbox.confinement import Bind
+from shiftwork.sandbox.visible import installation_of
+from tests.unit.python_support import limits, make_runner, run, until
+
+
+def interpreters() -> list[psutil.Process]:
+    """Those below this process that wait for a job, or have one."""
+    found = []
+    for process in psutil.Process().children(recursive=True):
+        try:
+            if process.name().startswith("python") and process.cmdline()[-1:] == ["wait"]:
+                found.append(process)
+        except psutil.Error:
+            continue
+    return found
+
+
+async def test_each_serves_one_run_and_is_replaced(tmp_path):
+    """If it failed, what one agent left in memory would be the next one's."""
+    async with make_runner(tmp_path, warm=2) as runner:
+        assert runner.waiting == 2
+        code = "import json; print(hasattr(json, 'mark')); json.mark = 1"
+        outcomes = [await run(runner, code) for _ in range(3)]
+        assert {outcome.result for outcome in outcomes} == {"False\n"}
+        assert outcomes[0].pre_started
+        await until(lambda: runner.waiting == 2)
+    assert runner.waiting == 0
+    assert list((tmp_path / "agents").iterdir()) == []
+
+
+async def test_many_at_once(tmp_path):
+    """If it failed, a run would wait for another one's end, or share its folders."""
+    async with make_runner(tmp_path, warm=1) as runner:
+        code = "import os, time; open('own', 'x').close(); time.sleep(0.3); print(os.listdir('.'))"
+        outcomes = await asyncio.gather(*(run(runner, code) for _ in range(5)))
+    assert {outcome.result for outcome in outcomes} == {"['own']\n"}
+
+
+async def test_only_what_can_be_changed_is_changed_later(tmp_path):
+    """If it failed, a run would have other limits than it should, or none would find an interpreter."""
+    code = "import resource; print(resource.getrlimit(resource.RLIMIT_NOFILE)[0])"
+    async with make_runner(tmp_path) as runner:
+        cold = await run(runner, code, limits=limits(open_files=77))
+        assert (cold.result, cold.pre_started) == ("77\n", False)
+        warm = await run(runner, code, limits=limits(memory_mb=900, disk_mb=90))
+        assert (warm.result != "77\n", warm.pre_started) == (True, True)
+        listed = SandboxOptions(readable=(str(tmp_path),))
+        cold = await run(runner, f"import os; print(os.listdir({str(tmp_path)!r}))", sandbox=listed)
+        assert (cold.result, cold.pre_started) == ("['agents']\n", False)
+
+
+async def test_one_that_died_is_not_handed_out(tmp_path):
+    """If it failed, a run would be lost with an interpreter that was lost before."""
+    async with make_runner(tmp_path) as runner:
+        (waits,) = interpreters()
+        waits.kill()
+        outcome = await run(runner, "print('done')")
+        assert outcome.result == "done\n"
+        await until(lambda: runner.waiting == 1)
+        (waits,) = interpreters()
+        waits.kill()
+        await until(lambda: runner.waiting == 0)
+        await until(lambda: runner.waiting == 1)
+        assert (await run(runner, "print('done')")).pre_started
+
+
+async def test_one_that_hangs_is_passed_over(tmp_path):
+    """If it failed, a run would wait for ever, or its code be executed twice."""
+    async with make_runner(tmp_path, patience=1.5) as runner:
+        (waits,) = interpreters()
+        waits.suspend()
+        outcome = await run(runner, "print('done')")
+        assert outcome.result == "done\n"
+        assert not waits.is_running()
+
+
+class Watched:
+    """The sandbox of this machine, of which a test knows what it holds."""
+
+    def __init__(self) -> None:
+        self._inner = choose_sandbox()
+        self.level = self._inner.level
+        self.moves_binds = self._inner.moves_binds
+        self.own_network = self._inner.own_network
+        self.held: list[Held] = []
+
+    def works(self) -> bool:
+        return self._inner.works()
+
+    def start(self, launch: Launch) -> Held:
+        held = self._inner.start(launch)
+        self.held.append(held)
+        return held
+
+
+async def test_one_that_lost_its_lease_is_replaced(tmp_path):
+    """If it failed, an interpreter that its sandbox has ended would be handed out."""
+    sandbox = Watched()
+    tmp_path.chmod(0o755)
+    async with PythonRunner(sandbox, tmp_path / "agents", warm=1) as runner:
+        sandbox.held[0].end()
+        assert (await run(runner, "print('done')")).result == "done\n"
+        await until(lambda: runner.waiting == 1)
+
+
+PROBE = """
+import os, socket
+def lines(path, *words):
+    found = [line.replace(str(os.getuid()), "USER") for line in open(path).read().splitlines()]
+    return [line for line in found if line.startswith(words or "M") and "realtime timeout" not in line]
+print(lines("/proc/self/status", "Uid", "Gid", "Groups", "Cap", "NoNewPrivs", "Seccomp"))
+print(lines("/proc/self/limits"))  # without the one by which a run is told from others
+print(sorted(line.split()[4] + line.split()[5] for line in lines("/proc/self/mountinfo", "")))
+print(sorted(name for name in os.environ if name not in ("SHIFTWORK_SANDBOX", "SHIFTWORK_OUTBOX")))
+print(socket.if_nameindex(), os.path.basename(os.getcwd()), sorted(os.listdir("/")))
+"""
+
+
+async def test_one_that_waits_is_as_confined_as_any_program(tmp_path):
+    """If it failed, starting early would mean being less confined."""
+    sandbox = choose_sandbox()
+    async with make_runner(tmp_path) as runner:
+        warm = await run(runner, PROBE)
+        assert (warm.pre_started, warm.stderr) == (True, "")
+        places = Places(tmp_path / "agents", sandbox)
+        place = places.take()
+        place.make()
+        env = child_environment(os.environ, {})
+        own = [Bind(path, path) for path in installation_of(base_python(), env["PATH"])]
+        cell = make_cell(sandbox, SandboxOptions(), [*own, *place.binds()], user=place.user)
+        home = str(cell.seen(place.scratch))
+        spec = ProcessSpec(
+            (str(base_python()), "-I", "-c", PROBE),
+            cell.seen(place.workspace),
+            {**env, "HOME": home, "TMPDIR": home},
+            limits=limits(),
+            timeout=20,
+            confinement=cell.confinement,
+        )
+        cold = await run_program(spec, sandbox=sandbox)
+        places.close()
+    assert warm.result == cold.stdout_tail.decode()
+
+
+async def test_it_sees_nobody_else(tmp_path):
+    """If it failed, one agent could watch or end those that wait for others."""
+    code = """
+import os, signal
+own = {os.getpid(), os.getppid(), 1}
+for pid in [int(name) for name in os.listdir("/proc") if name.isdigit()]:
+    if pid not in own:
+        try:
+            print(open(f"/proc/{pid}/environ").read(), os.listdir(f"/proc/{pid}/fd"))
+            os.kill(pid, signal.SIGKILL)
+        except OSError:
+            pass
+        else:
+            print("reached", pid)
+print(os.getuid())
+"""
+    async with make_runner(tmp_path, warm=3) as runner:
+        first, second = await asyncio.gather(run(runner, code), run(runner, code))
+        for outcome in (first, second):
+            assert (outcome.status, "reached" in outcome.result) == (TaskStatus.COMPLETED, False)
+        assert runner.waiting >= 1
+        if os.geteuid() == 0 and choose_sandbox().own_network:
+            assert first.result != second.result
+
+
+async def test_a_runner_that_is_closed_leaves_nothing(tmp_path):
+    """If it failed, a worker's end would leave agents behind."""
+    word = token()
+    runner = make_runner(tmp_path)
+    await runner.start(wait=False)
+    await until(lambda: runner.waiting == 1)
+    job = PythonJob(
+        "import subprocess; subprocess.run(['sleep', parameters])".replace("parameters", repr(word))
+    )
+    task = asyncio.create_task(runner.run(job))
+    await until(lambda: bool(living(word)))
+    await runner.close()
+    outcome = await task
+    assert (outcome.error_kind, living(word)) == (TaskErrorKind.CANCELLED, [])
+    assert interpreters() == []
+    assert list((tmp_path / "agents").iterdir()) == []
+    assert (await run(runner, "print(1)")).result == "1\n"  # alone, as before the start
+    await runner.close()
+
+
+HOST = """
+import asyncio, sys
+from pathlib import Path
+sys.path.insert(0, sys.argv[2])
+from tests.unit.python_support import make_runner, run
+
+async def main():
+    runner = make_runner(Path(sys.argv[1]), warm=2)
+    await runner.start()
+    code = "import subprocess; subprocess.run(['sleep', '" + sys.argv[3] + "'])"
+    task = asyncio.create_task(run(runner, code))
+    while runner.waiting < 2:
+        await asyncio.sleep(0.01)
+    print("ready", flush=True)
+    await task
+
+asyncio.run(main())
+"""
+
+
+def test_a_worker_that_is_killed_leaves_nothing(tmp_path):
+    """If it failed, agents and those that wait would outlive a killed worker."""
+    word, root = token(), Path(__file__).parents[2]
+    argv = [sys.executable, "-P", "-c", HOST, str(tmp_path), str(root), word]
+    env = {**os.environ, "PYTHONPATH": f"{root}:{root / 'tests' / 'unit'}"}
+    with subprocess.Popen(argv, stdout=subprocess.PIPE, env=env, cwd=root) as host:
+        assert host.stdout is not None
+        assert host.stdout.readline() == b"ready\n"
+        deadline = time.monotonic() + 15
+        while not living(word) and time.monotonic() < deadline:
+            time.sleep(0.02)
+        below = psutil.Process(host.pid).children(recursive=True)
+        assert sum(process.cmdline()[-1:] == ["wait"] for process in below) >= 3
+        host.send_signal(signal.SIGKILL)
+    _, left = psutil.wait_procs(below, timeout=10)
+    assert [process for process in left if process.status() != psutil.STATUS_ZOMBIE] == []
+    assert living(word) == []
+    places = Places(tmp_path / "agents", choose_sandbox())
+    assert [path.name for path in (tmp_path / "agents").iterdir()] != []
+    places.take()
+    assert len(list((tmp_path / "agents").iterdir())) == 1, "what the killed one left was not removed"
+    places.close()
+
+
+class Broken:
+    """A sandbox that starts nothing."""
+
+    level = "none"
+    moves_binds = own_network = False
+
+    def works(self) -> bool:
+        return True
+
+    def start(self, launch: Launch) -> Held:
+        raise PermissionError(1, "Operation not permitted")
+
+
+async def test_a_start_that_fails_is_one_sentence(tmp_path):
+    """If it failed, a machine without a sandbox would be an error of ours, or hang."""
+    runner = PythonRunner(Broken(), tmp_path / "agents")
+    with pytest.raises(AgentError, match="Operation not permitted"):
+        await runner.run(PythonJob("print(1)"))
+    with pytest.raises(AgentError, match="Operation not permitted"):
+        await runner.start()
+    await runner.close()
+    assert list((tmp_path / "agents").iterdir()) == []
+
+
+async def test_hosts_need_a_gateway(tmp_path):
+    """If it failed, a run would find no network where it was promised some."""
+    runner = make_runner(tmp_path)
+    sandbox = SandboxOptions(profile=Profile.NETWORKED, hosts=("example.org",))
+    with pytest.raises(InvalidInput, match="gateway"):
+        await runner.run(PythonJob("print(1)", sandbox=sandbox))
+    await runner.close()
+
+
+async def test_the_profile_open_confines_nothing(tmp_path):
+    """If it failed, people could not let an agent reach what they want it to reach."""
+    (tmp_path / "file").write_text("seen")
+    runner = make_runner(tmp_path)
+    code = f"print(open({str(tmp_path / 'file')!r}).read()); save_handoff(state={{'a': 1}})"
+    outcome = await run(runner, code, sandbox=SandboxOptions(profile=Profile.OPEN))
+    assert (outcome.result, outcome.handoff is None) == ("seen\n", False)
+    await runner.close()
