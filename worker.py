@@ -18,13 +18,17 @@ from temporalio.worker import (
     WorkerTuner,
 )
 
+from activities.agent_tasks import AgentProcessor
 from activities.bookkeeping import BookkeepingActivities
 from activities.credentials import learn_open_projects
 from activities.orphans import WorkerRecord
+from activities.processors import Processors
 from activities.projects import ProjectActivities
 from activities.services import Services
 from activities.sessions import SessionActivities
 from activities.slots import process_slots
+from activities.tasks import TaskActivities
+from shiftwork.agents.python.runner import PythonRunner
 from shiftwork.agents.registry import backends
 from shiftwork.codec.sealing import Seal
 from shiftwork.errors import ShiftworkError, StackError
@@ -38,24 +42,27 @@ from shiftwork.stack.file import database_url
 from shiftwork.stack.private import deny_others_writing
 from shiftwork.store.migrate import migrate
 from shiftwork.store.store import Store
+from shiftwork.tasks.noop import NoopProcessor
 from shiftwork.temporal import PROCESS_QUEUE, TASK_QUEUE, connect
 from workflows.project import ProjectWorkflow
 from workflows.session import SessionWorkflow
+from workflows.task import TaskWorkflow
 
 Result = TypeVar("Result")
 
 log = logging.getLogger("shiftwork.worker")
 
 
-def workers(client: Client, services: Services) -> tuple[Worker, Worker]:
+def workers(client: Client, services: Services, python: PythonRunner) -> tuple[Worker, Worker]:
     """The two workers of one process: workflows and light activities, and whatever runs processes."""
     bookkeeping = BookkeepingActivities(services)
     sessions, projects = SessionActivities(services), ProjectActivities(services)
+    tasks = TaskActivities(services, _processors(python))
     timings = services.settings.timings
     light = Worker(
         client,
         task_queue=TASK_QUEUE,
-        workflows=[ProjectWorkflow, SessionWorkflow],
+        workflows=[ProjectWorkflow, SessionWorkflow, TaskWorkflow],
         activities=[
             bookkeeping.integrate,
             bookkeeping.record,
@@ -81,6 +88,7 @@ def workers(client: Client, services: Services) -> tuple[Worker, Worker]:
             projects.load_project,
             projects.import_people,
             projects.revert,
+            tasks.run_task,
         ],
         tuner=_tuner(client, services.settings),
         max_heartbeat_throttle_interval=timedelta(seconds=1),
@@ -88,6 +96,12 @@ def workers(client: Client, services: Services) -> tuple[Worker, Worker]:
         graceful_shutdown_timeout=timedelta(seconds=timings.graceful_shutdown),
     )
     return light, processes
+
+
+def _processors(python: PythonRunner) -> Processors:
+    """Every provider's."""
+    every = (AgentProcessor(python), NoopProcessor())
+    return Processors({processor.name: processor for processor in every})
 
 
 def _tuner(client: Client, settings: Settings) -> WorkerTuner:
@@ -126,7 +140,10 @@ async def serve(
             log.info("ended %d processes that a lost worker left", ended)
         if given_back := await record.give_back(client):
             log.info("gave %d tasks back that a lost worker ran", given_back)
-        for one in workers(client, services):
+        python = PythonRunner(sandbox, settings.tasks, gateway=gateway, redact=redactor.redact)
+        stack.push_async_callback(python.close)
+        await python.start(wait=False)
+        for one in workers(client, services, python):
             await stack.enter_async_context(one)
         if weak := redactor.redactor.unprotected:
             log.warning(

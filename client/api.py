@@ -8,10 +8,12 @@ import shutil
 from pathlib import Path
 from typing import Any
 
+from client.agents import AgentRegistry
 from client.connection import CLOSED, actor
 from client.following import Following
 from client.messages import Messages
 from client.resting import at_rest
+from client.tasks import TaskControl
 from client.vetting import vet_options
 from shiftwork.codec.agreement import agree
 from shiftwork.contracts.project import ProjectOptions
@@ -24,7 +26,7 @@ from workflows.project import ProjectWorkflow
 __all__ = ["Shiftwork", "actor", "at_rest"]
 
 
-class Shiftwork(Messages, Following):
+class Shiftwork(Messages, Following, AgentRegistry, TaskControl):
     """A connection to one stack, and all that can be done there.
 
     Use as `async with Shiftwork(settings) as shiftwork`. Projects are named by id, by the beginning of an id,

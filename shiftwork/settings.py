@@ -113,6 +113,11 @@ class Settings:
         return self.state / "stack.json"
 
     @property
+    def tasks(self) -> Path:
+        """The folder of what tasks work in, one folder per attempt."""
+        return self.state / "tasks"
+
+    @property
     def projects(self) -> Path:
         """The folder of private repositories, workspaces and briefs, one folder per project."""
         return self.state / "projects"

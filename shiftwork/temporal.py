@@ -51,6 +51,7 @@ PROCESS_QUEUE = "shiftwork-processes"
 
 PROJECT_WORKFLOW = "ProjectWorkflow"
 SESSION_WORKFLOW = "SessionWorkflow"
+TASK_WORKFLOW = "TaskWorkflow"
 
 PROJECT = SearchAttributeKey.for_keyword("ShiftworkProject")
 STATUS = SearchAttributeKey.for_keyword("ShiftworkStatus")
@@ -60,10 +61,11 @@ PROGRESS = SearchAttributeKey.for_float("ShiftworkProgress")
 """Features that pass, in percent."""
 FEATURE = SearchAttributeKey.for_keyword("ShiftworkFeature")
 ROLE = SearchAttributeKey.for_keyword("ShiftworkRole")
+AGENT = SearchAttributeKey.for_keyword("ShiftworkAgent")
 
 SEARCH_ATTRIBUTES: tuple[SearchAttributeKey[Any], ...] = (
     *(PROJECT, STATUS, FEATURES_TOTAL, FEATURES_PASSING, PROGRESS),
-    *(FEATURE, ROLE),
+    *(FEATURE, ROLE, AGENT),
 )
 """Every search attribute that a workflow of ours may set; nothing else is registered."""
 
@@ -89,6 +91,11 @@ def project_workflow_id(project_id: str) -> str:
 def session_workflow_id(project_id: str, number: int) -> str:
     """The workflow id of a project's session; session 0 is planning."""
     return f"project-{project_id}-session-{number}"
+
+
+def task_workflow_id(task_id: int, agent_id: int | None) -> str:
+    """The workflow id of a task: its agent's, so that an agent has one run at a time, or its own."""
+    return f"task-{task_id}" if agent_id is None else f"agent-{agent_id}"
 
 
 def search_attribute_types() -> Mapping[str, str]:
@@ -261,6 +268,11 @@ def _with_passthrough(runner: WorkflowRunner | None) -> WorkflowRunner:
         return runner  # somebody debugs without a sandbox
     restrictions = runner.restrictions.with_passthrough_modules(*_PASSTHROUGH)
     return dataclasses.replace(runner, restrictions=restrictions)
+
+
+def agent_attributes(name: str) -> TypedSearchAttributes:
+    """What the Web UI can find a task by."""
+    return TypedSearchAttributes([SearchAttributePair(AGENT, name)])
 
 
 def project_attributes(name: str, status: str, passing: int, total: int) -> TypedSearchAttributes:

@@ -1,5 +1,6 @@
 """Registered agents: what they are, and how they are run."""
 
+from datetime import timedelta
 from enum import StrEnum
 from typing import Annotated, Final
 
@@ -53,3 +54,8 @@ class AgentConfiguration(Document):
     parameters: dict[str, JsonValue] = {}
     handoff_ttl_days: Annotated[float, Field(gt=0, le=3_650)] = 30.0
     max_output_bytes: Annotated[int, Field(ge=1, le=16 * 1024 * 1024)] = 1024 * 1024
+
+    @property
+    def handoff_ttl(self) -> timedelta:
+        """How long what it leaves is loaded."""
+        return timedelta(days=self.handoff_ttl_days)

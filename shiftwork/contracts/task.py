@@ -1,12 +1,10 @@
 """Tasks: one run of one registered agent, or one instruction for a provider."""
 
-from datetime import datetime
 from enum import StrEnum
 from typing import Final
 
-from pydantic import JsonValue
-
 from shiftwork.contracts.base import Message
+from shiftwork.contracts.workflow import Timeouts
 
 
 class TaskStatus(StrEnum):
@@ -50,24 +48,17 @@ class TaskErrorKind(StrEnum):
 
 
 class TaskStart(Message):
-    """The input of the workflow of one task.
+    """The input of the workflow of one task; its row exists.
 
     Attributes:
-        task_id: the row of a task that exists already; None: the workflow makes it.
-        agent_id: whose run it is; None: a provider's task.
-        request_key: makes the row be made once, whoever asks how often.
-        scheduled_at: the occurrence of its schedule.
-        timeout: seconds that the run may take.
-        retries: how often it is begun again after its worker was lost.
+        timeout: seconds that one attempt may take.
+        max_output_bytes: so much of each output is kept; None: as the agent's configuration says.
     """
 
-    task_id: int | None = None
-    agent_id: int | None = None
-    request_key: str | None = None
-    scheduled_at: datetime | None = None
-    parameters: dict[str, JsonValue] | None = None
+    task_id: int
     timeout: float = 300.0
-    retries: int = 2
+    max_output_bytes: int | None = None
+    timeouts: Timeouts = Timeouts()
 
 
 class TaskEnd(Message):

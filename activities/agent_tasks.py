@@ -1,0 +1,97 @@
+"""Tasks that are runs of registered agents."""
+
+import asyncio
+from dataclasses import replace
+
+from shiftwork.agents.python.job import PythonJob
+from shiftwork.agents.python.outcome import PythonOutcome
+from shiftwork.agents.python.runner import PythonRunner
+from shiftwork.contracts.agent import PYTHON
+from shiftwork.contracts.task import TaskErrorKind, TaskStatus
+from shiftwork.errors import InvalidInput, StackError
+from shiftwork.runner.failures import AgentError
+from shiftwork.runner.limits import Limits
+from shiftwork.store.agents import AgentRow
+from shiftwork.tasks.processing import Assignment, Processed
+
+PROVIDER = "agent"
+"""The provider of tasks that are runs of registered agents."""
+
+
+class AgentProcessor:
+    """Runs registered agents, each as its kind is run."""
+
+    name = PROVIDER
+    outward = False
+
+    def __init__(self, python: PythonRunner) -> None:
+        self._python = python
+
+    async def process(self, assignment: Assignment) -> Processed:
+        """Run the agent of the task.
+
+        Raises:
+            InvalidInput: it has none, or one that can't be run.
+            StackError: this machine can't run it now.
+        """
+        agent = assignment.agent
+        if agent is None:
+            raise InvalidInput(
+                "A task of the provider 'agent' is a run of a registered agent; it names none."
+            )
+        if agent.kind != PYTHON:
+            raise InvalidInput(f"Agent {agent.name!r} is of kind {agent.kind!r}, which tasks can't run yet.")
+        return await self._run_python(agent, assignment)
+
+    async def _run_python(self, agent: AgentRow, assignment: Assignment) -> Processed:
+        if agent.code is None:
+            raise InvalidInput(
+                f"Agent {agent.name!r} has no code; give it some with `shiftwork agents edit`."
+            )
+        job = PythonJob(
+            code=agent.code,
+            parameters=assignment.parameters,
+            handoff=assignment.handoff,
+            instruction=assignment.task.instruction,
+            timeout=assignment.timeout,
+            limits=Limits(**agent.config.limits.model_dump()),
+            max_output_bytes=assignment.max_output_bytes,
+        )
+        try:
+            return _processed(await _to_its_end(self._python, job))
+        except AgentError as error:
+            raise StackError(f"Agent {agent.name!r} could not be run: {error}") from error
+
+
+async def _to_its_end(python: PythonRunner, job: PythonJob) -> PythonOutcome:
+    """What comes of the run, also when it is cancelled: what was printed until then is kept."""
+    stop = asyncio.Event()
+    run = asyncio.ensure_future(python.run(job, stop=stop))
+    try:
+        return await asyncio.shield(run)
+    except asyncio.CancelledError:
+        stop.set()
+        return await run
+
+
+def _processed(outcome: PythonOutcome) -> Processed:
+    completed = outcome.status is TaskStatus.COMPLETED
+    processed = Processed(
+        success=completed,
+        trace={
+            "exit": outcome.exit.code,
+            "cpu_seconds": round(outcome.usage.cpu_seconds, 3),
+            "memory_peak_mb": round(outcome.usage.peak_memory / 1_000_000, 1),
+            "pre_started": outcome.pre_started,
+            **({"problems": list(outcome.problems)} if outcome.problems else {}),
+            **({"stderr": outcome.stderr} if outcome.stderr else {}),
+        },
+        error=outcome.error or None,
+        error_kind=outcome.error_kind,
+        result=outcome.result,
+        handoff=outcome.handoff,
+        summary=outcome.summary,
+    )
+    if completed:
+        return processed
+    return replace(processed, error_kind=outcome.error_kind or TaskErrorKind.FAILED)

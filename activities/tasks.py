@@ -1,0 +1,202 @@
+"""Running a task: begun by one attempt at a time, ended in one transaction with what it leaves."""
+
+import asyncio
+import os
+import shutil
+import time
+from collections.abc import Mapping
+from contextlib import suppress
+from datetime import UTC, datetime
+
+from pydantic import JsonValue
+from temporalio import activity
+
+from activities.alive import heartbeating, worker_stopping
+from activities.names import RUN_TASK
+from activities.processors import Processors
+from activities.services import Services
+from shiftwork.contracts.agent import AgentConfiguration
+from shiftwork.contracts.task import TaskEnd, TaskErrorKind, TaskStart, TaskStatus
+from shiftwork.errors import Conflict, LeaseLost, ShiftworkError, StackError
+from shiftwork.handoffs import HandoffContext
+from shiftwork.store.agents import AgentRow
+from shiftwork.store.store import Transaction
+from shiftwork.store.tasks import TaskOutcome, TaskRow
+from shiftwork.tasks.processing import Assignment, Processed
+from shiftwork.text import one_line, truncate
+
+_MOST_ERROR = 4_000
+"""Characters of an error that are kept."""
+
+
+class TaskActivities:
+    """What the workflow of a task does."""
+
+    def __init__(self, services: Services, processors: Processors) -> None:
+        self._services = services
+        self._processors = processors
+
+    @activity.defn(name=RUN_TASK)
+    async def run_task(self, start: TaskStart) -> TaskEnd:
+        """Run the task to its end, and keep what came of it; cancelled, it fails as such.
+
+        A worker that is told to stop gives it back: another begins it anew.
+        """
+        async with heartbeating(self._services.record):
+            return await _Attempt(self._services, self._processors, start).execute()
+
+
+class _Attempt:
+    """One attempt at one task."""
+
+    def __init__(self, services: Services, processors: Processors, start: TaskStart) -> None:
+        self._services = services
+        self._processors = processors
+        self._start = start
+
+    async def execute(self) -> TaskEnd:
+        try:
+            row, agent, handoff = await self._begin()
+        except Conflict:
+            return await self._as_it_is()
+        if _lost(row) > (agent.config.retries if agent else AgentConfiguration().retries):
+            why = f"{_lost(row)} of its workers were lost; the task is not begun again."
+            return await self._finish(row, agent, _failed(TaskErrorKind.LOST, why), 0.0)
+        began = time.monotonic()
+        processed = await self._processed(row, agent, handoff)
+        return await self._finish(row, agent, processed, time.monotonic() - began)
+
+    async def _begin(self) -> tuple[TaskRow, AgentRow | None, HandoffContext | None]:
+        now = _now()
+        async with self._services.store.transaction() as tx:
+            row = await tx.tasks.begin(self._start.task_id, self._worker, {})
+            trace: dict[str, JsonValue] = {"auto_started_at": row.trace.get("auto_started_at") or now}
+            if row.attempt > 1:
+                trace["last_attempt_at"] = now
+            await tx.tasks.note(row.id, row.token or 0, trace)
+            if row.agent_id is None:
+                return row, None, None
+            agent = await tx.agents.get(row.agent_id, row.agent_version)
+            latest = await tx.handoffs.latest(row.agent_id)
+        handoff = None if latest is None else HandoffContext.from_json(latest.context_data)
+        return row, agent, handoff
+
+    @property
+    def _worker(self) -> str:
+        return f"{self._services.host}:{os.getpid()}"
+
+    async def _processed(
+        self, row: TaskRow, agent: AgentRow | None, handoff: HandoffContext | None
+    ) -> Processed:
+        folder = self._services.settings.tasks / f"t{row.id}-a{row.attempt}"
+        config = agent.config if agent else AgentConfiguration()
+
+        async def tell(trace: Mapping[str, JsonValue]) -> None:
+            async with self._services.store.transaction() as tx:
+                await tx.tasks.note(row.id, row.token or 0, trace)
+
+        assignment = Assignment(
+            task=row,
+            agent=agent,
+            handoff=handoff,
+            parameters={**config.parameters, **row.parameters},
+            timeout=self._start.timeout,
+            max_output_bytes=self._start.max_output_bytes or config.max_output_bytes,
+            folder=folder,
+            tell=tell,
+        )
+        try:
+            processor = self._processors.of(row.provider)
+            return await self._cancellable(asyncio.ensure_future(processor.process(assignment)), row)
+        except (StackError, LeaseLost):
+            raise  # the task itself did not fail
+        except ShiftworkError as error:
+            return _failed(TaskErrorKind.INVALID, str(error))
+        finally:
+            await asyncio.to_thread(shutil.rmtree, folder, ignore_errors=True)
+
+    async def _cancellable(self, work: "asyncio.Future[Processed]", row: TaskRow) -> Processed:
+        """What it leaves; when the task is cancelled or the worker stops, it ends what it started first."""
+        shutdown = asyncio.ensure_future(activity.wait_for_worker_shutdown())
+        try:
+            await asyncio.wait((work, shutdown), return_when=asyncio.FIRST_COMPLETED)
+            if work.done():
+                return work.result()
+            await _ended(work)
+            await self._give_back(row)
+            raise worker_stopping()
+        except asyncio.CancelledError:
+            left = await _ended(work)
+            details = activity.cancellation_details()
+            if details is not None and details.worker_shutdown:
+                await self._give_back(row)
+                raise worker_stopping() from None
+            return left or _failed(TaskErrorKind.CANCELLED, "The task was cancelled.")
+        finally:
+            shutdown.cancel()
+
+    async def _give_back(self, row: TaskRow) -> None:
+        """An attempt that a worker gave back was not lost."""
+        stops = row.trace.get("worker_stops")
+        number = stops if isinstance(stops, int) else 0
+        with suppress(LeaseLost):
+            async with self._services.store.transaction() as tx:
+                await tx.tasks.note(row.id, row.token or 0, {"worker_stops": number + 1})
+
+    async def _finish(
+        self, row: TaskRow, agent: AgentRow | None, processed: Processed, seconds: float
+    ) -> TaskEnd:
+        status = TaskStatus.COMPLETED if processed.success else TaskStatus.FAILED
+        outcome = TaskOutcome(
+            status=status,
+            result=processed.result,
+            error=None if processed.error is None else truncate(processed.error, _MOST_ERROR),
+            error_kind=None if processed.success else processed.error_kind or TaskErrorKind.FAILED,
+            duration=seconds,
+            trace={**processed.trace, f"{status}_at": _now()},
+        )
+        async with self._services.store.transaction() as tx:
+            ended = await tx.tasks.finish(row.id, row.token or 0, outcome)
+            if agent is not None:
+                await _hand_over(tx, ended, agent, processed)
+        return TaskEnd(task_id=row.id, status=status, error_kind=outcome.error_kind)
+
+    async def _as_it_is(self) -> TaskEnd:
+        """It had ended already: an attempt whose answer was lost, or somebody ended it by hand."""
+        async with self._services.store.transaction() as tx:
+            row = await tx.tasks.get(self._start.task_id)
+        return TaskEnd(task_id=row.id, status=row.status, error_kind=row.error_kind)
+
+
+async def _hand_over(tx: Transaction, task: TaskRow, agent: AgentRow, processed: Processed) -> None:
+    if processed.handoff is None or task.agent_id is None:
+        return
+    await tx.handoffs.save(
+        processed.handoff.to_json(),
+        truncate(processed.summary, 2_000),
+        agent_id=task.agent_id,
+        task_id=task.id,
+        ttl=agent.config.handoff_ttl,
+    )
+
+
+async def _ended(work: "asyncio.Future[Processed]") -> Processed | None:
+    """What is left of work that has to end now."""
+    work.cancel()
+    with suppress(asyncio.CancelledError, ShiftworkError):
+        return await work
+    return None
+
+
+def _lost(row: TaskRow) -> int:
+    """How many workers of this task were lost."""
+    stops = row.trace.get("worker_stops")
+    return row.attempt - 1 - (stops if isinstance(stops, int) else 0)
+
+
+def _failed(kind: TaskErrorKind, why: str) -> Processed:
+    return Processed(success=False, error=one_line(why), error_kind=kind)
+
+
+def _now() -> str:
+    return datetime.now(UTC).isoformat()

@@ -1,0 +1,98 @@
+"""Registered agents, as people and programs make and change them."""
+
+import warnings
+
+from client.connection import Connection
+from shiftwork.agents.python.telling import check_code
+from shiftwork.contracts.agent import PYTHON
+from shiftwork.errors import InvalidInput
+from shiftwork.store.agents import AgentDefinition, AgentRow
+from shiftwork.text import one_line
+
+
+class AgentRegistry(Connection):
+    """The agents of a stack; they are named by name or by id."""
+
+    async def register_agent(self, name: str, definition: AgentDefinition) -> AgentRow:
+        """Register an agent.
+
+        Raises:
+            Conflict: there is one of this name.
+            InvalidInput: the name or the definition can't be; nothing was stored.
+        """
+        _check_name(name)
+        check_definition(definition)
+        async with self.store.transaction() as tx:
+            return await tx.agents.register(name, definition)
+
+    async def change_agent(self, ref: str | int, definition: AgentDefinition) -> AgentRow:
+        """Give an agent a new version, which its next runs take.
+
+        Raises:
+            NotFound: there is no such agent.
+            InvalidInput: the definition can't be; nothing was stored.
+        """
+        check_definition(definition)
+        async with self.store.transaction() as tx:
+            agent = await tx.agents.find(str(ref))
+            return await tx.agents.change(agent.id, definition)
+
+    async def delete_agent(self, ref: str | int) -> AgentRow:
+        """Delete an agent; its tasks and handoffs stay. Raises `NotFound`."""
+        async with self.store.transaction() as tx:
+            agent = await tx.agents.find(str(ref))
+            await tx.agents.delete(agent.id)
+        return agent
+
+    async def agent(self, ref: str | int) -> AgentRow:
+        """The agent of this name or id; raises `NotFound`."""
+        async with self.store.transaction() as tx:
+            return await tx.agents.find(str(ref))
+
+    async def agents(self) -> list[AgentRow]:
+        """Every registered agent, oldest first."""
+        async with self.store.transaction() as tx:
+            return await tx.agents.all()
+
+    async def agent_versions(self, ref: str | int) -> list[AgentRow]:
+        """Every version of an agent, newest first; raises `NotFound`."""
+        async with self.store.transaction() as tx:
+            return await tx.agents.versions((await tx.agents.find(str(ref))).id)
+
+
+def check_definition(definition: AgentDefinition) -> None:
+    """Raise `InvalidInput` for what can never be run."""
+    if definition.kind == PYTHON:
+        if definition.settings:
+            raise InvalidInput("An agent of kind 'python' has code, and no settings of a backend.")
+        if definition.code is not None:
+            check_code(definition.code)
+            _check_syntax(definition.code)
+    elif definition.code is not None:
+        raise InvalidInput(f"An agent of kind {definition.kind!r} has settings, and no code.")
+
+
+def definition_of(agent: AgentRow, **changes: object) -> AgentDefinition:
+    """What an agent is, with these changes."""
+    return AgentDefinition.model_validate({**agent.model_dump(), **changes})
+
+
+def _check_syntax(code: str) -> None:
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # they are for whoever runs it
+            compile(code, "agent.py", "exec", dont_inherit=True)
+    except SyntaxError as error:
+        where = f"line {error.lineno}: " if error.lineno else ""
+        raise InvalidInput(f"The code of the agent is no Python: {where}{error.msg}.") from None
+    except (ValueError, RecursionError, MemoryError) as error:
+        raise InvalidInput(f"The code of the agent is no Python: {error or 'too deeply nested'}.") from None
+
+
+def _check_name(name: str) -> None:
+    if not 0 < len(name) <= 120 or one_line(name) != name:
+        raise InvalidInput(
+            f"{name!r:.140} can't be the name of an agent: it must be one line of 1 to 120 characters."
+        )
+    if name.isascii() and name.isdigit():
+        raise InvalidInput(f"{name!r:.60} can't be the name of an agent: it would be taken for an id.")

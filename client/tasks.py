@@ -1,0 +1,229 @@
+"""Tasks, as people and programs make, run and end them."""
+
+from collections.abc import Mapping, Sequence
+from contextlib import suppress
+from datetime import timedelta
+
+from pydantic import JsonValue
+from temporalio.client import WorkflowFailureError
+from temporalio.common import WorkflowIDConflictPolicy, WorkflowIDReusePolicy
+from temporalio.exceptions import WorkflowAlreadyStartedError
+from temporalio.service import RPCError, RPCStatusCode
+
+from client.connection import Connection
+from client.waiting import TaskWatch
+from shiftwork.contracts.agent import AgentConfiguration
+from shiftwork.contracts.task import TaskErrorKind, TaskStart, TaskStatus
+from shiftwork.contracts.workflow import Timeouts
+from shiftwork.errors import Conflict, InvalidInput, StackError
+from shiftwork.stack.file import database_url
+from shiftwork.store.agents import AgentRow
+from shiftwork.store.tasks import NewTask, TaskOutcome, TaskRow
+from shiftwork.temporal import TASK_QUEUE, agent_attributes, task_workflow_id
+from shiftwork.text import plain_markdown
+from workflows.task import TaskWorkflow
+
+_SILENT = (RPCStatusCode.UNAVAILABLE, RPCStatusCode.DEADLINE_EXCEEDED)
+_TASK = "task_id"
+"""Where a workflow says which task it runs."""
+
+AGENT_PROVIDER = "agent"
+"""The provider of tasks that are runs of registered agents."""
+
+
+class TaskControl(Connection):
+    """The tasks of a stack."""
+
+    _watch: TaskWatch | None = None
+
+    async def create_task(
+        self,
+        provider: str = AGENT_PROVIDER,
+        instruction: str = "",
+        *,
+        agent: str | int | None = None,
+        user_id: str = "",
+        parameters: Mapping[str, JsonValue] | None = None,
+        request_key: str | None = None,
+    ) -> TaskRow:
+        """Make a task that nothing runs yet.
+
+        Args:
+            agent: of provider `agent`: whose run it is, by name or id.
+            request_key: the same one again finds the same task.
+
+        Raises:
+            NotFound: there is no such agent.
+            InvalidInput: an agent is named without need, or is missing.
+        """
+        if (agent is not None) != (provider == AGENT_PROVIDER):
+            raise InvalidInput("A task of the provider 'agent' names an agent; those of others name none.")
+        async with self.store.transaction() as tx:
+            row = None if agent is None else await tx.agents.find(str(agent))
+            return await tx.tasks.create(
+                NewTask(
+                    provider=provider,
+                    agent_id=row.id if row else None,
+                    agent_version=row.version if row else None,
+                    user_id=user_id,
+                    instruction=instruction,
+                    parameters=dict(parameters or {}),
+                    request_key=request_key,
+                )
+            )
+
+    async def start_task(
+        self, task_id: int, *, timeout: float | None = None, max_output_bytes: int | None = None
+    ) -> TaskRow:
+        """Have a task run now that nothing has run yet; does not wait for its end.
+
+        Args:
+            timeout: seconds that it may take; None: what its agent's configuration says.
+            max_output_bytes: so much of each output is kept; None: the same.
+
+        Raises:
+            NotFound: there is no such task.
+            Conflict: it ran already, or its agent runs now; nothing was changed.
+        """
+        async with self.store.transaction() as tx:
+            task = await tx.tasks.get(task_id)
+            agent = None if task.agent_id is None else await tx.agents.get(task.agent_id, task.agent_version)
+        if task.status is not TaskStatus.CREATED:
+            raise Conflict(f"Task {task.id} is {task.status} already; make another one.")
+        await self._begin(task, agent, timeout, max_output_bytes)
+        return task
+
+    async def run_agent(
+        self,
+        agent: str | int,
+        *,
+        parameters: Mapping[str, JsonValue] | None = None,
+        instruction: str = "",
+        timeout: float | None = None,
+        max_output_bytes: int | None = None,
+        request_key: str | None = None,
+    ) -> TaskRow:
+        """Have an agent run now; its task, which runs. See `start_task`.
+
+        Raises:
+            Conflict: it runs already; then no task was made.
+        """
+        task = await self.create_task(
+            agent=agent, instruction=instruction, parameters=parameters, request_key=request_key
+        )
+        if task.status is not TaskStatus.CREATED:
+            return task  # of the same request
+        try:
+            return await self.start_task(task.id, timeout=timeout, max_output_bytes=max_output_bytes)
+        except (Conflict, StackError):
+            async with self.store.transaction() as tx:
+                await tx.tasks.remove_unbegun(task.id)
+            raise
+
+    async def task(self, task_id: int) -> TaskRow:
+        """The task; raises `NotFound`."""
+        async with self.store.transaction() as tx:
+            return await tx.tasks.get(task_id)
+
+    async def tasks(
+        self,
+        *,
+        statuses: Sequence[TaskStatus] = (),
+        agent: str | int | None = None,
+        provider: str | None = None,
+        before: int | None = None,
+        limit: int = 50,
+    ) -> list[TaskRow]:
+        """Tasks, newest first; see `shiftwork.store.tasks.Tasks.select`."""
+        async with self.store.transaction() as tx:
+            agent_id = None if agent is None else (await tx.agents.find(str(agent))).id
+            return await tx.tasks.select(
+                statuses=statuses, agent_id=agent_id, provider=provider, before=before, limit=limit
+            )
+
+    async def wait_task(self, task_id: int) -> TaskRow:
+        """The task, once it has ended; raises `NotFound`."""
+        if self._watch is None:
+            self._watch = TaskWatch(self.store, database_url(self.settings))
+            self._stack.push_async_callback(self._stop_watching)
+        return await self._watch.ended(task_id)
+
+    async def cancel_task(self, task_id: int) -> TaskRow:
+        """End a task; it fails as cancelled. One that has ended stays as it is.
+
+        Raises:
+            NotFound: there is no such task.
+        """
+        task = await self.task(task_id)
+        if task.status is TaskStatus.RUNNING:
+            client = await self.temporal()
+            with suppress(RPCError):
+                await client.get_workflow_handle(task_workflow_id(task.id, task.agent_id)).cancel()
+                return await self.wait_task(task_id)
+        if not task.status.ended:
+            why = "The task was cancelled."
+            outcome = TaskOutcome(status=TaskStatus.FAILED, error=why, error_kind=TaskErrorKind.CANCELLED)
+            with suppress(Conflict):  # it ended meanwhile
+                async with self.store.transaction() as tx:
+                    await tx.tasks.move(task_id, outcome)
+        return await self.task(task_id)
+
+    async def _begin(
+        self, task: TaskRow, agent: AgentRow | None, timeout: float | None, max_output_bytes: int | None
+    ) -> None:
+        config = agent.config if agent else AgentConfiguration()
+        timings = self.settings.timings
+        start = TaskStart(
+            task_id=task.id,
+            timeout=timeout or config.timeout,
+            max_output_bytes=max_output_bytes,
+            timeouts=Timeouts(heartbeat=timings.heartbeat_timeout, retry_interval=timings.retry_interval),
+        )
+        name = agent.name if agent else task.provider
+        workflow_id = task_workflow_id(task.id, task.agent_id)
+        while not await self._started(start, name, workflow_id):
+            if (running := await self._running(workflow_id)) is not None:
+                raise Conflict(
+                    f"{name!r} runs already (task {running.id}), and has one run at a time; wait for its end."
+                )
+
+    async def _started(self, start: TaskStart, name: str, workflow_id: str) -> bool:
+        """Start the workflow; False if one of its id runs."""
+        client = await self.temporal()
+        try:
+            await client.start_workflow(
+                TaskWorkflow.run,
+                start,
+                id=workflow_id,
+                task_queue=TASK_QUEUE,
+                id_conflict_policy=WorkflowIDConflictPolicy.FAIL,
+                id_reuse_policy=WorkflowIDReusePolicy.ALLOW_DUPLICATE,
+                task_timeout=timedelta(seconds=self.settings.timings.workflow_task),
+                static_summary=plain_markdown(f"{name}: task {start.task_id}"),
+                search_attributes=agent_attributes(name),
+                memo={_TASK: start.task_id},
+            )
+        except WorkflowAlreadyStartedError:
+            return False
+        except RPCError as error:
+            if error.status in _SILENT:
+                raise StackError(f"Temporal did not answer: {error.message}; try again.") from error
+            raise
+        return True
+
+    async def _running(self, workflow_id: str) -> TaskRow | None:
+        """The task that this workflow runs; None when it does no more, and another can be started."""
+        handle = (await self.temporal()).get_workflow_handle(workflow_id)
+        with suppress(WorkflowFailureError, RPCError):
+            description = await handle.describe()
+            running = await self.task(await description.memo_value(_TASK, type_hint=int))
+            if not running.status.ended:
+                return running
+            # The workflow itself ends in a moment.
+            await handle.result(rpc_timeout=timedelta(seconds=5))
+        return None
+
+    async def _stop_watching(self) -> None:
+        if self._watch is not None:
+            await self._watch.close()
+            self._watch = None

@@ -1,0 +1,74 @@
+"""Waiting for tasks by their rows: PostgreSQL tells when one changed."""
+
+import asyncio
+from contextlib import suppress
+from typing import Any
+
+import asyncpg
+
+from shiftwork.errors import StackError
+from shiftwork.store.connect import connect
+from shiftwork.store.store import Store
+from shiftwork.store.tasks import CHANNEL, TaskRow
+
+_LOOK_SECONDS = 1.0
+"""How often a row is read in any case: what PostgreSQL told while a connection was away is lost."""
+
+
+class TaskWatch:
+    """Tells when tasks end; one connection for however many are waited for. Of one event loop.
+
+    Args:
+        store: the rows.
+        database_url: where they are.
+    """
+
+    def __init__(self, store: Store, database_url: str) -> None:
+        self._store = store
+        self._url = database_url
+        self._waiting: dict[int, set[asyncio.Event]] = {}
+        self._connection: asyncpg.Connection | None = None
+        self._connecting = asyncio.Lock()
+
+    async def close(self) -> None:
+        """Close the connection; the next use opens another."""
+        if self._connection is not None:
+            self._connection.terminate()
+            self._connection = None
+
+    async def listen(self) -> None:
+        """Be told from now on; what happens after this is not missed."""
+        async with self._connecting:
+            if self._connection is None or self._connection.is_closed():
+                connection = await connect(self._url, server_settings={"application_name": "shiftwork watch"})
+                await connection.add_listener(CHANNEL, self._told)
+                self._connection = connection
+
+    async def ended(self, task_id: int) -> TaskRow:
+        """The task, once it has ended; a stack that is away is waited for. Raises `NotFound`."""
+        waiting = asyncio.Event()
+        self._waiting.setdefault(task_id, set()).add(waiting)
+        try:
+            while True:
+                waiting.clear()
+                with suppress(StackError):
+                    await self.listen()
+                    row = await self._read(task_id)
+                    if row.status.ended:
+                        return row
+                with suppress(TimeoutError):
+                    await asyncio.wait_for(waiting.wait(), _LOOK_SECONDS)
+        finally:
+            self._waiting[task_id].discard(waiting)
+            if not self._waiting[task_id]:
+                del self._waiting[task_id]
+
+    async def _read(self, task_id: int) -> TaskRow:
+        async with self._store.transaction() as tx:
+            return await tx.tasks.get(task_id)
+
+    def _told(self, *message: Any) -> None:
+        task_id = str(message[-1])
+        if task_id.isdigit():
+            for waiting in self._waiting.get(int(task_id), ()):
+                waiting.set()

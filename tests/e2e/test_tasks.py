@@ -1,0 +1,170 @@
+"""Registered agents run as tasks, by a real worker of a real stack."""
+
+import asyncio
+
+import pytest
+
+from client.executor import AgentExecutor
+from shiftwork.contracts.agent import AgentConfiguration
+from shiftwork.contracts.task import TaskErrorKind, TaskStatus
+from shiftwork.errors import Conflict, InvalidInput, NotFound
+from shiftwork.handoffs import HandoffManager
+from shiftwork.store.agents import AgentDefinition
+
+COUNTER = """
+count = (handoff.state["count"] if handoff else 0) + parameters.get("step", 1)
+print(f"run {count}")
+save_handoff(state={"count": count}, summary=f"counted to {count}")
+"""
+
+
+@pytest.fixture
+def name(request) -> str:
+    return f"{request.node.name[:80]}"
+
+
+async def register(lab, name, code, **config):
+    definition = AgentDefinition(kind="python", code=code, config=AgentConfiguration(**config))
+    return await lab.shiftwork.register_agent(name, definition)
+
+
+async def runs(lab, task_id: int) -> None:
+    async with asyncio.timeout(30):
+        while (await lab.shiftwork.task(task_id)).status is not TaskStatus.RUNNING:  # noqa: ASYNC110 - rows
+            await asyncio.sleep(0.02)
+
+
+async def test_an_agent_goes_on_from_its_last_run(lab, name):
+    """If it failed, an agent that runs each hour would begin from nothing each time."""
+    agent = await register(lab, name, COUNTER, parameters={"step": 2})
+    executor = AgentExecutor(timeout=30, shiftwork=lab.shiftwork)
+    first = await executor.execute_agent(agent_id=agent.id)
+    second = await executor.execute_agent(agent.id, session=None)
+    assert (first["status"], first["result"], first["error"]) == ("completed", "run 2\n", None)
+    assert second["result"] == "run 4\n"
+    assert set(second) == {"status", "result", "error", "duration", "task_id"}
+    history = await HandoffManager(lab.shiftwork.store).load_handoff_history(agent.id)
+    assert [(a.task_id, a.summary) for a, _ in history] == [
+        (second["task_id"], "counted to 4"),
+        (first["task_id"], "counted to 2"),
+    ]
+    task = await lab.shiftwork.task(second["task_id"])
+    assert (task.agent_version, task.attempt, task.status) == (1, 1, TaskStatus.COMPLETED)
+    assert {"auto_started_at", "completed_at"} <= set(task.trace)
+    assert task.worker
+
+
+@pytest.mark.parametrize(
+    ("code", "kind", "says"),
+    [
+        ("print('half'); raise KeyError('price')", TaskErrorKind.FAILED, "KeyError: 'price'"),
+        ("print('half', flush=True); import time; time.sleep(60)", TaskErrorKind.TIMEOUT, "2 s"),
+    ],
+)
+async def test_a_run_that_fails_keeps_what_it_printed(lab, name, code, kind, says):
+    """If it failed, nobody could see how far an agent came, or why it did not come further."""
+    agent = await register(lab, name, code)
+    ended = await AgentExecutor(timeout=2, shiftwork=lab.shiftwork).execute_agent(agent.id)
+    assert (ended["status"], ended["result"]) == ("failed", "half\n")
+    assert says in ended["error"]
+    assert (await lab.shiftwork.task(ended["task_id"])).error_kind is kind
+
+
+async def test_output_beyond_the_limit_is_cut(lab, name):
+    """If it failed, one agent could fill the database."""
+    agent = await register(lab, name, "print('x' * 100_000)")
+    executor = AgentExecutor(timeout=30, max_output_size=1_000, shiftwork=lab.shiftwork)
+    ended = await executor.execute_agent(agent.id)
+    assert ended["status"] == "completed"
+    assert 900 <= len(ended["result"]) < 1_200
+
+
+async def test_what_can_not_be_run_makes_no_task(lab, name):
+    """If it failed, a mistake would leave tasks that never run."""
+    bare = await lab.shiftwork.register_agent(name, AgentDefinition(kind="python"))
+    executor = AgentExecutor(shiftwork=lab.shiftwork)
+    with pytest.raises(ValueError, match="has no code"):
+        await executor.execute_agent(bare.id)
+    with pytest.raises(ValueError, match="There is no agent 987654321"):
+        await executor.execute_agent(987654321)
+    assert await lab.shiftwork.tasks(agent=bare.id) == []
+
+
+@pytest.mark.parametrize("timeout", [None, 0, -1, True, float("nan"), "5"])
+def test_there_is_no_run_without_a_timeout(timeout):
+    """If it failed, an agent could run for ever."""
+    with pytest.raises(InvalidInput, match="timeout is"):
+        AgentExecutor(timeout=timeout)
+
+
+async def test_an_agent_has_one_run_at_a_time(lab, name):
+    """If it failed, two runs would go on from the same handoff, and one of them be lost."""
+    agent = await register(lab, name, "import time; time.sleep(60)")
+    first = await lab.shiftwork.run_agent(agent.id)
+    with pytest.raises(Conflict, match=f"runs already \\(task {first.id}\\)"):
+        await lab.shiftwork.run_agent(agent.id)
+    assert [task.id for task in await lab.shiftwork.tasks(agent=agent.id)] == [first.id]
+    await lab.shiftwork.cancel_task(first.id)
+
+
+async def test_a_cancelled_task_has_failed(lab, name):
+    """If it failed, nobody could end an agent that went astray, or it would count as completed."""
+    agent = await register(lab, name, "import time; print('on', flush=True); time.sleep(60)")
+    task = await lab.shiftwork.run_agent(name)
+    await runs(lab, task.id)
+    await asyncio.sleep(0.5)
+    cancelled = await lab.shiftwork.cancel_task(task.id)
+    assert (cancelled.status, cancelled.error_kind) == (TaskStatus.FAILED, TaskErrorKind.CANCELLED)
+    assert cancelled.result == "on\n"
+    assert await lab.shiftwork.cancel_task(task.id) == cancelled
+    created = await lab.shiftwork.create_task(agent=agent.id)
+    assert (await lab.shiftwork.cancel_task(created.id)).error_kind is TaskErrorKind.CANCELLED
+    assert (await lab.shiftwork.task(created.id)).started_at is None
+
+
+async def test_a_request_runs_once(lab, name):
+    """If it failed, a request that is sent again would be done again."""
+    agent = await register(lab, name, COUNTER)
+    key = f"request of {name}"
+    first = await lab.shiftwork.run_agent(agent.id, request_key=key)
+    ended = await lab.shiftwork.wait_task(first.id)
+    again = await lab.shiftwork.run_agent(agent.id, request_key=key)
+    assert (again.id, again.status) == (ended.id, TaskStatus.COMPLETED)
+
+
+@pytest.mark.parametrize(
+    ("provider", "parameters", "status", "says"),
+    [
+        ("noop", {}, TaskStatus.COMPLETED, None),
+        ("noop", {"fail": "No."}, TaskStatus.FAILED, "No."),
+        ("nope", {}, TaskStatus.FAILED, "The provider 'nope' is not known; known are: agent, "),
+    ],
+)
+async def test_a_provider_processes_its_tasks(lab, provider, parameters, status, says):
+    """If it failed, an instruction would be lost, or a provider's failure count as success."""
+    task = await lab.shiftwork.create_task(provider, "do it", parameters=parameters)
+    assert task.status is TaskStatus.CREATED
+    await lab.shiftwork.start_task(task.id)
+    ended = await lab.shiftwork.wait_task(task.id)
+    assert ended.status is status
+    assert says is None or says in ended.error
+    with pytest.raises(Conflict, match=f"Task {task.id} is {status} already"):
+        await lab.shiftwork.start_task(task.id)
+
+
+async def test_what_a_task_names_must_fit(lab, name):
+    """If it failed, a task would be made that nobody can run."""
+    with pytest.raises(InvalidInput, match="names an agent"):
+        await lab.shiftwork.create_task()
+    with pytest.raises(InvalidInput, match="names an agent"):
+        await lab.shiftwork.create_task("noop", agent=1)
+    with pytest.raises(NotFound, match="no agent"):
+        await lab.shiftwork.create_task(agent=name)
+
+
+async def test_many_agents_run_at_once(lab, name):
+    """If it failed, agents would wait for one another, or get one another's results."""
+    agents = [await register(lab, f"{name} {n}", f"print({n})") for n in range(6)]
+    executor = AgentExecutor(timeout=60, shiftwork=lab.shiftwork)
+    ended = await asyncio.gather(*(executor.execute_agent(agent.id) for agent in agents))
+    assert [one["result"] for one in ended] == [f"{n}\n" for n in range(6)]
