@@ -4,9 +4,7 @@ import contextlib
 import errno
 import fcntl
 import os
-import shutil
 import stat
-import subprocess
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from functools import cache, lru_cache
@@ -15,6 +13,7 @@ from typing import Final
 
 from shiftwork.runner.environment import base_python
 from shiftwork.sandbox.base import MARKER, Launch
+from shiftwork.sandbox.become import program_to_become, tools_to_become
 from shiftwork.sandbox.confinement import DOOR_FD, Bind, Confinement, Network
 from shiftwork.sandbox.door import through_door
 from shiftwork.sandbox.roots import Roots
@@ -32,7 +31,8 @@ _KEEP_ROOT: Final = ("CAP_KILL", "CAP_SETGID", "CAP_SETUID")
 _LOADER: Final = ("LD_", "BASH_", "GCONV_PATH", "GLIBC_TUNABLES", "LOCPATH", "ENV", "SHELLOPTS", "IFS", "PS4")
 """Variables that change what the shell does that leads the sandbox; only the program gets them."""
 
-_TOOLS: Final = "/usr/bin:/bin:/usr/sbin:/sbin"
+_BECOME: Final = "/.become"
+"""Where the program is seen that becomes another user; a name without spaces (see `Plan.drop`)."""
 
 _MOST_SHM_MB: Final = 256
 
@@ -121,6 +121,7 @@ def _root(confinement: Confinement, home: str, binds: Sequence[Bind]) -> Iterabl
     steps = [
         *system_steps(network=confinement.network is Network.HOST),
         *_names(confinement, home),
+        *_become(confinement),
         *_private(confinement, home, binds),
         *_binds(binds),
     ]
@@ -170,6 +171,13 @@ def _names(confinement: Confinement, home: str) -> Iterable[Step]:
     group = os.getegid() if confinement.user is None else confinement.user
     yield (*COPY, _passwd(user, group, home), "/etc/passwd")
     yield (*COPY, _group(group), "/etc/group")
+
+
+def _become(confinement: Confinement) -> Iterable[Step]:
+    """What the program begins as; it can run it too, and is nobody else by that."""
+    user = _becomes(confinement)
+    if user is not None and (program := program_to_become(user)):
+        yield ("--perms", "0555", "--file", program, _BECOME)
 
 
 def _passwd(user: int, group: int, home: str) -> bytes:
@@ -256,34 +264,16 @@ def _parents(target: Path, made: set[Path]) -> Iterable[Step]:
 
 def _drop(confinement: Confinement) -> tuple[str, ...]:
     """A program that becomes another user and then the program; the door's opener needs none before it."""
-    if not _is_other_user(confinement) or confinement.network is Network.DOOR:
+    user = _becomes(confinement)
+    if user is None:
         return ()
-    user = str(confinement.user)
-    if unshare := _unshare():
-        return (unshare, "--setuid", user, "--setgid", user, "--")
-    setpriv = shutil.which("setpriv", path=_TOOLS)
-    if setpriv is None:
-        raise FileNotFoundError(
-            errno.ENOENT, "The program setpriv (util-linux) is needed and missing", "setpriv"
-        )
-    return (setpriv, "--reuid", user, "--regid", user, "--clear-groups", "--inh-caps=-all", "--")
+    return tools_to_become(user) if program_to_become(user) is None else (_BECOME,)
 
 
-@cache
-def _unshare() -> str | None:
-    """An `unshare` that changes the user, and makes no namespace unless told to; None before util-linux 2.35.
-
-    It starts in half the time of `setpriv`. The capabilities that it leaves as inheritable and as a bound
-    are of no use: they count only for files that carry some, and nothing here may gain by such files.
-    """
-    unshare = shutil.which("unshare", path=_TOOLS)
-    if unshare is None:
-        return None
-    try:
-        said = subprocess.run((unshare, "--help"), capture_output=True, check=False, env={}, timeout=5).stdout
-    except (OSError, subprocess.TimeoutExpired):
-        return None
-    return unshare if b"--setuid" in said and b"--setgid" in said else None
+def _becomes(confinement: Confinement) -> int | None:
+    return (
+        confinement.user if _is_other_user(confinement) and confinement.network is not Network.DOOR else None
+    )
 
 
 def _program(launch: Launch, confinement: Confinement) -> tuple[str, ...]:
