@@ -21,6 +21,7 @@ from temporalio.worker import (
 from activities.agent_tasks import AgentProcessor
 from activities.bookkeeping import BookkeepingActivities
 from activities.credentials import learn_open_projects
+from activities.fingerprints import FingerprintPublisher
 from activities.orphans import WorkerRecord
 from activities.processors import Processors
 from activities.projects import ProjectActivities
@@ -136,6 +137,11 @@ async def serve(
         )
         client = await patiently(lambda: connect(settings, tell=redactor.learn))
         await learn_open_projects(services)
+        await stack.enter_async_context(
+            FingerprintPublisher(
+                store, services.seal, redactor, place=f"{services.host}:{settings.state.absolute()}"
+            )
+        )
         if ended := await sweep_orphans(settings.projects):
             log.info("ended %d processes that a lost worker left", ended)
         if given_back := await record.give_back(client):

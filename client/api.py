@@ -19,7 +19,7 @@ from shiftwork.codec.agreement import agree
 from shiftwork.contracts.project import ProjectOptions
 from shiftwork.errors import Conflict
 from shiftwork.repository import open_user_repository
-from shiftwork.secrets.refusing import refuse_secrets
+from shiftwork.secrets.refusing import refuse_in_words, refuse_secrets
 from shiftwork.store.rows import ProjectRow
 from workflows.project import ProjectWorkflow
 
@@ -74,9 +74,10 @@ class Shiftwork(Messages, Following, AgentRegistry, TaskControl):
         """Create a project's rows without starting it; see `start`."""
         await agree(self.settings)  # nobody could start it from here
         options = options or ProjectOptions()
-        redactor = self.store.redactor
+        redactor = await self.guard()
         vet_options(options, redactor)
         refuse_secrets("The project's name or repository", [name, str(repository or "")], redactor)
+        refuse_in_words("The project's specification", f"{spec}\n{description}", redactor)
         async with self.store.transaction() as tx:
             if await tx.projects.by_name(name) is not None:
                 raise Conflict(f"a project named {name!r} exists already; choose another name with --name.")

@@ -25,6 +25,7 @@ from shiftwork.contracts.workflow import (
     Timeouts,
 )
 from shiftwork.errors import StackError
+from shiftwork.secrets import LazyRedactor
 from shiftwork.settings import Settings
 from shiftwork.stack.file import database_url
 from shiftwork.store.migrate import migrate
@@ -63,6 +64,11 @@ class Connection:
         if self._store is None:
             raise StackError("this Shiftwork is not open; use it as `async with Shiftwork() as shiftwork`.")
         return self._store
+
+    async def guard(self) -> LazyRedactor:
+        """What refuses secrets, knowing by now what the workers know."""
+        await self.store.learn()
+        return self.store.redactor
 
     async def temporal(self) -> Client:
         """The Temporal client, connected at the first use, and anew after the stack was away."""

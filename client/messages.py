@@ -46,7 +46,7 @@ class Messages(Connection):
 
     async def pause(self, ref: str, *, mode: PauseMode = "after_session", reason: str = "") -> None:
         """Pause after the running sessions, or at once with their work kept."""
-        refuse_in_words("The reason", reason, self.store.redactor)
+        refuse_in_words("The reason", reason, await self.guard())
         request = PauseRequest(mode=mode, reason=reason, actor=actor())
         await self._signal(ref, "pause", request, closed="paused")
 
@@ -77,7 +77,7 @@ class Messages(Connection):
         settings = dict(agent_settings or {})
         place = AgentPlace(role=role, category=category, fallback=fallback)
         if settings:
-            vet_options(with_settings(project.options, settings, place), self.store.redactor)
+            vet_options(with_settings(project.options, settings, place), await self.guard())
         elif said := ", ".join(place.model_dump(exclude_none=True)):
             raise InvalidInput(f"{said}: says whose settings to change; give some, too.")
         request = ResumeRequest(
@@ -98,7 +98,7 @@ class Messages(Connection):
 
     async def abandon(self, ref: str, reason: str = "") -> None:
         """End the project for good; the reason is kept and shown."""
-        refuse_in_words("The reason", reason, self.store.redactor)
+        refuse_in_words("The reason", reason, await self.guard())
         await self._signal(ref, "abandon", AbandonRequest(reason=reason, actor=actor()), closed="abandoned")
 
     async def steer(self, ref: str, text: str, *, feature: str | None = None) -> None:
@@ -107,7 +107,7 @@ class Messages(Connection):
         if feature is not None:
             async with self.store.transaction() as tx:
                 await tx.features.find(project.id, feature)
-        refuse_in_words("The guidance", text, self.store.redactor)
+        refuse_in_words("The guidance", text, await self.guard())
         request = _valid(SteerRequest, text=text, feature=feature, actor=actor())
         await self._signal(ref, "steer", request, closed="steered")
 
@@ -130,14 +130,14 @@ class Messages(Connection):
 
     async def add_feature(self, ref: str, feature: FeatureSpec) -> int:
         """Add a feature; returns its id. Opens a completed project again."""
-        refuse_in_feature(feature, self.store.redactor)
+        refuse_in_feature(feature, await self.guard())
         request = AddFeature(feature=feature, actor=actor())
         result: int = await self._update(ref, ProjectWorkflow.add_feature, request)
         return result
 
     async def edit_feature(self, ref: str, edit: FeatureEdit) -> int:
         """Change a feature; lifts `blocked`. Returns its id."""
-        refuse_in_feature(edit, self.store.redactor)
+        refuse_in_feature(edit, await self.guard())
         request = edit.model_copy(update={"actor": actor()})
         result: int = await self._update(ref, ProjectWorkflow.edit_feature, request)
         return result
@@ -152,21 +152,21 @@ class Messages(Connection):
         self, ref: str, feature: str, status: FeatureStatus, reason: str = ""
     ) -> int:
         """Give a feature a status; `passing` has what is on main verified. Returns its id."""
-        refuse_in_words("The reason", reason, self.store.redactor)
+        refuse_in_words("The reason", reason, await self.guard())
         request = _valid(SetFeatureStatus, feature=feature, status=status, reason=reason, actor=actor())
         result: int = await self._update(ref, ProjectWorkflow.set_feature_status, request)
         return result
 
     async def checkpoint(self, ref: str, note: str = "") -> str:
         """Make the tip of main a checkpoint, with what passes there; returns the commit."""
-        refuse_in_words("The note", note, self.store.redactor)
+        refuse_in_words("The note", note, await self.guard())
         request = _valid(CheckpointRequest, note=note, actor=actor())
         result: str = await self._update(ref, ProjectWorkflow.checkpoint, request)
         return result
 
     async def answer(self, ref: str, feature: str, text: str) -> int:
         """Answer a feature's question; returns the feature's id."""
-        refuse_in_words("The answer", text, self.store.redactor)
+        refuse_in_words("The answer", text, await self.guard())
         request = _valid(Answer, feature=feature, text=text, actor=actor())
         result: int = await self._update(ref, ProjectWorkflow.answer, request)
         return result
@@ -186,7 +186,7 @@ class Messages(Connection):
         """Say what became of a decision; its project is looked up."""
         async with self.store.transaction() as tx:
             decision = await tx.decisions.get(decision_id)
-        refuse_in_words("The lesson", lesson, self.store.redactor)
+        refuse_in_words("The lesson", lesson, await self.guard())
         request = _valid(
             DecisionFeedback,
             decision_id=decision_id,

@@ -9,6 +9,7 @@ from typing import TypeVar
 
 from client.resting import POLL_SECONDS
 from shiftwork.errors import StackError
+from shiftwork.management.recognising import Recognition
 from shiftwork.secrets import LazyRedactor
 from shiftwork.settings import Settings
 from shiftwork.stack.file import database_url
@@ -29,7 +30,7 @@ class PatientStore(Store):
 
     Attributes:
         on_silence: is called again and again while a `read` gets no answer, and once when it gets one.
-        redactor: takes secrets that this process knows out of what it writes.
+        redactor: takes secrets that this process knows, or recognises, out of what it writes.
         silences: how often the stack was away; whoever keeps another connection to it makes a new one then.
     """
 
@@ -38,7 +39,7 @@ class PatientStore(Store):
     ) -> None:
         url = database_url(settings)
         self.redactor = LazyRedactor(os.environ, [url])
-        super().__init__(url, redact=self.redactor)
+        super().__init__(url, redact=self.redactor, learns=Recognition(settings, self.redactor))
         self.on_silence = on_silence
         self.silences = 0
         self._settings = settings

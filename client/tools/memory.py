@@ -23,7 +23,7 @@ async def log_project_progress(call: Call, asked: asks.LogProgress) -> Done:
     """Log a step of work; with `git_commit` a checkpoint is asked for."""
     project = await call.shiftwork.find(asked.project_id)
     words = "\n".join((asked.action, asked.outcome, *(asked.files_changed or ())))
-    refuse_in_words("The progress", words, call.shiftwork.store.redactor)
+    refuse_in_words("The progress", words, await call.shiftwork.guard())
     await call.manager.log_progress(
         project.id, asked.action, asked.outcome, asked.files_changed or (), asked.git_commit
     )
@@ -35,7 +35,7 @@ async def record_decision(call: Call, asked: asks.RecordDecision) -> Recorded:
     """Remember a choice, for the briefs of later sessions."""
     project = await call.shiftwork.find(asked.project_id)
     words = "\n".join((asked.context, asked.decision, asked.reasoning, *(asked.tags or ())))
-    refuse_in_words("The decision", words, call.shiftwork.store.redactor)
+    refuse_in_words("The decision", words, await call.shiftwork.guard())
     row = await call.manager.record_decision(
         project.id, asked.context, asked.decision, asked.reasoning, asked.tags or ()
     )

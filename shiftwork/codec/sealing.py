@@ -1,5 +1,6 @@
 """What the database keeps encrypted, by the payload codec's keys: compressed, and bound to its place."""
 
+import hmac
 import os
 import zlib
 
@@ -50,6 +51,16 @@ class Seal:
         head, nonce = VERSION + bytes([len(key.id)]) + key.id.encode(), os.urandom(_NONCE_BYTES)
         sealed = key.cipher.encrypt(nonce, zlib.compress(content, _QUICK), head + place.encode())
         return head + nonce + sealed
+
+    def derived(self, purpose: str) -> bytes:
+        """A key of 32 bytes for one purpose, from the one that seals.
+
+        Raises:
+            CodecError: the codec is off.
+        """
+        if self._keys is None or not self.seals:
+            raise CodecError("The codec is off, so there is no key to derive one from.")
+        return hmac.digest(self._keys.ring().active.secret, purpose.encode(), "sha256")
 
     def open(self, body: bytes, place: str, limit: int) -> bytes:
         """What was sealed.

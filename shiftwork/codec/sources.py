@@ -193,6 +193,12 @@ def key_source(settings: Settings, environ: Mapping[str, str] | None = None) -> 
     return keys if encodes(settings, environ) or keys.exists else None
 
 
+def existing_keys(settings: Settings, environ: Mapping[str, str] | None = None) -> KeySource | None:
+    """The same; None also where keys would have to be made first."""
+    keys = key_source(settings, environ)
+    return None if isinstance(keys, StateKeys) and not keys.exists else keys
+
+
 def state_keys(settings: Settings) -> StateKeys:
     """The key file of the state folder, which can be rotated.
 

@@ -9,6 +9,7 @@ from typing import Any, Self
 
 from shiftwork.looping import LoopThread
 from shiftwork.management.manager import ProjectManager
+from shiftwork.management.recognising import Recognition
 from shiftwork.secrets import LazyRedactor
 from shiftwork.settings import Settings
 from shiftwork.stack.file import database_url as configured_database_url
@@ -49,8 +50,10 @@ class SyncProjectManager(WaitingProjectManager):
     """
 
     def __init__(self, database_url: str | None = None) -> None:
-        url = database_url or configured_database_url(Settings.from_environment())
-        store = Store(url, redact=LazyRedactor(os.environ, [url]))
+        settings = Settings.from_environment()
+        url = database_url or configured_database_url(settings)
+        redactor = LazyRedactor(os.environ, [url])
+        store = Store(url, redact=redactor, learns=Recognition(settings, redactor))
         super().__init__(LoopThread("project manager"), ProjectManager(store))
         self._stop = weakref.finalize(self, self._loop.stop, store.close)
         try:

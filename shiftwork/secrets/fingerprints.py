@@ -9,7 +9,6 @@ import hmac
 import json
 import re
 from base64 import b64decode, b64encode
-from bisect import bisect_right
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from itertools import accumulate
 from operator import sub
@@ -17,6 +16,7 @@ from typing import Any, NamedTuple
 
 from shiftwork.secrets.forms import SHORTEST, Form, tail_pattern
 from shiftwork.secrets.scanner import Span
+from shiftwork.secrets.views import View, without_escapes, without_line_ends
 
 VERSION = 1
 
@@ -28,7 +28,9 @@ _WEIGHT_BYTES = 2
 _PIECE = 1 << 16
 """Bytes of a text of which sums are had at once."""
 
-_LINE_END = re.compile(rb"\\[rn]|[\r\n]")
+_AS_IT_IS, _WRAPPED, _SPELT = "as it is", "wrapped", "spelt"
+"""How a text is read: also without line ends, also without what JSON escapes."""
+
 _ENCODED = re.compile(rb"[0-9A-Za-z+/_-]{10,}")
 """What base64 and hexadecimal digits are made of; no form that wraps holds anything else."""
 
@@ -41,7 +43,8 @@ class Fingerprint(NamedTuple):
         window: how many of its first bytes are summed.
         sum: of their weights.
         digest: its HMAC-SHA-256, the first half of it.
-        wraps, tail: see `Form`.
+        view: how a text is read to find it.
+        tail: see `Form`.
         label: what is shown in its place.
     """
 
@@ -49,7 +52,7 @@ class Fingerprint(NamedTuple):
     window: int
     sum: int
     digest: bytes
-    wraps: bool
+    view: str
     tail: str
     label: bytes
 
@@ -64,13 +67,15 @@ def fingerprints(labels: Mapping[Form, bytes], key: bytes) -> bytes:
     weights = _weights(key)
     made = []
     for form, label in sorted(labels.items()):
-        size = len(form.text)
+        view = _SPELT if form.escapes else _WRAPPED if form.wraps else _AS_IT_IS
+        text = without_escapes(form.text).data if form.escapes else form.text
+        size = len(text)
         window = next((each for each in _WINDOWS if each <= size), 0)
         if not window:
             continue
-        total = sum(weights[byte] for byte in form.text[:window])
-        digest = b64encode(_digest(key, form.text)).decode()
-        made.append([size, window, total, digest, form.wraps, form.tail, label.decode()])
+        total = sum(weights[byte] for byte in text[:window])
+        digest = b64encode(_digest(key, text)).decode()
+        made.append([size, window, total, digest, view, form.tail, label.decode()])
     return json.dumps({"version": VERSION, "key": b64encode(key).decode(), "forms": made}).encode()
 
 
@@ -87,21 +92,18 @@ class Fingerprints:
             read = json.loads(document)
             if read["version"] == VERSION:
                 found.setdefault(b64decode(read["key"]), []).extend(map(_read, read["forms"]))
-        self._plain = _tables(found, wraps=False)
-        self._wrapped = _tables(found, wraps=True)
-
-    def __bool__(self) -> bool:
-        return bool(self._plain or self._wrapped)
+        self._tables = {view: _tables(found, view) for view in (_AS_IT_IS, _WRAPPED, _SPELT)}
 
     def spans(self, data: bytes) -> list[Span]:
         """Where the values are, in their order; what two of them have in common is in one span."""
-        found = [hit for table in self._plain for hit in table.hits(data, 0)]
-        if self._wrapped:
-            bare = _Bare(data)
+        hits = [hit for table in self._tables[_AS_IT_IS] for hit in table.hits(data, 0)]
+        if self._tables[_WRAPPED]:
+            bare = without_line_ends(data)
             for run in _ENCODED.finditer(bare.data):
-                hits = (hit for table in self._wrapped for hit in table.hits(run[0], run.start()))
-                found += [(bare.place(begin), bare.place(end - 1) + 1, mark) for begin, end, mark in hits]
-        return merged(_whole(data, begin, end, mark) for begin, end, mark in found)
+                hits += _placed(bare, run[0], run.start(), self._tables[_WRAPPED])
+        if self._tables[_SPELT] and b"\\" in data and (plain := without_escapes(data)):
+            hits += _placed(plain, plain.data, 0, self._tables[_SPELT])
+        return merged(_whole(data, *hit) for hit in hits)
 
 
 def merged(spans: Iterable[Span]) -> list[Span]:
@@ -129,7 +131,7 @@ _Hit = tuple[int, int, Fingerprint]
 
 
 class _Table:
-    """The fingerprints of one key, all of them of forms that wrap, or of none that does."""
+    """The fingerprints of one key, all of them of texts that are read in one way."""
 
     def __init__(self, key: bytes, prints: Iterable[Fingerprint]) -> None:
         self._key = key
@@ -162,19 +164,11 @@ class _Table:
                     place = fits.find(1, place + 1)
 
 
-class _Bare:
-    """Data without its line ends, as they are and as JSON writes them."""
-
-    def __init__(self, data: bytes) -> None:
-        self._gone = [found.span() for found in _LINE_END.finditer(data)]
-        self.data = _LINE_END.sub(b"", data) if self._gone else data
-        lengths = accumulate(end - begin for begin, end in self._gone)
-        self._without = [0, *lengths]
-        self._starts = [begin - self._without[i] for i, (begin, _) in enumerate(self._gone)]
-
-    def place(self, bare: int) -> int:
-        """Where a byte of `data` was."""
-        return bare + self._without[bisect_right(self._starts, bare)]
+def _placed(view: View, data: bytes, offset: int, tables: Iterable[_Table]) -> Iterator[_Hit]:
+    """The hits in data that stands at this offset of a view, by their places in what that is a view of."""
+    for table in tables:
+        for begin, end, found in table.hits(data, offset):
+            yield view.begin(begin), view.end(end), found
 
 
 def _whole(data: bytes, begin: int, end: int, found: Fingerprint) -> Span:
@@ -184,14 +178,14 @@ def _whole(data: bytes, begin: int, end: int, found: Fingerprint) -> Span:
     return Span(begin, follows.end() if follows else end, found.label)
 
 
-def _tables(found: Mapping[bytes, Sequence[Fingerprint]], *, wraps: bool) -> list[_Table]:
-    chosen = {key: [each for each in prints if each.wraps is wraps] for key, prints in found.items()}
+def _tables(found: Mapping[bytes, Sequence[Fingerprint]], view: str) -> list[_Table]:
+    chosen = {key: [each for each in prints if each.view == view] for key, prints in found.items()}
     return [_Table(key, prints) for key, prints in chosen.items() if prints]
 
 
 def _read(fields: list[Any]) -> Fingerprint:
-    size, window, total, digest, wraps, tail, label = fields
-    return Fingerprint(size, window, total, b64decode(digest), wraps, tail, label.encode())
+    size, window, total, digest, view, tail, label = fields
+    return Fingerprint(size, window, total, b64decode(digest), view, tail, label.encode())
 
 
 def _weights(key: bytes) -> tuple[int, ...]:

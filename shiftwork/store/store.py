@@ -3,13 +3,14 @@
 import re
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
-from typing import Any, Self
+from typing import Any, Protocol, Self
 
 import asyncpg
-from sqlalchemy import event
+from sqlalchemy import Connection, event
 from sqlalchemy.exc import DBAPIError, StatementError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, AsyncSession, create_async_engine
+from sqlalchemy.sql.dml import UpdateBase
 
 from shiftwork.errors import InvalidInput, StackError
 from shiftwork.store.agents import Agents
@@ -22,6 +23,7 @@ from shiftwork.store.dsn import asyncpg_dsn, place
 from shiftwork.store.events import Events
 from shiftwork.store.evidence import Evidence
 from shiftwork.store.features import Features
+from shiftwork.store.fingerprints import FingerprintRows
 from shiftwork.store.handoffs import Handoffs
 from shiftwork.store.lockers import Lockers
 from shiftwork.store.progress import Progress
@@ -40,10 +42,20 @@ _PASSING = ("08", "40", "25P03", "53", "57P")
 # SQLSTATEs of values that the server never takes: they are none of their types (22), or too large (54).
 _UNFIT = ("22", "54")
 
+_FRESH_SECONDS = 1.0
+"""How old what is known of secrets may be when something is written."""
+
 _LOCKER = {"application_name": "shiftwork lock", "jit": "off"}
 _LOCKERS = "lockers"
 
 _WRITES = re.compile(r"\b(?:INSERT|UPDATE)\b", re.IGNORECASE)
+
+
+class Learns(Protocol):
+    """Has the redactor of a store know more; see `shiftwork.management.recognising`."""
+
+    def learn(self, connection: Connection, *, within: float = 0.0) -> None:
+        """Look again, unless that was done within so many seconds."""
 
 
 class Transaction:
@@ -67,6 +79,7 @@ class Transaction:
         self.checkpoints = Checkpoints(connection)
         self.evidence = Evidence(connection)
         self.transcript = Transcript(connection)
+        self.fingerprints = FingerprintRows(connection)
         self.agents = Agents(connection)
         self.tasks = Tasks(connection)
         self.handoffs = Handoffs(connection)
@@ -81,6 +94,7 @@ class Store:
         idle_limit: seconds a transaction may do nothing before the server ends it, so that a process that
             was stopped in the middle of one holds no lock against its successor.
         redact: takes secrets out of every text and every JSON value on their way into the database.
+        learns: has that know what is in the database itself, before anything is written.
     """
 
     def __init__(
@@ -90,6 +104,7 @@ class Store:
         pool_size: int = 4,
         idle_limit: float = 10.0,
         redact: Redacts | None = None,
+        learns: Learns | None = None,
     ) -> None:
         self._place = place(database_url)
         self._dsn = asyncpg_dsn(database_url)
@@ -106,6 +121,9 @@ class Store:
             pool_pre_ping=True,  # a restarted server costs a reconnect, not an error
             json_serializer=json_serializer(redact),
         )
+        self._learns = learns
+        if learns is not None:
+            _learn_before_writing(self._engine, learns)
         if redact is not None:
             _redact_parameters(self._engine, redact)
         self.lockers = Lockers(lambda: connect(self._dsn, server_settings=_LOCKER))
@@ -152,9 +170,24 @@ class Store:
             InvalidInput: the server does not take a value, and never will, or it holds a secret and must stay
                 as it is; nothing happened.
         """
+        async with self._begun() as connection:
+            yield Transaction(connection)
+
+    async def learn(self) -> None:
+        """Have the redactor know all that it can, now: for what is refused before anything is written.
+
+        Raises:
+            StackError: the server went away.
+        """
+        if self._learns is not None:
+            async with self._begun() as connection:
+                await connection.run_sync(self._learns.learn)
+
+    @asynccontextmanager
+    async def _begun(self) -> AsyncIterator[AsyncConnection]:
         try:
             async with self._engine.begin() as connection:
-                yield Transaction(connection)
+                yield connection
         except DBAPIError as error:
             if _is_unfit(error):
                 why = truncate(one_line(str(error.orig)), 300)
@@ -168,6 +201,23 @@ class Store:
             raise
         except PoolTimeout as error:
             raise StackError(f"All connections to PostgreSQL at {self._place} are in use.") from error
+
+
+def _learn_before_writing(engine: AsyncEngine, learns: Learns) -> None:
+    """On the same connection, and before values become JSON, out of which nothing can be taken any more."""
+
+    def before(*call: Any) -> None:
+        connection, statement, *_ = call
+        if isinstance(statement, UpdateBase):
+            learns.learn(connection, within=_FRESH_SECONDS)
+
+    def before_plain(*call: Any) -> None:
+        connection, _cursor, statement, *_ = call
+        if _WRITES.search(statement):
+            learns.learn(connection, within=_FRESH_SECONDS)
+
+    event.listen(engine.sync_engine, "before_execute", before)
+    event.listen(engine.sync_engine, "before_cursor_execute", before_plain)
 
 
 def lockers_of(session: AsyncSession | Store) -> Lockers:

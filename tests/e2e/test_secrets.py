@@ -24,6 +24,9 @@ from tests.e2e.support import (
 )
 
 CANARY = "canary-7Q2wXz9LmN4rT8vB"
+UNTOLD = {"SHIFTWORK_CODEC": "off"}
+"""Without the codec a worker tells clients nothing of what it knows."""
+
 SPILLING = (
     {"say": f"the key is {CANARY}"},
     {"run": {"command": f"echo {CANARY}; echo {CANARY} >&2"}},
@@ -67,8 +70,8 @@ async def test_a_canary_is_in_no_store(tmp_path: Path, monkeypatch: pytest.Monke
 
 async def test_a_worker_refuses_what_the_client_did_not_know(tmp_path: Path) -> None:
     """If it failed, a key in a project's settings would be shown by the processes of its agent."""
-    settings = quick_settings(tmp_path / "state")
-    environment = quick_environment(tmp_path / "state", WORKER_API_KEY=CANARY)
+    settings = quick_settings(tmp_path / "state", **UNTOLD)
+    environment = quick_environment(tmp_path / "state", WORKER_API_KEY=CANARY, **UNTOLD)
     agent = AgentOptions(backend="claude", settings={"environment": {"ANTHROPIC_API_KEY": CANARY}})
     async with DevStack(settings), Shiftwork(settings) as shiftwork:
         with worker_process(environment, tmp_path / "worker.log"):
@@ -81,9 +84,9 @@ async def test_a_worker_refuses_what_the_client_did_not_know(tmp_path: Path) -> 
 
 async def test_what_a_person_sends_is_refused_by_a_worker_that_knows_more(tmp_path: Path) -> None:
     """If it failed, a feature would be verified by a command that nobody wrote, with a mark for a key."""
-    settings, folder = quick_settings(tmp_path / "state"), tmp_path / "work"
+    settings, folder = quick_settings(tmp_path / "state", **UNTOLD), tmp_path / "work"
     folder.mkdir()
-    environment = quick_environment(tmp_path / "state", WORKER_API_KEY=CANARY)
+    environment = quick_environment(tmp_path / "state", WORKER_API_KEY=CANARY, **UNTOLD)
     asking = [[{"ask": "Which key?"}]]
     async with DevStack(settings), Shiftwork(settings) as shiftwork:
         with worker_process(environment, tmp_path / "worker.log"):
@@ -126,7 +129,7 @@ async def test_what_a_person_sends_is_refused_by_a_worker_that_knows_more(tmp_pa
             after = await project.now()
             await shiftwork.pause(project.id, reason=f"look at {CANARY}")
             assert await project.pauses(after) == "look at [redacted:WORKER_API_KEY]"
-    assert found_in(tmp_path / "state", CANARY.encode()) == []
+    assert found_in(tmp_path / "state/postgres", CANARY.encode()) == []
 
 
 SPILL = """
@@ -180,7 +183,7 @@ async def test_the_key_that_a_setting_names_is_a_secret(tmp_path: Path) -> None:
 
 async def test_a_new_worker_knows_the_keys_of_open_projects(tmp_path: Path) -> None:
     """If it failed, a key would be no secret from a worker's start to its first agent's."""
-    settings, folder = quick_settings(tmp_path / "state"), tmp_path / "work"
+    settings, folder = quick_settings(tmp_path / "state", **UNTOLD), tmp_path / "work"
     folder.mkdir()
     key = tmp_path / "key"
     key.write_text(CANARY)
@@ -190,7 +193,7 @@ async def test_a_new_worker_knows_the_keys_of_open_projects(tmp_path: Path) -> N
     agent = AgentOptions(backend="command", settings={**own, "credential": f"file:{key}"}, fallbacks=(gone,))
     log = tmp_path / "worker.log"
     async with DevStack(settings), Shiftwork(settings) as shiftwork:
-        with worker_process(quick_environment(settings.state), log) as worker:
+        with worker_process(quick_environment(settings.state, **UNTOLD), log) as worker:
             project = await of_agent(Lab(shiftwork, settings, folder), agent, autorun=False)
             await project.pauses()
             for _ in range(2):

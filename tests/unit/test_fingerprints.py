@@ -15,7 +15,7 @@ from shiftwork.secrets import Fingerprints, LazyRedactor, Redactor, Secret
 
 KEY = bytes(range(32))
 VALUE = "canary-7Q2wXz9LmN4rT8vB"
-ODD = "p@ss/w&o'r\"d+1=ü, two words"
+ODD = "p@ss/w&o'r\"d+1=ü😀\\, two words"
 LONG = "".join(random.Random(1).choices(string.ascii_letters + string.digits, k=700))
 FRAMED = "-----BEGIN X-----\n" + "aB3d" * 16 + "\n" + "eF5g" * 9 + "\n-----END X-----\n"
 SERVICE = json.dumps({"private_key": FRAMED})
@@ -66,22 +66,43 @@ def test_all_that_a_redactor_knows_is_recognised(value, write):
     assert BY_PRINT.redact(text) == BY_VALUE.redact(text) != text
 
 
+def by_number(text: str, escape: str = "\\u") -> str:
+    """Each character as JSON may write it."""
+    units = text.encode("utf-16-be").hex()
+    return "".join(escape + units[at : at + 4] for at in range(0, len(units), 4))
+
+
+@pytest.mark.parametrize("value", [VALUE, ODD])
+@pytest.mark.parametrize(
+    "write",
+    [
+        by_number,
+        lambda value: json.dumps(by_number(value)),
+        lambda value: by_number("é, ") + by_number(value).upper().replace("U", "u") + '\\"',
+        lambda value: by_number("\\") + r"\\\ " + by_number(value[:5]) + json.dumps(value[5:])[1:-1],
+        lambda value: json.dumps(value).replace("/", "\\/").replace("w", by_number("w", r"\\u")),
+    ],
+)
+def test_what_json_escapes_is_recognised(value, write):
+    """If it failed, a client would let a secret through of which another program escaped some characters."""
+    text = f"before {write(value)} after"
+    assert BY_PRINT.redact(text) == BY_VALUE.redact(text) != text
+
+
 def test_lines_of_a_key_file_are_recognised():
     """If it failed, a key pasted without its frame would be stored."""
     assert BY_PRINT.redact("eF5g" * 9) == "[redacted:SERVICE]"
     assert BY_PRINT.secret_in({"a": ["b", {"c": "aB3d" * 16}]}) == "SERVICE"
 
 
-PARTS = [VALUE, VALUE[:-1], ODD, base64_of(VALUE), VALUE.encode().hex(), "\n", "\\n", "ü", "x"]
+PARTS = [VALUE, VALUE[:-1], ODD, base64_of(VALUE), VALUE.encode().hex(), "\n", "\\n", "ü", "x", "\\", '"']
+PARTS += [by_number(VALUE[:4]) + VALUE[4:], json.dumps(by_number(ODD)), by_number("ü")]
 
 
 @settings(max_examples=150, deadline=None)
 @given(
     st.lists(
-        st.sampled_from(
-            [VALUE, VALUE[:-1], ODD, base64_of(VALUE), VALUE.encode().hex(), "\n", "\\n", "ü", "x"]
-        )
-        | st.text(max_size=8),
+        st.sampled_from(PARTS) | st.text(max_size=8),
         max_size=12,
     )
 )

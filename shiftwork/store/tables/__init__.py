@@ -9,6 +9,7 @@ from shiftwork.store.tables.record import (
     ProgressTable,
     TranscriptTable,
 )
+from shiftwork.store.tables.secret import FingerprintTable
 from shiftwork.store.tables.session import (
     LEASE_TOKENS,
     AttemptTable,
@@ -31,6 +32,7 @@ __all__ = [
     "EventTable",
     "EvidenceTable",
     "FeatureTable",
+    "FingerprintTable",
     "HandoffTable",
     "LeaseTable",
     "ProgressTable",

@@ -1,0 +1,51 @@
+"""Fingerprints of the secrets that workers know: each owns one row, and its successor removes it."""
+
+from datetime import timedelta
+
+from sqlalchemy import Connection, delete, func, or_, select
+from sqlalchemy.dialects.postgresql import insert
+
+from shiftwork.store.noun import Noun
+from shiftwork.store.tables.secret import FingerprintTable
+
+RENEWAL = timedelta(minutes=1)
+"""How often a worker renews its row."""
+
+LAPSE = timedelta(minutes=5)
+"""After how long without that its worker is taken for gone, and may be succeeded."""
+
+KEPT = timedelta(days=30)
+"""How long the row of a worker stays that nobody succeeds."""
+
+_MOST = 100
+"""Rows that a client reads, newest first."""
+
+
+class FingerprintRows(Noun):
+    """The rows of `secret_fingerprints`."""
+
+    async def publish(self, owner: str, place: str, content: str, body: bytes) -> None:
+        """Write or renew a worker's row, and remove what it succeeds: see `tidy`."""
+        values = {"place": place, "content": content, "body": body}
+        statement = insert(FingerprintTable).values(owner=owner, **values)
+        statement = statement.on_conflict_do_update(
+            index_elements=[FingerprintTable.owner], set_={**values, "renewed_at": func.clock_timestamp()}
+        )
+        await self._connection.execute(statement)
+        await self.tidy(place, content)
+
+    async def tidy(self, place: str, content: str | None = None) -> None:
+        """Remove the rows of workers that are gone: from this place, or with this content, or long ago."""
+        row = FingerprintTable
+        succeeded = or_(row.place == place, row.content == content) if content else row.place == place
+        lapsed = row.renewed_at < func.clock_timestamp() - LAPSE
+        old = row.renewed_at < func.clock_timestamp() - KEPT
+        await self._connection.execute(delete(row).where(or_(succeeded & lapsed, old)))
+
+
+def published(connection: Connection) -> list[tuple[str, bytes]]:
+    """Each worker's owner and body, in whatever transaction the connection is in."""
+    row = FingerprintTable
+    recent = row.renewed_at > func.clock_timestamp() - KEPT
+    statement = select(row.owner, row.body).where(recent).order_by(row.renewed_at.desc()).limit(_MOST)
+    return [(owner, body) for owner, body in connection.execute(statement)]
