@@ -12,6 +12,7 @@ import pytest
 
 from shiftwork.contracts.feature import VerificationStep
 from shiftwork.contracts.session import Role
+from shiftwork.verification.word import vetoes_in
 from tests.integration.langchain_support import HAND_OVER, WIRES, Bench, Nursery
 from tests.llm.script import Drop, Fault, Hang, Reply, Usage, in_order
 from tests.llm.server import LlmServer
@@ -484,6 +485,7 @@ def test_what_a_verifiers_commands_leave_running_does_not_write_its_verdict(serv
     assert done.last["ok"], done.errors
     assert "succeeded" in server.turns[1].tool_results[0]
     assert [step["met"] for step in bench.left("verdict.json")["steps"]] == [False]
+    assert vetoes_in(done.of("text")[-1]["text"]) == ("step 1: it is not",)
     assert sorted(path.name for path in bench.outbox.iterdir()) == ["handoff.json", "verdict.json"]
 
 
