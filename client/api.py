@@ -70,8 +70,9 @@ class Shiftwork(Messages, Following, AgentRegistry, TaskControl):
         description: str = "",
         options: ProjectOptions | None = None,
         allow_dirty: bool = False,
+        project_id: str | None = None,
     ) -> ProjectRow:
-        """Create a project's rows without starting it; see `start`."""
+        """Create a project's rows without starting it; see `start`. It gets this id, if one is given."""
         await agree(self.settings)  # nobody could start it from here
         options = options or ProjectOptions()
         redactor = await self.guard()
@@ -95,6 +96,7 @@ class Shiftwork(Messages, Following, AgentRegistry, TaskControl):
                 options=options,
                 spec=spec,
                 budget_usd=options.budget_usd,
+                project_id=project_id,
             )
             data = {"agent": options.agent.backend}
             await tx.events.append(

@@ -128,11 +128,15 @@ class Messages(Connection):
             raise Conflict(f"project {project.name!r} is {project.status}; it can't be {what}.")
         return project
 
-    async def add_feature(self, ref: str, feature: FeatureSpec) -> int:
-        """Add a feature; returns its id. Opens a completed project again."""
+    async def add_feature(self, ref: str, feature: FeatureSpec, *, request_id: str | None = None) -> int:
+        """Add a feature; returns its id. Opens a completed project again.
+
+        Args:
+            request_id: what is asked again under the same id is not done again.
+        """
         refuse_in_feature(feature, await self.guard())
         request = AddFeature(feature=feature, actor=actor())
-        result: int = await self._update(ref, ProjectWorkflow.add_feature, request)
+        result: int = await self._update(ref, ProjectWorkflow.add_feature, request, request_id)
         return result
 
     async def edit_feature(self, ref: str, edit: FeatureEdit) -> int:
@@ -142,10 +146,12 @@ class Messages(Connection):
         result: int = await self._update(ref, ProjectWorkflow.edit_feature, request)
         return result
 
-    async def run_session(self, ref: str, feature: str | None = None) -> int:
-        """Ask for one session now; returns its number at once."""
+    async def run_session(
+        self, ref: str, feature: str | None = None, *, request_id: str | None = None
+    ) -> int:
+        """Ask for one session now; returns its number at once. For `request_id` see `add_feature`."""
         request = RunSession(feature=feature, actor=actor())
-        result: int = await self._update(ref, ProjectWorkflow.run_session, request)
+        result: int = await self._update(ref, ProjectWorkflow.run_session, request, request_id)
         return result
 
     async def set_feature_status(
@@ -197,7 +203,7 @@ class Messages(Connection):
         )
         await self._update(decision.project_id, ProjectWorkflow.add_decision_feedback, request)
 
-    async def _update(self, ref: str, update: Any, request: Any) -> Any:
+    async def _update(self, ref: str, update: Any, request: Any, request_id: str | None = None) -> Any:
         """An update, with the start of the workflow from rows and main if it does not run."""
         project = await self.find(ref)
         if project.status is ProjectStatus.ABANDONED:
@@ -210,6 +216,7 @@ class Messages(Connection):
             handle = await client.start_update_with_start_workflow(
                 update,
                 request,
+                id=request_id,
                 wait_for_stage=WorkflowUpdateStage.COMPLETED,
                 start_workflow_operation=operation,
             )

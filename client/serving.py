@@ -1,62 +1,18 @@
-"""What our HTTP servers have in common: a token in a file, a listening socket, and who is let in."""
+"""What our HTTP servers have in common: a listening socket, and who is let in."""
 
 import hmac
-import os
-import secrets
 import socket
 from collections.abc import Callable, Collection, Mapping
-from contextlib import suppress
-from pathlib import Path
 
 from starlette.datastructures import Headers
 from starlette.responses import PlainTextResponse
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from shiftwork.errors import StackError
-from shiftwork.stack.private import read_own
 from shiftwork.stack.sockets import LOOPBACK
 
 Refuse = Callable[[int, str, Mapping[str, str]], ASGIApp]
 """Makes the answer to who is not let in, of a status, one sentence and headers."""
-
-
-def own_token(file: Path) -> str:
-    """The token in this file, which is made with a new one if it is missing; others can't read it.
-
-    Processes that ask at the same time get the same one.
-
-    Raises:
-        InvalidInput: the file is another user's, or others may write to it.
-    """
-    try:
-        token = read_own(file).strip()
-    except FileNotFoundError:
-        token = ""
-    if not token:
-        _leave_token(file)
-        token = read_own(file).strip()
-    # One that was laid there by hand may be readable by others.
-    file.chmod(0o600)
-    return token
-
-
-def _leave_token(file: Path) -> None:
-    """Write a new token, unless another process was first."""
-    with suppress(FileNotFoundError):
-        if not read_own(file).strip():
-            file.unlink()
-    temporary = file.with_name(f".{file.name}.{os.getpid()}.{secrets.token_hex(4)}")
-    handle = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-    try:
-        with os.fdopen(handle, "w", encoding="utf-8") as written:
-            written.write(secrets.token_urlsafe(32) + "\n")
-            written.flush()
-            os.fsync(handle)
-        with suppress(FileExistsError):
-            # Unlike a rename it replaces nothing.
-            os.link(temporary, file)
-    finally:
-        temporary.unlink()
 
 
 def listen(port: int, option: str, address: str = LOOPBACK) -> socket.socket:

@@ -40,6 +40,11 @@ def first_problem(error: ValidationError, model: type[BaseModel] | None = None) 
     return f"{where}: {_said(problem, model)}"
 
 
+def said_of(problem: Any) -> str:
+    """One problem of a validation as a sentence without its end, which leaves out where it is."""
+    return _said(problem, None)
+
+
 def _said(problem: Any, model: type[BaseModel] | None) -> str:
     kind, facts = problem["type"], problem.get("ctx", {})
     if kind in _KINDS:

@@ -39,7 +39,8 @@ class Settings:
         namespace: Temporal namespace of the embedded server (an external one comes from Temporal's own
             environment configuration).
         postgres_port: a port of the embedded PostgreSQL besides its socket; 0 means none.
-        temporal_port, ui_port: fixed ports of Temporal's gRPC service and Web UI; 0 means free-chosen.
+        temporal_port, ui_port, api_port: fixed ports of Temporal's gRPC service, its Web UI and the REST
+            interface; 0 means free-chosen.
         process_slots: most agents and verifications that one worker runs at once.
         free_memory_mb: MB of memory that must be free for one more; 0: a tenth of the machine's.
         max_cpu_percent: how busy the machine's processors may be for one more.
@@ -59,6 +60,7 @@ class Settings:
     postgres_port: int = 0
     temporal_port: int = 0
     ui_port: int = 0
+    api_port: int = 0
     process_slots: int = 8
     free_memory_mb: float = 0.0
     max_cpu_percent: float = 95.0
@@ -96,6 +98,7 @@ class Settings:
             postgres_port=int(_number(env, "SHIFTWORK_POSTGRES_PORT", 0)),
             temporal_port=int(_number(env, "SHIFTWORK_TEMPORAL_PORT", 0)),
             ui_port=int(_number(env, "SHIFTWORK_UI_PORT", 0)),
+            api_port=int(_number(env, "SHIFTWORK_API_PORT", 0)),
             process_slots=int(_number(env, "SHIFTWORK_PROCESS_SLOTS", 8)),
             free_memory_mb=_number(env, "SHIFTWORK_FREE_MEMORY_MB", 0.0),
             max_cpu_percent=_number(env, "SHIFTWORK_MAX_CPU_PERCENT", 95.0),

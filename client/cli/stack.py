@@ -14,6 +14,7 @@ from shiftwork.stack.file import StackFile
 from shiftwork.stack.private import deny_others_writing
 
 _WORKER = (sys.executable, "-P", "-m", "worker")
+_API = (sys.executable, "-P", "-m", "client", "api")
 
 
 def dev(args: Namespace) -> int:
@@ -30,7 +31,8 @@ def dev(args: Namespace) -> int:
         else:
             print(f"Shiftwork is up; Ctrl-C stops it.\n{pairs(told.items())}", flush=True)
 
-    asyncio.run(run_dev(settings, _WORKER if with_worker else (), ready))
+    worker_argv, api_argv = (_WORKER, _API) if with_worker else ((), ())
+    asyncio.run(run_dev(settings, worker_argv, ready, api_argv=api_argv))
     return DONE
 
 
@@ -41,6 +43,7 @@ def _facts(settings: Settings, stack: StackFile, *, with_worker: bool) -> dict[s
         "state": str(settings.state),
         "temporal_ui": stack.temporal_ui,
         "temporal_address": stack.temporal_address,
+        "api": stack.api_url,
         "worker_log": log,
         "pid": stack.pid,
     }

@@ -29,7 +29,7 @@ STACK = (
         "run PostgreSQL, Temporal and a worker until Ctrl-C",
         "client.cli.stack:dev",
         "shiftwork dev\nshiftwork dev --no-worker   # and `shiftwork worker` elsewhere",
-        (switch("--no-worker", "the servers alone"), JSON),
+        (switch("--no-worker", "the servers alone, without the REST interface too"), JSON),
         "Everything lives in one state folder (SHIFTWORK_STATE), and is there again at the next start.",
     ),
     Command(
@@ -87,6 +87,39 @@ STACK = (
             JSON,
         ),
         "It ends with its client, or with --http at Ctrl-C. It needs the extra `mcp`.",
+    ),
+    Command(
+        "api",
+        "offer all this to programs, over HTTP",
+        "client.cli.api:api",
+        "shiftwork api --port 8480\nshiftwork api --schema",
+        (
+            number("--port", "(default: a free one)", values.port, "PORT"),
+            argument(
+                "--listen",
+                metavar="ADDRESS",
+                help="another address than the loopback: whoever reaches it and has the token commands "
+                "agents on this machine, and what passes is not encrypted",
+            ),
+            argument(
+                "--host",
+                action="append",
+                metavar="NAME",
+                help="what clients may call it besides its address: HOST or HOST:PORT; repeatable",
+            ),
+            switch("--schema", "print its description as OpenAPI, and serve nothing"),
+            JSON,
+        ),
+        "`shiftwork dev` runs it already; `shiftwork token` prints what requests must bear.",
+    ),
+    Command(
+        "token",
+        "print the token of the REST interface",
+        "client.cli.api:token",
+        "shiftwork token",
+        (JSON,),
+        "It is made at the first start, and kept in a file that nobody else may read. "
+        'For curl: --header "Authorization: Bearer $(shiftwork token)".',
     ),
     Command(
         "doctor",

@@ -12,7 +12,8 @@ from starlette.applications import Starlette
 from starlette.routing import Mount
 
 from client.mcp.bodies import Bodies
-from client.serving import Guard, listen, own_token
+from client.serving import Guard, listen
+from client.tokens import own_token
 from shiftwork.settings import Settings
 from shiftwork.stack.private import state_folder
 

@@ -25,6 +25,7 @@ from shiftwork.stack.leftovers import end_recorded, record
 from shiftwork.stack.postgres import EmbeddedPostgres
 from shiftwork.stack.private import private_folder, state_folder
 from shiftwork.stack.server import Program, Supervised
+from shiftwork.stack.sockets import LOOPBACK, free_ports
 from shiftwork.stack.temporal_server import EmbeddedTemporal
 from shiftwork.temporal import search_attribute_types
 
@@ -52,6 +53,7 @@ class DevStack:
         programs: Sequence[Command] = (),
         *,
         environ: Mapping[str, str] | None = None,
+        api_url: str | None = None,
     ) -> None:
         """Prepare a stack.
 
@@ -59,7 +61,9 @@ class DevStack:
             settings: which state folder, ports and namespace.
             programs: what to run beside the servers once they are ready; stopped before them.
             environ: where Temporal's environment configuration is looked for; None means our own.
+            api_url: where one of the programs offers the REST interface.
         """
+        self._api_url = api_url
         self._settings = settings
         self._environ = environ
         self._postgres = (
@@ -192,6 +196,7 @@ class DevStack:
             temporal_http_address=temporal.http_address if temporal else None,
             temporal_http_host=temporal.http_host if temporal else None,
             temporal_ui=gate.ui_link if gate else None,
+            api_url=self._api_url,
             codec_endpoint=gate.codec_endpoint if gate else None,
             codec_auth=gate.access.authorization if gate else None,
             codec=encodes(self._settings, self._environ),
@@ -200,7 +205,11 @@ class DevStack:
 
 
 async def run_dev(
-    settings: Settings, worker_argv: Sequence[str], on_ready: Callable[[StackFile], None]
+    settings: Settings,
+    worker_argv: Sequence[str],
+    on_ready: Callable[[StackFile], None],
+    *,
+    api_argv: Sequence[str] = (),
 ) -> None:
     """Run the stack and a worker until INT, TERM or HUP; then stop it all in order.
 
@@ -208,6 +217,7 @@ async def run_dev(
         settings: see `DevStack`.
         worker_argv: the worker's program and arguments; it finds the stack by its environment. Empty: none.
         on_ready: called once, when the servers answer and the worker is started.
+        api_argv: the program of the REST interface, which is given `--port`. Empty: none.
 
     Raises:
         StackError: the stack can't be started.
@@ -217,7 +227,7 @@ async def run_dev(
     signals = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
     for sign in signals:
         loop.add_signal_handler(sign, asked.set)
-    running = asyncio.create_task(_run(settings, worker_argv, on_ready))
+    running = asyncio.create_task(_run(settings, worker_argv, api_argv, on_ready))
     waiting = asyncio.create_task(asked.wait())
     try:
         await asyncio.wait((running, waiting), return_when=asyncio.FIRST_COMPLETED)
@@ -230,15 +240,26 @@ async def run_dev(
             loop.remove_signal_handler(sign)
 
 
-async def _run(settings: Settings, worker_argv: Sequence[str], on_ready: Callable[[StackFile], None]) -> None:
+async def _run(
+    settings: Settings,
+    worker_argv: Sequence[str],
+    api_argv: Sequence[str],
+    on_ready: Callable[[StackFile], None],
+) -> None:
+    logs = private_folder(state_folder(settings.state) / "logs")
+    env = {**os.environ, **_for_children(settings)}
     worker = Command(
         name="worker",
         argv=worker_argv,
-        log=private_folder(state_folder(settings.state) / "logs") / "worker.log",
-        env={**os.environ, **_for_children(settings)},
+        log=logs / "worker.log",
+        env=env,
         grace=settings.timings.graceful_shutdown + 5,
     )
-    async with DevStack(settings, [worker] if worker_argv else []) as stack:
+    port = settings.api_port or free_ports(1)[0]
+    api = Command(name="REST interface", argv=(*api_argv, "--port", str(port)), log=logs / "api.log", env=env)
+    programs = [each for each, argv in ((worker, worker_argv), (api, api_argv)) if argv]
+    url = f"http://{LOOPBACK}:{port}" if api_argv else None
+    async with DevStack(settings, programs, api_url=url) as stack:
         on_ready(stack)
         await asyncio.Event().wait()
 

@@ -27,6 +27,7 @@ class StackFile:
         temporal_http_address: host and port of its HTTP API, quick to ask for a status.
         temporal_http_host: what requests to that must say as their Host.
         temporal_ui: the link to the Web UI, token included; a path may be added.
+        api_url: where the REST interface answers; None if `shiftwork dev` runs none.
         codec_endpoint: where Temporal's tools have payloads decoded; None if nothing is encoded.
         codec_auth: the Authorization header for that.
         codec: whether what goes to Temporal is encrypted; None: a version that did not say wrote this.
@@ -42,6 +43,7 @@ class StackFile:
     temporal_http_address: str | None = None
     temporal_http_host: str | None = None
     temporal_ui: str | None = None
+    api_url: str | None = None
     codec_endpoint: str | None = None
     codec_auth: str | None = None
     codec: bool | None = None

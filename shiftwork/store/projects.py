@@ -51,11 +51,12 @@ class Projects(Noun):
         options: ProjectOptions | None = None,
         spec: str = "",
         budget_usd: float | None = None,
+        project_id: str | None = None,
     ) -> ProjectRow:
-        """A new project, `initializing`; raises `Conflict` if the name is taken."""
+        """A new project, `initializing`, of this id or a new one; raises `Conflict` if the name is taken."""
         options = options or ProjectOptions()
         values = {
-            "id": str(uuid.uuid4()),
+            "id": project_id or str(uuid.uuid4()),
             "name": name,
             "description": description,
             "working_directory": working_directory,

@@ -28,6 +28,7 @@ from shiftwork.store.handoffs import Handoffs
 from shiftwork.store.lockers import Lockers
 from shiftwork.store.progress import Progress
 from shiftwork.store.projects import Projects
+from shiftwork.store.requests import Requests
 from shiftwork.store.sessions import Sessions
 from shiftwork.store.tasks import Tasks
 from shiftwork.store.transcript import Transcript
@@ -79,6 +80,7 @@ class Transaction:
         self.checkpoints = Checkpoints(connection)
         self.evidence = Evidence(connection)
         self.transcript = Transcript(connection)
+        self.requests = Requests(connection)
         self.fingerprints = FingerprintRows(connection)
         self.agents = Agents(connection)
         self.tasks = Tasks(connection)

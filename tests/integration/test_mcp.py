@@ -22,7 +22,7 @@ from pydantic import AnyUrl
 
 from client.api import Shiftwork
 from client.mcp.protocol import make_server
-from client.serving import own_token
+from client.tokens import own_token
 from client.tools.desk import Desk
 from client.tools.table import DEFINITIONS
 from shiftwork.contracts.feature import FeatureSpec

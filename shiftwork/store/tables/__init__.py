@@ -9,6 +9,7 @@ from shiftwork.store.tables.record import (
     ProgressTable,
     TranscriptTable,
 )
+from shiftwork.store.tables.request import RequestTable
 from shiftwork.store.tables.secret import FingerprintTable
 from shiftwork.store.tables.session import (
     LEASE_TOKENS,
@@ -37,6 +38,7 @@ __all__ = [
     "LeaseTable",
     "ProgressTable",
     "ProjectTable",
+    "RequestTable",
     "SessionTable",
     "TaskTable",
     "TranscriptTable",

@@ -1,0 +1,1 @@
+"""The routes, one file per noun; each has a `router`, which `client.rest.app` lists."""

@@ -1,0 +1,141 @@
+"""Server-sent events: what happens to a project, as it happens, without a gap or a double."""
+
+import asyncio
+import time
+from collections.abc import AsyncIterator
+from functools import partial
+from typing import Any
+
+from starlette.requests import Request
+from starlette.responses import StreamingResponse
+from starlette.types import Receive, Scope, Send
+
+from client.api import Shiftwork
+from client.rest.problems import problem
+from client.resting import POLL_SECONDS, at_rest
+from client.telling import as_json, tell
+from shiftwork.errors import ShiftworkError
+from shiftwork.store.rows import EventRow
+from shiftwork.store.store import Transaction
+from shiftwork.text import printable_json
+
+MOST_STREAMS = 32
+"""Open at once; each asks the database several times a second."""
+HEARTBEAT_SECONDS = 15.0
+RETRY_MS = 2000
+"""After how long a client that lost its stream asks anew."""
+
+
+class Streams:
+    """Counts the streams that are open, and ends them with the server."""
+
+    def __init__(self, most: int = MOST_STREAMS) -> None:
+        self._most = most
+        self.open = 0
+        self.closing = asyncio.Event()
+
+    @property
+    def full(self) -> bool:
+        """Whether there is no room for one more."""
+        return self.open >= self._most
+
+
+class _Counted(StreamingResponse):
+    """A stream that is refused where there are too many, and counted as long as it is sent."""
+
+    def __init__(self, streams: Streams, parts: AsyncIterator[str], headers: dict[str, str]) -> None:
+        super().__init__(parts, media_type="text/event-stream", headers=headers)
+        self._streams = streams
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if self._streams.full:
+            await problem(429, "Too many streams are open; close one first.")(scope, receive, send)
+            return
+        self._streams.open += 1
+        try:
+            await super().__call__(scope, receive, send)
+        finally:
+            self._streams.open -= 1
+
+
+class EventStream:
+    """The events of one project after a sequence, until the client goes, or the project rests.
+
+    Args:
+        until_rest: end with the event `rest`, which carries the status, once nothing happens any more.
+        heartbeat: seconds of silence after which a comment says that the stream is alive.
+    """
+
+    def __init__(
+        self,
+        shiftwork: Shiftwork,
+        project_id: str,
+        after: int,
+        *,
+        until_rest: bool,
+        heartbeat: float = HEARTBEAT_SECONDS,
+    ) -> None:
+        self._shiftwork = shiftwork
+        self._project_id = project_id
+        self._after = after
+        self._until_rest = until_rest
+        self._heartbeat = heartbeat
+        self._heard = time.monotonic()
+
+    def response(self, request: Request, streams: Streams) -> StreamingResponse:
+        """The response; the stream is counted as long as it lasts."""
+        headers = {"Cache-Control": "no-store", "X-Accel-Buffering": "no"}
+        return _Counted(streams, self.parts(request, streams), headers=headers)
+
+    async def parts(self, request: Request, streams: Streams) -> AsyncIterator[str]:
+        """The stream itself, until the client goes or the server ends."""
+        yield f"retry: {RETRY_MS}\n\n"
+        while not streams.closing.is_set() and not await request.is_disconnected():
+            try:
+                status, events = await self._look()
+            except ShiftworkError as error:
+                # Deleted, or the stack is away for long: the client asks anew, and is told.
+                yield f": {printable_json(str(error))}\n\n"
+                return
+            for event in events:
+                self._after = event.sequence
+                yield _part(event)
+            if events:
+                self._heard = time.monotonic()
+            elif self._until_rest and at_rest(status):
+                yield f"event: rest\ndata: {printable_json(status)}\n\n"
+                return
+            else:
+                if time.monotonic() > self._heard + self._heartbeat:
+                    self._heard = time.monotonic()
+                    yield ": still here\n\n"
+                await _pause(streams.closing)
+
+    async def _look(self) -> tuple[dict[str, Any], list[EventRow]]:
+        return await self._shiftwork.store.read(
+            partial(_look, project_id=self._project_id, after=self._after, status=self._until_rest)
+        )
+
+
+async def _look(
+    tx: Transaction, *, project_id: str, after: int, status: bool
+) -> tuple[dict[str, Any], list[EventRow]]:
+    # In this order: what the status tells has its events in what is read after it.
+    standing = await tx.projects.status(project_id) if status else {}
+    events = await tx.events.after(project_id, after)
+    if not events:
+        await tx.projects.get(project_id)  # raises `NotFound` for one that was deleted meanwhile
+    return standing, events
+
+
+async def _pause(closing: asyncio.Event) -> None:
+    try:
+        async with asyncio.timeout(POLL_SECONDS):
+            await closing.wait()
+    except TimeoutError:
+        return
+
+
+def _part(event: EventRow) -> str:
+    # JSON on one line: a line break in what an agent wrote must not begin an event of its own.
+    return f"id: {event.sequence}\ndata: {printable_json({**as_json(event), 'text': tell(event)})}\n\n"

@@ -1,0 +1,67 @@
+"""A server of the REST interface as a process of its own, and clients that know its token."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+import httpx
+
+COMMAND = [sys.executable, "-P", "-m", "client"]
+
+
+def environment(state: Path) -> dict[str, str]:
+    """The environment of a process for the stack in this state folder."""
+    inherited = {k: v for k, v in os.environ.items() if not k.startswith(("SHIFTWORK_", "TEMPORAL_"))}
+    return {**inherited, "SHIFTWORK_STATE": str(state), "PYTHONWARNINGS": "error::ResourceWarning"}
+
+
+@dataclass
+class Served:
+    """A server that runs."""
+
+    url: str
+    token: str
+    process: subprocess.Popen[str]
+
+    @property
+    def host(self) -> str:
+        """Its host and port."""
+        return self.url.removeprefix("http://")
+
+    def client(self, **options) -> httpx.Client:
+        """A client that knows the token."""
+        return httpx.Client(base_url=self.url, headers=self.headers, timeout=60, **options)
+
+    @property
+    def headers(self) -> dict[str, str]:
+        """What every request bears."""
+        return {"Authorization": f"Bearer {self.token}"}
+
+
+@contextmanager
+def serving(state: Path, *arguments: str) -> Iterator[Served]:
+    """`shiftwork api`, ended by SIGINT at the end of the block; it must say nothing but that it is up."""
+    process = subprocess.Popen(
+        [*COMMAND, "api", "--json", *arguments],
+        env=environment(state),
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    try:
+        line = process.stdout.readline()
+        assert line, process.stderr.read()
+        told = json.loads(line)
+        yield Served(told["url"], Path(told["token_file"]).read_text().strip(), process)
+    finally:
+        if process.poll() is None:
+            process.send_signal(signal.SIGINT)
+        out, err = process.communicate(timeout=30)
+    if process.returncode != -signal.SIGKILL:
+        assert (process.returncode, out, err) == (0, "", "")
