@@ -17,7 +17,7 @@ from shiftwork.agents.listening import OnEvent
 from shiftwork.codec.parts import Part, Parts, open_parts
 from shiftwork.errors import CodecError, InvalidInput, LeaseLost, StackError
 from shiftwork.repository.files import remove_tree
-from shiftwork.store.rows import Attempt
+from shiftwork.store.rows import Attempt, SessionRow
 
 LARGEST: Final = 32 * 1024 * 1024
 """Bytes of a conversation that are copied; a larger one stays on its host."""
@@ -213,26 +213,40 @@ class ConversationCopies:
 
 
 async def bring_copy(
-    services: Services, session_id: int, attempts: Collection[int], home: Path, name: str
+    services: Services, session: SessionRow, attempts: Collection[int], home: Path, name: str
 ) -> bool:
     """Put the copy of a conversation into a new home; False if there is none that can be used.
 
     Args:
+        session: whose conversation it was; people are told if it can't be gone on with.
         attempts: those that were in this conversation.
         home: made anew; what was there is of an older one.
     """
     try:
         async with services.store.transaction() as tx:
-            row = await tx.conversations.find(session_id)
+            row = await tx.conversations.find(session.id)
         if row is None or row.attempt not in attempts:
             return False
-        content = await asyncio.to_thread(open_parts, services.seal, row.body, _place(session_id), LARGEST)
+        content = await asyncio.to_thread(open_parts, services.seal, row.body, _place(session.id), LARGEST)
         await asyncio.to_thread(remove_tree, home, ignore_errors=True)
         await asyncio.to_thread(PrivateHome(home).write, name, content)
     except (OSError, InvalidInput, CodecError) as error:
-        log.warning("session %d: its conversation can't be used, so a new one begins: %s", session_id, error)
+        await _tell_unusable(services, session, error)
         return False
     return True
+
+
+async def _tell_unusable(services: Services, session: SessionRow, why: Exception) -> None:
+    text = f"What the agent of session {session.number} was told can't be used here, so it begins anew: {why}"
+    log.warning("%s", text)
+    async with services.store.transaction() as tx:
+        await tx.events.append(
+            session.project_id,
+            "warning",
+            key=f"warning:conversation:{session.id}",
+            reference=f"session:{session.number}",
+            data={"text": services.redactor.redact(text)},
+        )
 
 
 async def forget_copy(services: Services, session_id: int) -> None:

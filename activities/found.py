@@ -45,7 +45,7 @@ async def find_conversation(services: Services, source: Source, home: Path, file
         return Place.HERE
     if file is None:
         return None
-    brought = await bring_copy(services, source.session.id, source.attempts, home, file)
+    brought = await bring_copy(services, source.session, source.attempts, home, file)
     return Place.COPY if brought else None
 
 

@@ -10,8 +10,9 @@ import asyncpg
 import pytest
 
 from activities.conversations import LARGEST, ConversationCopies, bring_copy, read_bounded
+from activities.homes import note_attempt
 from activities.orphans import WorkerRecord
-from activities.predecessors import Predecessors
+from activities.predecessors import Predecessors, Resumption
 from activities.services import Services
 from shiftwork.agents.events import AgentEvent, AgentEventKind
 from shiftwork.agents.home import PrivateHome
@@ -23,6 +24,7 @@ from shiftwork.codec.keys import Key, KeyRing
 from shiftwork.codec.parts import open_parts
 from shiftwork.codec.sealing import Seal
 from shiftwork.codec.sources import GivenKeys
+from shiftwork.contracts.feature import FeatureSpec
 from shiftwork.contracts.session import Role
 from shiftwork.errors import CodecError, LeaseLost
 from shiftwork.gateway import Gateway
@@ -44,14 +46,14 @@ def keys() -> GivenKeys:
 class Host:
     """A worker on a machine of its own: another state folder, the same database."""
 
-    def __init__(self, name, folder, url, seal) -> None:
+    def __init__(self, name, folder, url, seal, called=None) -> None:
         self.url = url
         self.store = Store(url)
         settings = replace(Settings(state=folder / name), database_url=url)
         record = WorkerRecord(settings.state)
         self.services = Services(
             *(settings, self.store, cheap_sandbox(), {}, record, Gateway(), LazyRedactor({})),
-            host=name,
+            host=called or name,
             seal=seal,
         )
 
@@ -90,8 +92,8 @@ async def make_host(database_url, tmp_path):
     await migrate(database_url)
     hosts, shared = [], Seal(keys())
 
-    def make(name, seal=shared):
-        hosts.append(Host(name, tmp_path, database_url, seal))
+    def make(name, seal=shared, called=None):
+        hosts.append(Host(name, tmp_path, database_url, seal, called))
         return hosts[-1]
 
     yield make
@@ -187,6 +189,67 @@ async def test_an_older_state_of_the_same_attempt_is_not_kept(host, session):
                 *(session.id, attempt.attempt, attempt.token, sequence, b"x"), size=1
             )
         assert done is kept
+
+
+async def test_what_changed_is_added_to_the_state_before_alone(host, project, session):
+    """If it failed, a part would follow another one than it was made for, and the copy be of no use."""
+    attempt = await host.attempt(session)
+    kept = []
+    for sequence, follows in ((1, 0), (2, None), (4, 3), (3, 2), (4, 3)):
+        async with host.store.transaction() as tx:
+            who = session.id, attempt.attempt, attempt.token
+            kept.append(
+                await tx.conversations.keep(*who, sequence, b"%d" % sequence, size=1, follows=follows)
+            )
+    assert kept == [False, True, False, True, True]
+    assert (await host.kept(session)).body == b"234"
+    later = await host.attempt(session)
+    with pytest.raises(LeaseLost):
+        async with host.store.transaction() as tx:
+            await tx.conversations.keep(*who, 5, b"5", size=1, follows=4)
+    async with host.store.transaction() as tx:
+        who = session.id, later.attempt, later.token
+        assert not await tx.conversations.keep(*who, 5, b"5", size=1, follows=4)
+
+
+async def test_a_superseded_attempt_asks_nothing_more(host, project, session):
+    """If it failed, a worker that wakes up late would pay for answers that nobody uses."""
+    attempt = await host.attempt(session)
+    host.say(project)
+    async with host.copies(project, session, attempt) as copies:
+        assert await copies.before_question() is None
+        await host.attempt(session)
+        host.say(project, b"more")
+        assert "another attempt" in await copies.before_question()
+
+
+async def test_an_interrupted_sessions_copy_stays_for_the_next(host, project, session):
+    """If it failed, the feature's next session would have to be where this one was, or copies pile up."""
+    async with host.store.transaction() as tx:
+        [feature] = await tx.features.adopt(project.id, [FeatureSpec(name="a", description="a")], 1)
+        sessions = [
+            await tx.sessions.begin(project.id, number, feature.id, Role.SESSION, datetime.now(UTC))
+            for number in (2, 3, 4)
+        ]
+    for number, outcome, left in ((0, "interrupted", 1), (1, "interrupted", 1), (2, "passed", 0)):
+        one = sessions[number]
+        attempt = await host.attempt(one)
+        async with host.store.transaction() as tx:
+            await tx.conversations.keep(one.id, attempt.attempt, attempt.token, 1, b"x", size=1)
+            await tx.sessions.end(project.id, one.number, outcome=outcome)
+            assert [await tx.conversations.find(s.id) is not None for s in sessions].count(True) == left
+
+
+async def test_nothing_stays_when_the_project_ends(host, project, session):
+    """If it failed, what agents said would stay for ever with projects that were given up."""
+    await copy_once(host, project, session)
+    async with host.store.transaction() as tx:
+        other = await tx.projects.create("other")
+        await tx.conversations.forget_project(other.id)
+    assert await host.kept(session) is not None
+    async with host.store.transaction() as tx:
+        await tx.conversations.forget_project(project.id)
+    assert await host.kept(session) is None
 
 
 async def test_nothing_stays_when_the_session_ends(host, project, session):
@@ -355,10 +418,57 @@ async def test_without_a_usable_copy_a_new_conversation_begins(make_host, host, 
     stranger = make_host("stranger", Seal(keys()))
     assert await stranger.resumption(project, session, LangchainBackend()) is None
     assert not stranger.home(project).exists()
-    assert "a new one begins" in caplog.text
+    assert "so it begins anew" in caplog.text
+    async with host.store.transaction() as tx:
+        [event] = await tx.events.last(project.id, ("warning",))
+    assert event.reference == "session:1"
+    assert "which is not among those of a test" in event.data["text"]
     other = make_host("b")
     await other.attempt(session, conversation="c-2")
     assert await make_host("c").resumption(project, session, LangchainBackend()) is None
+
+
+async def test_another_machine_of_the_same_name_does_not_have_the_files(make_host, host, project, session):
+    """If it failed, an agent would be told that what it did is there, when its machine is lost."""
+    await copy_once(host, project, session)
+    twin = make_host("twin", called=host.services.host)
+    found = await twin.resumption(project, session, LangchainBackend())
+    assert (twin.home(project) / STATE_FILE).read_bytes() == CANARY
+    assert not found.intact
+
+
+async def test_a_machine_that_comes_back_under_another_name_has_the_files(make_host, host, project, session):
+    """If it failed, a container that starts again would go back to an older state, and lose its files."""
+    attempt = await copy_once(host, project, session, b"old")
+    host.say(project, b"newer than the copy")
+    note_attempt(host.home(project), session.number, attempt.attempt)
+    again = make_host("a", called="another name")
+    assert (await again.resumption(project, session, LangchainBackend())).intact
+    assert (again.home(project) / STATE_FILE).read_bytes() == b"newer than the copy"
+
+
+async def test_a_note_tells_which_state_is_the_newest(make_host, host, project, session):
+    """If it failed, two machines of one name would go on from each other's older states."""
+    first = await copy_once(host, project, session, b"old")
+    note_attempt(host.home(project), session.number, first.attempt)
+    await copy_once(make_host("twin", called=host.services.host), project, session, b"newer")
+    assert await host.resumption(project, session, LangchainBackend()) is not None
+    assert (host.home(project) / STATE_FILE).read_bytes() == b"newer"
+
+
+async def test_an_attempt_that_was_lost_before_its_agent_started_changes_nothing(
+    make_host, host, project, session
+):
+    """If it failed, a second crash while a session is taken over would cost all that was said in it."""
+    backend = LangchainBackend()
+    assert not isinstance(await host.resumption(project, session, backend), Resumption)
+    await copy_once(host, project, session)
+    for _ in range(2):
+        other = make_host("b")
+        found = await other.resumption(project, session, backend)
+        assert (found.conversation.id, found.intact) == ("c-1", False)
+    async with host.store.transaction() as tx:
+        assert [row.conversation for row in await tx.attempts.list(session.id)] == ["", "c-1", "", ""]
 
 
 async def test_other_backends_stay_on_their_host(make_host, host, project, session):
@@ -377,7 +487,7 @@ async def test_a_home_that_can_not_be_made_is_a_warning(make_host, host, project
     home = other.home(project)
     home.parent.parent.mkdir(parents=True)
     home.parent.write_text("in the way")
-    assert not await bring_copy(other.services, session.id, {attempt.attempt}, home, STATE_FILE)
+    assert not await bring_copy(other.services, session, {attempt.attempt}, home, STATE_FILE)
 
 
 def test_an_agent_is_told_that_its_files_are_lost(tmp_path):
