@@ -205,14 +205,14 @@ print([sorted(os.listdir(place)) for place in places], sorted(globals()), os.pat
 for place in (*places, "/dev/shm"):
     try:
         open(place + "/left", "w").close()
+        os.makedirs(place + "/a/b")
     except OSError:
         pass
-    os.makedirs(place + "/a/b", exist_ok=True)
 left = 1
 """
     first, second = await run(runner, code), await run(runner, code)
     assert first.result == second.result
-    assert first.result.startswith("[[], [], []]")
+    assert "left" not in first.result
 
 
 @pytest.mark.parametrize("name", ["json.py", "os.py", "sitecustomize.py", "usercustomize.py", "agent.py"])
