@@ -3,6 +3,7 @@
 import asyncio
 import os
 
+from shiftwork.management.recognising import Recognition
 from shiftwork.secrets import LazyRedactor
 from shiftwork.settings import Settings
 from shiftwork.stack.file import database_url
@@ -28,9 +29,11 @@ class OwnStore:
         """The store, connected; raises `StackError` if no stack runs."""
         async with self._opening:
             if self._store is None:
-                url = database_url(self._settings or Settings.from_environment())
+                settings = self._settings or Settings.from_environment()
+                url = database_url(settings)
                 await migrate(url)
-                self._store = Store(url, redact=LazyRedactor(os.environ, [url]))
+                redactor = LazyRedactor(os.environ, [url])
+                self._store = Store(url, redact=redactor, learns=Recognition(settings, redactor))
             return self._store
 
     async def close(self) -> None:

@@ -1,6 +1,7 @@
 """Fingerprints on their way from workers to clients, through a real PostgreSQL."""
 
 import asyncio
+import dataclasses
 from base64 import b64encode
 from collections.abc import AsyncIterator
 from pathlib import Path
@@ -17,6 +18,7 @@ from shiftwork.management.recognising import Recognition
 from shiftwork.secrets import LazyRedactor, Secret
 from shiftwork.settings import Settings
 from shiftwork.store.migrate import migrate
+from shiftwork.store.own import OwnStore
 from shiftwork.store.store import Store
 
 CANARY = "canary-7Q2wXz9LmN4rT8vB"
@@ -87,6 +89,16 @@ async def test_a_client_takes_out_what_only_a_worker_knows(database_url, store, 
     told = await rows(database_url, "SELECT data::text FROM events")
     assert "[redacted:WORKER_API_KEY]" in str(told)
     assert CANARY not in str(told)
+
+
+async def test_a_store_of_a_programs_own_recognises_too(database_url, store, settings):
+    """If it failed, what a program hands over could hold a key of the worker's."""
+    async with publisher(store, settings, WORKER_API_KEY=CANARY):
+        own = OwnStore(settings=dataclasses.replace(settings, database_url=database_url))
+        async with (await own.open()).transaction() as tx:
+            project = await tx.projects.create("p", f"with {CANARY}")
+        await own.close()
+    assert project.description == "with [redacted:WORKER_API_KEY]"
 
 
 async def test_reading_asks_for_nothing(database_url, store, settings):
