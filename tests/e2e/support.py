@@ -63,6 +63,16 @@ class WorkerProcess:
         """SIGKILL, and nothing else."""
         self._end(signal.SIGKILL)
 
+    def pause(self) -> None:
+        """SIGSTOP: it does nothing until `resume`, and does not know that."""
+        assert self._process is not None
+        self._process.send_signal(signal.SIGSTOP)
+
+    def resume(self) -> None:
+        """SIGCONT."""
+        assert self._process is not None
+        self._process.send_signal(signal.SIGCONT)
+
     def stop(self) -> int:
         """SIGTERM, and wait; its exit status."""
         return self._end(signal.SIGTERM)

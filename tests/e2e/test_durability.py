@@ -157,6 +157,24 @@ async def test_ten_kills_of_the_worker_change_nothing(dev, undisturbed, tmp_path
 
 
 @pytest.mark.asyncio(loop_scope="module")
+async def test_a_worker_that_was_stopped_and_goes_on_changes_nothing(dev, undisturbed, tmp_path) -> None:
+    """A worker that wakes up when another does its work must neither write beside that nor undo it."""
+    state, _ = dev
+
+    async def pause_often(worker) -> bool:
+        for _ in range(2):
+            await asyncio.sleep(1.5)
+            worker.pause()
+            with worker_process(quick_environment(state), state / "other.log"):
+                await asyncio.sleep(7)  # longer than a heartbeat may take, so that the other takes over
+                worker.resume()
+                await asyncio.sleep(1)
+        return True
+
+    assert await run(dev, tmp_path, 1, pause_often) == await undisturbed(1)
+
+
+@pytest.mark.asyncio(loop_scope="module")
 @pytest.mark.parametrize("server", ["temporal", "postgres"])
 async def test_a_killed_server_changes_nothing(dev, undisturbed, tmp_path, server) -> None:
     """The servers come back on the same port with their data, and the project goes on."""
