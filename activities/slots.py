@@ -2,9 +2,11 @@
 
 import asyncio
 import logging
+import threading
 import time
 import weakref
 from collections.abc import Awaitable, Callable
+from datetime import timedelta
 
 from temporalio.api.enums.v1 import TaskQueueType
 from temporalio.api.taskqueue.v1 import TaskQueue
@@ -21,11 +23,15 @@ from temporalio.worker import (
 
 from shiftwork.resources.limits import ResourceLimits
 from shiftwork.resources.machine import Machine
-from shiftwork.resources.manager import ResourceManager
+from shiftwork.resources.manager import Place, ResourceManager
 from shiftwork.settings import Settings
 
 PATIENCE = 2.0
 """Seconds that a task must have waited before a host without room takes it, if it runs none."""
+
+WAITING = 2
+"""Slots that may wait for tasks at once, for a minute at most. Whatever they wait for is taken even if the
+host has no room any more; two, so that the next task is at hand while the first begins."""
 
 _LOOK = 0.25
 """Seconds between two looks at a host without room."""
@@ -36,6 +42,10 @@ _REFRESH = 1.0
 _REMIND = 300.0
 """Seconds after which the log says again why no task is taken."""
 
+_ORDINARY = 60.0
+"""Seconds for which it says nothing while agents run here: that they have begun may be all there is to it."""
+
+_ANSWER = timedelta(seconds=5)
 _MB = 1_000_000
 
 log = logging.getLogger("shiftwork.worker")
@@ -44,16 +54,17 @@ log = logging.getLogger("shiftwork.worker")
 class Permit(SlotPermit):
     """One slot; given back once: by the worker, or by the garbage collector if that forgot it."""
 
-    def __init__(self, give_back: Callable[[], None]) -> None:
-        self.give_back = weakref.finalize(self, give_back)
+    def __init__(self, manager: ResourceManager, place: Place) -> None:
+        self.place = place
+        self.give_back = weakref.finalize(self, manager.leave, place)
         self.give_back.atexit = False
 
 
 class ProcessSlots(CustomSlotSupplier):
     """Hands out slots while the manager's limits allow. They live in this process alone, and end with it.
 
-    No more than one slot at a time waits for a task: what the host had room for when it was handed out should
-    still be true when the task comes. A host without room takes a task only if it runs none and the task has
+    Few wait for a task at a time: what the host had room for when a slot was handed out should still be true
+    when the task comes. A host without room takes a task only if it runs none and the task has
     waited for so long that nobody else seems to take it; so none waits for ever.
 
     Args:
@@ -75,7 +86,9 @@ class ProcessSlots(CustomSlotSupplier):
         self._turn = asyncio.Lock()
         self._change: asyncio.Event | None = None
         self._loop: asyncio.AbstractEventLoop | None = None
-        self._idle: weakref.ref[Permit] | None = None
+        # Looked at by the loop and by threads of the worker.
+        self._lock = threading.Lock()
+        self._idle: list[weakref.ref[Permit]] = []
         self._refused = _Refusals()
 
     # What the worker calls, the last three from threads of its own ------------------------------------------
@@ -94,10 +107,13 @@ class ProcessSlots(CustomSlotSupplier):
     def try_reserve_slot(self, ctx: SlotReserveContext) -> SlotPermit | None:
         """A slot for a task that is there already, if there is room."""
         del ctx
-        return None if self._manager.try_acquire() else self._permit()
+        place, _ = self._manager.admit()
+        return None if place is None else Permit(self._manager, place)
 
     def mark_slot_used(self, ctx: SlotMarkUsedContext) -> None:
         """Its task came: another slot may wait for the next."""
+        if isinstance(ctx.permit, Permit):
+            ctx.permit.place.begin()
         self._no_longer_idle(ctx.permit)
 
     def release_slot(self, ctx: SlotReleaseContext) -> None:
@@ -109,21 +125,28 @@ class ProcessSlots(CustomSlotSupplier):
     # --------------------------------------------------------------------------------------------------------
 
     async def _next(self) -> Permit | None:
-        """A slot that is to wait for a task; None if there is one, or no room."""
-        if self._idle is not None and self._idle() is not None:
+        """A slot that is to wait for a task; None if enough of them do, or there is no room."""
+        if self._waiting_for_tasks() >= WAITING:
             self._manager.get_usage()
             return None
         full = self._manager.active_agents >= self._manager.limits.max_concurrent_agents
-        why_not = self._manager.try_acquire()
-        self._refused.tell("" if full else why_not)
-        if why_not:
-            if self._manager.active_agents or not await self._nobody_else_takes_it():
-                return None
+        place, why_not = self._manager.admit()
+        running = self._manager.active_agents > 0
+        self._refused.tell("" if full else why_not, patiently=running)
+        if place is None and not running and await self._nobody_else_takes_it():
             log.warning("a task is taken all the same, because nobody else takes it, and nothing runs here")
-            self._manager.acquire_anyway()
-        permit = self._permit()
-        self._idle = weakref.ref(permit)
+            place, _ = self._manager.admit(anyway=True)
+        if place is None:
+            return None
+        permit = Permit(self._manager, place)
+        with self._lock:
+            self._idle.append(weakref.ref(permit))
         return permit
+
+    def _waiting_for_tasks(self) -> int:
+        with self._lock:
+            self._idle = [one for one in self._idle if one() is not None]
+            return len(self._idle)
 
     async def _nobody_else_takes_it(self) -> bool:
         if not self._refused.may_ask():
@@ -131,12 +154,9 @@ class ProcessSlots(CustomSlotSupplier):
         try:
             return await self._waiting() >= self._patience
         except RPCError as error:
-            log.warning("whether tasks wait is not known: %s", error)
             # A server that can't tell is no reason for never taking any.
+            log.debug("whether tasks wait is not known: %s", error)
             return self._refused.seconds >= self._patience
-
-    def _permit(self) -> Permit:
-        return Permit(self._manager.release_now)
 
     async def _changed(self, seconds: float) -> None:
         assert self._change is not None
@@ -147,8 +167,8 @@ class ProcessSlots(CustomSlotSupplier):
             pass
 
     def _no_longer_idle(self, permit: SlotPermit) -> None:
-        if self._idle is not None and self._idle() is permit:
-            self._idle = None
+        with self._lock:
+            self._idle = [one for one in self._idle if one() is not permit]
         if self._loop is not None and self._change is not None and not self._loop.is_closed():
             self._loop.call_soon_threadsafe(self._change.set)
 
@@ -165,18 +185,27 @@ class _Refusals:
         """For how long no task has been taken."""
         return time.monotonic() - self._since if self.now else 0.0
 
-    def tell(self, why: str) -> None:
-        """There is no room, or there is (the empty string)."""
+    def tell(self, why: str, *, patiently: bool) -> None:
+        """There is no room, or there is (the empty string).
+
+        Args:
+            patiently: agents run here.
+        """
         now = time.monotonic()
-        if not why and self.now:
-            log.info("tasks are taken again")
-        elif why and not self.now:
-            self._since, self._told = now, now
-            log.warning("no task is taken here while this lasts: %s", why)
-        elif why and now - self._told >= _REMIND:
+        if why and not self.now:
+            self._since, self._told = now, 0.0
+        if why and now - (self._told or self._since) >= self._silence(patiently=patiently):
             self._told = now
-            log.warning("no task has been taken here for %.0f seconds: %s", now - self._since, why)
+            log.warning("no task is taken here while this lasts: %s", why)
+        elif self._told and not why:
+            self._told = 0.0
+            log.info("tasks are taken again")
         self.now = why
+
+    def _silence(self, *, patiently: bool) -> float:
+        if self._told:
+            return _REMIND
+        return _ORDINARY if patiently else 0.0
 
     def may_ask(self) -> bool:
         """Whether it is time to ask the server again."""
@@ -197,7 +226,7 @@ def oldest_waiting(client: Client, task_queue: str) -> Callable[[], Awaitable[fl
     )
 
     async def ask() -> float:
-        found = await client.workflow_service.describe_task_queue(request)
+        found = await client.workflow_service.describe_task_queue(request, timeout=_ANSWER)
         return found.stats.approximate_backlog_age.ToTimedelta().total_seconds()
 
     return ask

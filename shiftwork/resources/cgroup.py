@@ -56,24 +56,27 @@ class Cgroups:
     """
 
     def __init__(self, root: Path = Path("/")) -> None:
-        groups = _groups(read(root / "proc/self/cgroup"))
-        mounts = list(_mounts(read(root / "proc/self/mountinfo"), root))
+        groups = _groups(read(f"{root}/proc/self/cgroup"))
+        mounts = list(_mounts(read(f"{root}/proc/self/mountinfo"), root))
         self._memory = _folders("memory", groups, mounts)
         accounting = _by_name(_folders("cpuacct", groups, mounts))
         cpu = _by_name(_folders("cpu", groups, mounts))
         self._cpu = [(folder, accounting.get(name, folder)) for name, folder in cpu.items()]
-        self._unified = _folders("", groups, mounts)
+        unified = _folders("", groups, mounts)
+        # The topmost of a machine has no such files; where version 1 has a controller, none has.
+        self._memory_unified = [one for one in unified if (one / "memory.max").exists()]
+        self._cpu_unified = [one for one in unified if (one / "cpu.max").exists()]
 
     def memory(self) -> list[MemoryGroup]:
         """All groups that limit our memory."""
         found = [_memory_v1(folder) for folder in self._memory]
-        found += [_memory_v2(folder) for folder in self._unified]
+        found += [_memory_v2(folder) for folder in self._memory_unified]
         return [one for one in found if one is not None]
 
     def cpu(self) -> list[CpuGroup]:
         """All groups that limit our processor time."""
         found = [_cpu_v1(folder, accounting) for folder, accounting in self._cpu]
-        found += [_cpu_v2(folder) for folder in self._unified]
+        found += [_cpu_v2(folder) for folder in self._cpu_unified]
         return [one for one in found if one is not None]
 
 
@@ -129,38 +132,38 @@ def _by_name(folders: list[Path]) -> dict[Path, Path]:
 
 
 def _memory_v1(folder: Path) -> MemoryGroup | None:
-    limit = number_in(folder / "memory.limit_in_bytes")
-    used = number_in(folder / "memory.usage_in_bytes")
-    return _memory(folder, limit, used, b"total_inactive_file")
+    limit = number_in(f"{folder}/memory.limit_in_bytes")
+    return _memory(folder, limit, "memory.usage_in_bytes", b"total_inactive_file")
 
 
 def _memory_v2(folder: Path) -> MemoryGroup | None:
-    limits = [number_in(folder / "memory.max"), number_in(folder / "memory.high")]
-    given = [one for one in limits if one is not None]
-    return _memory(folder, min(given, default=None), number_in(folder / "memory.current"), b"inactive_file")
+    limits = [number_in(f"{folder}/memory.max"), number_in(f"{folder}/memory.high")]
+    limit = min((one for one in limits if one is not None), default=None)
+    return _memory(folder, limit, "memory.current", b"inactive_file")
 
 
-def _memory(folder: Path, limit: int | None, used: int | None, cache: bytes) -> MemoryGroup | None:
-    if limit is None or used is None or not 0 <= limit < _UNLIMITED:
+def _memory(folder: Path, limit: int | None, current: str, cache: bytes) -> MemoryGroup | None:
+    if limit is None or not 0 <= limit < _UNLIMITED:
+        return None
+    used = number_in(f"{folder}/{current}")
+    if used is None:
         return None
     # Files that nobody used lately count as used, but are given up first.
-    idle = key_of(read(folder / "memory.stat"), cache) or 0
+    idle = key_of(read(f"{folder}/memory.stat"), cache) or 0
     return MemoryGroup(limit, limit - max(0, used - idle))
 
 
 def _cpu_v1(folder: Path, accounting: Path) -> CpuGroup | None:
-    quota, period = number_in(folder / "cpu.cfs_quota_us"), number_in(folder / "cpu.cfs_period_us")
-    used = number_in(accounting / "cpuacct.usage")
-    if not quota or quota < 0 or not period or used is None:
+    quota = number_in(f"{folder}/cpu.cfs_quota_us")
+    if quota is None or quota <= 0:
         return None
-    return CpuGroup(folder, quota / period, used / 1e9)
+    period, used = number_in(f"{folder}/cpu.cfs_period_us"), number_in(f"{accounting}/cpuacct.usage")
+    return CpuGroup(folder, quota / period, used / 1e9) if period and used is not None else None
 
 
 def _cpu_v2(folder: Path) -> CpuGroup | None:
-    words = read(folder / "cpu.max").split()
+    words = read(f"{folder}/cpu.max").split()
     if len(words) != 2 or not all(word.isdigit() and int(word) for word in words):  # else it is `max`
         return None
-    used = key_of(read(folder / "cpu.stat"), b"usage_usec")
-    if used is None:
-        return None
-    return CpuGroup(folder, int(words[0]) / int(words[1]), used / 1e6)
+    used = key_of(read(f"{folder}/cpu.stat"), b"usage_usec")
+    return None if used is None else CpuGroup(folder, int(words[0]) / int(words[1]), used / 1e6)

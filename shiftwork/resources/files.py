@@ -1,12 +1,11 @@
 """Reading the small files in which a kernel tells its figures."""
 
 import os
-from pathlib import Path
 
 _LARGEST = 1 << 20
 
 
-def read(path: Path) -> bytes:
+def read(path: str) -> bytes:
     """All of a file; nothing if it is not there, or not for us: then what it tells is not known."""
     try:
         fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
@@ -20,7 +19,7 @@ def read(path: Path) -> bytes:
         os.close(fd)
 
 
-def number_in(path: Path) -> int | None:
+def number_in(path: str) -> int | None:
     """The whole number that a file consists of; None for `max`, or if there is none."""
     try:
         return int(read(path))

@@ -64,7 +64,7 @@ class Gpus:
                     return None
                 total += sum(held[pid] or 0 for pid in wanted & held.keys())
         except self._nvml.NVMLError as error:
-            self._silent(error)
+            log.debug("the memory that processes hold on GPUs is not known: %s", error)
             return None
         return total / _MB
 

@@ -64,7 +64,7 @@ class Machine:
 
     def memory(self) -> Memory:
         """Of the machine, or of the group with the least."""
-        about = read(self._root / "proc/meminfo")
+        about = read(f"{self._root}/proc/meminfo")
         total, available = key_of(about, b"MemTotal"), key_of(about, b"MemAvailable")
         if total is None or available is None:  # not Linux
             found = psutil.virtual_memory()
@@ -100,7 +100,7 @@ class Machine:
     def _times(self) -> list[list[int]]:
         """A line of figures for each processor that we may run on."""
         allowed = _allowed() if self._here else set()
-        lines = read(self._root / "proc/stat").splitlines()
+        lines = read(f"{self._root}/proc/stat").splitlines()
         words = [line.split() for line in lines[1:] if line.startswith(b"cpu")]
         return [
             [int(word) for word in line[1 : 1 + _COUNTED]]

@@ -1,6 +1,7 @@
 """Whether one more agent may begin, and what is used meanwhile."""
 
 import logging
+import math
 import threading
 import time
 from collections import deque
@@ -21,6 +22,17 @@ SETTLING = 5.0
 takes in the end is only seen when it has it."""
 
 log = logging.getLogger("shiftwork.resources")
+
+
+class Place:
+    """What an agent was let in by. `began` is in monotonic seconds: infinity until it did."""
+
+    def __init__(self) -> None:
+        self.began = math.inf
+
+    def begin(self) -> None:
+        """Its agent begins now."""
+        self.began = time.monotonic()
 
 
 class ResourceManager:
@@ -45,43 +57,54 @@ class ResourceManager:
         self._gpus: Gpus | None = None
         self._looked_for_gpus = False
         self._trees = Trees()
-        self._began: deque[float] = deque()
+        self._places: set[Place] = set()
+        self._acquired: deque[Place] = deque()
         # Garbage collection, which may come at any moment, can give back what was forgotten.
         self._lock = threading.RLock()
 
     @property
     def active_agents(self) -> int:
-        """How many began and were not released."""
-        return len(self._began)
+        """How many began, or have a place, and were not released."""
+        return len(self._places)
 
     async def acquire(self) -> bool:
         """Let an agent begin, if that exceeds no limit; never waits. Whoever gets True must `release`."""
-        return not self.try_acquire()
+        with self._lock:
+            place, _ = self.admit()
+            if place is not None:
+                place.begin()
+                self._acquired.append(place)
+            return place is not None
 
     async def release(self) -> None:
         """Tell that an agent ended. One release too many changes nothing; the log has a warning."""
-        self.release_now()
+        with self._lock:
+            if self._acquired:
+                self.leave(self._acquired.popleft())
+            else:
+                log.warning("an agent was released that had not been let begin")
 
-    def try_acquire(self) -> str:
-        """As `acquire`: the empty string if the agent may begin, else the sentence that says why not."""
+    def admit(self, *, anyway: bool = False) -> tuple["Place | None", str]:
+        """As `acquire`, for an agent that begins later: its place, or a sentence on why there is none.
+
+        Whoever gets a place must `leave` it, and may tell it when its agent begins.
+
+        Args:
+            anyway: whatever the limits say.
+        """
         with self._lock:
             usage = self.get_usage()
             within, why_not = self.check_limits(replace(usage, active_agents=usage.active_agents + 1))
-            if within:
-                self.acquire_anyway()
-            return why_not
+            if not within and not anyway:
+                return None, why_not
+            place = Place()
+            self._places.add(place)
+            return place, ""
 
-    def acquire_anyway(self) -> None:
-        """Count an agent that begins whatever the limits say."""
-        self._began.append(time.monotonic())
-
-    def release_now(self) -> None:
-        """As `release`, for whoever can't await."""
+    def leave(self, place: "Place") -> None:
+        """Give a place back; harmless if it was."""
         with self._lock:
-            if not self._began:
-                log.warning("an agent was released that had not been let begin")
-                return
-            self._began.popleft()
+            self._places.discard(place)
 
     def get_usage(self, pid: int | None = None) -> ResourceUsage:
         """What is used now: of the machine; or by one agent, which is this process and all its descendants.
@@ -141,9 +164,9 @@ class ResourceManager:
         )
 
     def _promised(self) -> float:
-        """Millions of bytes that agents who just began may still take."""
+        """Millions of bytes that agents who just began, or have not begun yet, may still take."""
         since = time.monotonic() - SETTLING
-        return self.limits.max_memory_mb * sum(began > since for began in self._began)
+        return self.limits.max_memory_mb * sum(place.began > since for place in self._places)
 
     def _usage_of_agent(self, pid: int) -> ResourceUsage:
         tree = self._trees.usage(pid, self.limits.max_memory_mb * _MB)

@@ -18,7 +18,7 @@ from temporalio.client import Client
 from temporalio.common import RetryPolicy
 from temporalio.worker import FixedSizeSlotSupplier, SlotReleaseContext, Worker, WorkerTuner
 
-from activities.slots import Permit, ProcessSlots, oldest_waiting
+from activities.slots import WAITING, Permit, ProcessSlots, oldest_waiting
 from shiftwork.resources import ResourceLimits, ResourceManager
 from tests.integration.slots_worker import Agent
 
@@ -116,17 +116,16 @@ async def test_a_loaded_host_takes_none_and_another_all(desk):
     with desk.worker("loaded", **LOADED), desk.worker("free", **FREE):
         assert await desk.agents(20, 0.1) == ["free"] * 20
     assert "no task is taken here while this lasts: The limit max_memory_mb" in desk.log("loaded")
+    assert "Error in" not in desk.log("free")
 
 
 async def test_no_more_run_at_once_than_there_are_slots(desk):
     """If it failed, `SHIFTWORK_PROCESS_SLOTS` would limit nothing, or slots would get lost."""
     with desk.worker("one", **FREE, SHIFTWORK_PROCESS_SLOTS="2"):
-        began = time.monotonic()
-        await desk.agents(6, 0.5)
-        assert time.monotonic() - began >= 1.5
-        began = time.monotonic()
-        await desk.agents(6, 0.5)
-        assert 1.5 <= time.monotonic() - began < 4
+        for _ in range(2):
+            began = time.monotonic()
+            await desk.agents(4, 0.5)
+            assert 1.0 <= time.monotonic() - began < 4
 
 
 async def test_a_loaded_host_takes_what_nobody_else_does(desk):
@@ -140,10 +139,10 @@ async def test_the_slots_of_a_lost_worker_come_back(desk):
     """If it failed, each worker that is killed would leave its host with fewer slots."""
     settings = {**FREE, "SHIFTWORK_PROCESS_SLOTS": "3"}
     with desk.worker("first", **settings) as first:
-        crowd = asyncio.create_task(desk.agents(3, 4.0))
-        handle = oldest_waiting(desk.client, desk.queue)
+        crowd = asyncio.create_task(desk.agents(3, 2.0))
+        waiting = oldest_waiting(desk.client, desk.queue)
         await asyncio.sleep(1.0)
-        assert await handle() == 0
+        assert await waiting() == 0
         first.send_signal(signal.SIGKILL)
         first.wait()
         with desk.worker("second", **settings):
@@ -160,7 +159,7 @@ async def test_a_stopped_worker_gives_all_slots_back(desk):
     for _ in range(3):
         async with supplied(desk, slots):
             assert await desk.agents(3, 0.1) == ["here"] * 3
-            assert manager.active_agents <= 1
+            assert manager.active_agents <= WAITING
         assert manager.active_agents == 0
 
 

@@ -77,8 +77,8 @@ async def test_hundred_at_once_get_no_more_than_there_are():
 async def test_threads_share_a_manager():
     """If it failed, two loops with one manager would lose count."""
     manager = ResourceManager(ROOMY)
-    began = await asyncio.gather(*(asyncio.to_thread(manager.try_acquire) for _ in range(20)))
-    assert (began.count(""), manager.active_agents) == (5, 5)
+    began = await asyncio.gather(*(asyncio.to_thread(manager.admit) for _ in range(20)))
+    assert ([why for _, why in began].count(""), manager.active_agents) == (5, 5)
 
 
 async def test_a_release_too_many_changes_nothing(caplog):
@@ -94,7 +94,7 @@ async def test_agents_that_just_began_are_reckoned_with(tmp_path):
     (tmp_path / "proc").mkdir()
     (tmp_path / "proc" / "meminfo").write_text("MemTotal: 2000000 kB\nMemAvailable: 1000000 kB\n")
     manager = ResourceManager(ResourceLimits(max_memory_mb=400), machine=Machine(tmp_path))
-    assert [manager.try_acquire() for _ in range(3)] == [
+    assert [manager.admit()[1] for _ in range(3)] == [
         "",
         "",
         "The limit max_memory_mb of 400 is violated: no more than 224 MB are free.",
@@ -192,14 +192,14 @@ def test_a_look_is_quick():
 
 
 @pytest.mark.parametrize("bindings", ["pynvml", "bindings_that_nobody_has"])
-def test_without_a_gpu_there_is_no_figure(bindings):
+async def test_without_a_gpu_there_is_no_figure(bindings):
     """If it failed, a machine without GPUs, without their driver or its bindings could run no agents."""
     gpus = find_gpus(bindings)
     if gpus is not None:
         pytest.skip("this machine has a GPU")
     manager = ResourceManager(replace(ROOMY, max_gpu_memory_mb=1_000_000), gpus=lambda: find_gpus(bindings))
     assert manager.get_usage().gpu_memory_mb is None
-    assert manager.try_acquire() == ""
+    assert await manager.acquire()
 
 
 HOLDS_GPU_MEMORY = """
