@@ -6,8 +6,9 @@ from pathlib import Path
 from activities.beginning import begin_attempt
 from activities.conversations import forget_copy
 from activities.ending import AttemptRows, Ending
+from activities.folders import Folders
 from activities.inheritance import inherit, leaves_conversation
-from activities.launching import AgentLaunch, Folders, Launched
+from activities.launching import AgentLaunch, Launched
 from activities.lease import LeaseKeeper
 from activities.predecessors import Predecessors, Resumption
 from activities.services import Services

@@ -8,12 +8,13 @@ from typing import Any
 
 from activities.beginning import begin_attempt
 from activities.ending import AttemptRows
-from activities.launching import AgentLaunch, Folders, Launched
+from activities.evidence import failing_evidence
+from activities.folders import Folders
+from activities.launching import AgentLaunch, Launched
 from activities.lease import LeaseKeeper
 from activities.predecessors import Predecessors
 from activities.services import Services
 from activities.stop import Stop
-from activities.verifying import make_verifier
 from shiftwork.agents.instructions import remove_instructions
 from shiftwork.agents.outbox import read_outbox
 from shiftwork.contracts.activity import AgentProgress, JudgeRequest, JudgeResult, RunRequest
@@ -34,8 +35,6 @@ from shiftwork.repository.files import remove_tree
 from shiftwork.store.rows import FeatureRow
 from shiftwork.text import truncate
 from shiftwork.verification.judging import Judgement, judge, weigh
-from shiftwork.verification.landing import explain
-from shiftwork.verification.setup import SetupFailed
 from shiftwork.verification.word import Word
 
 _TRIES = 2
@@ -43,8 +42,6 @@ _TRIES = 2
 
 _DETAIL_CHARACTERS = 8_000
 _TOLD_STEPS, _TOLD_CHARACTERS = 20, 500
-_ROUNDS = 1_000
-"""More than a session verifies: each moves main, and sessions end."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -259,28 +256,7 @@ class Judging:
     async def _fails(
         self, feature: FeatureRow, evidence: Mapping[int, VerificationStep], attempt: int
     ) -> tuple[int, str] | None:
-        """The first piece of evidence that does not hold on a fresh checkout, in words; None if all hold."""
-        request, name = self._request, f"j{self._request.session}-{attempt}"
-        await self._folder.take_back(name)
-        workspace = await self._folder.workspaces.acquire(name)
-        try:
-            async with self._services.store.transaction() as tx:
-                project = await tx.projects.get(request.project_id)
-                session = await tx.sessions.get(request.project_id, request.session)
-            # Rounds below zero are the verifier's: they never meet those of the commands.
-            number = -(_ROUNDS * attempt + request.round)
-            verifier = make_verifier(
-                self._services, project, workspace, session_id=session.id, round_number=number
-            )
-            shown = feature.model_copy(update={"verification_steps": _only(feature, evidence)})
-            found = await verifier.check(shown, request.landing)
-        except SetupFailed as error:
-            return min(evidence), str(error)
-        finally:
-            await workspace.release()
-            await asyncio.to_thread(remove_tree, self._folder.runs / name, ignore_errors=True)
-        failed = next((step for step in found if step.failure is not None), None)
-        return None if failed is None else (failed.step, explain(shown, failed))
+        return await failing_evidence(self._services, self._request, feature, evidence, attempt)
 
     def _result(
         self,
@@ -300,9 +276,3 @@ def _told(verdict: Verdict | None, redact: Callable[[str], str]) -> list[dict[st
         {"step": each.step, "met": each.met, "reason": truncate(redact(each.reason), _TOLD_CHARACTERS)}
         for each in said
     ]
-
-
-def _only(feature: FeatureRow, evidence: Mapping[int, VerificationStep]) -> tuple[VerificationStep, ...]:
-    """The evidence in the places of the steps that it decides; the others, which were run, are left out."""
-    nothing = VerificationStep()
-    return tuple(evidence.get(index, nothing) for index in range(len(feature.verification_steps)))

@@ -4,13 +4,13 @@ import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
-from pathlib import Path
 
 from activities.as_metered import allowed_models, as_the_gateway_saw
 from activities.briefing import assemble_brief, for_verifier, without_secrets
 from activities.conversations import ConversationCopies
 from activities.credentials import learn, learn_credentials
 from activities.ending import AttemptRows
+from activities.folders import Folders
 from activities.homes import note_attempt
 from activities.metering import Meter
 from activities.predecessors import Resumption
@@ -30,56 +30,10 @@ from shiftwork.contracts.session import Role, SessionPhase, Spent
 from shiftwork.errors import InvalidInput, SecretExposed
 from shiftwork.gateway import GatewaySession, Policy, Upstream, Wire
 from shiftwork.planning.casting import judged
-from shiftwork.sandbox.cell import BRIEF, HOME, OUTBOX, TMP, WORKSPACE, Cell, make_cell
-from shiftwork.sandbox.confinement import Bind, Network
-from shiftwork.sandbox.user import hand_over
+from shiftwork.sandbox.cell import Cell, make_cell
+from shiftwork.sandbox.confinement import Network
 from shiftwork.verification.shell import proxy_environment
 from shiftwork.verification.word import Word
-
-
-@dataclass(frozen=True, slots=True)
-class Folders:
-    """The folders of one attempt. Invariant: all exist, and none is a link."""
-
-    workspace: Path
-    run: Path
-    home: Path
-
-    @property
-    def brief(self) -> Path:
-        """What the agent is told."""
-        return self.run / "brief"
-
-    @property
-    def outbox(self) -> Path:
-        """What it leaves."""
-        return self.run / "outbox"
-
-    @property
-    def scratch(self) -> Path:
-        """Its temporary folder."""
-        return self.run / "scratch"
-
-    def make(self) -> None:
-        """Make those that are not there yet."""
-        for folder in (self.outbox, self.scratch):
-            folder.mkdir(parents=True, exist_ok=True)
-        self.home.mkdir(parents=True, exist_ok=True, mode=0o700)
-
-    def binds(self) -> list[Bind]:
-        """Where the agent sees them."""
-        return [
-            Bind(self.workspace.resolve(), WORKSPACE, writable=True),
-            Bind(self.brief.resolve(), BRIEF),
-            Bind(self.outbox.resolve(), OUTBOX, writable=True),
-            Bind(self.home.resolve(), HOME, writable=True),
-            Bind(self.scratch.resolve(), TMP, writable=True),
-        ]
-
-    def give_to(self, user: int) -> None:
-        """Let the agent's user have them; blocks."""
-        for folder in (self.workspace, self.brief, self.outbox, self.home, self.scratch):
-            hand_over(folder, user)
 
 
 @dataclass(frozen=True, slots=True)
