@@ -4,6 +4,7 @@ import os
 from collections.abc import AsyncIterator, Collection
 from contextlib import asynccontextmanager
 from importlib.metadata import version
+from typing import Any
 
 from fastapi import APIRouter, Depends, FastAPI, Request
 from fastapi.exceptions import RequestValidationError
@@ -54,6 +55,15 @@ def create_app(
     return Guard(Bodies(app), hosts, token, API_TOKEN_FILE, open_to_all=[("GET", HEALTH)], refuse=refusal)
 
 
+class Application(FastAPI):
+    """FastAPI, with a description of its own."""
+
+    def openapi(self) -> dict[str, Any]:
+        """The OpenAPI document, complete."""
+        document: dict[str, Any] = self.state.document
+        return document
+
+
 def make_application(settings: Settings, streams: Streams) -> FastAPI:
     """The application without anything before it: it lets everybody in."""
     connections = Connections(settings)
@@ -63,7 +73,7 @@ def make_application(settings: Settings, streams: Streams) -> FastAPI:
         yield
         await connections.close()
 
-    app = FastAPI(
+    app = Application(
         title="Shiftwork",
         version=version("shiftwork"),
         description=_DESCRIPTION,
@@ -128,4 +138,4 @@ def _describe(app: FastAPI) -> None:
         for path, operations in document["paths"].items()
         for method, operation in operations.items()
     }
-    app.openapi_schema = document
+    app.state.document = document

@@ -43,7 +43,7 @@ async def log_progress(shiftwork: Here, once: Once, project: Ref, asked: asking.
     """Log a step of work that you did; the sessions to come read it."""
     note = ProgressNote(**asked.model_dump())
     words = "\n".join((note.action, note.outcome, *note.files_changed))
-    refuse_in_words("The progress", words, shiftwork.store.redactor)
+    refuse_in_words("The progress", words, await shiftwork.guard())
 
     async def make(making: Making) -> ProgressRow:
         row = await shiftwork.find(project)
@@ -88,7 +88,7 @@ async def record_decision(
     """Record a choice and why it was made; the sessions to which it matters are told."""
     note = DecisionNote(**asked.model_dump())
     words = "\n".join((note.context, note.decision, note.reasoning, *note.tags))
-    refuse_in_words("The decision", words, shiftwork.store.redactor)
+    refuse_in_words("The decision", words, await shiftwork.guard())
 
     async def make(making: Making) -> DecisionRow:
         row = await shiftwork.find(project)
