@@ -25,10 +25,12 @@ from activities.fingerprints import FingerprintPublisher
 from activities.orphans import WorkerRecord
 from activities.processors import Processors
 from activities.projects import ProjectActivities
+from activities.schedules import ScheduleActivities
 from activities.services import Services
 from activities.sessions import SessionActivities
 from activities.slots import process_slots
 from activities.tasks import TaskActivities
+from client.api import Shiftwork
 from shiftwork.agents.python.runner import PythonRunner
 from shiftwork.agents.registry import backends
 from shiftwork.codec.sealing import Seal
@@ -46,6 +48,7 @@ from shiftwork.store.store import Store
 from shiftwork.tasks.noop import NoopProcessor
 from shiftwork.temporal import PROCESS_QUEUE, TASK_QUEUE, connect
 from workflows.project import ProjectWorkflow
+from workflows.scheduled import ScheduledRunWorkflow
 from workflows.session import SessionWorkflow
 from workflows.task import TaskWorkflow
 
@@ -58,12 +61,12 @@ def workers(client: Client, services: Services, python: PythonRunner) -> tuple[W
     """The two workers of one process: workflows and light activities, and whatever runs processes."""
     bookkeeping = BookkeepingActivities(services)
     sessions, projects = SessionActivities(services), ProjectActivities(services)
-    tasks = TaskActivities(services, _processors(python))
+    tasks, schedules = TaskActivities(services, _processors(python)), ScheduleActivities(services)
     timings = services.settings.timings
     light = Worker(
         client,
         task_queue=TASK_QUEUE,
-        workflows=[ProjectWorkflow, SessionWorkflow, TaskWorkflow],
+        workflows=[ProjectWorkflow, SessionWorkflow, TaskWorkflow, ScheduledRunWorkflow],
         activities=[
             bookkeeping.integrate,
             bookkeeping.record,
@@ -75,6 +78,8 @@ def workers(client: Client, services: Services, python: PythonRunner) -> tuple[W
             bookkeeping.look_for_secrets,
             bookkeeping.tidy,
             bookkeeping.checkpoint,
+            schedules.make_task,
+            schedules.drop_task,
         ],
         sticky_queue_schedule_to_start_timeout=timedelta(seconds=timings.sticky_queue),
         graceful_shutdown_timeout=timedelta(seconds=timings.graceful_shutdown),
@@ -103,6 +108,15 @@ def _processors(python: PythonRunner) -> Processors:
     """Every provider's."""
     every = (AgentProcessor(python), NoopProcessor())
     return Processors({processor.name: processor for processor in every})
+
+
+async def reconcile_schedules(settings: Settings) -> None:
+    """Have the schedules be as the registered agents say; whoever changes an agent does that too."""
+    try:
+        async with Shiftwork(settings) as shiftwork:
+            await shiftwork.reconcile_schedules()
+    except ShiftworkError as error:
+        log.warning("the agents' schedules could not be looked at: %s", error)
 
 
 def _tuner(client: Client, settings: Settings) -> WorkerTuner:
@@ -157,6 +171,7 @@ async def serve(
                 "words: %s; choose longer ones",
                 ", ".join(weak),
             )
+        await reconcile_schedules(settings)
         record.holds(services.sandbox.level)
         log.info("worker ready: sandbox %s, state %s", services.sandbox.level, settings.state)
         await stop.wait()

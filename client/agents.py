@@ -2,15 +2,16 @@
 
 import warnings
 
-from client.connection import Connection
+from client.schedules import ScheduleControl
 from shiftwork.agents.python.telling import check_code
 from shiftwork.contracts.agent import PYTHON
 from shiftwork.errors import InvalidInput
+from shiftwork.schedules import Recurrence
 from shiftwork.store.agents import AgentDefinition, AgentRow
 from shiftwork.text import one_line
 
 
-class AgentRegistry(Connection):
+class AgentRegistry(ScheduleControl):
     """The agents of a stack; they are named by name or by id."""
 
     async def register_agent(self, name: str, definition: AgentDefinition) -> AgentRow:
@@ -22,8 +23,13 @@ class AgentRegistry(Connection):
         """
         _check_name(name)
         check_definition(definition)
+        if _scheduled(definition):
+            await self.temporal()  # nothing is stored where nothing can be scheduled
         async with self.store.transaction() as tx:
-            return await tx.agents.register(name, definition)
+            agent = await tx.agents.register(name, definition)
+        if _scheduled(definition):
+            await self.reconcile_schedules([agent])
+        return agent
 
     async def change_agent(self, ref: str | int, definition: AgentDefinition) -> AgentRow:
         """Give an agent a new version, which its next runs take.
@@ -34,15 +40,21 @@ class AgentRegistry(Connection):
         """
         check_definition(definition)
         async with self.store.transaction() as tx:
-            agent = await tx.agents.find(str(ref))
-            return await tx.agents.change(agent.id, definition)
+            before = await tx.agents.find(str(ref))
+            agent = await tx.agents.change(before.id, definition)
+        if _scheduled(before) or _scheduled(agent):
+            await self.reconcile_schedules([agent])
+        return agent
 
     async def delete_agent(self, ref: str | int) -> AgentRow:
         """Delete an agent; its tasks and handoffs stay. Raises `NotFound`."""
         async with self.store.transaction() as tx:
             agent = await tx.agents.find(str(ref))
             await tx.agents.delete(agent.id)
-        return agent
+            gone = (await tx.agents.versions(agent.id))[0]
+        if _scheduled(agent):
+            await self.reconcile_schedules([gone])
+        return gone
 
     async def agent(self, ref: str | int) -> AgentRow:
         """The agent of this name or id; raises `NotFound`."""
@@ -62,6 +74,9 @@ class AgentRegistry(Connection):
 
 def check_definition(definition: AgentDefinition) -> None:
     """Raise `InvalidInput` for what can never be run."""
+    config = definition.config
+    for expression in (*([config.schedule] if config.schedule else []), *config.schedules.values()):
+        Recurrence.parse(expression, config.timezone)
     if definition.kind == PYTHON:
         if definition.settings:
             raise InvalidInput("An agent of kind 'python' has code, and no settings of a backend.")
@@ -75,6 +90,10 @@ def check_definition(definition: AgentDefinition) -> None:
 def definition_of(agent: AgentRow, **changes: object) -> AgentDefinition:
     """What an agent is, with these changes."""
     return AgentDefinition.model_validate({**agent.model_dump(), **changes})
+
+
+def _scheduled(definition: AgentDefinition) -> bool:
+    return definition.config.schedule is not None or bool(definition.config.schedules)
 
 
 def _check_syntax(code: str) -> None:

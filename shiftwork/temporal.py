@@ -52,6 +52,7 @@ PROCESS_QUEUE = "shiftwork-processes"
 PROJECT_WORKFLOW = "ProjectWorkflow"
 SESSION_WORKFLOW = "SessionWorkflow"
 TASK_WORKFLOW = "TaskWorkflow"
+SCHEDULED_RUN_WORKFLOW = "ScheduledRunWorkflow"
 
 PROJECT = SearchAttributeKey.for_keyword("ShiftworkProject")
 STATUS = SearchAttributeKey.for_keyword("ShiftworkStatus")

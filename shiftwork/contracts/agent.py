@@ -24,11 +24,17 @@ class Overlap(StrEnum):
     """It runs beside the other."""
 
 
+Expression = Annotated[str, Field(min_length=1, max_length=200)]
+ScheduleId = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_.-]{0,99}$")]
+
+
 class AgentConfiguration(Document):
     """How a registered agent is run.
 
     Attributes:
-        schedule: when, as a cron expression of five fields; None: only when somebody asks.
+        schedule: when, as a cron expression of five fields or an interval such as `@every 90s`; None: only
+            when somebody asks.
+        schedules: further ones, each by an id of its own.
         timezone: whose clock `schedule` is read by, by its name in the IANA database.
         enabled: whether it is run by its schedule.
         timeout: seconds that one run may take.
@@ -42,7 +48,8 @@ class AgentConfiguration(Document):
         max_output_bytes: so much of its standard output, and of its standard error, is kept.
     """
 
-    schedule: Annotated[str, Field(min_length=1, max_length=200)] | None = None
+    schedule: Expression | None = None
+    schedules: Annotated[dict[ScheduleId, Expression], Field(max_length=100)] = {}
     timezone: Annotated[str, Field(min_length=1, max_length=100)] = "UTC"
     enabled: bool = True
     timeout: Annotated[float, Field(gt=0, le=7 * 86_400)] = 300.0

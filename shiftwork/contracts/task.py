@@ -1,8 +1,10 @@
 """Tasks: one run of one registered agent, or one instruction for a provider."""
 
+from datetime import datetime
 from enum import StrEnum
 from typing import Final
 
+from shiftwork.contracts.agent import Overlap
 from shiftwork.contracts.base import Message
 from shiftwork.contracts.workflow import Timeouts
 
@@ -67,3 +69,28 @@ class TaskEnd(Message):
     task_id: int
     status: TaskStatus
     error_kind: TaskErrorKind | None = None
+
+
+class ScheduledRun(Message):
+    """The input of the workflow of an occurrence of a schedule."""
+
+    agent_id: int
+    schedule_id: str
+    overlap: Overlap = Overlap.SKIP
+
+
+class Occurrence(Message):
+    """A moment at which a schedule has its agent run."""
+
+    agent_id: int
+    schedule_id: str
+    at: datetime
+
+
+class OccurrenceTask(Message):
+    """The task of an occurrence, ready to be started; `why` there is none, if `start` is None."""
+
+    start: TaskStart | None = None
+    name: str = ""
+    summary: str = ""
+    why: str = ""

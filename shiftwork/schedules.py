@@ -1,0 +1,116 @@
+"""When registered agents run by themselves: cron expressions of five fields, or a fixed interval."""
+
+import re
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from itertools import islice
+from zoneinfo import ZoneInfo
+
+from cronsim import CronSim, CronSimError
+
+from shiftwork.errors import InvalidInput
+
+SHORTEST = timedelta(seconds=1)
+LONGEST = timedelta(days=366)
+
+_FIELDS = ("minute", "hour", "day of the month", "month", "day of the week")
+_SIGNS = "[0-9*/,-]"
+_MONTHS = "JAN|FEB|MAR|APR|MAY|JUN|JUL|AUG|SEP|OCT|NOV|DEC"
+_DAYS = "SUN|MON|TUE|WED|THU|FRI|SAT"
+_ALLOWED = tuple(
+    re.compile(f"(?:{_SIGNS}{names})+", re.IGNORECASE) for names in ("", "", "", f"|{_MONTHS}", f"|{_DAYS}")
+)
+_EVERY = re.compile(r"@every\s+(?:(\d+)d)?(?:(\d+)h)?(?:(\d+)m)?(?:(\d+)s)?")
+
+
+@dataclass(frozen=True, slots=True)
+class Recurrence:
+    """When something happens again and again.
+
+    A day that is given both as a day of the month and as a day of the week is any that is one of them, as
+    cron has it.
+
+    Attributes:
+        text: as a person wrote it: `0 9 * * MON-FRI`, `@every 90s`.
+        timezone: whose clock a cron expression is read by.
+        interval: of `@every`; None: it is a cron expression.
+    """
+
+    text: str
+    timezone: ZoneInfo
+    interval: timedelta | None = None
+
+    @classmethod
+    def parse(cls, text: str, timezone: str = "UTC") -> "Recurrence":
+        """The recurrence that this text means; raises `InvalidInput` saying what is wrong with it."""
+        text = " ".join(text.split())
+        zone = _zone(timezone)
+        if text.startswith("@"):
+            return cls(text, zone, _interval(text))
+        fields = text.split()
+        if len(fields) != len(_FIELDS):
+            raise InvalidInput(
+                f"The schedule {text!r:.100} has {len(fields)} fields; a cron expression has five ("
+                f"{', '.join(_FIELDS)}), such as `0 9 * * MON-FRI`; `@every 90s` is an interval."
+            )
+        for name, field, allowed in zip(_FIELDS, fields, _ALLOWED, strict=True):
+            if not allowed.fullmatch(field):
+                raise InvalidInput(
+                    f"The schedule {text!r:.100} has {field!r:.40} as its {name}, which is none."
+                )
+        try:
+            CronSim(text, datetime.now(zone))
+        except CronSimError as error:
+            raise InvalidInput(f"The schedule {text!r:.100} can't be: {str(error).lower()}.") from None
+        recurrence = cls(text, zone)
+        if not recurrence.next_runs(1):
+            raise InvalidInput(f"The schedule {text!r:.100} names a moment that never comes.")
+        return recurrence
+
+    def cron_expressions(self) -> tuple[str, ...]:
+        """What means the same where a day has to be both: one expression for each way of giving days."""
+        if self.interval is not None:
+            return ()
+        minute, hour, day, month, weekday = self.text.split()
+        if day.startswith("*") or weekday.startswith("*"):
+            return (self.text,)
+        return (f"{minute} {hour} {day} {month} *", f"{minute} {hour} * {month} {weekday}")
+
+    def next_runs(self, number: int, after: datetime | None = None) -> list[datetime]:
+        """The next so many moments, in the schedule's own time zone; fewer where no more come.
+
+        Args:
+            after: a moment with a time zone; None: now. An interval is counted from the epoch.
+        """
+        after = (after or datetime.now(UTC)).astimezone(self.timezone)
+        if self.interval is None:
+            try:
+                return list(islice(CronSim(self.text, after), number))
+            except CronSimError:
+                return []
+        seconds = self.interval.total_seconds()
+        first = (after.timestamp() // seconds + 1) * seconds
+        return [datetime.fromtimestamp(first + n * seconds, self.timezone) for n in range(number)]
+
+
+def _zone(name: str) -> ZoneInfo:
+    try:
+        return ZoneInfo(name)
+    except (KeyError, ValueError, OSError):  # OSError: the name of a folder
+        raise InvalidInput(f"There is no time zone {name!r:.100}; name one such as Europe/Berlin.") from None
+
+
+def _interval(text: str) -> timedelta:
+    found = _EVERY.fullmatch(text)
+    if found is None or not any(found.groups()):
+        raise InvalidInput(
+            f"The schedule {text!r:.100} is none: write a cron expression such as `0 9 * * *`, or an "
+            "interval such as `@every 90s` or `@every 1h30m`."
+        )
+    days, hours, minutes, seconds = (int(part or 0) for part in found.groups())
+    if max(days, hours, minutes, seconds) > 10**9:
+        raise InvalidInput(f"The interval of the schedule {text!r:.100} is too long.")
+    interval = timedelta(days=days, hours=hours, minutes=minutes, seconds=seconds)
+    if not SHORTEST <= interval <= LONGEST:
+        raise InvalidInput(f"The interval of the schedule {text!r:.100} must be 1 second to 366 days.")
+    return interval
