@@ -9,6 +9,7 @@ from datetime import UTC, datetime
 from functools import partial
 from typing import Any
 
+from client.cli.folding import folded
 from client.cli.output import duration
 from client.cli.status import OPEN, waits
 from client.patience import PatientStore
@@ -17,6 +18,9 @@ from client.saying import said_line
 from client.telling import tell, worth_watching
 from shiftwork.store.rows import EventRow, ProjectRow, TranscriptRow
 from shiftwork.store.store import Transaction
+
+_BESIDE = 19
+"""Characters of a line before its sentence."""
 
 _BEFORE = 3
 """How much of what a running agent said before is shown to whoever begins to watch."""
@@ -141,19 +145,24 @@ async def watch_plainly(
     async for moment in moments(store, project.id, after=after, rest_after=rest_after, listener=listener):
         status = moment.status
         for number, item in moment.said:
-            print(f"{'':>8}  {'':>7}    session {number} {said_line(item)}", flush=True)
+            _print(f"{'':>8}  {'':>7}    session {number} {said_line(item)}")
         shown = [event for event in moment.events if worth_watching(event)]
         for event in shown:
             # How many passed earlier is not known, as of what happened before somebody watched.
-            print(plain_line(event, project, status if event is shown[-1] else None), flush=True)
+            _print(plain_line(event, project, status if event is shown[-1] else None))
         if idleness.noticed(moment) and not idle:
             print(NO_WORKER, file=sys.stderr, flush=True)
             idle = True
         waits_for = waits(status, datetime.now(UTC))
         if waits_for not in ("", waited):
-            print(f"{'':>8}  {'':>7}  {waits_for}", flush=True)
+            _print(f"{'':>8}  {'':>7}  {waits_for}")
         waited = waits_for
     return status
+
+
+def _print(line: str) -> None:
+    """What a narrow terminal folds stands under the sentence, beside age and figures."""
+    print(folded(line, hang=_BESIDE), flush=True)
 
 
 def plain_line(event: EventRow, project: ProjectRow, status: dict[str, Any] | None) -> str:

@@ -38,7 +38,12 @@ def feature_fields(*, new: bool) -> tuple[Argument, ...]:
     return (
         *name,
         argument("--description", metavar="TEXT", help="what it is"),
-        argument("--category", choices=CATEGORIES, help="what kind of work it is"),
+        argument(
+            "--category",
+            choices=CATEGORIES,
+            metavar="CATEGORY",
+            help=f"what kind of work it is: {', '.join(CATEGORIES)}",
+        ),
         argument("--priority", type=int, choices=range(1, 11), metavar="1-10", help="10 comes first"),
         argument(
             "--depends-on", action="append", metavar="NAME", help="a feature that must pass first; repeatable"

@@ -10,7 +10,9 @@ from dataclasses import dataclass
 from typing import Any
 
 from client.cli.exits import DONE, ERROR
+from client.cli.folding import folded
 from client.cli.found import NEEDS, Found, find_all
+from client.cli.host import look_at_host
 from client.cli.output import pairs, print_json, table
 from client.cli.running import Running, look_at_running
 from shiftwork.agents.registry import backends
@@ -59,6 +61,7 @@ class Machine:
         git: its version; None if there is none.
         sandbox: how far agents and verifications are confined here.
         state: the state folder.
+        host: what is used of it, and whether another agent would begin.
         running: the stack and the worker.
         problems: one sentence each: what is missing, and what to do.
     """
@@ -67,6 +70,7 @@ class Machine:
     git: str | None
     sandbox: Confining
     state: str
+    host: str
     running: Running
     problems: tuple[str, ...]
 
@@ -95,7 +99,15 @@ def look_at_machine(settings: Settings) -> Machine:
     sandbox = look_at_sandbox(settings.sandbox_minimum)
     if sandbox.problem is not None:
         problems.append(sandbox.problem)
-    return Machine(platform.python_version(), git, sandbox, str(settings.state), running, tuple(problems))
+    return Machine(
+        platform.python_version(),
+        git,
+        sandbox,
+        str(settings.state),
+        look_at_host(settings),
+        running,
+        tuple(problems),
+    )
 
 
 def look_at_sandbox(minimum: Level | None = None) -> Confining:
@@ -147,6 +159,7 @@ def _facts(machine: Machine, agents: Iterable[Found]) -> dict[str, Any]:
         "sandbox_obstacles": list(machine.sandbox.obstacles),
         "apparmor": machine.sandbox.apparmor or None,
         "state": machine.state,
+        "host": machine.host,
         "stack": machine.running.stack,
         "worker": {
             "running": machine.running.worker,
@@ -175,6 +188,7 @@ def _page(machine: Machine, agents: Iterable[Found]) -> str:
             ("Python", machine.python),
             ("git", machine.git or "not found"),
             ("state", machine.state),
+            ("host", machine.host),
             ("stack", machine.running.stack or "none is running: start one with `shiftwork dev`"),
             ("worker", machine.running.worker_line),
             ("sandbox", f"{sandbox.level} in this shell (at least {sandbox.minimum} is asked for)"),
@@ -195,7 +209,13 @@ def _page(machine: Machine, agents: Iterable[Found]) -> str:
         ("agent", "in strict and networked it needs"),
         [(agent.report.name, NEEDS[agent.report.name]) for agent in agents],
     )
-    return "\n\n".join([facts, *_on_sandbox(sandbox), listed, needs, _WHOSE, *machine.problems])
+    return "\n\n".join(
+        [facts, *_on_sandbox(sandbox), listed, needs, *map(_plain, (_WHOSE, *machine.problems))]
+    )
+
+
+def _plain(sentence: str) -> str:
+    return folded(sentence, hang=0)
 
 
 def _on_sandbox(sandbox: Confining) -> Iterable[str]:
@@ -204,4 +224,4 @@ def _on_sandbox(sandbox: Confining) -> Iterable[str]:
         yield table(("not confined", "that is"), tuple(sandbox.leaves.items()))
     # What is in the way of the minimum stands in its problem.
     if sandbox.obstacles and sandbox.problem is None:
-        yield "\n".join(["A stronger sandbox does not work:", *sandbox.obstacles])
+        yield "\n".join(["A stronger sandbox does not work:", *map(_plain, sandbox.obstacles)])

@@ -8,6 +8,7 @@ from functools import partial
 from typing import TypeVar
 
 from client.cli.exits import DONE
+from client.cli.folding import folded
 from client.cli.opening import newest, reading
 from client.cli.output import excerpt, money, print_json_line
 from client.patience import PatientStore
@@ -23,6 +24,8 @@ Item = TypeVar("Item")
 _PAGE = 500
 _POLL_SECONDS = 0.2
 _BEGINNING = (-1, -1)
+_DATED, _TIMED = len("2026-01-01 00:00:00  "), len("00:00:00  ")
+"""Characters before what a line tells."""
 _NEW_LINES = re.compile("[\n\u0085\u2028\u2029]")
 
 
@@ -36,13 +39,23 @@ def logs(args: Namespace) -> int:
             if not args.json:
                 print(await _title(store, session), flush=True)
             async for item in _transcript(store, session, args.last, follow=args.follow):
-                print_json_line(item.model_dump(mode="json")) if args.json else print(said(item), flush=True)
+                print_json_line(item.model_dump(mode="json")) if args.json else print(_said(item), flush=True)
             return DONE
         async for event in _events(store, project.id, args):
-            print_json_line(as_json(event)) if args.json else print(line(event), flush=True)
+            print_json_line(as_json(event)) if args.json else print(_line(event), flush=True)
         return DONE
 
     return reading(command)
+
+
+def _line(event: EventRow) -> str:
+    """The event as the terminal has room for it."""
+    return folded(line(event), hang=_DATED)
+
+
+def _said(item: TranscriptRow) -> str:
+    first, *rest = said(item).split("\n")
+    return "\n".join([folded(first, hang=_TIMED), *map(folded, rest)])
 
 
 def line(event: EventRow) -> str:

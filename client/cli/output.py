@@ -2,13 +2,12 @@
 
 import json
 import re
-import shutil
-import sys
 import textwrap
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
+from client.cli.folding import folded, terminal_width
 from shiftwork.text import one_line, truncate
 
 _GAP = "  "
@@ -19,6 +18,8 @@ _NARROWEST = 12
 """A column that has to give way keeps this many characters."""
 _COMFORTABLE = 30
 """While the widest column has less than this, spare columns go."""
+_LONGEST_WORD = 24
+"""Characters of a word for which a column stays wide enough, if there is room."""
 
 
 def print_json(value: Any) -> None:
@@ -46,6 +47,8 @@ def table(
 ) -> str:
     """Aligned columns under their heads, without control characters; nothing is cut.
 
+    Where a line has no room for all columns, each row becomes lines of its own, with the heads as names.
+
     Args:
         spare: indices of the columns that a narrow terminal does without, the first first.
         width: how long a line may be, else its cells are wrapped; None: as the terminal is wide, and any
@@ -53,23 +56,38 @@ def table(
     """
     cells = [[one_line(str(cell)) if cell is not None else "" for cell in row] for row in rows]
     lines = [[name.upper() for name in head], *cells]
-    room = _width() if width is None else width
+    room = terminal_width() if width is None else width
     widths = _widths(lines)
     if room is not None:
         left = list(spare)
-        while left and _length(widths) > room and max(_fitted(widths, lines[0], room)) < _COMFORTABLE:
+        while left and _length(widths) > room and max(_fitted(widths, lines, room)) < _COMFORTABLE:
             gone = left.pop(0)
             lines = [[cell for index, cell in enumerate(line) if index != gone] for line in lines]
             left = [index - (index > gone) for index in left]
             widths = _widths(lines)
-        widths = _fitted(widths, lines[0], room)
+        widths = _fitted(widths, lines, room)
+        if _length(widths) > room:
+            return _records(lines[0], lines[1:], room)
     return "\n".join(text for line in lines for text in _wrapped(line, widths))
 
 
-def _fitted(widths: Sequence[int], head: Sequence[str], room: int) -> list[int]:
-    """The widths of columns that share this room: the widest gives way, down to its head."""
+def _records(head: Sequence[str], rows: Iterable[Sequence[str]], room: int) -> str:
+    return "\n\n".join(pairs(zip(head, row, strict=True), width=room) for row in rows)
+
+
+def _fitted(widths: Sequence[int], lines: Sequence[Sequence[str]], room: int) -> list[int]:
+    """The widths of columns that share this room: the widest gives way, first down to its words."""
+    words = [max(_longest_word(cell) for cell in column) for column in zip(*lines, strict=True)]
+    fitted = _narrowed(widths, [max(_NARROWEST, min(word, _LONGEST_WORD)) for word in words], room)
+    return _narrowed(fitted, [max(_NARROWEST, _longest_word(name)) for name in lines[0]], room)
+
+
+def _longest_word(text: str) -> int:
+    return max(map(len, text.split()), default=0)
+
+
+def _narrowed(widths: Sequence[int], floors: Sequence[int], room: int) -> list[int]:
     fitted = list(widths)
-    floors = [max(_NARROWEST, len(name)) for name in head]
     while _length(fitted) > room:
         givers = [index for index, width in enumerate(fitted) if width > floors[index]]
         if not givers:
@@ -80,7 +98,7 @@ def _fitted(widths: Sequence[int], head: Sequence[str], room: int) -> list[int]:
 
 def _wrapped(line: Sequence[str], widths: Sequence[int]) -> list[str]:
     """One line of a table, as the lines it takes."""
-    columns = [textwrap.wrap(cell, width) if cell else [] for cell, width in zip(line, widths, strict=True)]
+    columns = [_folded(cell, width) for cell, width in zip(line, widths, strict=True)]
     height = max(1, *map(len, columns))
     return [
         _GAP.join(
@@ -91,11 +109,31 @@ def _wrapped(line: Sequence[str], widths: Sequence[int]) -> list[str]:
     ]
 
 
-def pairs(rows: Iterable[tuple[str, object]]) -> str:
-    """Names and values, aligned; values that are None or empty are left out."""
+def _folded(cell: str, width: int) -> list[str]:
+    """The lines of a cell; a word that is longer than its column is cut, behind slashes if it is a path."""
+    part = re.compile(rf"\S{{1,{width - 1}}}/(?=\S)|\S{{{width}}}(?=\S)")
+    long = re.compile(rf"\S{{{width + 1},}}")
+    parted = long.sub(lambda word: part.sub(r"\g<0>\n", word[0]), cell)
+    return [
+        line for piece in parted.split("\n") for line in textwrap.wrap(piece, width, break_on_hyphens=False)
+    ]
+
+
+def pairs(
+    rows: Iterable[tuple[str, object]], *, whole: Collection[str] = (), width: int | None = None
+) -> str:
+    """Names and values, aligned; values that are None or empty are left out.
+
+    Args:
+        whole: names whose values stay on one line, as they are to be copied.
+        width: see `table`.
+    """
     shown = [(name, one_line(str(value))) for name, value in rows if value not in (None, "")]
-    width = max((len(name) for name, _ in shown), default=0)
-    return "\n".join(f"{name.ljust(width)}{_GAP}{value}" for name, value in shown)
+    names = max((len(name) for name, _ in shown), default=0)
+    lines = ((name, f"{name.ljust(names)}{_GAP}{value}") for name, value in shown)
+    return "\n".join(
+        line if name in whole else folded(line, width=width, hang=names + len(_GAP)) for name, line in lines
+    )
 
 
 def counted(number: int, noun: str) -> str:
@@ -149,7 +187,3 @@ def _widths(lines: Sequence[Sequence[str]]) -> list[int]:
 
 def _length(widths: Sequence[int]) -> int:
     return sum(widths) + len(_GAP) * (len(widths) - 1)
-
-
-def _width() -> int | None:
-    return shutil.get_terminal_size((110, 24)).columns if sys.stdout.isatty() else None

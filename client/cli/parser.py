@@ -2,13 +2,14 @@
 
 import argparse
 import re
-from argparse import ArgumentParser, Namespace, RawDescriptionHelpFormatter
+from argparse import ArgumentParser, Namespace
 from collections.abc import Sequence
 from difflib import get_close_matches
 from typing import Any, NoReturn
 
 from client.cli.command import Argument, Command
 from client.cli.exits import MEANINGS, USAGE
+from client.cli.helping import HelpFormatter
 from client.cli.table import COMMANDS
 
 _DESCRIPTION = "Long software projects with AI agents that forget everything between sessions, made durable."
@@ -60,7 +61,7 @@ def build_parser() -> ArgumentParser:
         prog="shiftwork",
         description=_DESCRIPTION,
         epilog=f"{_ENVIRONMENT}\n\n{_exit_codes()}\n\n`shiftwork COMMAND --help` explains a command.",
-        formatter_class=RawDescriptionHelpFormatter,
+        formatter_class=HelpFormatter,
         allow_abbrev=False,
     )
     parser.add_argument("--version", action=_Version, nargs=0, help="show the version and exit")
@@ -78,7 +79,7 @@ def _add(commands: "argparse._SubParsersAction[CommandParser]", command: Command
         help=command.help,
         description=f"{command.help[0].upper()}{command.help[1:]}.",
         epilog="\n\n".join(filter(None, (command.details, f"example:\n{_indented(command.example)}"))),
-        formatter_class=RawDescriptionHelpFormatter,
+        formatter_class=HelpFormatter,
         allow_abbrev=False,
     )
     parser.set_defaults(handler=command.handler)
@@ -123,7 +124,9 @@ class _Version(argparse.Action):
 
 
 def _exit_codes() -> str:
-    return "exit status:\n" + "\n".join(f"  {code:>3}  {meaning}" for code, meaning in MEANINGS)
+    return "exit status:\n" + "\n".join(
+        f"  {code:>3}  {' '.join(meaning.split())}" for code, meaning in MEANINGS
+    )
 
 
 def _indented(text: str) -> str:

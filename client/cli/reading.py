@@ -5,6 +5,8 @@ from argparse import Namespace
 from pathlib import Path
 
 from client.cli.exits import DONE
+from client.cli.folding import folded, terminal_width
+from client.cli.layout import laid_out
 from client.cli.opening import newest, reading
 from client.cli.output import excerpt, money, print_json, table
 from client.deciding import decided_in, judged, whose
@@ -116,8 +118,10 @@ def _decision(row: DecisionRow) -> str:
         ("outcome", judged(row.outcome, row.score, row.judged_by)),
         (f"lesson{whose(row.lesson_by)}", excerpt(row.lesson or "", 1000)),
     )
-    lines = [f"    {name}: {text}" for name, text in told if text]
-    return "\n".join([f"{row.id}  {excerpt(row.decision, 1000)}{tags}", *lines])
+    number = f"{row.id}  "
+    head = folded(f"{number}{excerpt(row.decision, 1000)}{tags}", hang=len(number))
+    lines = [folded(f"    {name}: {text}") for name, text in told if text]
+    return "\n".join([head, *lines])
 
 
 def report(args: Namespace) -> int:
@@ -128,10 +132,13 @@ def report(args: Namespace) -> int:
         found = await project_report(store, project.id)
         as_json = args.json or args.format == "json"
         text = json.dumps(found, indent=2, ensure_ascii=False) + "\n" if as_json else render_markdown(found)
-        if args.output is None:
-            print(printable(text), end="")
-        else:
+        width = terminal_width()
+        if args.output is not None:
             _write(Path(args.output), text)
+        elif width is not None and args.format is None and not as_json:
+            print(laid_out(printable(text), width))
+        else:
+            print(printable(text), end="")
         return DONE
 
     return reading(command)

@@ -7,6 +7,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 from client.cli.exits import DONE
+from client.cli.folding import folded
 from client.cli.output import bar, clock, duration, estimates, excerpt, money, pairs, print_json
 from client.delivery import undelivered
 from shiftwork.settings import Settings
@@ -39,11 +40,14 @@ def render(status: dict[str, Any], now: datetime, product: str = "") -> str:
     """The status for people; `product`: how to get it where there is no repository to look into."""
     sections = [
         headline(status, now),
-        pairs([*_facts(status), ("product", "" if status["repository"] else product)]),
-        undelivered(status),
-        "\n".join(f"  {current_session(each, now)}" for each in status["current_sessions"]),
+        pairs(
+            [*_facts(status), ("product", "" if status["repository"] else product)],
+            whole=("product", "repository"),
+        ),
+        folded(undelivered(status), hang=0),
+        "\n".join(folded(f"  {current_session(each, now)}") for each in status["current_sessions"]),
         "\n".join(_question(status["project_id"], each) for each in status["questions"]),
-        "\n".join(f"  {_progress(entry)}" for entry in reversed(status["recent_progress"][:_RECENT])),
+        "\n".join(folded(f"  {_progress(entry)}") for entry in reversed(status["recent_progress"][:_RECENT])),
     ]
     return "\n\n".join(section for section in sections if section)
 
@@ -51,10 +55,8 @@ def render(status: dict[str, Any], now: datetime, product: str = "") -> str:
 def headline(status: dict[str, Any], now: datetime) -> str:
     """Name, status and reason, and the bar."""
     passing, total = status["passing_features"], status["total_features"]
-    return (
-        f"{excerpt(status['name'])} is {standing(status, now)}\n"
-        f"{bar(passing, total)} {passing}/{total} features pass ({status['progress_percent']:g} %)"
-    )
+    told = folded(f"{excerpt(status['name'])} is {standing(status, now)}")
+    return f"{told}\n{bar(passing, total)} {passing}/{total} features pass ({status['progress_percent']:g} %)"
 
 
 def standing(status: dict[str, Any], now: datetime) -> str:
@@ -91,10 +93,8 @@ def current_session(session: dict[str, Any], now: datetime) -> str:
 
 
 def _question(project_id: str, asked: dict[str, Any]) -> str:
-    return (
-        f"  question of {excerpt(asked['feature'], 60)!r}: {excerpt(asked['question'] or '', 600)}\n"
-        f"  answer it with: shiftwork answer {project_id[:8]} {asked['feature_id']} TEXT"
-    )
+    told = folded(f"  question of {excerpt(asked['feature'], 60)!r}: {excerpt(asked['question'] or '', 600)}")
+    return f"{told}\n  answer it with: shiftwork answer {project_id[:8]} {asked['feature_id']} TEXT"
 
 
 def _progress(entry: dict[str, Any]) -> str:

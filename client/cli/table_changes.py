@@ -58,7 +58,10 @@ CHANGES = (
                 "(default: the project's agent)",
             ),
             argument(
-                "--category", choices=CATEGORIES, help="the same, where a category has an agent of its own"
+                "--category",
+                choices=CATEGORIES,
+                metavar="CATEGORY",
+                help="the same, where a category has an agent of its own",
             ),
             number("--fallback", "the Nth fallback of that agent is meant, the first is 1", values.count),
             WAIT,

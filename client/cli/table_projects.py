@@ -216,7 +216,15 @@ PROJECTS = (
         "list the projects",
         "client.cli.reading:projects",
         "shiftwork list --status active",
-        (argument("--status", choices=STATUSES, help="only those"), JSON),
+        (
+            argument(
+                "--status",
+                choices=STATUSES,
+                metavar="STATUS",
+                help=f"only those: {', '.join(STATUSES)}",
+            ),
+            JSON,
+        ),
     ),
     Command(
         "status",
@@ -266,7 +274,11 @@ PROJECTS = (
         "shiftwork report linkshelf --output report.md",
         (
             NEWEST,
-            argument("--format", choices=("markdown", "json"), help="default: markdown"),
+            argument(
+                "--format",
+                choices=("markdown", "json"),
+                help="default: markdown, which a terminal shows laid out",
+            ),
             argument("--output", metavar="FILE", completes="file", help="write it to a file"),
             switch("--json", "the same as --format json"),
         ),
