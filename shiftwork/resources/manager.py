@@ -136,16 +136,16 @@ class ResourceManager:
             )
         free = None if room is None else room.memory_mb
         if memory := _excess(usage.memory_mb, free, limits.max_memory_mb):
-            return f"The limit max_memory_mb of {limits.max_memory_mb:g} is violated: {memory}."
+            return f"The limit max_memory_mb of {_plain(limits.max_memory_mb)} is violated: {memory}."
         if usage.cpu_percent > limits.max_cpu_percent:
             return (
-                f"The limit max_cpu_percent of {limits.max_cpu_percent:g} is violated: "
+                f"The limit max_cpu_percent of {_plain(limits.max_cpu_percent)} is violated: "
                 f"{usage.cpu_percent:.0f} percent of the processors' time is used."
             )
         most = limits.max_gpu_memory_mb
         free = None if room is None else room.gpu_memory_mb
         if most is not None and (gpu := _excess(usage.gpu_memory_mb, free, most)):
-            return f"The limit max_gpu_memory_mb of {most:g} is violated: {gpu} on GPUs."
+            return f"The limit max_gpu_memory_mb of {_plain(most)} is violated: {gpu} on GPUs."
         return ""
 
     def _usage_of_machine(self) -> ResourceUsage:
@@ -193,3 +193,8 @@ def _excess(used: float | None, free: float | None, most: float) -> str:
     if free is not None:
         return f"no more than {free:.0f} MB are free" if free < most else ""
     return f"{used:.0f} MB are used" if used is not None and used > most else ""
+
+
+def _plain(limit: float) -> str:
+    """As people write it, without a power of ten."""
+    return f"{round(limit, 1):.12g}"
