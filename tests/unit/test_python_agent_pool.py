@@ -18,6 +18,8 @@ from shiftwork.agents.python.runner import PythonRunner
 from shiftwork.contracts.sandbox import Profile, SandboxOptions
 from shiftwork.contracts.task import TaskErrorKind, TaskStatus
 from shiftwork.errors import InvalidInput
+from shiftwork.gateway import Gateway
+from shiftwork.gateway.egress import Egress
 from shiftwork.runner.environment import base_python, child_environment
 from shiftwork.runner.failures import AgentError
 from shiftwork.runner.spec import ProcessSpec
@@ -306,3 +308,37 @@ async def test_the_profile_open_confines_nothing(tmp_path):
     outcome = await run(runner, code, sandbox=SandboxOptions(profile=Profile.OPEN))
     assert (outcome.result, outcome.handoff is None) == ("seen\n", False)
     await runner.close()
+
+
+async def test_hosts_are_reached_through_the_gateway(tmp_path):
+    """If it failed, an agent would reach nothing that it lists, or what it does not."""
+
+    async def answer(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.readuntil(b"\r\n\r\n")
+        writer.write(b"HTTP/1.1 200 OK\r\nContent-Length: 5\r\nConnection: close\r\n\r\nhello")
+        await writer.drain()
+        writer.close()
+
+    async def resolve(host: str, port: int) -> list[str]:
+        return ["93.184.215.14"]  # public, and not asked
+
+    server = await asyncio.start_server(answer, "127.0.0.1", 0)
+    port = server.sockets[0].getsockname()[1]
+    egress = Egress(resolve, lambda *_: asyncio.open_connection("127.0.0.1", port))
+    sandbox = SandboxOptions(profile=Profile.NETWORKED, hosts=("listed.example",))
+    code = """
+from urllib.request import urlopen
+for host in ("listed", "other"):
+    try:
+        print(urlopen(f"http://{host}.example/", timeout=10).read())
+    except OSError as error:
+        print(error)
+"""
+    async with Gateway(egress) as gateway, make_runner(tmp_path, gateway=gateway) as runner:
+        outcome = await run(runner, code, sandbox=sandbox)
+    server.close()
+    await server.wait_closed()
+    assert not outcome.pre_started
+    reached, refused = outcome.result.splitlines()
+    assert reached == "b'hello'"
+    assert "403" in refused

@@ -17,7 +17,7 @@ from shiftwork.errors import InvalidInput
 from shiftwork.gateway import GatewaySession
 from shiftwork.runner.config import AgentConfig
 from shiftwork.runner.environment import base_python, child_environment
-from shiftwork.runner.failures import AgentError, SpawnFailed
+from shiftwork.runner.failures import SpawnFailed
 from shiftwork.runner.handle import AgentHandle
 from shiftwork.runner.launch import Plan
 from shiftwork.runner.limits import Limits
@@ -30,6 +30,7 @@ from shiftwork.sandbox.cell import Cell, make_cell
 from shiftwork.sandbox.confinement import Bind, Network
 from shiftwork.sandbox.levels import level_named
 from shiftwork.sandbox.visible import installation_of
+from shiftwork.text import one_line, truncate
 from shiftwork.verification.shell import proxy_environment
 
 _BUFFER: Final = 1_000_000
@@ -75,17 +76,21 @@ class Interpreter:
         Raises:
             SpawnFailed: it ended, or took longer than so many seconds.
         """
+        python = str(base_python())
         try:
             async with asyncio.timeout(patience):
                 said = await anext(self._chunks, b"")
-        except TimeoutError:
-            said = b""
-        if said != WAITING:
-            last = (self.process.stderr.read() or b"").decode("utf-8", "replace").strip()
+        except TimeoutError as error:
             raise SpawnFailed(
-                f"The interpreter {str(base_python())!r} of Python agents does not get ready in its sandbox"
-                f"{f': {last}' if last else ''}.",
-                hint="Try again on a machine that is less busy, or look at `shiftwork doctor`.",
+                f"The interpreter {python!r} of Python agents did not get ready in {patience:g} s.",
+                hint="Try again on a machine that is less busy.",
+            ) from error
+        if said != WAITING:
+            last = one_line((self.process.stderr.read() or b"").decode("utf-8", "replace"))
+            raise SpawnFailed(
+                f"The interpreter {python!r} of Python agents ends at once in its sandbox: "
+                f"{truncate(last, 500) or 'it does not say why'}.",
+                hint="`shiftwork doctor` tells of this machine's sandboxes.",
             )
 
     async def begin(self, job: bytes, keep: int, patience: float) -> bool:
@@ -116,6 +121,7 @@ class Interpreter:
     async def read_all(self) -> None:
         """Return once everything that it printed was read; its process has ended."""
         await asyncio.gather(*self._reading)
+        self.stderr.total = self.process.stderr.total  # some may have been given up while we were busy
 
     async def _read_stdout(self, begun: "asyncio.Future[bool]") -> None:
         async for chunk in self._chunks:
@@ -153,8 +159,11 @@ class Nursery:
         self._clearing: set[asyncio.Task[None]] = set()
 
     async def spawn(self, config: AgentConfig) -> AgentHandle:
-        """Start one of the usual kind; see `start`."""
-        return (await self.start(self._usual, config=config)).handle
+        """Start one of the usual kind; raises `AgentError` for whatever keeps it from being started."""
+        try:
+            return (await self.start(self._usual, config=config)).handle
+        except InvalidInput as error:
+            raise SpawnFailed(f"No interpreter was started for Python agents: {error}") from error
 
     def of(self, handle: AgentHandle) -> Interpreter:
         """The interpreter of a handle that `spawn` gave, and that has not ended."""
@@ -166,6 +175,7 @@ class Nursery:
         """Start one, and wait until it is ready; if this fails or is cancelled, nothing of it is left.
 
         Raises:
+            InvalidInput: it is to see what is not there.
             AgentError: it can't be started.
         """
         place = await asyncio.to_thread(self._places.take)
@@ -177,7 +187,7 @@ class Nursery:
             process = await self._starter.start(config, agent_id, planned, lambda _: None)
         except BaseException as error:  # a cancellation, too
             self._clear_soon(place)
-            if isinstance(error, OSError | InvalidInput) and not isinstance(error, AgentError):
+            if isinstance(error, OSError):
                 raise SpawnFailed(f"No interpreter was started for Python agents: {error}") from error
             raise
         handle = AgentHandle(

@@ -4,6 +4,7 @@ import fcntl
 import itertools
 import os
 import tempfile
+import threading
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -85,12 +86,14 @@ class Places:
         self._own: Path | None = None
         self._lock: int | None = None
         self._taken: set[int] = set()
+        self._choosing = threading.Lock()
 
     def take(self) -> Place:
         """A place that nobody uses, not made yet; blocks for a moment at the first time."""
-        own = self._own or self._claim()
-        number = next(one for one in itertools.count() if one not in self._taken)
-        self._taken.add(number)
+        with self._choosing:
+            own = self._own or self._claim()
+            number = next(one for one in itertools.count() if one not in self._taken)
+            self._taken.add(number)
         root = own / str(number)
         user = choose_user(root, namespaces=self._namespaces) if self._confines else None
         return Place(number, root, user)
@@ -98,7 +101,8 @@ class Places:
     def give_back(self, place: Place) -> None:
         """Remove what lies there, and let others use it; blocks. Nothing of it may live."""
         remove_tree(place.root, ignore_errors=True)
-        self._taken.discard(place.number)
+        with self._choosing:
+            self._taken.discard(place.number)
 
     def close(self) -> None:
         """Remove all; blocks."""
