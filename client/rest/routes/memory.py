@@ -107,6 +107,8 @@ async def judge_decision(
     asked: asking.Feedback,
 ) -> DecisionRow:
     """Say what became of it, and what is to be learnt; later sessions are shown it."""
+    async with shiftwork.store.transaction() as tx:
+        await tx.decisions.get(decision)
     await answered(
         shiftwork,
         lambda: shiftwork.feedback(decision, asked.outcome, score=asked.score, lesson=asked.lesson),

@@ -208,8 +208,9 @@ async def revert_project(shiftwork: Here, once: Once, project: Ref, asked: askin
     """By a commit that undoes what came after, so that nothing is lost. Commits of people need consent."""
 
     async def make(_: Making) -> Reverted:
+        row = await shiftwork.find(project)
         done = await answered(
-            shiftwork, lambda: shiftwork.revert(project, asked.commit, consent=asked.consent)
+            shiftwork, lambda: shiftwork.revert(row.id, asked.commit, consent=asked.consent)
         )
         return Reverted(commit=done.commit, passing=list(done.passing))
 
@@ -219,8 +220,9 @@ async def revert_project(shiftwork: Here, once: Once, project: Ref, asked: askin
 @router.put("/{project}/budget", summary="Change what a project may cost", responses=CHANGES)
 async def set_budget(shiftwork: Here, project: Ref, asked: asking.Budget) -> Standing:
     """A higher budget lifts the pause that the old one caused."""
-    await answered(shiftwork, lambda: shiftwork.set_budget(project, asked.budget_usd))
-    return Standing(**await shiftwork.status(project))
+    row = await shiftwork.find(project)
+    await answered(shiftwork, lambda: shiftwork.set_budget(row.id, asked.budget_usd))
+    return Standing(**await shiftwork.status(row.id))
 
 
 def _taken(project: ProjectRow) -> Taken:

@@ -1,0 +1,119 @@
+"""The server holds to its own description, whatever it is asked: requests drawn from its OpenAPI document.
+
+`REST_EXAMPLES` makes it a long run: so many requests for each operation, well formed and not.
+"""
+
+import asyncio
+import os
+import uuid
+from collections.abc import Callable, Iterator
+
+import hypothesis
+import pytest
+import requests
+import schemathesis
+from schemathesis import checks
+
+from client.api import Shiftwork
+from tests.e2e.support import quick_environment, worker_process
+from tests.integration.rest_support import Served, serving
+
+EXAMPLES = int(os.environ.get("REST_EXAMPLES", "3"))
+STREAM = "/api/projects/{project}/events/stream"
+"""Ends with its client alone, and has tests of its own."""
+OPTIONS = {"agent": {"backend": "command", "settings": {"argv": ["true"]}}}
+
+
+@pytest.fixture(scope="module")
+def served(stack) -> Iterator[Served]:
+    """A server of the shared stack, with a worker."""
+    log = stack.state / "rest-worker.log"
+    with worker_process(quick_environment(stack.state), log), serving(stack.state) as server:
+        wait_for_worker(stack)
+        yield server
+
+
+def wait_for_worker(stack) -> None:
+    """Until the worker has asked for work."""
+
+    async def wait() -> None:
+        async with Shiftwork(stack) as shiftwork:
+            assert await shiftwork.has_worker(60)
+
+    asyncio.run(wait())
+
+
+@pytest.fixture(scope="module")
+def session(served) -> Iterator[requests.Session]:
+    """Connections that bear the token."""
+    with requests.Session() as session:
+        session.headers.update(served.headers)
+        yield session
+
+
+@pytest.fixture(scope="module")
+def schema(served, session) -> schemathesis.BaseSchema:
+    """What the server says of itself."""
+    return schemathesis.openapi.from_dict(session.get(f"{served.url}/api/openapi.json").json())
+
+
+def new_project(served: Served, session: requests.Session) -> str:
+    """The id of a project of which nothing runs, with something to be read."""
+    asked = {"name": f"s{uuid.uuid4().hex[:8]}", "spec": "x", "start": False, "options": OPTIONS}
+    made = session.post(f"{served.url}/api/projects", json=asked).json()["project_id"]
+    session.post(f"{served.url}/api/projects/{made}/decisions", json={"decision": "x"})
+    session.post(f"{served.url}/api/projects/{made}/progress", json={"action": "x"})
+    return made
+
+
+def conformance() -> list[Callable[..., bool | None]]:
+    """What each answer is held to."""
+    checks.load_all_checks()
+    names = ("status_code", "content_type", "response_schema", "response_headers")
+    return [checks.not_a_server_error, *(checks.CHECKS.get_one(f"{name}_conformance") for name in names)]
+
+
+def harmless(case: schemathesis.Case) -> None:
+    """Make no repository anywhere on this machine, and run nothing outside a sandbox."""
+    if isinstance(case.body, dict) and case.body.get("repository"):
+        case.body["repository"] = "relative"
+    if case.path == "/api/projects" and isinstance(case.body, dict):
+        case.body["start"] = False
+
+
+def ask(served: Served, session: requests.Session, operation: schemathesis.APIOperation, mode) -> None:
+    """Make requests of one operation, of a project that there is and of others."""
+    held_to = conformance()
+    project = new_project(served, session) if "{project}" in operation.path else None
+
+    @hypothesis.seed(1)
+    @hypothesis.settings(
+        max_examples=EXAMPLES,
+        deadline=None,
+        database=None,
+        phases=[hypothesis.Phase.generate],
+        suppress_health_check=list(hypothesis.HealthCheck),
+    )
+    @hypothesis.given(operation.as_strategy(generation_mode=mode), hypothesis.strategies.booleans())
+    def once(case: schemathesis.Case, there: bool) -> None:  # noqa: FBT001 - drawn
+        harmless(case)
+        if project is not None and there:
+            case.path_parameters["project"] = project
+        answer = case.call(base_url=served.url, session=session)
+        case.validate_response(answer, checks=held_to)
+
+    once()
+
+
+@pytest.mark.parametrize("mode", list(schemathesis.GenerationMode), ids=lambda mode: mode.value)
+def test_every_answer_is_as_described(served, session, schema, mode) -> None:
+    """If it failed, some request would end in an error of the server, or in an answer nobody was told of."""
+    for found in schema.get_all_operations():
+        operation = found.ok()
+        if operation.path == STREAM:
+            continue
+        try:
+            ask(served, session, operation, mode)
+        except hypothesis.errors.Unsatisfiable:
+            # Nothing of this operation can be wrong.
+            continue
