@@ -13,9 +13,13 @@ from shiftwork.agents.protocol import AgentRequest
 from shiftwork.agents.registry import find_backend
 from shiftwork.agents.run import AgentEnd, run_agent_process
 from shiftwork.contracts.outbox import Handoff
+from shiftwork.contracts.sandbox import SandboxOptions
 from shiftwork.contracts.session import FailureKind, InterruptionReason, RunStatus
 from shiftwork.errors import InvalidInput
+from shiftwork.sandbox.cell import OUTBOX, TMP, WORKSPACE, make_cell
 from shiftwork.sandbox.choose import choose_sandbox
+from shiftwork.sandbox.confinement import Bind
+from shiftwork.sandbox.user import choose_user, hand_over
 
 BACKEND = find_backend("python")
 
@@ -121,3 +125,40 @@ def test_diagnosis(tmp_path):
     assert BACKEND.diagnose({}).usable
     assert "can't be read" in BACKEND.diagnose({"file": str(tmp_path / "none.py")}).problems[0]
     assert BACKEND.provider({"code": "pass"}) is None
+
+
+async def test_a_confined_session_by_code(tmp_path):
+    """If it failed, code could do sessions only where nothing confines it."""
+    tmp_path.chmod(0o755)
+    sandbox, folders = choose_sandbox(), [tmp_path / name for name in ("workspace", "outbox", "scratch")]
+    user = choose_user(tmp_path, namespaces=sandbox.own_network)
+    for folder in folders:
+        folder.mkdir()
+        if user is not None:
+            hand_over(folder, user)
+    targets = (WORKSPACE, OUTBOX, TMP)
+    binds = [Bind(folder, target, writable=True) for folder, target in zip(folders, targets, strict=True)]
+    cell = make_cell(sandbox, SandboxOptions(), binds, user=user)
+    code = "import os; print(os.getcwd()); save_handoff(summary='done'); print(os.path.exists(instruction))"
+    request = AgentRequest(
+        folders[0], str(tmp_path), outbox=folders[1], settings={"code": code}, binds=cell.binds
+    )
+    events: list[AgentEvent] = []
+
+    async def listen(event: AgentEvent) -> None:
+        events.append(event)
+
+    end = await run_agent_process(
+        BACKEND,
+        request,
+        env={"HOME": str(cell.seen(folders[2]))},
+        sandbox=sandbox,
+        timeout=30,
+        on_event=listen,
+        confinement=cell.confinement,
+    )
+    assert end.status is RunStatus.COMPLETED, end
+    assert events[0].text == str(cell.seen(folders[0]))
+    assert read_outbox(folders[1]).handoff == Handoff(summary="done")
+    if sandbox.moves_binds:
+        assert events[1].text == "False"

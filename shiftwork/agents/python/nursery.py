@@ -17,7 +17,7 @@ from shiftwork.errors import InvalidInput
 from shiftwork.gateway import GatewaySession
 from shiftwork.runner.config import AgentConfig
 from shiftwork.runner.environment import base_python, child_environment
-from shiftwork.runner.failures import SpawnFailed
+from shiftwork.runner.failures import SpawnFailed, Timeout
 from shiftwork.runner.handle import AgentHandle
 from shiftwork.runner.launch import Plan
 from shiftwork.runner.limits import Limits
@@ -99,6 +99,9 @@ class Interpreter:
         Args:
             keep: bytes of each output stream that are kept.
             patience: seconds in which it has to begin.
+
+        Raises:
+            Timeout: it began only when it was given up, and was ended.
         """
         self.stdout, self.stderr = Beginning(keep), End(keep)
         begun = asyncio.get_running_loop().create_future()
@@ -113,10 +116,17 @@ class Interpreter:
             asyncio.create_task(self._read_stderr()),
         ]
         await asyncio.wait({begun}, timeout=patience)
-        if not begun.done():  # It hangs. What is said from now on counts as well: it may have begun by now.
-            await self.handle.kill()
-            await self.read_all()
-        return bool(begun.result())
+        if begun.done():
+            return bool(begun.result())
+        await self.handle.kill()
+        await self.read_all()
+        if begun.result():  # Between the two; it may have done something.
+            raise Timeout(
+                f"A Python agent was ended, because its interpreter took {patience:g} s to begin; try again "
+                "on a machine that is less busy.",
+                seconds=patience,
+            )
+        return False
 
     async def read_all(self) -> None:
         """Return once everything that it printed was read; its process has ended."""
