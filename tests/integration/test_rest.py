@@ -12,6 +12,8 @@ from collections.abc import Iterator
 import httpx
 import pytest
 
+from client.rest.serve import serve_api
+from shiftwork.errors import InvalidInput, StackError
 from tests.integration.rest_support import COMMAND, Served, environment, serving
 
 OPTIONS = {"agent": {"backend": "command", "settings": {"argv": ["true"]}}}
@@ -227,22 +229,20 @@ def test_a_project_is_made_read_and_deleted(http) -> None:
     problem(http.get(path), 404)
 
 
-def test_a_secret_is_neither_stored_nor_told(stack) -> None:
+def test_a_secret_is_neither_stored_nor_told(http, project) -> None:
     """If it failed, a key that a program sends by mistake would be in the database, and in answers."""
     secret = f"sk-ant-api03-{uuid.uuid4().hex}{uuid.uuid4().hex}"
-    with serving(stack.state) as server, server.client() as http:
-        made = http.post("/api/projects", json=new_project()).json()
-        path = f"/api/projects/{made['project_id']}"
-        for part, body in (
-            ("decisions", {"decision": f"The key is {secret}"}),
-            ("progress", {"action": f"Used {secret}"}),
-            ("pause", {"reason": secret}),
-            ("steer", {"text": f"Use {secret}"}),
-        ):
-            answer = http.post(f"{path}/{part}", json=body)
-            assert secret not in answer.text
-            problem(answer, 422)
-        assert secret not in http.get(f"{path}/report").text
+    path = f"/api/projects/{project}"
+    for part, body in (
+        ("decisions", {"decision": f"The key is {secret}"}),
+        ("progress", {"action": f"Used {secret}"}),
+        ("pause", {"reason": secret}),
+        ("steer", {"text": f"Use {secret}"}),
+    ):
+        answer = http.post(f"{path}/{part}", json=body)
+        assert secret not in answer.text
+        problem(answer, 422)
+    assert secret not in http.get(f"{path}/report").text
 
 
 def test_pages_lead_from_one_to_the_next(http, project) -> None:
@@ -322,36 +322,22 @@ def test_without_a_stack_it_answers_that_it_is_away(tmp_path) -> None:
         assert int(answer.headers["retry-after"]) > 0
 
 
-def test_a_port_that_is_taken_is_a_sentence(served, stack) -> None:
+async def test_a_port_that_is_taken_is_a_sentence(served, stack) -> None:
     """If it failed, a second server would end in a traceback."""
-    port = served.url.rpartition(":")[2]
-    done = subprocess.run(
-        [*COMMAND, "api", "--port", port],
-        env=environment(stack.state),
-        capture_output=True,
-        text=True,
-        timeout=30,
-        check=False,
-    )
-    assert done.returncode == 1
-    assert done.stderr == (
-        f"error: Port {port} of 127.0.0.1 can't be used (Address already in use); "
-        "give another one: --port PORT.\n"
-    )
+    port = int(served.url.rpartition(":")[2])
+    with pytest.raises(StackError, match=f"Port {port} of 127.0.0.1 can't be used .*--port PORT"):
+        await serve_api(stack, lambda *_: None, port=port)
 
 
-def test_more_than_the_loopback_needs_to_be_said(stack) -> None:
+@pytest.mark.parametrize(("address", "said"), [("0.0.0.0", "every address"), ("::", "every"), ("x", "no IP")])
+async def test_more_than_the_loopback_needs_to_be_said(stack, address, said) -> None:
     """If it failed, a server would be open to the network by mistake, or under every name."""
-    done = subprocess.run(
-        [*COMMAND, "api", "--listen", "0.0.0.0"],
-        env=environment(stack.state),
-        capture_output=True,
-        text=True,
-        timeout=30,
-        check=False,
-    )
-    assert done.returncode == 1
-    assert done.stderr.startswith("error: --listen 0.0.0.0 is every address of this machine")
+    with pytest.raises(InvalidInput, match=said):
+        await serve_api(stack, lambda *_: None, address=address)
+
+
+def test_it_answers_to_the_names_that_were_given(stack) -> None:
+    """If it failed, a server behind a proxy would answer nobody, or under every name."""
     with serving(stack.state, "--listen", "0.0.0.0", "--host", "shelf.example") as server:
         port = server.url.rpartition(":")[2]
         for host, status in ((f"shelf.example:{port}", 200), ("shelf.example", 200), ("evil.example", 421)):
