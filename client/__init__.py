@@ -29,6 +29,20 @@ _WHERE = {
     "should_use_harness": "shiftwork.analysis",
     "AutoHarnessWrapper": "client.auto",
     "create_auto_wrapper": "client.auto",
+    "AgentExecutor": "client.executor",
+    "execute_agent_by_id": "client.executor",
+    "AgentScheduler": "client.scheduler",
+    "get_scheduler": "client.scheduler",
+    "get_session": "client.session",
+    "AgentConfiguration": "shiftwork.contracts.agent",
+    "AgentDefinition": "shiftwork.store.agents",
+    "HandoffArtifact": "shiftwork.handoffs",
+    "HandoffContext": "shiftwork.handoffs",
+    "HandoffManager": "shiftwork.handoffs",
+    "ResourceLimits": "shiftwork.resources",
+    "ResourceManager": "shiftwork.resources",
+    "ResourceUsage": "shiftwork.resources",
+    "distributed_lock": "shiftwork.locks",
 }
 
 __all__ = sorted(_WHERE)  # noqa: PLE0605 - derived from the one table above
