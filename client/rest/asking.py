@@ -1,6 +1,6 @@
 """What requests about projects hold."""
 
-from typing import Annotated, Any
+from typing import Annotated, Any, TypeVar
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, JsonValue, ValidationError
 from pydantic_core import PydanticCustomError
@@ -11,7 +11,9 @@ from shiftwork.contracts.decision import DecisionOutcome
 from shiftwork.contracts.feature import FeatureCategory, FeatureStatus, VerificationStep
 from shiftwork.contracts.project import PauseMode, ProjectOptions
 from shiftwork.contracts.session import Role
+from shiftwork.errors import InvalidInput
 
+Contract = TypeVar("Contract", bound=BaseModel)
 Reason = Annotated[str, Field(max_length=2000, description="Kept and shown.")]
 Words = Annotated[str, Field(min_length=1, max_length=10_000)]
 
@@ -258,6 +260,14 @@ class Feedback(Asked):
     outcome: DecisionOutcome
     score: Annotated[float, Field(ge=-1, le=1, description="From -1 (bad) to 1 (good).")] = 0.0
     lesson: Annotated[str, Field(max_length=10_000, description="What to do, or not, another time.")] = ""
+
+
+def contract(model: type[Contract], **fields: Any) -> Contract:
+    """What was asked, as it is sent on; raises `InvalidInput` where that is narrower than what is asked."""
+    try:
+        return model(**fields)
+    except ValidationError as error:
+        raise InvalidInput(f"{first_problem(error, model)}.") from error
 
 
 def changes(asked: BaseModel) -> dict[str, Any]:

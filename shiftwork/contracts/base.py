@@ -23,8 +23,16 @@ class Document(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
 
 
+def _shown(text: str) -> str:
+    """The text on one line, in which something can be seen."""
+    line = one_line(text)
+    if not line:
+        raise ValueError("holds no character that can be seen")
+    return line
+
+
 Name = Annotated[
-    str, StringConstraints(strip_whitespace=True, min_length=1, max_length=120), AfterValidator(one_line)
+    str, StringConstraints(strip_whitespace=True, min_length=1, max_length=120), AfterValidator(_shown)
 ]
 """One line of at most 120 printable characters: it appears in commits, lists and histories."""
 

@@ -142,6 +142,7 @@ def test_the_token_is_kept_and_is_nobody_elses(served, stack) -> None:
         (b"", {}, 422, ""),
         (b"[]", {}, 422, ""),
         (b'{"name": "a", "spec": ""}', {}, 422, "/spec"),
+        (b'{"name": "\\b\\u200b", "spec": "x"}', {}, 422, "can be seen"),
         (b'{"name": "a", "spec": "x", "nmae": 1}', {}, 422, "/nmae"),
         (b'{"name": "a", "spec": "x", "options": {"sandbox": {"hots": []}}}', {}, 422, "hots"),
         (b'{"name": "a", "spec": "x", "repository": "here"}', {}, 422, "absolute"),

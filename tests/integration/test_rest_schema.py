@@ -105,6 +105,8 @@ def ask(served: Served, session: requests.Session, operation: schemathesis.APIOp
     once()
 
 
+@pytest.mark.slow
+@pytest.mark.timeout(120 + 20 * EXAMPLES)
 @pytest.mark.parametrize("mode", list(schemathesis.GenerationMode), ids=lambda mode: mode.value)
 def test_every_answer_is_as_described(served, session, schema, mode) -> None:
     """If it failed, some request would end in an error of the server, or in an answer nobody was told of."""

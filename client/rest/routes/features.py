@@ -48,7 +48,7 @@ async def list_features(
 @router.post("/features", status_code=201, summary="Add a feature", response_model=Feature, responses=CHANGES)
 async def add_feature(shiftwork: Here, once: Once, project: Ref, asked: asking.AddFeature) -> Response:
     """Add a feature; a completed project is opened again by this."""
-    spec = FeatureSpec(**asked.model_dump())
+    spec = asking.contract(FeatureSpec, **asked.model_dump())
 
     async def make(making: Making) -> Feature:
         row = await shiftwork.find(project)
@@ -76,7 +76,7 @@ async def edit_feature(
     if not changed:
         raise InvalidInput("Nothing to change: give a field of the feature.")
     row = await shiftwork.find(project)
-    edit = FeatureEdit(feature=feature, **changed)
+    edit = asking.contract(FeatureEdit, feature=feature, **changed)
     number = await answered(shiftwork, lambda: shiftwork.edit_feature(row.id, edit))
     return await _feature(shiftwork, row.id, str(number))
 

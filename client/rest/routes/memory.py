@@ -41,7 +41,7 @@ async def list_progress(shiftwork: Here, project: Ref, window: Paged) -> Page[Pr
 )
 async def log_progress(shiftwork: Here, once: Once, project: Ref, asked: asking.LogProgress) -> Response:
     """Log a step of work that you did; the sessions to come read it."""
-    note = ProgressNote(**asked.model_dump())
+    note = asking.contract(ProgressNote, **asked.model_dump())
     words = "\n".join((note.action, note.outcome, *note.files_changed))
     refuse_in_words("The progress", words, await shiftwork.guard())
 
@@ -86,7 +86,7 @@ async def record_decision(
     shiftwork: Here, once: Once, project: Ref, asked: asking.RecordDecision
 ) -> Response:
     """Record a choice and why it was made; the sessions to which it matters are told."""
-    note = DecisionNote(**asked.model_dump())
+    note = asking.contract(DecisionNote, **asked.model_dump())
     words = "\n".join((note.context, note.decision, note.reasoning, *note.tags))
     refuse_in_words("The decision", words, await shiftwork.guard())
 
