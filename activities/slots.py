@@ -29,6 +29,9 @@ from shiftwork.settings import Settings
 PATIENCE = 2.0
 """Seconds that a task must have waited before a host without room takes it, if it runs none."""
 
+BUSY_PATIENCE = 30.0
+"""The same where tasks run, and nothing but processor time is short."""
+
 WAITING = 2
 """Slots that may wait for tasks at once, for a minute at most. Whatever they wait for is taken even if the
 host has no room any more; two, so that the next task is at hand while the first begins."""
@@ -65,12 +68,14 @@ class ProcessSlots(CustomSlotSupplier):
 
     Few wait for a task at a time: what the host had room for when a slot was handed out should still be true
     when the task comes. A host without room takes a task only if it runs none and the task has
-    waited for so long that nobody else seems to take it; so none waits for ever.
+    waited for so long that nobody else seems to take it; so none waits for ever. Where only processor time is
+    short, it takes one more after a longer wait.
 
     Args:
         manager: counts the slots, and looks at the host.
         waiting: tells for how many seconds the oldest task of the queue has waited.
         patience: see `PATIENCE`.
+        busy_patience: see `BUSY_PATIENCE`.
     """
 
     def __init__(
@@ -79,10 +84,12 @@ class ProcessSlots(CustomSlotSupplier):
         *,
         waiting: Callable[[], Awaitable[float]],
         patience: float = PATIENCE,
+        busy_patience: float = BUSY_PATIENCE,
     ) -> None:
         self._manager = manager
         self._waiting = waiting
         self._patience = patience
+        self._busy_patience = busy_patience
         self._turn = asyncio.Lock()
         self._change: asyncio.Event | None = None
         self._loop: asyncio.AbstractEventLoop | None = None
@@ -133,9 +140,8 @@ class ProcessSlots(CustomSlotSupplier):
         place, why_not = self._manager.admit()
         running = self._manager.active_agents > 0
         self._refused.tell("" if full else why_not, patiently=running)
-        if place is None and not running and await self._nobody_else_takes_it():
-            log.warning("a task is taken all the same, because nobody else takes it, and nothing runs here")
-            place, _ = self._manager.admit(anyway=True)
+        if place is None and not full:
+            place = await self._what_nobody_else_takes(running=running)
         if place is None:
             return None
         permit = Permit(self._manager, place)
@@ -148,15 +154,26 @@ class ProcessSlots(CustomSlotSupplier):
             self._idle = [one for one in self._idle if one() is not None]
             return len(self._idle)
 
-    async def _nobody_else_takes_it(self) -> bool:
+    async def _what_nobody_else_takes(self, *, running: bool) -> Place | None:
+        """A place although there is no room, for a task that has waited for too long."""
         if not self._refused.may_ask():
-            return False
+            return None
+        waited = await self._longest_wait()
+        if running:
+            late = waited >= self._busy_patience
+            return self._manager.admit(though_busy=True)[0] if late else None
+        if waited < self._patience:
+            return None
+        log.warning("a task is taken all the same, because nobody else takes it, and nothing runs here")
+        return self._manager.admit(anyway=True)[0]
+
+    async def _longest_wait(self) -> float:
         try:
-            return await self._waiting() >= self._patience
+            return await self._waiting()
         except RPCError as error:
             # A server that can't tell is no reason for never taking any.
             log.debug("whether tasks wait is not known: %s", error)
-            return self._refused.seconds >= self._patience
+            return self._refused.seconds
 
     async def _changed(self, seconds: float) -> None:
         assert self._change is not None

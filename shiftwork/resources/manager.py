@@ -84,17 +84,19 @@ class ResourceManager:
             else:
                 log.warning("an agent was released that had not been let begin")
 
-    def admit(self, *, anyway: bool = False) -> tuple["Place | None", str]:
+    def admit(self, *, anyway: bool = False, though_busy: bool = False) -> tuple["Place | None", str]:
         """As `acquire`, for an agent that begins later: its place, or a sentence on why there is none.
 
         Whoever gets a place must `leave` it, and may tell it when its agent begins.
 
         Args:
             anyway: whatever the limits say.
+            though_busy: whatever that on the processors says: who shares them is slower, and no more.
         """
         with self._lock:
             usage = self.get_usage()
-            within, why_not = self.check_limits(replace(usage, active_agents=usage.active_agents + 1))
+            usage = replace(usage, active_agents=usage.active_agents + 1)
+            within, why_not = self.check_limits(replace(usage, cpu_percent=0) if though_busy else usage)
             if not within and not anyway:
                 return None, why_not
             place = Place()

@@ -171,6 +171,17 @@ def supplied(desk, slots):
     return Worker(desk.client, task_queue=desk.queue, activities=[Agent("here").run], tuner=tuner)
 
 
+async def test_a_task_does_not_wait_for_processors_for_ever(desk):
+    """If it failed, a long build of one project would hold up all others on the same host."""
+    manager = ResourceManager(ResourceLimits(max_memory_mb=1, max_cpu_percent=0.0001))
+    waiting = oldest_waiting(desk.client, desk.queue)
+    slots = ProcessSlots(manager, waiting=waiting, patience=0.2, busy_patience=0.5)
+    async with supplied(desk, slots):
+        began = time.monotonic()
+        assert await desk.agents(2, 4.0) == ["here"] * 2
+        assert time.monotonic() - began < 8, "one began while the other ran"
+
+
 async def test_a_forgotten_permit_comes_back(desk):
     """If it failed, a permit that a stopping worker never saw would be held for ever."""
     manager = ResourceManager(ResourceLimits(max_memory_mb=1, max_cpu_percent=100, max_concurrent_agents=1))

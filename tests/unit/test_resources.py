@@ -89,6 +89,23 @@ async def test_a_release_too_many_changes_nothing(caplog):
     assert [await manager.acquire() for _ in range(2)] == [True, False]
 
 
+class BusyMachine(Machine):
+    """A gigabyte is free, and all processors are used."""
+
+    def __init__(self, root: Path) -> None:
+        (root / "proc").mkdir()
+        (root / "proc" / "meminfo").write_text("MemTotal: 2000000 kB\nMemAvailable: 1000000 kB\n")
+        self._seconds = 0
+        self._stat = root / "proc" / "stat"
+        self._later()
+        super().__init__(root, clock=self._later)
+
+    def _later(self) -> float:
+        self._seconds += 1
+        self._stat.write_text(f"cpu 0\ncpu0 {100 * self._seconds} 0 0 100 0 0 0 0\n")
+        return self._seconds
+
+
 async def test_agents_that_just_began_are_reckoned_with(tmp_path):
     """If it failed, as many agents as ask at once would begin before the first has taken its memory."""
     (tmp_path / "proc").mkdir()
@@ -99,6 +116,20 @@ async def test_agents_that_just_began_are_reckoned_with(tmp_path):
         "",
         "The limit max_memory_mb of 400 is violated: no more than 224 MB are free.",
     ]
+
+
+def test_who_must_may_begin_on_a_busy_machine(tmp_path):
+    """If it failed, what waits for a long build to end would wait for ever, or begin without memory."""
+    manager = ResourceManager(ResourceLimits(max_memory_mb=400), machine=BusyMachine(tmp_path))
+    assert "max_cpu_percent" in manager.admit()[1]
+    assert [manager.admit(though_busy=True)[1] for _ in range(2)] == ["", ""]
+    assert "max_memory_mb" in manager.admit(though_busy=True)[1]
+    place, _ = manager.admit(anyway=True)
+    assert place is not None
+    assert manager.active_agents == 3
+    manager.leave(place)
+    manager.leave(place)
+    assert manager.active_agents == 2
 
 
 USAGE = ResourceUsage(memory_mb=100, memory_percent=10, cpu_percent=10, active_agents=1)
