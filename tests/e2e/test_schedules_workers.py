@@ -1,0 +1,73 @@
+"""Schedules on three workers that are killed again and again: each occurrence runs once."""
+
+import asyncio
+import random
+from contextlib import ExitStack
+from datetime import UTC, datetime, timedelta
+
+import pytest
+
+from shiftwork.contracts.agent import AgentConfiguration
+from shiftwork.contracts.task import TaskStatus
+from shiftwork.store.agents import AgentDefinition
+from tests.e2e.lab import Lab
+from tests.e2e.support import WorkerProcess, quick_environment, worker_process
+
+START = datetime(2026, 1, 5, tzinfo=UTC)
+KILLING_SECONDS = 12
+COUNTS = """
+runs = handoff.state["runs"] + 1 if handoff else 1
+save_handoff(state={"runs": runs})
+print(runs)
+"""
+
+
+async def register(lab: Lab, name: str, schedule: str):
+    config = AgentConfiguration(schedule=schedule, retries=100, catch_up_seconds=600)
+    definition = AgentDefinition(kind="python", code=COUNTS, config=config)
+    return await lab.shiftwork.register_agent(name, definition)
+
+
+async def all_ended(lab: Lab, agent, at_least: int):
+    async with asyncio.timeout(90):
+        while True:
+            tasks = await lab.shiftwork.tasks(agent=agent.id, limit=1_000)
+            if len(tasks) >= at_least and all(task.status.ended for task in tasks):
+                return tasks
+            await asyncio.sleep(0.2)
+
+
+@pytest.mark.timeout(240)
+async def test_each_occurrence_runs_once_whatever_is_killed(lab: Lab, shared_worker: WorkerProcess) -> None:
+    """If it failed, a crash at the wrong moment would lose a run of the night, or do it twice."""
+    state, dice = lab.settings.state, random.Random(7)
+    live = await register(lab, "each second", "@every 1s")
+    daily = await register(lab, "each day", "0 3 * * *")
+    with ExitStack() as stack:
+        more = [
+            stack.enter_context(worker_process(quick_environment(state), state / f"worker{n}.log"))
+            for n in (2, 3)
+        ]
+        await lab.shiftwork.backfill_schedule(daily.id, START, START + timedelta(days=5))
+        until = asyncio.get_running_loop().time() + KILLING_SECONDS
+        while asyncio.get_running_loop().time() < until:
+            await asyncio.sleep(dice.uniform(0.5, 2))
+            worker = dice.choice([shared_worker, *more])
+            worker.kill()
+            worker.start()
+        await asyncio.sleep(3)
+        await lab.shiftwork.pause_schedule(live.id)
+        once = await all_ended(lab, daily, 5)
+        each = await all_ended(lab, live, 3)
+    assert sorted(task.scheduled_at for task in once) == [
+        START + timedelta(days=day, hours=3) for day in range(5)
+    ]
+    for tasks in (once, each):
+        assert {task.status for task in tasks} == {TaskStatus.COMPLETED}
+        moments = [task.scheduled_at for task in tasks]
+        assert len(set(moments)) == len(moments)
+        # Each went on from the one before it: none was done twice, none was forgotten.
+        counted = sorted(int(task.result) for task in tasks)
+        assert counted == list(range(1, len(tasks) + 1))
+    for agent in (live, daily):
+        await lab.shiftwork.delete_agent(agent.id)
