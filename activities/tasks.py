@@ -67,13 +67,8 @@ class _Attempt:
         return await self._finish(row, agent, processed, time.monotonic() - began)
 
     async def _begin(self) -> tuple[TaskRow, AgentRow | None, HandoffContext | None]:
-        now = _now()
         async with self._services.store.transaction() as tx:
-            row = await tx.tasks.begin(self._start.task_id, self._worker, {})
-            trace: dict[str, JsonValue] = {"auto_started_at": row.trace.get("auto_started_at") or now}
-            if row.attempt > 1:
-                trace["last_attempt_at"] = now
-            await tx.tasks.note(row.id, row.token or 0, trace)
+            row = await tx.tasks.begin(self._start.task_id, self._worker, {"auto_started_at": _now()})
             if row.agent_id is None:
                 return row, None, None
             agent = await tx.agents.get(row.agent_id, row.agent_version)

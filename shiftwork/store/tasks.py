@@ -82,10 +82,10 @@ class Tasks(Noun):
         values = {**task.model_dump(), "status": TaskStatus.CREATED.value, "trace": {}}
         statement = insert(TaskTable).values(values)
         statement = statement.on_conflict_do_nothing(index_elements=[TaskTable.request_key])
-        new = await self._value(statement.returning(TaskTable.id))
+        new = await self._first(statement.returning(TaskTable.__table__), TaskRow)
         if new is not None:
-            await self._tell(new)
-            return await self.get(new)
+            await self._tell(new.id)
+            return new
         assert task.request_key is not None
         return await self.by_key(task.request_key)
 
@@ -143,6 +143,9 @@ class Tasks(Noun):
     async def begin(self, task_id: int, worker: str, trace: Mapping[str, JsonValue]) -> TaskRow:
         """Run it from now on: an attempt of its own, which alone may end it; an earlier one may no longer.
 
+        Args:
+            trace: added to its trace, as far as no earlier attempt wrote the same.
+
         Raises:
             NotFound: there is no such task.
             Conflict: it has ended.
@@ -156,7 +159,8 @@ class Tasks(Noun):
             "attempt": row.attempt + 1,
             "token": LEASE_TOKENS.next_value(),
             "started_at": func.coalesce(TaskTable.started_at, func.clock_timestamp()),
-            "trace": {**row.trace, **trace},
+            # What an earlier attempt wrote stays.
+            "trace": {**trace, **row.trace},
         }
         return await self._write(task_id, values)
 
@@ -218,9 +222,11 @@ class Tasks(Noun):
         return await self._write(row.id, values)
 
     async def _write(self, task_id: int, values: Mapping[str, Any]) -> TaskRow:
-        await self._connection.execute(update(TaskTable).where(TaskTable.id == task_id).values(**values))
+        changed = update(TaskTable).where(TaskTable.id == task_id).values(**values)
+        row = await self._first(changed.returning(TaskTable.__table__), TaskRow)
+        assert row is not None
         await self._tell(task_id)
-        return await self.get(task_id)
+        return row
 
     async def _tell(self, task_id: int) -> None:
         await self._connection.execute(select(func.pg_notify(CHANNEL, str(task_id))))
