@@ -2,7 +2,6 @@
 
 import asyncio
 import os
-import shutil
 import time
 from collections.abc import Mapping
 from contextlib import suppress
@@ -19,6 +18,8 @@ from shiftwork.contracts.agent import AgentConfiguration
 from shiftwork.contracts.task import TaskEnd, TaskErrorKind, TaskStart, TaskStatus
 from shiftwork.errors import Conflict, LeaseLost, ShiftworkError, StackError
 from shiftwork.handoffs import HandoffContext
+from shiftwork.repository.files import remove_tree
+from shiftwork.runner.leftovers import end_leftovers
 from shiftwork.store.agents import AgentRow
 from shiftwork.store.store import Transaction
 from shiftwork.store.tasks import TaskOutcome, TaskRow
@@ -68,7 +69,8 @@ class _Attempt:
 
     async def _begin(self) -> tuple[TaskRow, AgentRow | None, HandoffContext | None]:
         async with self._services.store.transaction() as tx:
-            row = await tx.tasks.begin(self._start.task_id, self._worker, {"auto_started_at": _now()})
+            trace = {"auto_started_at": _now(), "sandbox": self._services.sandbox.level}
+            row = await tx.tasks.begin(self._start.task_id, self._worker, trace)
             if row.agent_id is None:
                 return row, None, None
             agent = await tx.agents.get(row.agent_id, row.agent_version)
@@ -83,7 +85,7 @@ class _Attempt:
     async def _processed(
         self, row: TaskRow, agent: AgentRow | None, handoff: HandoffContext | None
     ) -> Processed:
-        folder = self._services.settings.tasks / f"t{row.id}-a{row.attempt}"
+        folder = self._services.settings.task_folder(row.id, row.attempt)
         config = agent.config if agent else AgentConfiguration()
 
         async def tell(trace: Mapping[str, JsonValue]) -> None:
@@ -101,6 +103,7 @@ class _Attempt:
             tell=tell,
         )
         try:
+            await self._end_earlier(row)
             processor = self._processors.of(row.provider)
             return await self._cancellable(asyncio.ensure_future(processor.process(assignment)), row)
         except (StackError, LeaseLost):
@@ -108,7 +111,15 @@ class _Attempt:
         except ShiftworkError as error:
             return _failed(TaskErrorKind.INVALID, str(error))
         finally:
-            await asyncio.to_thread(shutil.rmtree, folder, ignore_errors=True)
+            await asyncio.to_thread(remove_tree, folder, ignore_errors=True)
+
+    async def _end_earlier(self, row: TaskRow) -> None:
+        """What lost attempts left here."""
+        for attempt in range(1, row.attempt):
+            folder = self._services.settings.task_folder(row.id, attempt)
+            if folder.is_dir():
+                await end_leftovers(folder)
+                await asyncio.to_thread(remove_tree, folder, ignore_errors=True)
 
     async def _cancellable(self, work: "asyncio.Future[Processed]", row: TaskRow) -> Processed:
         """What it leaves; when the task is cancelled or the worker stops, it ends what it started first."""

@@ -9,6 +9,7 @@ from shiftwork.contracts.agent import AgentConfiguration
 from shiftwork.contracts.task import TaskErrorKind, TaskStatus
 from shiftwork.errors import Conflict, InvalidInput, NotFound
 from shiftwork.handoffs import HandoffManager
+from shiftwork.sandbox.choose import choose_sandbox
 from shiftwork.store.agents import AgentDefinition
 
 COUNTER = """
@@ -51,6 +52,7 @@ async def test_an_agent_goes_on_from_its_last_run(lab, name):
     task = await lab.shiftwork.task(second["task_id"])
     assert (task.agent_version, task.attempt, task.status) == (1, 1, TaskStatus.COMPLETED)
     assert {"auto_started_at", "completed_at"} <= set(task.trace)
+    assert task.trace["sandbox"] == choose_sandbox().level
     assert task.worker
 
 
