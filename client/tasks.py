@@ -1,6 +1,6 @@
 """Tasks, as people and programs make, run and end them."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import AsyncGenerator, Mapping, Sequence
 from contextlib import suppress
 from datetime import timedelta
 
@@ -58,19 +58,14 @@ class TaskControl(Connection):
         """
         if (agent is not None) != (provider == AGENT_PROVIDER):
             raise InvalidInput("A task of the provider 'agent' names an agent; those of others name none.")
-        async with self.store.transaction() as tx:
-            row = None if agent is None else await tx.agents.find(str(agent))
-            return await tx.tasks.create(
-                NewTask(
-                    provider=provider,
-                    agent_id=row.id if row else None,
-                    agent_version=row.version if row else None,
-                    user_id=user_id,
-                    instruction=instruction,
-                    parameters=dict(parameters or {}),
-                    request_key=request_key,
-                )
-            )
+        new = NewTask(
+            provider=provider,
+            user_id=user_id,
+            instruction=instruction,
+            parameters=dict(parameters or {}),
+            request_key=request_key,
+        )
+        return (await self._created(new, agent))[0]
 
     async def start_task(
         self, task_id: int, *, timeout: float | None = None, max_output_bytes: int | None = None
@@ -108,17 +103,22 @@ class TaskControl(Connection):
         Raises:
             Conflict: it runs already; then no task was made.
         """
-        task = await self.create_task(
-            agent=agent, instruction=instruction, parameters=parameters, request_key=request_key
+        new = NewTask(
+            provider=AGENT_PROVIDER,
+            instruction=instruction,
+            parameters=dict(parameters or {}),
+            request_key=request_key,
         )
+        task, found = await self._created(new, agent)
         if task.status is not TaskStatus.CREATED:
             return task  # of the same request
         try:
-            return await self.start_task(task.id, timeout=timeout, max_output_bytes=max_output_bytes)
+            await self._begin(task, found, timeout, max_output_bytes)
         except (Conflict, StackError):
             async with self.store.transaction() as tx:
                 await tx.tasks.remove_unbegun(task.id)
             raise
+        return task
 
     async def task(self, task_id: int) -> TaskRow:
         """The task; raises `NotFound`."""
@@ -143,10 +143,11 @@ class TaskControl(Connection):
 
     async def wait_task(self, task_id: int) -> TaskRow:
         """The task, once it has ended; raises `NotFound`."""
-        if self._watch is None:
-            self._watch = TaskWatch(self.store, database_url(self.settings))
-            self._stack.push_async_callback(self._stop_watching)
-        return await self._watch.ended(task_id)
+        return await self._watching().ended(task_id)
+
+    def task_changes(self, task_id: int) -> AsyncGenerator[TaskRow]:
+        """The task as it is, and at each change of it, until it has ended; raises `NotFound`."""
+        return self._watching().changes(task_id)
 
     async def cancel_task(self, task_id: int) -> TaskRow:
         """End a task; it fails as cancelled. One that has ended stays as it is.
@@ -168,6 +169,14 @@ class TaskControl(Connection):
                     await tx.tasks.move(task_id, outcome)
         return await self.task(task_id)
 
+    async def _created(self, new: NewTask, ref: str | int | None) -> tuple[TaskRow, AgentRow | None]:
+        async with self.store.transaction() as tx:
+            if ref is None:
+                return await tx.tasks.create(new), None
+            agent = await tx.agents.find(str(ref))
+            of_agent = {"agent_id": agent.id, "agent_version": agent.version}
+            return await tx.tasks.create(new.model_copy(update=of_agent)), agent
+
     async def _begin(
         self, task: TaskRow, agent: AgentRow | None, timeout: float | None, max_output_bytes: int | None
     ) -> None:
@@ -182,7 +191,10 @@ class TaskControl(Connection):
         name = agent.name if agent else task.provider
         workflow_id = task_workflow_id(task.id, task.agent_id)
         while not await self._started(start, name, workflow_id):
-            if (running := await self._running(workflow_id)) is not None:
+            running = await self._running(workflow_id)
+            if running is not None and running.id == task.id:
+                return  # whoever asked before, and got no answer, had it begin
+            if running is not None:
                 raise Conflict(
                     f"{name!r} runs already (task {running.id}), and has one run at a time; wait for its end."
                 )
@@ -222,6 +234,12 @@ class TaskControl(Connection):
             # The workflow itself ends in a moment.
             await handle.result(rpc_timeout=timedelta(seconds=5))
         return None
+
+    def _watching(self) -> TaskWatch:
+        if self._watch is None:
+            self._watch = TaskWatch(self.store, database_url(self.settings))
+            self._stack.push_async_callback(self._stop_watching)
+        return self._watch
 
     async def _stop_watching(self) -> None:
         if self._watch is not None:
