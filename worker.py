@@ -45,7 +45,8 @@ from shiftwork.stack.file import database_url
 from shiftwork.stack.private import deny_others_writing
 from shiftwork.store.migrate import migrate
 from shiftwork.store.store import Store
-from shiftwork.tasks.noop import NoopProcessor
+from shiftwork.tasks.processing import Equipment
+from shiftwork.tasks.registry import make_processors
 from shiftwork.temporal import PROCESS_QUEUE, TASK_QUEUE, connect
 from workflows.project import ProjectWorkflow
 from workflows.scheduled import ScheduledRunWorkflow
@@ -61,7 +62,7 @@ def workers(client: Client, services: Services, python: PythonRunner) -> tuple[W
     """The two workers of one process: workflows and light activities, and whatever runs processes."""
     bookkeeping = BookkeepingActivities(services)
     sessions, projects = SessionActivities(services), ProjectActivities(services)
-    tasks, schedules = TaskActivities(services, _processors(python)), ScheduleActivities(services)
+    tasks, schedules = TaskActivities(services, _processors(services, python)), ScheduleActivities(services)
     timings = services.settings.timings
     light = Worker(
         client,
@@ -104,10 +105,13 @@ def workers(client: Client, services: Services, python: PythonRunner) -> tuple[W
     return light, processes
 
 
-def _processors(python: PythonRunner) -> Processors:
-    """Every provider's."""
-    every = (AgentProcessor(python), NoopProcessor())
-    return Processors({processor.name: processor for processor in every})
+def _processors(services: Services, python: PythonRunner) -> Processors:
+    """Every provider's: that of registered agents, and the plug-ins."""
+    settings = services.settings
+    equipment = Equipment(settings, services.gateway, services.redactor)
+    every = (AgentProcessor(python), *make_processors(equipment))
+    outward = frozenset(settings.outward_providers or ())
+    return Processors({processor.name: processor for processor in every}, outward)
 
 
 async def reconcile_schedules(settings: Settings) -> None:

@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 
 from shiftwork.errors import InvalidInput
-from shiftwork.tasks.processing import Processor
+from shiftwork.tasks.processing import Processor, refuse_outward
 
 
 class Processors:
@@ -29,8 +29,5 @@ class Processors:
             known = ", ".join(sorted(self._processors))
             raise InvalidInput(f"The provider {provider!r} is not known; known are: {known}.")
         if processor.outward and provider not in self._outward:
-            raise InvalidInput(
-                f"Tasks of {provider!r} act beyond this machine, which no setting allows: name it in "
-                "SHIFTWORK_OUTWARD_PROVIDERS where the worker runs."
-            )
+            raise refuse_outward(provider)
         return processor

@@ -1,5 +1,6 @@
 """Settings: read once from the environment at a composition root, then passed on as a value."""
 
+import logging
 import os
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -49,6 +50,11 @@ class Settings:
             given.
         codec_keys: a reference to the codec's keys, such as `env:NAME`; None: they are in the state folder.
         model_hosts: the only hosts at which a project's model may be; None: any.
+        agent_runner_enabled: whether `shiftwork tasks run` may run what is pending.
+        outward_providers: providers whose tasks may act beyond this machine; None: none.
+        github_api_url: of GitHub's REST API, or a GitHub Enterprise Server's; None: GitHub's own.
+        github_token: a reference to the token for it; None: what anybody may read.
+        llm_model: the model of tasks of the provider `llm` that name none, as `provider:model`.
         timings: see `Timings`.
         sandbox_minimum: the weakest level that agents and verifications may run in; None: the weakest of
             this platform that confines files.
@@ -70,6 +76,11 @@ class Settings:
     timings: Timings = field(default_factory=Timings)
     sandbox_minimum: Level | None = None
     model_hosts: tuple[str, ...] | None = None
+    agent_runner_enabled: bool = False
+    outward_providers: tuple[str, ...] | None = None
+    github_api_url: str | None = None
+    github_token: str | None = None
+    llm_model: str | None = None
 
     @classmethod
     def from_environment(cls, environ: Mapping[str, str] | None = None, *, above: bool = True) -> "Settings":
@@ -107,7 +118,12 @@ class Settings:
             codec_keys=env.get("SHIFTWORK_CODEC_KEYS") or None,
             timings=timings,
             sandbox_minimum=minimum_in(env),
-            model_hosts=tuple(env.get("SHIFTWORK_MODEL_HOSTS", "").replace(",", " ").lower().split()) or None,
+            model_hosts=_listed(env.get("SHIFTWORK_MODEL_HOSTS", "").lower()),
+            agent_runner_enabled=is_enabled(env),
+            outward_providers=_listed(env.get("SHIFTWORK_OUTWARD_PROVIDERS", "")),
+            github_api_url=env.get("SHIFTWORK_GITHUB_API_URL") or None,
+            github_token=env.get("SHIFTWORK_GITHUB_TOKEN") or None,
+            llm_model=env.get("SHIFTWORK_LLM_MODEL") or None,
         )
 
     @property
@@ -120,10 +136,28 @@ class Settings:
         """The folder of what tasks work in, one folder per attempt."""
         return self.state / "tasks"
 
+    def task_folder(self, task_id: int, attempt: int) -> Path:
+        """The folder of one attempt at a task."""
+        return self.tasks / f"t{task_id}-a{attempt}"
+
     @property
     def projects(self) -> Path:
         """The folder of private repositories, workspaces and briefs, one folder per project."""
         return self.state / "projects"
+
+
+def is_enabled(environ: Mapping[str, str]) -> bool:
+    """Whether the runner of pending tasks is enabled: `SHIFTWORK_AGENT_RUNNER_ENABLED` is `true`."""
+    return (environ.get("SHIFTWORK_AGENT_RUNNER_ENABLED") or "").strip().lower() == "true"
+
+
+def log_level(environ: Mapping[str, str]) -> int:
+    """What `LOG_LEVEL` names, INFO unless it is set; raises `InvalidInput` if it names none."""
+    text = (environ.get("LOG_LEVEL") or "INFO").strip()
+    level = logging.getLevelNamesMapping().get(text.upper())
+    if level is None:
+        raise InvalidInput(f"LOG_LEVEL is {text!r}; it must be DEBUG, INFO, WARNING or ERROR.")
+    return level
 
 
 def outer_state(here: Path, environ: Mapping[str, str]) -> Path | None:
@@ -142,6 +176,11 @@ def outer_state(here: Path, environ: Mapping[str, str]) -> Path | None:
 
 def _defaults(cls: type[Timings]) -> dict[str, float]:
     return {f.name: f.default for f in cls.__dataclass_fields__.values()}  # type: ignore[misc]
+
+
+def _listed(text: str) -> tuple[str, ...] | None:
+    """Words between commas or spaces; None if there are none."""
+    return tuple(text.replace(",", " ").split()) or None
 
 
 def _number(env: Mapping[str, str], name: str, default: float) -> float:

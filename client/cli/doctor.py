@@ -22,6 +22,7 @@ from shiftwork.sandbox.landlock import Landlock
 from shiftwork.sandbox.levels import Level, default_minimum, level_named
 from shiftwork.sandbox.obstacles import Kernel, obstacles
 from shiftwork.settings import Settings
+from shiftwork.tasks.registry import FoundProcessors, find_processors
 
 _GIT_SECONDS = 5.0
 _USABLE = {0: "no", 1: "in open", len(Profile): "yes"}
@@ -63,6 +64,7 @@ class Machine:
         state: the state folder.
         host: what is used of it, and whether another agent would begin.
         running: the stack and the worker.
+        processors: what processes tasks here.
         problems: one sentence each: what is missing, and what to do.
     """
 
@@ -72,6 +74,7 @@ class Machine:
     state: str
     host: str
     running: Running
+    processors: FoundProcessors
     problems: tuple[str, ...]
 
 
@@ -106,6 +109,7 @@ def look_at_machine(settings: Settings) -> Machine:
         str(settings.state),
         look_at_host(settings),
         running,
+        find_processors(),
         tuple(problems),
     )
 
@@ -165,6 +169,10 @@ def _facts(machine: Machine, agents: Iterable[Found]) -> dict[str, Any]:
             "running": machine.running.worker,
             "sandboxes": list(filter(None, machine.running.levels)),
         },
+        "providers": {
+            "known": list(machine.processors.names),
+            "problems": list(machine.processors.problems),
+        },
         "problems": list(machine.problems),
         "backends": [
             {
@@ -191,6 +199,7 @@ def _page(machine: Machine, agents: Iterable[Found]) -> str:
             ("host", machine.host),
             ("stack", machine.running.stack or "none is running: start one with `shiftwork dev`"),
             ("worker", machine.running.worker_line),
+            ("tasks", f"of the providers {', '.join(machine.processors.names)}"),
             ("sandbox", f"{sandbox.level} in this shell (at least {sandbox.minimum} is asked for)"),
             ("AppArmor", sandbox.apparmor or "none"),
         )
@@ -210,7 +219,13 @@ def _page(machine: Machine, agents: Iterable[Found]) -> str:
         [(agent.report.name, NEEDS[agent.report.name]) for agent in agents],
     )
     return "\n\n".join(
-        [facts, *_on_sandbox(sandbox), listed, needs, *map(_plain, (_WHOSE, *machine.problems))]
+        [
+            facts,
+            *_on_sandbox(sandbox),
+            listed,
+            needs,
+            *map(_plain, (_WHOSE, *machine.processors.problems, *machine.problems)),
+        ]
     )
 
 

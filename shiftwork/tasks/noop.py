@@ -3,7 +3,7 @@
 import asyncio
 
 from shiftwork.contracts.task import TaskErrorKind
-from shiftwork.tasks.processing import Assignment, Processed
+from shiftwork.tasks.processing import Assignment, Equipment, Processed
 
 
 class NoopProcessor:
@@ -11,6 +11,9 @@ class NoopProcessor:
 
     name = "noop"
     outward = False
+
+    def __init__(self, equipment: Equipment | None = None) -> None:
+        """It needs no equipment."""
 
     async def process(self, assignment: Assignment) -> Processed:
         """Wait if that is asked for, and complete, or fail as asked."""

@@ -8,7 +8,11 @@ from typing import Protocol
 from pydantic import JsonValue
 
 from shiftwork.contracts.task import TaskErrorKind
+from shiftwork.errors import InvalidInput
+from shiftwork.gateway import Gateway
 from shiftwork.handoffs import HandoffContext
+from shiftwork.secrets import LazyRedactor
+from shiftwork.settings import Settings
 from shiftwork.store.agents import AgentRow
 from shiftwork.store.tasks import TaskRow
 
@@ -38,6 +42,21 @@ class Assignment:
     max_output_bytes: int
     folder: Path
     tell: Tell
+
+
+@dataclass(frozen=True, slots=True)
+class Equipment:
+    """What a worker lends its processors when it makes them.
+
+    Attributes:
+        settings: the worker's.
+        gateway: the way to models; it holds their keys, and counts what is spent.
+        redactor: is told secrets before they are used, so that none is stored.
+    """
+
+    settings: Settings
+    gateway: Gateway
+    redactor: LazyRedactor
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,3 +98,11 @@ class Processor(Protocol):
 
         When it is cancelled it ends whatever it started before it returns.
         """
+
+
+def refuse_outward(provider: str) -> InvalidInput:
+    """Why a task that acts beyond this machine is not begun, where no setting allows it."""
+    return InvalidInput(
+        f"Tasks of {provider!r} act beyond this machine, which no setting allows: name it in "
+        "SHIFTWORK_OUTWARD_PROVIDERS where the worker runs."
+    )
