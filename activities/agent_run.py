@@ -15,8 +15,10 @@ from activities.services import Services
 from activities.stop import Stop
 from shiftwork.agents.outbox import read_outbox
 from shiftwork.contracts.activity import AgentProgress, RunRequest, RunResult
-from shiftwork.contracts.session import FailureKind, InterruptionReason
+from shiftwork.contracts.outbox import Outbox
+from shiftwork.contracts.session import FailureKind, InterruptionReason, Role
 from shiftwork.errors import RepositoryError
+from shiftwork.handoffs.sessions import with_fitting_handoff
 from shiftwork.repository import Workspace
 from shiftwork.repository.files import remove_tree
 from shiftwork.verification.setup import SetupFailed
@@ -111,7 +113,7 @@ class AgentRun:
             return await ending.refused(FailureKind.SETUP_FAILED, str(error))
         self._launch = launch = AgentLaunch(self._services, self._request, rows, self._stop)
         launched = await launch.run(folders, base, resumption)
-        outbox = await asyncio.to_thread(read_outbox, folders.outbox, self._request.role)
+        outbox = await asyncio.to_thread(_read, folders.outbox, self._request.role)
         try:
             ref = self._name(rows.attempt.attempt)
             guard = self._services.guard(rows.project)
@@ -149,3 +151,7 @@ class AgentRun:
     @property
     def _home(self) -> Path:
         return self._folder.home(self._request.session)
+
+
+def _read(folder: Path, role: Role) -> Outbox:
+    return with_fitting_handoff(read_outbox(folder, role))

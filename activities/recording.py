@@ -12,6 +12,7 @@ from shiftwork.contracts.outbox import DecisionNote, Outbox, ProgressNote
 from shiftwork.contracts.project import ProjectOptions
 from shiftwork.contracts.workflow import SessionResult, SessionStatus
 from shiftwork.errors import InvalidInput
+from shiftwork.handoffs.sessions import context_of, with_fitting_handoff
 from shiftwork.planning.outcome import describe
 from shiftwork.secrets.refusing import Finds, refuse_in_feature, refuse_secrets
 from shiftwork.store.features import FeatureColumns
@@ -136,7 +137,7 @@ async def save_control_state(
 async def _outbox(tx: Transaction, session: SessionRow, attempt: int | None) -> Outbox:
     for row in await tx.attempts.list(session.id):
         if row.attempt == attempt and row.outbox is not None:
-            return row.outbox
+            return with_fitting_handoff(row.outbox)
     return Outbox()
 
 
@@ -184,6 +185,12 @@ async def _keep_outbox(
     if outbox.handoff is not None:
         expires_at = session.started_at + _HANDOFF_LIFE
         await tx.sessions.handoff(project_id, session.number, outbox.handoff, expires_at=expires_at)
+        await tx.handoffs.save(
+            context_of(outbox.handoff).to_json(),
+            outbox.handoff.summary,
+            session_id=session.id,
+            ttl=_HANDOFF_LIFE,
+        )
 
 
 async def _told_before(tx: Transaction, session: SessionRow) -> list[DecisionNote | ProgressNote]:
