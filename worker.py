@@ -109,7 +109,7 @@ def _processors(services: Services, python: PythonRunner) -> Processors:
     """Every provider's: that of registered agents, and the plug-ins."""
     settings = services.settings
     equipment = Equipment(settings, services.gateway, services.redactor)
-    every = (AgentProcessor(python), *make_processors(equipment))
+    every = (AgentProcessor(services, python), *make_processors(equipment))
     outward = frozenset(settings.outward_providers or ())
     return Processors({processor.name: processor for processor in every}, outward)
 
@@ -160,7 +160,7 @@ async def serve(
                 store, services.seal, redactor, place=f"{services.host}:{settings.state.absolute()}"
             )
         )
-        if ended := await sweep_orphans(settings.projects):
+        if ended := await sweep_orphans(settings.projects, settings.tasks):
             log.info("ended %d processes that a lost worker left", ended)
         if given_back := await record.give_back(client):
             log.info("gave %d tasks back that a lost worker ran", given_back)

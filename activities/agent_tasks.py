@@ -1,18 +1,26 @@
 """Tasks that are runs of registered agents."""
 
 import asyncio
+from collections.abc import Awaitable
 from dataclasses import replace
+from typing import TypeVar
 
+from activities.backend_tasks import BackendTask
+from activities.services import Services
+from activities.stop import Stop
 from shiftwork.agents.python.job import PythonJob
 from shiftwork.agents.python.outcome import PythonOutcome
 from shiftwork.agents.python.runner import PythonRunner
 from shiftwork.contracts.agent import PYTHON
+from shiftwork.contracts.session import InterruptionReason
 from shiftwork.contracts.task import TaskErrorKind, TaskStatus
 from shiftwork.errors import InvalidInput, StackError
 from shiftwork.runner.failures import AgentError
 from shiftwork.runner.limits import Limits
 from shiftwork.store.agents import AgentRow
 from shiftwork.tasks.processing import Assignment, Processed
+
+Result = TypeVar("Result")
 
 PROVIDER = "agent"
 """The provider of tasks that are runs of registered agents."""
@@ -24,7 +32,8 @@ class AgentProcessor:
     name = PROVIDER
     outward = False
 
-    def __init__(self, python: PythonRunner) -> None:
+    def __init__(self, services: Services, python: PythonRunner) -> None:
+        self._services = services
         self._python = python
 
     async def process(self, assignment: Assignment) -> Processed:
@@ -39,9 +48,10 @@ class AgentProcessor:
             raise InvalidInput(
                 "A task of the provider 'agent' is a run of a registered agent; it names none."
             )
-        if agent.kind != PYTHON:
-            raise InvalidInput(f"Agent {agent.name!r} is of kind {agent.kind!r}, which tasks can't run yet.")
-        return await self._run_python(agent, assignment)
+        if agent.kind == PYTHON:
+            return await self._run_python(agent, assignment)
+        stop = Stop()
+        return await _to_its_end(BackendTask(self._services, agent, assignment, stop).run(), stop)
 
     async def _run_python(self, agent: AgentRow, assignment: Assignment) -> Processed:
         if agent.code is None:
@@ -58,19 +68,19 @@ class AgentProcessor:
             max_output_bytes=assignment.max_output_bytes,
         )
         try:
-            return _processed(await _to_its_end(self._python, job))
+            stop = Stop()
+            return _processed(await _to_its_end(self._python.run(job, stop=stop), stop))
         except AgentError as error:
             raise StackError(f"Agent {agent.name!r} could not be run: {error}") from error
 
 
-async def _to_its_end(python: PythonRunner, job: PythonJob) -> PythonOutcome:
-    """What comes of the run, also when it is cancelled: what was printed until then is kept."""
-    stop = asyncio.Event()
-    run = asyncio.ensure_future(python.run(job, stop=stop))
+async def _to_its_end(work: Awaitable[Result], stop: Stop) -> Result:
+    """What comes of the run, also when it is cancelled: what was said until then is kept."""
+    run = asyncio.ensure_future(work)
     try:
         return await asyncio.shield(run)
     except asyncio.CancelledError:
-        stop.set()
+        stop.ask(InterruptionReason.PAUSED)
         return await run
 
 

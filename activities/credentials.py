@@ -6,11 +6,13 @@ from collections.abc import Iterable
 
 from activities.services import Services
 from shiftwork.agents.protocol import Provider
+from shiftwork.contracts.agent import PYTHON
 from shiftwork.contracts.project import AgentOptions, ProjectStatus
 from shiftwork.errors import InvalidInput
 from shiftwork.planning.casting import everybody, key
 from shiftwork.secrets import Secret
 from shiftwork.secrets.certain import texts
+from shiftwork.store.agents import AgentDefinition
 from shiftwork.store.rows import ProjectRow
 
 SECONDS = 20.0
@@ -25,18 +27,35 @@ log = logging.getLogger("shiftwork.credentials")
 
 
 async def learn_open_projects(services: Services) -> None:
-    """Learn the keys of every project that is not closed, before any of them goes on."""
+    """Learn the keys of all registered agents and all open projects, before any of them goes on."""
     async with services.store.transaction() as tx:
         projects = await tx.projects.list()
+        registered = [agent for agent in await tx.agents.all() if agent.kind != PYTHON]
     await learn_credentials(services, *(project for project in projects if project.status not in _CLOSED))
+    await learn_keys(services, [(f"agent {agent.name!r}", options_of(agent)) for agent in registered])
 
 
 async def learn_credentials(services: Services, *projects: ProjectRow) -> None:
     """Have the redactor know the keys that these projects' agents use; what can't be read is logged."""
-    agents = {key(agent): (project, agent) for project in projects for agent in everybody(project.options)}
-    found = await asyncio.gather(*(_provider(services, *each) for each in agents.values()))
-    pairs = zip(found, agents.values(), strict=True)
+    agents = [(f"project {each.name!r}", agent) for each in projects for agent in everybody(each.options)]
+    await learn_keys(services, agents)
+
+
+async def learn_keys(services: Services, agents: Iterable[tuple[str, AgentOptions]]) -> None:
+    """Have the redactor know the keys that these agents use; what can't be read is logged.
+
+    Args:
+        agents: each with whose it is, for the log.
+    """
+    distinct = {key(agent): (whose, agent) for whose, agent in agents}
+    found = await asyncio.gather(*(_provider(services, *each) for each in distinct.values()))
+    pairs = zip(found, distinct.values(), strict=True)
     learn(services, ((provider, agent) for provider, (_, agent) in pairs if provider is not None))
+
+
+def options_of(agent: AgentDefinition) -> AgentOptions:
+    """The backend and the settings of a registered agent."""
+    return AgentOptions(backend=agent.kind, settings=agent.settings)
 
 
 def learn(services: Services, providers: Iterable[tuple[Provider, AgentOptions]]) -> None:
@@ -53,7 +72,7 @@ def learn(services: Services, providers: Iterable[tuple[Provider, AgentOptions]]
     services.redactor.learn(*(Secret("credential", each) for each in sorted(keys)))
 
 
-async def _provider(services: Services, project: ProjectRow, agent: AgentOptions) -> Provider | None:
+async def _provider(services: Services, whose: str, agent: AgentOptions) -> Provider | None:
     """Who answers the agent's questions; None if nobody does, or the key is not where it should be."""
     try:
         async with asyncio.timeout(SECONDS):
@@ -63,8 +82,8 @@ async def _provider(services: Services, project: ProjectRow, agent: AgentOptions
         setting = next((name for name in _NAMING if agent.settings.get(name)), None)
         if setting is not None:
             log.warning(
-                "project %r: the key that its setting %r names can't be read, so it is not kept out of what "
+                "%s: the key that its setting %r names can't be read, so it is not kept out of what "
                 "is stored: %s",
-                *(project.name, setting, error or "nothing answered"),
+                *(whose, setting, error or "nothing answered"),
             )
     return None

@@ -1,14 +1,13 @@
 """Starting a session's agent: its brief, its cell, its way to the model, its process."""
 
 import asyncio
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
 from dataclasses import dataclass
 
-from activities.as_metered import allowed_models, as_the_gateway_saw
+from activities.as_metered import as_the_gateway_saw
 from activities.briefing import assemble_brief, for_verifier, without_secrets
 from activities.conversations import ConversationCopies
-from activities.credentials import learn, learn_credentials
+from activities.credentials import learn_credentials
+from activities.enclosure import Enclosure
 from activities.ending import AttemptRows
 from activities.folders import Folders
 from activities.homes import note_attempt
@@ -21,18 +20,15 @@ from shiftwork.agents.brief import render, write_brief
 from shiftwork.agents.events import AgentEvent
 from shiftwork.agents.listening import OnEvent
 from shiftwork.agents.prompt import session_prompt
-from shiftwork.agents.protocol import AgentBackend, AgentRequest, Conversation, ModelAccess, Provider
-from shiftwork.agents.run import AgentEnd, run_agent_process
+from shiftwork.agents.protocol import AgentBackend, AgentRequest, Conversation
+from shiftwork.agents.run import AgentEnd
 from shiftwork.agents.spoken import Spoken
 from shiftwork.contracts.activity import AgentProgress, RunRequest
-from shiftwork.contracts.sandbox import Profile
 from shiftwork.contracts.session import Role, SessionPhase, Spent
 from shiftwork.errors import InvalidInput, SecretExposed
-from shiftwork.gateway import GatewaySession, Policy, Upstream, Wire
+from shiftwork.gateway import GatewaySession, Policy
 from shiftwork.planning.casting import judged
-from shiftwork.sandbox.cell import Cell, make_cell
-from shiftwork.sandbox.confinement import Network
-from shiftwork.verification.shell import proxy_environment
+from shiftwork.sandbox.cell import Cell
 from shiftwork.verification.word import Word
 
 
@@ -59,9 +55,14 @@ class AgentLaunch:
         self._options = rows.project.options
         self._agent = rows.agent
         self._told = ""
-        self._provider: Provider | None = None
-        """Behind the gateway, which then counts what is spent."""
-        self._backend: AgentBackend = services.backend(self._agent.backend)
+        self._enclosure = Enclosure(
+            services,
+            rows.agent,
+            self._options.sandbox,
+            services.user(rows.project),
+            lambda: learn_credentials(services, rows.project),
+        )
+        self._backend: AgentBackend = self._enclosure.backend
         self._transcriber: Transcriber | None = None
         judges = request.role is Role.VERIFIER
         self._spoken = Spoken(quotes_model=self._backend.quotes_model) if judges else None
@@ -85,7 +86,7 @@ class AgentLaunch:
         copies = ConversationCopies(self._services, rows.session.id, rows.attempt, folders.home, portable)
         async with (
             Meter(self._services, rows, self._stop) as meter,
-            self._way_out(meter, copies) as way_out,
+            self._enclosure.way_out(self._policy(meter, copies)) as way_out,
         ):
             try:
                 end = await self._run(folders, resumption, way_out, copies)
@@ -93,14 +94,14 @@ class AgentLaunch:
                 raise InvalidInput(str(error)) from error  # no retry helps
             end = as_the_gateway_saw(end, way_out, str(self._agent.settings.get("model") or ""))
         assert self._transcriber is not None
-        spent = meter.spent if self._provider else self._transcriber.spent
+        spent = meter.spent if self._enclosure.provider else self._transcriber.spent
         return Launched(end, spent, self._word(end))
 
     def _word(self, end: AgentEnd) -> Word | None:
         """What a verifier said, now that its gateway has heard the last of it."""
         if self._spoken is None:
             return None
-        return self._spoken.word(by_itself=end.by_itself, gateway=self._provider is not None)
+        return self._spoken.word(by_itself=end.by_itself, gateway=self._enclosure.provider is not None)
 
     def _refuse_secrets(self) -> None:  # Whoever made the project may not have known what we know.
         if name := self._services.redactor.secret_in(self._agent.settings):
@@ -117,31 +118,25 @@ class AgentLaunch:
         copies: ConversationCopies,
     ) -> AgentEnd:
         services, rows, options = self._services, self._rows, self._options
-        cell = self._cell(folders, way_out)
+        cell = self._enclosure.cell(folders, way_out)
         request = self._agent_request(folders, cell, resumption, way_out)
-        transcriber = Transcriber(services, rows, self._stop, counts=self._provider is None)
+        transcriber = Transcriber(services, rows, self._stop, counts=self._enclosure.provider is None)
         self._transcriber = transcriber
         if request.conversation is not None:
             # Before the start: a crash at any later moment finds it.
             await transcriber.converse(request.conversation.id)
         await asyncio.to_thread(note_attempt, folders.home, self._request.session, rows.attempt.attempt)
-        scratch = str(cell.seen(folders.scratch))
         async with transcriber, copies:
-            return await run_agent_process(
-                self._backend,
+            return await self._enclosure.run(
                 request,
-                env={"HOME": scratch, "TMPDIR": scratch, **self._proxies(way_out)},
-                sandbox=services.sandbox,
+                folders,
+                cell,
+                way_out,
                 timeout=options.session_timeout,
                 limits=services.limits(rows.project),
                 stall_timeout=options.stall_timeout,
-                lock_file=folders.run / "agent.lock",
-                confinement=cell.confinement,
-                door=way_out.door_fd if way_out and self._has_door else None,
                 on_event=copies.hearing_before(self._hearing_before(transcriber.take)),
-                before_start=lambda: self._hand_over(folders),
                 stop=self._stop,
-                redactor=services.redactor,
                 sealed=self._spoken is not None,
             )
 
@@ -157,77 +152,14 @@ class AgentLaunch:
 
         return hear
 
-    def _access(self, way_out: GatewaySession | None) -> ModelAccess | None:
-        if way_out is None or self._provider is None:
-            return None
-        return ModelAccess(way_out.url, way_out.token, self._provider.header)
-
-    @property
-    def _confined(self) -> bool:
-        return self._options.sandbox.profile is not Profile.OPEN
-
-    @property
-    def _has_door(self) -> bool:
-        return self._confined and self._services.sandbox.own_network
-
-    @property
-    def _level(self) -> str:
-        return self._services.sandbox.level if self._confined else Profile.OPEN
-
-    # The way out ------------------------------------------------------------------------------------------
-
-    @asynccontextmanager
-    async def _way_out(
-        self, meter: Meter, copies: ConversationCopies
-    ) -> AsyncIterator[GatewaySession | None]:
-        """The gateway, if the agent has anything to reach through it."""
-        sandbox, settings = self._options.sandbox, self._agent.settings
-        if not self._confined and not settings.get("credential"):
-            allowed_models(None, settings)
-            await learn_credentials(self._services, self._rows.project)
-            yield None  # It reaches its provider itself, with the credentials that it is given.
-            return
-        provider = await asyncio.to_thread(self._backend.provider, settings)
-        models = allowed_models(provider, settings)
-        self._provider = provider
-        if provider is not None:
-            learn(self._services, [(provider, self._agent)])
-        hosts = sandbox.hosts if sandbox.profile is Profile.NETWORKED else ()
-        if provider is None and not hosts:
-            yield None
-            return
-        policy = Policy(
-            upstream=_upstream(provider) if provider else None,
-            model_hosts=self._services.settings.model_hosts or (),
-            models=models,
-            hosts=hosts,
+    def _policy(self, meter: Meter, copies: ConversationCopies) -> Policy:
+        """Who listens at the gateway, and who may stop what goes through it."""
+        return Policy(
             check_budget=meter.over,
             before_question=copies.before_question,
             on_call=meter.count,
             on_words=self._spoken.answer if self._spoken else None,
             label=f"{self._rows.project.name}/{self._rows.session.number}",
-        )
-        async with self._services.gateway.open(policy, door=self._has_door) as session:
-            yield session
-
-    def _proxies(self, way_out: GatewaySession | None) -> dict[str, str]:
-        listed = self._options.sandbox.profile is Profile.NETWORKED and self._options.sandbox.hosts
-        return proxy_environment(way_out) if listed else {}
-
-    async def _hand_over(self, folders: Folders) -> None:
-        user = self._services.user(self._rows.project)
-        if user is not None:
-            await asyncio.to_thread(folders.give_to, user)
-
-    def _cell(self, folders: Folders, way_out: GatewaySession | None) -> Cell:
-        sandbox = self._services.sandbox
-        return make_cell(
-            sandbox,
-            self._options.sandbox,
-            folders.binds(),
-            network=Network.DOOR if way_out else Network.NONE,
-            user=self._services.user(self._rows.project),
-            gateway_port=way_out.port if way_out and not self._has_door else None,
         )
 
     # What it is told --------------------------------------------------------------------------------------
@@ -254,7 +186,7 @@ class AgentLaunch:
             phase = SessionPhase.VERIFICATION
         async with self._services.store.transaction() as tx:
             await tx.sessions.phase(self._rows.project.id, self._request.session, phase)
-            await tx.sessions.held_by(self._rows.project.id, self._request.session, self._level)
+            await tx.sessions.held_by(self._rows.project.id, self._request.session, self._enclosure.level)
 
     def _agent_request(
         self, folders: Folders, cell: Cell, resumption: Resumption | None, way_out: GatewaySession | None
@@ -275,15 +207,9 @@ class AgentLaunch:
             home=folders.home,
             settings=self._agent.settings,
             conversation=resumption.conversation if resumption else Conversation(chosen) if chosen else None,
-            access=self._access(way_out),
+            access=self._enclosure.access(way_out),
             binds=cell.binds,
             judged=judged(self._options),
             files_lost=resumption is not None and not resumption.intact,
             guarded=self._spoken is not None,
         )
-
-
-def _upstream(provider: Provider) -> Upstream:
-    return Upstream(
-        Wire(provider.wire), provider.base_url, provider.credential or None, header=provider.header
-    )

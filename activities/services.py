@@ -12,8 +12,9 @@ from activities.orphans import WorkerRecord
 from activities.purse import Purses
 from shiftwork.agents.protocol import AgentBackend
 from shiftwork.codec.sealing import Seal
+from shiftwork.contracts.limits import AgentLimits
 from shiftwork.contracts.project import ProjectOptions
-from shiftwork.contracts.sandbox import Profile
+from shiftwork.contracts.sandbox import Profile, SandboxOptions
 from shiftwork.errors import InvalidInput
 from shiftwork.gateway import Gateway
 from shiftwork.repository import PrivateRepository, UserRepository, WorkspacePool
@@ -99,10 +100,17 @@ class Services:
         Who sees folders under other names needs no way to them. Other users are kept out even if the state
         folder, which people may have made, lets them in.
         """
+        folder, user = self.folder(project.id).root, self.user(project)
+        self._enclose(self.settings.projects, folder, user)
+
+    def enclose_task(self, folder: Path, user: int | None) -> None:
+        """The same for the folder of one attempt at a task."""
+        self._enclose(self.settings.tasks, folder, user, way=True)
+
+    def _enclose(self, above: Path, folder: Path, user: int | None, *, way: bool = False) -> None:
         by_path = not self.sandbox.moves_binds and can_change_user(namespaces=self.sandbox.own_network)
-        private_folder(self.settings.projects, 0o711 if by_path else 0o700)
-        folder, user = self.folder(project.id).root, self.user(project) if by_path else None
-        if user is None:
+        private_folder(above, 0o711 if by_path or way else 0o700)
+        if user is None or not by_path:
             private_folder(folder)
         else:
             private_folder(folder, 0o710)
@@ -113,10 +121,14 @@ class Services:
 
         One for all workspaces of a project: what one leaves, the next can use without changing hands.
         """
+        return self.user_at(self.settings.projects / project.id, project.options.sandbox)
+
+    def user_at(self, place: Path, options: SandboxOptions) -> int | None:
+        """Who runs what is at home in this place; None: our own user."""
         confines = "files" in level_named(self.sandbox.level).confines
-        if project.options.sandbox.profile is Profile.OPEN or not confines:
+        if options.profile is Profile.OPEN or not confines:
             return None
-        return choose_user(self.settings.projects / project.id, namespaces=self.sandbox.own_network)
+        return choose_user(place, namespaces=self.sandbox.own_network)
 
     def shell(self, project: ProjectRow) -> Shell:
         """What runs this project's verification steps."""
@@ -134,7 +146,11 @@ class Services:
 
     def limits(self, project: ProjectRow) -> Limits:
         """What the processes of one agent or command may use on this machine."""
-        limits = Limits(**project.options.limits.model_dump())
+        return self.limits_of(project.options.limits)
+
+    def limits_of(self, given: AgentLimits) -> Limits:
+        """The same, of what somebody allows."""
+        limits = Limits(**given.model_dump())
         if limits.memory_mb is None:
             limits = replace(limits, memory_mb=0.8 * psutil.virtual_memory().total / 1_000_000)
         return limits

@@ -4,9 +4,11 @@ import warnings
 
 from client.schedules import ScheduleControl
 from shiftwork.agents.python.telling import check_code
+from shiftwork.agents.registry import find_backend
 from shiftwork.contracts.agent import PYTHON
 from shiftwork.errors import InvalidInput
 from shiftwork.schedules import Recurrence
+from shiftwork.secrets.refusing import refuse_secrets
 from shiftwork.store.agents import AgentDefinition, AgentRow
 from shiftwork.text import one_line
 
@@ -23,6 +25,7 @@ class AgentRegistry(ScheduleControl):
         """
         _check_name(name)
         check_definition(definition)
+        await self._refuse_secrets(definition)
         if _scheduled(definition):
             await self.temporal()  # nothing is stored where nothing can be scheduled
         async with self.store.transaction() as tx:
@@ -39,6 +42,7 @@ class AgentRegistry(ScheduleControl):
             InvalidInput: the definition can't be; nothing was stored.
         """
         check_definition(definition)
+        await self._refuse_secrets(definition)
         async with self.store.transaction() as tx:
             before = await tx.agents.find(str(ref))
             agent = await tx.agents.change(before.id, definition)
@@ -71,6 +75,9 @@ class AgentRegistry(ScheduleControl):
         async with self.store.transaction() as tx:
             return await tx.agents.versions((await tx.agents.find(str(ref))).id)
 
+    async def _refuse_secrets(self, definition: AgentDefinition) -> None:
+        refuse_secrets("The agent's settings", definition.settings, await self.guard())
+
 
 def check_definition(definition: AgentDefinition) -> None:
     """Raise `InvalidInput` for what can never be run."""
@@ -83,8 +90,10 @@ def check_definition(definition: AgentDefinition) -> None:
         if definition.code is not None:
             check_code(definition.code)
             _check_syntax(definition.code)
-    elif definition.code is not None:
+        return
+    if definition.code is not None:
         raise InvalidInput(f"An agent of kind {definition.kind!r} has settings, and no code.")
+    find_backend(definition.kind).check(definition.settings)
 
 
 def definition_of(agent: AgentRow, **changes: object) -> AgentDefinition:

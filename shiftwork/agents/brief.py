@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from shiftwork.agents.quoting import fence, quote
 from shiftwork.agents.recalled import DecisionBrief, render_decisions
 from shiftwork.contracts.base import VERSION, Message
 from shiftwork.contracts.feature import FeatureCategory, VerificationStep
@@ -117,13 +118,20 @@ class BriefRequest(Message):
 
 def write_brief(folder: Path, request: BriefRequest, files: Mapping[str, str] | None = None) -> None:
     """Write the brief into a folder that only its owner can read; `files` are further ones, by name."""
+    write_files(
+        folder,
+        {
+            REQUEST_FILE: request.model_dump_json(indent=2) + "\n",
+            BRIEF_FILE: render(request),
+            **(files or {}),
+        },
+    )
+
+
+def write_files(folder: Path, files: Mapping[str, str]) -> None:
+    """Write files by their names into a folder that only its owner can read."""
     folder.mkdir(parents=True, exist_ok=True, mode=0o700)
-    contents = {
-        REQUEST_FILE: request.model_dump_json(indent=2) + "\n",
-        BRIEF_FILE: render(request),
-        **(files or {}),
-    }
-    for name, text in contents.items():
+    for name, text in files.items():
         path = folder / name
         path.write_text(text, encoding="utf-8", errors="replace")
         path.chmod(0o600)
@@ -164,7 +172,7 @@ def _plan_task(request: BriefRequest) -> str:
             "## Your task: plan",
             _PLANNING,
             "### The specification",
-            _quote(request.project.spec or request.project.description),
+            quote(request.project.spec or request.project.description),
         ]
     )
 
@@ -184,7 +192,7 @@ def _feature_task(request: BriefRequest) -> str:
         [
             f"## {'To judge' if judging else 'Your one feature'}: {one_line(feature.name)}",
             facts,
-            _quote(feature.description) if feature.description else "",
+            quote(feature.description) if feature.description else "",
             "### It passes when",
             *steps,
             _JUDGING if judging else _LANDING,
@@ -196,7 +204,7 @@ def _step(index: int, step: VerificationStep, *, yours: bool = False) -> str:
     mark = " **(yours to judge)**" if yours else ""
     lines = [f"{index}. {one_line(step.description) or 'this command succeeds'}{mark}"]
     if step.command:
-        lines.append(_fence(step.command))
+        lines.append(fence(step.command))
     wanted = [f"exit status {step.expect_status}"] if step.expect_status else []
     wanted += [f"standard output with {step.expect_output!r}"] if step.expect_output else []
     if wanted:
@@ -220,7 +228,7 @@ def _guidance(request: BriefRequest) -> str:
 def _failure(request: BriefRequest) -> str:
     if not request.previous_failure:
         return ""
-    return "## Why the last attempt failed\n\n" + _fence(request.previous_failure)
+    return "## Why the last attempt failed\n\n" + fence(request.previous_failure)
 
 
 def _kept(request: BriefRequest) -> str:
@@ -241,9 +249,9 @@ def _handoff(request: BriefRequest) -> str:
         return ""
     facts: dict[str, Any] = handoff.model_dump(mode="json", exclude_defaults=True)
     summary = facts.pop("summary", "")
-    lines = ["## What the last session handed over", _quote(summary) if summary else ""]
+    lines = ["## What the last session handed over", quote(summary) if summary else ""]
     if facts:
-        lines.append(_fence(json.dumps(facts, indent=2, ensure_ascii=False)))
+        lines.append(fence(json.dumps(facts, indent=2, ensure_ascii=False)))
     return "\n\n".join(line for line in lines if line)
 
 
@@ -284,16 +292,3 @@ _NEEDED = {
     '"reason" (what you did and saw), "command", "expect_status", "expect_output"}]}`\n',
 }
 """What an agent in this role has to leave."""
-
-
-def _quote(text: str) -> str:
-    return "\n".join(f"> {line}" for line in printable(text).splitlines())
-
-
-def _fence(text: str) -> str:
-    """A fenced block; the fence is longer than any run of backquotes inside."""
-    cleaned = printable(text)
-    fence = "```"
-    while fence in cleaned:
-        fence += "`"
-    return f"{fence}\n{cleaned}\n{fence}"

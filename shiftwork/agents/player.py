@@ -53,10 +53,10 @@ def _play(cassette: str, request: dict[str, Any]) -> None:
 
 def _attempt(tape: Tape, request: dict[str, Any]) -> Attempt:
     feature = request.get("feature") or {}
-    name = feature.get("name")
+    name = feature.get("name") or request.get("agent")  # a task has no feature
     attempts = tape.attempts(name) if name else None
     if attempts is None:
-        raise Failed(f"The cassette has no sessions for the feature {name!r}.")
+        raise Failed(f"The cassette has no sessions for {'the feature ' if feature else ''}{name!r}.")
     return attempts[min(request.get("run", 0), len(attempts) - 1)]
 
 

@@ -1,4 +1,4 @@
-"""What an agent's program is told when a session starts or goes on."""
+"""What an agent's program is told when a session or a task starts, or a session goes on."""
 
 from pathlib import Path
 
@@ -6,6 +6,11 @@ _FOLDERS = """\
 This brief, with its attachments, is the folder `{brief}`.
 `SHIFTWORK_OUTBOX` is the folder `{outbox}`: write there the files that you leave.
 Nobody can answer while you work; decide by yourself, or leave a question in the outbox and end."""
+
+_TASK_FOLDERS = """\
+This brief is the folder `{brief}` (`request.json` has the same for programs).
+`SHIFTWORK_OUTBOX` is the folder `{outbox}`: write there what you hand over.
+Nobody can answer while you work; decide by yourself."""
 
 _RESUMED = """\
 You were interrupted in the middle of this session, and go on now. Your folder is `{workspace}`:
@@ -34,3 +39,8 @@ def session_prompt(
         _FOLDERS.format(brief=brief, outbox=outbox),
     ]
     return "\n\n".join(part for part in parts if part) + "\n"
+
+
+def task_prompt(brief_text: str, *, brief: Path, outbox: Path) -> str:
+    """The prompt of a task: the brief, and where its folders are."""
+    return f"{brief_text.rstrip()}\n\n{_TASK_FOLDERS.format(brief=brief, outbox=outbox)}\n"

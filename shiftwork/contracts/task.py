@@ -47,6 +47,16 @@ class TaskErrorKind(StrEnum):
     """It used more than it may."""
     INVALID = "invalid"
     """It could not be begun: no such provider, no such agent."""
+    RATE_LIMITED = "rate_limited"
+    """The agent's model wants no more questions for a while."""
+    UNAVAILABLE = "unavailable"
+    """The provider of the agent's model is overloaded or out of reach."""
+    AUTHENTICATION = "authentication"
+    """That provider refuses the credentials."""
+    REJECTED = "rejected"
+    """That provider accepts no request, as for a model that it does not know."""
+    QUESTION = "question"
+    """The agent asks what only a person can answer."""
 
 
 class TaskStart(Message):

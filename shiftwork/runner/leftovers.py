@@ -99,18 +99,23 @@ async def end_leftovers(run_folder: Path, timeout: float = 10.0) -> int:
     return killed
 
 
-async def sweep_orphans(projects_folder: Path, timeout: float = 10.0) -> int:
-    """End the runs of all projects whose worker is dead; those of living workers are left alone.
+async def sweep_orphans(
+    projects_folder: Path, tasks_folder: Path | None = None, timeout: float = 10.0
+) -> int:
+    """End the runs of all projects and tasks whose worker is dead; those of living workers are left alone.
 
-    Call it when a worker starts. Looks only where runs have their locks, in `PROJECT/runs/RUN`: anything else
-    below may be an agent's own. What can't be ended is left, and logged: no file must keep a worker from its
-    work.
+    Call it when a worker starts. Looks only where runs have their locks, in `PROJECT/runs/RUN` and in `TASK`:
+    anything else below may be an agent's own. What can't be ended is left, and logged: no file must keep a
+    worker from its work.
 
     Returns:
         How many processes were killed.
     """
     killed = 0
-    for lock_file in _lock_files(projects_folder):
+    runs = [run for project in _folders(projects_folder) for run in _folders(project / "runs")]
+    if tasks_folder is not None:
+        runs += _folders(tasks_folder)
+    for lock_file in _lock_files(runs):
         try:
             killed += await _end_orphan(lock_file, timeout)
         except (OSError, RecursionError) as error:
@@ -133,8 +138,7 @@ async def _end_orphan(lock_file: Path, timeout: float) -> int:
     return killed
 
 
-def _lock_files(projects_folder: Path) -> list[Path]:
-    runs = [run for project in _folders(projects_folder) for run in _folders(project / "runs")]
+def _lock_files(runs: list[Path]) -> list[Path]:
     return [run / name for run in runs for name in _LOCKS if (run / name).exists()]
 
 

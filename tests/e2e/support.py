@@ -96,9 +96,9 @@ def worker_process(environment: dict[str, str], log: Path) -> Iterator[WorkerPro
         worker.kill()
 
 
-def processes_of(state: Path) -> list[str]:
-    """Processes that belong to attempts and verifications below this state folder."""
-    mark = str(state / "projects")
+def processes_of(state: Path, below: str = "projects") -> list[str]:
+    """Processes that belong to attempts and verifications below this state folder, or to what is below it."""
+    mark = str(state / below)
     found = []
     for process in psutil.process_iter():
         try:

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any, Final
 from uuid import uuid4
 
-from shiftwork.agents.brief import REQUEST_FILE, BriefRequest
+from shiftwork.agents.brief import REQUEST_FILE
 from shiftwork.agents.home import PrivateHome
 from shiftwork.agents.langchain.config import (
     CONFIG_FILE,
@@ -32,6 +32,7 @@ from shiftwork.agents.protocol import (
     Settings,
 )
 from shiftwork.agents.scripted import EventLines, own_code
+from shiftwork.contracts.base import Message
 from shiftwork.contracts.session import Role
 from shiftwork.errors import InvalidInput
 
@@ -257,10 +258,16 @@ def _usual(provider: ModelProvider, access: ModelAccess) -> dict[str, str]:
     return {provider.keys[0]: access.token} | where
 
 
+class _Told(Message):
+    """What a brief of any kind says of the role."""
+
+    role: Role = Role.SESSION
+
+
 def _role(brief: Path | None) -> Role:
     if brief is None:
         return Role.SESSION
-    return BriefRequest.model_validate_json((brief / REQUEST_FILE).read_bytes()).role
+    return _Told.model_validate_json((brief / REQUEST_FILE).read_bytes()).role
 
 
 def _version(package: str) -> str | None:
