@@ -1,7 +1,8 @@
 """Waiting for tasks by their rows: PostgreSQL tells when one changed."""
 
 import asyncio
-from contextlib import suppress
+from collections.abc import AsyncGenerator, Iterator
+from contextlib import aclosing, contextmanager, suppress
 from typing import Any
 
 import asyncpg
@@ -46,22 +47,47 @@ class TaskWatch:
 
     async def ended(self, task_id: int) -> TaskRow:
         """The task, once it has ended; a stack that is away is waited for. Raises `NotFound`."""
-        waiting = asyncio.Event()
-        self._waiting.setdefault(task_id, set()).add(waiting)
-        try:
+        async with aclosing(self.changes(task_id)) as changes:
+            async for row in changes:
+                if row.status.ended:
+                    return row
+        raise AssertionError("changes end with the task")  # pragma: no cover
+
+    async def changes(self, task_id: int) -> AsyncGenerator[TaskRow]:
+        """The task as it is, and at each change of it, until it has ended.
+
+        A change that is followed by another at once may be left out. Raises `NotFound`.
+        """
+        last: TaskRow | None = None
+        with self._told_of(task_id) as told:
             while True:
-                waiting.clear()
-                with suppress(StackError):
-                    await self.listen()
-                    row = await self._read(task_id)
+                told.clear()
+                row = await self._look(task_id)
+                if row is not None and row != last:
+                    last = row
+                    yield row
                     if row.status.ended:
-                        return row
+                        return
                 with suppress(TimeoutError):
-                    await asyncio.wait_for(waiting.wait(), _LOOK_SECONDS)
+                    await asyncio.wait_for(told.wait(), _LOOK_SECONDS)
+
+    @contextmanager
+    def _told_of(self, task_id: int) -> Iterator[asyncio.Event]:
+        told = asyncio.Event()
+        self._waiting.setdefault(task_id, set()).add(told)
+        try:
+            yield told
         finally:
-            self._waiting[task_id].discard(waiting)
+            self._waiting[task_id].discard(told)
             if not self._waiting[task_id]:
                 del self._waiting[task_id]
+
+    async def _look(self, task_id: int) -> TaskRow | None:
+        """The task; None while the stack is away."""
+        with suppress(StackError):
+            await self.listen()
+            return await self._read(task_id)
+        return None
 
     async def _read(self, task_id: int) -> TaskRow:
         async with self._store.transaction() as tx:

@@ -16,11 +16,12 @@ from client.rest.answers import Answer
 from client.rest.bodies import Bodies
 from client.rest.connections import Connections
 from client.rest.problems import Problem, answer_with_problems, refusal
-from client.rest.routes import features, history, memory, projects
+from client.rest.routes import agents, features, handoffs, history, memory, projects, schedules, tasks
 from client.rest.streams import Streams
 from client.serving import Guard
 from client.tokens import API_TOKEN_FILE
 from shiftwork.errors import ShiftworkError
+from shiftwork.resources import ResourceManager
 from shiftwork.secrets import LazyRedactor
 from shiftwork.settings import Settings
 from shiftwork.stack.file import database_url
@@ -28,11 +29,21 @@ from shiftwork.stack.file import database_url
 HEALTH = "/api/health"
 SCHEMA = "/api/openapi.json"
 
-ROUTERS: tuple[APIRouter, ...] = (projects.router, features.router, history.router, memory.router)
+ROUTERS: tuple[APIRouter, ...] = (
+    projects.router,
+    features.router,
+    history.router,
+    memory.router,
+    tasks.router,
+    agents.router,
+    schedules.router,
+    handoffs.router,
+)
 """One for each noun."""
 
 _DESCRIPTION = """\
 Projects that agents build over many sessions: make them, direct them, follow them, and read what came of it.
+Agents that run by themselves: register them, run them now or by schedules, and read what their tasks came to.
 
 Every request bears `Authorization: Bearer TOKEN`, with the token that `shiftwork token` prints. Errors are
 problems (RFC 9457) of one sentence, and nothing was changed then, unless it says so. Whatever agents wrote is
@@ -88,6 +99,7 @@ def make_application(settings: Settings, streams: Streams) -> FastAPI:
     )
     app.state.connections = connections
     app.state.streams = streams
+    app.state.resources = ResourceManager()
     _add_health(app, settings)
     for router in ROUTERS:
         app.include_router(router)

@@ -18,7 +18,7 @@ Reason = Annotated[str, Field(max_length=2000, description="Kept and shown.")]
 Words = Annotated[str, Field(min_length=1, max_length=10_000)]
 
 
-def _example(**fields: Any) -> ConfigDict:
+def example(**fields: Any) -> ConfigDict:
     """What OpenAPI shows as one."""
     return ConfigDict(json_schema_extra={"examples": [fields]})
 
@@ -45,7 +45,7 @@ def _known_options(value: object) -> object:
 class CreateProject(Asked):
     """A new project."""
 
-    model_config = _example(
+    model_config = example(
         name="linkshelf",
         spec="# Linkshelf\n\nA self-hosted library of bookmarks.\n",
         repository="/home/me/linkshelf",
@@ -85,7 +85,7 @@ class CreateProject(Asked):
 class Pause(Asked):
     """How to pause."""
 
-    model_config = _example(mode="after_session", reason="Looking at the plan.")
+    model_config = example(mode="after_session", reason="Looking at the plan.")
 
     mode: Annotated[
         PauseMode, Field(description="`at_once` interrupts running sessions; their work is kept.")
@@ -96,7 +96,7 @@ class Pause(Asked):
 class Resume(Asked):
     """How to go on."""
 
-    model_config = _example(max_sessions=5)
+    model_config = example(max_sessions=5)
 
     max_sessions: Annotated[
         int | None, Field(ge=1, le=1_000_000, description="Pause again after so many sessions.")
@@ -114,7 +114,7 @@ class Resume(Asked):
 class Abandon(Asked):
     """Why."""
 
-    model_config = _example(reason="We bought one.")
+    model_config = example(reason="We bought one.")
 
     reason: Reason = ""
 
@@ -122,7 +122,7 @@ class Abandon(Asked):
 class Steer(Asked):
     """Guidance."""
 
-    model_config = _example(text="Prefer plain SQL to an ORM.", feature="bookmark storage")
+    model_config = example(text="Prefer plain SQL to an ORM.", feature="bookmark storage")
 
     text: Annotated[Words, Field(description="What the sessions to come should know or do.")]
     feature: Annotated[
@@ -136,7 +136,7 @@ class Steer(Asked):
 class Revert(Asked):
     """To where."""
 
-    model_config = _example(commit="4f2a91c")
+    model_config = example(commit="4f2a91c")
 
     commit: Annotated[
         str, Field(pattern=r"^[0-9a-f]{4,64}$", description="A checkpoint's commit, or its beginning.")
@@ -147,7 +147,7 @@ class Revert(Asked):
 class Budget(Asked):
     """What a project may cost."""
 
-    model_config = _example(budget_usd=25)
+    model_config = example(budget_usd=25)
 
     budget_usd: Annotated[float | None, Field(ge=0, le=1e9, description="US dollars; null: no limit.")]
 
@@ -155,7 +155,7 @@ class Budget(Asked):
 class AddFeature(Asked):
     """A new feature."""
 
-    model_config = _example(
+    model_config = example(
         name="dark mode", category="ui", verification_steps=[{"command": "grep -q dark style.css"}]
     )
 
@@ -175,7 +175,7 @@ class AddFeature(Asked):
 class EditFeature(Asked):
     """What of a feature changes; what is left out stays. Any change lifts `blocked`."""
 
-    model_config = _example(priority=9)
+    model_config = example(priority=9)
 
     description: Text | None = None
     category: FeatureCategory | None = None
@@ -187,7 +187,7 @@ class EditFeature(Asked):
 class SetStatus(Asked):
     """A feature's new status."""
 
-    model_config = _example(status="blocked", reason="It waits for the design.")
+    model_config = example(status="blocked", reason="It waits for the design.")
 
     status: Annotated[
         FeatureStatus,
@@ -199,7 +199,7 @@ class SetStatus(Asked):
 class AnswerQuestion(Asked):
     """An answer."""
 
-    model_config = _example(text="Yes, one token for everybody.")
+    model_config = example(text="Yes, one token for everybody.")
 
     text: Annotated[Words, Field(description="What the agent wanted to know.")]
 
@@ -207,7 +207,7 @@ class AnswerQuestion(Asked):
 class RunSession(Asked):
     """Of what."""
 
-    model_config = _example(feature="web page")
+    model_config = example(feature="web page")
 
     feature: Annotated[
         str | None, Field(min_length=1, max_length=200, description="Name or id; null: the next one.")
@@ -217,7 +217,7 @@ class RunSession(Asked):
 class LogProgress(Asked):
     """A step of work that was done."""
 
-    model_config = _example(action="Chose the colours.", outcome="They are in style.css.")
+    model_config = example(action="Chose the colours.", outcome="They are in style.css.")
 
     action: Annotated[
         str, Field(min_length=1, max_length=2000, description="What was done, in one sentence.")
@@ -231,7 +231,7 @@ class LogProgress(Asked):
 class MakeCheckpoint(Asked):
     """Of the tip of main."""
 
-    model_config = _example(note="Before the redesign.")
+    model_config = example(note="Before the redesign.")
 
     note: Annotated[str, Field(max_length=2000, description="Kept and shown.")] = ""
 
@@ -239,7 +239,7 @@ class MakeCheckpoint(Asked):
 class RecordDecision(Asked):
     """A choice, and why it was made."""
 
-    model_config = _example(
+    model_config = example(
         context="Where bookmarks are stored.",
         decision="SQLite.",
         reasoning="One user, one file.",
@@ -255,7 +255,7 @@ class RecordDecision(Asked):
 class Feedback(Asked):
     """What became of a decision."""
 
-    model_config = _example(outcome="partial", score=0.3, lesson="Measure before adding an index.")
+    model_config = example(outcome="partial", score=0.3, lesson="Measure before adding an index.")
 
     outcome: DecisionOutcome
     score: Annotated[float, Field(ge=-1, le=1, description="From -1 (bad) to 1 (good).")] = 0.0

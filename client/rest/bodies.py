@@ -3,6 +3,7 @@
 import asyncio
 import json
 import logging
+import math
 import re
 from typing import Any
 
@@ -118,7 +119,7 @@ def _check(body: bytes) -> None:
         raise _RefusedError(problem(400, said)) from error
     place = _unfit(value, [])
     if place is not None:
-        said = "must not hold a NUL character or half of a surrogate pair"
+        said = "must not hold a NUL character, half of a surrogate pair, or a number beyond measure"
         where = ".".join(map(str, place)) or "the body"
         fields = [FieldProblem(pointer=pointer(place), detail=said)]
         raise _RefusedError(problem(422, f"{where}: {said}.", errors=fields))
@@ -141,6 +142,8 @@ def _unfit(value: Any, place: list[Any]) -> list[Any] | None:
     match value:
         case str():
             return place if _UNFIT.search(value) else None
+        case float():
+            return None if math.isfinite(value) else place
         case dict():
             items = list(value.items())
             if any(_UNFIT.search(key) for key in value):

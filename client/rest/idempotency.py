@@ -48,12 +48,17 @@ class Making:
 
     Attributes:
         thing: the id of what it makes, the same at every try; None without a key.
-        retried: whether an earlier try was cut off, which may have made it.
+        claim: what this try is carried out by; None without a key.
     """
 
     thing: str | None = None
     claim: Claim | None = None
     settled: bool = field(default=False, init=False)
+
+    @property
+    def retried(self) -> bool:
+        """Whether an earlier try was cut off, which may have made it."""
+        return self.claim is not None and self.claim.retried
 
     async def settle(self, tx: Transaction, status: int, answer: BaseModel) -> None:
         """Keep the answer in the transaction that makes what it tells of.

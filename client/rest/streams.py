@@ -40,7 +40,7 @@ class Streams:
         return self.open >= self._most
 
 
-class _Counted(StreamingResponse):
+class CountedStream(StreamingResponse):
     """A stream that is refused where there are too many, and counted as long as it is sent."""
 
     def __init__(self, streams: Streams, parts: AsyncIterator[str], headers: dict[str, str]) -> None:
@@ -85,7 +85,7 @@ class EventStream:
     def response(self, request: Request, streams: Streams) -> StreamingResponse:
         """The response; the stream is counted as long as it lasts."""
         headers = {"Cache-Control": "no-store", "X-Accel-Buffering": "no"}
-        return _Counted(streams, self.parts(request, streams), headers=headers)
+        return CountedStream(streams, self.parts(request, streams), headers=headers)
 
     async def parts(self, request: Request, streams: Streams) -> AsyncIterator[str]:
         """The stream itself, until the client goes or the server ends."""
@@ -109,7 +109,7 @@ class EventStream:
                 if time.monotonic() > self._heard + self._heartbeat:
                     self._heard = time.monotonic()
                     yield ": still here\n\n"
-                await _pause(streams.closing)
+                await pause(streams.closing)
 
     async def _look(self) -> tuple[dict[str, Any], list[EventRow]]:
         return await self._shiftwork.store.read(
@@ -128,7 +128,8 @@ async def _look(
     return standing, events
 
 
-async def _pause(closing: asyncio.Event) -> None:
+async def pause(closing: asyncio.Event) -> None:
+    """A moment, or until the server ends."""
     try:
         async with asyncio.timeout(POLL_SECONDS):
             await closing.wait()

@@ -11,14 +11,19 @@ ANSWER_SECONDS = 20.0
 Result = TypeVar("Result")
 
 
+async def require_worker(shiftwork: Shiftwork) -> None:
+    """Raise `StackError` where no worker runs."""
+    if not await shiftwork.has_worker(0.0):
+        raise StackError("No worker runs, and nothing was asked; `shiftwork worker` runs one.")
+
+
 async def answered(shiftwork: Shiftwork, ask: Callable[[], Awaitable[Result]]) -> Result:
     """What the project's workflow answers.
 
     Raises:
         StackError: no worker runs, or none answered in time.
     """
-    if not await shiftwork.has_worker(0.0):
-        raise StackError("No worker runs, and nothing was asked; `shiftwork worker` runs one.")
+    await require_worker(shiftwork)
     try:
         async with asyncio.timeout(ANSWER_SECONDS):
             return await ask()

@@ -20,7 +20,7 @@ _OF_SESSION = "SELECT * FROM handoff_artifacts WHERE session_id = $1"
 _LIVING = """
 SELECT * FROM handoff_artifacts
 WHERE agent_id = $1 AND (expires_at IS NULL OR expires_at > clock_timestamp())
-ORDER BY created_at DESC, id DESC LIMIT $2
+ORDER BY created_at DESC, id DESC LIMIT $2 OFFSET $3
 """
 _EXPIRED = "DELETE FROM handoff_artifacts WHERE expires_at <= clock_timestamp() RETURNING id"
 
@@ -76,9 +76,10 @@ class Handoffs(Noun):
         rows = await self.history(agent_id, 1)
         return rows[0] if rows else None
 
-    async def history(self, agent_id: int, limit: int = 10) -> list[HandoffArtifact]:
-        """The agent's that have not expired, newest first."""
-        return [HandoffArtifact.model_validate(row) for row in await self._run(_LIVING, agent_id, limit)]
+    async def history(self, agent_id: int, limit: int = 10, offset: int = 0) -> list[HandoffArtifact]:
+        """The agent's that have not expired, newest first, without the first `offset`."""
+        rows = await self._run(_LIVING, agent_id, limit, offset)
+        return [HandoffArtifact.model_validate(row) for row in rows]
 
     async def remove_expired(self) -> int:
         """Delete what has expired; how many that were."""

@@ -24,7 +24,7 @@ INSERT INTO requests AS known (digest, asked, claim, leased_until)
 VALUES ($1, $2, $3::uuid, clock_timestamp() + make_interval(secs => $4))
 ON CONFLICT (digest) DO UPDATE SET claim = excluded.claim, leased_until = excluded.leased_until
 WHERE known.asked = excluded.asked AND known.status IS NULL AND known.leased_until < clock_timestamp()
-RETURNING thing::text AS thing
+RETURNING thing::text AS thing, xmax::text <> '0' AS retried
 """
 
 _FIND = "SELECT asked, thing::text AS thing, status, answer FROM requests WHERE digest = $1"
@@ -45,11 +45,17 @@ DELETE FROM requests WHERE digest = $1 AND claim = $2::uuid AND status IS NULL R
 
 
 class Claim(Message):
-    """The right to carry out a request; `thing` is the id of what it makes, the same at every try."""
+    """The right to carry out a request.
+
+    Attributes:
+        thing: the id of what it makes, the same at every try.
+        retried: whether an earlier try was cut off, which may have made it.
+    """
 
     digest: str
     id: str
     thing: str
+    retried: bool
 
 
 class KnownRequest(Message):
@@ -75,7 +81,7 @@ class Requests(Noun):
         digest, claim = hashlib.sha256(key.encode()).hexdigest(), str(uuid.uuid4())
         while True:
             for row in await self._run(_CLAIM, digest, asked, claim, float(LEASE_SECONDS)):
-                return Claim(digest=digest, id=claim, thing=row["thing"])
+                return Claim(digest=digest, id=claim, thing=row["thing"], retried=row["retried"])
             for row in await self._run(_FIND, digest):
                 return KnownRequest.model_validate(dict(row))
             # It was given up in between.

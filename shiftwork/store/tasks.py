@@ -1,11 +1,12 @@
 """Tasks: created once, begun by one attempt at a time, ended by the attempt that runs them."""
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
 from pydantic import JsonValue
-from sqlalchemy import Select, delete, func, select, update
+from sqlalchemy import ColumnElement, Select, delete, func, select, update
 from sqlalchemy.dialects.postgresql import insert
 
 from shiftwork.contracts.base import Message
@@ -18,8 +19,12 @@ CHANNEL = "shiftwork_tasks"
 """Where PostgreSQL tells of each task that changed: its id."""
 
 
-class TaskRow(Message):
-    """A task. `trace`: what happened to it when; `duration`: seconds that its last attempt took."""
+MOST_OF_A_LINE = 1_000
+"""Characters of an instruction, a result and an error that are in a line of a list."""
+
+
+class TaskLine(Message):
+    """A task as a list has it. `duration`: seconds that its last attempt took."""
 
     id: int
     uuid: str
@@ -28,26 +33,47 @@ class TaskRow(Message):
     user_id: str
     provider: str
     instruction: str
-    parameters: dict[str, JsonValue]
-    request_key: str | None
     scheduled_at: datetime | None
     status: TaskStatus
-    trace: dict[str, JsonValue]
     result: str | None
     error: str | None
     error_kind: TaskErrorKind | None
     worker: str
     attempt: int
-    token: int | None
     created_at: datetime
     started_at: datetime | None
     ended_at: datetime | None
     duration: float | None
 
+
+class TaskRow(TaskLine):
+    """A task. `trace`: what happened to it when."""
+
+    parameters: dict[str, JsonValue]
+    request_key: str | None
+    trace: dict[str, JsonValue]
+    token: int | None
+
     @property
     def state(self) -> TaskStatus:
         """The status, by its other name."""
         return self.status
+
+
+@dataclass(frozen=True, slots=True)
+class TaskFilter:
+    """Which tasks: of any of these statuses, of this agent, provider and user; None, or none: of every."""
+
+    statuses: Sequence[TaskStatus] = ()
+    agent_id: int | None = None
+    provider: str | None = None
+    user_id: str | None = None
+
+    def conditions(self) -> list[ColumnElement[bool]]:
+        """The same for the database."""
+        columns = {name: getattr(self, name) for name in ("agent_id", "provider", "user_id")}
+        found = [getattr(TaskTable, name) == value for name, value in columns.items() if value is not None]
+        return [*found, *([TaskTable.status.in_(self.statuses)] if self.statuses else [])]
 
 
 class NewTask(Message):
@@ -124,16 +150,25 @@ class Tasks(Noun):
         Args:
             before: only those with a smaller id, which is how the next page is had.
         """
-        statement = _select().order_by(TaskTable.id.desc()).limit(limit)
-        if statuses:
-            statement = statement.where(TaskTable.status.in_(statuses))
-        if agent_id is not None:
-            statement = statement.where(TaskTable.agent_id == agent_id)
-        if provider is not None:
-            statement = statement.where(TaskTable.provider == provider)
+        wanted = TaskFilter(statuses, agent_id, provider)
+        statement = _select().where(*wanted.conditions()).order_by(TaskTable.id.desc()).limit(limit)
         if before is not None:
             statement = statement.where(TaskTable.id < before)
         return await self._all(statement, TaskRow)
+
+    async def lines(self, wanted: TaskFilter, *, limit: int, offset: int = 0) -> list[TaskLine]:
+        """Tasks as a list has them, newest first; of long texts the first `MOST_OF_A_LINE` characters."""
+        columns = TaskTable.__table__.c
+        statement = select(
+            *(columns[name] for name in TaskLine.model_fields if name not in _LONG),
+            *(func.left(columns[name], MOST_OF_A_LINE).label(name) for name in _LONG),
+        ).where(*wanted.conditions())
+        return await self._all(statement.order_by(TaskTable.id.desc()).limit(limit).offset(offset), TaskLine)
+
+    async def count(self, wanted: TaskFilter) -> int:
+        """How many tasks are like this."""
+        statement = select(func.count()).select_from(TaskTable).where(*wanted.conditions())
+        return int(await self._value(statement))
 
     async def pending(self, limit: int = 1_000) -> list[TaskRow]:
         """Those that nothing has run yet, oldest first."""
@@ -188,7 +223,9 @@ class Tasks(Noun):
         row = await self._locked(task_id)
         _check(row, outcome.status)
         if outcome.status is TaskStatus.RUNNING:
-            return await self.begin(task_id, row.worker, outcome.trace)
+            # Nobody runs it yet: it has no worker, and this is no attempt.
+            started = {"started_at": func.clock_timestamp(), "trace": {**row.trace, **outcome.trace}}
+            return await self._write(task_id, {"status": outcome.status.value, **started})
         return await self._end(row, outcome)
 
     async def remove_unbegun(self, task_id: int) -> bool:
@@ -230,6 +267,9 @@ class Tasks(Noun):
 
     async def _tell(self, task_id: int) -> None:
         await self._connection.execute(select(func.pg_notify(CHANNEL, str(task_id))))
+
+
+_LONG = ("instruction", "result", "error")
 
 
 def _select() -> Select[Any]:

@@ -1,5 +1,6 @@
 """A server of the REST interface as a process of its own, and clients that know its token."""
 
+import asyncio
 import json
 import os
 import signal
@@ -11,6 +12,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import httpx
+
+from client.api import Shiftwork
+from shiftwork.settings import Settings
 
 COMMAND = [sys.executable, "-P", "-m", "client"]
 
@@ -65,3 +69,26 @@ def serving(state: Path, *arguments: str) -> Iterator[Served]:
         out, err = process.communicate(timeout=30)
     if process.returncode != -signal.SIGKILL:
         assert (process.returncode, out, err) == (0, "", "")
+
+
+def problem(answer: httpx.Response, status: int) -> dict:
+    """The problem that an answer is, as RFC 9457 has it."""
+    assert answer.status_code == status, answer.text
+    assert answer.headers["content-type"] == "application/problem+json"
+    body = answer.json()
+    assert body["status"] == status
+    assert body["type"].startswith("urn:shiftwork:problem:")
+    assert body["title"]
+    assert body["detail"].count("\n") == 0
+    assert "Traceback" not in answer.text
+    return body
+
+
+def wait_for_worker(stack: Settings) -> None:
+    """Until the worker has asked for work."""
+
+    async def wait() -> None:
+        async with Shiftwork(stack) as shiftwork:
+            assert await shiftwork.has_worker(60)
+
+    asyncio.run(wait())

@@ -14,7 +14,7 @@ import pytest
 
 from client.rest.serve import serve_api
 from shiftwork.errors import InvalidInput, StackError
-from tests.integration.rest_support import COMMAND, Served, environment, serving
+from tests.integration.rest_support import COMMAND, Served, environment, problem, serving
 
 OPTIONS = {"agent": {"backend": "command", "settings": {"argv": ["true"]}}}
 
@@ -44,19 +44,6 @@ def project(http) -> str:
     made = http.post("/api/projects", json=new_project())
     assert made.status_code == 201, made.text
     return made.json()["project_id"]
-
-
-def problem(answer: httpx.Response, status: int) -> dict:
-    """The problem that an answer is, as RFC 9457 has it."""
-    assert answer.status_code == status, answer.text
-    assert answer.headers["content-type"] == "application/problem+json"
-    body = answer.json()
-    assert body["status"] == status
-    assert body["type"].startswith("urn:shiftwork:problem:")
-    assert body["title"]
-    assert body["detail"].count("\n") == 0
-    assert "Traceback" not in answer.text
-    return body
 
 
 @pytest.mark.parametrize(

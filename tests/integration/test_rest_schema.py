@@ -3,7 +3,6 @@
 `REST_EXAMPLES` makes it a long run: so many requests for each operation, well formed and not.
 """
 
-import asyncio
 import os
 import uuid
 from collections.abc import Callable, Iterator
@@ -14,9 +13,8 @@ import requests
 import schemathesis
 from schemathesis import checks
 
-from client.api import Shiftwork
 from tests.e2e.support import quick_environment, worker_process
-from tests.integration.rest_support import Served, serving
+from tests.integration.rest_support import Served, serving, wait_for_worker
 
 EXAMPLES = int(os.environ.get("REST_EXAMPLES", "3"))
 STREAM = "/api/projects/{project}/events/stream"
@@ -31,16 +29,6 @@ def served(stack) -> Iterator[Served]:
     with worker_process(quick_environment(stack.state), log), serving(stack.state) as server:
         wait_for_worker(stack)
         yield server
-
-
-def wait_for_worker(stack) -> None:
-    """Until the worker has asked for work."""
-
-    async def wait() -> None:
-        async with Shiftwork(stack) as shiftwork:
-            assert await shiftwork.has_worker(60)
-
-    asyncio.run(wait())
 
 
 @pytest.fixture(scope="module")

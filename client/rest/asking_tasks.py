@@ -1,0 +1,232 @@
+"""What requests about tasks, agents, schedules and handoffs hold."""
+
+from datetime import UTC, datetime
+from typing import Annotated, Any
+
+from pydantic import AfterValidator, AwareDatetime, BeforeValidator, Field, JsonValue, ValidationError
+from pydantic_core import PydanticCustomError
+
+from client.rest.asking import Asked, example
+from client.tasks import AGENT_PROVIDER
+from client.wording import first_problem
+from shiftwork.agents.python.telling import MOST_CODE_BYTES
+from shiftwork.contracts.agent import PYTHON, AgentConfiguration, Expression, Overlap
+from shiftwork.contracts.base import Name
+from shiftwork.contracts.limits import AgentLimits
+
+LARGEST_ID = 2**63 - 1
+MOST_WAIT_SECONDS = 300
+_LARGEST_LIMIT = 1_000_000_000
+_FIRST_YEAR, _LAST_YEAR = 1970, 9000
+
+Kind = Annotated[
+    str,
+    Field(
+        pattern=r"^[a-z][a-z0-9_-]{0,59}$",
+        description="`python`, whose definition is code, or the name of a backend, such as `claude`.",
+    ),
+]
+
+
+def _short(value: str | int) -> str | int:
+    if isinstance(value, str) and not 0 < len(value) <= 200:
+        raise PydanticCustomError("length", "must have 1 to 200 characters")
+    return value
+
+
+AgentName = Annotated[
+    str | Annotated[int, Field(strict=True, ge=1, le=LARGEST_ID)],
+    Field(description="Which agent, by name or id."),
+    AfterValidator(_short),
+]
+Instruction = Annotated[str, Field(max_length=100_000, description="What is asked for, in words.")]
+Parameters = Annotated[
+    dict[Annotated[str, Field(max_length=200)], JsonValue],
+    Field(description="What the run is given; the agent's own stay where these say nothing else."),
+]
+Description = Annotated[str, Field(max_length=20_000, description="What it is for, for people.")]
+Code = Annotated[
+    str | None,
+    Field(max_length=MOST_CODE_BYTES, description="Python code, of kind `python` alone; null: none yet."),
+]
+Settings = Annotated[
+    dict[Annotated[str, Field(max_length=200)], JsonValue],
+    Field(max_length=100, description="Of its backend; of kind `python` none."),
+]
+Note = Annotated[str, Field(max_length=1000, description="Kept and shown.")]
+
+
+def _known_config(value: object) -> object:
+    """What of a configuration is not known is refused at every depth, and so is a limit beyond measure."""
+    if not isinstance(value, dict):
+        return value
+    try:
+        config = AgentConfiguration.model_validate(value, extra="forbid")
+    except ValidationError as error:
+        said = first_problem(error, AgentConfiguration)
+        raise PydanticCustomError("config", "{said}", {"said": said}) from None
+    for name in AgentLimits.model_fields:
+        limit = getattr(config.limits, name)
+        if limit is not None and limit > _LARGEST_LIMIT:
+            said = f"limits.{name}: must be {_LARGEST_LIMIT} or less, or null, which is no limit"
+            raise PydanticCustomError("config", "{said}", {"said": said})
+    return value
+
+
+Configuration = Annotated[
+    AgentConfiguration, BeforeValidator(_known_config), Field(description="How it is run, and when.")
+]
+
+
+def _near(moment: datetime) -> datetime:
+    if not _FIRST_YEAR < moment.year < _LAST_YEAR:
+        raise PydanticCustomError("year", "must be after 1970, and before 9000")
+    return moment.astimezone(UTC)
+
+
+Instant = Annotated[AwareDatetime, AfterValidator(_near)]
+
+
+class CreateTask(Asked):
+    """A task that nothing runs yet."""
+
+    model_config = example(agent="price-watcher", parameters={"symbol": "ACME"}, user_id="ann")
+
+    provider: Annotated[
+        str,
+        Field(
+            pattern=r"^[a-z][a-z0-9_-]{0,59}$",
+            description="Who does it: `agent`, a registered agent, or another that workers have.",
+        ),
+    ] = AGENT_PROVIDER
+    agent: Annotated[AgentName | None, Field(description="Of provider `agent`: which, by name or id.")] = None
+    instruction: Instruction = ""
+    user_id: Annotated[str, Field(max_length=200, description="For whom, in words of your own.")] = ""
+    parameters: Parameters = {}
+
+
+Timeout = Annotated[
+    float | None,
+    Field(gt=0, le=7 * 86_400, description="Seconds it may take; null: what its agent's configuration says."),
+]
+Wait = Annotated[
+    float,
+    Field(
+        ge=0,
+        le=MOST_WAIT_SECONDS,
+        description="Answer with the ended task if it ends within so many seconds.",
+    ),
+]
+
+
+class StartTask(Asked):
+    """How to run it."""
+
+    model_config = example(timeout=60)
+
+    timeout: Timeout = None
+    wait: Wait = 0.0
+
+
+class ExecuteAgent(Asked):
+    """Which agent runs now, and with what."""
+
+    model_config = example(agent="price-watcher", parameters={"symbol": "ACME"}, wait=10)
+
+    agent: AgentName
+    instruction: Instruction = ""
+    parameters: Parameters = {}
+    timeout: Timeout = None
+    wait: Wait = 0.0
+
+
+class RegisterAgent(Asked):
+    """A new agent."""
+
+    model_config = example(
+        name="price-watcher",
+        kind=PYTHON,
+        code="print(parameters['symbol'])",
+        config={"schedule": "0 9 * * MON-FRI", "parameters": {"symbol": "ACME"}},
+    )
+
+    name: Annotated[Name, Field(description="New, one line, and not a number.")]
+    kind: Kind = PYTHON
+    description: Description = ""
+    code: Code = None
+    settings: Settings = {}
+    config: Configuration = AgentConfiguration()
+
+
+class ChangeAgent(Asked):
+    """What of an agent changes; what is left out stays, of `config` too."""
+
+    model_config = example(config={"timeout": 60})
+
+    kind: Kind = PYTHON
+    description: Description = ""
+    code: Code = None
+    settings: Settings = {}
+    config: Configuration = AgentConfiguration()
+
+
+class PutSchedule(Asked):
+    """When an agent runs by itself."""
+
+    model_config = example(schedule="0 9 * * MON-FRI", timezone="Europe/Berlin")
+
+    schedule: Annotated[
+        Expression,
+        Field(description="Five fields of cron, or an interval such as `@every 90s`."),
+    ]
+    timezone: Annotated[
+        str | None,
+        Field(
+            min_length=1,
+            max_length=100,
+            description="Whose clock all schedules of the agent are read by; null: as it is.",
+        ),
+    ] = None
+
+
+class PauseSchedule(Asked):
+    """Why."""
+
+    model_config = example(note="The exchange is closed.")
+
+    note: Note = ""
+
+
+class Backfill(Asked):
+    """Which time to make up for."""
+
+    model_config = example(start="2026-01-05T00:00:00Z", end="2026-01-06T00:00:00Z")
+
+    start: Annotated[Instant, Field(description="With a time zone; what is due then is among them.")]
+    end: Annotated[Instant, Field(description="With a time zone; what is due then is among them.")]
+    overlap: Annotated[Overlap, Field(description="What becomes of a run that meets another.")] = (
+        Overlap.BUFFER_ALL
+    )
+
+
+class SaveHandoff(Asked):
+    """What the agent's next run is to know."""
+
+    model_config = example(state={"runs": 1}, summary="Looked once.")
+
+    observations: dict[str, JsonValue] = {}
+    actions: list[dict[str, JsonValue]] = []
+    state: Annotated[dict[str, JsonValue], Field(description="What its next run goes on from.")] = {}
+    metadata: dict[str, JsonValue] = {}
+    summary: Annotated[str, Field(max_length=2000, description="For people.")] = ""
+    task_id: Annotated[
+        int | None, Field(ge=1, le=LARGEST_ID, description="The run of this agent that leaves it.")
+    ] = None
+    ttl_days: Annotated[
+        float | None,
+        Field(gt=0, le=36_500, description="After so many days it is never loaded; null: never."),
+    ] = 30.0
+
+    def parts(self) -> dict[str, Any]:
+        """The four parts of a context."""
+        return {name: getattr(self, name) for name in ("observations", "actions", "state", "metadata")}

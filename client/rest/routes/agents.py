@@ -1,0 +1,119 @@
+"""Registered agents: made, changed by new versions, deleted."""
+
+from typing import Annotated
+
+from fastapi import APIRouter, Path, Query
+from starlette.responses import Response
+
+from client.agents import definition_of
+from client.rest import asking_tasks as asking
+from client.rest.answering_tasks import Agent, AgentLine
+from client.rest.asking import changes, contract
+from client.rest.connections import Here
+from client.rest.idempotency import Making, Once
+from client.rest.pages import Page, Paged
+from client.rest.problems import documented
+from shiftwork.contracts.agent import AgentConfiguration
+from shiftwork.errors import Conflict, InvalidInput, NotFound
+from shiftwork.store.agents import AgentDefinition, AgentRow
+
+router = APIRouter(prefix="/api/agents", tags=["agents"], responses=documented())
+
+READS = documented(404)
+CHANGES = documented(404, 409)
+AgentRef = Annotated[
+    str,
+    Path(
+        alias="agent",
+        min_length=1,
+        max_length=200,
+        description="Id, or name where that has no slash.",
+        examples=["price-watcher"],
+    ),
+]
+
+
+@router.get("", summary="List the registered agents, oldest first")
+async def list_agents(shiftwork: Here, window: Paged) -> Page[AgentLine]:
+    """Each in its newest version, without its code and settings."""
+    return Page.of([AgentLine.line(row) for row in await shiftwork.agents()], window)
+
+
+@router.post(
+    "", status_code=201, summary="Register an agent", response_model=Agent, responses=documented(409)
+)
+async def register_agent(shiftwork: Here, once: Once, asked: asking.RegisterAgent) -> Response:
+    """Register an agent in its first version; if its configuration has a schedule, it runs by that."""
+    definition = contract(AgentDefinition, **asked.model_dump(exclude={"name"}))
+
+    async def make(making: Making) -> Agent:
+        try:
+            return Agent.of(await shiftwork.register_agent(asked.name, definition))
+        except Conflict:
+            found = await _made(shiftwork, asked.name, definition) if making.retried else None
+            if found is None:
+                raise
+            return Agent.of(found)
+
+    return await once.once(201, make)
+
+
+async def _made(shiftwork: Here, name: str, definition: AgentDefinition) -> AgentRow | None:
+    """What an earlier try, which was cut off, has registered; its schedules are made again."""
+    found = await shiftwork.agent(name)
+    if found.version != 1 or AgentDefinition.model_validate(found.model_dump()) != definition:
+        return None
+    return await shiftwork.change_agent(found.id, definition)
+
+
+@router.get("/{agent}", summary="Show an agent", responses=READS)
+async def get_agent(
+    shiftwork: Here,
+    agent: AgentRef,
+    version: Annotated[
+        int | None, Query(ge=1, le=2**31 - 1, description="In this version; else in its newest.")
+    ] = None,
+) -> Agent:
+    """What it is: kind, code or settings, configuration."""
+    row = await shiftwork.agent(agent)
+    if version is not None:
+        async with shiftwork.store.transaction() as tx:
+            row = await tx.agents.get(row.id, version)
+    return Agent.of(row)
+
+
+@router.patch("/{agent}", summary="Change an agent", responses=CHANGES)
+async def change_agent(shiftwork: Here, agent: AgentRef, asked: asking.ChangeAgent) -> Agent:
+    """Give it a new version, which its next runs take: what is given changes, in `config` key by key."""
+    changed = changes(asked)
+    if not changed:
+        raise InvalidInput("Nothing to change: give a field of the agent.")
+    row = await shiftwork.agent(agent)
+    if "config" in changed:
+        changed["config"] = contract(
+            AgentConfiguration, **{**row.config.model_dump(), **changes(changed["config"])}
+        )
+    return Agent.of(await shiftwork.change_agent(row.id, definition_of(row, **changed)))
+
+
+@router.delete("/{agent}", status_code=204, summary="Delete an agent", responses=CHANGES)
+async def delete_agent(shiftwork: Here, agent: AgentRef) -> None:
+    """It runs no more; its tasks and handoffs stay."""
+    await shiftwork.delete_agent(agent)
+
+
+@router.get("/{agent}/versions", summary="List an agent's versions, newest first", responses=READS)
+async def list_agent_versions(shiftwork: Here, agent: AgentRef, window: Paged) -> Page[AgentLine]:
+    """What it was when, without code and settings: `GET …?version=` has those."""
+    return Page.of([AgentLine.line(row) for row in await shiftwork.agent_versions(agent)], window)
+
+
+async def agent_id_of(shiftwork: Here, ref: str) -> int:
+    """The id of the agent of this name or id, also of one that was deleted, by its id."""
+    async with shiftwork.store.transaction() as tx:
+        try:
+            return (await tx.agents.find(ref)).id
+        except NotFound:
+            if not (ref.isascii() and ref.isdigit()):
+                raise
+            return (await tx.agents.versions(int(ref)))[0].id

@@ -1,0 +1,71 @@
+"""Handoffs: what a run of an agent leaves for the next one."""
+
+import json
+from datetime import timedelta
+from typing import Annotated
+
+from fastapi import APIRouter, Query
+from starlette.responses import Response
+
+from client.rest import asking_tasks as asking
+from client.rest.answering_tasks import Handoff
+from client.rest.connections import Here
+from client.rest.idempotency import Making, Once
+from client.rest.pages import Page
+from client.rest.routes.agents import CHANGES, READS, AgentRef
+from shiftwork.errors import InvalidInput, NotFound
+from shiftwork.handoffs import HandoffContext
+
+router = APIRouter(prefix="/api/agents/{agent}/handoffs", tags=["handoffs"], responses=READS)
+
+_MOST = 50
+"""Of a page: each may have 256 KiB."""
+
+
+@router.get("", summary="List an agent's handoffs, newest first")
+async def list_handoffs(
+    shiftwork: Here,
+    agent: AgentRef,
+    limit: Annotated[int, Query(ge=1, le=_MOST, description="The most items to return.")] = 10,
+    offset: Annotated[
+        int, Query(ge=0, le=100_000, description="How many to skip: `next_offset` of the page before.")
+    ] = 0,
+) -> Page[Handoff]:
+    """What its runs left, without what has expired."""
+    row = await shiftwork.agent(agent)
+    async with shiftwork.store.transaction() as tx:
+        found = await tx.handoffs.history(row.id, limit + 1, offset)
+    items = [Handoff.of(each) for each in found[:limit]]
+    return Page(items=items, next_offset=offset + limit if len(found) > limit else None, total=None)
+
+
+@router.get("/latest", summary="Show what an agent's next run is given")
+async def get_latest_handoff(shiftwork: Here, agent: AgentRef) -> Handoff:
+    """The newest that has not expired."""
+    row = await shiftwork.agent(agent)
+    async with shiftwork.store.transaction() as tx:
+        found = await tx.handoffs.latest(row.id)
+    if found is None:
+        raise NotFound(f"Agent {row.name!r} has no handoff, or none that has not expired.")
+    return Handoff.of(found)
+
+
+@router.post("", status_code=201, summary="Save a handoff", response_model=Handoff, responses=CHANGES)
+async def save_handoff(shiftwork: Here, once: Once, agent: AgentRef, asked: asking.SaveHandoff) -> Response:
+    """What the agent's next run is given instead of what its last one left."""
+    text = HandoffContext.from_json(json.dumps(asked.parts())).to_json()
+    ttl = None if asked.ttl_days is None else timedelta(days=asked.ttl_days)
+
+    async def make(making: Making) -> Handoff:
+        row = await shiftwork.agent(agent)
+        async with shiftwork.store.transaction() as tx:
+            if asked.task_id is not None and (await tx.tasks.get(asked.task_id)).agent_id != row.id:
+                raise InvalidInput(f"task_id: task {asked.task_id} is no run of agent {row.name!r}.")
+            saved = await tx.handoffs.save(
+                text, asked.summary, agent_id=row.id, task_id=asked.task_id, ttl=ttl
+            )
+            made = Handoff.of(saved)
+            await making.settle(tx, 201, made)
+        return made
+
+    return await once.once(201, make)

@@ -1,0 +1,233 @@
+"""Schedules of registered agents: when they run by themselves."""
+
+from collections.abc import Awaitable, Callable
+from datetime import datetime, timedelta
+from typing import Annotated, Any
+
+from fastapi import APIRouter, Path, Query
+from starlette.responses import Response
+
+from client.agents import definition_of
+from client.rest import asking_tasks as asking
+from client.rest.answering_tasks import Runs, Schedule
+from client.rest.asking import contract
+from client.rest.connections import Here
+from client.rest.idempotency import Idempotency, Making, Once
+from client.rest.routes.agents import CHANGES, READS, AgentRef
+from client.schedules import schedule_id, schedules_of
+from shiftwork.contracts.agent import AgentConfiguration
+from shiftwork.errors import InvalidInput, NotFound
+from shiftwork.schedules import Recurrence
+from shiftwork.store.agents import AgentRow
+
+router = APIRouter(prefix="/api/agents/{agent}", tags=["schedules"], responses=READS)
+
+MOST_OCCURRENCES = 1_000
+"""Of a backfill: Temporal keeps no more of them waiting, and drops the rest without a word."""
+ScheduleRef = Annotated[
+    str,
+    Path(
+        alias="schedule",
+        pattern=r"^[A-Za-z0-9][A-Za-z0-9_.-]{0,99}$",
+        description="The schedule's id; `agent_7` is agent 7's own.",
+        examples=["agent_7"],
+    ),
+]
+
+
+@router.get("/schedules", summary="List an agent's schedules")
+async def list_schedules(shiftwork: Here, agent: AgentRef) -> list[Schedule]:
+    """Its own first, then the others; none while it is not enabled."""
+    row = await shiftwork.agent(agent)
+    own = schedule_id(row.id)
+    names = sorted(schedules_of(row), key=lambda name: (name != own, name))
+    return [await _show(shiftwork, row, name) for name in names]
+
+
+@router.get("/schedule", summary="Show an agent's own schedule")
+async def get_own_schedule(shiftwork: Here, agent: AgentRef) -> Schedule:
+    """The one that its configuration has as `schedule`."""
+    row = await shiftwork.agent(agent)
+    return await _show(shiftwork, row, _known(row, schedule_id(row.id)))
+
+
+@router.put("/schedule", summary="Set an agent's own schedule", responses=CHANGES)
+async def put_own_schedule(shiftwork: Here, agent: AgentRef, asked: asking.PutSchedule) -> Schedule:
+    """Have it run by this from now on; its configuration says so, as a new version."""
+    row = await shiftwork.agent(agent)
+    return await _put(shiftwork, row, schedule_id(row.id), asked)
+
+
+@router.delete("/schedule", status_code=204, summary="Remove an agent's own schedule", responses=CHANGES)
+async def delete_own_schedule(shiftwork: Here, agent: AgentRef) -> None:
+    """Have it run by this no more; its configuration says so, as a new version."""
+    row = await shiftwork.agent(agent)
+    await _delete(shiftwork, row, schedule_id(row.id))
+
+
+@router.get("/schedules/{schedule}", summary="Show a schedule")
+async def get_schedule(shiftwork: Here, agent: AgentRef, schedule: ScheduleRef) -> Schedule:
+    """When it is due, when it was, and what became of that."""
+    row = await shiftwork.agent(agent)
+    return await _show(shiftwork, row, _known(row, schedule))
+
+
+@router.put("/schedules/{schedule}", summary="Set a schedule", responses=CHANGES)
+async def put_schedule(
+    shiftwork: Here, agent: AgentRef, schedule: ScheduleRef, asked: asking.PutSchedule
+) -> Schedule:
+    """Have the agent run by this, too; its configuration says so, as a new version."""
+    return await _put(shiftwork, await shiftwork.agent(agent), schedule, asked)
+
+
+@router.delete("/schedules/{schedule}", status_code=204, summary="Remove a schedule", responses=CHANGES)
+async def delete_schedule(shiftwork: Here, agent: AgentRef, schedule: ScheduleRef) -> None:
+    """Have the agent run by this no more; its configuration says so, as a new version."""
+    await _delete(shiftwork, await shiftwork.agent(agent), schedule)
+
+
+@router.get("/schedules/{schedule}/runs", summary="List when a schedule is due next")
+async def list_next_runs(
+    shiftwork: Here,
+    agent: AgentRef,
+    schedule: ScheduleRef,
+    number: Annotated[int, Query(ge=1, le=100, description="How many moments.")] = 10,
+) -> Runs:
+    """The next moments, by the agent's clock; each run begins up to `jitter_seconds` later."""
+    row = await shiftwork.agent(agent)
+    shown = await _show(shiftwork, row, _known(row, schedule))
+    due = Recurrence.parse(shown.schedule, shown.timezone).next_runs(number)
+    return Runs(schedule=shown.schedule, timezone=shown.timezone, paused=shown.paused, next_runs=due)
+
+
+@router.post(
+    "/schedules/{schedule}/pause", summary="Pause a schedule", response_model=Schedule, responses=CHANGES
+)
+async def pause_schedule(
+    shiftwork: Here, once: Once, agent: AgentRef, schedule: ScheduleRef, asked: asking.PauseSchedule
+) -> Response:
+    """Have nothing run by it until it is unpaused."""
+
+    async def pause(row: AgentRow) -> None:
+        await shiftwork.pause_schedule(row.id, asked.note, job_id=schedule)
+
+    return await _told(shiftwork, once, (agent, schedule), 200, pause)
+
+
+@router.post(
+    "/schedules/{schedule}/unpause",
+    summary="Go on with a schedule",
+    response_model=Schedule,
+    responses=CHANGES,
+)
+async def unpause_schedule(
+    shiftwork: Here, once: Once, agent: AgentRef, schedule: ScheduleRef, asked: asking.PauseSchedule
+) -> Response:
+    """Have the agent run by it again; what was due in the pause is not made up for."""
+
+    async def unpause(row: AgentRow) -> None:
+        await shiftwork.unpause_schedule(row.id, asked.note, job_id=schedule)
+
+    return await _told(shiftwork, once, (agent, schedule), 200, unpause)
+
+
+@router.post(
+    "/schedules/{schedule}/trigger",
+    status_code=202,
+    summary="Run a schedule's agent now",
+    response_model=Schedule,
+    responses=CHANGES,
+)
+async def trigger_schedule(shiftwork: Here, once: Once, agent: AgentRef, schedule: ScheduleRef) -> Response:
+    """As if it were due now, also while it is paused; what meets another run does as `overlap` says."""
+
+    async def trigger(row: AgentRow) -> None:
+        await shiftwork.trigger_schedule(row.id, job_id=schedule)
+
+    return await _told(shiftwork, once, (agent, schedule), 202, trigger)
+
+
+@router.post(
+    "/schedules/{schedule}/backfill",
+    status_code=202,
+    summary="Make up for a time",
+    response_model=Schedule,
+    responses=CHANGES,
+)
+async def backfill_schedule(
+    shiftwork: Here, once: Once, agent: AgentRef, schedule: ScheduleRef, asked: asking.Backfill
+) -> Response:
+    """Run now what was due in a time, as if it were due; what ran already does not run again."""
+
+    async def backfill(row: AgentRow) -> None:
+        _check_number(row, schedule, asked.start, asked.end)
+        await shiftwork.backfill_schedule(row.id, asked.start, asked.end, asked.overlap, job_id=schedule)
+
+    return await _told(shiftwork, once, (agent, schedule), 202, backfill)
+
+
+def _check_number(agent: AgentRow, schedule: str, start: datetime, end: datetime) -> None:
+    recurrence = Recurrence.parse(schedules_of(agent)[schedule], agent.config.timezone)
+    due = recurrence.next_runs(MOST_OCCURRENCES + 1, start - timedelta(milliseconds=1))
+    if len(due) > MOST_OCCURRENCES and due[-1] <= end:
+        raise InvalidInput(
+            f"end: more than {MOST_OCCURRENCES} occurrences of {schedule!r} are between; choose less time."
+        )
+
+
+async def _told(
+    shiftwork: Here,
+    once: Idempotency,
+    where: tuple[str, str],
+    status: int,
+    tell: Callable[[AgentRow], Awaitable[None]],
+) -> Response:
+    """The schedule after it was told something."""
+    agent, schedule = where
+
+    async def make(_: Making) -> Schedule:
+        row = await shiftwork.agent(agent)
+        _known(row, schedule)
+        await tell(row)
+        return await _show(shiftwork, row, schedule)
+
+    return await once.once(status, make)
+
+
+def _known(agent: AgentRow, schedule: str) -> str:
+    """The schedule's id, if it is one of this agent's: Temporal's are known to all by their ids."""
+    if schedule not in schedules_of(agent):
+        why = "" if agent.config.enabled else ": the agent is not enabled"
+        raise NotFound(f"There is no schedule {schedule!r} of agent {agent.name!r}{why}.")
+    return schedule
+
+
+async def _show(shiftwork: Here, agent: AgentRow, schedule: str) -> Schedule:
+    return Schedule.of(await shiftwork.schedule(agent.id, schedule))
+
+
+async def _put(shiftwork: Here, agent: AgentRow, schedule: str, asked: asking.PutSchedule) -> Schedule:
+    config: dict[str, Any] = {"enabled": True}
+    if asked.timezone is not None:
+        config["timezone"] = asked.timezone
+    if schedule == schedule_id(agent.id):
+        config["schedule"] = asked.schedule
+    else:
+        config["schedules"] = {**agent.config.schedules, schedule: asked.schedule}
+    return await _show(shiftwork, await _configure(shiftwork, agent, config), schedule)
+
+
+async def _delete(shiftwork: Here, agent: AgentRow, schedule: str) -> None:
+    now = agent.config
+    if schedule == schedule_id(agent.id) and now.schedule is not None:
+        await _configure(shiftwork, agent, {"schedule": None})
+    elif schedule in now.schedules:
+        left = {name: when for name, when in now.schedules.items() if name != schedule}
+        await _configure(shiftwork, agent, {"schedules": left})
+    else:
+        raise NotFound(f"There is no schedule {schedule!r} of agent {agent.name!r}.")
+
+
+async def _configure(shiftwork: Here, agent: AgentRow, changed: dict[str, Any]) -> AgentRow:
+    config = contract(AgentConfiguration, **{**agent.config.model_dump(), **changed})
+    return await shiftwork.change_agent(agent.id, definition_of(agent, config=config))
