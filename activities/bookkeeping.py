@@ -196,7 +196,7 @@ class BookkeepingActivities:
 
     @activity.defn(name=TIDY)
     async def tidy(self, request: ProjectRef) -> None:
-        """Remove what a project that ended needs no more: workspaces, copies of conversations, what was lost."""
+        """Remove what a project that ended needs no more: workspaces, copies of conversations, lost work."""
         folder = self._services.folder(request.project_id)
         for run_folder in folder.runs.glob("*"):
             await end_leftovers(run_folder)

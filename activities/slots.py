@@ -6,11 +6,7 @@ import threading
 import time
 import weakref
 from collections.abc import Awaitable, Callable
-from datetime import timedelta
 
-from temporalio.api.enums.v1 import TaskQueueType
-from temporalio.api.taskqueue.v1 import TaskQueue
-from temporalio.api.workflowservice.v1 import DescribeTaskQueueRequest
 from temporalio.client import Client
 from temporalio.service import RPCError
 from temporalio.worker import (
@@ -21,6 +17,7 @@ from temporalio.worker import (
     SlotReserveContext,
 )
 
+from activities.queue import is_alone, oldest_waiting
 from shiftwork.resources.limits import ResourceLimits
 from shiftwork.resources.machine import Machine
 from shiftwork.resources.manager import Place, ResourceManager
@@ -31,6 +28,9 @@ PATIENCE = 2.0
 
 BUSY_PATIENCE = 30.0
 """The same where tasks run, and nothing but processor time is short."""
+
+ALONE = 4
+"""Tasks that a host takes however busy its processors are, if no other worker is there to leave them to."""
 
 WAITING = 2
 """Slots that may wait for tasks at once, for a minute at most. Whatever they wait for is taken even if the
@@ -45,10 +45,12 @@ _REFRESH = 1.0
 _REMIND = 300.0
 """Seconds after which the log says again why no task is taken."""
 
+_ALONE_SECONDS = 5.0
+"""For how long it counts that other workers are there, or are not."""
+
 _ORDINARY = 60.0
 """Seconds for which it says nothing while agents run here: that they have begun may be all there is to it."""
 
-_ANSWER = timedelta(seconds=5)
 _MB = 1_000_000
 
 log = logging.getLogger("shiftwork.worker")
@@ -69,11 +71,12 @@ class ProcessSlots(CustomSlotSupplier):
     Few wait for a task at a time: what the host had room for when a slot was handed out should still be true
     when the task comes. A host without room takes a task only if it runs none and the task has
     waited for so long that nobody else seems to take it; so none waits for ever. Where only processor time is
-    short, it takes one more after a longer wait.
+    short, it takes one more after a longer wait, and a few at once if there is nobody else.
 
     Args:
         manager: counts the slots, and looks at the host.
         waiting: tells for how many seconds the oldest task of the queue has waited.
+        alone: tells whether no other worker takes tasks of the queue; None: nobody knows.
         patience: see `PATIENCE`.
         busy_patience: see `BUSY_PATIENCE`.
     """
@@ -83,11 +86,14 @@ class ProcessSlots(CustomSlotSupplier):
         manager: ResourceManager,
         *,
         waiting: Callable[[], Awaitable[float]],
+        alone: Callable[[], Awaitable[bool]] | None = None,
         patience: float = PATIENCE,
         busy_patience: float = BUSY_PATIENCE,
     ) -> None:
         self._manager = manager
         self._waiting = waiting
+        self._ask_alone = alone
+        self._alone = (-_ALONE_SECONDS, False)
         self._patience = patience
         self._busy_patience = busy_patience
         self._turn = asyncio.Lock()
@@ -138,6 +144,8 @@ class ProcessSlots(CustomSlotSupplier):
             return None
         full = self._manager.active_agents >= self._manager.limits.max_concurrent_agents
         place, why_not = self._manager.admit()
+        if place is None and self._manager.active_agents < ALONE and await self._is_alone():
+            place, why_not = self._manager.admit(though_busy=True)
         running = self._manager.active_agents > 0
         self._refused.tell("" if full else why_not, patiently=running)
         if place is None and not full:
@@ -166,6 +174,18 @@ class ProcessSlots(CustomSlotSupplier):
             return None
         log.warning("a task is taken all the same, because nobody else takes it, and nothing runs here")
         return self._manager.admit(anyway=True)[0]
+
+    async def _is_alone(self) -> bool:
+        """Whether nobody else is there for the tasks, as far as is known; looked up now and then."""
+        asked, alone = self._alone
+        if self._ask_alone is None or time.monotonic() - asked < _ALONE_SECONDS:
+            return alone
+        try:
+            alone = await self._ask_alone()
+        except RPCError as error:
+            log.debug("whether there are other workers is not known: %s", error)
+        self._alone = time.monotonic(), alone
+        return alone
 
     async def _longest_wait(self) -> float:
         try:
@@ -233,22 +253,6 @@ class _Refusals:
         return True
 
 
-def oldest_waiting(client: Client, task_queue: str) -> Callable[[], Awaitable[float]]:
-    """What tells for how many seconds the oldest activity of a queue has waited; raises `RPCError`."""
-    request = DescribeTaskQueueRequest(
-        namespace=client.namespace,
-        task_queue=TaskQueue(name=task_queue),
-        task_queue_type=TaskQueueType.TASK_QUEUE_TYPE_ACTIVITY,
-        report_stats=True,
-    )
-
-    async def ask() -> float:
-        found = await client.workflow_service.describe_task_queue(request, timeout=_ANSWER)
-        return found.stats.approximate_backlog_age.ToTimedelta().total_seconds()
-
-    return ask
-
-
 def host_limits(settings: Settings, machine: Machine) -> ResourceLimits:
     """When a worker takes no further task; raises `InvalidInput` for settings that make no sense."""
     return ResourceLimits(
@@ -263,4 +267,6 @@ def process_slots(client: Client, settings: Settings, task_queue: str) -> Proces
     """The slots of a worker for processes on this host."""
     machine = Machine()
     manager = ResourceManager(host_limits(settings, machine), machine=machine)
-    return ProcessSlots(manager, waiting=oldest_waiting(client, task_queue))
+    return ProcessSlots(
+        manager, waiting=oldest_waiting(client, task_queue), alone=is_alone(client, task_queue)
+    )

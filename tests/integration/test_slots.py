@@ -18,7 +18,8 @@ from temporalio.client import Client
 from temporalio.common import RetryPolicy
 from temporalio.worker import FixedSizeSlotSupplier, SlotReleaseContext, Worker, WorkerTuner
 
-from activities.slots import WAITING, Permit, ProcessSlots, oldest_waiting
+from activities.queue import is_alone, oldest_waiting
+from activities.slots import WAITING, Permit, ProcessSlots
 from shiftwork.resources import ResourceLimits, ResourceManager
 from tests.integration.slots_worker import Agent
 
@@ -142,7 +143,7 @@ async def test_the_slots_of_a_lost_worker_come_back(desk):
         crowd = asyncio.create_task(desk.agents(3, 2.0))
         waiting = oldest_waiting(desk.client, desk.queue)
         await asyncio.sleep(1.0)
-        assert await waiting() == 0
+        assert await waiting() < 1
         first.send_signal(signal.SIGKILL)
         first.wait()
         with desk.worker("second", **settings):
@@ -180,6 +181,18 @@ async def test_a_task_does_not_wait_for_processors_for_ever(desk):
         began = time.monotonic()
         assert await desk.agents(2, 4.0) == ["here"] * 2
         assert time.monotonic() - began < 8, "one began while the other ran"
+
+
+async def test_who_is_alone_does_not_wait_for_processors(desk):
+    """If it failed, a single machine would idle between the steps of a project because it is busy."""
+    manager = ResourceManager(ResourceLimits(max_memory_mb=1, max_cpu_percent=0.0001))
+    waiting, alone = oldest_waiting(desk.client, desk.queue), is_alone(desk.client, desk.queue)
+    slots = ProcessSlots(manager, waiting=waiting, alone=alone, patience=60, busy_patience=60)
+    async with supplied(desk, slots):
+        assert await alone()
+        began = time.monotonic()
+        assert await desk.agents(4, 1.0) == ["here"] * 4
+        assert time.monotonic() - began < 20
 
 
 async def test_a_forgotten_permit_comes_back(desk):
