@@ -22,6 +22,7 @@ from activities.agent_tasks import AgentProcessor
 from activities.bookkeeping import BookkeepingActivities
 from activities.credentials import learn_open_projects
 from activities.fingerprints import FingerprintPublisher
+from activities.maintenance import MaintenanceActivities
 from activities.orphans import WorkerRecord
 from activities.processors import Processors
 from activities.projects import ProjectActivities
@@ -31,6 +32,7 @@ from activities.sessions import SessionActivities
 from activities.slots import process_slots
 from activities.tasks import TaskActivities
 from client.api import Shiftwork
+from client.maintenance import schedule_maintenance
 from shiftwork.agents.python.runner import PythonRunner
 from shiftwork.agents.registry import backends
 from shiftwork.codec.sealing import Seal
@@ -42,12 +44,14 @@ from shiftwork.sandbox.choose import choose_sandbox
 from shiftwork.secrets import LazyRedactor, passwords, protect_handler
 from shiftwork.settings import Settings
 from shiftwork.stack.file import database_url
+from shiftwork.stack.place import place_of, with_place
 from shiftwork.stack.private import deny_others_writing
 from shiftwork.store.migrate import migrate
 from shiftwork.store.store import Store
 from shiftwork.tasks.processing import Equipment
 from shiftwork.tasks.registry import make_processors
-from shiftwork.temporal import PROCESS_QUEUE, TASK_QUEUE, connect
+from shiftwork.temporal import PROCESS_QUEUE, TASK_QUEUE, connect, place_queue
+from workflows.maintenance import MaintenanceWorkflow
 from workflows.project import ProjectWorkflow
 from workflows.scheduled import ScheduledRunWorkflow
 from workflows.session import SessionWorkflow
@@ -58,16 +62,18 @@ Result = TypeVar("Result")
 log = logging.getLogger("shiftwork.worker")
 
 
-def workers(client: Client, services: Services, python: PythonRunner) -> tuple[Worker, Worker]:
-    """The two workers of one process: workflows and light activities, and whatever runs processes."""
+def workers(client: Client, services: Services, python: PythonRunner) -> tuple[Worker, ...]:
+    """The workers of one process: workflows and light activities, whatever runs processes, its own folder."""
     bookkeeping = BookkeepingActivities(services)
     sessions, projects = SessionActivities(services), ProjectActivities(services)
     tasks, schedules = TaskActivities(services, _processors(services, python)), ScheduleActivities(services)
+    maintenance, place = MaintenanceActivities(services), place_of(services.settings.state)
     timings = services.settings.timings
     light = Worker(
         client,
         task_queue=TASK_QUEUE,
-        workflows=[ProjectWorkflow, SessionWorkflow, TaskWorkflow, ScheduledRunWorkflow],
+        workflows=[ProjectWorkflow, SessionWorkflow, TaskWorkflow, ScheduledRunWorkflow, MaintenanceWorkflow],
+        identity=with_place(client.identity, place),
         activities=[
             bookkeeping.integrate,
             bookkeeping.record,
@@ -81,6 +87,11 @@ def workers(client: Client, services: Services, python: PythonRunner) -> tuple[W
             bookkeeping.checkpoint,
             schedules.make_task,
             schedules.drop_task,
+            maintenance.remove_handoffs,
+            maintenance.remove_transcripts,
+            maintenance.remove_requests,
+            maintenance.end_lost_tasks,
+            maintenance.find_places,
         ],
         sticky_queue_schedule_to_start_timeout=timedelta(seconds=timings.sticky_queue),
         graceful_shutdown_timeout=timedelta(seconds=timings.graceful_shutdown),
@@ -102,7 +113,19 @@ def workers(client: Client, services: Services, python: PythonRunner) -> tuple[W
         default_heartbeat_throttle_interval=timedelta(seconds=1),
         graceful_shutdown_timeout=timedelta(seconds=timings.graceful_shutdown),
     )
-    return light, processes
+    clearing = Worker(
+        client,
+        task_queue=place_queue(place),
+        activities=[
+            maintenance.clear_task_folders,
+            maintenance.clear_project_folders,
+            maintenance.clear_references,
+        ],
+        max_concurrent_activities=1,
+        max_concurrent_activity_task_polls=1,
+        graceful_shutdown_timeout=timedelta(seconds=timings.graceful_shutdown),
+    )
+    return light, processes, clearing
 
 
 def _processors(services: Services, python: PythonRunner) -> Processors:
@@ -114,13 +137,14 @@ def _processors(services: Services, python: PythonRunner) -> Processors:
     return Processors({processor.name: processor for processor in every}, outward)
 
 
-async def reconcile_schedules(settings: Settings) -> None:
-    """Have the schedules be as the registered agents say; whoever changes an agent does that too."""
+async def reconcile_schedules(settings: Settings, client: Client) -> None:
+    """Have the schedules be as settings and registered agents say; whoever changes an agent does that too."""
     try:
+        await schedule_maintenance(client, settings)
         async with Shiftwork(settings) as shiftwork:
             await shiftwork.reconcile_schedules()
     except ShiftworkError as error:
-        log.warning("the agents' schedules could not be looked at: %s", error)
+        log.warning("the schedules could not be looked at: %s", error)
 
 
 def _tuner(client: Client, settings: Settings) -> WorkerTuner:
@@ -175,7 +199,7 @@ async def serve(
                 "words: %s; choose longer ones",
                 ", ".join(weak),
             )
-        await reconcile_schedules(settings)
+        await reconcile_schedules(settings, client)
         record.holds(services.sandbox.level)
         log.info("worker ready: sandbox %s, state %s", services.sandbox.level, settings.state)
         await stop.wait()

@@ -55,6 +55,8 @@ class Settings:
         github_api_url: of GitHub's REST API, or a GitHub Enterprise Server's; None: GitHub's own.
         github_token: a reference to the token for it; None: what anybody may read.
         llm_model: the model of tasks of the provider `llm` that name none, as `provider:model`.
+        maintenance_interval: seconds from one maintenance to the next; 0: none.
+        transcript_days: days for which transcripts are kept; 0: for ever.
         timings: see `Timings`.
         sandbox_minimum: the weakest level that agents and verifications may run in; None: the weakest of
             this platform that confines files.
@@ -81,6 +83,8 @@ class Settings:
     github_api_url: str | None = None
     github_token: str | None = None
     llm_model: str | None = None
+    maintenance_interval: float = 3600.0
+    transcript_days: float = 30.0
 
     @classmethod
     def from_environment(cls, environ: Mapping[str, str] | None = None, *, above: bool = True) -> "Settings":
@@ -124,6 +128,8 @@ class Settings:
             github_api_url=env.get("SHIFTWORK_GITHUB_API_URL") or None,
             github_token=env.get("SHIFTWORK_GITHUB_TOKEN") or None,
             llm_model=env.get("SHIFTWORK_LLM_MODEL") or None,
+            maintenance_interval=_number(env, "SHIFTWORK_MAINTENANCE_INTERVAL", 3600.0),
+            transcript_days=_number(env, "SHIFTWORK_TRANSCRIPT_DAYS", 30.0),
         )
 
     @property

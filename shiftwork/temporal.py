@@ -53,6 +53,7 @@ PROJECT_WORKFLOW = "ProjectWorkflow"
 SESSION_WORKFLOW = "SessionWorkflow"
 TASK_WORKFLOW = "TaskWorkflow"
 SCHEDULED_RUN_WORKFLOW = "ScheduledRunWorkflow"
+MAINTENANCE_WORKFLOW = "MaintenanceWorkflow"
 
 PROJECT = SearchAttributeKey.for_keyword("ShiftworkProject")
 STATUS = SearchAttributeKey.for_keyword("ShiftworkStatus")
@@ -97,6 +98,11 @@ def session_workflow_id(project_id: str, number: int) -> str:
 def task_workflow_id(task_id: int, agent_id: int | None) -> str:
     """The workflow id of a task: its agent's, so that an agent has one run at a time, or its own."""
     return f"task-{task_id}" if agent_id is None else f"agent-{agent_id}"
+
+
+def place_queue(place: str) -> str:
+    """The task queue of whoever works in one state folder; see `shiftwork.stack.place`."""
+    return f"shiftwork-place-{place}"
 
 
 def search_attribute_types() -> Mapping[str, str]:

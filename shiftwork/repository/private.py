@@ -9,7 +9,8 @@ from datetime import datetime
 from pathlib import Path
 
 from shiftwork.errors import InvalidInput, RepositoryError
-from shiftwork.repository import history, imports, merging, revert, snapshot
+from shiftwork.repository import candidates, history, imports, merging, revert, snapshot
+from shiftwork.repository.candidates import CANDIDATES, IsDead
 from shiftwork.repository.git import EMPTY_TREE, NO_COMMIT, Git, check_git
 from shiftwork.repository.guard import Guard
 from shiftwork.repository.history import Commit, Landing
@@ -26,7 +27,6 @@ from shiftwork.repository.threads import in_thread
 from shiftwork.repository.workspace import Workspace
 
 MAIN = "refs/heads/main"
-CANDIDATES = "refs/shiftwork/candidates/"
 PEOPLE = "refs/shiftwork/people/"
 
 _ROOT_MESSAGE = "Start\n"
@@ -158,6 +158,15 @@ class PrivateRepository:
     async def candidate(self, ref: str) -> str | None:
         """The candidate commit of this name; None if there is none."""
         return await self._resolve(self._candidate(ref))
+
+    async def forget_candidates(self, is_dead: IsDead) -> int:
+        """Remove the references of those candidates that nobody needs; how many.
+
+        Args:
+            is_dead: told a candidate's name and commit.
+        """
+        async with self.lock() as held:
+            return await candidates.forget(self.git, is_dead, held)
 
     async def merge(self, ours: str, theirs: str) -> str:
         """The tree of two commits merged; raises `MergeConflict` with the paths."""

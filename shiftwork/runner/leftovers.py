@@ -112,15 +112,40 @@ async def sweep_orphans(
         How many processes were killed.
     """
     killed = 0
-    runs = [run for project in _folders(projects_folder) for run in _folders(project / "runs")]
+    runs = [run for project in folders_in(projects_folder) for run in folders_in(project / "runs")]
     if tasks_folder is not None:
-        runs += _folders(tasks_folder)
+        runs += folders_in(tasks_folder)
     for lock_file in _lock_files(runs):
         try:
             killed += await _end_orphan(lock_file, timeout)
         except (OSError, RecursionError) as error:
             _LOG.warning("what a lost worker left may still run; %s: %s", lock_file, error)
     return killed
+
+
+async def end_orphan(run_folder: Path, timeout: float = 5.0) -> bool:
+    """End the runs whose locks lie in this folder, unless a worker that lives started one.
+
+    Returns:
+        Whether nothing runs there any more; False: its worker lives, or what it left can't be
+        ended from here.
+    """
+    for lock_file in sorted(run_folder.glob("*.lock")):
+        try:
+            fd = _open(lock_file)
+        except FileNotFoundError:  # its run cleared up meanwhile
+            continue
+        try:
+            record = _record(fd)
+        finally:
+            os.close(fd)
+        if _marker_in(record) is not None and _worker_lives(record):
+            return False
+    try:
+        await end_leftovers(run_folder, timeout)
+    except TimeoutError:
+        return False
+    return True
 
 
 async def _end_orphan(lock_file: Path, timeout: float) -> int:
@@ -142,7 +167,7 @@ def _lock_files(runs: list[Path]) -> list[Path]:
     return [run / name for run in runs for name in _LOCKS if (run / name).exists()]
 
 
-def _folders(folder: Path) -> list[Path]:
+def folders_in(folder: Path) -> list[Path]:
     """The folders in a folder, links aside; none if it is a link itself."""
     if folder.is_symlink() or not folder.is_dir():
         return []

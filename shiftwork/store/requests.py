@@ -75,6 +75,10 @@ class KnownRequest(Message):
 class Requests(Noun):
     """The rows of `requests`. Keys are stored as digests: nobody learns one from here."""
 
+    async def forget(self) -> int:
+        """Remove what is no longer remembered; how many requests."""
+        return len(await self._run(_FORGET, KEPT_HOURS))
+
     async def claim(self, key: str, asked: str) -> Claim | KnownRequest:
         """Claim a request; what is known of it, if it was answered, is worked at, or was another one."""
         await self._run(_FORGET, KEPT_HOURS)

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from datetime import datetime
 
-from sqlalchemy import delete, select, tuple_
+from sqlalchemy import ColumnClause, delete, func, literal_column, select, tuple_
 from sqlalchemy.dialects.postgresql import insert
 
 from shiftwork.store.attempts import Leases
@@ -75,7 +75,11 @@ class Transcript(Noun):
         )
         return await self._first(statement, TranscriptRow)
 
-    async def forget(self, before: datetime) -> int:
-        """Delete what was said before this moment, of all projects; how many items."""
+    async def forget(self, before: datetime, limit: int | None = None) -> int:
+        """Delete what was said before this moment, of all projects; how many items, at most `limit`."""
         statement = delete(TranscriptTable).where(TranscriptTable.at < before)
+        if limit is not None:
+            row: ColumnClause[object] = literal_column("ctid")
+            oldest = select(row).select_from(TranscriptTable).where(TranscriptTable.at < before).limit(limit)
+            statement = statement.where(row == func.any(func.array(oldest.scalar_subquery())))
         return (await self._connection.execute(statement)).rowcount

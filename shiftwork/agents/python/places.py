@@ -116,8 +116,7 @@ class Places:
     def _claim(self) -> Path:
         """A folder whose lock shows others that we live."""
         self._folder.mkdir(parents=True, exist_ok=True)
-        for left in self._folder.glob(f"{_PREFIX}*"):
-            _remove_if_left(left)
+        remove_left(self._folder)
         own = Path(tempfile.mkdtemp(prefix=_PREFIX, dir=self._folder.resolve()))
         self._lock = os.open(own, _FOLDER)
         fcntl.flock(self._lock, fcntl.LOCK_EX)
@@ -126,12 +125,18 @@ class Places:
         return own
 
 
-def _remove_if_left(folder: Path) -> None:
-    """Remove the folder of a worker that is gone."""
+def remove_left(folder: Path) -> int:
+    """Remove what workers left there that are gone; how many; blocks."""
+    return sum(map(_remove_if_left, folder.glob(f"{_PREFIX}*")))
+
+
+def _remove_if_left(folder: Path) -> bool:
     with suppress(OSError):  # somebody else's, or gone already
         fd = os.open(folder, _FOLDER)
         try:
             fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
             remove_tree(folder, ignore_errors=True)
+            return True
         finally:
             os.close(fd)
+    return False
