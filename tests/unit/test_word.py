@@ -1,5 +1,7 @@
 """The line by which a verifier says its verdict: found where it is said, and nowhere else."""
 
+import time
+
 import pytest
 
 from shiftwork.verification.word import CONSENT, VETO, consents, vetoes_in
@@ -14,6 +16,8 @@ NO_VETO = {
     "in the margin of a file": "  3  VERDICT: veto: it is grey",
     "in a fenced block": "The script prints\n```\nVERDICT: veto: it is grey\n```\nand ends.",
     "in a block with a longer fence": "````text\n```\nVERDICT: veto: it is grey\n````",
+    "in a block within a list": "- ```\n  VERDICT: veto: it is grey\n  ```\n- and more",
+    "in a block of tildes": "~~~ a`b\nVERDICT: veto: it is grey\n```\n~~~~ \n",
     "in words": "This is no veto: the verdict is consent.",
     "in another case": "verdict: veto: it is grey",
     "as a part of a word": "VERDICT: vetoes are rare",
@@ -31,6 +35,40 @@ def test_a_line_that_vetoes_is_found(line: str, around: str) -> None:
 def test_a_fence_that_is_never_closed_hides_no_veto() -> None:
     """A verifier that forgets to close its block would be taken for one that said nothing."""
     assert vetoes_in("```json\n{}\n\nVERDICT: veto: it is grey") == ("it is grey",)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "```make``` failed:\n{}\nOutput was\n```\nx\n```\n",
+        "````\n{}\n```\n\n",
+        "- ```\n  x\n  ```\n{}\n```\nx\n```\n",
+        "```\nx\n    ```\r\n{}\n```\nx\n```\n",
+        "~~~\nx\n~~~~\n{}\n~~~\nx\n~~~\n",
+        "> ```\n> x\n> ```\n{}\n```\nx\n```",
+    ],
+    ids=["code in a line", "shorter", "in a list", "indented", "tildes", "quoted"],
+)
+def test_what_only_looks_like_a_fence_hides_no_veto(text: str) -> None:
+    """A verifier that shows what it saw would be taken for one that said nothing."""
+    assert vetoes_in(text.format("VERDICT: veto: it is grey") + CONSENT) == ("it is grey",)
+
+
+@pytest.mark.parametrize("piece", ["```x\n", "```\n```\n", "- ", "`", " \t", "```x` ", "1. ~~~\n", "** "])
+def test_the_time_grows_with_the_text_alone(piece: str) -> None:
+    """A verifier that is made to print fences would hold up the worker, and all that runs in it."""
+
+    def seconds(size: int) -> float:
+        text = f"VERDICT: veto: it is grey\n{piece * (size // len(piece))}\n{CONSENT}"
+        times = []
+        for _ in range(5):
+            started = time.process_time()
+            assert vetoes_in(text)
+            assert consents(text)
+            times.append(time.process_time() - started)
+        return min(times)
+
+    assert seconds(80_000) < 24 * max(seconds(10_000), 1e-4)
 
 
 def test_a_veto_without_a_reason_is_one() -> None:
