@@ -184,7 +184,7 @@ async def serve(
                 store, services.seal, redactor, place=f"{services.host}:{settings.state.absolute()}"
             )
         )
-        if ended := await sweep_orphans(settings.projects, settings.tasks):
+        if ended := await sweep_orphans(settings.projects, tasks_folder=settings.tasks):
             log.info("ended %d processes that a lost worker left", ended)
         if given_back := await record.give_back(client):
             log.info("gave %d tasks back that a lost worker ran", given_back)

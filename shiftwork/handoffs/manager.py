@@ -99,6 +99,20 @@ class HandoffManager:
             artifacts = await handoffs.history(agent_id, limit)
         return [(artifact, HandoffContext.from_json(artifact.context_data)) for artifact in artifacts]
 
+    async def load_project_handoffs(
+        self, project_id: str, session: Session | None = None, limit: int = 10
+    ) -> list[tuple[HandoffArtifact, HandoffContext]]:
+        """What a project's last sessions left, newest session first, without what has expired.
+
+        Raises:
+            InvalidInput: the limit is negative.
+        """
+        if limit < 0:
+            raise InvalidInput(f"limit is {limit}; it must not be negative.")
+        async with self._handoffs(session) as handoffs:
+            artifacts = await handoffs.of_project(project_id, limit)
+        return [(artifact, HandoffContext.from_json(artifact.context_data)) for artifact in artifacts]
+
     async def cleanup_expired(self, session: Session | None = None) -> int:
         """Delete what has expired, of all agents; how many that were."""
         async with self._handoffs(session) as handoffs:

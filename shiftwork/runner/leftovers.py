@@ -100,7 +100,7 @@ async def end_leftovers(run_folder: Path, timeout: float = 10.0) -> int:
 
 
 async def sweep_orphans(
-    projects_folder: Path, tasks_folder: Path | None = None, timeout: float = 10.0
+    projects_folder: Path, timeout: float = 10.0, *, tasks_folder: Path | None = None
 ) -> int:
     """End the runs of all projects and tasks whose worker is dead; those of living workers are left alone.
 

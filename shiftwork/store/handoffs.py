@@ -22,6 +22,11 @@ SELECT * FROM handoff_artifacts
 WHERE agent_id = $1 AND (expires_at IS NULL OR expires_at > clock_timestamp())
 ORDER BY created_at DESC, id DESC LIMIT $2 OFFSET $3
 """
+_OF_PROJECT = """
+SELECT handoff_artifacts.* FROM handoff_artifacts JOIN sessions ON sessions.id = session_id
+WHERE project_id = $1 AND (expires_at IS NULL OR expires_at > clock_timestamp())
+ORDER BY number DESC LIMIT $2
+"""
 _EXPIRED = "DELETE FROM handoff_artifacts WHERE expires_at <= clock_timestamp() RETURNING id"
 
 
@@ -79,6 +84,11 @@ class Handoffs(Noun):
     async def history(self, agent_id: int, limit: int = 10, offset: int = 0) -> list[HandoffArtifact]:
         """The agent's that have not expired, newest first, without the first `offset`."""
         rows = await self._run(_LIVING, agent_id, limit, offset)
+        return [HandoffArtifact.model_validate(row) for row in rows]
+
+    async def of_project(self, project_id: str, limit: int = 10) -> list[HandoffArtifact]:
+        """Those of a project's sessions that have not expired, newest session first."""
+        rows = await self._run(_OF_PROJECT, project_id, limit)
         return [HandoffArtifact.model_validate(row) for row in rows]
 
     async def remove_expired(self) -> int:
