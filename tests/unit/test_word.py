@@ -9,7 +9,7 @@ from shiftwork.verification.word import CONSENT, VETO, consents, vetoes_in
 SAYS_NO = ["VERDICT: veto: it is grey", "**VERDICT: veto: it is grey**", "VERDICT: veto:it is grey  "]
 NO_VETO = {
     "the line as instructions show it": "VERDICT: veto: <why>",
-    "the same, as people shorten it": "VERDICT: veto: why",
+    "the same, in bold": "**VERDICT: veto: <why>**",
     "within a sentence": "I have to end with `VERDICT: veto: why` or with VERDICT: consent",
     "quoted": "> VERDICT: veto: it is grey",
     "in a list": "- `VERDICT: veto: it is grey`",
@@ -74,6 +74,12 @@ def test_the_time_grows_with_the_text_alone(piece: str) -> None:
 def test_a_veto_without_a_reason_is_one() -> None:
     """A verifier in a hurry would be taken for one that said nothing."""
     assert vetoes_in("VERDICT: veto") == ("no reason was given",)
+
+
+@pytest.mark.parametrize("reason", ["<script>", "<h1> is missing <br>", "why", "...", "…", "<why> is shown"])
+def test_only_the_instructions_own_line_is_no_veto(reason: str) -> None:
+    """A verifier that names a tag, or is short of words, would be taken for one that said nothing."""
+    assert vetoes_in(f"VERDICT: veto: {reason}\n{CONSENT}") == (reason,)
 
 
 @pytest.mark.parametrize("text", NO_VETO.values(), ids=NO_VETO)
