@@ -13,6 +13,7 @@ from temporalio.testing import WorkflowEnvironment
 
 from activities.orphans import WorkerRecord
 from activities.services import Services
+from shiftwork.agents.python.runner import PythonRunner
 from shiftwork.agents.registry import backends
 from shiftwork.contracts.feature import FeatureSpec
 from shiftwork.contracts.workflow import ProjectStart
@@ -67,9 +68,10 @@ async def test_hours_of_rate_limit_are_waited_out(services, environment, tmp_pat
     async with services.store.transaction() as tx:
         project = await tx.projects.create("p", options=scripted(cassette))
         await tx.features.adopt(project.id, [FeatureSpec.model_validate(f) for f in features], 1)
+    python = PythonRunner(services.sandbox, services.settings.tasks)
     began, real = await environment.get_current_time(), time.monotonic()
     async with AsyncExitStack() as stack:
-        for one in workers(environment.client, services):
+        for one in workers(environment.client, services, python):
             await stack.enter_async_context(one)
         async with asyncio.timeout(60):
             result = await environment.client.execute_workflow(
