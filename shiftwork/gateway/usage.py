@@ -106,10 +106,12 @@ def _whole(text: str) -> Iterator[Mapping[str, Any]]:
 
 
 def _as_number(value: object) -> int | None:
-    """Some servers tell whole numbers as `50.0`."""
-    if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value):
+    """Some servers tell whole numbers as `50.0`; one of hundreds of digits fits no float."""
+    if isinstance(value, bool) or not isinstance(value, int | float):
         return None
-    return int(value)
+    if isinstance(value, float) and not math.isfinite(value):
+        return None
+    return max(-_MOST, min(int(value), _MOST))
 
 
 def _number(facts: Mapping[str, Any], *names: str) -> int | None:

@@ -135,6 +135,26 @@ def test_whole_numbers_are_read_in_any_form(value):
     assert meter.tokens == Tokens(9, 50)
 
 
+@pytest.mark.parametrize("value", ["1e308", "1" + 400 * "0"])
+def test_a_figure_beyond_all_reason_is_one(value):
+    """If it failed, an answer with such a figure would end in an error, and be free."""
+    for wire, kind in ((Wire.OPENAI, JSON), (Wire.OLLAMA, "application/x-ndjson")):
+        meter = Meter(wire, kind)
+        usage = b'"prompt_tokens":9,"completion_tokens":%b' % value.encode()
+        meter.feed(b'{"usage":{%b},"prompt_eval_count":9,"eval_count":%b}' % (usage, value.encode()))
+        meter.finish()
+        assert meter.tokens == Tokens(9, 2**53)
+
+
+@pytest.mark.parametrize("value", ["-1e308", "-1" + 400 * "0"])
+def test_a_negative_figure_lowers_nothing(value):
+    """If it failed, a provider's odd figure would give back what others spent."""
+    meter = Meter(Wire.GEMINI, JSON)
+    meter.feed(b'{"usageMetadata":{"promptTokenCount":9,"candidatesTokenCount":%b}}' % value.encode())
+    meter.finish()
+    assert meter.tokens == Tokens(9)
+
+
 @pytest.mark.parametrize("value", ["1e999", "NaN", "-Infinity", "true", '"9"', "null", "[]", "9" * 5000])
 def test_what_is_no_number_ends_nothing(value):
     """If it failed, an odd figure would end the call."""
