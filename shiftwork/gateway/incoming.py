@@ -2,6 +2,7 @@
 
 import asyncio
 import re
+import time
 from collections.abc import AsyncGenerator, AsyncIterator
 
 from shiftwork.gateway.head import MAX_HEAD, Head, malformed
@@ -10,6 +11,8 @@ from shiftwork.gateway.refusals import Reason, Refused
 
 _READ = 64 * 1024
 _CHUNK_SIZE = re.compile(rb"[0-9A-Fa-f]{1,8}")
+_TURN = 0.01
+"""Seconds for which a body of tiny chunks is read on before others have their turn."""
 _HALF_CLOSED = 1.0
 """Seconds that a client which sends nothing more may still wait for its answer: most are dead."""
 
@@ -55,12 +58,16 @@ class Incoming:
     async def body(self, head: Head) -> AsyncGenerator[bytes, None]:
         """The body, in pieces as they come; raises `Refused` or `ClientGone`."""
         pieces = self._chunks() if head.length is None else self._plain(head.length)
+        since = time.perf_counter()
         try:
             async for piece in pieces:
                 self.received += len(piece)
                 if self.received > self._bounds.body:
                     raise too_large(self._bounds.body)
                 yield piece
+                if time.perf_counter() - since > _TURN:
+                    await asyncio.sleep(0)
+                    since = time.perf_counter()
         except TimeoutError:
             raise Refused(408, Reason.TOO_SLOW, "the request's body came to a standstill.") from None
         self._body_read.set()

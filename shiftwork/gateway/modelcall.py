@@ -124,14 +124,14 @@ class ModelCall:
         return head.length, self._data if head.method == "POST" else None
 
     async def _whole(self, pieces: AsyncIterator[bytes], bound: int) -> bytes:
-        parts = []
+        whole = bytearray()  # A list of tiny pieces would take many times what is counted as held.
         async for piece in pieces:
             if self._held + len(piece) > bound:
                 raise too_large(bound)
             self._context.holding.take(len(piece))
             self._held += len(piece)
-            parts.append(piece)
-        return b"".join(parts)
+            whole += piece
+        return bytes(whole)
 
     async def _passed(self, first: bytes, pieces: AsyncIterator[bytes]) -> AsyncIterator[bytes]:
         try:
