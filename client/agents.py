@@ -20,12 +20,13 @@ class AgentRegistry(ScheduleControl):
         """Register an agent.
 
         Raises:
-            Conflict: there is one of this name.
+            Conflict: there is one of this name, or a schedule of that id is another's; nothing was stored.
             InvalidInput: the name or the definition can't be; nothing was stored.
         """
         _check_name(name)
         check_definition(definition)
         await self._refuse_secrets(definition)
+        await self.check_schedule_ids(name, definition.config, None)
         if _scheduled(definition):
             await self.temporal()  # nothing is stored where nothing can be scheduled
         async with self.store.transaction() as tx:
@@ -39,12 +40,14 @@ class AgentRegistry(ScheduleControl):
 
         Raises:
             NotFound: there is no such agent.
+            Conflict: a schedule of that id is another agent's; nothing was stored.
             InvalidInput: the definition can't be; nothing was stored.
         """
         check_definition(definition)
         await self._refuse_secrets(definition)
+        before = await self.agent(ref)
+        await self.check_schedule_ids(before.name, definition.config, before.id)
         async with self.store.transaction() as tx:
-            before = await tx.agents.find(str(ref))
             agent = await tx.agents.change(before.id, definition)
         if _scheduled(before) or _scheduled(agent):
             await self.reconcile_schedules([agent])

@@ -1,5 +1,6 @@
 """Schedules of registered agents: Temporal's, kept as the agents' configurations say."""
 
+import re
 from collections.abc import Awaitable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
@@ -34,6 +35,9 @@ from workflows.scheduled import ScheduledRunWorkflow
 
 _AGENT = "agent_id"
 """Where a schedule says whose it is."""
+
+_OWN = re.compile(r"agent_[0-9]+")
+"""The ids of agents' own schedules, also of agents that are still to come."""
 
 _OVERLAPS = {
     Overlap.SKIP: ScheduleOverlapPolicy.SKIP,
@@ -97,6 +101,20 @@ class ScheduleControl(Connection):
                 now = (await tx.agents.versions(agent.id))[0]
             if (now.version, now.deleted_at) == (versions[0].version, versions[0].deleted_at):
                 return
+
+    async def check_schedule_ids(self, name: str, config: AgentConfiguration, agent_id: int | None) -> None:
+        """Raise `Conflict` if an agent's configuration names a schedule that is not its own.
+
+        Args:
+            agent_id: of the agent; None: it is to be registered.
+        """
+        for named in config.schedules if config.enabled else ():
+            if _OWN.fullmatch(named) and (agent_id is None or named != schedule_id(agent_id)):
+                raise _foreign(named, name)
+            with _suppress_missing():
+                description = await (await self.temporal()).get_schedule_handle(named).describe()
+                if agent_id is None or await description.memo_value(_AGENT, default=None) != agent_id:
+                    raise _foreign(named, name)
 
     async def schedule(self, ref: str | int, job_id: str | None = None) -> ScheduleInfo:
         """One of the agent's schedules.
@@ -195,7 +213,7 @@ async def _write(client: Client, agent: AgentRow, named: str, task_seconds: floa
 
     async def change(now: ScheduleUpdateInput) -> ScheduleUpdate:
         if await now.description.memo_value(_AGENT, default=None) != agent.id:
-            raise Conflict(f"The schedule {named!r} is not of agent {agent.name!r}; choose another id.")
+            raise _foreign(named, agent.name)
         # A pause is a person's, and stays.
         return ScheduleUpdate(replace(wanted, state=now.description.schedule.state))
 
@@ -206,6 +224,10 @@ async def _write(client: Client, agent: AgentRow, named: str, task_seconds: floa
     except ScheduleAlreadyRunningError:
         with _suppress_missing():
             await client.get_schedule_handle(named).update(change)
+
+
+def _foreign(named: str, name: str) -> Conflict:
+    return Conflict(f"The schedule {named!r} is not of agent {name!r}; choose another id.")
 
 
 async def _remove(client: Client, agent: AgentRow, named: str) -> None:

@@ -123,6 +123,12 @@ class Handoff(BaseModel):
         return cls(**row.model_dump(include=set(cls.model_fields)), context=json.loads(row.context_data))
 
 
+class CleanedUp(BaseModel):
+    """What was removed."""
+
+    removed: int = Field(description="How many handoffs had expired.")
+
+
 class Free(BaseModel):
     """What of a machine is free. MB are millions of bytes."""
 

@@ -37,7 +37,9 @@ ROUTERS: tuple[APIRouter, ...] = (
     tasks.router,
     agents.router,
     schedules.router,
+    schedules.everywhere,
     handoffs.router,
+    handoffs.everywhere,
 )
 """One for each noun."""
 

@@ -6,7 +6,7 @@ from sqlalchemy.exc import IntegrityError
 
 from shiftwork.contracts.base import Message
 from shiftwork.errors import NotFound
-from shiftwork.store.noun import Noun
+from shiftwork.store.noun import Noun, is_id
 from shiftwork.store.types import storable
 
 # Plain SQL, because building statements would take longer than the server does.
@@ -21,6 +21,10 @@ _LIVING = """
 SELECT * FROM handoff_artifacts
 WHERE agent_id = $1 AND (expires_at IS NULL OR expires_at > clock_timestamp())
 ORDER BY created_at DESC, id DESC LIMIT $2 OFFSET $3
+"""
+_ONE = """
+SELECT * FROM handoff_artifacts
+WHERE agent_id = $1 AND id = $2 AND (expires_at IS NULL OR expires_at > clock_timestamp())
 """
 _OF_PROJECT = """
 SELECT handoff_artifacts.* FROM handoff_artifacts JOIN sessions ON sessions.id = session_id
@@ -80,6 +84,13 @@ class Handoffs(Noun):
         """The agent's newest that has not expired, or None."""
         rows = await self.history(agent_id, 1)
         return rows[0] if rows else None
+
+    async def get(self, agent_id: int, handoff_id: int) -> HandoffArtifact:
+        """One of the agent's that has not expired; raises `NotFound`."""
+        rows = await self._run(_ONE, agent_id, handoff_id) if is_id(handoff_id) else []
+        if not rows:
+            raise NotFound(f"Agent {agent_id} has no handoff {handoff_id}, or it has expired.")
+        return HandoffArtifact.model_validate(rows[0])
 
     async def history(self, agent_id: int, limit: int = 10, offset: int = 0) -> list[HandoffArtifact]:
         """The agent's that have not expired, newest first, without the first `offset`."""

@@ -105,8 +105,22 @@ def test_what_an_agent_is_told_over_http_its_next_run_knows(http) -> None:
     assert saved.json()["expires_at"] is None
     assert saved.json()["context"]["state"]["since"] == since
     assert execute(http, agent["id"]).json()["result"] == "2026 1\n"
+    assert http.get(f"{path}/{saved.json()['id']}").json() == saved.json()
+    problem(http.get(f"{path}/{2**63 - 1}"), 404)
+    other = register(http)["id"]
+    problem(http.get(f"/api/agents/{other}/handoffs/{saved.json()['id']}"), 404)
     page = http.get(path, params={"limit": 1}).json()
     assert ([each["id"] for each in page["items"]], page["next_offset"]) == ([saved.json()["id"]], None)
+
+
+def test_what_has_expired_is_found_no_more(http) -> None:
+    """If it failed, an agent would go on from what it was not to know any more."""
+    agent = register(http)["id"]
+    path = f"/api/agents/{agent}/handoffs"
+    saved = http.post(path, json={"ttl_days": 1e-9}).json()["id"]
+    problem(http.get(f"{path}/latest"), 404)
+    problem(http.get(f"{path}/{saved}"), 404)
+    assert http.post("/api/handoffs/cleanup").json()["removed"] >= 1
 
 
 @pytest.mark.parametrize(
@@ -351,7 +365,20 @@ class TestSchedules:
         for path in (f"agent_{other['id']}", "shiftwork-maintenance"):
             answer = http.post(f"/api/agents/{mine['id']}/schedules/{path}/pause", json={})
             assert path in problem(answer, 404)["detail"]
-        assert http.get(f"/api/agents/{other['id']}/schedule").json()["paused"] is False
+        shown = http.get(f"/api/agents/{other['id']}/schedule").json()
+        assert shown["paused"] is False
+        listed = http.get("/api/schedules", params={"limit": 200}).json()["items"]
+        assert {f"agent_{agent['id']}" for agent in (mine, other)} <= {each["id"] for each in listed}
+
+        # Nor can it take another's over, now or before that one is made.
+        own = http.put(f"/api/agents/{mine['id']}/schedules/{mine['name']}", json=NEVER).json()["id"]
+        for taken in (f"agent_{mine['id']}", f"agent_{other['id'] + 1_000_000}", own):
+            answer = http.put(f"/api/agents/{other['id']}/schedules/{taken}", json=NEVER)
+            assert taken in problem(answer, 409)["detail"]
+            asked = {"name": f"a{uuid.uuid4().hex[:8]}", "config": {"schedules": {taken: "@every 1d"}}}
+            problem(http.post("/api/agents", json=asked), 409)
+            problem(http.get(f"/api/agents/{asked['name']}"), 404)
+        assert http.get(f"/api/agents/{other['id']}").json()["version"] == 1
 
     @pytest.mark.parametrize(
         ("asked", "names"),

@@ -4,19 +4,22 @@ import json
 from datetime import timedelta
 from typing import Annotated
 
-from fastapi import APIRouter, Query
+from fastapi import APIRouter, Path, Query
 from starlette.responses import Response
 
 from client.rest import asking_tasks as asking
-from client.rest.answering_tasks import Handoff
+from client.rest.answering_tasks import CleanedUp, Handoff
+from client.rest.asking_tasks import LARGEST_ID
 from client.rest.connections import Here
 from client.rest.idempotency import Making, Once
 from client.rest.pages import Page
+from client.rest.problems import documented
 from client.rest.routes.agents import CHANGES, READS, AgentRef
 from shiftwork.errors import InvalidInput, NotFound
 from shiftwork.handoffs import HandoffContext
 
 router = APIRouter(prefix="/api/agents/{agent}/handoffs", tags=["handoffs"], responses=READS)
+everywhere = APIRouter(prefix="/api/handoffs", tags=["handoffs"], responses=documented())
 
 _MOST = 50
 """Of a page: each may have 256 KiB."""
@@ -50,6 +53,18 @@ async def get_latest_handoff(shiftwork: Here, agent: AgentRef) -> Handoff:
     return Handoff.of(found)
 
 
+@router.get("/{handoff}", summary="Show a handoff")
+async def get_handoff(
+    shiftwork: Here,
+    agent: AgentRef,
+    handoff: Annotated[int, Path(ge=1, le=LARGEST_ID, description="The handoff's id.")],
+) -> Handoff:
+    """What one run left, if it has not expired."""
+    row = await shiftwork.agent(agent)
+    async with shiftwork.store.transaction() as tx:
+        return Handoff.of(await tx.handoffs.get(row.id, handoff))
+
+
 @router.post("", status_code=201, summary="Save a handoff", response_model=Handoff, responses=CHANGES)
 async def save_handoff(shiftwork: Here, once: Once, agent: AgentRef, asked: asking.SaveHandoff) -> Response:
     """What the agent's next run is given instead of what its last one left."""
@@ -69,3 +84,16 @@ async def save_handoff(shiftwork: Here, once: Once, agent: AgentRef, asked: aski
         return made
 
     return await once.once(201, make)
+
+
+@everywhere.post(
+    "/cleanup", summary="Delete the handoffs that have expired", response_model=CleanedUp, responses=CHANGES
+)
+async def clean_up_handoffs(shiftwork: Here, once: Once) -> Response:
+    """Of all agents; they are loaded no more in any case, and are deleted by themselves in time."""
+
+    async def make(_: Making) -> CleanedUp:
+        async with shiftwork.store.transaction() as tx:
+            return CleanedUp(removed=await tx.handoffs.remove_expired())
+
+    return await once.once(200, make)

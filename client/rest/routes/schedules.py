@@ -1,6 +1,7 @@
 """Schedules of registered agents: when they run by themselves."""
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
+from contextlib import suppress
 from datetime import datetime, timedelta
 from typing import Annotated, Any
 
@@ -13,6 +14,8 @@ from client.rest.answering_tasks import Runs, Schedule
 from client.rest.asking import contract
 from client.rest.connections import Here
 from client.rest.idempotency import Idempotency, Making, Once
+from client.rest.pages import Page, Paged
+from client.rest.problems import documented
 from client.rest.routes.agents import CHANGES, READS, AgentRef
 from client.schedules import schedule_id, schedules_of
 from shiftwork.contracts.agent import AgentConfiguration
@@ -21,6 +24,7 @@ from shiftwork.schedules import Recurrence
 from shiftwork.store.agents import AgentRow
 
 router = APIRouter(prefix="/api/agents/{agent}", tags=["schedules"], responses=READS)
+everywhere = APIRouter(prefix="/api/schedules", tags=["schedules"], responses=documented())
 
 MOST_OCCURRENCES = 1_000
 """Of a backfill: Temporal keeps no more of them waiting, and drops the rest without a word."""
@@ -35,13 +39,20 @@ ScheduleRef = Annotated[
 ]
 
 
+@everywhere.get("", summary="List the schedules of all agents")
+async def list_all_schedules(shiftwork: Here, window: Paged) -> Page[Schedule]:
+    """By their agents, oldest first."""
+    known = [(row, name) for row in await shiftwork.agents() for name in _names(row)]
+    page = Page.of(known, window)
+    items = await _shown(shiftwork, page.items)
+    return Page(items=items, next_offset=page.next_offset, total=page.total)
+
+
 @router.get("/schedules", summary="List an agent's schedules")
 async def list_schedules(shiftwork: Here, agent: AgentRef) -> list[Schedule]:
     """Its own first, then the others; none while it is not enabled."""
     row = await shiftwork.agent(agent)
-    own = schedule_id(row.id)
-    names = sorted(schedules_of(row), key=lambda name: (name != own, name))
-    return [await _show(shiftwork, row, name) for name in names]
+    return await _shown(shiftwork, [(row, name) for name in _names(row)])
 
 
 @router.get("/schedule", summary="Show an agent's own schedule")
@@ -164,6 +175,19 @@ async def backfill_schedule(
         await shiftwork.backfill_schedule(row.id, asked.start, asked.end, asked.overlap, job_id=schedule)
 
     return await _told(shiftwork, once, (agent, schedule), 202, backfill)
+
+
+async def _shown(shiftwork: Here, known: Sequence[tuple[AgentRow, str]]) -> list[Schedule]:
+    found = []
+    for agent, name in known:
+        with suppress(NotFound):  # it was removed meanwhile, or is being made
+            found.append(await _show(shiftwork, agent, name))
+    return found
+
+
+def _names(agent: AgentRow) -> list[str]:
+    own = schedule_id(agent.id)
+    return sorted(schedules_of(agent), key=lambda name: (name != own, name))
 
 
 def _check_number(agent: AgentRow, schedule: str, start: datetime, end: datetime) -> None:
