@@ -72,6 +72,8 @@ class TaskControl(Connection):
     ) -> TaskRow:
         """Have a task run now that nothing has run yet; does not wait for its end.
 
+        One that was moved to `running` by hand, which no worker has begun, is such a task too.
+
         Args:
             timeout: seconds that it may take; None: what its agent's configuration says.
             max_output_bytes: so much of each output is kept; None: the same.
@@ -83,7 +85,8 @@ class TaskControl(Connection):
         async with self.store.transaction() as tx:
             task = await tx.tasks.get(task_id)
             agent = None if task.agent_id is None else await tx.agents.get(task.agent_id, task.agent_version)
-        if task.status is not TaskStatus.CREATED:
+        by_hand = task.status is TaskStatus.RUNNING and not task.worker
+        if task.status is not TaskStatus.CREATED and not by_hand:
             raise Conflict(f"Task {task.id} is {task.status} already; make another one.")
         await self._begin(task, agent, timeout, max_output_bytes)
         return task

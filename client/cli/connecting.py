@@ -8,16 +8,17 @@ from temporalio.service import RPCError
 from client.api import Shiftwork
 from client.patience import SilenceLines
 from shiftwork.errors import StackError
+from shiftwork.settings import Settings
 
 
-def connected(command: Callable[[Shiftwork], Awaitable[int]]) -> int:
-    """Run a command on an open `Shiftwork`."""
-    return asyncio.run(_connected(command))
+def connected(command: Callable[[Shiftwork], Awaitable[int]], settings: Settings | None = None) -> int:
+    """Run a command on an open `Shiftwork`; of the stack that the environment says, unless settings do."""
+    return asyncio.run(_connected(command, settings))
 
 
-async def _connected(command: Callable[[Shiftwork], Awaitable[int]]) -> int:
+async def _connected(command: Callable[[Shiftwork], Awaitable[int]], settings: Settings | None) -> int:
     try:
-        async with Shiftwork() as shiftwork:
+        async with Shiftwork(settings) as shiftwork:
             shiftwork.store.on_silence = SilenceLines()
             return await command(shiftwork)
     except RPCError as error:

@@ -8,7 +8,7 @@ PAUSED = 3
 """The project rests, paused: what a waiting command found."""
 ABANDONED = 4
 NOT_PASSED = 5
-"""Of `run-session --wait`: the session failed or was interrupted."""
+"""Of `run-session --wait`: the session failed or was interrupted. Of a task waited for: it failed."""
 INTERRUPTED = 130
 PIPE_CLOSED = 141
 """Whoever read our output has gone; the same as any program that SIGPIPE ends."""
@@ -17,13 +17,17 @@ _ERROR_MEANING = (
     "error: one sentence on standard error says what, which and what to do; nothing was changed\n"
     "       (but what a waiting command was told to begin goes on)"
 )
+_NOT_PASSED_MEANING = (
+    "the session failed or was interrupted (run-session --wait), or the task failed\n"
+    "       (agents run, tasks run TASK, tasks wait)"
+)
 MEANINGS = (
     (DONE, "done"),
     (ERROR, _ERROR_MEANING),
     (USAGE, "the command line is wrong"),
     (PAUSED, "the project rests, paused (start --wait, resume --wait, pause --wait, watch)"),
     (ABANDONED, "the project is abandoned (the same commands)"),
-    (NOT_PASSED, "the session failed or was interrupted (run-session --wait)"),
+    (NOT_PASSED, _NOT_PASSED_MEANING),
     (INTERRUPTED, "interrupted by Ctrl-C; what was started goes on"),
 )
 

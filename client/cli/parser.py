@@ -10,7 +10,7 @@ from typing import Any, NoReturn
 from client.cli.command import Argument, Command
 from client.cli.exits import MEANINGS, USAGE
 from client.cli.helping import HelpFormatter
-from client.cli.table import COMMANDS
+from client.cli.table import COMMANDS, GROUPS
 
 _DESCRIPTION = "Long software projects with AI agents that forget everything between sessions, made durable."
 
@@ -35,6 +35,7 @@ class CommandParser(BriefParser):
     """The parser of one command: options may stand before, between and after its positional arguments."""
 
     passes_on = False
+    has_actions = False
     _intermixing = False
 
     def parse_known_args(  # type: ignore[override]  # typeshed's overloads say the same more precisely
@@ -43,7 +44,7 @@ class CommandParser(BriefParser):
         """Parse; whatever is left over is an error of this command, with its own usage."""
         if self.passes_on and args and args[0] not in ("-h", "--help"):
             return Namespace(**vars(namespace or Namespace()), **self._defaults, rest=list(args)), []
-        if self._intermixing:  # argparse's own two passes come through here
+        if self._intermixing or self.has_actions:  # argparse's own two passes come through here
             return super().parse_known_args(args, namespace)
         self._intermixing = True
         try:
@@ -68,14 +69,39 @@ def build_parser() -> ArgumentParser:
     commands = parser.add_subparsers(
         title="commands", dest="command", metavar="COMMAND", required=True, parser_class=CommandParser
     )
+    groups: dict[str, argparse._SubParsersAction[CommandParser]] = {}
     for command in COMMANDS:
-        _add(commands, command)
+        group, _, action = command.name.partition(" ")
+        if not action:
+            _add(commands, command, command.name)
+            continue
+        if group not in groups:
+            groups[group] = _group(commands, group)
+        _add(groups[group], command, action)
     return parser
 
 
-def _add(commands: "argparse._SubParsersAction[CommandParser]", command: Command) -> None:
+def _group(
+    commands: "argparse._SubParsersAction[CommandParser]", name: str
+) -> "argparse._SubParsersAction[CommandParser]":
+    """Where the actions of a noun are added."""
     parser = commands.add_parser(
-        command.name,
+        name,
+        help=GROUPS[name],
+        description=f"{GROUPS[name][0].upper()}{GROUPS[name][1:]}.",
+        epilog=f"`shiftwork {name} ACTION --help` explains an action.",
+        formatter_class=HelpFormatter,
+        allow_abbrev=False,
+    )
+    parser.has_actions = True
+    return parser.add_subparsers(
+        title="actions", dest="action", metavar="ACTION", required=True, parser_class=CommandParser
+    )
+
+
+def _add(commands: "argparse._SubParsersAction[CommandParser]", command: Command, name: str) -> None:
+    parser = commands.add_parser(
+        name,
         help=command.help,
         description=f"{command.help[0].upper()}{command.help[1:]}.",
         epilog="\n\n".join(filter(None, (command.details, f"example:\n{_indented(command.example)}"))),
@@ -104,11 +130,11 @@ def add_argument(parser: ArgumentParser, each: Argument) -> Any:
 
 def _hint(message: str) -> str:
     """What was meant, in the place of a list of all commands; empty for any other error."""
-    found = re.match(r"argument COMMAND: invalid choice: '(.*?)'", message)
-    if found is None:
+    found = re.match(r"argument (COMMAND|ACTION): invalid choice: '(.*?)'", message)
+    if found is None or found[1] == "ACTION":
         return ""
-    name = found.group(1)
-    names = [command.name for command in COMMANDS]
+    name = found[2]
+    names = list(dict.fromkeys(command.name.partition(" ")[0] for command in COMMANDS))
     close = {"help": ["--help"], "version": ["--version"]}.get(name) or get_close_matches(name, names, 1)
     return f"there is no command {name!r}" + "".join(f"; did you mean `shiftwork {each}`?" for each in close)
 

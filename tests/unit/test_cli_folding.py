@@ -9,7 +9,7 @@ from client.cli.folding import folded
 from client.cli.layout import laid_out
 from client.cli.output import pairs, table
 from client.cli.parser import build_parser
-from client.cli.table import COMMANDS
+from client.cli.table import COMMANDS, GROUPS
 
 WIDTHS = (60, 80, 120)
 PATH = "/home/somebody/projects/a-rather-long-name/that/has/no/gaps/anywhere/and/goes/on"
@@ -19,12 +19,12 @@ def help_of(name: str, width: int, capsys, monkeypatch) -> str:
     """What `--help` prints on a terminal of this width."""
     monkeypatch.setenv("COLUMNS", str(width))
     with pytest.raises(SystemExit):
-        build_parser().parse_args([*filter(None, (name,)), "--help"])
+        build_parser().parse_args([*name.split(), "--help"])
     return capsys.readouterr().out
 
 
 @pytest.mark.parametrize("width", WIDTHS)
-@pytest.mark.parametrize("name", ["", *(command.name for command in COMMANDS)])
+@pytest.mark.parametrize("name", ["", *GROUPS, *(command.name for command in COMMANDS)])
 def test_help_has_room(name, width, capsys, monkeypatch):
     """If it failed, a newcomer's first page would be broken by the terminal in the middle of words."""
     shown = help_of(name, width, capsys, monkeypatch)
@@ -36,9 +36,13 @@ def test_help_has_room(name, width, capsys, monkeypatch):
 
 def test_every_command_has_its_line(capsys, monkeypatch):
     """If it failed, the names of some commands would stand on a line apart from what they do."""
-    shown = help_of("", 80, capsys, monkeypatch)
     for command in COMMANDS:
-        assert re.search(rf"^    {command.name} +{re.escape(command.help[:30])}", shown, re.MULTILINE)
+        group, _, action = command.name.rpartition(" ")
+        shown = help_of(group, 80, capsys, monkeypatch)
+        assert re.search(rf"^    {action} +{re.escape(command.help[:30])}", shown, re.MULTILINE)
+    shown = help_of("", 80, capsys, monkeypatch)
+    for group, about in GROUPS.items():
+        assert re.search(rf"^    {group} +{re.escape(about[:30])}", shown, re.MULTILINE)
 
 
 def test_folding_cuts_no_word():

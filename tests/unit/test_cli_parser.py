@@ -15,7 +15,7 @@ from pydantic import ValidationError
 from client.cli.arguments import CATEGORIES, OUTCOMES, PROFILES, STATUSES
 from client.cli.exits import MEANINGS
 from client.cli.parser import build_parser
-from client.cli.table import COMMANDS
+from client.cli.table import COMMANDS, GROUPS
 from client.cli.values import LIMITS, WALL_TIME
 from shiftwork.contracts.decision import DecisionOutcome
 from shiftwork.contracts.feature import FeatureCategory
@@ -47,7 +47,10 @@ def test_examples_can_be_typed(command):
         if words[0] == "eval":
             words = shlex.split(words[1].removeprefix("$(").removesuffix(")"))
         assert words[0] == "shiftwork"
-        typed.add(parse(*words[1:]).command)
+        parsed = parse(*words[1:])
+        assert parsed.handler
+        action = getattr(parsed, "action", None) if parsed.command in GROUPS else None
+        typed.add(" ".join(filter(None, (parsed.command, action))))
     assert command.name in typed
 
 
@@ -78,6 +81,18 @@ def test_examples_can_be_typed(command):
         (["temporal", "list", "--json", "--", "-q"], {"rest": ["list", "--json", "--", "-q"]}),
         (["temporal"], {"rest": []}),
         (["keys", "rotate", "--json"], {"action": "rotate", "json": True}),
+        (["agents", "show", "--json", "a", "--version", "2"], {"agent": "a", "version": 2, "json": True}),
+        (
+            ["agents", "register", "--code", "-", "a", "--disable"],
+            {"agent": "a", "code": "-", "enabled": False},
+        ),
+        (["tasks", "create", "--provider", "noop", "x"], {"instruction": "x", "agent": None}),
+        (["tasks", "run", "--loop", "--interval", "2.5"], {"task": None, "loop": True, "interval": 2.5}),
+        (["tasks", "run", "--once", "--db-path", "d"], {"once": True, "state": "d"}),
+        (
+            ["schedules", "set", "a", "--id", "x", "0 * * * *"],
+            {"agent": "a", "job_id": "x", "cron": "0 * * * *"},
+        ),
         (["start", "s.md", "--setup", "a", "--setup", "b"], {"setup": ["a", "b"], "agent": None}),
         (["start", "s.md"], {"profile": None, "allow_host": None, "limit": None}),
         (
@@ -127,6 +142,10 @@ def test_words_find_their_places(argv, expected):
         (["stauts"], "there is no command 'stauts'; did you mean `shiftwork status`?"),
         (["xyzzy"], "there is no command 'xyzzy'; see `shiftwork --help`."),
         (["version"], "did you mean `shiftwork --version`?"),
+        (["tasks"], "required: ACTION"),
+        (["tasks", "lst"], "argument ACTION: invalid choice: 'lst'"),
+        (["agents", "show"], "required: AGENT"),
+        (["tasks", "list", "--status", "done"], "invalid choice: 'done'"),
         (["start"], "required: SPEC"),
         (["start", "s.md", "--max-sessions", "0"], "'0' is not a whole number from 1 up"),
         (["start", "s.md", "--budget", "nan"], "'nan' is not a finite number"),
@@ -214,6 +233,8 @@ def test_completion_is_a_script_of_that_shell(shell, capsys):
     assert main(["completion", shell]) == 0
     script = capsys.readouterr().out
     assert "run-session" in script
+    assert "price-watcher" not in script
+    assert "backfill" in script
     if shell == "bash":
         subprocess.run(["bash", "-n"], input=script, text=True, check=True)
 

@@ -1,0 +1,141 @@
+"""`handoffs`: what runs of agents left for the next ones."""
+
+import json
+import sys
+from argparse import Namespace
+from pathlib import Path
+from typing import Any
+
+from client.cli.exits import DONE
+from client.cli.opening import reading
+from client.cli.output import counted, excerpt, pairs, print_json, table
+from client.cli.task_pages import moment
+from client.patience import PatientStore
+from shiftwork.errors import InvalidInput, NotFound
+from shiftwork.handoffs import HandoffContext, HandoffManager
+from shiftwork.handoffs.manager import TTL_DAYS
+from shiftwork.store.handoffs import HandoffArtifact
+
+_LAST = 10
+_ALL = 100_000
+
+
+def list_handoffs(args: Namespace) -> int:
+    """Print what an agent's runs left."""
+
+    async def command(store: PatientStore) -> int:
+        found = await _history(store, args.agent, args.last or _LAST)
+        if args.json:
+            print_json([_facts(artifact) for artifact in found])
+        elif found:
+            head = ("id", "task", "left", "expires", "summary")
+            rows = [
+                (
+                    each.id,
+                    each.task_id,
+                    moment(each.created_at),
+                    moment(each.expires_at),
+                    excerpt(each.summary, 160),
+                )
+                for each in found
+            ]
+            print(table(head, rows, spare=(3, 1)))
+        else:
+            print("None of its runs left anything that has not expired.")
+        return DONE
+
+    return reading(command)
+
+
+def show(args: Namespace) -> int:
+    """Print one handoff."""
+
+    async def command(store: PatientStore) -> int:
+        found = await _history(store, args.agent, _ALL)
+        one = next((artifact for artifact in found if artifact.id == args.handoff), None)
+        if one is None:
+            raise NotFound(f"Agent {args.agent!r} has no handoff {args.handoff}, or it has expired.")
+        return _shown(args, one)
+
+    return reading(command)
+
+
+def latest(args: Namespace) -> int:
+    """Print what an agent's next run will be given."""
+
+    async def command(store: PatientStore) -> int:
+        found = await _history(store, args.agent, 1)
+        if not found:
+            raise NotFound(f"Agent {args.agent!r} has no handoff that has not expired.")
+        return _shown(args, found[0])
+
+    return reading(command)
+
+
+def save(args: Namespace) -> int:
+    """Leave a handoff for an agent's next run."""
+    context = HandoffContext.from_json(_read(args.file))
+
+    async def command(store: PatientStore) -> int:
+        async with store.transaction() as tx:
+            agent = await tx.agents.find(args.agent)
+        days = TTL_DAYS if args.ttl_days is None else args.ttl_days
+        saved = await HandoffManager(store).save_handoff(agent.id, None, context, args.summary, ttl_days=days)
+        if args.json:
+            print_json(_facts(saved))
+        else:
+            print(f"Saved handoff {saved.id} of {excerpt(agent.name)}.")
+        return DONE
+
+    return reading(command)
+
+
+def cleanup(args: Namespace) -> int:
+    """Delete what has expired."""
+
+    async def command(store: PatientStore) -> int:
+        number = await HandoffManager(store).cleanup_expired()
+        if args.json:
+            print_json({"deleted": number})
+        else:
+            print(f"Deleted {counted(number, 'handoff')}.")
+        return DONE
+
+    return reading(command)
+
+
+async def _history(store: PatientStore, ref: str, limit: int) -> list[HandoffArtifact]:
+    async with store.transaction() as tx:
+        return await tx.handoffs.history((await tx.agents.find(ref)).id, limit)
+
+
+def _read(file: str) -> str:
+    try:
+        return sys.stdin.read() if file == "-" else Path(file).read_bytes().decode()
+    except OSError as error:
+        raise InvalidInput(f"The handoff can't be read from {file!r}: {error.strerror}.") from error
+    except UnicodeDecodeError as error:
+        raise InvalidInput(f"The handoff in {file!r} is not UTF-8 (byte {error.start}).") from error
+
+
+def _facts(artifact: HandoffArtifact) -> dict[str, Any]:
+    found = artifact.model_dump(mode="json", exclude={"context_data"})
+    return {**found, "context": json.loads(artifact.context_data)}
+
+
+def _shown(args: Namespace, artifact: HandoffArtifact) -> int:
+    facts = _facts(artifact)
+    if args.json:
+        print_json(facts)
+        return DONE
+    head = (
+        ("handoff", artifact.id),
+        ("agent", artifact.agent_id),
+        ("task", artifact.task_id),
+        ("left", moment(artifact.created_at)),
+        ("expires", moment(artifact.expires_at)),
+        ("summary", excerpt(artifact.summary, 2_000)),
+    )
+    parts = ((name, json.dumps(part, ensure_ascii=False)) for name, part in facts["context"].items() if part)
+    print(pairs([*head, *parts]))
+    return DONE

@@ -1,0 +1,238 @@
+"""Running what is pending, and the task functions by the names that programs know."""
+
+import asyncio
+import logging
+import os
+import time
+from collections.abc import Mapping
+from contextlib import suppress
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Any
+
+from pydantic import JsonValue
+
+from client.api import Shiftwork
+from client.task_refs import find_task
+from shiftwork.contracts.task import TaskErrorKind, TaskStatus
+from shiftwork.errors import Conflict, InvalidInput, NotFound, ShiftworkError
+from shiftwork.settings import is_enabled
+from shiftwork.store.tasks import TaskOutcome, TaskRow
+
+DISABLED = "Agent runner is disabled"
+INTERVAL = 5.0
+"""Seconds between two looks for what is pending."""
+
+_AT_ONCE = 8
+"""So many tasks are waited for at once; workers decide how many they run."""
+
+log = logging.getLogger("shiftwork.runner")
+
+
+class InvalidTransition(Conflict, ValueError):  # noqa: N818 - the tree names what happened
+    """A status that can't follow the one that a task has."""
+
+
+class UnknownTask(NotFound, ValueError):  # noqa: N818
+    """A task that there is not."""
+
+
+def is_runner_enabled(environ: Mapping[str, str] | None = None) -> bool:
+    """Whether what is pending may be run: `SHIFTWORK_AGENT_RUNNER_ENABLED` is `true`."""
+    return is_enabled(os.environ if environ is None else environ)
+
+
+@dataclass(slots=True)
+class RunSummary:
+    """What came of one round, or of several."""
+
+    enabled: bool = True
+    tasks_started: int = 0
+    tasks_completed: int = 0
+    tasks_failed: int = 0
+    tasks_skipped: int = 0
+
+    def add(self, other: "RunSummary") -> None:
+        """Count another round too."""
+        for name in ("tasks_started", "tasks_completed", "tasks_failed", "tasks_skipped"):
+            setattr(self, name, getattr(self, name) + getattr(other, name))
+
+    def facts(self) -> dict[str, Any]:
+        """With the keys that programs rely on, and the present moment."""
+        counts = {name: getattr(self, name) for name in self.__dataclass_fields__}
+        return {**counts, "timestamp": datetime.now(UTC).isoformat()}
+
+
+class TaskRunner:
+    """Has workers run what is pending. Any number of them may: a task is run once.
+
+    Args:
+        shiftwork: an open connection.
+        enabled: whether it may; None: as the connection's settings say.
+    """
+
+    def __init__(self, shiftwork: Shiftwork, *, enabled: bool | None = None) -> None:
+        self._shiftwork = shiftwork
+        self.enabled = shiftwork.settings.agent_runner_enabled if enabled is None else enabled
+
+    async def run_once(self, stop: asyncio.Event | None = None) -> dict[str, Any]:
+        """Run everything that is pending now, and wait for it; the summary.
+
+        Returns:
+            `enabled`, `tasks_started`, `tasks_completed`, `tasks_failed`, `tasks_skipped`, `timestamp`.
+
+        Args:
+            stop: when it is set, nothing more is started or waited for; what runs goes on in its worker.
+        """
+        return (await self._round(stop or asyncio.Event())).facts()
+
+    async def run_loop(self, interval: float = INTERVAL, stop: asyncio.Event | None = None) -> dict[str, Any]:
+        """Do so again and again until `stop` is set; the summary of all rounds.
+
+        An error of a round is logged, and the next one tries again.
+
+        Raises:
+            InvalidInput: the interval is none.
+        """
+        if isinstance(interval, bool) or not isinstance(interval, int | float) or not 0 < interval < 1e9:
+            raise InvalidInput(f"interval is {interval!r}; it must be a number of seconds above 0.")
+        stop = stop or asyncio.Event()
+        total = RunSummary(enabled=self.enabled)
+        while not stop.is_set():
+            began = time.monotonic()
+            try:
+                found = await self._round(stop)
+                total.add(found)
+                if found.tasks_started or found.tasks_skipped:
+                    log.info("Run completed: %s", found.facts())
+            except ShiftworkError as error:
+                log.error("Error in runner loop: %s", error)  # noqa: TRY400 - a sentence says it all
+            with suppress(TimeoutError):
+                await asyncio.wait_for(stop.wait(), max(0.05, interval - (time.monotonic() - began)))
+        return total.facts()
+
+    async def process(self, task_id: int) -> TaskRow | None:
+        """Have a task that was moved to `running` by hand be processed, and wait for its end.
+
+        Returns:
+            The task, ended. None: there is none, or it is not running; a warning says which.
+        """
+        try:
+            task = await self._shiftwork.task(task_id)
+        except NotFound:
+            log.warning("Task %s not found", task_id)
+            return None
+        if task.status is not TaskStatus.RUNNING:
+            log.warning("Task %s is %s, not running", task_id, task.status)
+            return None
+        if not task.worker:
+            with suppress(Conflict):  # somebody else has it begun; its end is waited for all the same
+                await self._shiftwork.start_task(task_id)
+        return await self._shiftwork.wait_task(task_id)
+
+    async def _round(self, stop: asyncio.Event) -> RunSummary:
+        summary = RunSummary(enabled=self.enabled)
+        if not self.enabled:
+            log.warning("%s", DISABLED)
+            return summary
+        tried: set[int] = set()
+        newest = None
+        while not stop.is_set():
+            found = await self._waiting()
+            # What comes while we work is for the next round, so that this one ends.
+            newest = max((task.id for task in found), default=0) if newest is None else newest
+            fresh = [task for task in found if task.id <= newest and task.id not in tried]
+            log.debug("%d tasks are pending", len(fresh))
+            if not fresh:
+                break
+            tried |= {task.id for task in fresh}
+            await self._drain(fresh, summary, stop)
+        return summary
+
+    async def _waiting(self) -> list[TaskRow]:
+        """What nobody has run yet, what was moved to `running` by hand first, oldest first."""
+        async with self._shiftwork.store.transaction() as tx:
+            moved = await tx.tasks.select(statuses=[TaskStatus.RUNNING], limit=1_000)
+            return [*(task for task in reversed(moved) if not task.worker), *await tx.tasks.pending()]
+
+    async def _drain(self, tasks: list[TaskRow], summary: RunSummary, stop: asyncio.Event) -> None:
+        groups: dict[object, list[TaskRow]] = {}
+        for task in tasks:  # runs of one agent follow each other
+            groups.setdefault(("task", task.id) if task.agent_id is None else task.agent_id, []).append(task)
+        places = asyncio.Semaphore(_AT_ONCE)
+
+        async def drain(group: list[TaskRow]) -> None:
+            async with places:
+                for task in group:
+                    if stop.is_set():
+                        return
+                    await self._run(task, summary)
+
+        work = asyncio.gather(*map(drain, groups.values()))
+        stopped = asyncio.ensure_future(stop.wait())
+        try:
+            await asyncio.wait((work, stopped), return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            stopped.cancel()
+            if not work.done():
+                work.cancel()
+            with suppress(asyncio.CancelledError):
+                await work
+
+    async def _run(self, task: TaskRow, summary: RunSummary) -> None:
+        try:
+            await self._shiftwork.start_task(task.id)
+        except (Conflict, NotFound) as error:
+            # Another runner was quicker, or its agent runs for somebody else: a later round sees.
+            log.warning("Invalid transition: %s", error)
+            summary.tasks_skipped += 1
+            return
+        except ShiftworkError as error:
+            log.error("Task %s could not be started: %s", task.id, error)  # noqa: TRY400 - as above
+            summary.tasks_skipped += 1
+            return
+        summary.tasks_started += 1
+        log.info("Auto-started task %s (%s)", task.id, task.uuid)
+        ended = await self._shiftwork.wait_task(task.id)
+        if ended.status is TaskStatus.COMPLETED:
+            summary.tasks_completed += 1
+            log.info("Task %s completed successfully", task.id)
+        else:
+            summary.tasks_failed += 1
+            log.error("Task %s failed: %s", task.id, ended.error)
+
+
+async def move_task(
+    shiftwork: Shiftwork, ref: int | str, state: str, trace: Mapping[str, JsonValue] | str | None = None
+) -> TaskRow:
+    """Give a task another status by hand.
+
+    Args:
+        trace: facts to add to its trace; a text, or its `error`, is why it failed.
+
+    Raises:
+        ValueError: there is no such task, no such status, or it can't follow the one that the task has.
+    """
+    try:
+        status = TaskStatus(state)
+    except ValueError:
+        known = ", ".join(TaskStatus)
+        raise InvalidTransition(f"{state!r} is no status of a task; they are {known}.") from None
+    facts = {"error": trace} if isinstance(trace, str) else dict(trace or {})
+    error = facts.get("error") if status is TaskStatus.FAILED else None
+    now = datetime.now(UTC).isoformat()
+    moment = "auto_started_at" if status is TaskStatus.RUNNING else f"{status}_at"
+    outcome = TaskOutcome(
+        status=status,
+        error=None if error is None else str(error),
+        error_kind=TaskErrorKind.FAILED if status is TaskStatus.FAILED else None,
+        trace={moment: now, **facts},
+    )
+    try:
+        task = await find_task(shiftwork.store, ref)
+        async with shiftwork.store.transaction() as tx:
+            return await tx.tasks.move(task.id, outcome)
+    except NotFound as problem:
+        raise UnknownTask(str(problem)) from problem
+    except Conflict as problem:
+        raise InvalidTransition(str(problem)) from problem
