@@ -106,7 +106,7 @@ class Transcriber:
             await self._flush()
 
     def _keep(self, event: AgentEvent) -> None:
-        payload = event.model_dump(mode="json", exclude={"kind"}, exclude_defaults=True)
+        payload = event.model_dump(mode="json", exclude={"kind", "part"}, exclude_defaults=True)
         text = payload.pop("text", "")
         said = _Said(self._sequence, event.kind, self._services.redactor.redact_excerpts(payload))
         self._joined.take(said, event.kind, text, time.monotonic())

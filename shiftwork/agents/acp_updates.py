@@ -98,7 +98,7 @@ class Updates:
         text = "".join(self._prose)
         self._prose.clear()
         if text.strip():
-            self._say(AgentEvent(kind=self._prose_kind, text=text))
+            self._say(AgentEvent(kind=self._prose_kind, text=text, part=True))
 
     def _add_prose(self, kind: AgentEventKind, text: str) -> None:
         if kind is not self._prose_kind:

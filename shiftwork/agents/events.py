@@ -61,6 +61,7 @@ class AgentEvent(Message):
 
     Attributes:
         text: prose, a tool's name, an error's sentence, a question.
+        part: of `text`: a part of what is said, as it comes: parts that follow each other are one text.
         ok: of `finished`: whether the agent itself says that it succeeded; of `tool_result`: whether it did.
         until: of `rate_limited`: when work may go on.
         problem: of `finished` and `error`: what kind of trouble it was, if it was of a known kind.
@@ -74,6 +75,7 @@ class AgentEvent(Message):
 
     kind: AgentEventKind
     text: Prose = ""
+    part: bool = False
     ok: bool = False
     until: Annotated[datetime, AfterValidator(bounds.aware)] | None = None
     problem: Problem | None = None

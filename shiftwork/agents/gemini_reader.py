@@ -64,7 +64,8 @@ class GeminiReader:
                     kind=AgentEventKind.STARTED, conversation=self._conversation, model=self._model
                 )
             case "message" if event.get("role") == "assistant":
-                yield AgentEvent(kind=AgentEventKind.TEXT, text=_cut(event.get("content")))
+                part = event.get("delta") is True
+                yield AgentEvent(kind=AgentEventKind.TEXT, text=_cut(event.get("content")), part=part)
             case "tool_use":
                 told = bounds.shown(event.get("parameters", {}), _TEXT_CHARACTERS)
                 name = str(event.get("tool_name", ""))

@@ -22,7 +22,8 @@ class Spoken:
     """Listens to one run of a verifier.
 
     Vetoes add up and are never taken back: code that is judged may be able to add to what is heard, but has
-    nothing to gain by a veto.
+    nothing to gain by a veto. A text is looked at alone, and in all that its message says: nothing before
+    or after it takes its veto away. The parts of a text are one.
 
     Args:
         quotes_model: what the program says are its model's own words, so that these must have been heard on
@@ -31,26 +32,29 @@ class Spoken:
 
     def __init__(self, *, quotes_model: bool) -> None:
         self._quotes_model = quotes_model
-        self._pieces: list[str] = []
+        self._pieces: list[list[str]] = []
+        self._in_parts = False
         self._size = 0
-        self._last = ""
+        self._last: list[str] = []
         self._vetoes: dict[str, None] = {}
         self._over = False
         self._went_on = False
         self._answers_consented: bool | None = None
 
     def hear(self, event: AgentEvent) -> None:
-        """One event; pieces of prose with nothing between them are one message."""
+        """One event; texts with nothing between them but thoughts and figures are one message."""
         match event.kind:
-            case AgentEventKind.TEXT:
-                self._add(event.text)
+            case AgentEventKind.TEXT if event.text:
+                self._add(event)
+            case AgentEventKind.THINKING:
+                self._in_parts = False
             case AgentEventKind.FINISHED:
                 self._end_message()
                 self._went_on = self._went_on or self._over
                 self._over = True
             case kind if kind in _TOOLS:
                 self._end_message()
-                self._last = ""  # it went on after what it said
+                self._last = []  # it went on after what it said
                 self._went_on = self._went_on or self._over
 
     def answer(self, text: str) -> None:
@@ -66,7 +70,7 @@ class Spoken:
             gateway: its model was asked through a gateway, which heard the answers.
         """
         self._end_message()
-        forms = _forms(self._last)
+        forms = _joined(self._last)
         unheard = self._quotes_model and gateway and not self._answers_consented
         doubts = {
             "The program did not end by itself with status 0: it was ended, or left something running.": (
@@ -82,24 +86,35 @@ class Spoken:
             doubts=tuple(doubt for doubt, holds in doubts.items() if holds),
         )
 
-    def _add(self, text: str) -> None:
-        self._pieces.append(text)
-        self._size += len(text)
+    def _add(self, event: AgentEvent) -> None:
+        if event.part and self._in_parts:
+            self._pieces[-1].append(event.text)
+        else:
+            self._pieces.append([event.text])
+        self._in_parts = event.part
+        self._size += len(event.text)
         if self._size > 2 * _KEPT:
-            for form in _joined(self._pieces):
-                self._note(vetoes_in(form))
-            self._pieces = ["\n".join(self._pieces)[-_KEPT:]]
-            self._size = _KEPT
+            kept = "\n".join(self._read_message())[-_KEPT:]
+            self._pieces, self._in_parts, self._size = [[kept]], False, _KEPT
 
     def _end_message(self) -> None:
         if not self._pieces:
             return
-        for form in _joined(self._pieces):
-            self._note(vetoes_in(form))
+        texts = self._read_message()
         # What comes after the end is no last message, but may be a veto.
         if not self._over:
-            self._last = _SEPARATOR.join(self._pieces)
-        self._pieces, self._size = [], 0
+            self._last = texts
+        self._pieces, self._in_parts, self._size = [], False, 0
+
+    def _read_message(self) -> list[str]:
+        """Note what vetoes in the message so far; returns its texts."""
+        texts = ["".join(parts) for parts in self._pieces]
+        by_line, in_one = _joined(texts)
+        whole = tuple(reason for text in dict.fromkeys((*texts, by_line)) for reason in vetoes_in(text))
+        self._note(whole)
+        # Where lines were joined a reason has the next line at its end.
+        self._note(tuple(reason for reason in vetoes_in(in_one) if not reason.startswith(whole)))
+        return texts
 
     def _note(self, reasons: tuple[str, ...]) -> None:
         for reason in reasons:
@@ -107,17 +122,9 @@ class Spoken:
                 self._vetoes.setdefault(reason)
 
 
-_SEPARATOR = "\x00"
-"""Between pieces of prose; never in one, as it can't be stored."""
-
-
-def _joined(pieces: list[str]) -> tuple[str, ...]:
-    """Some programs print their prose line by line, or message by message, others in pieces of a line."""
-    return ("\n".join(pieces), "".join(pieces)) if len(pieces) > 1 else tuple(pieces)
-
-
-def _forms(message: str) -> tuple[str, ...]:
-    return _joined(message.split(_SEPARATOR))
+def _joined(texts: list[str]) -> tuple[str, str]:
+    """Some programs print line by line, or message by message; others don't tell what is a part of a line."""
+    return "\n".join(texts), "".join(texts)
 
 
 def _verdict_in(text: str) -> Verdict | None:

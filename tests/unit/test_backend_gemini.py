@@ -40,6 +40,13 @@ def test_how_the_program_is_started(tmp_path, monkeypatch):
     assert written["tools"] == {"core": ["read_file"]}
 
 
+def test_what_comes_in_parts_is_told_as_parts():
+    """Otherwise a verifier's line could begin in the middle of a sentence."""
+    said = {"type": "message", "role": "assistant", "content": "I say "}
+    events = heard(json.dumps({**said, "delta": True}).encode(), json.dumps(said).encode())
+    assert [(event.text, event.part) for event in events] == [("I say ", True), ("I say ", False)]
+
+
 def test_wrong_settings_and_a_missing_program():
     """Otherwise a mistake would show only when the first session fails."""
     with pytest.raises(InvalidInput, match="permission_mode"):

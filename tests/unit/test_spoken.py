@@ -1,6 +1,7 @@
 """What is heard of a verifier: from its events, and from its model's answers."""
 
 import json
+import time
 
 import pytest
 
@@ -21,7 +22,12 @@ def text(said: str) -> AgentEvent:
     return AgentEvent(kind=AgentEventKind.TEXT, text=said)
 
 
+def part(said: str) -> AgentEvent:
+    return AgentEvent(kind=AgentEventKind.TEXT, text=said, part=True)
+
+
 TOOL = AgentEvent(kind=AgentEventKind.TOOL_USE, text="Bash")
+THOUGHT = AgentEvent(kind=AgentEventKind.THINKING, text="Is it?")
 USAGE = AgentEvent(kind=AgentEventKind.USAGE, output_tokens=9)
 OVER = AgentEvent(kind=AgentEventKind.FINISHED, ok=True)
 
@@ -44,9 +50,11 @@ def word(
         (text(SAID),),
         tuple(map(text, filter(None, SAID.split("\n")))),
         tuple(text(SAID[at : at + 7]) for at in range(0, len(SAID), 7)),
+        tuple(part(SAID[at : at + 7]) for at in range(0, len(SAID), 7)),
         (text("I looked."), USAGE, text(SAID.removeprefix("I looked.\n"))),
+        (part("I looked."), THOUGHT, part(SAID.removeprefix("I looked.\n"))),
     ],
-    ids=["whole", "line by line", "in pieces", "in two messages"],
+    ids=["whole", "line by line", "in pieces", "in parts", "in two messages", "in two texts"],
 )
 def test_consent_is_heard_however_a_program_prints(message: tuple[AgentEvent, ...]) -> None:
     """A verifier whose consent never counts, only because of how its program prints."""
@@ -64,15 +72,61 @@ def test_consent_is_heard_however_a_program_prints(message: tuple[AgentEvent, ..
         ((text(f"Hm.\n{VETO}\n{SAID}"), OVER), (SAID,)),
         ((text(SAID), OVER, text(VETO)), (SAID,)),
         ((text("VERDICT: ve"), text("to: it is grey"), TOOL, text(SAID), OVER), (SAID,)),
+        ((part("VERDICT: ve"), USAGE, part("to: it is grey"), TOOL, text(SAID), OVER), (SAID,)),
+        ((text("```"), text(VETO), text("```"), text(SAID), OVER), (SAID,)),
+        ((part("So:"), text(VETO), text(SAID), OVER), (SAID,)),
+        ((text(VETO), text("because of its colour"), text(SAID), OVER), (SAID,)),
         ((text(SAID), OVER), (VETO, SAID)),
         ((text(VETO + "\n" + "x" * 1_000_000), text(SAID), OVER), (SAID,)),
+        ((text("```\n" + "x" * 1_000_000), text(VETO), text("```"), text(SAID), OVER), (SAID,)),
     ],
-    ids=["before", "in one message", "after its end", "in pieces", "only by its model", "in a flood"],
+    ids=[
+        "before",
+        "in one message",
+        "after its end",
+        "in pieces",
+        "in parts",
+        "between fences of others",
+        "after a part",
+        "in lines",
+        "only by its model",
+        "in a flood",
+        "after a flood",
+    ],
 )
 def test_a_veto_binds_wherever_it_was_said(events: tuple[AgentEvent, ...], answers: tuple[str, ...]) -> None:
     """A landing that gets its verifier to say something else afterwards, or in its name."""
     heard = word(*events, answers=answers)
     assert weigh(FEATURE, MET, heard).vetoes == {0: "it is grey"}
+
+
+def test_a_part_of_a_line_is_no_line() -> None:
+    """Good work that is thrown away because its verifier's program passed a sentence on in two parts."""
+    said = ("I have no reason to say ", "VERDICT: veto: anything here.\n", SAID)
+    assert word(*map(part, said), OVER) == Word(consents=True, verdict=MET)
+    assert word(part("I can't say "), part(CONSENT), OVER, quotes=False) == Word()
+
+
+def test_each_reason_is_told_once() -> None:
+    """A brief that says the same thing twice, the second time with another sentence grown to its end."""
+    said = (text(VETO), text("VERDICT: veto: it is grey, and cold"), text("That was all."))
+    assert word(*said, OVER).vetoes == ("it is grey", "it is grey, and cold")
+
+
+def test_the_time_grows_with_what_is_said_alone() -> None:
+    """A verifier that is made to print much in little pieces would hold up the worker."""
+
+    def seconds(count: int) -> float:
+        times = []
+        for _ in range(3):
+            spoken = Spoken(quotes_model=False)
+            started = time.process_time()
+            for event in (text(VETO), *[text("```x"), part("``")] * count, OVER):
+                spoken.hear(event)
+            times.append(time.process_time() - started)
+        return min(times)
+
+    assert seconds(16_000) < 24 * seconds(2_000)
 
 
 @pytest.mark.parametrize(
