@@ -89,6 +89,15 @@ def cut(wire, *calls, **more) -> Chunks:
     return answer(wire, *calls, reason="length" if wire == "openai" else "max_tokens", **more)
 
 
+def counting(chunks: Chunks, usage: dict[str, Any]) -> Chunks:
+    """The answer, whose end tells these counts."""
+    events = [chunk.partition(b"data: ") for chunk in chunks]
+    place = max(n for n, (_, _, data) in enumerate(events) if b'reason"' in data)
+    name, mark, data = events[place]
+    counted = json.dumps({**json.loads(data), "usage": usage}).encode()
+    return [*chunks[:place], name + mark + counted + b"\n\n", *chunks[place + 1 :]]
+
+
 def _openai(calls, text, reason):
     head = {"id": "x", "created": 1, "model": "m", "object": "chat.completion.chunk"}
     tools = [
@@ -266,6 +275,39 @@ def test_text_that_can_not_be_written_is_replaced(serve, wire):
     assert len(server.asked) == 4
     assert "a" in results(server.asked[3])[-1]
     assert bench.run().last["ok"]
+
+
+@pytest.mark.parametrize("number", [str(10**30), f"-{10**30}", "1e999", "-1e999"])
+@pytest.mark.parametrize(
+    "arguments", ['{"command": "touch made", "timeout": N}', '{"command": "touch made", "x": [{"y": N}]}']
+)
+def test_a_call_with_a_number_out_of_bounds_is_not_made_and_the_model_is_told(serve, wire, number, arguments):
+    """Otherwise one such number would end the run, or every later question of the conversation."""
+    call = ("execute", arguments.replace("N", number))
+    bench, server = serve(
+        whole(wire, call, ("execute", {"command": "touch other"})), whole(wire, HAND_OVER), wire=wire
+    )
+    done = bench.run()
+    assert done.last["ok"], done.errors
+    assert [path.name for path in bench.workspace.iterdir()] == ["other"]
+    assert any("a number in them is too large" in told for told in results(server.asked[1]))
+    assert len(server.asked) == 2
+
+
+@pytest.mark.parametrize("count", [10**30, -5])
+def test_counts_that_are_none_count_as_not_said(serve, wire, count):
+    """Otherwise a server that miscounts would end the run, and what was spent would be nonsense."""
+    usage = {"prompt_tokens": count, "completion_tokens": count, "total_tokens": count}
+    told = [("output_tokens", count)] if wire == "anthropic" else list(usage.items())
+    bench, _ = serve(
+        counting(whole(wire, ("execute", {"command": "touch made"})), dict(told)),
+        whole(wire, HAND_OVER),
+        wire=wire,
+    )
+    done = bench.run()
+    assert done.last["ok"], done.errors
+    assert done.of("usage")[0]["output_tokens"] == 0
+    assert [path.name for path in bench.workspace.iterdir()] == ["made"]
 
 
 def test_an_empty_summary_does_not_wipe_the_conversation(serve):

@@ -4,17 +4,21 @@ import json
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from contextvars import ContextVar
-from typing import Any, Final
+from typing import Any, Final, cast
 from uuid import uuid4
 
 from langchain_core.callbacks import AsyncCallbackHandler, BaseCallbackManager
 from langchain_core.language_models import BaseChatModel
 from langchain_core.messages import AIMessage, AIMessageChunk
-from langchain_core.messages.ai import add_ai_message_chunks
+from langchain_core.messages.ai import UsageMetadata, add_ai_message_chunks
 from langchain_core.messages.tool import invalid_tool_call, tool_call
+
+from shiftwork.agents.langchain.program.figures import counted, keepable
 
 CUT: Final = "The answer was cut off here"
 """The error of a call that an answer at its greatest length ended with."""
+
+_UNKEPT: Final = "a number in them is too large"
 
 _TOO_LONG: Final = frozenset(
     {"length", "max_tokens", "max_output_tokens", "model_context_window_exceeded", "model_length"}
@@ -88,9 +92,10 @@ def is_broken_off(answer: AIMessage, pieces: Sequence[AIMessageChunk], *, named:
 
 
 def mend(answer: AIMessage, pieces: Sequence[AIMessageChunk]) -> None:
-    """Leave in `tool_calls` only what can be called, each by its own id; and only text that can be kept."""
+    """Leave in `tool_calls` only what can be called, each by its own id; and only what can be kept."""
     if pieces:
         _read_strictly(answer, pieces)
+    _refuse_unkept(answer)
     if is_cut(answer):
         _refuse_last(answer, pieces)
     seen: set[str] = set()
@@ -102,11 +107,19 @@ def mend(answer: AIMessage, pieces: Sequence[AIMessageChunk]) -> None:
     answer.tool_calls = clean(answer.tool_calls)
     answer.invalid_tool_calls = clean(answer.invalid_tool_calls)
     answer.additional_kwargs = clean(answer.additional_kwargs)
+    answer.response_metadata = clean(answer.response_metadata)
+    if answer.usage_metadata is not None:
+        answer.usage_metadata = cast("UsageMetadata", counted(answer.usage_metadata))
 
 
 def clean(value: Any) -> Any:
-    """The same, with surrogates joined or replaced: they can be neither written nor sent."""
+    """The same, with surrogates joined or replaced, and numbers out of bounds as text.
+
+    They can be neither written nor sent.
+    """
     match value:
+        case int() | float() if not keepable(value):
+            return f"{value:g}" if isinstance(value, float) else hex(value)
         case str() if not value.isascii():
             return value.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
         case dict():
@@ -139,6 +152,14 @@ def _read(arguments: str) -> dict[str, Any]:
     if isinstance(read, dict):
         return read
     raise ValueError("they are no object")
+
+
+def _refuse_unkept(answer: AIMessage) -> None:
+    """Calls with a number that can't be kept or sent again would end the conversation."""
+    for call in [call for call in answer.tool_calls if not keepable(call["args"])]:
+        answer.tool_calls.remove(call)
+        broken = invalid_tool_call(name=call["name"], args="", id=call["id"], error=_UNKEPT)
+        answer.invalid_tool_calls.append(broken)
 
 
 def _refuse_constant(name: str) -> None:

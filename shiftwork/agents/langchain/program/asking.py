@@ -13,6 +13,7 @@ from shiftwork.agents.events import Problem
 from shiftwork.agents.langchain.config import ProgramConfig
 from shiftwork.agents.langchain.program.answers import BrokenOff, Listener, is_broken_off, mend, reason_of
 from shiftwork.agents.langchain.program.endings import Ending, Limited, Troubled
+from shiftwork.agents.langchain.program.figures import tokens
 from shiftwork.agents.langchain.program.memory import Memory
 from shiftwork.agents.langchain.program.troubles import Diagnosis, Trouble, diagnose, diagnose_unreadable
 from shiftwork.agents.langchain.program.voice import Voice
@@ -107,8 +108,8 @@ class Asker:
     def _count(self, answer: AIMessage) -> None:
         usage: Any = answer.usage_metadata or {}
         details = usage.get("input_token_details") or {}
-        read, written = _number(details.get("cache_read")), _written(details)
-        prompt, output = _number(usage.get("input_tokens")), _number(usage.get("output_tokens"))
+        read, written = tokens(details.get("cache_read")), _written(details)
+        prompt, output = tokens(usage.get("input_tokens")), tokens(usage.get("output_tokens"))
         self._memory.spending.turns += 1
         self._memory.spending.tokens += prompt + output
         self._voice.say(
@@ -159,14 +160,10 @@ def _refused_block(answer: AIMessage) -> bool:
     )
 
 
-def _number(value: object) -> int:
-    return value if isinstance(value, int) and value > 0 else 0
-
-
 def _written(details: dict[str, Any]) -> int:
     """Tokens that went into a cache; Anthropic tells them by how long they stay there."""
-    return _number(details.get("cache_creation")) or sum(
-        _number(value) for key, value in details.items() if key.startswith("ephemeral_")
+    return tokens(details.get("cache_creation")) or sum(
+        tokens(value) for key, value in details.items() if key.startswith("ephemeral_")
     )
 
 
