@@ -101,9 +101,18 @@ class Fingerprints:
             bare = without_line_ends(data)
             for run in _ENCODED.finditer(bare.data):
                 hits += _placed(bare, run[0], run.start(), self._tables[_WRAPPED])
-        if self._tables[_SPELT] and b"\\" in data and (plain := without_escapes(data)):
-            hits += _placed(plain, plain.data, 0, self._tables[_SPELT])
+        if self._tables[_SPELT]:
+            hits += self._spelt(data)
         return merged(_whole(data, *hit) for hit in hits)
+
+    def _spelt(self, data: bytes) -> Iterator["_Hit"]:
+        """What is found without escapes: twice, as a backslash that was escaped itself may seem to escape."""
+        tables = self._tables[_SPELT]
+        if b"\\" in data and (once := without_escapes(data)):
+            yield from _placed(once, once.data, 0, tables)
+            if b"\\" in once.data and (twice := without_escapes(once.data)):
+                for begin, end, found in _placed(twice, twice.data, 0, tables):
+                    yield once.begin(begin), once.end(end), found
 
 
 def merged(spans: Iterable[Span]) -> list[Span]:

@@ -89,6 +89,24 @@ def test_what_json_escapes_is_recognised(value, write):
     assert BY_PRINT.redact(text) == BY_VALUE.redact(text) != text
 
 
+@pytest.mark.parametrize("value", ['pa\\"ss/W0rd-Xyz', "a\\'b\\'c-7Q2wXz9L", "c:\\\\Qx7\\\\Lm4-vB"])
+@pytest.mark.parametrize(
+    "write",
+    [
+        json.dumps,
+        by_number,
+        lambda value: json.dumps(by_number(value)),
+        lambda value: json.dumps(value[:4])[1:-1] + by_number(value[4:]),
+        lambda value: by_number(value[:4]) + json.dumps(value[4:])[1:-1],
+    ],
+)
+def test_a_backslash_of_the_value_that_is_escaped_itself_is_recognised(value, write):
+    """If it failed, a client would let a password through that has a backslash before a quote."""
+    text = f"before {write(value)} after"
+    assert recognising(Secret("A", value)).redact(text) == Redactor([Secret("A", value)]).redact(text)
+    assert recognising(Secret("A", value)).secret_in(text) == "A"
+
+
 def test_lines_of_a_key_file_are_recognised():
     """If it failed, a key pasted without its frame would be stored."""
     assert BY_PRINT.redact("eF5g" * 9) == "[redacted:SERVICE]"
