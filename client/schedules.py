@@ -191,7 +191,10 @@ class ScheduleControl(Connection):
     async def _scheduled(self, ref: str | int, job_id: str | None) -> tuple[AgentRow, ScheduleHandle]:
         async with self.store.transaction() as tx:
             agent = await tx.agents.find(str(ref))
-        return agent, (await self.temporal()).get_schedule_handle(job_id or schedule_id(agent.id))
+        named = job_id or schedule_id(agent.id)
+        if named not in schedules_of(agent):
+            raise _none(agent, named)
+        return agent, (await self.temporal()).get_schedule_handle(named)
 
 
 def schedule_id(agent_id: int) -> str:
@@ -286,5 +289,13 @@ async def _told(agent: AgentRow, telling: Awaitable[None]) -> None:
 def _missing(agent: AgentRow, error: RPCError) -> ShiftworkError:
     if error.status is not RPCStatusCode.NOT_FOUND:
         return StackError(f"Temporal refused or did not answer: {error.message}; try again.")
-    why = "it is not enabled" if agent.config.schedule and not agent.config.enabled else "it has none"
+    return NotFound(
+        f"Agent {agent.name!r} has a schedule that Temporal does not know yet; the next worker makes it."
+    )
+
+
+def _none(agent: AgentRow, named: str) -> NotFound:
+    config = agent.config
+    has = named in config.schedules or (named == schedule_id(agent.id) and config.schedule is not None)
+    why = "it is not enabled" if has else "it has none of this id" if config.schedules else "it has none"
     return NotFound(f"There is no schedule of agent {agent.name!r}: {why}; `shiftwork agents edit` sets one.")

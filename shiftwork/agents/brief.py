@@ -38,7 +38,7 @@ _SAYING = f"""\
 Then say your verdict: what you run might write that file for you. Your last message repeats `verdict.json`
 as it is, in a fenced block, and ends with a line of its own:
 
-- `{CONSENT}`, if each of your steps is fulfilled. It counts only as your last word, if the file says the same.
+- `{CONSENT}`, if each of your steps is fulfilled. It counts only as your last word, and if the file says it.
 - `{VETO}<why>`, if one is not. Wherever it is said, it stands.
 
 Leave nothing running when you end."""

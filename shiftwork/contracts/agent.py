@@ -4,7 +4,7 @@ from datetime import timedelta
 from enum import StrEnum
 from typing import Annotated, Final
 
-from pydantic import Field, JsonValue
+from pydantic import ConfigDict, Field, JsonValue
 
 from shiftwork.contracts.base import Document
 from shiftwork.contracts.limits import AgentLimits
@@ -22,6 +22,12 @@ class Overlap(StrEnum):
     BUFFER_ALL = "buffer_all"
     ALLOW_ALL = "allow_all"
     """It runs beside the other."""
+
+
+class RunLimits(AgentLimits):
+    """What one run may use, written by people: an unknown limit is refused by name."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
 
 
 Expression = Annotated[str, Field(min_length=1, max_length=200)]
@@ -53,7 +59,7 @@ class AgentConfiguration(Document):
     timezone: Annotated[str, Field(min_length=1, max_length=100)] = "UTC"
     enabled: bool = True
     timeout: Annotated[float, Field(gt=0, le=7 * 86_400)] = 300.0
-    limits: AgentLimits = AgentLimits()
+    limits: RunLimits = RunLimits()
     overlap: Overlap = Overlap.SKIP
     jitter_seconds: Annotated[float, Field(ge=0, le=86_400)] = 0.0
     catch_up_seconds: Annotated[float, Field(ge=10, le=366 * 86_400)] = 60.0

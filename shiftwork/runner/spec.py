@@ -40,8 +40,8 @@ class ProcessSpec:
         look_for: what is looked for in all of each stream, also in what is not kept.
         limits: what it may use; a breach ends it.
         stall_timeout: seconds without output and CPU time after which it is ended, or None.
-        sealed_output: its standard output is a socket: unlike a pipe, nobody can open it anew by `/proc`, only
-            inherit it. The program itself can't open `/dev/stdout` then either.
+        sealed_output: its standard output is a socket: unlike a pipe, nobody can open it anew by `/proc`,
+            only inherit it. The program itself can't open `/dev/stdout` then either.
         confinement: what it may touch; `cwd` is then a path as the program sees it. None: whatever we may.
         door: see `Launch.door`; it stays the caller's.
         lease: see `Launch.lease`.

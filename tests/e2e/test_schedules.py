@@ -169,6 +169,8 @@ async def test_an_agent_has_schedules_with_ids_of_their_own(lab, scheduler):
     assert (info.id, info.schedule) == ("afternoons", "0 15 * * *")
     with pytest.raises(Conflict, match="'afternoons' is not of agent 'another'"):
         await scheduler.schedule_agent(other.id, "0 4 * * *", job_id="afternoons")
+    with pytest.raises(NotFound, match="no schedule of agent 'another'"):
+        await lab.shiftwork.pause_schedule(other.id, job_id="afternoons")
     await scheduler.unschedule_agent(other.id)
     assert (await lab.shiftwork.schedule(agent.id, "afternoons")).schedule == "0 15 * * *"
     await scheduler.unschedule_agent(agent.id, "afternoons")
