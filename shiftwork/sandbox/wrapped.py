@@ -1,6 +1,7 @@
 """A program inside a wrapper, which the lease leads and whose end is that of all inside."""
 
 import asyncio
+import logging
 import os
 import signal
 import time
@@ -14,6 +15,10 @@ from shiftwork.sandbox.sweep import kill_all
 
 PROBED = 7
 """An exit status that no failing wrapper would yield by accident."""
+
+_LOG = logging.getLogger("shiftwork.sandbox")
+_AFTER_LEASE = 1.0
+"""Seconds in which all inside ends once its lease is closed, if whoever reads that was left alone."""
 
 
 class Wrapped:
@@ -59,6 +64,9 @@ class Wrapped:
             raise
         self.ended = self._reaper.ended
         self._feeding = self._feed_later()
+        self._lapsed = False
+        self._ending: asyncio.Task[None] | None = None
+        """Of what a lapse was noted for; then that alone counts, however long ago the last feeding was."""
         self.started: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         self.started.set_result(None)
 
@@ -85,6 +93,8 @@ class Wrapped:
     def close(self) -> None:
         """See `Held.close`."""
         self.end()
+        if self._ending is not None:
+            self._ending.cancel()
         self._reaper.close()
 
     def _feed_later(self) -> asyncio.TimerHandle:
@@ -92,16 +102,35 @@ class Wrapped:
 
     def _feed(self) -> None:
         """Renew the lease; one that has lapsed is over, even if nobody inside has come to notice."""
-        if self._has_lapsed():
+        if self.ended.done():
+            return
+        if self._is_late():
+            self._lapsed = True
             self._lease.close()
-        elif not self.ended.done():
+            self._ending = asyncio.ensure_future(self._end_lapsed())
+        else:
             self._fed = time.monotonic()
             self._lease.feed()
             self._feeding = self._feed_later()
 
-    def _has_lapsed(self) -> bool:
+    async def _end_lapsed(self) -> None:
+        """A program that is our own user may have stopped or killed whoever reads the lease inside."""
+        await asyncio.wait({self.ended}, timeout=_AFTER_LEASE)
+        if self.ended.done():
+            return
+        try:
+            await self.end_from_outside()
+        except TimeoutError as error:
+            self._lapsed = False  # It goes on, so it ends by something else one day.
+            _LOG.warning("a program whose lease lapsed goes on: %s", error)
+
+    def _is_late(self) -> bool:
         """Whether we did not run for its length. Who reads it inside counts from a later moment than we."""
         return time.monotonic() - self._fed >= self._lasts
+
+    def _has_lapsed(self) -> bool:
+        """Whether what was killed just now was killed for that; its end may be seen before we feed it."""
+        return self._is_late() if self._ending is None else self._lapsed
 
 
 def probe(argv: Sequence[str], timeout: float = 10.0) -> bool:

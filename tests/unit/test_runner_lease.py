@@ -29,6 +29,8 @@ from shiftwork.verification.shell import Shell
 
 SANDBOXES = [number for number, sandbox in enumerate(candidates()) if works(sandbox)]
 LEVELS = [candidates()[number].level for number in SANDBOXES]
+GUARDED = [number for number, level in zip(SANDBOXES, LEVELS, strict=True) if level in {"bwrap", "unshare"}]
+"""Where a process of the same user inside reads the lease."""
 
 # Has one agent at each level, confined where the level can, and says how each of them ended.
 WORKER = textwrap.dedent("""
@@ -142,6 +144,19 @@ async def test_what_ended_by_itself_did_not_lapse(number, tmp_path):
     assert (result.exit_status, result.lapsed) == (4, False)
     killed = await run(shell("kill -KILL $$", tmp_path), sandbox=candidates()[number])
     assert (killed.exit_status, killed.lapsed) == (137, False)
+
+
+@pytest.mark.parametrize("word", ["KILL", "STOP"])
+async def test_an_agent_that_disarmed_its_guardian_ends_once_the_worker_goes_on(word, tmp_path):
+    """Otherwise an agent that is the worker's own user could outlive a pause of it, unseen and uncharged."""
+    mark = token()
+    # Unconfined it is the same user here, whoever runs this.
+    spec = shell(f"kill -{word} 2; sleep {mark}; exit 137", tmp_path, lease=1, timeout=20)
+    asyncio.get_running_loop().call_later(0.7, time.sleep, 1.8)
+    results = await asyncio.gather(*(run(spec, sandbox=candidates()[number]) for number in GUARDED))
+    ends = [(each.exit_status, each.lapsed, each.timed_out) for each in results]
+    assert ends == [(137, True, False)] * len(GUARDED)
+    assert living(mark) == []
 
 
 class Impatient:
