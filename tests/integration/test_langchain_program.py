@@ -131,6 +131,23 @@ def test_a_long_limit_is_handed_to_the_harness(serve, wire):
     assert len(server.turns) == 1
 
 
+LATER = {"retry-after": "7200"}
+NEVER = {"retry-after": "Mon, 01 Jan 99999999999999999999 00:00:00 GMT"}
+
+
+@pytest.mark.parametrize(
+    ("headers", "told"),
+    [(LATER | {"retry-after-ms": "soon"}, True), (NEVER, False)],
+    ids=["half readable", "beyond all years"],
+)
+def test_a_limit_is_one_however_its_end_is_written(serve, wire, headers, told):
+    """Otherwise a header that nobody can read would end the agent, or hide the one that says when."""
+    settings = {"max_retries": 1, "longest_wait": 1}
+    bench, _ = serve(lambda _turn: Fault(429, "tomorrow", headers), wire=wire, settings=settings)
+    done = bench.run()
+    assert (done.last["kind"], "until" in done.last) == ("rate_limited", told), done.errors
+
+
 def overflowing(wire):
     message = "prompt is too long: 210000 tokens > 200000 maximum"
     if wire == "openai":

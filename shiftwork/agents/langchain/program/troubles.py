@@ -191,16 +191,17 @@ def _sentence(error: BaseException) -> str:
 
 
 def _until(headers: Mapping[str, str], now: datetime) -> datetime | None:
-    if told := headers.get("retry-after-ms"):
-        return _later(now, told, 0.001)
+    """When the provider takes questions again; headers that can't be read count as not sent."""
     told = headers.get("retry-after", "")
-    if until := _later(now, told, 1.0):
-        return until
+    return _later(now, headers.get("retry-after-ms", ""), 0.001) or _later(now, told, 1.0) or _date(told)
+
+
+def _date(told: str) -> datetime | None:
     try:
         date = email.utils.parsedate_to_datetime(told)
-    except (TypeError, ValueError):
+        return date.astimezone(UTC) if date.tzinfo else date.replace(tzinfo=UTC)
+    except (TypeError, ValueError, OverflowError):
         return None
-    return date if date.tzinfo else date.replace(tzinfo=UTC)
 
 
 def _later(now: datetime, number: str, unit: float) -> datetime | None:
