@@ -13,6 +13,7 @@ from temporalio.exceptions import (
 
 with workflow.unsafe.imports_passed_through():
     from activities.bookkeeping import BookkeepingActivities
+    from shiftwork.contracts.activity import MAIN
     from shiftwork.contracts.bookkeeping import AdoptPlan, RecordRequest
     from shiftwork.contracts.feature import FeatureStatus
     from shiftwork.contracts.project import ProjectStatus
@@ -106,7 +107,9 @@ class ProjectSessions(ProjectUpdates):
 
     async def _apply(self, start: SessionStart, result: SessionResult) -> None:
         before, rested = self._state.status, self._state.resting
-        changed = apply_session(self._state, start.feature_id, result, workflow.now())
+        changed = apply_session(
+            self._state, start.feature_id, result, workflow.now(), of_main=start.candidate == MAIN
+        )
         self._ledger.note(*changed)
         self._tell_of_rest(start, rested)
         if result.note and self._state.status is ProjectStatus.PAUSED and before is not ProjectStatus.PAUSED:

@@ -119,6 +119,10 @@ class ProjectUpdates(ProjectSignals):
         self._note(*self._state.features)
         return feature.id
 
+    @set_feature_status.validator
+    def _validate_set_feature_status(self, request: SetFeatureStatus) -> None:
+        self._validate(messages.check_status, request.feature, request.status)
+
     @workflow.update(description="Make the tip of main a checkpoint.")
     async def checkpoint(self, request: CheckpointRequest | None = None) -> str:
         """Record main's tip with what passes there; returns the commit."""

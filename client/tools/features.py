@@ -41,8 +41,8 @@ async def update_feature_status(call: Call, asked: asks.UpdateFeatureStatus) -> 
     if asked.status is FeatureStatus.PASSING:
         said = (
             "`passing` is not set: nobody marks their own homework, so a feature passes only when the "
-            "harness has executed its verification steps on what was committed. That is asked for now; "
-            f"until it is done the feature is {row.status}."
+            "harness has executed its verification steps on what was committed. That is asked for now, and "
+            f"costs no attempt; until it is done the feature is {row.status}."
         )
     return Feature(message=said, feature=FeatureLine.of(row))
 

@@ -12,7 +12,7 @@ from shiftwork.contracts.messages import Answer
 from shiftwork.contracts.project import ProjectStatus
 from shiftwork.contracts.state import FeatureState, ProjectState, RequestedSession
 from shiftwork.errors import Conflict, InvalidInput, NotFound
-from shiftwork.planning.choose import block_dependents, ready
+from shiftwork.planning.choose import block_dependents, is_blocked_by_dependency, ready
 from shiftwork.planning.graph import check_dependencies
 from shiftwork.planning.outcome import block_unverifiable, unverifiable
 
@@ -66,10 +66,10 @@ def apply_edit(state: ProjectState, edit: FeatureEdit, running: set[int]) -> lis
 
 
 def _lift(feature: FeatureState, *, verification_changed: bool, runs: bool) -> None:
-    feature.attempts, feature.last_failure = 0, None
+    feature.attempts, feature.last_failure, feature.blocked_reason = 0, None, None
     must_pass_again = verification_changed and feature.status is FeatureStatus.PASSING
     if must_pass_again or feature.status is FeatureStatus.BLOCKED:
-        feature.status, feature.blocked_reason = FeatureStatus.NOT_STARTED, None
+        feature.status = FeatureStatus.NOT_STARTED
     if runs:
         feature.status = FeatureStatus.IN_PROGRESS
 
@@ -131,16 +131,27 @@ def drop_impossible_requests(state: ProjectState, running: Collection[int] = ())
     return dropped
 
 
-def apply_status(state: ProjectState, ref: str, status: FeatureStatus, reason: str) -> FeatureState:
-    """Give a feature a status by hand; `passing` is never given, it marks main as what is to be verified."""
+def check_status(state: ProjectState, ref: str, status: FeatureStatus) -> FeatureState:
+    """Refuse a verification that nobody can execute, or that a blocked feature keeps from being executed."""
     check_open(state)
     feature = find_feature(state, ref)
     if status is FeatureStatus.PASSING:
-        if problem := unverifiable(state, feature):
+        problem = unverifiable(state, feature)
+        if problem is None and is_blocked_by_dependency(feature):
+            problem = f"it {feature.blocked_reason}"
+        if problem:
             raise InvalidInput(f"feature {feature.name!r} can't be verified: {problem}.")
+    return feature
+
+
+def apply_status(state: ProjectState, ref: str, status: FeatureStatus, reason: str) -> FeatureState:
+    """Give a feature a status by hand; `passing` is never given, it marks main as what is to be verified."""
+    feature = check_status(state, ref, status)
+    if status is FeatureStatus.PASSING:
         feature.candidate = MAIN
         if feature.status is not FeatureStatus.PASSING:
-            feature.status, feature.blocked_reason = FeatureStatus.IN_PROGRESS, None
+            # Why it is blocked stays known: it is blocked again unless main passes.
+            feature.status = FeatureStatus.IN_PROGRESS
         return feature
     feature.status = status
     feature.blocked_reason = (reason or "blocked by a person") if status is FeatureStatus.BLOCKED else None

@@ -24,12 +24,20 @@ NO_STEPS = "it has no verification steps: add some with an edit"
 
 
 def apply_session(
-    state: ProjectState, feature_id: int | None, result: SessionResult, now: datetime
+    state: ProjectState,
+    feature_id: int | None,
+    result: SessionResult,
+    now: datetime,
+    *,
+    of_main: bool = False,
 ) -> list[FeatureState]:
     """Change the state by what a session did up to now; returns the features that changed.
 
     Only failures of the agent and of verification cost an attempt. An interruption costs none, keeps the
     work, and may pause the project or make it wait.
+
+    Args:
+        of_main: no agent was to work: what is on main already was verified, as somebody asked.
     """
     if feature_id is not None:
         # Planning is not what people count when they say how many sessions may run.
@@ -41,7 +49,10 @@ def apply_session(
         feature = state.feature(feature_id)
         changed[feature.id] = feature
         feature.runs += result.ended_by_itself
-        _apply_feature(state, feature, result)
+        if of_main and result.failure is not None:
+            _apply_failure_of_main(feature, result.failure)
+        else:
+            _apply_feature(state, feature, result)
     _apply_interruption(state, feature_id, result, now)
     changed.update({f.id: f for f in block_dependents(state)})
     return list(changed.values())
@@ -82,6 +93,12 @@ def _apply_failure(state: ProjectState, feature: FeatureState, failure: Failure)
         feature.status = FeatureStatus.BLOCKED
         feature.blocked_reason = f"{feature.attempts} attempts spent; edit the feature to lift this"
     _count_failure(state, feature, failure)
+
+
+def _apply_failure_of_main(feature: FeatureState, failure: Failure) -> None:
+    """It does not pass as it is, which is nobody's attempt; what was blocked stays so."""
+    feature.last_failure, feature.candidate = failure, None
+    feature.status = FeatureStatus.BLOCKED if feature.blocked_reason else FeatureStatus.FAILING
 
 
 def _count_failure(state: ProjectState, feature: FeatureState | None, failure: Failure) -> None:

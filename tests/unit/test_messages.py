@@ -93,3 +93,20 @@ def test_promised_sessions_are_numbered_and_dropped_when_impossible() -> None:
     assert [r.number for r in messages.drop_impossible_requests(asked, running={5})] == [7]
     assert [r.number for r in asked.requested] == [8]
     assert [r.number for r in messages.drop_impossible_requests(asked)] == [8]  # nothing is ready any more
+
+
+def test_what_is_blocked_by_another_feature_is_not_verified() -> None:
+    """Somebody would be promised a verification that nothing ever executes."""
+    asked = state()
+    asked.features[1].blocked_reason = "5 attempts spent"
+    asked.features[2].status = FeatureStatus.BLOCKED
+    asked.features[2].blocked_reason = "depends on 'b', which is blocked"
+    before = asked.model_copy(deep=True)
+    with pytest.raises(InvalidInput, match="'c' can't be verified: it depends on 'b', which is blocked"):
+        messages.apply_status(asked, "c", FeatureStatus.PASSING, "")
+    assert asked == before
+    messages.apply_status(asked, "b", FeatureStatus.PASSING, "")
+    assert (asked.features[1].status, asked.features[1].candidate) == (FeatureStatus.IN_PROGRESS, "main")
+    assert asked.features[1].blocked_reason == "5 attempts spent"
+    messages.apply_edit(asked, FeatureEdit(feature="b", priority=9), set())
+    assert asked.features[1].blocked_reason is None

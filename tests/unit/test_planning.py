@@ -108,6 +108,24 @@ def test_attempts_spent_block_a_feature_and_all_that_need_it() -> None:
     assert [f.status for f in state.features] == [FeatureStatus.NOT_STARTED] * 3
 
 
+def test_what_fails_on_main_is_nobodys_attempt() -> None:
+    """Whoever asks whether main passes would spend the attempts of agents, or lift what is blocked."""
+    state = project(
+        feature(1, "in_progress", candidate="main", kept_commit="k"),
+        feature(2, "in_progress", candidate="main", attempts=5, blocked_reason="5 attempts spent"),
+    )
+    for number in (1, 2):
+        for _ in range(6):
+            apply_session(state, number, failed(), NOW, of_main=True)
+    one, two = state.features
+    assert (one.status, one.attempts, one.candidate, one.kept_commit) == (FeatureStatus.FAILING, 0, None, "k")
+    assert one.last_failure == failed().failure
+    assert (two.status, two.attempts) == (FeatureStatus.BLOCKED, 5)
+    assert (state.status, state.streak.count) == (ProjectStatus.ACTIVE, 0)
+    apply_session(state, 2, PASSED, NOW, of_main=True)
+    assert (two.status, two.blocked_reason) == (FeatureStatus.PASSING, None)
+
+
 def test_five_identical_failures_pause() -> None:
     """More of the same only costs money; another failure in between begins the count anew."""
     state = project(feature(1), options={"max_attempts": 50})
