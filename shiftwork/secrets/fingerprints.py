@@ -1,7 +1,8 @@
 """Fingerprints of known values: whoever has them finds the values in texts, and can't tell what they are.
 
-Of each form of a value its length is kept, a keyed digest (HMAC-SHA-256), and the sum of the keyed weights of
-its first bytes, which is cheap to have of every place of a text: digests are made only where a sum fits.
+Of each form of a value its length is kept, a keyed digest (HMAC-SHA-256), and the sums of the keyed weights
+of its first bytes and of all its bytes. Sums are cheap to have of every place of a text: digests are made
+only where both fit, so that a text that repeats how known keys begin needs none.
 """
 
 import hashlib
@@ -18,7 +19,7 @@ from shiftwork.secrets.forms import SHORTEST, Form, tail_pattern
 from shiftwork.secrets.scanner import Span
 from shiftwork.secrets.views import View, without_escapes, without_line_ends
 
-VERSION = 1
+VERSION = 2
 
 _WINDOWS = (16, SHORTEST)
 """Bytes at a form's beginning whose weights are summed: as many of it as one of these takes in."""
@@ -42,6 +43,7 @@ class Fingerprint(NamedTuple):
         size: its bytes.
         window: how many of its first bytes are summed.
         sum: of their weights.
+        whole: the sum of the weights of all its bytes.
         digest: its HMAC-SHA-256, the first half of it.
         view: how a text is read to find it.
         tail: see `Form`.
@@ -51,6 +53,7 @@ class Fingerprint(NamedTuple):
     size: int
     window: int
     sum: int
+    whole: int
     digest: bytes
     view: str
     tail: str
@@ -70,12 +73,12 @@ def fingerprints(labels: Mapping[Form, bytes], key: bytes) -> bytes:
         view = _SPELT if form.escapes else _WRAPPED if form.wraps else _AS_IT_IS
         text = without_escapes(form.text).data if form.escapes else form.text
         size = len(text)
-        window = next((each for each in _WINDOWS if each <= size), 0)
+        window = next((width for width in _WINDOWS if width <= size), 0)
         if not window:
             continue
-        total = sum(weights[byte] for byte in text[:window])
+        each = [weights[byte] for byte in text]
         digest = b64encode(_digest(key, text)).decode()
-        made.append([size, window, total, digest, view, form.tail, label.decode()])
+        made.append([size, window, sum(each[:window]), sum(each), digest, view, form.tail, label.decode()])
     return json.dumps({"version": VERSION, "key": b64encode(key).decode(), "forms": made}).encode()
 
 
@@ -146,30 +149,33 @@ class _Table:
         self._key = key
         self._weights = _weights(key)
         self._found = {each.digest: each for each in prints}
-        self._sizes: dict[int, dict[int, list[int]]] = {}
+        self._longest = max(each.size for each in self._found.values())
+        # By window and sum, for each size: the sums of all bytes.
+        self._sizes: dict[int, dict[int, dict[int, set[int]]]] = {}
         for each in self._found.values():
-            sizes = self._sizes.setdefault(each.window, {}).setdefault(each.sum, [])
-            if each.size not in sizes:
-                sizes.append(each.size)
+            sizes = self._sizes.setdefault(each.window, {}).setdefault(each.sum, {})
+            sizes.setdefault(each.size, set()).add(each.whole)
 
     def hits(self, data: bytes, offset: int) -> Iterator[_Hit]:
         """What is found in the data, its places counted from `offset` on."""
         for position, size in self._candidates(data):
             text = data[position : position + size]
-            if len(text) == size and (found := self._found.get(_digest(self._key, text))):
+            if found := self._found.get(_digest(self._key, text)):
                 yield offset + position, offset + position + size, found
 
     def _candidates(self, data: bytes) -> Iterator[tuple[int, int]]:
-        """Places and sizes for which the sum fits; all of it is looped over by the interpreter's own C."""
+        """Places and sizes for which the sums fit; all of it is looped over by the interpreter's own C."""
         for begin in range(0, len(data), _PIECE):
-            piece = data[begin : begin + _PIECE + max(_WINDOWS)]
+            piece = data[begin : begin + _PIECE + self._longest]
             sums = [0, *accumulate(map(self._weights.__getitem__, piece))]
             for window, sizes in self._sizes.items():
-                totals = list(map(sub, sums[window : window + _PIECE], sums))
+                totals = list(map(sub, sums[window : window + _PIECE], sums))  # one for each place
                 fits = bytes(map(sizes.__contains__, totals))
                 place = fits.find(1)
                 while place >= 0:
-                    yield from ((begin + place, size) for size in sizes[totals[place]])
+                    for size, wholes in sizes[totals[place]].items():
+                        if place + size <= len(piece) and sums[place + size] - sums[place] in wholes:
+                            yield begin + place, size
                     place = fits.find(1, place + 1)
 
 
@@ -193,8 +199,8 @@ def _tables(found: Mapping[bytes, Sequence[Fingerprint]], view: str) -> list[_Ta
 
 
 def _read(fields: list[Any]) -> Fingerprint:
-    size, window, total, digest, view, tail, label = fields
-    return Fingerprint(size, window, total, b64decode(digest), view, tail, label.encode())
+    *figures, digest, view, tail, label = fields
+    return Fingerprint(*figures, b64decode(digest), view, tail, label.encode())
 
 
 def _weights(key: bytes) -> tuple[int, ...]:
