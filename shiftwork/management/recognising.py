@@ -1,5 +1,6 @@
 """What workers know, for the redactor of a process that does not: a client, or a program of somebody's."""
 
+import logging
 import time
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
@@ -12,6 +13,9 @@ from shiftwork.store.fingerprints import published
 
 if TYPE_CHECKING:
     from shiftwork.codec.sources import KeySource
+
+
+log = logging.getLogger("shiftwork.fingerprints")
 
 
 class Recognition:
@@ -41,8 +45,14 @@ class Recognition:
         now = time.monotonic()
         if self._looked is not None and now - self._looked < within:
             return
-        rows = published(connection)
+        rows, left_out = published(connection)
         if rows != self._rows:
+            if left_out:
+                log.warning(
+                    "the secrets of %d workers are not recognised: the table 'secret_fingerprints' holds "
+                    "more than can be read; remove the rows of workers that are gone",
+                    left_out,
+                )
             self._redactor.recognise(Fingerprints(self._opened(rows)))
         self._rows, self._looked = rows, now
 

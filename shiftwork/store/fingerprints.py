@@ -1,6 +1,7 @@
 """Fingerprints of the secrets that workers know: each owns one row, and its successor removes it."""
 
 from datetime import timedelta
+from typing import NamedTuple
 
 from sqlalchemy import Connection, delete, func, or_, select
 from sqlalchemy.dialects.postgresql import insert
@@ -19,6 +20,21 @@ KEPT = timedelta(days=30)
 
 _MOST = 100
 """Rows that a client reads, newest first."""
+
+_MOST_BYTES = 64 << 20
+"""Bytes of all their bodies."""
+
+
+class Published(NamedTuple):
+    """What workers publish.
+
+    Attributes:
+        rows: each worker's owner and body, newest first.
+        left_out: workers whose rows are too many or too large to be read.
+    """
+
+    rows: list[tuple[str, bytes]]
+    left_out: int
 
 
 class FingerprintRows(Noun):
@@ -43,9 +59,27 @@ class FingerprintRows(Noun):
         await self._connection.execute(delete(row).where(or_(succeeded & lapsed, old)))
 
 
-def published(connection: Connection) -> list[tuple[str, bytes]]:
-    """Each worker's owner and body, in whatever transaction the connection is in."""
+def published(connection: Connection) -> Published:
+    """What is published, in whatever transaction the connection is in; as much of it as is bearable."""
     row = FingerprintTable
-    recent = row.renewed_at > func.clock_timestamp() - KEPT
-    statement = select(row.owner, row.body).where(recent).order_by(row.renewed_at.desc()).limit(_MOST)
-    return [(owner, body) for owner, body in connection.execute(statement)]
+    size = func.octet_length(row.body)
+    recent = (
+        select(row.owner, size.label("size"), row.renewed_at)
+        .where(row.renewed_at > func.clock_timestamp() - KEPT)
+        .order_by(row.renewed_at.desc(), row.owner)
+    )
+    chosen, total, left_out = [], 0, 0
+    for owner, each, _ in connection.execute(recent):
+        if len(chosen) < _MOST and total + each <= _MOST_BYTES:
+            chosen.append(owner)
+            total += each
+        else:
+            left_out += 1
+    return Published(_bodies(connection, chosen), left_out)
+
+
+def _bodies(connection: Connection, owners: list[str]) -> list[tuple[str, bytes]]:
+    row = FingerprintTable
+    found = connection.execute(select(row.owner, row.body).where(row.owner.in_(owners)))
+    bodies = {each.owner: each.body for each in found}
+    return [(owner, bodies[owner]) for owner in owners if owner in bodies]

@@ -205,3 +205,21 @@ async def test_a_database_that_is_away_ends_no_worker(database_url, store, setti
         pass
     assert "clients can't recognise this worker's secrets yet" in caplog.text
     await gone.close()
+
+
+@pytest.mark.parametrize(("many", "left_out"), [((120, 40), 21), ((2, 40 << 20), 1)], ids=["many", "large"])
+async def test_what_is_too_much_to_read_is_told(database_url, settings, caplog, many, left_out):
+    """If it failed, rows of no use could keep secrets from being recognised, and nobody would know."""
+    await migrate(database_url)
+    async with Store(database_url) as store, publisher(store, settings, WORKER_API_KEY=CANARY):
+        pass
+    count, size = many
+    await rows(
+        database_url,
+        "INSERT INTO secret_fingerprints (owner, place, content, body) "
+        f"SELECT gen_random_uuid(), 'p', 'c', repeat('x', {size})::bytea FROM generate_series(1, {count})",
+    )
+    async with (client := Client(database_url, settings)).store:
+        await client.store.learn()
+    assert f"the secrets of {left_out} workers are not recognised" in caplog.text
+    assert (client.redactor.secret_in(CANARY) is None) is (count > 100)
