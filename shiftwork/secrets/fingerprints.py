@@ -199,8 +199,8 @@ def _tables(found: Mapping[bytes, Sequence[Fingerprint]], view: str) -> list[_Ta
 
 
 def _read(fields: list[Any]) -> Fingerprint:
-    *figures, digest, view, tail, label = fields
-    return Fingerprint(*figures, b64decode(digest), view, tail, label.encode())
+    size, window, total, whole, digest, view, tail, label = fields
+    return Fingerprint(size, window, total, whole, b64decode(digest), view, tail, label.encode())
 
 
 def _weights(key: bytes) -> tuple[int, ...]:

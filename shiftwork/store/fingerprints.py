@@ -68,7 +68,8 @@ def published(connection: Connection) -> Published:
         .where(row.renewed_at > func.clock_timestamp() - KEPT)
         .order_by(row.renewed_at.desc(), row.owner)
     )
-    chosen, total, left_out = [], 0, 0
+    chosen: list[str] = []
+    total = left_out = 0
     for owner, each, _ in connection.execute(recent):
         if len(chosen) < _MOST and total + each <= _MOST_BYTES:
             chosen.append(owner)
