@@ -6,6 +6,7 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
+from client.chat import ask, text_of
 from client.sync import SyncLongRunningHarness
 from shiftwork.analysis import THRESHOLD, TaskAnalysis, analyze_task
 from shiftwork.contracts.project import AgentOptions
@@ -27,7 +28,8 @@ class AutoHarnessWrapper:
 
     Args:
         chat_model: what answers short requests, and does long ones: `provider:model`, an import path or a
-            mapping (see `shiftwork.sub_agents.agent_options`). An object of LangChain answers short ones
+            mapping (see `shiftwork.sub_agents.agent_options`). Short ones it answers in this process, with
+            the keys that are found here. An object of LangChain answers short ones
             alone: it can't cross processes, so long ones need a `harness` that knows its agent.
         on_progress: told of the project's features.
         harness: who runs projects; None: one that works with `chat_model`.
@@ -74,6 +76,7 @@ class AutoHarnessWrapper:
 
         Raises:
             InvalidInput: there is nobody who could do it.
+            ModelFailed: the model did not answer a short one.
         """
         analysis = analyze_task(prompt, self._threshold)
         if not analysis.should_use_harness:
@@ -146,15 +149,13 @@ class AutoHarnessWrapper:
     def _answer(self, prompt: str) -> str:
         model = self._chat_model
         if isinstance(model, str | Mapping | AgentOptions):
-            model = _chat_model(model)
+            return ask(model, prompt)
         if not hasattr(model, "invoke"):
             raise InvalidInput(
                 f"chat_model is an object of type {type(model).__name__!r}, which answers nothing: give a "
                 "LangChain chat model, 'provider:model', or execute_fn."
             )
-        answer = model.invoke(prompt)
-        text = getattr(answer, "text", answer)
-        return str(text() if callable(text) and not isinstance(text, str) else text)
+        return text_of(model.invoke(prompt))
 
 
 def create_auto_wrapper(
@@ -171,32 +172,6 @@ def project_name(prompt: str) -> str:
     if len(words) > _NAME_CHARACTERS:
         words = words[:_NAME_CHARACTERS].rpartition(" ")[0] or words[:_NAME_CHARACTERS]
     return words or "project"
-
-
-def _chat_model(specification: Specification | AgentOptions) -> Any:
-    """The model itself, in this process: short requests need no other one."""
-    try:
-        from langchain.chat_models import init_chat_model  # noqa: PLC0415 - heavy, and an extra
-    except ImportError as error:
-        raise InvalidInput(
-            "LangChain is not installed here: install the extra 'langchain' of Shiftwork."
-        ) from error
-    facts: Mapping[str, Any]
-    match specification:
-        case str():
-            facts = {"model": specification}
-        case AgentOptions():
-            facts = specification.settings
-        case _:
-            facts = specification
-    parameters: Any = facts.get("parameters") or {}
-    name, further = facts.get("model"), dict(parameters)
-    if not isinstance(name, str):
-        raise InvalidInput("short requests need 'model' as 'provider:model', or execute_fn.")
-    if facts.get("base_url"):
-        further["base_url"] = facts["base_url"]
-    make: Any = init_chat_model
-    return make(name, **further)
 
 
 def _share(result: Mapping[str, Any]) -> float:

@@ -15,6 +15,7 @@
     ├── CodecError                 what Temporal stores can't be decoded: an unknown key, or it was changed
     ├── SandboxTooWeak             nothing here confines programs as far as is asked; carries the reasons
     ├── SecretExposed              a process that we start would be given a secret
+    ├── ModelFailed                a chat model did not answer what it was asked
     ├── AgentError                 an agent's process: see `shiftwork.runner.failures`
     └── ShadowedPackage            another distribution stands in the place of one of ours
 
@@ -98,6 +99,10 @@ class SandboxTooWeak(ShiftworkError):  # noqa: N818
 
 class SecretExposed(ShiftworkError):  # noqa: N818
     """An argument or a variable of a process that we start would hold a secret; it was not started."""
+
+
+class ModelFailed(ShiftworkError):  # noqa: N818
+    """A chat model did not answer what it was asked."""
 
 
 class ShadowedPackage(ShiftworkError):  # noqa: N818

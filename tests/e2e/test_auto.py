@@ -7,9 +7,9 @@ import pytest
 from langchain_openai import ChatOpenAI
 
 from client import AutoHarnessWrapper, SyncLongRunningHarness, create_auto_wrapper
-from shiftwork.errors import InvalidInput
+from shiftwork.errors import InvalidInput, ModelFailed
 from tests.e2e.support import quick_settings, scripted, simple_attempt, simple_feature, write_cassette
-from tests.llm.script import Reply, in_order
+from tests.llm.script import Fault, Reply, in_order
 from tests.llm.server import LlmServer
 
 
@@ -36,6 +36,37 @@ def test_a_short_request_is_answered_by_the_model() -> None:
         }
     assert wrapper.wrap_and_execute("hi", lambda prompt: {"response": prompt * 2}) == {"response": "hihi"}
     assert wrapper.get_current_project_id() is None
+
+
+def test_short_requests_take_the_settings_of_the_agent(monkeypatch) -> None:
+    """A form that does projects, and that a short request stumbles over, or asks with another's key."""
+    monkeypatch.setenv("MY_KEY", "the-key-for-this")
+    with LlmServer.in_thread(in_order(Reply("Paris."))) as server:
+        own = {"provider": "openai", "base_url": f"{server.url}/v1", "model": "qwen3:32b"}
+        keyed = {"model": "openai:m", "base_url": f"{server.url}/v1", "api_key": "MY_KEY"}
+        for model in (own, keyed, {"backend": "langchain", "settings": keyed}):
+            assert AutoHarnessWrapper(model).wrap_and_execute("hi")["response"]
+    keys = [request.headers["authorization"] for request in server.requests]
+    asked = list(zip([turn.body["model"] for turn in server.turns], keys, strict=True))
+    assert asked == [("qwen3:32b", "Bearer none"), *[("m", "Bearer the-key-for-this")] * 2]
+
+
+def test_what_a_short_request_lacks_is_said_in_one_sentence(monkeypatch) -> None:
+    """A traceback of somebody else's package in the place of what to do."""
+    monkeypatch.delenv("OPENAI_API_KEY", raising=False)
+    monkeypatch.setenv("MY_KEY", "k")
+    with pytest.raises(InvalidInput, match="set OPENAI_API_KEY"):
+        AutoHarnessWrapper("openai:gpt-5").wrap_and_execute("hi")
+    with pytest.raises(InvalidInput, match="the provider 'nope' is not known"):
+        AutoHarnessWrapper({"model": "nope:m"}).wrap_and_execute("hi")
+    with pytest.raises(InvalidInput, match="no setting 'modle'"):
+        AutoHarnessWrapper({"modle": "openai:m"}).wrap_and_execute("hi")
+    with pytest.raises(InvalidInput, match="'scripted' brings for itself alone: give execute_fn"):
+        AutoHarnessWrapper({"backend": "scripted", "settings": {}}).wrap_and_execute("hi")
+    with LlmServer.in_thread(lambda _: Fault(401, "no such key")) as server:
+        keyed = {"model": "openai:m", "base_url": f"{server.url}/v1", "api_key": "MY_KEY"}
+        with pytest.raises(ModelFailed, match="did not answer: no such key"):
+            AutoHarnessWrapper(keyed).wrap_and_execute("hi")
 
 
 def test_a_long_request_becomes_a_project(settings, tmp_path) -> None:

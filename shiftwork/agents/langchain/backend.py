@@ -38,6 +38,9 @@ from shiftwork.errors import InvalidInput
 
 _PROGRAM: Final = ("-P", "-m", "shiftwork.agents.langchain")
 _LIBRARIES: Final = ("langchain", "deepagents")
+NO_KEY: Final = "none"
+"""For packages that want a key even where the server takes none."""
+
 _SILENCE: Final = {
     "ANONYMIZED_TELEMETRY": "false",
     "DO_NOT_TRACK": "1",
@@ -124,6 +127,18 @@ class LangchainBackend:
             stdin=request.prompt.encode(),
             reads=(own_code(), *folders),
         )
+
+    def here(self, settings: Settings) -> tuple[ModelConfig, str]:
+        """How this process makes the model itself, and with which key; '' if it needs none.
+
+        Raises:
+            InvalidInput: there is no key where it should be.
+        """
+        read = LangchainSettings.read(self.name, settings)
+        model = self._model(read, None)
+        if "api_key" in read.parameters or (provider := self.provider(settings)) is None:
+            return model, ""
+        return model, provider.credential or ("" if provider.wire == "ollama" else NO_KEY)
 
     def reader(self, request: AgentRequest) -> Reader:  # noqa: ARG002 - part of the protocol
         """One event a line, as JSON."""

@@ -1,6 +1,8 @@
 """Making the chat model that the configuration names, and the parts of it that this program relies on."""
 
+from collections.abc import Mapping
 from importlib import import_module
+from types import MappingProxyType
 from typing import Any
 
 from langchain_core.language_models import BaseChatModel
@@ -18,9 +20,15 @@ _OUTPUT_TOKENS = 32_000
 
 def make_model(config: ProgramConfig, token: str) -> BaseChatModel:
     """The chat model; raises `Troubled` if there is none of that name, or its arguments don't fit."""
-    model = config.model
+    return model_of(config.model, token, _defaults(_provider(config.model), streaming=config.streaming))
+
+
+def model_of(
+    model: ModelConfig, token: str, defaults: Mapping[str, Any] = MappingProxyType({})
+) -> BaseChatModel:
+    """The same without the rest of the configuration; `defaults`: arguments that those it has go before."""
     try:
-        made = _from_factory(model) if model.factory else _by_name(config, token)
+        made = _from_factory(model) if model.factory else _by_name(model, token, defaults)
     except (ImportError, AttributeError, TypeError, ValueError) as error:
         raise Troubled(
             f"The model {model.factory or model.name!r} can't be made: {error}", Problem.INVALID
@@ -39,18 +47,21 @@ def load_object(path: str) -> Any:
     return found
 
 
-def _by_name(config: ProgramConfig, token: str) -> Any:
+def _provider(model: ModelConfig) -> str:
+    return model.name.partition(":")[0]
+
+
+def _by_name(model: ModelConfig, token: str, defaults: Mapping[str, Any]) -> Any:
     from langchain.chat_models import init_chat_model  # noqa: PLC0415 - a factory does without
 
-    provider = config.model.name.partition(":")[0]
-    arguments = _defaults(provider, streaming=config.streaming) | config.model.parameters
-    if config.model.base_url:
-        arguments["base_url"] = config.model.base_url
+    provider, arguments = _provider(model), {**defaults, **model.parameters}
+    if model.base_url:
+        arguments["base_url"] = model.base_url
     if token and provider == "ollama":
         arguments["client_kwargs"] = {"headers": {"authorization": f"Bearer {token}"}}
     elif token:
         arguments["api_key"] = token
-    made = init_chat_model(config.model.name, **arguments)
+    made = init_chat_model(model.name, **arguments)
     if (
         provider == "anthropic"
         and "max_tokens" not in arguments
