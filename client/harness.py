@@ -228,9 +228,9 @@ class LongRunningHarness:
         return {**result.model_dump(mode="json")}
 
     async def add_decision_feedback(
-        self, decision_id: int, outcome: str, score: float = 0.0, lesson: str = ""
+        self, decision_id: int, outcome: str, score: float | None = None, lesson: str = ""
     ) -> None:
-        """Say what became of a decision; the score is cut at −1 and 1."""
+        """Say what became of a decision; the score is cut at −1 and 1, and None keeps a person's."""
         await self._shiftwork.feedback(decision_id, outcome, score=score, lesson=lesson)
 
     async def _recovery_info(self, project: ProjectRow) -> dict[str, Any]:

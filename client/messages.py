@@ -188,8 +188,10 @@ class Messages(Connection):
         result: RevertResult = await self._update(ref, ProjectWorkflow.revert_to_checkpoint, request)
         return result
 
-    async def feedback(self, decision_id: int, outcome: str, *, score: float = 0.0, lesson: str = "") -> None:
-        """Say what became of a decision; its project is looked up."""
+    async def feedback(
+        self, decision_id: int, outcome: str, *, score: float | None = None, lesson: str = ""
+    ) -> None:
+        """Say what became of a decision; its project is looked up. Without a score a person's is kept."""
         async with self.store.transaction() as tx:
             decision = await tx.decisions.get(decision_id)
         refuse_in_words("The lesson", lesson, await self.guard())
@@ -197,7 +199,7 @@ class Messages(Connection):
             DecisionFeedback,
             decision_id=decision_id,
             outcome=outcome,
-            score=max(-1.0, min(1.0, score)),
+            score=None if score is None else max(-1.0, min(1.0, score)),
             lesson=lesson,
             actor=actor(),
         )

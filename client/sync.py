@@ -161,7 +161,7 @@ class SyncLongRunningHarness:
         return self._wait(self._harness.revert_to_checkpoint(project_id, commit_hash, consent=consent))
 
     def add_decision_feedback(
-        self, decision_id: int, outcome: str, score: float = 0.0, lesson: str = ""
+        self, decision_id: int, outcome: str, score: float | None = None, lesson: str = ""
     ) -> None:
         """See `LongRunningHarness.add_decision_feedback`."""
         self._wait(self._harness.add_decision_feedback(decision_id, outcome, score, lesson))

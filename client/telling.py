@@ -136,7 +136,8 @@ def _imported(event: EventRow) -> str:
 
 
 def _feedback(event: EventRow) -> str:
-    return f"{_session(event)} turned out: {_of(event, 'outcome')} ({_of(event, 'score')})"
+    score = _of(event, "score")
+    return f"{_session(event)} turned out: {_of(event, 'outcome')}{f' ({score})' if score else ''}"
 
 
 def _budget(event: EventRow) -> str:

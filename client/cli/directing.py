@@ -206,7 +206,7 @@ def feedback(args: Namespace) -> int:
         async with shiftwork.store.transaction() as tx:
             decision = await tx.decisions.get(args.decision)
             project = await tx.projects.get(decision.project_id)
-        score = args.score or 0.0
+        score = args.score
         await patiently(shiftwork.feedback(args.decision, args.outcome, score=score, lesson=args.lesson))
         facts = {"decision_id": args.decision, "outcome": args.outcome, "score": score, "lesson": args.lesson}
         return _say(args, project, "Later sessions will read it.", **facts)

@@ -258,7 +258,10 @@ class Feedback(Asked):
     model_config = example(outcome="partial", score=0.3, lesson="Measure before adding an index.")
 
     outcome: DecisionOutcome
-    score: Annotated[float, Field(ge=-1, le=1, description="From -1 (bad) to 1 (good).")] = 0.0
+    score: Annotated[
+        float | None,
+        Field(ge=-1, le=1, description="From -1 (bad) to 1 (good); without it a person's is kept."),
+    ] = None
     lesson: Annotated[str, Field(max_length=10_000, description="What to do, or not, another time.")] = ""
 
 

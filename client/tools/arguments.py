@@ -286,7 +286,10 @@ class DecisionFeedback(Arguments):
 
     decision_id: Annotated[int, Field(description="The decision's id.")]
     outcome: Annotated[DecisionOutcome, Field(description="What became of it.")]
-    score: Annotated[float, Field(ge=-1, le=1, description="From -1 (bad) to 1 (good).")] = 0.0
+    score: Annotated[
+        float | None,
+        Field(ge=-1, le=1, description="From -1 (bad) to 1 (good); leave it out to keep a person's."),
+    ] = None
     lesson: Annotated[
         Words, Field(description="What to do, or not, another time. Later sessions are shown it.")
     ] = ""

@@ -96,11 +96,11 @@ class Revert(Message):
 
 
 class DecisionFeedback(Message):
-    """What became of a decision; the score is clamped to −1…1."""
+    """What became of a decision; the score is clamped to −1…1; None keeps the one that a person gave."""
 
     decision_id: int
     outcome: DecisionOutcome
-    score: float = 0.0
+    score: float | None = None
     lesson: Text = ""
     actor: str = ""
 

@@ -228,6 +228,7 @@ async def test_lessons_of_decisions_reach_later_briefs(lab: Lab) -> None:
     async with lab.shiftwork.store.transaction() as tx:
         [decision] = await tx.decisions.history(project.id)
     await lab.shiftwork.feedback(decision.id, "partial", score=7, lesson="Quote the commas.")
+    await lab.shiftwork.feedback(decision.id, "partial")  # keeps what it does not name
     with pytest.raises(InvalidInput, match="outcome"):
         await lab.shiftwork.feedback(decision.id, "wonderful")
     with pytest.raises(NotFound):
@@ -238,7 +239,7 @@ async def test_lessons_of_decisions_reach_later_briefs(lab: Lab) -> None:
     [told] = project.request()["decisions"]
     assert (told["outcome"], told["score"], told["lesson"]) == ("partial", 1.0, "Quote the commas.")
     assert "Lesson: Quote the commas." in project.brief()
-    assert len(await project.events("decision_feedback")) == 1
+    assert len(await project.events("decision_feedback")) == 2
 
 
 async def test_an_open_question_survives_a_new_worker(lab: Lab, shared_worker: WorkerProcess) -> None:

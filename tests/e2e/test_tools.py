@@ -14,6 +14,7 @@ from langchain_openai import ChatOpenAI
 from langchain_tests.integration_tests import ToolsIntegrationTests
 
 from client.api import Shiftwork
+from client.telling import tell
 from client.tools import long_running_tools
 from client.tools.desk import Desk
 from client.tools.results import Done
@@ -197,6 +198,22 @@ async def test_passing_is_asked_for_and_never_said(lab: Lab) -> None:
     assert answer["feature"]["status"] != "passing"
     await project.event("session_ended", "session:0")
     assert (await project.statuses()) == {"a": "failing"}
+
+
+async def test_feedback_without_a_score_keeps_a_persons(lab: Lab) -> None:
+    """If it failed, a model that has only a lesson to add would wipe out what a person thought."""
+    note = {"decision": {"decision": "use CSV", "reasoning": "simple"}}
+    project = await lab.project([simple_feature("a")], {"a": [simple_attempt("a", note)]})
+    await project.completes()
+    async with lab.shiftwork.store.transaction() as tx:
+        [decision] = await tx.decisions.history(project.id)
+    await lab.shiftwork.feedback(decision.id, "success", score=0.8)
+    tool = tools_of(lab)["add_decision_feedback"]
+    await tool.ainvoke({"decision_id": decision.id, "outcome": "partial", "lesson": "Quote the commas."})
+    async with lab.shiftwork.store.transaction() as tx:
+        [judged] = await tx.decisions.history(project.id)
+    assert (judged.outcome, judged.score, judged.lesson) == ("partial", 0.8, "Quote the commas.")
+    assert tell((await project.events("decision_feedback"))[-1]).endswith("turned out: partial")
 
 
 async def test_questions_are_shown_and_answered(lab: Lab) -> None:
