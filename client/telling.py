@@ -174,8 +174,9 @@ def _rests(event: EventRow) -> str:
     until = _of(event, "until")
     when = f"until {_moment(until, event.at)}" if until else "until somebody resumes"
     who = _model(_of(event, "agent"), _of(event, "model"))
-    left = _model(_of(event, "next_agent"), _of(event, "next_model")) or "another one"
-    return f"{_session(event)}: agent {who} rests {when}; {left} goes on"
+    left = _model(_of(event, "next_agent"), _of(event, "next_model"))
+    then = f"{left} goes on" if left else "there is no other now"
+    return f"{_session(event)}: agent {who} rests {when}; {then}"
 
 
 def _moment(text: str, seen: datetime) -> str:

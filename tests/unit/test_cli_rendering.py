@@ -99,7 +99,7 @@ def event(kind, reference="", actor="", **data):
                verdict=[{"step": 1, "met": True, "reason": "It\nshines."}, {"step": 2, "met": False}]),
          "session 3: verifier completed: step 1 met, It shines.; step 2 not met"),
         (event("agent_rests", "session:3", agent="claude", until="2026-01-02T20:48:17+00:00"),
-         "session 3: agent claude rests until 20:48 UTC; another one goes on"),
+         "session 3: agent claude rests until 20:48 UTC; there is no other now"),
         (event("agent_rests", "session:3", agent="claude", model="opus", until="2026-01-03T20:48:17.5+00:00",
                next_agent="langchain", next_model="openai:x"),
          "session 3: agent claude, opus rests until 2026-01-03 20:48 UTC; langchain, openai:x goes on"),
