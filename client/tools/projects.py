@@ -36,12 +36,20 @@ async def create_long_running_project(call: Call, asked: asks.CreateProject) -> 
         options=options,
     )
     return CreatedProject(
-        message="The project is made; nothing of it runs yet. initialize_project_features has it planned.",
+        message="The project is made; nothing of it runs yet. initialize_project_features has it planned."
+        + _lowered(options, asked),
         project_id=project.id,
         name=project.name,
         agent=options.agent.backend,
         repository=project.repository,
     )
+
+
+def _lowered(options: ProjectOptions, asked: asks.CreateProject) -> str:
+    """Whoever asked for more money than these tools give is told what the project has."""
+    if asked.budget_usd is None or options.budget_usd is None or asked.budget_usd <= options.budget_usd:
+        return ""
+    return f" Its budget is ${options.budget_usd:.2f}, the most that these tools give a project."
 
 
 def _options(base: ProjectOptions, asked: asks.CreateProject) -> ProjectOptions:

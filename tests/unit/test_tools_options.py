@@ -3,7 +3,7 @@
 import pytest
 
 from client.tools.arguments import CreateProject
-from client.tools.projects import _folder, _options
+from client.tools.projects import _folder, _lowered, _options
 from shiftwork.contracts.prices import Prices
 from shiftwork.contracts.project import AgentOptions, ProjectOptions
 from shiftwork.errors import InvalidInput
@@ -25,6 +25,16 @@ def test_another_model_does_not_keep_the_first_ones_prices() -> None:
     assert _options(base, asked()).agent.prices == Prices(input=1, output=5)
     assert _options(base, asked(model="claude-opus-4-5")).agent.prices is None
     assert _options(base, asked(model="anthropic:claude-opus-4-5")).agent.prices is None
+
+
+def test_a_budget_is_lowered_and_never_raised() -> None:
+    """A model would give itself more money than whoever set the tools up."""
+    base = ProjectOptions(agent=HAIKU, budget_usd=5)
+    for wanted, given in ((1000, 5), (2, 2), (None, 5)):
+        assert _options(base, asked(budget_usd=wanted)).budget_usd == given
+    most = asked(budget_usd=1000)
+    assert "Its budget is $5.00" in _lowered(_options(base, most), most)
+    assert _lowered(_options(base, asked(budget_usd=2)), asked(budget_usd=2)) == ""
 
 
 def test_a_model_of_no_known_price_is_refused_under_a_budget() -> None:
