@@ -81,7 +81,7 @@ class Shiftwork(Messages, Following, AgentRegistry, TaskControl):
         refuse_in_words("The project's specification", f"{spec}\n{description}", redactor)
         async with self.store.transaction() as tx:
             if await tx.projects.by_name(name) is not None:
-                raise Conflict(f"a project named {name!r} exists already; choose another name with --name.")
+                raise Conflict(f"a project named {name!r} exists already; choose another name.")
         where, branch = None, None
         if repository is not None:
             user = await open_user_repository(repository, allow_dirty=allow_dirty)

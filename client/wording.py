@@ -20,12 +20,14 @@ _KINDS = {
     "missing": "is missing",
 }
 _BOUNDS = {
-    "greater_than": ("gt", "must be above {:g}"),
-    "greater_than_equal": ("ge", "must be {:g} or more"),
-    "less_than": ("lt", "must be below {:g}"),
+    "greater_than": ("gt", "must be above {}"),
+    "greater_than_equal": ("ge", "must be {} or more"),
+    "less_than": ("lt", "must be below {}"),
     "string_too_short": ("min_length", "must have {} characters or more"),
     "string_too_long": ("max_length", "must have {} characters at most"),
-    "less_than_equal": ("le", "must be {:g} or less"),
+    "too_short": ("min_length", "must have {} items or more"),
+    "too_long": ("max_length", "must have {} items at most"),
+    "less_than_equal": ("le", "must be {} or less"),
 }
 _KEY = "[key]"
 
@@ -61,7 +63,8 @@ def _said(problem: Any, model: type[BaseModel] | None) -> str:
             said = "is empty"
         case _ if kind in _BOUNDS:
             name, words = _BOUNDS[kind]
-            said = words.format(facts[name])
+            bound = facts[name]
+            said = words.format(int(bound) if isinstance(bound, float) and bound.is_integer() else bound)
         case _:
             said = str(problem["msg"]).removeprefix("Value error, ")
     return said

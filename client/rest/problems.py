@@ -56,7 +56,7 @@ class Problem(BaseModel):
     status: int = Field(examples=[404])
     detail: str = Field(
         description="One sentence that says what, which and what to do.",
-        examples=["No project has the id or name 'shelf'; `shiftwork list` shows them all."],
+        examples=["No project has the id or name 'shelf'; take one of the list of projects."],
     )
     errors: list[FieldProblem] = Field([], description="The fields that are wrong, if that is what it is.")
     commits: list[str] | None = Field(None, description="Commits of people that a revert would undo.")

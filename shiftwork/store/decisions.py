@@ -49,7 +49,7 @@ class Decisions(Noun):
         statement = _select().where(DecisionTable.id == decision_id)
         row = await self._first(statement, DecisionRow) if is_id(decision_id) else None
         if row is None:
-            raise NotFound(f"There is no decision {decision_id}; `shiftwork decisions` lists them.")
+            raise NotFound(f"There is no decision {decision_id}; take one of the list of decisions.")
         return row
 
     async def relevant(

@@ -73,7 +73,7 @@ class Features(Noun):
         statement = select(FeatureTable, _JUDGED).where(FeatureTable.id == feature_id)
         row = await self._first(statement, FeatureRow) if is_id(feature_id) else None
         if row is None:
-            raise NotFound(f"There is no feature {feature_id}; `shiftwork features` lists them.")
+            raise NotFound(f"There is no feature {feature_id}; take one of the project's list of features.")
         return row
 
     async def by_name(self, project_id: str, name: str) -> FeatureRow | None:
@@ -93,9 +93,7 @@ class Features(Noun):
             )
             row = await self._first(statement, FeatureRow)
         if row is None:
-            raise NotFound(
-                f"The project has no feature with the name or id {text!r}; `shiftwork features` lists them."
-            )
+            raise NotFound(f"The project has no feature with the name or id {text!r}; take one of its list.")
         return row
 
     async def list(

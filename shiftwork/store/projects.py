@@ -11,7 +11,7 @@ from shiftwork.contracts.project import ProjectOptions, ProjectStatus
 from shiftwork.errors import Conflict, NotFound
 from shiftwork.store.noun import Noun, dump
 from shiftwork.store.rows import ProjectRow, Totals
-from shiftwork.store.status import FIND_SQL, STATUS_SQL, choose, find_arguments, shape
+from shiftwork.store.status import FIND_SQL, NAMES_SQL, STATUS_SQL, choose, find_arguments, shape
 from shiftwork.store.tables import FeatureTable, ProjectTable, SessionTable, UsageTable
 
 
@@ -97,7 +97,8 @@ class Projects(Noun):
             NotFound: there is none.
             InvalidInput: the beginning fits several.
         """
-        return await self.get(choose(ref, await self._run(FIND_SQL, *find_arguments(ref))))
+        found = await self._run(FIND_SQL, *find_arguments(ref))
+        return await self.get(choose(ref, found, () if found else await self._run(NAMES_SQL)))
 
     async def list(self, status: ProjectStatus | None = None) -> list[ProjectRow]:
         """All projects, or those in one status, oldest first."""
@@ -169,4 +170,4 @@ class Projects(Noun):
 
 
 def _missing(project_id: str) -> NotFound:
-    return NotFound(f"There is no project {project_id!r}; `shiftwork list` shows them all.")
+    return NotFound(f"There is no project {project_id!r}; take one of the list of projects.")

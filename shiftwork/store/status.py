@@ -7,12 +7,16 @@ to show it runs it through asyncpg, without the imports that would take longer t
 import json
 import re
 from collections.abc import Mapping, Sequence
+from difflib import get_close_matches
 from typing import Any
 
 import asyncpg
 
 from shiftwork.errors import InvalidInput, NotFound, StackError
 from shiftwork.store.connect import connect
+
+NAMES_SQL = "SELECT name FROM projects ORDER BY created_at DESC LIMIT 200"
+"""Whoever misspells a name means one of these."""
 
 FIND_SQL = """
 SELECT id::text AS id, name, (id::text = lower($1) OR name = $1) AS exact
@@ -83,6 +87,9 @@ WHERE p.id::text = $1
 
 FEATURE_STATUSES = ("not_started", "in_progress", "passing", "failing", "blocked")
 
+_WORDS = re.compile(r"[\W_]+")
+"""What stands between words."""
+
 _PREFIX = re.compile(r"[0-9a-f][0-9a-f-]{3,35}", re.IGNORECASE)
 
 
@@ -112,7 +119,8 @@ async def read_status(connection: asyncpg.Connection, ref: str | None = None) ->
         if project_id is None:
             raise NotFound("There is no project yet; start one with `shiftwork start`.")
     else:
-        project_id = choose(ref, await connection.fetch(FIND_SQL, *find_arguments(ref)))
+        found = await connection.fetch(FIND_SQL, *find_arguments(ref))
+        project_id = choose(ref, found, () if found else await connection.fetch(NAMES_SQL))
     return shape(await connection.fetchval(STATUS_SQL, project_id))
 
 
@@ -121,15 +129,24 @@ def find_arguments(ref: str) -> tuple[str, bool]:
     return ref.replace("\0", ""), _PREFIX.fullmatch(ref) is not None
 
 
-def choose(ref: str, found: Sequence[Mapping[str, Any]]) -> str:
-    """The id of the one project that `ref` means, out of the rows of `FIND_SQL`."""
+def choose(ref: str, found: Sequence[Mapping[str, Any]], known: Sequence[Mapping[str, Any]] = ()) -> str:
+    """The id of the one project that `ref` means, out of the rows of `FIND_SQL`; `known`: of `NAMES_SQL`."""
     if not found:
-        raise NotFound(f"No project has the id or name {ref!r}; `shiftwork list` shows them all.")
+        near = _nearest(ref, [row["name"] for row in known])
+        hint = f"did you mean {near!r}?" if near else "take one of the list of projects."
+        raise NotFound(f"No project has the id or name {ref!r}; {hint}")
     if len(found) > 1 and not found[0]["exact"]:
         names = ", ".join(f"{row['name']!r}" for row in found)
         raise InvalidInput(f"The id {ref!r} could mean several projects ({names}); write more of it.")
     project_id: str = found[0]["id"]
     return project_id
+
+
+def _nearest(ref: str, names: Sequence[str]) -> str | None:
+    """The name that is written most like this, whatever its case and what stands between its words."""
+    folded = {_WORDS.sub(" ", name.lower()): name for name in names}
+    near = get_close_matches(_WORDS.sub(" ", ref[:200].lower()), folded, n=1, cutoff=0.8)
+    return folded[near[0]] if near else None
 
 
 def shape(text: str) -> dict[str, Any]:

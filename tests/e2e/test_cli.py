@@ -133,7 +133,7 @@ def test_from_a_specification_to_a_report(environment, shiftwork, tmp_path):
     code, text = shiftwork("start", str(MINIMAL / "spec.md"), "--cassette", str(MINIMAL / "cassette.yml"))
     assert (code, text) == (
         1,
-        "error: a project named 'tally' exists already; choose another name with --name.\n",
+        "error: a project named 'tally' exists already; choose another name.\n",
     )
 
 

@@ -71,7 +71,7 @@ async def test_over_pipes_everything_is_there(stack, project: str) -> None:
         refused = await session.call_tool("get_project_status", {"project_id": "no such"})
         assert refused.isError
         assert refused.content[0].text == (
-            "No project has the id or name 'no such'; `shiftwork list` shows them all."
+            "No project has the id or name 'no such'; take one of the list of projects."
         )
         misspelt = await session.call_tool("get_project_status", {"project": project})
         assert misspelt.isError

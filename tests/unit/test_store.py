@@ -63,7 +63,7 @@ async def test_projects_are_found_by_name_id_and_prefix(store):
         for ref in ("chat", project.id, project.id.upper(), project.id[:8]):
             assert await tx.projects.find(ref) == project
         for ref in ("nothing", "", "%", project.id[:3], "a\0b", "deadbeef-0000"):
-            with pytest.raises(NotFound, match="shiftwork list"):
+            with pytest.raises(NotFound, match="list of projects"):
                 await tx.projects.find(ref)
         with pytest.raises(NotFound):
             await tx.projects.get("no-uuid")
@@ -171,7 +171,7 @@ async def test_features_are_found_by_name_and_id(store):
         for ref in ("login", " login ", feature.id, str(feature.id)):
             assert (await tx.features.find(project.id, ref)).id == feature.id
         for ref in ("nothing", "99999999999999999999999", "²", -1):
-            with pytest.raises(NotFound, match="shiftwork features"):
+            with pytest.raises(NotFound, match="take one of"):
                 await tx.features.find(project.id, ref)
         with pytest.raises(NotFound):
             await tx.features.find(other.id, feature.id)

@@ -98,7 +98,7 @@ async def test_scores_are_clamped(tx, project, score, kept):
 async def test_feedback_on_nothing_is_refused(tx, project):
     """If it failed, a typing error would vanish without a word."""
     for unknown in (1, 0, 2**70):
-        with pytest.raises(NotFound, match="shiftwork decisions"):
+        with pytest.raises(NotFound, match="list of decisions"):
             await tx.decisions.feedback(unknown, DecisionOutcome.SUCCESS)
     decision = await record(tx, project, "x")
     with pytest.raises(InvalidInput, match="not a number"):

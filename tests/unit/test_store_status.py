@@ -2,6 +2,7 @@
 
 import subprocess
 import sys
+import uuid
 from datetime import UTC, datetime
 
 import pytest
@@ -95,3 +96,15 @@ def test_status_imports_little():
     code = f"import sys, shiftwork.store.status; print([m for m in {heavy} if m in sys.modules])"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "[]"
+
+
+async def test_who_misspells_a_name_is_told_the_one_that_was_meant(store, database_url):
+    """If it failed, somebody who writes a name as a folder's would search a list for it."""
+    async with store.transaction() as tx:
+        project = await tx.projects.create(f"Two files {uuid.uuid4().hex}")
+    written = project.name.lower().replace(" ", "-")
+    with pytest.raises(NotFound, match=f"did you mean '{project.name}'"):
+        await project_status(database_url, written)
+    async with store.transaction() as tx:
+        with pytest.raises(NotFound, match=f"did you mean '{project.name}'"):
+            await tx.projects.find(written)

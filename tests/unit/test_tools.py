@@ -134,6 +134,12 @@ async def test_without_a_stack_the_answer_is_a_sentence(tmp_path) -> None:
         ("list_project_features", {"project_id": "p", "limit": 101}, "limit"),
         ("list_project_features", {"project_id": "p", "status_filter": "done"}, "status_filter"),
         ("add_decision_feedback", {"decision_id": 1, "outcome": "success", "score": 2}, "score"),
+        ("get_project_report", {"project_id": "x", "offset": 10**9}, "offset: must be 100000000 or less"),
+        (
+            "get_relevant_decisions",
+            {"project_id": "x", "tags": ["t"] * 99},
+            "tags: must have 20 items at most",
+        ),
     ],
 )
 async def test_wrong_arguments_are_named(name: str, given: dict[str, Any], sentence: str) -> None:
