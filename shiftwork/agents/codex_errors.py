@@ -26,8 +26,9 @@ _AT = re.compile(
     r"try again at (?:(\w{3} \d{1,2})(?:st|nd|rd|th), (\d{4}) )?(\d{1,2}:\d{2} [AP]M)", re.IGNORECASE
 )
 _UNIT = r"ms|s(?:ec(?:ond)?s?)?|m(?:in(?:ute)?s?)?|h(?:ours?)?|d(?:ays?)?"
-_IN = re.compile(rf"try again in ((?:\d+(?:\.\d+)? ?(?:{_UNIT})(?![a-z]),? ?)+)", re.IGNORECASE)
-_PART = re.compile(rf"(\d+(?:\.\d+)?) ?({_UNIT})(?![a-z])", re.IGNORECASE)
+_NUMBER = r"\d{1,9}(?:\.\d{1,9})?"
+_IN = re.compile(rf"try again in ((?:{_NUMBER} ?(?:{_UNIT})(?![a-z]),? ?)+)", re.IGNORECASE)
+_PART = re.compile(rf"({_NUMBER}) ?({_UNIT})(?![a-z])", re.IGNORECASE)
 _SECONDS = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0, "d": 86_400.0}
 _LONGEST_PAUSE = 7 * 86_400.0
 

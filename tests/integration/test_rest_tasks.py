@@ -414,7 +414,7 @@ def until_ended(http: httpx.Client, agent: int, number: int) -> list[dict]:
         ("GET /api/tasks/0", None, 404, "task 0"),
         ("GET /api/tasks/9999999999999999999", None, 404, "9999999999999999999"),
         ("GET /api/tasks/99999999999999999999", None, 422, "task"),
-        (f"GET /api/tasks/{uuid.uuid4()}", None, 404, ""),
+        ("GET /api/tasks/0b6b7d9e-5d0b-4b0a-9d4e-1f2a3b4c5d6e", None, 404, ""),
         ("GET /api/tasks/execute", None, 422, "task"),
         ("GET /api/tasks?status=busy", None, 422, "status"),
         ("GET /api/tasks?agent=no-such", None, 404, "no-such"),
