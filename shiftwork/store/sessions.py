@@ -74,8 +74,8 @@ class Sessions(Noun):
     ) -> bool:
         """Close the session; the first to do so is the one that counts (False for any later).
 
-        If it was interrupted, the feature's next session may go on with its conversation: the copy of that stays
-        until then. All others of the feature are removed.
+        If it was interrupted, the feature's next session may go on with its conversation: the copy of that
+        stays until then. All others of the feature are removed.
         """
         statement = (
             _update(project_id, number)
