@@ -85,6 +85,7 @@ def workers(client: Client, services: Services, python: PythonRunner) -> tuple[W
             bookkeeping.look_for_secrets,
             bookkeeping.tidy,
             bookkeeping.checkpoint,
+            tasks.give_up_task,
             schedules.make_task,
             schedules.drop_task,
             maintenance.remove_handoffs,

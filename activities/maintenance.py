@@ -148,6 +148,8 @@ async def _lost(client: Client, row: TaskRow) -> TaskOutcome | None:
             break
     if status is WorkflowExecutionStatus.RUNNING:
         return None
+    if status is None and not row.worker:
+        return None  # moved by hand: it waits for a runner, and never had one
     by_people = status in _ENDED_BY_PEOPLE
     why = "Its workflow was ended in Temporal." if by_people else "No workflow runs it any more."
     kind = TaskErrorKind.CANCELLED if by_people else TaskErrorKind.LOST

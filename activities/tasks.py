@@ -11,11 +11,11 @@ from pydantic import JsonValue
 from temporalio import activity
 
 from activities.alive import heartbeating, worker_stopping
-from activities.names import RUN_TASK
+from activities.names import GIVE_UP_TASK, RUN_TASK
 from activities.processors import Processors
 from activities.services import Services
 from shiftwork.contracts.agent import AgentConfiguration
-from shiftwork.contracts.task import TaskEnd, TaskErrorKind, TaskStart, TaskStatus
+from shiftwork.contracts.task import TaskEnd, TaskErrorKind, TaskGivenUp, TaskStart, TaskStatus
 from shiftwork.errors import Conflict, LeaseLost, ShiftworkError, StackError
 from shiftwork.handoffs import HandoffContext
 from shiftwork.repository.files import remove_tree
@@ -45,6 +45,21 @@ class TaskActivities:
         """
         async with heartbeating(self._services.record):
             return await _Attempt(self._services, self._processors, start).execute()
+
+    @activity.defn(name=GIVE_UP_TASK)
+    async def give_up_task(self, given_up: TaskGivenUp) -> TaskEnd:
+        """Have a task fail that no attempt ends any more; one that has ended stays as it is."""
+        outcome = TaskOutcome(
+            status=TaskStatus.FAILED,
+            error=one_line(truncate(given_up.error, _MOST_ERROR)),
+            error_kind=given_up.error_kind,
+            trace={f"{TaskStatus.FAILED}_at": _now()},
+        )
+        async with self._services.store.transaction() as tx:
+            with suppress(Conflict):
+                await tx.tasks.move(given_up.task_id, outcome)
+            row = await tx.tasks.get(given_up.task_id)
+        return TaskEnd(task_id=row.id, status=row.status, error_kind=row.error_kind)
 
 
 class _Attempt:

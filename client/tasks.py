@@ -1,31 +1,22 @@
 """Tasks, as people and programs make, run and end them."""
 
+import asyncio
 from collections.abc import AsyncGenerator, Mapping, Sequence
 from contextlib import suppress
-from datetime import timedelta
 
 from pydantic import JsonValue
-from temporalio.client import WorkflowFailureError
-from temporalio.common import WorkflowIDConflictPolicy, WorkflowIDReusePolicy
-from temporalio.exceptions import WorkflowAlreadyStartedError
-from temporalio.service import RPCError, RPCStatusCode
 
 from client.connection import Connection
+from client.task_workflows import cancel, check_limits, closed, start_workflow, task_id_of, workflow_of
 from client.waiting import TaskWatch
 from shiftwork.contracts.agent import AgentConfiguration
 from shiftwork.contracts.task import TaskErrorKind, TaskStart, TaskStatus
 from shiftwork.contracts.workflow import Timeouts
-from shiftwork.errors import Conflict, InvalidInput, StackError
+from shiftwork.errors import Conflict, InvalidInput
 from shiftwork.stack.file import database_url
 from shiftwork.store.agents import AgentRow
 from shiftwork.store.tasks import NewTask, TaskOutcome, TaskRow
-from shiftwork.temporal import TASK_QUEUE, agent_attributes, task_workflow_id
-from shiftwork.text import plain_markdown
-from workflows.task import TaskWorkflow
-
-_SILENT = (RPCStatusCode.UNAVAILABLE, RPCStatusCode.DEADLINE_EXCEEDED)
-_TASK = "task_id"
-"""Where a workflow says which task it runs."""
+from shiftwork.temporal import task_workflow_id
 
 AGENT_PROVIDER = "agent"
 """The provider of tasks that are runs of registered agents."""
@@ -81,7 +72,9 @@ class TaskControl(Connection):
         Raises:
             NotFound: there is no such task.
             Conflict: it ran already, or its agent runs now; nothing was changed.
+            InvalidInput: a limit can't be one; nothing was changed.
         """
+        check_limits(timeout, max_output_bytes)
         async with self.store.transaction() as tx:
             task = await tx.tasks.get(task_id)
             agent = None if task.agent_id is None else await tx.agents.get(task.agent_id, task.agent_version)
@@ -105,7 +98,9 @@ class TaskControl(Connection):
 
         Raises:
             Conflict: it runs already; then no task was made.
+            InvalidInput: a limit can't be one; then neither.
         """
+        check_limits(timeout, max_output_bytes)
         new = NewTask(
             provider=AGENT_PROVIDER,
             instruction=instruction,
@@ -117,9 +112,8 @@ class TaskControl(Connection):
             return task  # of the same request
         try:
             await self._begin(task, found, timeout, max_output_bytes)
-        except (Conflict, StackError):
-            async with self.store.transaction() as tx:
-                await tx.tasks.remove_unbegun(task.id)
+        except BaseException:  # a caller that no longer waits, too
+            await asyncio.shield(self._drop(task.id))
             raise
         return task
 
@@ -159,18 +153,18 @@ class TaskControl(Connection):
             NotFound: there is no such task.
         """
         task = await self.task(task_id)
-        if task.status is TaskStatus.RUNNING:
-            client = await self.temporal()
-            with suppress(RPCError):
-                await client.get_workflow_handle(task_workflow_id(task.id, task.agent_id)).cancel()
-                return await self.wait_task(task_id)
-        if not task.status.ended:
+        if task.status.ended:
+            return task
+        workflow = await workflow_of(await self.temporal(), task)
+        if workflow is not None:
+            await cancel(workflow)
+        if workflow is None or task.status is TaskStatus.CREATED:
             why = "The task was cancelled."
             outcome = TaskOutcome(status=TaskStatus.FAILED, error=why, error_kind=TaskErrorKind.CANCELLED)
             with suppress(Conflict):  # it ended meanwhile
                 async with self.store.transaction() as tx:
                     await tx.tasks.move(task_id, outcome)
-        return await self.task(task_id)
+        return await self.wait_task(task_id)
 
     async def _created(self, new: NewTask, ref: str | int | None) -> tuple[TaskRow, AgentRow | None]:
         async with self.store.transaction() as tx:
@@ -187,56 +181,30 @@ class TaskControl(Connection):
         timings = self.settings.timings
         start = TaskStart(
             task_id=task.id,
-            timeout=timeout or config.timeout,
+            timeout=config.timeout if timeout is None else timeout,
             max_output_bytes=max_output_bytes,
             timeouts=Timeouts(heartbeat=timings.heartbeat_timeout, retry_interval=timings.retry_interval),
         )
         name = agent.name if agent else task.provider
-        workflow_id = task_workflow_id(task.id, task.agent_id)
-        while not await self._started(start, name, workflow_id):
-            running = await self._running(workflow_id)
-            if running is not None and running.id == task.id:
-                return  # whoever asked before, and got no answer, had it begin
-            if running is not None:
-                raise Conflict(
-                    f"{name!r} runs already (task {running.id}), and has one run at a time; wait for its end."
-                )
-
-    async def _started(self, start: TaskStart, name: str, workflow_id: str) -> bool:
-        """Start the workflow; False if one of its id runs."""
         client = await self.temporal()
-        try:
-            await client.start_workflow(
-                TaskWorkflow.run,
-                start,
-                id=workflow_id,
-                task_queue=TASK_QUEUE,
-                id_conflict_policy=WorkflowIDConflictPolicy.FAIL,
-                id_reuse_policy=WorkflowIDReusePolicy.ALLOW_DUPLICATE,
-                task_timeout=timedelta(seconds=self.settings.timings.workflow_task),
-                static_summary=plain_markdown(f"{name}: task {start.task_id}"),
-                search_attributes=agent_attributes(name),
-                memo={_TASK: start.task_id},
+        if await start_workflow(client, task, start, name, timings.workflow_task):
+            return
+        running = await task_id_of(client, task_workflow_id(task.id, task.agent_id))
+        if running == task.id:
+            return  # whoever asked before, and got no answer, had it begin
+        if running is not None and not (await self.task(running)).status.ended:
+            raise Conflict(
+                f"{name!r} runs already (task {running}), and has one run at a time; wait for its end."
             )
-        except WorkflowAlreadyStartedError:
-            return False
-        except RPCError as error:
-            if error.status in _SILENT:
-                raise StackError(f"Temporal did not answer: {error.message}; try again.") from error
-            raise
-        return True
+        # The task has ended, and its workflow does in a moment, unless somebody ended the task by hand.
+        await closed(client, task_workflow_id(task.id, task.agent_id))
+        if not await start_workflow(client, task, start, name, timings.workflow_task):
+            raise Conflict(f"{name!r} is still being ended (task {running}); try again in a moment.")
 
-    async def _running(self, workflow_id: str) -> TaskRow | None:
-        """The task that this workflow runs; None when it does no more, and another can be started."""
-        handle = (await self.temporal()).get_workflow_handle(workflow_id)
-        with suppress(WorkflowFailureError, RPCError):
-            description = await handle.describe()
-            running = await self.task(await description.memo_value(_TASK, type_hint=int))
-            if not running.status.ended:
-                return running
-            # The workflow itself ends in a moment.
-            await handle.result(rpc_timeout=timedelta(seconds=5))
-        return None
+    async def _drop(self, task_id: int) -> None:
+        """Remove a task that was not begun after all."""
+        async with self.store.transaction() as tx:
+            await tx.tasks.remove_unbegun(task_id)
 
     def _watching(self) -> TaskWatch:
         if self._watch is None:

@@ -2,7 +2,9 @@
 
 from datetime import datetime
 from enum import StrEnum
-from typing import Final
+from typing import Annotated, Final
+
+from pydantic import Field
 
 from shiftwork.contracts.agent import Overlap
 from shiftwork.contracts.base import Message
@@ -68,9 +70,17 @@ class TaskStart(Message):
     """
 
     task_id: int
-    timeout: float = 300.0
+    timeout: Annotated[float, Field(gt=0, allow_inf_nan=False)] = 300.0
     max_output_bytes: int | None = None
     timeouts: Timeouts = Timeouts()
+
+
+class TaskGivenUp(Message):
+    """A task that no attempt ends any more, and why: for its row, if that is still open."""
+
+    task_id: int
+    error: str
+    error_kind: TaskErrorKind
 
 
 class TaskEnd(Message):

@@ -72,6 +72,7 @@ class HandoffManager:
             )
         if ttl_days is not None and not 0 < ttl_days <= 36_500:
             raise InvalidInput(f"ttl_days is {ttl_days}; it must be more than 0 and at most 36500, or None.")
+        _check_ids(agent_id, *([] if task_id is None else [task_id]))
         text = context.to_json()
         ttl = None if ttl_days is None else timedelta(days=ttl_days)
         async with self._handoffs(session) as handoffs:
@@ -81,6 +82,7 @@ class HandoffManager:
         self, agent_id: int, session: Session | None = None
     ) -> HandoffContext | None:
         """What the agent's last run left, if it has not expired; None if there is nothing."""
+        _check_ids(agent_id)
         async with self._handoffs(session) as handoffs:
             artifact = await handoffs.latest(agent_id)
         return None if artifact is None else HandoffContext.from_json(artifact.context_data)
@@ -93,6 +95,7 @@ class HandoffManager:
         Raises:
             InvalidInput: the limit is negative.
         """
+        _check_ids(agent_id)
         if limit < 0:
             raise InvalidInput(f"limit is {limit}; it must not be negative.")
         async with self._handoffs(session) as handoffs:
@@ -125,6 +128,12 @@ class HandoffManager:
             return
         async with (await self._store.open()).transaction() as tx:
             yield tx.handoffs
+
+
+def _check_ids(*ids: object) -> None:
+    for each in ids:
+        if isinstance(each, bool) or not isinstance(each, int):
+            raise InvalidInput(f"{each!r:.60} is no id of an agent or a task; ids are integers.")
 
 
 async def connection_of(session: Session) -> AsyncConnection:

@@ -1,8 +1,8 @@
 """Handoffs: what a run of an agent, or a session, leaves for the next one, until it expires."""
 
+from collections.abc import Mapping
 from datetime import datetime, timedelta
-
-from sqlalchemy.exc import IntegrityError
+from typing import Any
 
 from shiftwork.contracts.base import Message
 from shiftwork.errors import NotFound
@@ -12,7 +12,11 @@ from shiftwork.store.types import storable
 # Plain SQL, because building statements would take longer than the server does.
 _SAVE = """
 INSERT INTO handoff_artifacts (agent_id, task_id, session_id, context_data, summary, expires_at)
-VALUES ($1, $2, $3, $4, $5, clock_timestamp() + $6::interval)
+SELECT $1, $2, $3, $4, $5, clock_timestamp() + $6::interval
+WHERE num_nonnulls($1::bigint, $3::bigint) = 1
+    AND ($1::bigint IS NULL OR EXISTS (SELECT FROM agents WHERE id = $1))
+    AND ($2::bigint IS NULL OR EXISTS (SELECT FROM tasks WHERE id = $2 AND agent_id = $1))
+    AND ($3::bigint IS NULL OR EXISTS (SELECT FROM sessions WHERE id = $3))
 ON CONFLICT (session_id) DO NOTHING
 RETURNING *
 """
@@ -69,15 +73,17 @@ class Handoffs(Noun):
         """Keep one, of an agent or of a session; a session's is kept once, and found again after that.
 
         Raises:
-            NotFound: there is no such agent, task or session.
+            NotFound: there is no such agent or session, or the task is none of the agent's; the transaction
+                goes on.
         """
         owner = (agent_id, task_id, session_id)
-        try:
+        rows: list[Mapping[str, Any]] = []
+        if all(one is None or is_id(one) for one in owner):
             rows = await self._run(_SAVE, *owner, storable(context_data), storable(summary), ttl)
-        except IntegrityError as error:
-            raise NotFound(f"There is no {_owner(*owner)} to hand over from.") from error
+            if not rows and session_id is not None:
+                rows = await self._run(_OF_SESSION, session_id)
         if not rows:
-            rows = await self._run(_OF_SESSION, session_id)
+            raise NotFound(f"There is no {_owner(*owner)} to hand over from.")
         return HandoffArtifact.model_validate(rows[0])
 
     async def latest(self, agent_id: int) -> HandoffArtifact | None:
@@ -94,7 +100,7 @@ class Handoffs(Noun):
 
     async def history(self, agent_id: int, limit: int = 10, offset: int = 0) -> list[HandoffArtifact]:
         """The agent's that have not expired, newest first, without the first `offset`."""
-        rows = await self._run(_LIVING, agent_id, limit, offset)
+        rows = await self._run(_LIVING, agent_id, limit, offset) if is_id(agent_id) else []
         return [HandoffArtifact.model_validate(row) for row in rows]
 
     async def of_project(self, project_id: str, limit: int = 10) -> list[HandoffArtifact]:
@@ -109,4 +115,5 @@ class Handoffs(Noun):
 
 def _owner(agent_id: int | None, task_id: int | None, session_id: int | None) -> str:
     named = {"agent": agent_id, "task": task_id, "session": session_id}
-    return " or ".join(f"{noun} {number}" for noun, number in named.items() if number is not None)
+    said = " with ".join(f"{noun} {number}" for noun, number in named.items() if number is not None)
+    return said or "agent or session"

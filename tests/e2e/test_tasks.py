@@ -11,6 +11,7 @@ from shiftwork.errors import Conflict, InvalidInput, NotFound
 from shiftwork.handoffs import HandoffManager
 from shiftwork.sandbox.choose import choose_sandbox
 from shiftwork.store.agents import AgentDefinition
+from shiftwork.store.tasks import TaskOutcome
 
 COUNTER = """
 count = (handoff.state["count"] if handoff else 0) + parameters.get("step", 1)
@@ -33,6 +34,10 @@ async def runs(lab, task_id: int) -> None:
     async with asyncio.timeout(30):
         while (await lab.shiftwork.task(task_id)).status is not TaskStatus.RUNNING:  # noqa: ASYNC110 - rows
             await asyncio.sleep(0.02)
+
+
+async def running_of(lab, agent):
+    return await lab.shiftwork.tasks(agent=agent.id, statuses=[TaskStatus.RUNNING])
 
 
 async def test_an_agent_goes_on_from_its_last_run(lab, name):
@@ -122,6 +127,39 @@ async def test_a_cancelled_task_has_failed(lab, name):
     created = await lab.shiftwork.create_task(agent=agent.id)
     assert (await lab.shiftwork.cancel_task(created.id)).error_kind is TaskErrorKind.CANCELLED
     assert (await lab.shiftwork.task(created.id)).started_at is None
+
+
+async def test_cancel_ends_the_task_that_was_named(lab, name):
+    """If it failed, a person would end another run than the one that they mean."""
+    agent = await register(
+        lab, name, "import time; time.sleep(60)", schedule="0 3 * * *", overlap="allow_all"
+    )
+    await lab.shiftwork.trigger_schedule(agent.id)
+    async with asyncio.timeout(30):
+        while not (found := await running_of(lab, agent)):  # noqa: ASYNC110 - rows
+            await asyncio.sleep(0.05)
+    beside = await lab.shiftwork.run_agent(agent.id)
+    await runs(lab, beside.id)
+    assert (await lab.shiftwork.cancel_task(found[0].id)).error_kind is TaskErrorKind.CANCELLED
+    assert (await lab.shiftwork.task(beside.id)).status is TaskStatus.RUNNING
+    assert (await lab.shiftwork.cancel_task(beside.id)).error_kind is TaskErrorKind.CANCELLED
+    await lab.shiftwork.delete_agent(agent.id)
+
+
+async def test_a_run_that_nobody_can_begin_is_refused(lab, name):
+    """If it failed, a caller would wait without end, or leave a task that runs later by surprise."""
+    agent = await register(lab, name, "import time; time.sleep(20)")
+    for timeout in (float("nan"), 0, -1, float("inf")):
+        with pytest.raises(InvalidInput, match="timeout is"):
+            await lab.shiftwork.run_agent(agent.id, timeout=timeout)
+    task = await lab.shiftwork.run_agent(agent.id)
+    await runs(lab, task.id)
+    by_hand = TaskOutcome(status=TaskStatus.FAILED, error_kind=TaskErrorKind.FAILED)
+    async with lab.shiftwork.store.transaction() as tx:
+        await tx.tasks.move(task.id, by_hand)
+    with pytest.raises(Conflict, match="is still being ended"):
+        await lab.shiftwork.run_agent(agent.id)
+    assert [row.id for row in await lab.shiftwork.tasks(agent=agent.id)] == [task.id]
 
 
 async def test_a_request_runs_once(lab, name):

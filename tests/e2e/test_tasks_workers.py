@@ -6,6 +6,7 @@ import pytest
 
 from shiftwork.contracts.agent import AgentConfiguration
 from shiftwork.contracts.task import TaskErrorKind, TaskStatus
+from shiftwork.errors import Conflict
 from shiftwork.store.agents import AgentDefinition
 from shiftwork.store.tasks import TaskRow
 from tests.e2e.lab import Lab
@@ -64,3 +65,24 @@ async def test_a_task_that_costs_its_workers_is_given_up(lab: Lab, shared_worker
     ended = await lab.shiftwork.wait_task(task.id)
     assert (ended.status, ended.error_kind) == (TaskStatus.FAILED, TaskErrorKind.LOST)
     assert ended.error == "1 of its workers were lost; the task is not begun again."
+
+
+async def test_a_task_is_cancelled_while_no_worker_is_there(lab: Lab, shared_worker: WorkerProcess) -> None:
+    """If it failed, its agent could not run again, or the cancelled run would begin after all."""
+    definition = AgentDefinition(kind="python", code="print('ran')")
+    agent = await lab.shiftwork.register_agent("cancelled early", definition)
+    assert await asyncio.to_thread(shared_worker.stop) == 0
+    task = await lab.shiftwork.run_agent(agent.id)
+    cancelled = await lab.shiftwork.cancel_task(task.id)
+    assert (cancelled.error_kind, cancelled.started_at) == (TaskErrorKind.CANCELLED, None)
+    shared_worker.start()
+    again = await lab.shiftwork.create_task(agent=agent.id)
+    async with asyncio.timeout(60):
+        while True:
+            try:
+                await lab.shiftwork.start_task(again.id)
+                break
+            except Conflict:
+                await asyncio.sleep(0.2)
+    assert (await lab.shiftwork.wait_task(again.id)).result == "ran\n"
+    assert await lab.shiftwork.task(task.id) == cancelled

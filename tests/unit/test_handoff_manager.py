@@ -9,6 +9,7 @@ from shiftwork.handoffs import HandoffContext, HandoffManager
 from shiftwork.store.agents import AgentDefinition
 from shiftwork.store.migrate import migrate
 from shiftwork.store.store import Store
+from shiftwork.store.tasks import NewTask
 
 CONTEXT = HandoffContext(state={"last_price": 840.0}, metadata={"run_count": 5})
 
@@ -76,9 +77,29 @@ async def test_bare_it_finds_the_running_stack(stack, monkeypatch):
     """If it failed, people would have to know where the database is."""
     monkeypatch.setenv("SHIFTWORK_STATE", str(stack.state))
     async with HandoffManager() as manager:
-        with pytest.raises(NotFound, match="agent 987654321 or task 1"):
+        with pytest.raises(NotFound, match="agent 987654321 with task 1"):
             await manager.save_handoff(987654321, 1, CONTEXT, "")
         assert await manager.load_latest_handoff(987654321) is None
+
+
+async def test_a_task_of_another_agent_is_refused_and_the_transaction_goes_on(store, agent_id):
+    """If it failed, a handoff would tell of another's run, or a mistake cost the caller all its work."""
+    async with store.transaction() as tx:
+        other = await tx.agents.register("other", AgentDefinition(kind="python", code="1"))
+        task = await tx.tasks.create(NewTask(provider="agent", agent_id=other.id))
+    manager = HandoffManager(store)
+    async with store.session() as session:
+        for owner, run in ((agent_id, task.id), (987654321, None), (2**70, None)):
+            with pytest.raises(NotFound, match=f"no agent {owner}"):
+                await manager.save_handoff(owner, run, CONTEXT, "", session)
+        for odd in (True, "1", None, 1.0):
+            with pytest.raises(InvalidInput, match="is no id"):
+                await manager.save_handoff(odd, None, CONTEXT, "", session)
+            with pytest.raises(InvalidInput, match="is no id"):
+                await manager.load_latest_handoff(odd, session)
+        assert await manager.load_latest_handoff(2**70, session) is None
+        await manager.save_handoff(other.id, task.id, CONTEXT, "", session)
+    assert await manager.load_latest_handoff(other.id) == CONTEXT
 
 
 async def test_what_is_wrong_is_refused_and_nothing_is_stored(store, agent_id):

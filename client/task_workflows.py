@@ -1,0 +1,111 @@
+"""The workflows of tasks, as clients start, find and cancel them."""
+
+import asyncio
+import math
+from contextlib import suppress
+from datetime import timedelta
+from typing import Any
+
+from temporalio.client import Client, WorkflowExecutionStatus, WorkflowFailureError, WorkflowHandle
+from temporalio.common import WorkflowIDConflictPolicy, WorkflowIDReusePolicy
+from temporalio.exceptions import WorkflowAlreadyStartedError
+from temporalio.service import RPCError, RPCStatusCode
+
+from shiftwork.contracts.task import TaskStart
+from shiftwork.errors import InvalidInput, StackError
+from shiftwork.store.tasks import TaskRow
+from shiftwork.temporal import TASK_QUEUE, agent_attributes, task_workflow_id
+from shiftwork.text import plain_markdown
+from workflows.task import TaskWorkflow
+
+_SILENT = (RPCStatusCode.UNAVAILABLE, RPCStatusCode.DEADLINE_EXCEEDED)
+
+_TASK = "task_id"
+"""Where a workflow says which task it runs."""
+
+_MOMENT = 5.0
+_LONGEST = 7 * 86_400
+_MOST_OUTPUT = 16 * 1024 * 1024
+
+
+def check_limits(timeout: float | None, max_output_bytes: int | None) -> None:
+    """Raise `InvalidInput` for limits that are none: there is no run without a time."""
+    if timeout is not None and not (math.isfinite(timeout) and 0 < timeout <= _LONGEST):
+        raise InvalidInput(f"timeout is {timeout}; it must be more than 0 and at most {_LONGEST} seconds.")
+    if max_output_bytes is not None and not 0 < max_output_bytes <= _MOST_OUTPUT:
+        raise InvalidInput(f"max_output_bytes is {max_output_bytes}; it must be 1 to {_MOST_OUTPUT}.")
+
+
+async def start_workflow(
+    client: Client, task: TaskRow, start: TaskStart, name: str, task_seconds: float
+) -> bool:
+    """Start the workflow of a task; False if one of its id runs. Raises `StackError`."""
+    try:
+        await client.start_workflow(
+            TaskWorkflow.run,
+            start,
+            id=task_workflow_id(task.id, task.agent_id),
+            task_queue=TASK_QUEUE,
+            id_conflict_policy=WorkflowIDConflictPolicy.FAIL,
+            id_reuse_policy=WorkflowIDReusePolicy.ALLOW_DUPLICATE,
+            task_timeout=timedelta(seconds=task_seconds),
+            static_summary=plain_markdown(f"{name}: task {task.id}"),
+            search_attributes=agent_attributes(name),
+            memo={_TASK: task.id},
+        )
+    except WorkflowAlreadyStartedError:
+        return False
+    except RPCError as error:
+        raise _told(error) from error
+    return True
+
+
+async def task_id_of(client: Client, workflow_id: str) -> int | None:
+    """Which task the workflow that runs under this id has; None if none runs, or it does not say."""
+    found = await _running(client, workflow_id)
+    return None if found is None else found[1]
+
+
+async def workflow_of(client: Client, task: TaskRow) -> WorkflowHandle[Any, Any] | None:
+    """The run of a workflow that has this very task, and runs; None if there is none. Raises `StackError`."""
+    own = task_workflow_id(task.id, task.agent_id)
+    for workflow_id in (own, f"{own}-task-{task.id}"):
+        found = await _running(client, workflow_id)
+        if found is not None and found[1] == task.id:
+            return found[0]
+    return None
+
+
+async def cancel(workflow: WorkflowHandle[Any, Any]) -> None:
+    """Cancel it; harmless if it has ended meanwhile. Raises `StackError`."""
+    try:
+        await workflow.cancel()
+    except RPCError as error:
+        if error.status is not RPCStatusCode.NOT_FOUND:
+            raise _told(error) from error
+
+
+async def closed(client: Client, workflow_id: str) -> None:
+    """Wait a moment for the end of a workflow."""
+    with suppress(WorkflowFailureError, RPCError, TimeoutError):
+        async with asyncio.timeout(_MOMENT):  # an answer that is late is asked for again by the client
+            await client.get_workflow_handle(workflow_id).result()
+
+
+async def _running(client: Client, workflow_id: str) -> tuple[WorkflowHandle[Any, Any], int | None] | None:
+    try:
+        found = await client.get_workflow_handle(workflow_id).describe()
+    except RPCError as error:
+        if error.status is RPCStatusCode.NOT_FOUND:
+            return None
+        raise _told(error) from error
+    if found.status is not WorkflowExecutionStatus.RUNNING:
+        return None
+    task_id: int | None = await found.memo_value(_TASK, default=None, type_hint=int)
+    return client.get_workflow_handle(workflow_id, run_id=found.run_id), task_id
+
+
+def _told(error: RPCError) -> Exception:
+    if error.status in _SILENT:
+        return StackError(f"Temporal did not answer: {error.message}; try again.")
+    return error
