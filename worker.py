@@ -189,6 +189,7 @@ async def serve(
             log.info("ended %d processes that a lost worker left", ended)
         if given_back := await record.give_back(client):
             log.info("gave %d tasks back that a lost worker ran", given_back)
+        services.enclose_tasks()
         python = PythonRunner(sandbox, settings.tasks, gateway=gateway, redact=redactor.redact)
         stack.push_async_callback(python.close)
         await python.start(wait=False)

@@ -105,12 +105,24 @@ class Services:
 
     def enclose_task(self, folder: Path, user: int | None) -> None:
         """The same for the folder of one attempt at a task."""
-        self._enclose(self.settings.tasks, folder, user, way=True)
+        self._enclose(self.settings.tasks, folder, user)
 
-    def _enclose(self, above: Path, folder: Path, user: int | None, *, way: bool = False) -> None:
-        by_path = not self.sandbox.moves_binds and can_change_user(namespaces=self.sandbox.own_network)
-        private_folder(above, 0o711 if by_path or way else 0o700)
-        if user is None or not by_path:
+    def enclose_tasks(self) -> None:
+        """Make the folder of all attempts at tasks, which only we can enter, or also pass where they must."""
+        private_folder(self.settings.tasks, self._mode_above)
+
+    @property
+    def _by_path(self) -> bool:
+        """Whether agents go to their folders by the names that these have here."""
+        return not self.sandbox.moves_binds and can_change_user(namespaces=self.sandbox.own_network)
+
+    @property
+    def _mode_above(self) -> int:
+        return 0o711 if self._by_path else 0o700
+
+    def _enclose(self, above: Path, folder: Path, user: int | None) -> None:
+        private_folder(above, self._mode_above)
+        if user is None or not self._by_path:
             private_folder(folder)
         else:
             private_folder(folder, 0o710)

@@ -20,11 +20,16 @@ def place_of(state: Path) -> str:
                 return name
             file.unlink(missing_ok=True)
         draft = state / f".{_FILE}.{secrets.token_hex(8)}"
-        draft.write_text(secrets.token_hex(8), encoding="ascii")
+        with open(draft, "x", encoding="ascii", opener=_private) as written:
+            written.write(secrets.token_hex(8))
         # Of two that make it at once, the first one's stays.
         with suppress(FileExistsError):
             os.link(draft, file)
         draft.unlink()
+
+
+def _private(path: str, flags: int) -> int:
+    return os.open(path, flags, 0o600)
 
 
 def with_place(identity: str, place: str) -> str:

@@ -8,8 +8,7 @@ import pytest
 import yaml
 from pydantic import JsonValue
 
-from shiftwork.contracts.agent import AgentConfiguration
-from shiftwork.contracts.limits import AgentLimits
+from shiftwork.contracts.agent import AgentConfiguration, RunLimits
 from shiftwork.contracts.task import TaskErrorKind, TaskStatus
 from shiftwork.errors import InvalidInput
 from shiftwork.handoffs import HandoffContext, HandoffManager
@@ -101,9 +100,7 @@ async def test_what_fails_says_why(
     lab: Lab, script: str, kind: TaskErrorKind, says: str, result: str
 ) -> None:
     """If it failed, nobody would learn why an agent failed, or something of it would live on."""
-    agent = await register(
-        lab, f"fails: {kind}", "command", command(script), limits=AgentLimits(memory_mb=100)
-    )
+    agent = await register(lab, f"fails: {kind}", "command", command(script), limits=RunLimits(memory_mb=100))
     task = await run(lab, agent, timeout=3 if kind is TaskErrorKind.TIMEOUT else 30)
     assert (task.status, task.error_kind, task.result) == (TaskStatus.FAILED, kind, result)
     assert says in (task.error or "")

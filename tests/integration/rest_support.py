@@ -68,7 +68,7 @@ def serving(state: Path, *arguments: str) -> Iterator[Served]:
             process.send_signal(signal.SIGINT)
         out, err = process.communicate(timeout=30)
     if process.returncode != -signal.SIGKILL:
-        assert (process.returncode, out, err) == (0, "", "")
+        assert (process.returncode, out, err) == (0, "", ""), (process.returncode, out, err)
 
 
 def problem(answer: httpx.Response, status: int) -> dict:

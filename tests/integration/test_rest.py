@@ -211,8 +211,6 @@ def test_a_project_is_made_read_and_deleted(http) -> None:
     events = http.get(f"{path}/events", params={"limit": 1}).json()
     assert [each["kind"] for each in events["items"]] == ["project_created"]
 
-    # Only a worker could answer that.
-    assert "worker" in problem(http.post(f"{path}/features", json={"name": "a"}), 503)["detail"]
     assert http.delete(path).status_code == 204
     problem(http.get(path), 404)
 

@@ -32,10 +32,25 @@ from shiftwork.sandbox.visible import installation_of
 from tests.unit.python_support import limits, make_runner, run, until
 
 
+def below_workers() -> list[psutil.Process]:
+    """What belongs to workers that other tests in this process share."""
+    found = []
+    for child in psutil.Process().children():
+        try:
+            if child.cmdline()[-2:] == ["-m", "worker"]:
+                found += child.children(recursive=True)
+        except psutil.Error:
+            continue
+    return found
+
+
 def interpreters(pid: int | None = None) -> list[psutil.Process]:
     """Those below a process (None: this one) that wait for a job, or have one."""
     found = []
+    others = {process.pid for process in below_workers()} if pid is None else set()
     for process in psutil.Process(pid).children(recursive=True):
+        if process.pid in others:
+            continue
         try:
             if process.name().startswith("python") and process.cmdline()[-1:] == ["wait"]:
                 found.append(process)

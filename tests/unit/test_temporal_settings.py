@@ -58,8 +58,9 @@ def test_search_attributes_have_their_types():
         "ShiftworkProgress": "Double",
         "ShiftworkFeature": "Keyword",
         "ShiftworkRole": "Keyword",
+        "ShiftworkAgent": "Keyword",
     }
-    assert len(SEARCH_ATTRIBUTES) == 7
+    assert len(SEARCH_ATTRIBUTES) == 8
 
 
 def test_payloads_leave_defaults_out():
