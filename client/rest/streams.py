@@ -100,6 +100,8 @@ class EventStream:
             for event in events:
                 self._after = event.sequence
                 yield _part(event)
+                # Sending does not wait: without this nobody would notice in between that the client is gone.
+                await asyncio.sleep(0)
             if events:
                 self._heard = time.monotonic()
             elif self._until_rest and at_rest(status):
