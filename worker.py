@@ -33,6 +33,7 @@ from activities.slots import process_slots
 from activities.tasks import TaskActivities
 from client.api import Shiftwork
 from client.maintenance import schedule_maintenance
+from client.tokens import api_token
 from shiftwork.agents.python.runner import PythonRunner
 from shiftwork.agents.registry import backends
 from shiftwork.codec.sealing import Seal
@@ -41,7 +42,7 @@ from shiftwork.gateway import Egress, Gateway
 from shiftwork.ownership import check_ownership
 from shiftwork.runner.leftovers import sweep_orphans
 from shiftwork.sandbox.choose import choose_sandbox
-from shiftwork.secrets import LazyRedactor, passwords, protect_handler
+from shiftwork.secrets import LazyRedactor, Secret, passwords, protect_handler
 from shiftwork.settings import Settings
 from shiftwork.stack.file import database_url
 from shiftwork.stack.place import place_of, with_place
@@ -170,7 +171,7 @@ async def serve(
     # Servers that are just coming back are waited for; a supervisor would only start us again.
     await patiently(lambda: migrate(url))
     async with AsyncExitStack() as stack:
-        redactor.learn(*passwords([url]))
+        redactor.learn(*passwords([url]), Secret("rest-api-token", api_token(settings)[1]))
         store = await stack.enter_async_context(Store(url, redact=redactor))
         record = stack.enter_context(WorkerRecord(settings.state))
         gateway = await stack.enter_async_context(Gateway(egress))

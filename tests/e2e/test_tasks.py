@@ -5,6 +5,7 @@ import asyncio
 import pytest
 
 from client.executor import AgentExecutor
+from client.tokens import api_token
 from shiftwork.contracts.agent import AgentConfiguration
 from shiftwork.contracts.task import TaskErrorKind, TaskStatus
 from shiftwork.errors import Conflict, InvalidInput, NotFound
@@ -84,6 +85,14 @@ async def test_output_beyond_the_limit_is_cut(lab, name):
     ended = await executor.execute_agent(agent.id)
     assert ended["status"] == "completed"
     assert 900 <= len(ended["result"]) < 1_200
+
+
+async def test_the_stacks_own_token_is_not_kept(lab, name):
+    """If it failed, whoever reads a task could command everything."""
+    _, token = api_token(lab.settings)
+    agent = await register(lab, name, f"print({token[::-1]!r}[::-1])")
+    ended = await AgentExecutor(timeout=30, shiftwork=lab.shiftwork).execute_agent(agent.id)
+    assert ended["result"].strip() == "[redacted:rest-api-token]"
 
 
 async def test_what_can_not_be_run_makes_no_task(lab, name):
