@@ -48,7 +48,7 @@ class AgentScheduler:
             await shiftwork.__aenter__()
             try:
                 await shiftwork.reconcile_schedules()
-            except BaseException:
+            except BaseException:  # a cancellation too: nothing of a start that failed stays open
                 await shiftwork.__aexit__(None, None, None)
                 raise
             self._shiftwork = shiftwork

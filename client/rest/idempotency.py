@@ -111,7 +111,7 @@ class Idempotency:
             if not making.settled:
                 async with self._shiftwork.store.transaction() as tx:
                     await making.settle(tx, status, answer)
-        except Exception as error:
+        except Exception as error:  # whatever it was, the key must be free again
             await self._let_go(claim, error)
             raise
         finally:

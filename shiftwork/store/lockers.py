@@ -36,12 +36,13 @@ class Lockers:
         """Give the lock back. A connection that fails in it is ended, and the lock with it."""
         try:
             await connection.execute(_UNLOCK, key)
-        except BaseException as error:
+        except LOST:
             connection.terminate()
-            if isinstance(error, LOST):
-                return
+        except BaseException:  # a cancellation too: nobody knows whether it is given back
+            connection.terminate()
             raise
-        self._idle.append(connection)
+        else:
+            self._idle.append(connection)
 
     async def close(self) -> None:
         """Close what is idle."""
