@@ -487,9 +487,8 @@ def test_what_a_verifiers_commands_leave_running_does_not_write_its_verdict(serv
     """Otherwise judged code could judge itself, from a process that outlives the command it came with."""
     steps = (VerificationStep(description="it is pretty"),)
     (tmp_path / "stray.py").write_text(STRAY)
-    command = (
-        f"python3 {tmp_path}/stray.py {tmp_path}/outbox & sleep 0.5; test -e {tmp_path}/outbox/verdict.json"
-    )
+    verdict = f"{tmp_path}/outbox/verdict.json"
+    command = f"python3 {tmp_path}/stray.py {tmp_path}/outbox & until test -e {verdict}; do sleep 0.1; done"
     (tmp_path / "start.sh").write_text(f"setsid {command}")
     script = in_order(
         Reply("", (("execute", {"command": f"bash {tmp_path}/start.sh"}),)),
