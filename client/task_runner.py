@@ -18,6 +18,7 @@ from shiftwork.contracts.task import TaskErrorKind, TaskStatus
 from shiftwork.errors import Conflict, InvalidInput, NotFound, ShiftworkError
 from shiftwork.settings import is_enabled
 from shiftwork.store.tasks import TaskOutcome, TaskRow
+from shiftwork.text import one_line, truncate
 
 DISABLED = "Agent runner is disabled"
 INTERVAL = 5.0
@@ -25,6 +26,9 @@ INTERVAL = 5.0
 
 _AT_ONCE = 8
 """So many tasks are waited for at once; workers decide how many they run."""
+
+_MOST_SHOWN = 200
+"""Characters of an instruction that the log shows."""
 
 log = logging.getLogger("shiftwork.runner")
 
@@ -193,6 +197,7 @@ class TaskRunner:
             return
         summary.tasks_started += 1
         log.info("Auto-started task %s (%s)", task.id, task.uuid)
+        log.info("Processing task %s: %s", task.id, one_line(truncate(task.instruction, _MOST_SHOWN)))
         ended = await self._shiftwork.wait_task(task.id)
         if ended.status is TaskStatus.COMPLETED:
             summary.tasks_completed += 1

@@ -303,6 +303,7 @@ async def test_the_command_drains_what_is_pending(lab, runner, stack, tmp_path):
     done = await asyncio.to_thread(typed, tmp_path, "--once", "--json", *elsewhere, **enabled)
     assert (done.returncode, counts(json.loads(done.stdout))) == (0, (2, 1, 1, 0)), done.stderr
     assert f"INFO - Auto-started task {good.id}" in done.stderr
+    assert f"INFO - Processing task {good.id}: good\n" in done.stderr
     assert "DEBUG" in done.stderr
     quiet = await asyncio.to_thread(typed, stack.state, "--once", **{ENABLED: "true", "LOG_LEVEL": "error"})
     assert (quiet.stdout, quiet.stderr) == ("0 tasks started: 0 completed, 0 failed, 0 skipped.\n", "")
