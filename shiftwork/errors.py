@@ -5,6 +5,7 @@
     │   └── CassetteError          a scripted agent's cassette is wrong: file, line, field
     ├── NotFound                   a project, feature, session … that does not exist
     ├── Conflict                   a name that is taken, a state that does not allow it
+    │   └── Stale                  somebody changed it since the caller looked
     ├── RepositoryError            a repository that can't be used, or git that failed
     │   ├── MergeConflict          two sides changed the same lines; carries the paths
     │   ├── SnapshotRefused        a workspace holds what no commit may hold; carries the paths
@@ -16,6 +17,7 @@
     ├── SandboxTooWeak             nothing here confines programs as far as is asked; carries the reasons
     ├── SecretExposed              a process that we start would be given a secret
     ├── ModelFailed                a chat model did not answer what it was asked
+    ├── EnvironmentFailed          an environment could not get ready, or could not begin an episode
     ├── AgentError                 an agent's process: see `shiftwork.runner.failures`
     └── ShadowedPackage            another distribution stands in the place of one of ours
 
@@ -43,6 +45,10 @@ class NotFound(ShiftworkError):  # noqa: N818
 
 class Conflict(ShiftworkError):  # noqa: N818
     """A name that is taken, or a state that does not allow what was asked."""
+
+
+class Stale(Conflict):
+    """Somebody changed it since the caller looked; nothing was changed now."""
 
 
 class RepositoryError(ShiftworkError):
@@ -103,6 +109,10 @@ class SecretExposed(ShiftworkError):  # noqa: N818
 
 class ModelFailed(ShiftworkError):  # noqa: N818
     """A chat model did not answer what it was asked."""
+
+
+class EnvironmentFailed(ShiftworkError):  # noqa: N818
+    """An environment could not get ready, could not begin an episode, or could not take one up again."""
 
 
 class ShadowedPackage(ShiftworkError):  # noqa: N818

@@ -1,0 +1,88 @@
+"""What the base class keeps of an episode, apart from what an environment keeps itself."""
+
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from shiftwork.environments.protocol import EpisodeStats, Observation
+
+
+@dataclass(slots=True)
+class TakenAction:
+    """An action that was taken, with its parameters as the environment got them."""
+
+    action: str
+    parameters: dict[str, Any]
+
+
+@dataclass(slots=True)
+class Episode:
+    """One play of an environment.
+
+    Attributes:
+        number: the first is 1.
+        seed: from which it was made.
+        reproducible: whether `reset` takes a seed.
+        began: on the clock of `now`.
+        spent: seconds that went by before it was taken up here.
+        ended: when it was over; None while it goes on.
+        observation: the newest.
+        taken: every action, in order.
+        reward: the sum of rewards.
+        rewards: that of each agent.
+        refused: actions that were not taken.
+        now: the clock, in seconds.
+    """
+
+    number: int
+    seed: int
+    reproducible: bool
+    observation: Observation
+    now: Callable[[], float] = time.monotonic
+    began: float = 0.0
+    spent: float = 0.0
+    ended: float | None = None
+    taken: list[TakenAction] = field(default_factory=list)
+    reward: float = 0.0
+    rewards: dict[str, float] = field(default_factory=dict)
+    refused: int = 0
+
+    @property
+    def seconds(self) -> float:
+        """How long it has lasted."""
+        return self.spent + (self.now() if self.ended is None else self.ended) - self.began
+
+    def earned(self, reward: float, rewards: Mapping[str, float]) -> None:
+        """Add what an action earned."""
+        self.reward += reward
+        for agent, each in rewards.items():
+            self.rewards[agent] = self.rewards.get(agent, 0.0) + each
+
+    def show(self, observation: Observation) -> Observation:
+        """Make it the newest; an episode that is done stays so."""
+        known = self.observation
+        terminated = observation.terminated or known.terminated
+        truncated = observation.truncated or known.truncated
+        self.observation = observation.model_copy(
+            update={"terminated": terminated, "truncated": truncated, "done": terminated or truncated}
+        )
+        if self.observation.done and self.ended is None:
+            self.ended = self.now()
+        return self.observation
+
+    def stats(self, *, success: bool) -> EpisodeStats:
+        """How it goes."""
+        return EpisodeStats(
+            total_steps=len(self.taken),
+            total_reward=self.reward,
+            success=success,
+            terminated=self.observation.terminated,
+            truncated=self.observation.truncated,
+            refused_actions=self.refused,
+            seed=self.seed,
+            reproducible=self.reproducible,
+            episode=self.number,
+            duration_seconds=self.seconds,
+            rewards=dict(self.rewards),
+        )

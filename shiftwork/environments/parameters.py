@@ -1,0 +1,80 @@
+"""The parameters of an action, held against its definition before the environment sees them."""
+
+from collections.abc import Mapping
+from copy import deepcopy
+from typing import Any
+
+import jsonschema
+from jsonschema.protocols import Validator
+
+from shiftwork.environments.protocol import ActionDefinition
+from shiftwork.text import truncate
+
+
+class BadParameters(ValueError):  # noqa: N818 - what is caught and told, in one sentence
+    """Parameters that an action does not take; the text says which and why."""
+
+
+def parameter_schema(action: ActionDefinition) -> dict[str, Any]:
+    """The JSON schema of an action's parameters, whichever way they are written.
+
+    Raises:
+        BadParameters: the definition holds what is no JSON schema.
+    """
+    written = action.parameters
+    is_schema = isinstance(written.get("type"), str) or isinstance(written.get("$schema"), str)
+    schema = dict(written) if is_schema else _from_map(action.name, written)
+    try:
+        jsonschema.Draft202012Validator.check_schema(schema)
+    except jsonschema.SchemaError as error:
+        raise BadParameters(
+            f"the definition of action {action.name!r} is no JSON schema: {truncate(error.message, 200)}"
+        ) from None
+    return schema
+
+
+def _from_map(action: str, written: Mapping[str, Any]) -> dict[str, Any]:
+    properties, required = {}, []
+    for name, described in written.items():
+        if not isinstance(described, Mapping):
+            raise BadParameters(
+                f"the definition of action {action!r} describes parameter {name!r} by {described!r}; give a "
+                'JSON schema, such as {"type": "string"}'
+            )
+        own = dict(described)
+        optional = own.get("required") is False or "default" in own
+        if isinstance(own.get("required"), bool):
+            del own["required"]
+        properties[name] = own
+        if not optional:
+            required.append(name)
+    return {
+        "type": "object",
+        "properties": properties,
+        "required": required,
+        "additionalProperties": False,
+    }
+
+
+def checked_parameters(action: ActionDefinition, given: Mapping[str, Any]) -> dict[str, Any]:
+    """The parameters of an action, with defaults filled in, none of them shared with the caller.
+
+    Raises:
+        BadParameters: one is missing, unknown or of another type.
+    """
+    schema = parameter_schema(action)
+    filled = deepcopy(dict(given))
+    for name, described in schema.get("properties", {}).items():
+        if name not in filled and isinstance(described, Mapping) and "default" in described:
+            filled[name] = deepcopy(described["default"])
+    validator: Validator = jsonschema.Draft202012Validator(schema)
+    error = jsonschema.exceptions.best_match(validator.iter_errors(filled))
+    if error is not None:
+        raise BadParameters(_said(action, error))
+    return filled
+
+
+def _said(action: ActionDefinition, error: jsonschema.ValidationError) -> str:
+    where = ".".join(str(part) for part in error.absolute_path)
+    which = f"parameter {where!r} of action {action.name!r}" if where else f"action {action.name!r}"
+    return f"{which}: {truncate(error.message, 300)}"

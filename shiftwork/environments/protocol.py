@@ -1,0 +1,142 @@
+"""What an environment shows and answers: observations, actions and their results, and how an episode went."""
+
+import base64
+from enum import StrEnum
+from typing import Annotated, Any, Literal, Self
+
+from pydantic import BaseModel, ConfigDict, Field, JsonValue, field_validator, model_validator
+
+ActionName = Annotated[str, Field(min_length=1, max_length=200)]
+Reward = Annotated[float, Field(allow_inf_nan=False)]
+
+
+class HarnessStatus(StrEnum):
+    """Where an environment stands."""
+
+    IDLE = "idle"
+    """No episode was begun."""
+    ACTIVE = "active"
+    """An episode goes on."""
+    COMPLETED = "completed"
+    """The episode ended: terminated or truncated."""
+    ERROR = "error"
+    """It can't be used: `initialize` said no, or a fault could not be undone."""
+    SHUTDOWN = "shutdown"
+
+
+class _Model(BaseModel):
+    model_config = ConfigDict(extra="forbid")
+
+
+class ActionDefinition(_Model):
+    """An action that may be taken.
+
+    Attributes:
+        name: what `step` is called with.
+        description: what it does, for the agent.
+        parameters: what it takes: a JSON schema of an object, or a map from each parameter's name to its
+            schema. In a map every parameter is required but those with a `default` or with
+            `"required": false`, and no other is taken.
+    """
+
+    name: ActionName
+    description: str = ""
+    parameters: dict[str, Any] = {}
+
+
+class Observation(_Model):
+    """What an agent perceives.
+
+    Attributes:
+        content: text; any JSON value where `content_type` is `json`; a PNG or JPEG in base64, or as a `data:`
+            URL, where it is `image` (bytes are encoded).
+        content_type: how to read `content`.
+        available_actions: the actions that may be taken now; this list, not the metadata, is what counts.
+        metadata: more for the agent: score, time, ...
+        reward: what the last action earned, if any was taken.
+        terminated: whether the episode came to an end of its own, by the rules of the environment.
+        truncated: whether it was cut short: too many steps, too long.
+        done: terminated or truncated; alone it means terminated.
+        agent: whose turn it is, where several agents play.
+    """
+
+    content: JsonValue = ""
+    content_type: Literal["text", "image", "json"] = "text"
+    available_actions: list[ActionDefinition] = []
+    metadata: dict[str, JsonValue] = {}
+    done: bool = False
+    reward: Reward | None = None
+    terminated: bool = False
+    truncated: bool = False
+    agent: str | None = None
+
+    @field_validator("content", mode="before")
+    @classmethod
+    def _bytes_as_base64(cls, content: object) -> object:
+        return base64.b64encode(content).decode() if isinstance(content, bytes) else content
+
+    @model_validator(mode="after")
+    def _agrees_with_itself(self) -> Self:
+        if self.content_type != "json" and not isinstance(self.content, str):
+            raise ValueError(
+                f"content is of type {type(self.content).__name__}, and that of an observation of type "
+                f"{self.content_type!r} is text; give text, or content_type 'json'"
+            )
+        self.terminated = self.terminated or (self.done and not self.truncated)
+        self.done = self.terminated or self.truncated
+        return self
+
+
+class ActionResult(_Model):
+    """What came of an action.
+
+    Attributes:
+        success: whether it was taken. If not, the episode is as it was before.
+        observation: what is perceived after it.
+        reward: what it earned; where several agents play, what it earned the one that acted.
+        rewards: what it earned each agent, by name, where several play.
+        error: one sentence on why it was not taken.
+        metadata: more on the action: how it was understood, what it cost, ...
+    """
+
+    success: bool = True
+    observation: Observation
+    reward: Reward = 0.0
+    rewards: dict[str, Reward] = {}
+    error: str | None = None
+    metadata: dict[str, JsonValue] = {}
+
+    @property
+    def done(self) -> bool:
+        """Whether the episode is over."""
+        return self.observation.done
+
+
+class EpisodeStats(_Model):
+    """How an episode goes, or went.
+
+    Attributes:
+        total_steps: actions that were taken.
+        total_reward: the sum of what they earned.
+        success: whether the aim was reached; see `BaseHarness.is_success`.
+        terminated: see `Observation`.
+        truncated: see `Observation`.
+        refused_actions: actions that were asked for and not taken.
+        seed: the number from which the episode was made; None before the first one.
+        reproducible: whether the same seed makes the same episode again, as far as the environment says.
+        episode: how many episodes were begun, this one included.
+        duration_seconds: since the episode began, until it ended.
+        rewards: the sum of what each agent earned, where several play.
+    """
+
+    total_steps: int = 0
+    total_reward: float = 0.0
+    success: bool = False
+    terminated: bool = False
+    truncated: bool = False
+    refused_actions: int = 0
+    seed: int | None = None
+    reproducible: bool = False
+    episode: int = 0
+    duration_seconds: float = 0.0
+    rewards: dict[str, float] = {}
