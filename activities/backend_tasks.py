@@ -19,13 +19,14 @@ from shiftwork.agents.run import AgentEnd
 from shiftwork.agents.task_brief import TaskRequest, render_task, write_task_brief
 from shiftwork.contracts.outbox import Outbox
 from shiftwork.contracts.sandbox import SandboxOptions
-from shiftwork.contracts.session import FailureKind, InterruptionReason, RunStatus, Spent
-from shiftwork.contracts.task import TaskErrorKind
+from shiftwork.contracts.session import FailureKind, InterruptionReason, RunStatus
+from shiftwork.contracts.task import TaskErrorKind, TaskUsage
 from shiftwork.errors import InvalidInput, SecretExposed, StackError
 from shiftwork.gateway import GatewaySession, Policy
 from shiftwork.handoffs import HandoffContext
 from shiftwork.handoffs.sessions import context_of
 from shiftwork.store.agents import AgentRow
+from shiftwork.tasks.budget import RunBudget
 from shiftwork.tasks.processing import Assignment, Processed
 from shiftwork.text import one_line, truncate
 
@@ -73,6 +74,7 @@ class BackendTask:
         self._user = user
         self._enclosure = Enclosure(services, self._options, sandbox, user, self._learn_keys)
         root = assignment.folder
+        self._refused = False
         self._folders = Folders(root / "workspace", root, root / "home")
 
     async def run(self) -> Processed:
@@ -85,22 +87,28 @@ class BackendTask:
         self._enclosure.backend.check(self._options.settings)
         self._refuse_secrets()
         await asyncio.to_thread(self._prepare)
-        earlier = Spent.model_validate(self._assignment.task.trace.get("usage") or {})
+        task = self._assignment.task
         hearing = Hearing(
             self._options,
-            earlier,
+            task.usage or TaskUsage(),
+            budget=RunBudget.of(self._agent.config),
             most=self._assignment.max_output_bytes,
             tell=self._assignment.tell,
             stop=self._stop,
             redactor=self._services.redactor,
         )
-        policy = Policy(on_call=hearing.count, label=f"task {self._assignment.task.id} of {self._agent.name}")
+        policy = Policy(
+            check_budget=hearing.spent_up,
+            on_call=hearing.count,
+            label=f"task {task.id} of {self._agent.name}",
+        )
         async with hearing, self._enclosure.way_out(policy) as way_out:
             hearing.counts = self._enclosure.provider is None
             try:
                 end = await self._run(hearing, way_out)
             except SecretExposed as error:
                 raise InvalidInput(str(error)) from error
+            self._refused = way_out is not None and way_out.budget_refusals > 0
             end = as_the_gateway_saw(end, way_out, str(self._options.settings.get("model") or ""))
         outbox = await asyncio.to_thread(read_outbox, self._folders.outbox)
         if end.reason is InterruptionReason.INFRASTRUCTURE:
@@ -172,7 +180,7 @@ class BackendTask:
         trace = hearing.trace
         if problems:
             trace["problems"] = list(problems)
-        kind, error = _why(end, outbox)
+        kind, error = self._spent_up(hearing) or _why(end, outbox)
         redact = self._services.redactor.redact
         return Processed(
             success=kind is None,
@@ -183,6 +191,11 @@ class BackendTask:
             handoff=handoff,
             summary=redact(outbox.handoff.summary) if outbox.handoff and handoff else "",
         )
+
+    def _spent_up(self, hearing: Hearing) -> tuple[TaskErrorKind, str] | None:
+        """Why it failed, if that is its budget: it spent more, or was refused the next question."""
+        said = hearing.overdrawn or (hearing.spent_up() if self._refused else None)
+        return (TaskErrorKind.BUDGET, said) if said else None
 
 
 def _handed_over(outbox: Outbox) -> tuple[HandoffContext | None, tuple[str, ...]]:

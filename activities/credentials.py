@@ -55,7 +55,7 @@ async def learn_keys(services: Services, agents: Iterable[tuple[str, AgentOption
 
 def options_of(agent: AgentDefinition) -> AgentOptions:
     """The backend and the settings of a registered agent."""
-    return AgentOptions(backend=agent.kind, settings=agent.settings)
+    return AgentOptions(backend=agent.kind, settings=agent.settings, prices=agent.config.prices)
 
 
 def learn(services: Services, providers: Iterable[tuple[Provider, AgentOptions]]) -> None:

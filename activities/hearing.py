@@ -13,10 +13,12 @@ from shiftwork.agents.events import AgentEvent, AgentEventKind
 from shiftwork.agents.prices import cost
 from shiftwork.agents.python.outcome import cut_back
 from shiftwork.contracts.project import AgentOptions
-from shiftwork.contracts.session import InterruptionReason, Spent
+from shiftwork.contracts.session import InterruptionReason
+from shiftwork.contracts.task import TaskUsage
 from shiftwork.errors import LeaseLost, StackError
 from shiftwork.gateway import Call, Tokens
 from shiftwork.secrets import LazyRedactor
+from shiftwork.tasks.budget import RunBudget
 from shiftwork.tasks.processing import Tell
 
 _EVERY = 1.0
@@ -83,21 +85,24 @@ class Hearing:
 
     Args:
         earlier: what the task's earlier attempts spent.
+        budget: what all its attempts may spend.
         most: bytes of the last message that are kept.
-        stop: is asked when another attempt has taken the task over.
+        stop: is asked when another attempt has taken the task over, and when more is spent than may be.
     """
 
     def __init__(
         self,
         agent: AgentOptions,
-        earlier: Spent,
+        earlier: TaskUsage,
         *,
+        budget: RunBudget,
         most: int,
         tell: Tell,
         stop: Stop,
         redactor: LazyRedactor,
     ) -> None:
         self._agent = agent
+        self._budget = budget
         self._most = most
         self._tell = tell
         self._stop = stop
@@ -133,23 +138,29 @@ class Hearing:
         """One call, as the gateway saw it."""
         tokens = call.tokens
         if tokens != Tokens():
-            self._spend(
-                AgentEvent(
-                    kind=AgentEventKind.USAGE,
-                    input_tokens=tokens.input,
-                    output_tokens=tokens.output,
-                    cache_read_tokens=tokens.cache_read,
-                    cache_write_tokens=tokens.cache_write,
-                    model=call.model,
-                )
+            usage = AgentEvent(
+                kind=AgentEventKind.USAGE,
+                input_tokens=tokens.input,
+                output_tokens=tokens.output,
+                cache_read_tokens=tokens.cache_read,
+                cache_write_tokens=tokens.cache_write,
+                model=call.model,
             )
+            self._spend(usage, calls=1, estimated=call.estimated)
+
+    def spent_up(self) -> str | None:
+        """A sentence if nothing more may be spent."""
+        return self._budget.spent_up(self._spent)
+
+    @property
+    def overdrawn(self) -> str | None:
+        """A sentence if more was spent than may be."""
+        return self._budget.overdrawn(self._spent)
 
     @property
     def trace(self) -> dict[str, JsonValue]:
         """What was spent, by all attempts, and how often tools were used."""
-        spent = self._spent.model_dump(mode="json")
-        spent["cost_usd"] = round(self._spent.cost_usd, 8)
-        return {"usage": spent, "tools": self._tools}
+        return {"usage": self._spent.model_dump(mode="json"), "tools": self._tools}
 
     @property
     def last_words(self) -> str:
@@ -158,15 +169,19 @@ class Hearing:
         data = self._redactor.redact(text).encode("utf-8", "replace")
         return cut_back(data, self._most, max(total, len(data)) if len(data) > self._most else len(data))
 
-    def _spend(self, usage: AgentEvent) -> None:
+    def _spend(self, usage: AgentEvent, *, calls: int = 0, estimated: bool = False) -> None:
         dollars = cost(usage, self._agent.prices, model=str(self._agent.settings.get("model") or "")) or 0.0
-        self._spent += Spent(
+        self._spent += TaskUsage(
+            calls=calls,
+            estimated=estimated,
             input_tokens=usage.input_tokens,
             output_tokens=usage.output_tokens,
             cache_read_tokens=usage.cache_read_tokens,
             cache_write_tokens=usage.cache_write_tokens,
             cost_usd=dollars,
         )
+        if self.overdrawn:
+            self._stop.ask(InterruptionReason.BUDGET)
 
     async def _write_regularly(self) -> None:
         """So that what a lost attempt spent is not lost with it."""

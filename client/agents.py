@@ -10,6 +10,7 @@ from shiftwork.errors import InvalidInput
 from shiftwork.schedules import Recurrence
 from shiftwork.secrets.refusing import refuse_secrets
 from shiftwork.store.agents import AgentDefinition, AgentRow
+from shiftwork.tasks.budget import check_budget
 from shiftwork.text import one_line
 
 
@@ -87,6 +88,7 @@ def check_definition(definition: AgentDefinition) -> None:
     config = definition.config
     for expression in (*([config.schedule] if config.schedule else []), *config.schedules.values()):
         Recurrence.parse(expression, config.timezone)
+    check_budget(definition.kind, config)
     if definition.kind == PYTHON:
         if definition.settings:
             raise InvalidInput("An agent of kind 'python' has code, and no settings of a backend.")

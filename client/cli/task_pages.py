@@ -7,7 +7,7 @@ from typing import Any
 
 from client.api import Shiftwork
 from client.cli.exits import DONE, NOT_PASSED
-from client.cli.output import excerpt, pairs, print_json
+from client.cli.output import excerpt, money, pairs, print_json
 from shiftwork.contracts.task import TaskStatus
 from shiftwork.store.tasks import TaskRow
 from shiftwork.text import printable
@@ -51,6 +51,7 @@ def page(task: TaskRow) -> str:
             ("took", "" if task.duration is None else f"{task.duration:.2f} s"),
             ("worker", task.worker),
             ("attempts", task.attempt if task.attempt > 1 else ""),
+            ("spent", _spent(task)),
             ("failed by", task.error_kind.value if task.error_kind else ""),
             ("error", excerpt(task.error or "", 1_000)),
             ("result", excerpt(task.result or "", 1_000)),
@@ -72,6 +73,14 @@ async def end(args: Namespace, shiftwork: Shiftwork, task_id: int) -> int:
         if task.error:
             print(f"Task {task.id} failed: {excerpt(task.error, 1_000)}", file=sys.stderr)
     return DONE if task.status is TaskStatus.COMPLETED else NOT_PASSED
+
+
+def _spent(task: TaskRow) -> str:
+    usage = task.usage
+    if usage is None:
+        return ""
+    guessed = ", partly estimated" if usage.estimated else ""
+    return f"{money(usage.cost_usd)}, {usage.tokens:,} tokens{guessed}"
 
 
 def _agent(task: TaskRow) -> str:

@@ -8,9 +8,15 @@ from pydantic import ConfigDict, Field, JsonValue
 
 from shiftwork.contracts.base import Document
 from shiftwork.contracts.limits import AgentLimits
+from shiftwork.contracts.prices import Prices
 
 PYTHON: Final = "python"
 """The kind whose definition is Python code; every other kind is the name of a backend."""
+
+
+MOST_DOLLARS: Final = 1_000_000_000
+MOST_TOKENS: Final = 10**15
+"""Of any budget of a run: more is no limit."""
 
 
 class Overlap(StrEnum):
@@ -31,7 +37,8 @@ class RunLimits(AgentLimits):
 
 
 Expression = Annotated[str, Field(min_length=1, max_length=200)]
-ScheduleId = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_.-]{0,99}$")]
+SCHEDULE_ID: Final = r"^[A-Za-z0-9][A-Za-z0-9_.-]{0,99}$"
+ScheduleId = Annotated[str, Field(pattern=SCHEDULE_ID)]
 
 
 class AgentConfiguration(Document):
@@ -45,6 +52,9 @@ class AgentConfiguration(Document):
         enabled: whether it is run by its schedule.
         timeout: seconds that one run may take.
         limits: what the processes of a run may use.
+        budget_usd: US dollars that one run may cost, all its attempts together; None: no limit.
+        budget_tokens: tokens of every class that it may take; None: no limit.
+        prices: what the model's tokens cost, where no price table knows it; None: as the table says.
         overlap: see `Overlap`.
         jitter_seconds: scheduled runs start at random up to so many seconds late.
         catch_up_seconds: a scheduled run that was missed is made up for if it is not later than this.
@@ -60,6 +70,9 @@ class AgentConfiguration(Document):
     enabled: bool = True
     timeout: Annotated[float, Field(gt=0, le=7 * 86_400)] = 300.0
     limits: RunLimits = RunLimits()
+    budget_usd: Annotated[float, Field(ge=0, le=MOST_DOLLARS)] | None = None
+    budget_tokens: Annotated[int, Field(ge=0, le=MOST_TOKENS)] | None = None
+    prices: Prices | None = None
     overlap: Overlap = Overlap.SKIP
     jitter_seconds: Annotated[float, Field(ge=0, le=86_400)] = 0.0
     catch_up_seconds: Annotated[float, Field(ge=10, le=366 * 86_400)] = 60.0

@@ -1,13 +1,15 @@
 """Tasks: one run of one registered agent, or one instruction for a provider."""
 
+from collections.abc import Mapping
 from datetime import datetime
 from enum import StrEnum
 from typing import Annotated, Final
 
-from pydantic import Field
+from pydantic import Field, ValidationError
 
 from shiftwork.contracts.agent import Overlap
 from shiftwork.contracts.base import Message
+from shiftwork.contracts.session import Spent
 from shiftwork.contracts.workflow import Timeouts
 
 
@@ -47,6 +49,8 @@ class TaskErrorKind(StrEnum):
     """Its worker was lost more often than it may be retried."""
     LIMIT = "limit"
     """It used more than it may."""
+    BUDGET = "budget"
+    """It spent what it may."""
     INVALID = "invalid"
     """It could not be begun: no such provider, no such agent."""
     RATE_LIMITED = "rate_limited"
@@ -59,6 +63,38 @@ class TaskErrorKind(StrEnum):
     """That provider accepts no request, as for a model that it does not know."""
     QUESTION = "question"
     """The agent asks what only a person can answer."""
+
+
+class TaskUsage(Spent):
+    """What a task spent on models, by all its attempts.
+
+    Attributes:
+        calls: how many questions were asked, as far as somebody counts them.
+        estimated: whether some of it is a guess, since the provider did not tell.
+    """
+
+    calls: int = 0
+    estimated: bool = False
+
+    def __add__(self, other: Spent) -> "TaskUsage":
+        """Both together."""
+        mine, theirs = self.model_dump(), other.model_dump()
+        total = {name: value + theirs.get(name, 0) for name, value in mine.items()}
+        total["cost_usd"] = round(total["cost_usd"], 8)
+        return TaskUsage(**{**total, "estimated": self.estimated or bool(theirs.get("estimated"))})
+
+    @property
+    def tokens(self) -> int:
+        """Those of every class together."""
+        return self.input_tokens + self.output_tokens + self.cache_read_tokens + self.cache_write_tokens
+
+    @classmethod
+    def told_by(cls, trace: Mapping[str, object]) -> "TaskUsage | None":
+        """What a task's trace tells of it; None if that is nothing, or no usage: anybody may write there."""
+        try:
+            return cls.model_validate(trace.get("usage"))
+        except ValidationError:
+            return None
 
 
 class TaskStart(Message):

@@ -3,14 +3,14 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any
+from typing import Annotated, Any
 
-from pydantic import JsonValue
+from pydantic import BeforeValidator, JsonValue
 from sqlalchemy import ColumnElement, Select, delete, func, select, update
 from sqlalchemy.dialects.postgresql import insert
 
 from shiftwork.contracts.base import Message
-from shiftwork.contracts.task import TRANSITIONS, TaskErrorKind, TaskStatus
+from shiftwork.contracts.task import TRANSITIONS, TaskErrorKind, TaskStatus, TaskUsage
 from shiftwork.errors import Conflict, LeaseLost, NotFound
 from shiftwork.store.noun import Noun, is_id
 from shiftwork.store.tables import LEASE_TOKENS, TaskTable
@@ -23,8 +23,17 @@ MOST_OF_A_LINE = 1_000
 """Characters of an instruction, a result and an error that are in a line of a list."""
 
 
+def _usage(told: object) -> TaskUsage | None:
+    return told if isinstance(told, TaskUsage) else TaskUsage.told_by({"usage": told})
+
+
 class TaskLine(Message):
-    """A task as a list has it. `duration`: seconds that its last attempt took."""
+    """A task as a list has it.
+
+    Attributes:
+        duration: seconds that its last attempt took.
+        usage: what its models cost; None: nobody told of any.
+    """
 
     id: int
     uuid: str
@@ -44,6 +53,7 @@ class TaskLine(Message):
     started_at: datetime | None
     ended_at: datetime | None
     duration: float | None
+    usage: Annotated[TaskUsage | None, BeforeValidator(_usage)] = None
 
 
 class TaskRow(TaskLine):

@@ -15,11 +15,13 @@ from shiftwork.agents.langchain.backend import LangchainBackend
 from shiftwork.agents.langchain.settings import LangchainSettings
 from shiftwork.agents.prices import cost
 from shiftwork.agents.protocol import Provider
+from shiftwork.contracts.agent import MOST_DOLLARS, MOST_TOKENS
 from shiftwork.contracts.base import Document
-from shiftwork.contracts.task import TaskErrorKind
+from shiftwork.contracts.task import TaskErrorKind, TaskUsage
 from shiftwork.errors import InvalidInput, ShiftworkError
 from shiftwork.gateway import Call, GatewaySession, Policy, Upstream, Wire
 from shiftwork.secrets import Secret
+from shiftwork.tasks.budget import RunBudget
 from shiftwork.tasks.llm_wires import Asking, Question, asking
 from shiftwork.tasks.processing import Assignment, Equipment, Processed
 from shiftwork.text import one_line, truncate
@@ -45,6 +47,7 @@ class LlmJob(Document):
         system: what the model is told before the instruction.
         max_tokens: how long its answer may be.
         temperature: how much it varies.
+        budget_usd, budget_tokens: what the task may spend, all its attempts together.
     """
 
     model: Annotated[str, Field(min_length=1, max_length=200)] | None = None
@@ -55,6 +58,8 @@ class LlmJob(Document):
     system: str = ""
     max_tokens: Annotated[int, Field(ge=1)] | None = None
     temperature: Annotated[float, Field(ge=0, le=2)] | None = None
+    budget_usd: Annotated[float, Field(ge=0, le=MOST_DOLLARS)] | None = None
+    budget_tokens: Annotated[int, Field(ge=0, le=MOST_TOKENS)] | None = None
 
     @classmethod
     def read(cls, parameters: Mapping[str, JsonValue]) -> Self:
@@ -74,17 +79,14 @@ class _Usage:
     """What was spent on a task, by all its attempts.
 
     Args:
-        trace: of the task; has what earlier attempts spent.
+        earlier: what those before spent.
+        budget: what all may spend.
         model: whose price is taken where an answer doesn't name it.
     """
 
-    def __init__(self, trace: Mapping[str, JsonValue], model: str) -> None:
-        known = trace.get("usage")
-        found: dict[str, Any] = known if isinstance(known, dict) else {}
-        self._tokens = {name: int(found.get(name) or 0) for name in _CLASSES}
-        self._calls = int(found.get("calls") or 0)
-        self._cost = float(found.get("cost_usd") or 0.0)
-        self._estimated = bool(found.get("estimated"))
+    def __init__(self, earlier: TaskUsage, budget: RunBudget, model: str) -> None:
+        self._spent = earlier
+        self._budget = budget
         self._model = model
 
     def count(self, call: Call) -> None:
@@ -93,21 +95,22 @@ class _Usage:
         tokens = dict(
             zip(_CLASSES, (told.input, told.output, told.cache_read, told.cache_write), strict=True)
         )
-        for name, number in tokens.items():
-            self._tokens[name] += number
-        self._calls += 1
-        self._estimated |= call.estimated
         event = AgentEvent(kind=AgentEventKind.USAGE, model=call.model, **tokens)
-        self._cost = round(self._cost + (cost(event, model=self._model) or 0.0), 8)
+        dollars = cost(event, model=self._model) or 0.0
+        self._spent += TaskUsage(**tokens, calls=1, cost_usd=dollars, estimated=call.estimated)
+
+    def spent_up(self) -> str | None:
+        """A sentence if nothing more may be spent."""
+        return self._budget.spent_up(self._spent)
+
+    @property
+    def overdrawn(self) -> str | None:
+        """A sentence if more was spent than may be."""
+        return self._budget.overdrawn(self._spent)
 
     def facts(self) -> dict[str, JsonValue]:
         """For the trace."""
-        return {
-            "calls": self._calls,
-            **self._tokens,
-            "cost_usd": self._cost,
-            "estimated": self._estimated,
-        }
+        return self._spent.model_dump(mode="json")
 
 
 class LlmError(ShiftworkError):
@@ -115,7 +118,7 @@ class LlmError(ShiftworkError):
 
 
 class LlmProcessor:
-    """Asks a model. The key stays in the worker's gateway; what was spent is in the task's trace."""
+    """Asks a model. The key stays in the worker's gateway; what was spent is the task's usage."""
 
     name = "llm"
     outward = False
@@ -134,12 +137,14 @@ class LlmProcessor:
         if not assignment.task.instruction.strip():
             raise InvalidInput("A task of 'llm' needs an instruction: it is what the model is asked.")
         provider, model = await self._model(job)
-        usage = _Usage(assignment.task.trace, model)
+        budget = RunBudget(job.budget_usd, job.budget_tokens)
+        usage = _Usage(assignment.task.usage or TaskUsage(), budget, model)
         policy = Policy(
             upstream=Upstream(
                 Wire(provider.wire), provider.base_url, provider.credential or None, header=provider.header
             ),
             model_hosts=self._equipment.settings.model_hosts or (),
+            check_budget=usage.spent_up,
             on_call=usage.count,
             label=f"task {assignment.task.id}",
         )
@@ -149,14 +154,21 @@ class LlmProcessor:
             try:
                 text = await work.answer()
             except LlmError as error:
+                refused = usage.spent_up() if session.budget_refusals else None
                 return Processed(
                     success=False,
                     trace={"usage": usage.facts()},
-                    error=str(error),
-                    error_kind=TaskErrorKind.FAILED,
+                    error=refused or str(error),
+                    error_kind=TaskErrorKind.BUDGET if refused else TaskErrorKind.FAILED,
                 )
-        cut = text.encode()[: assignment.max_output_bytes].decode(errors="ignore")
-        return Processed(success=True, trace={"model": model, "usage": usage.facts()}, result=cut)
+        over = usage.overdrawn
+        return Processed(
+            success=over is None,
+            trace={"model": model, "usage": usage.facts()},
+            error=over,
+            error_kind=TaskErrorKind.BUDGET if over else None,
+            result=text.encode()[: assignment.max_output_bytes].decode(errors="ignore"),
+        )
 
     async def _model(self, job: LlmJob) -> tuple[Provider, str]:
         """Who answers, and the model as it is called there."""

@@ -7,7 +7,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from shiftwork.contracts.task import TaskStatus
+from shiftwork.contracts.task import TaskStatus, TaskUsage
 from shiftwork.gateway import Gateway
 from shiftwork.secrets import LazyRedactor
 from shiftwork.settings import Settings
@@ -34,7 +34,7 @@ def assignment(
     *,
     attempt: int = 1,
     timeout: float = 20,
-    trace: Mapping[str, Any] | None = None,
+    usage: TaskUsage | None = None,
     of: str = "noop",
     **parameters: Any,
 ) -> Assignment:
@@ -52,7 +52,8 @@ def assignment(
         instruction=instruction,
         parameters=parameters,
         status=TaskStatus.RUNNING,
-        trace=dict(trace or {}),
+        trace={},
+        usage=usage,
         worker="here:1",
         attempt=attempt,
         token=1,

@@ -7,12 +7,12 @@ import asyncpg
 import pytest
 
 from shiftwork.contracts.agent import AgentConfiguration
-from shiftwork.contracts.task import TaskErrorKind, TaskStatus
+from shiftwork.contracts.task import TaskErrorKind, TaskStatus, TaskUsage
 from shiftwork.errors import Conflict, LeaseLost, NotFound
 from shiftwork.store.agents import AgentDefinition
 from shiftwork.store.migrate import migrate
 from shiftwork.store.store import Store
-from shiftwork.store.tasks import CHANNEL, NewTask, TaskOutcome
+from shiftwork.store.tasks import CHANNEL, NewTask, TaskFilter, TaskOutcome
 
 DONE = TaskOutcome(status=TaskStatus.COMPLETED, result="42\n", duration=0.5, trace={"completed_at": "now"})
 
@@ -173,3 +173,18 @@ async def test_handoffs_are_of_one_owner_and_expire(store, agent):
         with pytest.raises(NotFound):
             async with store.transaction() as tx:
                 await tx.handoffs.save("{}", "", **owner)
+
+
+async def test_what_a_task_spent_is_in_its_row(store):
+    """If it failed, nobody could ask the database what runs cost, or a trace by hand would hide a task."""
+    task = await created(store)
+    assert task.usage is None
+    async with store.transaction() as tx:
+        begun = await tx.tasks.begin(task.id, "here:1", {})
+        told = TaskUsage(calls=2, input_tokens=10, cache_read_tokens=5, cost_usd=0.25)
+        await tx.tasks.note(task.id, begun.token, {"usage": told.model_dump(mode="json")})
+        assert (await tx.tasks.get(task.id)).usage == told
+        [line] = await tx.tasks.lines(TaskFilter(), limit=1)
+        assert (line.usage, line.usage.tokens) == (told, 15)
+        await tx.tasks.note(task.id, begun.token, {"usage": {"input_tokens": "many"}})
+        assert (await tx.tasks.get(task.id)).usage is None

@@ -1,11 +1,12 @@
 """Tasks of `llm`, against the scripted model server, through a real gateway."""
 
 import json
+import re
 import time
 
 import pytest
 
-from shiftwork.contracts.task import TaskErrorKind
+from shiftwork.contracts.task import TaskErrorKind, TaskUsage
 from shiftwork.errors import InvalidInput
 from shiftwork.tasks.llm import LlmProcessor
 from tests.llm.script import Drop, Fault, Reply, Usage
@@ -81,12 +82,31 @@ async def test_trouble_that_passes_is_waited_for(llm):
 
 async def test_what_earlier_attempts_spent_is_kept(llm):
     """If it failed, what a lost attempt cost would be forgotten."""
-    spent = {"usage": {"calls": 2, "input_tokens": 1_000, "output_tokens": 5, "cost_usd": 1.5}}
+    spent = TaskUsage(calls=2, input_tokens=1_000, output_tokens=5, cost_usd=1.5)
     async with LlmServer(scripted(Reply("Yes.", usage=USAGE))) as server:
-        done = await llm.process(assignment(None, "Well?", trace=spent, attempt=2, **asked(server)))
+        done = await llm.process(assignment(None, "Well?", usage=spent, attempt=2, **asked(server)))
     usage = done.trace["usage"]
     assert (usage["calls"], usage["output_tokens"]) == (3, 15)
     assert usage["cost_usd"] > 1.5
+
+
+async def test_a_spent_budget_asks_no_more(llm):
+    """If it failed, a task would go on spending after its budget, or not say what ended it."""
+    spent = TaskUsage(calls=1, input_tokens=1_000)
+    async with LlmServer(scripted(Reply("Yes.", usage=USAGE))) as server:
+        where = asked(server, budget_tokens=1_000)
+        done = await llm.process(assignment(None, "Well?", usage=spent, **where))
+        assert server.requests == []
+    assert (done.success, done.error_kind) == (False, TaskErrorKind.BUDGET)
+    assert done.error == "The budget of this run is spent: 1,000 of 1,000 tokens."
+
+
+async def test_an_answer_beyond_the_budget_is_kept(llm):
+    """If it failed, too dear a task would count as a success, or an answer that is paid for be lost."""
+    async with LlmServer(scripted(Reply("Yes.", usage=USAGE))) as server:
+        done = await llm.process(assignment(None, "Well?", **asked(server, budget_usd=0.00001)))
+    assert (done.success, done.error_kind, done.result) == (False, TaskErrorKind.BUDGET, "Yes.")
+    assert re.fullmatch(r"The budget of this run is spent: \$0\.\d+ of \$0\.00001\.", done.error)
 
 
 async def test_a_refusal_is_final(llm):
@@ -123,6 +143,7 @@ async def test_an_answer_without_words_is_none(llm):
         ("Well?", {"model": "openai:gpt-5", "credential": KEY}, "is given by reference"),
         ("Well?", {"model": "openai:gpt-5", "key": "x"}, "parameter 'key': is not known; known are api_key,"),
         ("Well?", {"model": "openai:gpt-5", "temperature": 9}, "parameter 'temperature'"),
+        ("Well?", {"model": "openai:gpt-5", "budget_tokens": -1}, "parameter 'budget_tokens'"),
     ],
 )
 async def test_what_can_not_be_asked_is_refused(llm, instruction, parameters, says):

@@ -3,6 +3,7 @@
 from sqlalchemy import (
     BigInteger,
     CheckConstraint,
+    Computed,
     ForeignKey,
     Index,
     PrimaryKeyConstraint,
@@ -84,6 +85,8 @@ class TaskTable(Base):
     scheduled_at: Mapped[Moment | None]
     status: Mapped[Code]
     trace: Mapped[Json]
+    # Processors write it into the trace, as it is spent.
+    usage: Mapped[Json | None] = mapped_column(Computed("trace -> 'usage'", persisted=True))
     result: Mapped[Words | None]
     error: Mapped[Words | None]
     error_kind: Mapped[Code | None]
