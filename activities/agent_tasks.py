@@ -65,6 +65,7 @@ class AgentProcessor:
             instruction=assignment.task.instruction,
             timeout=assignment.timeout,
             limits=Limits(**agent.config.limits.model_dump()),
+            sandbox=agent.config.sandbox.options,
             max_output_bytes=assignment.max_output_bytes,
         )
         try:

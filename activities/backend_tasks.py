@@ -18,7 +18,6 @@ from shiftwork.agents.protocol import AgentRequest, Conversation
 from shiftwork.agents.run import AgentEnd
 from shiftwork.agents.task_brief import TaskRequest, render_task, write_task_brief
 from shiftwork.contracts.outbox import Outbox
-from shiftwork.contracts.sandbox import SandboxOptions
 from shiftwork.contracts.session import FailureKind, InterruptionReason, RunStatus
 from shiftwork.contracts.task import TaskErrorKind, TaskUsage
 from shiftwork.errors import InvalidInput, SecretExposed, StackError
@@ -68,7 +67,7 @@ class BackendTask:
         self._assignment = assignment
         self._stop = stop
         self._options = options_of(agent)
-        sandbox = SandboxOptions()
+        sandbox = agent.config.sandbox.options
         # One for all runs of an agent: what a sandbox prepares for a user it prepares once.
         user = services.user_at(services.settings.tasks / f"agent-{agent.id}", sandbox)
         self._user = user

@@ -55,7 +55,7 @@ class Enclosure:
     @property
     def level(self) -> str:
         """The sandbox that confines it."""
-        return self._services.sandbox.level if self._confined else Profile.OPEN
+        return self._services.held_by(self._options)
 
     @property
     def _confined(self) -> bool:

@@ -142,6 +142,10 @@ class Services:
             return None
         return choose_user(place, namespaces=self.sandbox.own_network)
 
+    def held_by(self, options: SandboxOptions) -> str:
+        """What confines agents with these options: the level of the sandbox, or `open`."""
+        return Profile.OPEN.value if options.profile is Profile.OPEN else self.sandbox.level
+
     def shell(self, project: ProjectRow) -> Shell:
         """What runs this project's verification steps."""
         sandbox = project.options.sandbox

@@ -89,6 +89,9 @@ class _Attempt:
             if row.agent_id is None:
                 return row, None, None
             agent = await tx.agents.get(row.agent_id, row.agent_version)
+            held = self._services.held_by(agent.config.sandbox)
+            if row.trace.get("sandbox") != held:  # as an earlier attempt was, or as most are
+                await tx.tasks.note(row.id, row.token or 0, {"sandbox": held})
             latest = await tx.handoffs.latest(row.agent_id)
         handoff = None if latest is None else HandoffContext.from_json(latest.context_data)
         return row, agent, handoff

@@ -3,6 +3,7 @@
 import warnings
 
 from client.schedules import ScheduleControl
+from client.vetting import check_hosts
 from shiftwork.agents.python.telling import check_code
 from shiftwork.agents.registry import find_backend
 from shiftwork.contracts.agent import PYTHON
@@ -89,6 +90,7 @@ def check_definition(definition: AgentDefinition) -> None:
     for expression in (*([config.schedule] if config.schedule else []), *config.schedules.values()):
         Recurrence.parse(expression, config.timezone)
     check_budget(definition.kind, config)
+    check_hosts(config.sandbox)
     if definition.kind == PYTHON:
         if definition.settings:
             raise InvalidInput("An agent of kind 'python' has code, and no settings of a backend.")

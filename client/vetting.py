@@ -13,7 +13,7 @@ from shiftwork.secrets.refusing import refuse_secrets
 def vet_options(options: ProjectOptions, redactor: Any) -> None:
     """Raise `InvalidInput` for what could never work, and for secrets, which would be stored."""
     _check_agents(options)
-    _check_hosts(options.sandbox)
+    check_hosts(options.sandbox)
     told = [agent.model_dump(mode="json") for agent in everybody(options)]
     if redactor.redact_json(told) != told:
         raise InvalidInput(
@@ -34,7 +34,7 @@ def _check_agents(options: ProjectOptions) -> None:
         known[agent.backend].check(agent.settings)
 
 
-def _check_hosts(sandbox: SandboxOptions) -> None:
+def check_hosts(sandbox: SandboxOptions) -> None:
     """Raise `InvalidInput` for a host that nobody could reach; the worker would refuse it later."""
     from shiftwork.gateway.hosts import HostPattern  # noqa: PLC0415 - heavy, and only this needs it
 

@@ -4,11 +4,12 @@ from datetime import timedelta
 from enum import StrEnum
 from typing import Annotated, Final
 
-from pydantic import ConfigDict, Field, JsonValue
+from pydantic import ConfigDict, Field, JsonValue, field_validator
 
 from shiftwork.contracts.base import Document
 from shiftwork.contracts.limits import AgentLimits
 from shiftwork.contracts.prices import Prices
+from shiftwork.contracts.sandbox import SandboxOptions
 
 PYTHON: Final = "python"
 """The kind whose definition is Python code; every other kind is the name of a backend."""
@@ -36,6 +37,23 @@ class RunLimits(AgentLimits):
     model_config = ConfigDict(extra="forbid", frozen=True)
 
 
+class RunSandbox(SandboxOptions):
+    """What one run may touch, written by people: as a project says it, and what is unknown is refused."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    @field_validator("setup_hosts")
+    @classmethod
+    def _there_is_no_setup(cls, hosts: tuple[str, ...] | None) -> None:
+        if hosts is not None:
+            raise ValueError("a registered agent has no set-up commands that could reach a host")
+
+    @property
+    def options(self) -> SandboxOptions:
+        """The same, as those who confine processes know it."""
+        return SandboxOptions(**self.model_dump())
+
+
 Expression = Annotated[str, Field(min_length=1, max_length=200)]
 SCHEDULE_ID: Final = r"^[A-Za-z0-9][A-Za-z0-9_.-]{0,99}$"
 ScheduleId = Annotated[str, Field(pattern=SCHEDULE_ID)]
@@ -52,6 +70,7 @@ class AgentConfiguration(Document):
         enabled: whether it is run by its schedule.
         timeout: seconds that one run may take.
         limits: what the processes of a run may use.
+        sandbox: what they may touch.
         budget_usd: US dollars that one run may cost, all its attempts together; None: no limit.
         budget_tokens: tokens of every class that it may take; None: no limit.
         prices: what the model's tokens cost, where no price table knows it; None: as the table says.
@@ -70,6 +89,7 @@ class AgentConfiguration(Document):
     enabled: bool = True
     timeout: Annotated[float, Field(gt=0, le=7 * 86_400)] = 300.0
     limits: RunLimits = RunLimits()
+    sandbox: RunSandbox = RunSandbox()
     budget_usd: Annotated[float, Field(ge=0, le=MOST_DOLLARS)] | None = None
     budget_tokens: Annotated[int, Field(ge=0, le=MOST_TOKENS)] | None = None
     prices: Prices | None = None

@@ -87,13 +87,13 @@ def _listed(paths: Iterable[str], *, writable: bool) -> Iterable[Bind]:
         if not path.exists():
             which = "writable" if writable else "readable"
             raise InvalidInput(
-                f"The path {text!r}, which the project's sandbox lists as {which}, does not exist on this "
+                f"The path {text!r}, which 'sandbox' lists as {which}, does not exist on this "
                 "worker; make it, or take it off the list."
             )
         source = path.resolve()
         if source.is_relative_to("/dev") or path.is_char_device() or path.is_block_device():
             raise InvalidInput(
-                f"The path {text!r}, which the project's sandbox lists, is a device or leads to one; take it "
+                f"The path {text!r}, which 'sandbox' lists, is a device or leads to one; take it "
                 "off the list: a program has devices of its own, and no others."
             )
         yield Bind(source, source, writable)

@@ -35,7 +35,7 @@ def test_a_link_to_a_device_is_refused_by_its_name(tmp_path):
     """Otherwise a program would be given a device under another name, or a file that it can't open."""
     link = tmp_path / "link"
     link.symlink_to("/dev/null")
-    with pytest.raises(InvalidInput, match=f"{str(link)!r}, which the project's sandbox lists, is a device"):
+    with pytest.raises(InvalidInput, match=f"{str(link)!r}, which 'sandbox' lists, is a device"):
         make_cell(cheap_sandbox(), SandboxOptions(readable=(str(link),)), [])
 
 
