@@ -1,15 +1,21 @@
 """Registered agents, as people and programs make and change them."""
 
 import warnings
+from collections.abc import Mapping
+from typing import Any
 
-from client.schedules import ScheduleControl
+from pydantic import ValidationError
+
+from client.schedules import ScheduleControl, ScheduleInfo, schedule_id
 from client.vetting import check_hosts
+from client.wording import first_problem
 from shiftwork.agents.python.telling import check_code
 from shiftwork.agents.registry import find_backend
-from shiftwork.contracts.agent import PYTHON
+from shiftwork.contracts.agent import PYTHON, AgentConfiguration
 from shiftwork.errors import InvalidInput
 from shiftwork.schedules import Recurrence
 from shiftwork.secrets.refusing import refuse_secrets
+from shiftwork.storable import check_mapping, check_text
 from shiftwork.store.agents import AgentDefinition, AgentRow
 from shiftwork.tasks.budget import check_budget
 from shiftwork.text import one_line
@@ -37,11 +43,17 @@ class AgentRegistry(ScheduleControl):
             await self.reconcile_schedules([agent])
         return agent
 
-    async def change_agent(self, ref: str | int, definition: AgentDefinition) -> AgentRow:
+    async def change_agent(
+        self, ref: str | int, definition: AgentDefinition, *, version: int | None = None
+    ) -> AgentRow:
         """Give an agent a new version, which its next runs take.
+
+        Args:
+            version: only if it is in this one; None: whichever it is in, and who comes last wins.
 
         Raises:
             NotFound: there is no such agent.
+            Stale: it is in another version by now; nothing was stored.
             Conflict: a schedule of that id is another agent's; nothing was stored.
             InvalidInput: the definition can't be; nothing was stored.
         """
@@ -50,16 +62,24 @@ class AgentRegistry(ScheduleControl):
         before = await self.agent(ref)
         await self.check_schedule_ids(before.name, definition.config, before.id)
         async with self.store.transaction() as tx:
-            agent = await tx.agents.change(before.id, definition)
+            agent = await tx.agents.change(before.id, definition, version)
         if _scheduled(before) or _scheduled(agent):
             await self.reconcile_schedules([agent])
         return agent
 
-    async def delete_agent(self, ref: str | int) -> AgentRow:
-        """Delete an agent; its tasks and handoffs stay. Raises `NotFound`."""
+    async def delete_agent(self, ref: str | int, *, version: int | None = None) -> AgentRow:
+        """Delete an agent; its tasks and handoffs stay.
+
+        Args:
+            version: see `change_agent`.
+
+        Raises:
+            NotFound: there is no such agent.
+            Stale: it is in another version by now; nothing was deleted.
+        """
         async with self.store.transaction() as tx:
             agent = await tx.agents.find(str(ref))
-            await tx.agents.delete(agent.id)
+            await tx.agents.delete(agent.id, version)
             gone = (await tx.agents.versions(agent.id))[0]
         if _scheduled(agent):
             await self.reconcile_schedules([gone])
@@ -80,6 +100,60 @@ class AgentRegistry(ScheduleControl):
         async with self.store.transaction() as tx:
             return await tx.agents.versions((await tx.agents.find(str(ref))).id)
 
+    async def set_schedule(
+        self,
+        ref: str | int,
+        expression: str,
+        job_id: str | None = None,
+        *,
+        timezone: str | None = None,
+        version: int | None = None,
+    ) -> ScheduleInfo:
+        """Have an agent run by this schedule from now on; its configuration says so too, as a new version.
+
+        Args:
+            expression: five fields of cron, such as `0 9 * * 1-5`, or an interval such as `@every 90s`.
+            job_id: the schedule's id; None: the agent's own. With other ids an agent has several.
+            timezone: whose clock all of its schedules are read by; None: as it is.
+            version: see `change_agent`.
+
+        Raises:
+            As `change_agent`, and `InvalidInput` for what can't be a schedule, or the id of one.
+        """
+        agent, named = await self.scheduled_agent(ref, job_id)
+        changes: dict[str, Any] = {"enabled": True}
+        changes["timezone"] = agent.config.timezone if timezone is None else timezone
+        Recurrence.parse(expression, changes["timezone"])
+        if named == schedule_id(agent.id):
+            changes["schedule"] = expression
+        else:
+            changes["schedules"] = {**agent.config.schedules, named: expression}
+        agent = await self._configure(agent, changes, version)
+        return await self.schedule(agent.id, named)
+
+    async def unset_schedule(
+        self, ref: str | int, job_id: str | None = None, *, version: int | None = None
+    ) -> AgentRow:
+        """Have an agent run by a schedule no more; one that has none stays as it is.
+
+        Args:
+            job_id: only by this one no more; None: by none, unless `ref` is the id of one.
+            version: see `change_agent`.
+        """
+        agent, named = await self.scheduled_agent(ref, job_id)
+        config = agent.config
+        if job_id is None and named != str(ref):
+            return await self._configure(agent, {"schedule": None, "schedules": {}}, version)
+        if named == schedule_id(agent.id):
+            return await self._configure(agent, {"schedule": None}, version)
+        left = {name: when for name, when in config.schedules.items() if name != named}
+        return await self._configure(agent, {"schedules": left}, version)
+
+    async def _configure(self, agent: AgentRow, changes: dict[str, Any], version: int | None) -> AgentRow:
+        """Change some keys of an agent's configuration."""
+        config = checked_configuration({**agent.config.model_dump(), **changes})
+        return await self.change_agent(agent.id, definition_of(agent, config=config), version=version)
+
     async def _refuse_secrets(self, definition: AgentDefinition) -> None:
         refuse_secrets("The agent's settings", definition.settings, await self.guard())
 
@@ -87,6 +161,9 @@ class AgentRegistry(ScheduleControl):
 def check_definition(definition: AgentDefinition) -> None:
     """Raise `InvalidInput` for what can never be run."""
     config = definition.config
+    check_text("The description of the agent", definition.description)
+    check_mapping("config", config.model_dump(mode="python"))
+    check_mapping("settings", definition.settings)
     for expression in (*([config.schedule] if config.schedule else []), *config.schedules.values()):
         Recurrence.parse(expression, config.timezone)
     check_budget(definition.kind, config)
@@ -101,6 +178,14 @@ def check_definition(definition: AgentDefinition) -> None:
     if definition.code is not None:
         raise InvalidInput(f"An agent of kind {definition.kind!r} has settings, and no code.")
     find_backend(definition.kind).check(definition.settings)
+
+
+def checked_configuration(keys: Mapping[str, Any]) -> AgentConfiguration:
+    """The configuration that has these keys; raises `InvalidInput` for the first that is wrong."""
+    try:
+        return AgentConfiguration.model_validate(keys)
+    except ValidationError as error:
+        raise InvalidInput(f"{first_problem(error, AgentConfiguration)}.") from error
 
 
 def definition_of(agent: AgentRow, **changes: object) -> AgentDefinition:

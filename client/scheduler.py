@@ -5,17 +5,11 @@ import logging
 from contextlib import suppress
 from typing import Any
 
-from pydantic import ValidationError
-
-from client.agents import definition_of
 from client.api import Shiftwork
 from client.executor import AgentExecutor, NotRunnable
-from client.schedules import ScheduleInfo, schedule_id
-from client.wording import first_problem
-from shiftwork.contracts.agent import AgentConfiguration
+from client.schedules import ScheduleInfo
 from shiftwork.errors import InvalidInput, NotFound, ShiftworkError
 from shiftwork.settings import Settings
-from shiftwork.store.agents import AgentRow
 
 RECONCILE_SECONDS = 60.0
 
@@ -30,9 +24,14 @@ class AgentScheduler:
     Args:
         settings: which stack; None: as the environment says.
         interval: seconds after which the agents' configurations are looked at again.
+
+    Raises:
+        InvalidInput: the interval is none.
     """
 
     def __init__(self, settings: Settings | None = None, *, interval: float = RECONCILE_SECONDS) -> None:
+        if isinstance(interval, bool) or not isinstance(interval, int | float) or not 0 < interval < 1e9:
+            raise InvalidInput(f"interval is {interval!r}; it must be a number of seconds above 0.")
         self._settings = settings
         self._interval = interval
         self._shiftwork: Shiftwork | None = None
@@ -76,18 +75,12 @@ class AgentScheduler:
             job_id: the schedule's id; None: `agent_{agent_id}`. With other ids an agent has several.
 
         Raises:
-            InvalidInput: the expression is none, or the id can't be one; nothing was changed.
+            InvalidInput: an argument is none, or can't be what it should; nothing was changed.
             ValueError: there is no such agent.
             Conflict: the id is that of another agent's schedule.
         """
-        agent = await _agent(self._open(), agent_id)
-        config = {**agent.config.model_dump(), "enabled": True}
-        if job_id in (None, schedule_id(agent_id)):
-            config["schedule"] = cron_expression
-        else:
-            config["schedules"] = {**agent.config.schedules, str(job_id): cron_expression}
-        await self._configure(agent, config)
-        return await self._open().schedule(agent.id, job_id)
+        shiftwork = await self._of(agent_id)
+        return await shiftwork.set_schedule(agent_id, cron_expression, job_id)
 
     async def unschedule_agent(self, agent_id: int, job_id: str | None = None) -> None:
         """Have the agent run by no schedule any more; one that has none stays as it is.
@@ -98,27 +91,25 @@ class AgentScheduler:
         Raises:
             ValueError: there is no such agent.
         """
-        agent = await _agent(self._open(), agent_id)
-        now = agent.config.model_dump()
-        if job_id in (None, schedule_id(agent_id)):
-            now["schedule"] = None
-        now["schedules"] = (
-            {} if job_id is None else {k: v for k, v in now["schedules"].items() if k != job_id}
-        )
-        await self._configure(agent, now)
-
-    async def _configure(self, agent: AgentRow, config: dict[str, Any]) -> None:
-        try:
-            checked = AgentConfiguration.model_validate(config)
-        except ValidationError as error:
-            raise InvalidInput(f"{first_problem(error, AgentConfiguration)}.") from error
-        await self._open().change_agent(agent.id, definition_of(agent, config=checked))
+        shiftwork = await self._of(agent_id)
+        await shiftwork.unset_schedule(agent_id, job_id)
 
     async def execute_now(self, agent_id: int) -> dict[str, Any]:
         """Run the agent now, and wait for its end; see `AgentExecutor.execute_agent`."""
+        shiftwork = await self._of(agent_id)
+        timeout = (await shiftwork.agent(agent_id)).config.timeout
+        return await AgentExecutor(timeout, shiftwork=shiftwork).execute_agent(agent_id)
+
+    async def _of(self, agent_id: int) -> Shiftwork:
+        """The open connection, for an agent that there is."""
         shiftwork = self._open()
-        agent = await _agent(shiftwork, agent_id)
-        return await AgentExecutor(agent.config.timeout, shiftwork=shiftwork).execute_agent(agent_id)
+        if isinstance(agent_id, bool) or not isinstance(agent_id, int):
+            raise InvalidInput(f"agent_id is {agent_id!r:.80}; it must be the id of an agent, an integer.")
+        try:
+            await shiftwork.agent(agent_id)
+        except NotFound as error:
+            raise NotRunnable(str(error)) from error
+        return shiftwork
 
     def _open(self) -> Shiftwork:
         if self._shiftwork is None:
@@ -132,13 +123,6 @@ class AgentScheduler:
                 await shiftwork.reconcile_schedules()
             except ShiftworkError as error:
                 log.warning("schedules could not be looked at, and are again later: %s", error)
-
-
-async def _agent(shiftwork: Shiftwork, agent_id: int) -> AgentRow:
-    try:
-        return await shiftwork.agent(agent_id)
-    except NotFound as error:
-        raise NotRunnable(str(error)) from error
 
 
 class _OfProcess:

@@ -24,19 +24,23 @@ from temporalio.client import (
 from temporalio.service import RPCError, RPCStatusCode
 
 from client.connection import Connection
-from shiftwork.contracts.agent import AgentConfiguration, Overlap
+from shiftwork.contracts.agent import SCHEDULE_ID, AgentConfiguration, Overlap
 from shiftwork.contracts.task import ScheduledRun
 from shiftwork.errors import Conflict, InvalidInput, NotFound, ShiftworkError, StackError
 from shiftwork.schedules import Recurrence
 from shiftwork.store.agents import AgentRow
+from shiftwork.store.store import Transaction
 from shiftwork.temporal import TASK_QUEUE, agent_attributes
 from shiftwork.text import plain_markdown
 from workflows.scheduled import ScheduledRunWorkflow
 
+MOST_OCCURRENCES = 1_000
+"""Of a backfill: Temporal keeps no more of them waiting, and drops the rest without a word."""
+
 _AGENT = "agent_id"
 """Where a schedule says whose it is."""
 
-_OWN = re.compile(r"agent_[0-9]+")
+_OWN = re.compile(r"agent_([0-9]+)")
 """The ids of agents' own schedules, also of agents that are still to come."""
 
 _OVERLAPS = {
@@ -52,6 +56,7 @@ class ScheduleInfo:
     """A schedule of an agent, as Temporal has it.
 
     Attributes:
+        agent_version: the version of the agent whose configuration says so.
         next_runs: the next moments, at most ten; none while it is paused.
         recent: of the last occurrences, when each was due.
         runs: how many occurrences were run; `skipped` those that met one that went on.
@@ -60,6 +65,7 @@ class ScheduleInfo:
 
     id: str
     agent_id: int
+    agent_version: int
     schedule: str
     timezone: str
     paused: bool
@@ -116,8 +122,28 @@ class ScheduleControl(Connection):
                 if agent_id is None or await description.memo_value(_AGENT, default=None) != agent_id:
                     raise _foreign(named, name)
 
+    async def scheduled_agent(self, ref: str | int, job_id: str | None = None) -> tuple[AgentRow, str]:
+        """The agent of this name or id, or that has the schedule of this id; and which schedule is meant.
+
+        Args:
+            job_id: which of the agent's schedules; None: that of which `ref` is the id, else the one that has
+                no id of its own.
+
+        Raises:
+            NotFound: there is no such agent, nor a schedule of that id.
+            InvalidInput: a schedule can't have the id `job_id`.
+        """
+        check_schedule_id(job_id)
+        async with self.store.transaction() as tx:
+            try:
+                agent = await tx.agents.find(str(ref))
+                return agent, job_id or schedule_id(agent.id)
+            except NotFound:
+                agent = await _owner(tx, str(ref))
+        return agent, job_id or str(ref)
+
     async def schedule(self, ref: str | int, job_id: str | None = None) -> ScheduleInfo:
-        """One of the agent's schedules.
+        """One of the agent's schedules; the agent may also be named by a schedule's id alone.
 
         Args:
             job_id: its id; None: that which has no id of its own.
@@ -134,6 +160,7 @@ class ScheduleControl(Connection):
         return ScheduleInfo(
             id=handle.id,
             agent_id=agent.id,
+            agent_version=agent.version,
             schedule=schedules_of(agent).get(handle.id, ""),
             timezone=agent.config.timezone,
             paused=state.paused,
@@ -175,23 +202,24 @@ class ScheduleControl(Connection):
             start, end: moments with time zones; occurrences at both are among them.
 
         Raises:
-            InvalidInput: the moments don't fit together.
+            InvalidInput: the moments don't fit together, or more than `MOST_OCCURRENCES` are between them.
             NotFound: as `schedule`.
         """
-        if start.tzinfo is None or end.tzinfo is None:
+        if overlap not in _OVERLAPS:
+            raise InvalidInput(f"{overlap!r:.60} is no policy of overlap; they are {', '.join(Overlap)}.")
+        if not (_has_zone(start) and _has_zone(end)):
             raise InvalidInput("The moments of a backfill need a time zone, such as 2026-01-01T00:00:00Z.")
         if start >= end:
             raise InvalidInput(f"A backfill from {start.isoformat()} to {end.isoformat()} has no time in it.")
         agent, handle = await self._scheduled(ref, job_id)
+        _check_number(agent, handle.id, start, end)
         # Temporal leaves out what is due at the very start.
         before = start - timedelta(milliseconds=1)
         backfill = ScheduleBackfill(start_at=before, end_at=end, overlap=_OVERLAPS[overlap])
         await _told(agent, handle.backfill(backfill))
 
     async def _scheduled(self, ref: str | int, job_id: str | None) -> tuple[AgentRow, ScheduleHandle]:
-        async with self.store.transaction() as tx:
-            agent = await tx.agents.find(str(ref))
-        named = job_id or schedule_id(agent.id)
+        agent, named = await self.scheduled_agent(ref, job_id)
         if named not in schedules_of(agent):
             raise _none(agent, named)
         return agent, (await self.temporal()).get_schedule_handle(named)
@@ -200,6 +228,43 @@ class ScheduleControl(Connection):
 def schedule_id(agent_id: int) -> str:
     """The id of an agent's schedule, of those that have no other."""
     return f"agent_{agent_id}"
+
+
+def check_schedule_id(job_id: object) -> None:
+    """Raise `InvalidInput` for what can't be the id of a schedule; None is none, and may be."""
+    if job_id is not None and not (isinstance(job_id, str) and re.fullmatch(SCHEDULE_ID, job_id)):
+        raise InvalidInput(
+            f"{job_id!r:.120} can't be the id of a schedule: it must be 1 to 100 letters (of ASCII), digits, "
+            "'_', '.' and '-', the first a letter or digit; leave it out for the agent's own schedule."
+        )
+
+
+def _has_zone(at: object) -> bool:
+    return isinstance(at, datetime) and at.tzinfo is not None
+
+
+def _check_number(agent: AgentRow, named: str, start: datetime, end: datetime) -> None:
+    recurrence = Recurrence.parse(schedules_of(agent)[named], agent.config.timezone)
+    due = recurrence.next_runs(MOST_OCCURRENCES + 1, start - timedelta(milliseconds=1))
+    if len(due) > MOST_OCCURRENCES and due[-1] <= end:
+        raise InvalidInput(
+            f"More than {MOST_OCCURRENCES} occurrences of {named!r} are between {start.isoformat()} and "
+            f"{end.isoformat()}: make up for less time at once, up to {due[-2].isoformat()} for example, and "
+            "for the rest when those have run."
+        )
+
+
+async def _owner(tx: Transaction, named: str) -> AgentRow:
+    """The agent that has the schedule of this id; raises `NotFound`."""
+    if own := _OWN.fullmatch(named):
+        return await tx.agents.get(int(own[1]))
+    for agent in await tx.agents.all():
+        if named in agent.config.schedules:
+            return agent
+    raise NotFound(
+        f"There is no agent {named!r:.120}, nor a schedule of that id; `shiftwork agents list` and "
+        "`shiftwork schedules list` show those there are."
+    )
 
 
 def schedules_of(agent: AgentRow) -> dict[str, str]:

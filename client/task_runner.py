@@ -17,6 +17,7 @@ from client.task_refs import find_task
 from shiftwork.contracts.task import TaskErrorKind, TaskStatus
 from shiftwork.errors import Conflict, InvalidInput, NotFound, ShiftworkError
 from shiftwork.settings import is_enabled
+from shiftwork.storable import check_mapping
 from shiftwork.store.tasks import TaskOutcome, TaskRow
 from shiftwork.text import one_line, truncate
 
@@ -217,13 +218,14 @@ async def move_task(
 
     Raises:
         ValueError: there is no such task, no such status, or it can't follow the one that the task has.
+        InvalidInput: the trace can't be kept as it is; nothing was changed.
     """
     try:
         status = TaskStatus(state)
     except ValueError:
         known = ", ".join(TaskStatus)
         raise InvalidTransition(f"{state!r} is no status of a task; they are {known}.") from None
-    facts = {"error": trace} if isinstance(trace, str) else dict(trace or {})
+    facts = _facts(trace)
     error = facts.get("error") if status is TaskStatus.FAILED else None
     now = datetime.now(UTC).isoformat()
     moment = "auto_started_at" if status is TaskStatus.RUNNING else f"{status}_at"
@@ -241,3 +243,11 @@ async def move_task(
         raise UnknownTask(str(problem)) from problem
     except Conflict as problem:
         raise InvalidTransition(str(problem)) from problem
+
+
+def _facts(trace: object) -> dict[str, Any]:
+    """What is added to a task's trace; raises `InvalidInput` if it can't be kept as it is."""
+    facts = {} if trace is None else {"error": trace} if isinstance(trace, str) else trace
+    check_mapping("trace", facts)
+    assert isinstance(facts, Mapping)
+    return dict(facts)

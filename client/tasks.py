@@ -14,12 +14,16 @@ from shiftwork.contracts.task import TaskErrorKind, TaskStart, TaskStatus
 from shiftwork.contracts.workflow import Timeouts
 from shiftwork.errors import Conflict, InvalidInput
 from shiftwork.stack.file import database_url
+from shiftwork.storable import check_mapping, check_text
 from shiftwork.store.agents import AgentRow
 from shiftwork.store.tasks import NewTask, TaskOutcome, TaskRow
 from shiftwork.temporal import task_workflow_id
+from shiftwork.text import one_line
 
 AGENT_PROVIDER = "agent"
 """The provider of tasks that are runs of registered agents."""
+
+_LONGEST_PROVIDER = 60
 
 
 class TaskControl(Connection):
@@ -45,17 +49,12 @@ class TaskControl(Connection):
 
         Raises:
             NotFound: there is no such agent.
-            InvalidInput: an agent is named without need, or is missing.
+            InvalidInput: an agent is named without need, or is missing; or what is given can't be kept as it
+                is. Only workers know which providers there are: of another one a task fails when it is run.
         """
         if (agent is not None) != (provider == AGENT_PROVIDER):
             raise InvalidInput("A task of the provider 'agent' names an agent; those of others name none.")
-        new = NewTask(
-            provider=provider,
-            user_id=user_id,
-            instruction=instruction,
-            parameters=dict(parameters or {}),
-            request_key=request_key,
-        )
+        new = _new_task(provider, instruction, parameters, request_key, user_id)
         return (await self._created(new, agent))[0]
 
     async def start_task(
@@ -98,15 +97,10 @@ class TaskControl(Connection):
 
         Raises:
             Conflict: it runs already; then no task was made.
-            InvalidInput: a limit can't be one; then neither.
+            InvalidInput: a limit can't be one, or what is given can't be kept as it is; then neither.
         """
         check_limits(timeout, max_output_bytes)
-        new = NewTask(
-            provider=AGENT_PROVIDER,
-            instruction=instruction,
-            parameters=dict(parameters or {}),
-            request_key=request_key,
-        )
+        new = _new_task(AGENT_PROVIDER, instruction, parameters, request_key)
         task, found = await self._created(new, agent)
         if task.status is not TaskStatus.CREATED:
             return task  # of the same request
@@ -216,3 +210,35 @@ class TaskControl(Connection):
         if self._watch is not None:
             await self._watch.close()
             self._watch = None
+
+
+def _new_task(
+    provider: str,
+    instruction: str,
+    parameters: Mapping[str, JsonValue] | None,
+    request_key: str | None,
+    user_id: str = "",
+) -> NewTask:
+    """What a task is made of; raises `InvalidInput` for what would become something else when it is kept."""
+    _check_provider(provider)
+    check_text("The instruction", instruction)
+    check_text("user_id", user_id)
+    if request_key is not None:
+        check_text("request_key", request_key)
+    check_mapping("parameters", {} if parameters is None else parameters)
+    return NewTask(
+        provider=provider,
+        user_id=user_id,
+        instruction=instruction,
+        parameters=dict(parameters or {}),
+        request_key=request_key,
+    )
+
+
+def _check_provider(provider: str) -> None:
+    check_text("The provider", provider)
+    if not 0 < len(provider) <= _LONGEST_PROVIDER or one_line(provider) != provider:
+        raise InvalidInput(
+            f"{provider!r:.80} can't be a provider: name one in 1 to {_LONGEST_PROVIDER} characters, such as "
+            "'noop'; `shiftwork doctor` lists them."
+        )

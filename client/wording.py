@@ -13,6 +13,7 @@ _KINDS = {
     "int_type": "must be a whole number",
     "int_parsing": "must be a whole number",
     "int_from_float": "must be a whole number",
+    "int_parsing_size": "has too many digits",
     "float_type": "must be a number",
     "float_parsing": "must be a number",
     "bool_type": "must be true or false",
@@ -59,6 +60,8 @@ def _said(problem: Any, model: type[BaseModel] | None) -> str:
             said = f"{problem['input']!r} is not known; known are {facts['expected']}"
         case "model_type":
             said = _no_model(facts.get("class_name"), problem["input"])
+        case "string_pattern_mismatch":
+            said = f"{problem['input']!r:.120} has not the form that it must have: {facts['pattern']}"
         case "string_too_short" if facts["min_length"] == 1:
             said = "is empty"
         case _ if kind in _BOUNDS:

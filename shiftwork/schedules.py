@@ -14,12 +14,14 @@ SHORTEST = timedelta(seconds=1)
 LONGEST = timedelta(days=366)
 
 _FIELDS = ("minute", "hour", "day of the month", "month", "day of the week")
+_RANGES = ("0 to 59", "0 to 23", "1 to 31", "1 to 12, or JAN to DEC", "0 to 7, or SUN to SAT")
 _SIGNS = "[0-9*/,-]"
 _MONTHS = "JAN|FEB|MAR|APR|MAY|JUN|JUL|AUG|SEP|OCT|NOV|DEC"
 _DAYS = "SUN|MON|TUE|WED|THU|FRI|SAT"
 _ALLOWED = tuple(
     re.compile(f"(?:{_SIGNS}{names})+", re.IGNORECASE) for names in ("", "", "", f"|{_MONTHS}", f"|{_DAYS}")
 )
+_EXAMPLES = "write a cron expression such as `0 9 * * MON-FRI`, or an interval such as `@every 90s`"
 _EVERY = re.compile(r"@every\s+(?:(\d+)d)?(?:(\d+)h)?(?:(\d+)m)?(?:(\d+)s)?")
 
 
@@ -43,28 +45,32 @@ class Recurrence:
     @classmethod
     def parse(cls, text: str, timezone: str = "UTC") -> "Recurrence":
         """The recurrence that this text means; raises `InvalidInput` saying what is wrong with it."""
+        if not isinstance(text, str) or not text.strip():
+            given = "empty" if isinstance(text, str) else f"{text!r:.60}, which is no text"
+            raise InvalidInput(f"The schedule is {given}: {_EXAMPLES}.")
         text = " ".join(text.split())
         zone = _zone(timezone)
         if text.startswith("@"):
             return cls(text, zone, _interval(text))
         fields = text.split()
         if len(fields) != len(_FIELDS):
+            number = f"{len(fields)} field{'' if len(fields) == 1 else 's'}"
             raise InvalidInput(
-                f"The schedule {text!r:.100} has {len(fields)} fields; a cron expression has five ("
+                f"The schedule {text!r:.100} has {number}; a cron expression has five ("
                 f"{', '.join(_FIELDS)}), such as `0 9 * * MON-FRI`; `@every 90s` is an interval."
             )
-        for name, field, allowed in zip(_FIELDS, fields, _ALLOWED, strict=True):
-            if not allowed.fullmatch(field):
+        for index, field in enumerate(fields):
+            if not _can_be(index, field):
                 raise InvalidInput(
-                    f"The schedule {text!r:.100} has {field!r:.40} as its {name}, which is none."
+                    f"The schedule {text!r:.100} has {field!r:.40} as its {_FIELDS[index]}, which is none; "
+                    f"it must be {_RANGES[index]}, a list or range of these, or *."
                 )
-        try:
-            CronSim(text, datetime.now(zone))
-        except CronSimError as error:
-            raise InvalidInput(f"The schedule {text!r:.100} can't be: {str(error).lower()}.") from None
         recurrence = cls(text, zone)
         if not recurrence.next_runs(1):
-            raise InvalidInput(f"The schedule {text!r:.100} names a moment that never comes.")
+            raise InvalidInput(
+                f"The schedule {text!r:.100} names a moment that never comes: no month that it names has "
+                "such a day; choose another day."
+            )
         return recurrence
 
     def cron_expressions(self) -> tuple[str, ...]:
@@ -91,6 +97,19 @@ class Recurrence:
         seconds = self.interval.total_seconds()
         first = (after.timestamp() // seconds + 1) * seconds
         return [datetime.fromtimestamp(first + n * seconds, self.timezone) for n in range(number)]
+
+
+def _can_be(index: int, field: str) -> bool:
+    """Whether a field of an expression means something by itself."""
+    if not _ALLOWED[index].fullmatch(field):
+        return False
+    fields = ["*"] * len(_FIELDS)
+    fields[index] = field
+    try:
+        CronSim(" ".join(fields), datetime.now(UTC))
+    except CronSimError:
+        return False
+    return True
 
 
 def _zone(name: str) -> ZoneInfo:

@@ -8,8 +8,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from pydantic import ValidationError
-
+from client.agents import checked_configuration
 from client.api import Shiftwork
 from client.cli.connecting import connected
 from client.cli.exits import DONE
@@ -17,8 +16,7 @@ from client.cli.opening import reading
 from client.cli.output import excerpt, pairs, print_json, table
 from client.cli.task_pages import end, moment, shown
 from client.cli.values import WALL_TIME
-from client.wording import first_problem
-from shiftwork.contracts.agent import PYTHON, AgentConfiguration
+from shiftwork.contracts.agent import PYTHON
 from shiftwork.errors import Conflict, InvalidInput
 from shiftwork.store.agents import AgentDefinition, AgentRow
 from shiftwork.store.store import Store
@@ -162,10 +160,7 @@ def _definition(base: AgentDefinition, args: Namespace) -> AgentDefinition:
                 f"The time of an agent's run is given by --timeout, not by --limit {WALL_TIME}."
             )
         config["limits"] = {**(config.get("limits") or {}), **limits}
-    try:
-        checked = AgentConfiguration.model_validate(config)
-    except ValidationError as error:
-        raise InvalidInput(f"{first_problem(error, AgentConfiguration)}.") from error
+    checked = checked_configuration(config)
     kept = {name: value for name, value in given.items() if value is not None}
     fields = {name: getattr(base, name) for name in AgentDefinition.model_fields}
     return AgentDefinition.model_validate({**fields, **kept, "config": checked})

@@ -5,17 +5,14 @@ from dataclasses import asdict
 from datetime import datetime
 from typing import Any
 
-from pydantic import ValidationError
-
-from client.agents import definition_of
 from client.api import Shiftwork
 from client.cli.connecting import connected
 from client.cli.exits import DONE
+from client.cli.folding import folded
 from client.cli.output import excerpt, pairs, print_json, table
 from client.cli.task_pages import moment
-from client.schedules import ScheduleInfo, schedule_id, schedules_of
-from client.wording import first_problem
-from shiftwork.contracts.agent import AgentConfiguration, Overlap
+from client.schedules import ScheduleInfo, schedules_of
+from shiftwork.contracts.agent import Overlap
 from shiftwork.errors import InvalidInput
 from shiftwork.store.agents import AgentRow
 
@@ -40,26 +37,15 @@ def list_schedules(args: Namespace) -> int:
 
 def show(args: Namespace) -> int:
     """Print a schedule."""
-
-    async def command(shiftwork: Shiftwork) -> int:
-        agent = await shiftwork.agent(args.agent)
-        return _shown(args, agent, await shiftwork.schedule(agent.id, args.job_id))
-
-    return connected(command)
+    return connected(lambda shiftwork: _shown(args, shiftwork))
 
 
 def set_schedule(args: Namespace) -> int:
     """Have an agent run by a schedule."""
 
     async def command(shiftwork: Shiftwork) -> int:
-        agent = await shiftwork.agent(args.agent)
-        config: dict[str, Any] = {**agent.config.model_dump(), "enabled": True}
-        if args.job_id in (None, schedule_id(agent.id)):
-            config["schedule"] = args.cron
-        else:
-            config["schedules"] = {**agent.config.schedules, args.job_id: args.cron}
-        agent = await _configured(shiftwork, agent, config)
-        return _shown(args, agent, await shiftwork.schedule(agent.id, args.job_id))
+        await shiftwork.set_schedule(args.agent, args.cron, args.job_id)
+        return await _shown(args, shiftwork)
 
     return connected(command)
 
@@ -68,21 +54,16 @@ def unset(args: Namespace) -> int:
     """Have an agent run by a schedule no more."""
 
     async def command(shiftwork: Shiftwork) -> int:
-        agent = await shiftwork.agent(args.agent)
-        config = agent.config.model_dump()
-        if args.job_id in (None, schedule_id(agent.id)):
-            config["schedule"] = None
-        elif args.job_id not in agent.config.schedules:
-            await shiftwork.schedule(agent.id, args.job_id)  # says that there is none
-        others = {name: each for name, each in agent.config.schedules.items() if name != args.job_id}
-        config["schedules"] = {} if args.job_id is None else others
-        agent = await _configured(shiftwork, agent, config)
+        if args.job_id is not None:
+            await shiftwork.schedule(args.agent, args.job_id)  # says so if there is none
+        agent = await shiftwork.unset_schedule(args.agent, args.job_id)
         left = sorted(schedules_of(agent))
         if args.json:
             print_json({"agent_id": agent.id, "name": agent.name, "schedules": left})
         else:
             still = f" It still has {', '.join(left)}." if left else ""
-            print(f"Agent {excerpt(agent.name)} runs by {'that' if left else 'no'} schedule no more.{still}")
+            said = f"Agent {excerpt(agent.name)} runs by {'that' if left else 'no'} schedule no more.{still}"
+            print(folded(said))
         return DONE
 
     return connected(command)
@@ -93,7 +74,7 @@ def pause(args: Namespace) -> int:
 
     async def command(shiftwork: Shiftwork) -> int:
         await shiftwork.pause_schedule(args.agent, args.reason, job_id=args.job_id)
-        return await _again(args, shiftwork)
+        return await _shown(args, shiftwork)
 
     return connected(command)
 
@@ -103,7 +84,7 @@ def unpause(args: Namespace) -> int:
 
     async def command(shiftwork: Shiftwork) -> int:
         await shiftwork.unpause_schedule(args.agent, args.reason, job_id=args.job_id)
-        return await _again(args, shiftwork)
+        return await _shown(args, shiftwork)
 
     return connected(command)
 
@@ -113,7 +94,7 @@ def trigger(args: Namespace) -> int:
 
     async def command(shiftwork: Shiftwork) -> int:
         await shiftwork.trigger_schedule(args.agent, job_id=args.job_id)
-        return _done(args, await shiftwork.agent(args.agent), "An occurrence runs now")
+        return await _done(args, shiftwork, "An occurrence runs now")
 
     return connected(command)
 
@@ -125,7 +106,7 @@ def backfill(args: Namespace) -> int:
     async def command(shiftwork: Shiftwork) -> int:
         overlap = Overlap(args.overlap)
         await shiftwork.backfill_schedule(args.agent, start, end, overlap, job_id=args.job_id)
-        return _done(args, await shiftwork.agent(args.agent), "Its occurrences of that time run now")
+        return await _done(args, shiftwork, "Its occurrences of that time run now")
 
     return connected(command)
 
@@ -146,19 +127,6 @@ def next_runs(args: Namespace) -> int:
     return connected(command)
 
 
-async def _configured(shiftwork: Shiftwork, agent: AgentRow, config: dict[str, Any]) -> AgentRow:
-    try:
-        checked = AgentConfiguration.model_validate(config)
-    except ValidationError as error:
-        raise InvalidInput(f"{first_problem(error, AgentConfiguration)}.") from error
-    return await shiftwork.change_agent(agent.id, definition_of(agent, config=checked))
-
-
-async def _again(args: Namespace, shiftwork: Shiftwork) -> int:
-    agent = await shiftwork.agent(args.agent)
-    return _shown(args, agent, await shiftwork.schedule(agent.id, args.job_id))
-
-
 def _time(option: str, text: str) -> datetime:
     try:
         at = datetime.fromisoformat(text)
@@ -169,11 +137,12 @@ def _time(option: str, text: str) -> datetime:
     return at
 
 
-def _done(args: Namespace, agent: AgentRow, what: str) -> int:
+async def _done(args: Namespace, shiftwork: Shiftwork, what: str) -> int:
+    agent, _ = await shiftwork.scheduled_agent(args.agent, args.job_id)
     if args.json:
         print_json({"agent_id": agent.id, "name": agent.name, "acknowledged": True})
     else:
-        print(f"{what}: see `shiftwork tasks list --agent {agent.id}`.")
+        print(folded(f"{what}: see `shiftwork tasks list --agent {agent.id}`."))
     return DONE
 
 
@@ -189,7 +158,9 @@ def _line(agent: AgentRow, info: ScheduleInfo) -> tuple[object, ...]:
     return agent.name, info.id, info.schedule, info.timezone, coming, info.runs, remark
 
 
-def _shown(args: Namespace, agent: AgentRow, info: ScheduleInfo) -> int:
+async def _shown(args: Namespace, shiftwork: Shiftwork) -> int:
+    agent, named = await shiftwork.scheduled_agent(args.agent, args.job_id)
+    info = await shiftwork.schedule(agent.id, named)
     if args.json:
         print_json(_facts(agent, info))
         return DONE

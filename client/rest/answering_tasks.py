@@ -79,6 +79,7 @@ class Schedule(BaseModel):
 
     id: str
     agent_id: int
+    agent_version: int = Field(description="The version of the agent whose configuration says so.")
     schedule: str
     timezone: str
     paused: bool

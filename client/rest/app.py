@@ -152,4 +152,24 @@ def _describe(app: FastAPI) -> None:
         for path, operations in document["paths"].items()
         for method, operation in operations.items()
     }
-    app.state.document = document
+    app.state.document = _with_plain_numbers(document)
+
+
+_BOUNDS = ("maximum", "minimum", "exclusiveMaximum", "exclusiveMinimum")
+
+
+def _with_plain_numbers(part: Any) -> Any:
+    """The document with its bounds as people write them: FastAPI makes 16777216.0 of 16777216."""
+    match part:
+        case dict():
+            plain = {name: _with_plain_numbers(value) for name, value in part.items()}
+            whole = {
+                name: int(plain[name])
+                for name in _BOUNDS
+                if isinstance(value := plain.get(name), float) and value.is_integer()
+            }
+            return {**plain, **whole}
+        case list():
+            return [_with_plain_numbers(value) for value in part]
+        case _:
+            return part

@@ -19,6 +19,7 @@ from shiftwork.errors import (
     RepositoryError,
     ShiftworkError,
     StackError,
+    Stale,
 )
 from shiftwork.secrets import LazyRedactor
 from shiftwork.text import one_line, printable_json, truncate
@@ -35,6 +36,7 @@ _STATUSES: tuple[tuple[type[ShiftworkError], int], ...] = (
     (CodecError, 503),
     (PeopleCommitsAtRisk, 409),
     (RepositoryError, 422),
+    (Stale, 412),
     (ShiftworkError, 409),
 )
 """The first class that fits; whatever else a person can act on is a state that does not allow it."""
@@ -79,6 +81,7 @@ _TITLES = {
     405: "Method Not Allowed",
     408: "Too Slow",
     409: "Conflict",
+    412: "Precondition Failed",
     413: "Too Large",
     415: "Unsupported Media Type",
     421: "Misdirected",
@@ -95,6 +98,7 @@ _DESCRIPTIONS = {
     405: "There is no such method here.",
     408: "The body took too long to come.",
     409: "The state of things does not allow it, or the same request is being carried out.",
+    412: "It is no longer as `If-Match` says; nothing was changed.",
     413: "The body is too large or too deep.",
     415: "The body is not `application/json`.",
     421: "The `Host` is not this server's.",

@@ -10,6 +10,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection, AsyncSession
 
 from shiftwork.errors import InvalidInput
 from shiftwork.handoffs.context import HandoffContext
+from shiftwork.storable import check_text
 from shiftwork.store.handoffs import HandoffArtifact, Handoffs
 from shiftwork.store.own import OwnStore
 from shiftwork.store.store import Store
@@ -73,6 +74,7 @@ class HandoffManager:
         if ttl_days is not None and not 0 < ttl_days <= 36_500:
             raise InvalidInput(f"ttl_days is {ttl_days}; it must be more than 0 and at most 36500, or None.")
         _check_ids(agent_id, *([] if task_id is None else [task_id]))
+        check_text("The summary of a handoff", summary)
         text = context.to_json()
         ttl = None if ttl_days is None else timedelta(days=ttl_days)
         async with self._handoffs(session) as handoffs:

@@ -9,7 +9,7 @@ from sqlalchemy.dialects.postgresql import insert
 
 from shiftwork.contracts.agent import AgentConfiguration
 from shiftwork.contracts.base import Message
-from shiftwork.errors import Conflict, NotFound
+from shiftwork.errors import Conflict, NotFound, Stale
 from shiftwork.store.noun import Noun, is_id
 from shiftwork.store.tables import AgentTable, AgentVersionTable
 
@@ -40,6 +40,14 @@ class AgentRow(AgentDefinition):
     updated_at: datetime
     deleted_at: datetime | None
 
+    def check_version(self, version: int | None) -> None:
+        """Raise `Stale` if it is in another version than this one; None: any will do."""
+        if version is not None and version != self.version:
+            raise Stale(
+                f"Agent {self.name!r} is in version {self.version} by now, not in version {version}; "
+                "nothing was changed: look at it again."
+            )
+
 
 _JOINED = AgentTable.__table__.join(AgentVersionTable.__table__, AgentVersionTable.agent_id == AgentTable.id)
 
@@ -58,17 +66,19 @@ class Agents(Noun):
         await self._add_version(agent_id, 1, definition)
         return await self.get(agent_id)
 
-    async def change(self, agent_id: int, definition: AgentDefinition) -> AgentRow:
+    async def change(
+        self, agent_id: int, definition: AgentDefinition, version: int | None = None
+    ) -> AgentRow:
         """A new version of it, which its next runs take; the same definition again makes none.
+
+        Args:
+            version: the one that is to be followed; None: whichever there is.
 
         Raises:
             NotFound: there is no such agent.
+            Stale: it is in another version by now; nothing was changed.
         """
-        # Locked, so that two who change it at once make two versions.
-        await self._connection.execute(
-            select(AgentTable.id).where(AgentTable.id == agent_id).with_for_update()
-        )
-        now = await self.get(agent_id)
+        now = await self._locked(agent_id, version)
         if AgentDefinition.model_validate(now.model_dump()) == definition:
             return now
         await self._add_version(agent_id, now.version + 1, definition)
@@ -76,9 +86,9 @@ class Agents(Noun):
         await self._connection.execute(update(AgentTable).where(AgentTable.id == agent_id).values(values))
         return await self.get(agent_id)
 
-    async def delete(self, agent_id: int) -> None:
-        """It is found no more; its tasks and handoffs stay. Raises `NotFound`."""
-        await self.get(agent_id)
+    async def delete(self, agent_id: int, version: int | None = None) -> None:
+        """It is found no more; its tasks and handoffs stay. Args and errors as of `change`."""
+        await self._locked(agent_id, version)
         values = {"deleted_at": func.clock_timestamp()}
         await self._connection.execute(update(AgentTable).where(AgentTable.id == agent_id).values(values))
 
@@ -114,6 +124,15 @@ class Agents(Noun):
         if not rows:
             raise NotFound(f"There is no agent {agent_id}; `shiftwork agents list` shows those there are.")
         return rows
+
+    async def _locked(self, agent_id: int, version: int | None) -> AgentRow:
+        """The agent, which nobody else changes meanwhile: two who change it at once make two versions."""
+        await self._connection.execute(
+            select(AgentTable.id).where(AgentTable.id == agent_id).with_for_update()
+        )
+        row = await self.get(agent_id)
+        row.check_version(version)
+        return row
 
     async def _add_version(self, agent_id: int, version: int, definition: AgentDefinition) -> None:
         values = {"agent_id": agent_id, "version": version, **definition.model_dump(mode="json")}

@@ -5,7 +5,7 @@ from typing import Annotated
 from fastapi import APIRouter, Path, Query
 from starlette.responses import Response
 
-from client.agents import definition_of
+from client.agents import checked_configuration, definition_of
 from client.rest import asking_tasks as asking
 from client.rest.answering_tasks import Agent, AgentLine
 from client.rest.asking import changes, contract
@@ -13,7 +13,7 @@ from client.rest.connections import Here
 from client.rest.idempotency import Making, Once
 from client.rest.pages import Page, Paged
 from client.rest.problems import documented
-from shiftwork.contracts.agent import AgentConfiguration
+from client.rest.versions import TAGGED, IfMatch, tag, tag_made
 from shiftwork.errors import Conflict, InvalidInput, NotFound
 from shiftwork.store.agents import AgentDefinition, AgentRow
 
@@ -21,6 +21,8 @@ router = APIRouter(prefix="/api/agents", tags=["agents"], responses=documented()
 
 READS = documented(404)
 CHANGES = documented(404, 409)
+GONE = documented(404, 409, 412)
+VERSIONED = {**GONE, **TAGGED}
 AgentRef = Annotated[
     str,
     Path(
@@ -55,7 +57,7 @@ async def register_agent(shiftwork: Here, once: Once, asked: asking.RegisterAgen
                 raise
             return Agent.of(found)
 
-    return await once.once(201, make)
+    return tag_made(await once.once(201, make))
 
 
 async def _made(shiftwork: Here, name: str, definition: AgentDefinition) -> AgentRow | None:
@@ -66,9 +68,10 @@ async def _made(shiftwork: Here, name: str, definition: AgentDefinition) -> Agen
     return await shiftwork.change_agent(found.id, definition)
 
 
-@router.get("/{agent}", summary="Show an agent", responses=READS)
+@router.get("/{agent}", summary="Show an agent", responses={**READS, **TAGGED})
 async def get_agent(
     shiftwork: Here,
+    response: Response,
     agent: AgentRef,
     version: Annotated[
         int | None, Query(ge=1, le=2**31 - 1, description="In this version; else in its newest.")
@@ -79,33 +82,41 @@ async def get_agent(
     if version is not None:
         async with shiftwork.store.transaction() as tx:
             row = await tx.agents.get(row.id, version)
-    return Agent.of(row)
+    return _tagged(response, row)
 
 
-@router.patch("/{agent}", summary="Change an agent", responses=CHANGES)
-async def change_agent(shiftwork: Here, agent: AgentRef, asked: asking.ChangeAgent) -> Agent:
+@router.patch("/{agent}", summary="Change an agent", responses=VERSIONED)
+async def change_agent(
+    shiftwork: Here, response: Response, matching: IfMatch, agent: AgentRef, asked: asking.ChangeAgent
+) -> Agent:
     """Give it a new version, which its next runs take: what is given changes, in `config` key by key."""
     changed = changes(asked)
     if not changed:
         raise InvalidInput("Nothing to change: give a field of the agent.")
     row = await shiftwork.agent(agent)
+    version = matching.version(row)
     if "config" in changed:
-        changed["config"] = contract(
-            AgentConfiguration, **{**row.config.model_dump(), **changes(changed["config"])}
-        )
-    return Agent.of(await shiftwork.change_agent(row.id, definition_of(row, **changed)))
+        changed["config"] = checked_configuration({**row.config.model_dump(), **changes(changed["config"])})
+    definition = definition_of(row, **changed)
+    return _tagged(response, await shiftwork.change_agent(row.id, definition, version=version))
 
 
-@router.delete("/{agent}", status_code=204, summary="Delete an agent", responses=CHANGES)
-async def delete_agent(shiftwork: Here, agent: AgentRef) -> None:
+@router.delete("/{agent}", status_code=204, summary="Delete an agent", responses=GONE)
+async def delete_agent(shiftwork: Here, matching: IfMatch, agent: AgentRef) -> None:
     """It runs no more; its tasks and handoffs stay."""
-    await shiftwork.delete_agent(agent)
+    row = await shiftwork.agent(agent)
+    await shiftwork.delete_agent(row.id, version=matching.version(row))
 
 
 @router.get("/{agent}/versions", summary="List an agent's versions, newest first", responses=READS)
 async def list_agent_versions(shiftwork: Here, agent: AgentRef, window: Paged) -> Page[AgentLine]:
     """What it was when, without code and settings: `GET …?version=` has those."""
     return Page.of([AgentLine.line(row) for row in await shiftwork.agent_versions(agent)], window)
+
+
+def _tagged(response: Response, row: AgentRow) -> Agent:
+    tag(response, row.id, row.version)
+    return Agent.of(row)
 
 
 async def agent_id_of(shiftwork: Here, ref: str) -> int:

@@ -2,37 +2,33 @@
 
 from collections.abc import Awaitable, Callable, Sequence
 from contextlib import suppress
-from datetime import datetime, timedelta
-from typing import Annotated, Any
+from typing import Annotated
 
 from fastapi import APIRouter, Path, Query
 from starlette.responses import Response
 
-from client.agents import definition_of
 from client.rest import asking_tasks as asking
 from client.rest.answering_tasks import Runs, Schedule
-from client.rest.asking import contract
 from client.rest.connections import Here
 from client.rest.idempotency import Idempotency, Making, Once
 from client.rest.pages import Page, Paged
 from client.rest.problems import documented
-from client.rest.routes.agents import CHANGES, READS, AgentRef
+from client.rest.routes.agents import CHANGES, GONE, READS, VERSIONED, AgentRef
+from client.rest.versions import TAGGED, IfMatch, tag
 from client.schedules import schedule_id, schedules_of
-from shiftwork.contracts.agent import AgentConfiguration
-from shiftwork.errors import InvalidInput, NotFound
+from shiftwork.contracts.agent import SCHEDULE_ID
+from shiftwork.errors import NotFound
 from shiftwork.schedules import Recurrence
 from shiftwork.store.agents import AgentRow
 
 router = APIRouter(prefix="/api/agents/{agent}", tags=["schedules"], responses=READS)
 everywhere = APIRouter(prefix="/api/schedules", tags=["schedules"], responses=documented())
 
-MOST_OCCURRENCES = 1_000
-"""Of a backfill: Temporal keeps no more of them waiting, and drops the rest without a word."""
 ScheduleRef = Annotated[
     str,
     Path(
         alias="schedule",
-        pattern=r"^[A-Za-z0-9][A-Za-z0-9_.-]{0,99}$",
+        pattern=SCHEDULE_ID,
         description="The schedule's id; `agent_7` is agent 7's own.",
         examples=["agent_7"],
     ),
@@ -55,46 +51,57 @@ async def list_schedules(shiftwork: Here, agent: AgentRef) -> list[Schedule]:
     return await _shown(shiftwork, [(row, name) for name in _names(row)])
 
 
-@router.get("/schedule", summary="Show an agent's own schedule")
-async def get_own_schedule(shiftwork: Here, agent: AgentRef) -> Schedule:
+@router.get("/schedule", summary="Show an agent's own schedule", responses=TAGGED)
+async def get_own_schedule(shiftwork: Here, response: Response, agent: AgentRef) -> Schedule:
     """The one that its configuration has as `schedule`."""
     row = await shiftwork.agent(agent)
-    return await _show(shiftwork, row, _known(row, schedule_id(row.id)))
+    return _tagged(response, await _show(shiftwork, row, _known(row, schedule_id(row.id))))
 
 
-@router.put("/schedule", summary="Set an agent's own schedule", responses=CHANGES)
-async def put_own_schedule(shiftwork: Here, agent: AgentRef, asked: asking.PutSchedule) -> Schedule:
+@router.put("/schedule", summary="Set an agent's own schedule", responses=VERSIONED)
+async def put_own_schedule(
+    shiftwork: Here, response: Response, matching: IfMatch, agent: AgentRef, asked: asking.PutSchedule
+) -> Schedule:
     """Have it run by this from now on; its configuration says so, as a new version."""
     row = await shiftwork.agent(agent)
-    return await _put(shiftwork, row, schedule_id(row.id), asked)
+    return _tagged(response, await _put(shiftwork, row, schedule_id(row.id), asked, matching.version(row)))
 
 
-@router.delete("/schedule", status_code=204, summary="Remove an agent's own schedule", responses=CHANGES)
-async def delete_own_schedule(shiftwork: Here, agent: AgentRef) -> None:
+@router.delete("/schedule", status_code=204, summary="Remove an agent's own schedule", responses=GONE)
+async def delete_own_schedule(shiftwork: Here, matching: IfMatch, agent: AgentRef) -> None:
     """Have it run by this no more; its configuration says so, as a new version."""
     row = await shiftwork.agent(agent)
-    await _delete(shiftwork, row, schedule_id(row.id))
+    await _delete(shiftwork, row, schedule_id(row.id), matching.version(row))
 
 
-@router.get("/schedules/{schedule}", summary="Show a schedule")
-async def get_schedule(shiftwork: Here, agent: AgentRef, schedule: ScheduleRef) -> Schedule:
+@router.get("/schedules/{schedule}", summary="Show a schedule", responses=TAGGED)
+async def get_schedule(
+    shiftwork: Here, response: Response, agent: AgentRef, schedule: ScheduleRef
+) -> Schedule:
     """When it is due, when it was, and what became of that."""
     row = await shiftwork.agent(agent)
-    return await _show(shiftwork, row, _known(row, schedule))
+    return _tagged(response, await _show(shiftwork, row, _known(row, schedule)))
 
 
-@router.put("/schedules/{schedule}", summary="Set a schedule", responses=CHANGES)
-async def put_schedule(
-    shiftwork: Here, agent: AgentRef, schedule: ScheduleRef, asked: asking.PutSchedule
+@router.put("/schedules/{schedule}", summary="Set a schedule", responses=VERSIONED)
+async def put_schedule(  # noqa: PLR0917 - FastAPI passes them by name
+    shiftwork: Here,
+    response: Response,
+    matching: IfMatch,
+    agent: AgentRef,
+    schedule: ScheduleRef,
+    asked: asking.PutSchedule,
 ) -> Schedule:
     """Have the agent run by this, too; its configuration says so, as a new version."""
-    return await _put(shiftwork, await shiftwork.agent(agent), schedule, asked)
+    row = await shiftwork.agent(agent)
+    return _tagged(response, await _put(shiftwork, row, schedule, asked, matching.version(row)))
 
 
-@router.delete("/schedules/{schedule}", status_code=204, summary="Remove a schedule", responses=CHANGES)
-async def delete_schedule(shiftwork: Here, agent: AgentRef, schedule: ScheduleRef) -> None:
+@router.delete("/schedules/{schedule}", status_code=204, summary="Remove a schedule", responses=GONE)
+async def delete_schedule(shiftwork: Here, matching: IfMatch, agent: AgentRef, schedule: ScheduleRef) -> None:
     """Have the agent run by this no more; its configuration says so, as a new version."""
-    await _delete(shiftwork, await shiftwork.agent(agent), schedule)
+    row = await shiftwork.agent(agent)
+    await _delete(shiftwork, row, schedule, matching.version(row))
 
 
 @router.get("/schedules/{schedule}/runs", summary="List when a schedule is due next")
@@ -171,7 +178,6 @@ async def backfill_schedule(
     """Run now what was due in a time, as if it were due; what ran already does not run again."""
 
     async def backfill(row: AgentRow) -> None:
-        _check_number(row, schedule, asked.start, asked.end)
         await shiftwork.backfill_schedule(row.id, asked.start, asked.end, asked.overlap, job_id=schedule)
 
     return await _told(shiftwork, once, (agent, schedule), 202, backfill)
@@ -188,15 +194,6 @@ async def _shown(shiftwork: Here, known: Sequence[tuple[AgentRow, str]]) -> list
 def _names(agent: AgentRow) -> list[str]:
     own = schedule_id(agent.id)
     return sorted(schedules_of(agent), key=lambda name: (name != own, name))
-
-
-def _check_number(agent: AgentRow, schedule: str, start: datetime, end: datetime) -> None:
-    recurrence = Recurrence.parse(schedules_of(agent)[schedule], agent.config.timezone)
-    due = recurrence.next_runs(MOST_OCCURRENCES + 1, start - timedelta(milliseconds=1))
-    if len(due) > MOST_OCCURRENCES and due[-1] <= end:
-        raise InvalidInput(
-            f"end: more than {MOST_OCCURRENCES} occurrences of {schedule!r} are between; choose less time."
-        )
 
 
 async def _told(
@@ -230,28 +227,23 @@ async def _show(shiftwork: Here, agent: AgentRow, schedule: str) -> Schedule:
     return Schedule.of(await shiftwork.schedule(agent.id, schedule))
 
 
-async def _put(shiftwork: Here, agent: AgentRow, schedule: str, asked: asking.PutSchedule) -> Schedule:
-    config: dict[str, Any] = {"enabled": True}
-    if asked.timezone is not None:
-        config["timezone"] = asked.timezone
-    if schedule == schedule_id(agent.id):
-        config["schedule"] = asked.schedule
-    else:
-        config["schedules"] = {**agent.config.schedules, schedule: asked.schedule}
-    return await _show(shiftwork, await _configure(shiftwork, agent, config), schedule)
+def _tagged(response: Response, schedule: Schedule) -> Schedule:
+    """The answer; its `ETag` is that of the agent, whose configuration says when it runs."""
+    tag(response, schedule.agent_id, schedule.agent_version)
+    return schedule
 
 
-async def _delete(shiftwork: Here, agent: AgentRow, schedule: str) -> None:
-    now = agent.config
-    if schedule == schedule_id(agent.id) and now.schedule is not None:
-        await _configure(shiftwork, agent, {"schedule": None})
-    elif schedule in now.schedules:
-        left = {name: when for name, when in now.schedules.items() if name != schedule}
-        await _configure(shiftwork, agent, {"schedules": left})
-    else:
+async def _put(
+    shiftwork: Here, agent: AgentRow, schedule: str, asked: asking.PutSchedule, version: int | None
+) -> Schedule:
+    info = await shiftwork.set_schedule(
+        agent.id, asked.schedule, schedule, timezone=asked.timezone, version=version
+    )
+    return Schedule.of(info)
+
+
+async def _delete(shiftwork: Here, agent: AgentRow, schedule: str, version: int | None) -> None:
+    own = agent.config.schedule is not None and schedule == schedule_id(agent.id)
+    if not own and schedule not in agent.config.schedules:
         raise NotFound(f"There is no schedule {schedule!r} of agent {agent.name!r}.")
-
-
-async def _configure(shiftwork: Here, agent: AgentRow, changed: dict[str, Any]) -> AgentRow:
-    config = contract(AgentConfiguration, **{**agent.config.model_dump(), **changed})
-    return await shiftwork.change_agent(agent.id, definition_of(agent, config=config))
+    await shiftwork.unset_schedule(agent.id, schedule, version=version)
