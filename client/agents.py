@@ -14,7 +14,7 @@ from shiftwork.agents.registry import find_backend
 from shiftwork.contracts.agent import PYTHON, AgentConfiguration
 from shiftwork.errors import InvalidInput
 from shiftwork.schedules import Recurrence
-from shiftwork.secrets.refusing import refuse_secrets
+from shiftwork.secrets.refusing import refuse_in_code, refuse_in_words, refuse_secrets
 from shiftwork.storable import check_mapping, check_text
 from shiftwork.store.agents import AgentDefinition, AgentRow
 from shiftwork.tasks.budget import check_budget
@@ -33,7 +33,7 @@ class AgentRegistry(ScheduleControl):
         """
         _check_name(name)
         check_definition(definition)
-        await self._refuse_secrets(definition)
+        await self._refuse_secrets(definition, name)
         await self.check_schedule_ids(name, definition.config, None)
         if _scheduled(definition):
             await self.temporal()  # nothing is stored where nothing can be scheduled
@@ -154,8 +154,13 @@ class AgentRegistry(ScheduleControl):
         config = checked_configuration({**agent.config.model_dump(), **changes})
         return await self.change_agent(agent.id, definition_of(agent, config=config), version=version)
 
-    async def _refuse_secrets(self, definition: AgentDefinition) -> None:
-        refuse_secrets("The agent's settings", definition.settings, await self.guard())
+    async def _refuse_secrets(self, definition: AgentDefinition, name: str = "") -> None:
+        redactor = await self.guard()
+        refuse_secrets("The agent's name", name, redactor)
+        refuse_in_words("The agent's description", definition.description, redactor)
+        refuse_secrets("The agent's settings", definition.settings, redactor)
+        refuse_secrets("The agent's configuration", definition.config.model_dump(mode="json"), redactor)
+        refuse_in_code(definition.code or "", redactor)
 
 
 def check_definition(definition: AgentDefinition) -> None:

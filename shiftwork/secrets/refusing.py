@@ -31,6 +31,17 @@ def refuse_in_words(what: str, words: str | None, redactor: Finds) -> None:
         )
 
 
+def refuse_in_code(code: str, redactor: Finds) -> None:
+    """Raise `InvalidInput` if the code of an agent holds a secret: it is kept, shown and run as it is."""
+    if name := redactor.secret_in(code):
+        lines = enumerate(code.splitlines(), 1)
+        line = next((f" in line {number}" for number, text in lines if redactor.secret_in(text)), "")
+        raise InvalidInput(
+            f"The agent's code would hold the secret {name!r}{line}, and would be stored as it is; "
+            "remove it: what needs a secret is a backend or a provider, which is given a reference to it."
+        )
+
+
 def refuse_in_feature(feature: FeatureSpec | FeatureEdit, redactor: Finds) -> None:
     """Raise `InvalidInput` if a feature holds a secret, as a person sends it."""
     refuse_in_exact(feature, redactor)

@@ -102,6 +102,31 @@ async def test_an_agent_is_kept_as_it_is_or_not_at_all(shiftwork, agent) -> None
     assert [(row.name, row.version) for row in await shiftwork.agents()] == [("clock", 1)]
 
 
+async def test_no_agent_holds_a_secret(stack, database_url, monkeypatch) -> None:
+    """If it failed, whoever lists agents could read a secret in their code, and every run have it."""
+    known = "kA7x" + "9Qm2Lw8Zr4Tn6Vb1"
+    monkeypatch.setenv("SHOP_API_KEY", known)
+    token = "ghp_" + "R7k2Wq9Lx4Zt8Vn3Bm6Yc1Hd5Jf0Gs2Pa4Qe"
+    async with Shiftwork(replace(stack, database_url=database_url)) as shiftwork:
+        await shiftwork.register_agent("clean", AgentDefinition(kind="python", code="pass"))
+        for value, named in {known: "SHOP_API_KEY", token: "github"}.items():
+            for changed, where in (
+                ({"code": f"import os\nkey = {value!r}\n"}, "code would hold the secret .* in line 2"),
+                ({"config": AgentConfiguration(parameters={"key": value})}, "configuration would hold"),
+                ({"description": f"It has {value}."}, "description would hold"),
+            ):
+                definition = AgentDefinition(**{"kind": "python", "code": "pass", **changed})
+                for refused in (
+                    shiftwork.register_agent("other", definition),
+                    shiftwork.change_agent("clean", definition),
+                ):
+                    with pytest.raises(InvalidInput, match=where) as raised:
+                        await refused
+                    assert named in str(raised.value)
+                    assert value not in str(raised.value)
+        assert [(row.name, row.version) for row in await shiftwork.agents()] == [("clean", 1)]
+
+
 async def test_a_handoff_is_kept_as_it_is_or_not_at_all(shiftwork, agent) -> None:
     """If it failed, an agent would go on from something else than its last run left."""
     manager = HandoffManager(shiftwork.store)
