@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 NOT_ASKED = "not asked"
 """Instead of a version, where no sandbox reaches the minimum: then no agent's program is run at all."""
 
-_SECONDS = 8.0
+_SECONDS = 20.0
 """How long a version may take: less than all of `doctor`'s look at the backends."""
 
 _LIMITS = Limits(memory_mb=2_000, processes=100, file_size_mb=100, disk_mb=200)
@@ -81,7 +81,7 @@ def _ask(program: str, least: "Level | None", seconds: float) -> tuple[bytes, st
     if read >= _BYTES:
         return b"", "it says far too much"
     if result.timed_out:
-        return b"", "it does not end"
+        return b"", f"it does not end within {seconds:g} seconds"
     if result.breach:
         return b"", result.breach.rstrip(".")
     return result.stdout.tail, f"it ends with status {result.exit_status}" if result.exit_status else ""

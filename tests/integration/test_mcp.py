@@ -304,16 +304,19 @@ def test_real_agents_find_it_as_documented(program: str, shows: str, tmp_path: P
     )
     quiet = {"OPENCODE_DISABLE_AUTOUPDATE": "1", "OPENCODE_DISABLE_MODELS_FETCH": "1"}
     quiet |= {"GEMINI_CLI_TRUST_WORKSPACE": "true", "CLAUDE_CODE_DISABLE_NONESSENTIAL_TRAFFIC": "1"}
-    done = subprocess.run(
-        ["bash", "-euc", script],
-        cwd=tmp_path,
-        env={**environment(tmp_path / ".shiftwork"), **home, **quiet, "PATH": path},
-        stdin=subprocess.DEVNULL,
-        capture_output=True,
-        text=True,
-        timeout=100,
-        check=False,
-    )
-    said = re.sub(r"\x1b\[[0-9;]*m", "", done.stdout + done.stderr)
-    assert done.returncode == 0, said
+    for listing in (script, *[script.splitlines()[-1]] * 2):  # some give a server a few seconds to answer
+        done = subprocess.run(
+            ["bash", "-euc", listing],
+            cwd=tmp_path,
+            env={**environment(tmp_path / ".shiftwork"), **home, **quiet, "PATH": path},
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            text=True,
+            timeout=100,
+            check=False,
+        )
+        said = re.sub(r"\x1b\[[0-9;]*m", "", done.stdout + done.stderr)
+        assert done.returncode == 0, said
+        if re.search(shows, said):
+            break
     assert re.search(shows, said), said

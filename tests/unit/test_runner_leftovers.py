@@ -82,7 +82,7 @@ async def test_nothing_keeps_a_worker_from_sweeping(tmp_path, caplog, content):
     left = orphan(mark)
     with held.open() as file:
         fcntl.flock(file, fcntl.LOCK_EX)
-        assert await sweep_orphans(tmp_path, 0.1) == 1
+        assert await sweep_orphans(tmp_path, 1.5) == 1
     assert left.wait(5) == -9
     assert "s3-a1" in caplog.text
 
