@@ -1,0 +1,15 @@
+"""Environments to play, and to learn from how one is written."""
+
+from collections.abc import Mapping
+from types import MappingProxyType
+from typing import Final
+
+from shiftwork.environments.base import BaseHarness
+from shiftwork.environments.examples.number_guess import NumberGuessHarness
+
+__all__ = ["EXAMPLES", "NumberGuessHarness"]
+
+EXAMPLES: Final[Mapping[str, type[BaseHarness]]] = MappingProxyType(
+    {one.name: one for one in (NumberGuessHarness,)}
+)
+"""Every one by its name."""
