@@ -6,10 +6,12 @@ from dataclasses import replace
 from typing import TypeVar
 
 from activities.backend_tasks import BackendTask
+from activities.kept import FolderTaken, Kept, kept_folder
 from activities.services import Services
 from activities.stop import Stop
 from shiftwork.agents.python.job import PythonJob
 from shiftwork.agents.python.outcome import PythonOutcome
+from shiftwork.agents.python.places import OwnFolder
 from shiftwork.agents.python.runner import PythonRunner
 from shiftwork.contracts.agent import PYTHON
 from shiftwork.contracts.session import InterruptionReason
@@ -48,25 +50,37 @@ class AgentProcessor:
             raise InvalidInput(
                 "A task of the provider 'agent' is a run of a registered agent; it names none."
             )
-        if agent.kind == PYTHON:
-            return await self._run_python(agent, assignment)
-        stop = Stop()
-        return await _to_its_end(BackendTask(self._services, agent, assignment, stop).run(), stop)
+        try:
+            async with kept_folder(self._services, agent, assignment.timeout) as kept:
+                if kept is not None and (sentence := kept.too_full(agent.config.limits)):
+                    return Processed(success=False, error=sentence, error_kind=TaskErrorKind.LIMIT)
+                return await self._run(agent, assignment, kept)
+        except FolderTaken:
+            why = f"Another run of agent {agent.name!r} still works in the folder that it keeps."
+            return Processed(success=False, error=why, error_kind=TaskErrorKind.TIMEOUT)
 
-    async def _run_python(self, agent: AgentRow, assignment: Assignment) -> Processed:
+    async def _run(self, agent: AgentRow, assignment: Assignment, kept: Kept | None) -> Processed:
+        if agent.kind == PYTHON:
+            return await self._run_python(agent, assignment, kept)
+        stop = Stop()
+        return await _to_its_end(BackendTask(self._services, agent, assignment, stop, kept).run(), stop)
+
+    async def _run_python(self, agent: AgentRow, assignment: Assignment, kept: Kept | None) -> Processed:
         if agent.code is None:
             raise InvalidInput(
                 f"Agent {agent.name!r} has no code; give it some with `shiftwork agents edit`."
             )
+        limits = agent.config.limits if kept is None else kept.left(agent.config.limits)
         job = PythonJob(
             code=agent.code,
             parameters=assignment.parameters,
             handoff=assignment.handoff,
             instruction=assignment.task.instruction,
             timeout=assignment.timeout,
-            limits=Limits(**agent.config.limits.model_dump()),
+            limits=Limits(**limits.model_dump()),
             sandbox=agent.config.sandbox.options,
             max_output_bytes=assignment.max_output_bytes,
+            folder=None if kept is None else OwnFolder(kept.path, kept.user),
         )
         try:
             stop = Stop()

@@ -10,6 +10,7 @@ from activities.credentials import learn_keys, options_of
 from activities.enclosure import Enclosure
 from activities.folders import Folders
 from activities.hearing import Hearing
+from activities.kept import Kept, user_of
 from activities.services import Services
 from activities.stop import Stop
 from shiftwork.agents.outbox import read_outbox
@@ -59,22 +60,33 @@ _INTERRUPTIONS = {
 
 
 class BackendTask:
-    """One attempt at a task of an agent that has a backend."""
+    """One attempt at a task of an agent that has a backend.
 
-    def __init__(self, services: Services, agent: AgentRow, assignment: Assignment, stop: Stop) -> None:
+    Args:
+        kept: the folder that it works in; None: an empty one.
+    """
+
+    def __init__(
+        self,
+        services: Services,
+        agent: AgentRow,
+        assignment: Assignment,
+        stop: Stop,
+        kept: Kept | None = None,
+    ) -> None:
         self._services = services
         self._agent = agent
         self._assignment = assignment
         self._stop = stop
         self._options = options_of(agent)
         sandbox = agent.config.sandbox.options
-        # One for all runs of an agent: what a sandbox prepares for a user it prepares once.
-        user = services.user_at(services.settings.tasks / f"agent-{agent.id}", sandbox)
-        self._user = user
+        self._user = user = user_of(services, agent)
         self._enclosure = Enclosure(services, self._options, sandbox, user, self._learn_keys)
         root = assignment.folder
         self._refused = False
-        self._folders = Folders(root / "workspace", root, root / "home")
+        self._folders = Folders(kept.path if kept else root / "workspace", root, root / "home")
+        given = agent.config.limits
+        self._limits = services.limits_of(given if kept is None else kept.left(given))
 
     async def run(self) -> Processed:
         """Run it to its end; whatever it left running has ended then.
@@ -127,7 +139,7 @@ class BackendTask:
     def _prepare(self) -> None:
         """Make the folders and write the brief; blocks."""
         self._services.enclose_task(self._folders.run, self._user)
-        self._folders.workspace.mkdir(mode=0o700)
+        self._folders.workspace.mkdir(mode=0o700, exist_ok=True)
         self._folders.make()
         write_task_brief(self._folders.brief, self._request)
 
@@ -169,7 +181,7 @@ class BackendTask:
             cell,
             way_out,
             timeout=self._assignment.timeout,
-            limits=self._services.limits_of(self._agent.config.limits),
+            limits=self._limits,
             on_event=hearing.hear,
             stop=self._stop,
         )

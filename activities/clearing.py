@@ -8,6 +8,7 @@ from collections.abc import Awaitable, Callable
 from datetime import timedelta
 from pathlib import Path
 
+from activities.kept import remove_kept
 from activities.needed import Needed, look
 from activities.services import ProjectFolder, Services
 from shiftwork.agents.python.places import remove_left
@@ -38,12 +39,16 @@ class Clearing:
         self._settings = services.settings
 
     async def tasks(self) -> int:
-        """Remove the folders of attempts at tasks that have ended, or that others do; how many."""
+        """Remove the folders of attempts at tasks that have ended, or that others do; how many.
+
+        And those that agents kept which are deleted.
+        """
         count = await asyncio.to_thread(remove_left, self._settings.tasks)
         for folder in folders_in(self._settings.tasks):
             found = _TASK.fullmatch(folder.name)
             if found and await self._is_dead(int(found[1]), int(found[2])):
                 count += await _remove(folder)
+        count += await remove_kept(self._services) + await _remove_drafts(self._settings.agents)
         return count + await _remove_drafts(self._settings.tasks)
 
     async def projects(self) -> int:

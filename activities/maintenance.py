@@ -1,17 +1,15 @@
 """What the maintenance does: each step by itself, so that one that fails keeps none of the others from it."""
 
-from contextlib import suppress
 from datetime import UTC, datetime, timedelta
 
 from temporalio import activity
 from temporalio.api.enums.v1 import TaskQueueType
 from temporalio.api.taskqueue.v1 import TaskQueue
 from temporalio.api.workflowservice.v1 import DescribeTaskQueueRequest
-from temporalio.client import Client, WorkflowExecutionStatus
-from temporalio.service import RPCError, RPCStatusCode
 
 from activities.alive import heartbeating
 from activities.clearing import Clearing
+from activities.lost_tasks import LostTasks
 from activities.names import (
     CLEAR_PROJECT_FOLDERS,
     CLEAR_REFERENCES,
@@ -24,18 +22,12 @@ from activities.names import (
 )
 from activities.services import Services
 from shiftwork.contracts.maintenance import Places
-from shiftwork.contracts.task import TaskErrorKind, TaskStatus
-from shiftwork.errors import Conflict
 from shiftwork.handoffs import HandoffManager
 from shiftwork.stack.place import place_in, place_of
-from shiftwork.store.tasks import TaskOutcome, TaskRow
-from shiftwork.temporal import TASK_QUEUE, task_workflow_id
+from shiftwork.temporal import TASK_QUEUE
 
 _BATCH = 10_000
 """Items of transcripts that one transaction removes."""
-
-_PAGE = 500
-_ENDED_BY_PEOPLE = (WorkflowExecutionStatus.TERMINATED, WorkflowExecutionStatus.CANCELED)
 
 
 class MaintenanceActivities:
@@ -76,26 +68,8 @@ class MaintenanceActivities:
     @activity.defn(name=END_LOST_TASKS)
     async def end_lost_tasks(self) -> int:
         """Have the tasks fail whose workflow ended without them: nobody else will."""
-        count, before = 0, None
         async with heartbeating(self._services.record):
-            while True:
-                async with self._services.store.transaction() as tx:
-                    rows = await tx.tasks.select(statuses=(TaskStatus.RUNNING,), before=before, limit=_PAGE)
-                for row in rows:
-                    count += await self._end_if_lost(activity.client(), row)
-                if len(rows) < _PAGE:
-                    return count
-                before = rows[-1].id
-
-    async def _end_if_lost(self, client: Client, row: TaskRow) -> bool:
-        outcome = await _lost(client, row)
-        if outcome is None:
-            return False
-        with suppress(Conflict):  # its attempt ended it meanwhile
-            async with self._services.store.transaction() as tx:
-                await tx.tasks.move(row.id, outcome)
-            return True
-        return False
+            return await LostTasks(self._services.store, activity.client()).end()
 
     # Places -----------------------------------------------------------------------------------------------
 
@@ -115,7 +89,7 @@ class MaintenanceActivities:
 
     @activity.defn(name=CLEAR_TASK_FOLDERS)
     async def clear_task_folders(self) -> int:
-        """Remove the folders of attempts at tasks that are over."""
+        """Remove the folders of attempts at tasks that are over, and those of deleted agents."""
         async with heartbeating(self._services.record):
             return await self._clearing.tasks()
 
@@ -130,28 +104,3 @@ class MaintenanceActivities:
         """Remove the candidates of sessions that are over, from the private repositories."""
         async with heartbeating(self._services.record):
             return await self._clearing.references()
-
-
-async def _lost(client: Client, row: TaskRow) -> TaskOutcome | None:
-    """How a running task has ended that no workflow runs; None: one does."""
-    own = task_workflow_id(row.id, row.agent_id)
-    status = None
-    for workflow_id in (own, f"{own}-task-{row.id}"):
-        try:
-            found = await client.get_workflow_handle(workflow_id).describe()
-        except RPCError as error:
-            if error.status is not RPCStatusCode.NOT_FOUND:
-                raise
-            continue
-        if await found.memo_value("task_id", default=0, type_hint=int) == row.id:
-            status = found.status
-            break
-    if status is WorkflowExecutionStatus.RUNNING:
-        return None
-    if status is None and not row.worker:
-        return None  # moved by hand: it waits for a runner, and never had one
-    by_people = status in _ENDED_BY_PEOPLE
-    why = "Its workflow was ended in Temporal." if by_people else "No workflow runs it any more."
-    kind = TaskErrorKind.CANCELLED if by_people else TaskErrorKind.LOST
-    trace = {f"{TaskStatus.FAILED}_at": datetime.now(UTC).isoformat()}
-    return TaskOutcome(status=TaskStatus.FAILED, error=why, error_kind=kind, trace=trace)

@@ -107,6 +107,10 @@ class Services:
         """The same for the folder of one attempt at a task."""
         self._enclose(self.settings.tasks, folder, user)
 
+    def enclose_kept(self, folder: Path, user: int | None) -> None:
+        """The same for the folder that an agent keeps."""
+        self._enclose(self.settings.agents, folder, user)
+
     def enclose_tasks(self) -> None:
         """Make the folder of all attempts at tasks, which only we can enter, or also pass where they must."""
         private_folder(self.settings.tasks, self._mode_above)

@@ -4,6 +4,7 @@ import logging
 import os
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from datetime import datetime
 from pathlib import Path
 
 from shiftwork.errors import InvalidInput
@@ -145,6 +146,15 @@ class Settings:
     def task_folder(self, task_id: int, attempt: int) -> Path:
         """The folder of one attempt at a task."""
         return self.tasks / f"t{task_id}-a{attempt}"
+
+    @property
+    def agents(self) -> Path:
+        """The folder of what registered agents keep from run to run."""
+        return self.state / "agents"
+
+    def agent_folder(self, agent_id: int, created_at: datetime) -> Path:
+        """What one agent keeps on this host; another database may have another agent of this number."""
+        return self.agents / f"a{agent_id}-{int(created_at.timestamp())}"
 
     @property
     def projects(self) -> Path:

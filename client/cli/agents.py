@@ -16,8 +16,9 @@ from client.cli.opening import reading
 from client.cli.output import excerpt, pairs, print_json, table
 from client.cli.task_pages import end, moment, shown
 from client.cli.values import WALL_TIME
-from shiftwork.contracts.agent import PYTHON
+from shiftwork.contracts.agent import PYTHON, WorkspaceMode
 from shiftwork.errors import Conflict, InvalidInput
+from shiftwork.settings import Settings
 from shiftwork.store.agents import AgentDefinition, AgentRow
 from shiftwork.store.store import Store
 from shiftwork.text import printable
@@ -52,7 +53,7 @@ def show(args: Namespace) -> int:
             if args.version is not None:
                 row = await tx.agents.get(row.id, args.version)
         if args.json:
-            print_json(_facts(row))
+            print_json({**_facts(row), "folder": _folder(row)})
         elif args.code:
             print(printable(row.code or ""), end="" if (row.code or "").endswith("\n") else "\n")
         else:
@@ -223,6 +224,13 @@ def _size(row: AgentRow) -> str:
     return "" if row.code is None else f"{len(row.code.encode()):,} bytes"
 
 
+def _folder(row: AgentRow) -> str | None:
+    """What it keeps from run to run, if this is the host that it runs on."""
+    if row.config.workspace is WorkspaceMode.FRESH:
+        return None
+    return str(Settings.from_environment().agent_folder(row.id, row.created_at) / "workspace")
+
+
 def _page(row: AgentRow) -> str:
     config = row.config.model_dump(mode="json", exclude_defaults=True)
     return pairs(
@@ -235,6 +243,7 @@ def _page(row: AgentRow) -> str:
             ("settings", json.dumps(row.settings) if row.settings else ""),
             ("configured", json.dumps(config) if config else "by default"),
             ("code", _size(row)),
+            ("keeps", _folder(row) or ""),
             ("changed", moment(row.updated_at)),
             ("deleted", moment(row.deleted_at)),
         )

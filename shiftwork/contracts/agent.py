@@ -2,9 +2,9 @@
 
 from datetime import timedelta
 from enum import StrEnum
-from typing import Annotated, Final
+from typing import Annotated, Final, Self
 
-from pydantic import ConfigDict, Field, JsonValue, field_validator
+from pydantic import ConfigDict, Field, JsonValue, field_validator, model_validator
 
 from shiftwork.contracts.base import Document
 from shiftwork.contracts.limits import AgentLimits
@@ -29,6 +29,15 @@ class Overlap(StrEnum):
     BUFFER_ALL = "buffer_all"
     ALLOW_ALL = "allow_all"
     """It runs beside the other."""
+
+
+class WorkspaceMode(StrEnum):
+    """What folder a run works in."""
+
+    FRESH = "fresh"
+    """An empty one of its own, which is removed after it."""
+    KEEP = "keep"
+    """The agent's, as its last run on this host left it."""
 
 
 class RunLimits(AgentLimits):
@@ -78,6 +87,7 @@ class AgentConfiguration(Document):
         jitter_seconds: scheduled runs start at random up to so many seconds late.
         catch_up_seconds: a scheduled run that was missed is made up for if it is not later than this.
         retries: how often a run is begun again whose worker was lost; a failure of its own is final.
+        workspace: what folder its runs work in.
         parameters: what it is given at each run; a run may be given others.
         handoff_ttl_days: days after which what it leaves for its next run expires.
         max_output_bytes: so much of its standard output, and of its standard error, is kept.
@@ -97,9 +107,19 @@ class AgentConfiguration(Document):
     jitter_seconds: Annotated[float, Field(ge=0, le=86_400)] = 0.0
     catch_up_seconds: Annotated[float, Field(ge=10, le=366 * 86_400)] = 60.0
     retries: Annotated[int, Field(ge=0, le=100)] = 2
+    workspace: WorkspaceMode = WorkspaceMode.FRESH
     parameters: dict[str, JsonValue] = {}
     handoff_ttl_days: Annotated[float, Field(gt=0, le=3_650)] = 30.0
     max_output_bytes: Annotated[int, Field(ge=1, le=16 * 1024 * 1024)] = 1024 * 1024
+
+    @model_validator(mode="after")
+    def _one_at_a_time_keeps(self) -> Self:
+        if self.workspace is WorkspaceMode.KEEP and self.overlap is Overlap.ALLOW_ALL:
+            raise ValueError(
+                "the workspace can't be kept ('keep') where runs go beside each other (overlap 'allow_all'): "
+                "choose another of the two"
+            )
+        return self
 
     @property
     def handoff_ttl(self) -> timedelta:

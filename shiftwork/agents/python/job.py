@@ -5,6 +5,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Final
 
+from shiftwork.agents.python.places import OwnFolder
 from shiftwork.agents.python.telling import MOST_INSTRUCTION_BYTES, check_code, check_size, told
 from shiftwork.contracts.limits import AgentLimits
 from shiftwork.contracts.sandbox import SandboxOptions
@@ -33,6 +34,7 @@ class PythonJob:
         timeout: seconds it may run; there is no run without one.
         limits: what its processes may use.
         sandbox: what they may touch.
+        folder: where it starts, and what it keeps; None: an empty folder, which is removed after it.
         max_output_bytes: so much is kept of standard output (its beginning) and of standard error (its end).
 
     Raises:
@@ -47,6 +49,7 @@ class PythonJob:
     limits: Limits = field(default_factory=usual_limits)
     sandbox: SandboxOptions = field(default_factory=SandboxOptions)
     max_output_bytes: int = OUTPUT_BYTES
+    folder: OwnFolder | None = None
 
     def __post_init__(self) -> None:
         """Refuse what would fail later, or for ever."""

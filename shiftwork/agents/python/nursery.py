@@ -9,7 +9,7 @@ from typing import Final
 
 from shiftwork.agents.command import ProseLines
 from shiftwork.agents.python.outcome import Beginning, End
-from shiftwork.agents.python.places import Place, Places
+from shiftwork.agents.python.places import OwnFolder, Place, Places
 from shiftwork.agents.python.program import BEGINNING, WAITING
 from shiftwork.agents.python.telling import interpreter
 from shiftwork.contracts.sandbox import Profile, SandboxOptions
@@ -46,15 +46,17 @@ class Kind:
     Attributes:
         limits: without those that are looked after from outside.
         sandbox: what it may touch.
+        folder: where it starts; None: in its place.
     """
 
     limits: Limits
     sandbox: SandboxOptions
+    folder: OwnFolder | None = None
 
     @classmethod
-    def of(cls, limits: Limits, sandbox: SandboxOptions) -> "Kind":
+    def of(cls, limits: Limits, sandbox: SandboxOptions, folder: OwnFolder | None = None) -> "Kind":
         """The one that serves a job with these."""
-        return cls(replace(limits, memory_mb=None, disk_mb=None), sandbox)
+        return cls(replace(limits, memory_mb=None, disk_mb=None), sandbox, folder)
 
 
 class Interpreter:
@@ -188,7 +190,7 @@ class Nursery:
             InvalidInput: it is to see what is not there.
             AgentError: it can't be started.
         """
-        place = await asyncio.to_thread(self._places.take)
+        place = (await asyncio.to_thread(self._places.take)).working_in(kind.folder)
         try:
             await asyncio.to_thread(place.make)
             program = await self._program(kind, place, way_out)

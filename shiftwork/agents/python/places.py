@@ -6,7 +6,7 @@ import os
 import tempfile
 import threading
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Final
 
@@ -22,6 +22,19 @@ _FOLDER: Final = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
 
 
 @dataclass(frozen=True, slots=True)
+class OwnFolder:
+    """A folder that an agent keeps from run to run; one run at a time has it.
+
+    Attributes:
+        path: of it; absolute, and no link.
+        user: whom the interpreter runs as, and gets it; None: our own user.
+    """
+
+    path: Path
+    user: int | None
+
+
+@dataclass(frozen=True, slots=True)
 class Place:
     """The folders of one interpreter, which no other uses at the same time.
 
@@ -29,16 +42,22 @@ class Place:
         number: of the place among those of its worker.
         root: what they lie in.
         user: who owns them, and whom the interpreter runs as; None: our own user.
+        kept: where it starts, if that is no folder of its own.
     """
 
     number: int
     root: Path
     user: int | None
+    kept: Path | None = None
 
     @property
     def workspace(self) -> Path:
         """Where it starts."""
-        return self.root / "workspace"
+        return self.kept or self.root / "workspace"
+
+    def working_in(self, folder: OwnFolder | None) -> "Place":
+        """The same, for an interpreter that starts in this folder; None: in its own."""
+        return self if folder is None else replace(self, user=folder.user, kept=folder.path)
 
     @property
     def outbox(self) -> Path:
@@ -59,11 +78,12 @@ class Place:
         ]
 
     def make(self) -> None:
-        """Make them anew; blocks."""
+        """Make them anew, but for what is kept; blocks."""
         remove_tree(self.root)
         self.root.mkdir(mode=0o700 if self.user is None else 0o711)
         for folder in (self.workspace, self.outbox, self.scratch):
-            folder.mkdir(mode=0o700)
+            if folder != self.kept:
+                folder.mkdir(mode=0o700)
             if self.user is not None:
                 hand_over(folder, self.user)
 

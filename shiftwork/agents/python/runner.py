@@ -143,7 +143,7 @@ class PythonRunner:
     async def _interpreter(self, job: PythonJob) -> AsyncIterator[tuple[Interpreter, bool]]:
         """One for this job alone, and whether it had waited for it; on leaving nothing of it lives."""
         async with self._way_out(job.sandbox) as way_out:
-            kind = Kind.of(job.limits, job.sandbox)
+            kind = Kind.of(job.limits, job.sandbox, job.folder)
             if self._started and kind == self._usual and way_out is None:
                 waited = self._pool.idle > 0
                 handle = await self._pool.acquire()
