@@ -5,11 +5,12 @@ from types import MappingProxyType
 from typing import Final
 
 from shiftwork.environments.base import BaseHarness
+from shiftwork.environments.examples.connect_four import ConnectFourHarness
 from shiftwork.environments.examples.number_guess import NumberGuessHarness
 
-__all__ = ["EXAMPLES", "NumberGuessHarness"]
+__all__ = ["EXAMPLES", "ConnectFourHarness", "NumberGuessHarness"]
 
 EXAMPLES: Final[Mapping[str, type[BaseHarness]]] = MappingProxyType(
-    {one.name: one for one in (NumberGuessHarness,)}
+    {one.name: one for one in (ConnectFourHarness, NumberGuessHarness)}
 )
 """Every one by its name."""
