@@ -1,0 +1,153 @@
+"""Playing episodes: from the beginning, or on from what is recorded of them."""
+
+from collections.abc import Awaitable, Callable, Sequence
+from typing import Final
+
+from shiftwork.environments.base import BaseHarness
+from shiftwork.environments.enforcement import play_of
+from shiftwork.environments.policies import Policy, PolicyPerAgent, RandomPolicy, ScriptedPolicy
+from shiftwork.environments.protocol import ActionResult, HarnessStatus, Observation
+from shiftwork.environments.trajectory import Choice, Ending, Step, Trajectory, digest
+from shiftwork.errors import EnvironmentFailed
+
+__all__ = [
+    "MOST_REFUSED",
+    "Choice",
+    "Diverged",
+    "Ending",
+    "OnStep",
+    "Policy",
+    "PolicyPerAgent",
+    "RandomPolicy",
+    "ScriptedPolicy",
+    "Step",
+    "Trajectory",
+    "digest",
+    "play",
+]
+
+MOST_REFUSED: Final = 20
+
+OnStep = Callable[[Step, ActionResult], Awaitable[None]]
+
+
+class Diverged(EnvironmentFailed):
+    """An environment did not do again what is recorded of it; it is not as reproducible as it says."""
+
+
+async def play(
+    environment: BaseHarness,
+    policy: Policy,
+    *,
+    seed: int | None = None,
+    recorded: Sequence[Step] = (),
+    spent: float = 0.0,
+    on_step: OnStep | None = None,
+    most_steps: int | None = None,
+    most_refused: int = MOST_REFUSED,
+) -> Trajectory:
+    """Play an episode from its beginning, or take one up again, until it is over.
+
+    Args:
+        seed: from which it is made; None: one is drawn.
+        recorded: the steps of the same episode that were taken before, to be taken again first.
+        spent: seconds that the recorded part lasted.
+        on_step: told of each new step before the player sees what came of it.
+        most_steps: after so many the player stops, those included that were refused; None: it plays on.
+        most_refused: after so many refused actions in a row the player stops.
+
+    Raises:
+        Diverged: what is recorded went otherwise now.
+        EnvironmentFailed: the episode could not be begun.
+        InvalidInput: the seed is wrong, or the policy can't play here.
+    """
+    seen = await environment.reset(**({} if seed is None else {"seed": seed}))
+    first = digest(seen)
+    if recorded:
+        seen = await _take_up(environment, seen, recorded, spent)
+    steps = list(recorded)
+    while (ending := _ending(environment, seen, steps, most_refused)) is None:
+        enough = most_steps is not None and len(steps) >= most_steps
+        choice = None if enough else await policy.act(_shown(environment, seen), tuple(steps))
+        if choice is None:
+            ending = Ending.STOPPED
+            break
+        result = await environment.step(choice.action, **choice.parameters)
+        steps.append(_step_of(len(steps) + 1, seen.agent, choice, result))
+        if on_step is not None:
+            await on_step(steps[-1], result)
+        seen = result.observation
+    return Trajectory(
+        environment=environment.name,
+        first=first,
+        steps=tuple(steps),
+        ending=ending,
+        stats=environment.get_stats(),
+    )
+
+
+def _shown(environment: BaseHarness, seen: Observation) -> Observation:
+    if seen.available_actions:
+        return seen
+    return seen.model_copy(update={"available_actions": environment.get_action_space()})
+
+
+def _ending(
+    environment: BaseHarness, seen: Observation, steps: Sequence[Step], most_refused: int
+) -> Ending | None:
+    if seen.done:
+        return Ending.TERMINATED if seen.terminated else Ending.TRUNCATED
+    if environment.status is HarnessStatus.ERROR:
+        return Ending.BROKEN
+    last = steps[-most_refused:]
+    return Ending.REFUSED if len(last) == most_refused and not any(step.success for step in last) else None
+
+
+def _step_of(number: int, agent: str | None, choice: Choice, result: ActionResult) -> Step:
+    return Step(
+        number=number,
+        agent=agent,
+        action=choice.action,
+        parameters=choice.parameters,
+        success=result.success,
+        reward=result.reward,
+        rewards=result.rewards,
+        error=result.error,
+        observation=digest(result.observation),
+        terminated=result.observation.terminated,
+        truncated=result.observation.truncated,
+    )
+
+
+async def _take_up(
+    environment: BaseHarness, seen: Observation, recorded: Sequence[Step], spent: float
+) -> Observation:
+    """Take the recorded steps again; those that were refused changed nothing and are only counted."""
+    for step in recorded:
+        if step.success:
+            choice = Choice(action=step.action, parameters=step.parameters)
+            result = await environment.step(step.action, **step.parameters)
+            _compare(environment, step, _step_of(step.number, seen.agent, choice, result))
+            seen = result.observation
+    episode = play_of(environment).episode
+    if episode is None:
+        raise EnvironmentFailed(f"environment {environment.name!r} has no episode that could be taken up")
+    episode.refused += sum(not step.success for step in recorded)
+    if not seen.done:
+        episode.spent, episode.began = spent, episode.now()
+        if recorded[-1].truncated:  # by a clock, which did not run as far this time
+            seen = episode.show(seen.model_copy(update={"truncated": True}))
+            environment.status = HarnessStatus.COMPLETED
+    return seen
+
+
+def _compare(environment: BaseHarness, recorded: Step, now: Step) -> None:
+    for what in ("success", "agent", "reward", "rewards", "observation", "terminated"):
+        before, after = getattr(recorded, what), getattr(now, what)
+        if before != after:
+            because = f" ({now.error})" if now.error else ""
+            raise Diverged(
+                f"step {recorded.number} of environment {environment.name!r}, {recorded.action!r}, has "
+                f"another {what} than is recorded: {after!r}, not {before!r}{because}; the same seed "
+                "has to make the same episode: play it from its beginning, or mend the environment"
+            )
