@@ -186,7 +186,7 @@ class TaskRunner:
 
     async def _run(self, task: TaskRow, summary: RunSummary) -> None:
         try:
-            await self._shiftwork.start_task(task.id)
+            _, ours = await self._shiftwork.claim_task(task.id)
         except (Conflict, NotFound) as error:
             # Another runner was quicker, or its agent runs for somebody else: a later round sees.
             log.warning("Invalid transition: %s", error)
@@ -194,6 +194,10 @@ class TaskRunner:
             return
         except ShiftworkError as error:
             log.error("Task %s could not be started: %s", task.id, error)  # noqa: TRY400 - as above
+            summary.tasks_skipped += 1
+            return
+        if not ours:
+            log.warning("Task %s was started by somebody else", task.id)
             summary.tasks_skipped += 1
             return
         summary.tasks_started += 1

@@ -1,7 +1,7 @@
 """Tasks, as people and programs make, run and end them."""
 
 import asyncio
-from collections.abc import AsyncGenerator, Mapping, Sequence
+from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping, Sequence
 from contextlib import suppress
 
 from pydantic import JsonValue
@@ -73,15 +73,24 @@ class TaskControl(Connection):
             Conflict: it ran already, or its agent runs now; nothing was changed.
             InvalidInput: a limit can't be one; nothing was changed.
         """
+        return (await self.claim_task(task_id, timeout=timeout, max_output_bytes=max_output_bytes))[0]
+
+    async def claim_task(
+        self, task_id: int, *, timeout: float | None = None, max_output_bytes: int | None = None
+    ) -> tuple[TaskRow, bool]:
+        """The same, and whether it was this call that has it run: of many that do so at once, one is told so.
+
+        Args and errors are those of `start_task`.
+        """
         check_limits(timeout, max_output_bytes)
         async with self.store.transaction() as tx:
-            task = await tx.tasks.get(task_id)
+            # Held until its workflow is started: who comes next looks before a worker can have ended it.
+            task = await tx.tasks.hold(task_id)
             agent = None if task.agent_id is None else await tx.agents.get(task.agent_id, task.agent_version)
-        by_hand = task.status is TaskStatus.RUNNING and not task.worker
-        if task.status is not TaskStatus.CREATED and not by_hand:
-            raise Conflict(f"Task {task.id} is {task.status} already; make another one.")
-        await self._begin(task, agent, timeout, max_output_bytes)
-        return task
+            by_hand = task.status is TaskStatus.RUNNING and not task.worker
+            if task.status is not TaskStatus.CREATED and not by_hand:
+                raise Conflict(f"Task {task.id} is {task.status} already; make another one.")
+            return task, await self._begin(task, agent, timeout, max_output_bytes, look=tx.tasks.get)
 
     async def run_agent(
         self,
@@ -169,8 +178,15 @@ class TaskControl(Connection):
             return await tx.tasks.create(new.model_copy(update=of_agent)), agent
 
     async def _begin(
-        self, task: TaskRow, agent: AgentRow | None, timeout: float | None, max_output_bytes: int | None
-    ) -> None:
+        self,
+        task: TaskRow,
+        agent: AgentRow | None,
+        timeout: float | None,
+        max_output_bytes: int | None,
+        *,
+        look: Callable[[int], Awaitable[TaskRow]] | None = None,
+    ) -> bool:
+        """Start the task's workflow, unless somebody did; whether it was we. `look` reads another task."""
         config = agent.config if agent else AgentConfiguration()
         timings = self.settings.timings
         start = TaskStart(
@@ -182,11 +198,11 @@ class TaskControl(Connection):
         name = agent.name if agent else task.provider
         client = await self.temporal()
         if await start_workflow(client, task, start, name, timings.workflow_task):
-            return
+            return True
         running = await task_id_of(client, task_workflow_id(task.id, task.agent_id))
         if running == task.id:
-            return  # whoever asked before, and got no answer, had it begin
-        if running is not None and not (await self.task(running)).status.ended:
+            return False  # whoever asked before, and got no answer, had it begin
+        if running is not None and not (await (look or self.task)(running)).status.ended:
             raise Conflict(
                 f"{name!r} runs already (task {running}), and has one run at a time; wait for its end."
             )
@@ -194,6 +210,7 @@ class TaskControl(Connection):
         await closed(client, task_workflow_id(task.id, task.agent_id))
         if not await start_workflow(client, task, start, name, timings.workflow_task):
             raise Conflict(f"{name!r} is still being ended (task {running}); try again in a moment.")
+        return True
 
     async def _drop(self, task_id: int) -> None:
         """Remove a task that was not begun after all."""

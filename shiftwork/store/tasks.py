@@ -132,6 +132,10 @@ class Tasks(Noun):
             raise NotFound(f"There is no task {task_id}; `shiftwork tasks list` shows those there are.")
         return row
 
+    async def hold(self, task_id: int) -> TaskRow:
+        """The task, which nobody else moves until the transaction ends; raises `NotFound`."""
+        return await self._locked(task_id)
+
     async def by_key(self, request_key: str) -> TaskRow:
         """The task that was made under this key; raises `NotFound`."""
         row = await self._first(_select().where(TaskTable.request_key == request_key), TaskRow)

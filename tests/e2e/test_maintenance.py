@@ -196,6 +196,44 @@ async def test_a_task_that_nothing_runs_ends(lab: Lab, shared_worker: WorkerProc
     assert (await maintain(lab)).tasks == 0
 
 
+async def test_a_task_whose_workflow_was_ended_before_it_began_ends_once(
+    lab: Lab, shared_worker: WorkerProcess
+) -> None:
+    """If it failed, such a task would wait for ever, or one that waits on purpose, or runs, would be ended."""
+    one = await agent(lab, "never begun", "print('ran')")
+    shared_worker.kill()
+    client = await lab.shiftwork.temporal()
+    on_purpose = await lab.shiftwork.create_task("noop")
+    behind, dead = [await lab.shiftwork.run_agent(one.id), await lab.shiftwork.create_task("noop")]
+    await lab.shiftwork.start_task(dead.id)
+    for task, owner in ((behind, one.id), (dead, None)):
+        await client.get_workflow_handle(task_workflow_id(task.id, owner)).terminate("by hand")
+    again = await lab.shiftwork.create_task("noop")
+    await lab.shiftwork.start_task(again.id)
+    await client.get_workflow_handle(task_workflow_id(again.id, None)).terminate("by hand")
+    await lab.shiftwork.start_task(again.id)  # it is alive again
+    later = await lab.shiftwork.run_agent(one.id)  # its workflow has the id of the one that was ended
+    shared_worker.start()
+    for task in (again, later):
+        assert (await lab.shiftwork.wait_task(task.id)).status is TaskStatus.COMPLETED
+    query = "ExecutionStatus = 'Terminated'"
+    seen = {task_workflow_id(dead.id, None), task_workflow_id(behind.id, one.id)}
+
+    async def listed() -> bool:
+        return seen <= {each.id async for each in client.list_workflows(query)}
+
+    await eventually(listed)
+    first, second = await asyncio.gather(maintain(lab), maintain(lab))
+    assert (first.failed, second.failed, first.tasks + second.tasks) == ((), (), 2)
+    for task in (behind, dead):
+        ended = await lab.shiftwork.task(task.id)
+        assert (ended.status, ended.error_kind) == (TaskStatus.FAILED, TaskErrorKind.CANCELLED)
+        assert ended.error == "Its workflow was ended in Temporal."
+    assert await lab.shiftwork.task(on_purpose.id) == on_purpose
+    assert (await maintain(lab)).tasks == 0
+    await lab.shiftwork.cancel_task(on_purpose.id)
+
+
 async def test_a_step_that_fails_keeps_no_other_from_its_work(lab: Lab) -> None:
     """If it failed, one broken repository would keep everything from being cleared up."""
     broken = await lab.project(start=False)

@@ -25,7 +25,7 @@ from client.task_functions import (
 from client.task_runner import TaskRunner, is_runner_enabled
 from shiftwork.contracts.agent import AgentConfiguration
 from shiftwork.contracts.task import TaskErrorKind, TaskStatus
-from shiftwork.errors import InvalidInput
+from shiftwork.errors import Conflict, InvalidInput
 from shiftwork.store.agents import AgentDefinition
 from tests.e2e.support import quick_environment
 
@@ -165,7 +165,33 @@ async def test_two_runners_run_each_task_once(lab, runner):
     summaries = await asyncio.gather(runner.run_once(), other.run_once())
     ended = [await lab.shiftwork.task(task.id) for task in tasks]
     assert {(task.status, task.attempt) for task in ended} == {(TaskStatus.COMPLETED, 1)}
-    assert sum(summary["tasks_completed"] for summary in summaries) >= 12
+    assert [sum(summary[f"tasks_{name}"] for summary in summaries) for name in ("started", "completed")] == [
+        12,
+        12,
+    ]
+
+
+async def test_of_many_that_start_a_task_one_does(lab, runner):
+    """If it failed, two runners would both count, and report, a task that one of them had run."""
+    tasks = [await lab.shiftwork.create_task("noop", f"n{n}") for n in range(4)]
+    claims = [lab.shiftwork.claim_task(task.id) for task in tasks for _ in range(3)]
+    found = await asyncio.gather(*claims, return_exceptions=True)
+    assert all(isinstance(each, tuple | Conflict) for each in found), found
+    assert sorted(each[0].id for each in found if isinstance(each, tuple) and each[1]) == [
+        t.id for t in tasks
+    ]
+    for task in tasks:
+        assert (await lab.shiftwork.wait_task(task.id)).attempt == 1
+
+
+async def test_two_commands_run_each_task_once(lab, runner, stack):
+    """If it failed, two machines that drain the same tasks would both report to have run them."""
+    tasks = [await lab.shiftwork.create_task("noop", f"n{n}", parameters={"seconds": 0.3}) for n in range(16)]
+    command = (stack.state, "--once", "--json")
+    done = await asyncio.gather(*(asyncio.to_thread(typed, *command, **{ENABLED: "true"}) for _ in range(2)))
+    summaries = [counts(json.loads(each.stdout)) for each in done]
+    assert [sum(column) for column in zip(*summaries, strict=True)][:3] == [16, 16, 0], summaries
+    assert {(await lab.shiftwork.task(task.id)).attempt for task in tasks} == {1}
 
 
 async def test_a_loop_goes_on_until_it_is_stopped(lab, runner):

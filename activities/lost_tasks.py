@@ -1,0 +1,107 @@
+"""Tasks that no workflow runs any more, and that nobody else would end."""
+
+from collections.abc import AsyncIterator
+from contextlib import suppress
+from datetime import UTC, datetime
+
+from temporalio.client import Client, WorkflowExecution, WorkflowExecutionStatus
+from temporalio.service import RPCError, RPCStatusCode
+
+from shiftwork.contracts.task import TaskErrorKind, TaskStatus
+from shiftwork.errors import Conflict, NotFound
+from shiftwork.store.store import Store
+from shiftwork.store.tasks import TaskOutcome, TaskRow
+from shiftwork.temporal import TASK_WORKFLOW, task_workflow_id
+
+_PAGE = 500
+_ENDED_BY_PEOPLE = (WorkflowExecutionStatus.TERMINATED, WorkflowExecutionStatus.CANCELED)
+_CUT_OFF = ("Terminated", "Canceled", "Failed", "TimedOut")
+
+
+class LostTasks:
+    """Has the tasks fail whose workflows ended without them; it may run twice at once."""
+
+    def __init__(self, store: Store, client: Client) -> None:
+        self._store = store
+        self._client = client
+
+    async def end(self) -> int:
+        """End them all; how many that were."""
+        return await self._end_running() + await self._end_unbegun()
+
+    async def _end_running(self) -> int:
+        count, before = 0, None
+        while True:
+            async with self._store.transaction() as tx:
+                rows = await tx.tasks.select(statuses=(TaskStatus.RUNNING,), before=before, limit=_PAGE)
+            for row in rows:
+                count += await self._end_if_lost(row)
+            if len(rows) < _PAGE:
+                return count
+            before = rows[-1].id
+
+    async def _end_if_lost(self, row: TaskRow) -> bool:
+        """Whether nothing ran it any more, and it was ended here."""
+        status = await self._status(row)
+        if status is WorkflowExecutionStatus.RUNNING:
+            return False
+        if status is None and not row.worker:
+            return False  # moved by hand: it waits for a runner, and never had one
+        with suppress(Conflict):  # its attempt ended it meanwhile
+            async with self._store.transaction() as tx:
+                await tx.tasks.move(row.id, _failed(status))
+            return True
+        return False
+
+    async def _end_unbegun(self) -> int:
+        """Those that a workflow was to run which was ended before any worker began them.
+
+        They are found by the workflows that were cut off: many tasks may wait on purpose, and never had one.
+        """
+        count = 0
+        async for execution in self._cut_off():
+            task_id = await execution.memo_value("task_id", default=0, type_hint=int)
+            with suppress(NotFound):
+                count += await self._end_if_unbegun(task_id, execution.status)
+        return count
+
+    async def _end_if_unbegun(self, task_id: int, status: WorkflowExecutionStatus | None) -> bool:
+        async with self._store.transaction() as tx:
+            # Locked: whoever starts it anew does so before this, and is seen, or after it, and is refused.
+            row = await tx.tasks.hold(task_id)
+            if row.status is not TaskStatus.CREATED:
+                return False
+            if await self._status(row) is WorkflowExecutionStatus.RUNNING:
+                return False
+            await tx.tasks.move(row.id, _failed(status))
+        return True
+
+    async def _cut_off(self) -> AsyncIterator[WorkflowExecution]:
+        statuses = ", ".join(f"'{status}'" for status in _CUT_OFF)
+        query = f"WorkflowType = '{TASK_WORKFLOW}' AND ExecutionStatus IN ({statuses})"
+        async for execution in self._client.list_workflows(query):
+            yield execution
+
+    async def _status(self, row: TaskRow) -> WorkflowExecutionStatus | None:
+        """How the newest workflow of the task stands; None: there is none, or its agent has run since."""
+        own = task_workflow_id(row.id, row.agent_id)
+        for workflow_id in (own, f"{own}-task-{row.id}"):
+            try:
+                found = await self._client.get_workflow_handle(workflow_id).describe()
+            except RPCError as error:
+                if error.status is not RPCStatusCode.NOT_FOUND:
+                    raise
+                continue
+            if await found.memo_value("task_id", default=0, type_hint=int) == row.id:
+                return found.status
+        return None
+
+
+def _failed(status: WorkflowExecutionStatus | None) -> TaskOutcome:
+    by_people = status in _ENDED_BY_PEOPLE
+    return TaskOutcome(
+        status=TaskStatus.FAILED,
+        error="Its workflow was ended in Temporal." if by_people else "No workflow runs it any more.",
+        error_kind=TaskErrorKind.CANCELLED if by_people else TaskErrorKind.LOST,
+        trace={f"{TaskStatus.FAILED}_at": datetime.now(UTC).isoformat()},
+    )
