@@ -6,11 +6,12 @@ from typing import Final
 
 from shiftwork.environments.base import BaseHarness
 from shiftwork.environments.examples.connect_four import ConnectFourHarness
+from shiftwork.environments.examples.maze import MazeHarness
 from shiftwork.environments.examples.number_guess import NumberGuessHarness
 
-__all__ = ["EXAMPLES", "ConnectFourHarness", "NumberGuessHarness"]
+__all__ = ["EXAMPLES", "ConnectFourHarness", "MazeHarness", "NumberGuessHarness"]
 
 EXAMPLES: Final[Mapping[str, type[BaseHarness]]] = MappingProxyType(
-    {one.name: one for one in (ConnectFourHarness, NumberGuessHarness)}
+    {one.name: one for one in (ConnectFourHarness, MazeHarness, NumberGuessHarness)}
 )
 """Every one by its name."""
