@@ -1,0 +1,158 @@
+"""Which environments there are: ours, those that other packages bring, and any class by its path."""
+
+import inspect
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
+from importlib.metadata import EntryPoint, entry_points
+from typing import Any, Final
+
+from shiftwork.environments.base import BaseHarness
+from shiftwork.errors import EnvironmentFailed, InvalidInput, NotFound, ShiftworkError
+from shiftwork.text import one_line, truncate
+
+GROUP: Final = "shiftwork.environments"
+"""The group of entry points. Each is named as people call the environment, and leads to what makes it: a
+class or a function that takes its parameters by name and returns a `BaseHarness`."""
+
+_EXAMPLES: Final = f"{__package__}.examples"
+OURS: Final = (
+    EntryPoint("coding_challenge", f"{_EXAMPLES}.coding_challenge:CodingChallengeHarness", GROUP),
+    EntryPoint("connect_four", f"{_EXAMPLES}.connect_four:ConnectFourHarness", GROUP),
+    EntryPoint("maze", f"{_EXAMPLES}.maze:MazeHarness", GROUP),
+    EntryPoint("number_guess", f"{_EXAMPLES}.number_guess:NumberGuessHarness", GROUP),
+    EntryPoint("text_adventure", f"{_EXAMPLES}.text_adventure:TextAdventureHarness", GROUP),
+)
+"""Found also where an older version was installed; their names are nobody else's."""
+
+Factory = Callable[..., BaseHarness]
+
+
+@dataclass(frozen=True, slots=True)
+class FoundEnvironments:
+    """What was found.
+
+    Attributes:
+        factories: what makes each environment, by its name.
+        problems: a sentence on each that can't be used.
+    """
+
+    factories: Mapping[str, Factory]
+    problems: tuple[str, ...]
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """Every name, in order."""
+        return tuple(sorted(self.factories))
+
+
+def find_environments(installed: Iterable[EntryPoint] | None = None) -> FoundEnvironments:
+    """Look for environments, and import each; one that can't be loaded is a problem, and nothing else.
+
+    Args:
+        installed: entry points of the group; None: those of this Python environment.
+    """
+    entries, problems = _entries(installed)
+    factories: dict[str, Factory] = {}
+    for name, entry in entries.items():
+        try:
+            factories[name] = _load(entry)
+        except InvalidInput as error:
+            problems.append(str(error))
+    return FoundEnvironments(factories, tuple(problems))
+
+
+def make_environment(
+    name: str, parameters: Mapping[str, Any] | None = None, *, installed: Iterable[EntryPoint] | None = None
+) -> BaseHarness:
+    """Make an environment; nothing else is imported for it.
+
+    Args:
+        name: one that `find_environments` knows, or `module:Class` for any that can be imported.
+        parameters: what its class or function takes.
+        installed: as for `find_environments`.
+
+    Raises:
+        NotFound: there is none of that name.
+        InvalidInput: it can't be loaded, or does not take these parameters.
+        EnvironmentFailed: it could not be made.
+    """
+    factory = _load(_entry(name, installed))
+    given = dict(parameters or {})
+    _check_parameters(name, factory, given)
+    try:
+        made = factory(**given)
+    except ShiftworkError:
+        raise
+    except (Exception, SystemExit) as error:
+        raise EnvironmentFailed(f"environment {name!r} could not be made: {_why(error)}") from error
+    if not isinstance(made, BaseHarness):
+        raise InvalidInput(
+            f"environment {name!r} is no BaseHarness but a {type(made).__name__}; name a class derived from "
+            "BaseHarness, or a function that returns one"
+        )
+    return made
+
+
+def _entry(name: str, installed: Iterable[EntryPoint] | None) -> EntryPoint:
+    if ":" in name:
+        entry = EntryPoint(name, name, GROUP)
+        if entry.pattern.match(name) is None:
+            raise InvalidInput(f"environment {name!r} is no path of a class; write it as 'module:Class'")
+        return entry
+    entries, _ = _entries(installed)
+    if name not in entries:
+        raise NotFound(
+            f"there is no environment {truncate(name, 100)!r}; there are: {', '.join(sorted(entries))}, "
+            "and any class by its path, as 'module:Class'"
+        )
+    return entries[name]
+
+
+def _entries(installed: Iterable[EntryPoint] | None) -> tuple[dict[str, EntryPoint], list[str]]:
+    others = entry_points(group=GROUP) if installed is None else installed
+    ours = {(entry.name, entry.value) for entry in OURS}
+    others = (entry for entry in others if (entry.name, entry.value) not in ours)
+    entries: dict[str, EntryPoint] = {}
+    problems = []
+    for entry in (*OURS, *sorted(others, key=lambda entry: (entry.name, entry.value))):
+        if entry.name in entries:
+            problems.append(f"environment {_said(entry)} is not used: its name is taken")
+        else:
+            entries[entry.name] = entry
+    return entries, problems
+
+
+def _load(entry: EntryPoint) -> Factory:
+    try:
+        factory: Factory = entry.load()
+    except (Exception, SystemExit) as error:
+        raise InvalidInput(f"environment {_said(entry)} can't be loaded: {_why(error)}") from error
+    if not callable(factory):
+        raise InvalidInput(
+            f"environment {_said(entry)} can't be loaded: it is neither a class nor a function"
+        )
+    return factory
+
+
+def _check_parameters(name: str, factory: Factory, given: Mapping[str, Any]) -> None:
+    try:
+        signature = inspect.signature(factory)
+    except ValueError:  # some classes of extension modules tell none
+        return
+    try:
+        signature.bind(**given)
+    except TypeError as error:
+        takes = ", ".join(str(each) for each in signature.parameters.values()) or "none"
+        raise InvalidInput(
+            f"environment {name!r} does not take these parameters: {error}; it takes: {takes}"
+        ) from None
+
+
+def _said(entry: EntryPoint) -> str:
+    told = [entry.value] if entry.value != entry.name else []
+    told += [f"of {entry.dist.name}"] if entry.dist else []
+    return f"{entry.name!r}" + (f" ({' '.join(told)})" if told else "")
+
+
+def _why(error: BaseException) -> str:
+    return one_line(truncate(f"{type(error).__name__}: {error}", 500)).rstrip(".")
