@@ -6,12 +6,13 @@ from typing import Final
 
 from shiftwork.environments.base import BaseHarness
 from shiftwork.environments.examples.connect_four import ConnectFourHarness
+from shiftwork.environments.examples.inventory import InventoryHarness
 from shiftwork.environments.examples.maze import MazeHarness
 from shiftwork.environments.examples.number_guess import NumberGuessHarness
 
-__all__ = ["EXAMPLES", "ConnectFourHarness", "MazeHarness", "NumberGuessHarness"]
+__all__ = ["EXAMPLES", "ConnectFourHarness", "InventoryHarness", "MazeHarness", "NumberGuessHarness"]
 
 EXAMPLES: Final[Mapping[str, type[BaseHarness]]] = MappingProxyType(
-    {one.name: one for one in (ConnectFourHarness, MazeHarness, NumberGuessHarness)}
+    {one.name: one for one in (ConnectFourHarness, InventoryHarness, MazeHarness, NumberGuessHarness)}
 )
 """Every one by its name."""
