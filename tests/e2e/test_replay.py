@@ -16,12 +16,24 @@ from shiftwork.contracts.activity import VerifyRequest
 from shiftwork.contracts.session import RunStatus
 from shiftwork.contracts.workflow import SessionResult, SessionStart, SessionStatus
 from shiftwork.settings import Settings
-from shiftwork.temporal import PROCESS_QUEUE, SESSION_WORKFLOW, plugin
-from tests.histories import record
+from shiftwork.temporal import (
+    MAINTENANCE_WORKFLOW,
+    PROCESS_QUEUE,
+    PROJECT_WORKFLOW,
+    SCHEDULED_RUN_WORKFLOW,
+    SESSION_WORKFLOW,
+    TASK_WORKFLOW,
+    plugin,
+)
+from tests.histories import record, runs
+from workflows.maintenance import MaintenanceWorkflow
 from workflows.project import ProjectWorkflow
+from workflows.scheduled import ScheduledRunWorkflow
 from workflows.session import SessionWorkflow
+from workflows.task import TaskWorkflow
 
 HISTORIES = sorted(Path(record.__file__).parent.glob("*.json"))
+WORKFLOWS = (ProjectWorkflow, SessionWorkflow, TaskWorkflow, ScheduledRunWorkflow, MaintenanceWorkflow)
 
 
 def history(path: Path) -> WorkflowHistory:
@@ -36,21 +48,21 @@ async def replay(path: Path, *workflows: type, codec: EncryptionCodec | None = N
 
 @pytest.mark.parametrize("path", HISTORIES, ids=lambda path: path.stem)
 async def test_a_stored_history_can_be_replayed(path: Path) -> None:
-    """A running project that a new version of the workflows can't go on with."""
-    await replay(path, ProjectWorkflow, SessionWorkflow)
+    """A running project or task that a new version of the workflows can't go on with."""
+    await replay(path, *WORKFLOWS)
 
 
 @pytest.mark.parametrize("path", HISTORIES[::5], ids=lambda path: path.stem)
 async def test_a_history_from_before_the_codec_can_be_replayed_with_it(path: Path, tmp_path: Path) -> None:
     """A running project that can't go on once what Temporal stores is encrypted."""
     codec = choose_codec(Settings(state=tmp_path), {})
-    await replay(path, ProjectWorkflow, SessionWorkflow, codec=codec)
+    await replay(path, *WORKFLOWS, codec=codec)
 
 
 def test_every_scenario_is_stored() -> None:
     """A scenario that is recorded by nobody, or a history of a scenario that is gone."""
     stored = {path.stem.split("-")[0] for path in HISTORIES}
-    assert stored == {scenario.__name__ for scenario in record.SCENARIOS}
+    assert stored == {each.__name__ for each in (*record.SCENARIOS, *runs.RUNS)}
     assert len([path for path in HISTORIES if path.stem.startswith("continued-project-")]) >= 2
 
 
@@ -60,6 +72,14 @@ def test_a_stored_history_tells_nothing_of_its_machine() -> None:
         content = b"".join(event.SerializeToString() for event in history(path).events)
         found = re.findall(rb"/tmp/|/home/|/root/|/Users/|\d+@[\w.-]+", content)
         assert found == [], path.name
+
+
+def test_every_workflow_is_stored() -> None:
+    """A workflow whose running executions any change may break, with nothing that fails before."""
+    started = [history(path).events[0].workflow_execution_started_event_attributes for path in HISTORIES]
+    stored = {each.workflow_type.name for each in started}
+    every = {PROJECT_WORKFLOW, SESSION_WORKFLOW, TASK_WORKFLOW, SCHEDULED_RUN_WORKFLOW, MAINTENANCE_WORKFLOW}
+    assert stored == every
 
 
 @workflow.defn(name=SESSION_WORKFLOW, sandboxed=False)

@@ -1,14 +1,16 @@
-"""Records the histories that `tests/e2e/test_replay.py` replays: `python -m tests.histories.record`.
+"""Records the histories that `tests/e2e/test_replay.py` replays: `python -m tests.histories.record [NAME…]`.
 
-Each scenario runs on a stack of its own; the histories of its project and of one session are kept, without
-what belongs to the machine. Record again only before a release whose workflows no running project has seen:
-a history that can't be replayed any more is a project that a new version would break.
+Of each scenario the histories of its project and of one session are kept, and those of the runs in `runs.py`,
+without what belongs to the machine; with names, of these alone. Record again only before a release whose
+workflows no running project has seen: a history that can't be replayed any more is a project that a new
+version would break.
 """
 
 import asyncio
 import contextlib
 import json
 import re
+import sys
 import tempfile
 from collections.abc import Awaitable, Callable
 from pathlib import Path
@@ -22,12 +24,14 @@ from shiftwork.errors import ShiftworkError
 from shiftwork.stack.dev import DevStack
 from tests.e2e.lab import Lab, Project
 from tests.e2e.support import (
+    WorkerProcess,
     quick_environment,
     quick_settings,
     simple_attempt,
     simple_feature,
     worker_process,
 )
+from tests.histories.runs import RUNS, Run
 
 FOLDER = Path(__file__).parent
 
@@ -217,22 +221,33 @@ def _slim(value: Any) -> Any:
     return value
 
 
-async def main() -> None:
-    """Record every scenario."""
+async def keep_run(run: Run, lab: Lab, worker: WorkerProcess) -> None:
+    """Have something run, and write its histories."""
+    for suffix, history in (await run(lab, worker)).items():
+        write(FOLDER / f"{run.__name__}-{suffix}.json", history, lab)
+
+
+async def main(*names: str) -> None:
+    """Record the scenarios and runs of these names; every one if there are none."""
+    scenarios = [each for each in SCENARIOS if not names or each.__name__ in names]
+    runs = [each for each in RUNS if not names or each.__name__ in names]
     for old in FOLDER.glob("*.json"):
-        old.unlink()
+        if old.stem.split("-")[0] in {each.__name__ for each in (*scenarios, *runs)}:
+            old.unlink()
     with tempfile.TemporaryDirectory() as name:
         state = Path(name) / "state"
         plain = {"SHIFTWORK_CODEC": "off"}  # what belongs to the machine could not be taken out otherwise
         settings = quick_settings(state, **plain)
         async with DevStack(settings):
-            with worker_process(quick_environment(state, **plain), Path(name) / "worker.log"):
+            with worker_process(quick_environment(state, **plain), Path(name) / "worker.log") as worker:
                 async with Shiftwork(settings) as shiftwork:
-                    for scenario in SCENARIOS:
+                    for scenario in scenarios:
                         folder = Path(name) / scenario.__name__
                         folder.mkdir()
                         await keep(scenario, Lab(shiftwork, settings, folder))
+                    for run in runs:
+                        await keep_run(run, Lab(shiftwork, settings, Path(name)), worker)
 
 
 if __name__ == "__main__":
-    asyncio.run(main())
+    asyncio.run(main(*sys.argv[1:]))
