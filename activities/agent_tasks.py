@@ -27,6 +27,9 @@ Result = TypeVar("Result")
 PROVIDER = "agent"
 """The provider of tasks that are runs of registered agents."""
 
+_PATIENCE = 60.0
+"""Seconds that a run waits, at most, for the folder that it keeps: what had it is ending, or stands still."""
+
 
 class AgentProcessor:
     """Runs registered agents, each as its kind is run."""
@@ -51,7 +54,7 @@ class AgentProcessor:
                 "A task of the provider 'agent' is a run of a registered agent; it names none."
             )
         try:
-            async with kept_folder(self._services, agent, assignment.timeout) as kept:
+            async with kept_folder(self._services, agent, min(assignment.timeout, _PATIENCE)) as kept:
                 if kept is not None and (sentence := kept.too_full(agent.config.limits)):
                     return Processed(success=False, error=sentence, error_kind=TaskErrorKind.LIMIT)
                 return await self._run(agent, assignment, kept)
