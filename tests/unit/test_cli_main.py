@@ -254,8 +254,8 @@ async def test_a_closed_pipe_is_no_error(store, database_url):
     """If it failed, `shiftwork logs | head` would end in a traceback."""
     async with store.transaction() as tx:
         project = await tx.projects.create("p")
-        for number in range(3000):
-            await tx.events.append(project.id, "warning", data={"text": f"{number} " + "x" * 80})
+        for number in range(300):
+            await tx.events.append(project.id, "warning", data={"text": f"{number} " + "x" * 800})
     process = started(database_url, "-m", "client", "logs")
     await asyncio.to_thread(process.stdout.readline)
     process.stdout.close()
