@@ -8,7 +8,7 @@ from typing import Any
 
 from client.cli.exits import DONE
 from client.cli.opening import reading
-from client.cli.output import counted, excerpt, pairs, print_json, table
+from client.cli.output import counted, excerpt, pairs, part_of, print_json, table
 from client.cli.task_pages import moment
 from client.patience import PatientStore
 from shiftwork.errors import InvalidInput, NotFound
@@ -24,7 +24,10 @@ def list_handoffs(args: Namespace) -> int:
     """Print what an agent's runs left."""
 
     async def command(store: PatientStore) -> int:
-        found = await _history(store, args.agent, args.last or _LAST)
+        async with store.transaction() as tx:
+            agent = await tx.agents.find(args.agent)
+            found = await tx.handoffs.history(agent.id, args.last or _LAST)
+            total = await tx.handoffs.count(agent.id)
         if args.json:
             print_json([_facts(artifact) for artifact in found])
         elif found:
@@ -40,6 +43,7 @@ def list_handoffs(args: Namespace) -> int:
                 for each in found
             ]
             print(table(head, rows, spare=(3, 1)))
+            print(part_of(len(found), total, "`--last N` shows more"), end="")
         else:
             print("None of its runs left anything that has not expired.")
         return DONE

@@ -141,6 +141,11 @@ def counted(number: int, noun: str) -> str:
     return f"{number} {noun}" if number == 1 else f"{number} {noun}s"
 
 
+def part_of(shown: int, total: int, more: str) -> str:
+    """A line below a list that has no more than a part: `20 of 1,234; …`; empty below all of it."""
+    return f"{shown:,} of {total:,}; {more}.\n" if shown < total else ""
+
+
 def bar(part: int, whole: int, width: int = 24) -> str:
     """A progress bar of so many characters."""
     filled = round(width * part / whole) if whole else 0

@@ -9,14 +9,14 @@ from client.api import Shiftwork
 from client.cli.connecting import connected
 from client.cli.exits import DONE
 from client.cli.opening import reading
-from client.cli.output import excerpt, print_json, print_json_line, table
+from client.cli.output import excerpt, part_of, print_json, print_json_line, table
 from client.cli.task_pages import end, moment, shown
 from client.patience import PatientStore
 from client.task_refs import find_task
 from client.tasks import AGENT_PROVIDER
 from shiftwork.contracts.task import TaskStatus
 from shiftwork.errors import InvalidInput
-from shiftwork.store.tasks import TaskRow
+from shiftwork.store.tasks import TaskFilter, TaskRow
 from shiftwork.text import printable
 
 _LOOK_SECONDS = 0.3
@@ -29,18 +29,23 @@ def list_tasks(args: Namespace) -> int:
     async def command(store: PatientStore) -> int:
         async with store.transaction() as tx:
             agent_id = None if args.agent is None else (await tx.agents.find(args.agent)).id
+            limit = args.last or _LAST
+            statuses = [TaskStatus(args.status)] if args.status else []
             found = await tx.tasks.select(
-                statuses=[TaskStatus(args.status)] if args.status else (),
+                statuses=statuses,
                 agent_id=agent_id,
                 provider=args.provider,
                 before=args.before,
-                limit=args.last or _LAST,
+                limit=limit,
             )
+            total = await tx.tasks.count(TaskFilter(statuses, agent_id, args.provider))
         if args.json:
             print_json([task.model_dump(mode="json", exclude={"token"}) for task in found])
         elif found:
             head = ("id", "status", "of", "created", "took", "instruction, or what came of it")
             print(table(head, [_line(task) for task in found], spare=(3, 4)))
+            if len(found) == limit:
+                print(part_of(limit, total, f"`--before {found[-1].id}` shows older ones"), end="")
         else:
             print("There is no such task.")
         return DONE

@@ -41,24 +41,19 @@ class Page(BaseModel, Generic[Item]):
 
     items: list[Item]
     next_offset: int | None = Field(description="`offset` of the page after this one; null: it is the last.")
-    total: int | None = Field(description="How many items there are; null where nobody counts them.")
+    total: int = Field(description="How many items there are.")
 
     @classmethod
     def of(cls, rows: Sequence[Item], window: Window) -> "Page[Item]":
         """The page of a list that is there in full."""
-        more = window.end < len(rows)
-        return cls(
-            items=list(rows[window.offset : window.end]),
-            next_offset=window.end if more else None,
-            total=len(rows),
-        )
+        return cls.of_newest(rows, window, len(rows))
 
     @classmethod
-    def of_newest(cls, rows: Sequence[Item], window: Window) -> "Page[Item]":
-        """The page of a list that was read up to one item after the page's end, which tells of more."""
-        more = window.end < len(rows)
-        return cls(
-            items=list(rows[window.offset : window.end]),
-            next_offset=window.end if more else None,
-            total=None if more else len(rows),
-        )
+    def of_newest(cls, rows: Sequence[Item], window: Window, total: int) -> "Page[Item]":
+        """The page of a list of so many, which was read up to the page's end."""
+        return cls.of_part(rows[window.offset : window.end], window, total)
+
+    @classmethod
+    def of_part(cls, items: Sequence[Item], window: Window, total: int) -> "Page[Item]":
+        """The page that has these items, of a list of so many."""
+        return cls(items=list(items), next_offset=window.end if window.end < total else None, total=total)

@@ -50,6 +50,12 @@ class Checkpoints(Noun):
             raise InvalidInput(f"The commit {ref!r} could mean several checkpoints; write more of it.")
         return found[0]
 
+    async def count(self, project_id: str) -> int:
+        """How many checkpoints the project has."""
+        return await self._number_of(
+            select(CheckpointTable.id).where(CheckpointTable.project_id == project_id)
+        )
+
     async def list(self, project_id: str, limit: int = 100) -> list[CheckpointRow]:
         """The project's checkpoints, newest first."""
         statement = (

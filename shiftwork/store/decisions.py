@@ -63,6 +63,15 @@ class Decisions(Noun):
         subject = Subject(text=text, tags=tuple(tags))
         return await self.recall(project_id, subject, newest=0 if asked else _ALL, limit=limit)
 
+    async def count(self, project_id: str, tags: Sequence[str] = (), text: str = "") -> int:
+        """How many there are; with `tags` or `text`, how many `relevant` finds for them."""
+        if not (tags or text.strip()):
+            return await self._number_of(_of(project_id))
+        arguments = recall_arguments(project_id, Subject(text=text, tags=tuple(tags)), 0, _ALL)
+        counting = f"SELECT count(*) AS number FROM ({RECALL}) AS found"  # noqa: S608 - both are ours
+        rows = await self._run(counting, *arguments)
+        return int(rows[0]["number"])
+
     async def recall(
         self, project_id: str, subject: Subject, *, newest: int = 0, limit: int = 10
     ) -> list[DecisionRow]:

@@ -30,6 +30,10 @@ _ONE = """
 SELECT * FROM handoff_artifacts
 WHERE agent_id = $1 AND id = $2 AND (expires_at IS NULL OR expires_at > clock_timestamp())
 """
+_NUMBER = """
+SELECT count(*) AS number FROM handoff_artifacts
+WHERE agent_id = $1 AND (expires_at IS NULL OR expires_at > clock_timestamp())
+"""
 _OF_PROJECT = """
 SELECT handoff_artifacts.* FROM handoff_artifacts JOIN sessions ON sessions.id = session_id
 WHERE project_id = $1 AND (expires_at IS NULL OR expires_at > clock_timestamp())
@@ -102,6 +106,11 @@ class Handoffs(Noun):
         """The agent's that have not expired, newest first, without the first `offset`."""
         rows = await self._run(_LIVING, agent_id, limit, offset) if is_id(agent_id) else []
         return [HandoffArtifact.model_validate(row) for row in rows]
+
+    async def count(self, agent_id: int) -> int:
+        """How many the agent has that have not expired."""
+        rows = await self._run(_NUMBER, agent_id) if is_id(agent_id) else []
+        return int(rows[0]["number"]) if rows else 0
 
     async def of_project(self, project_id: str, limit: int = 10) -> list[HandoffArtifact]:
         """Those of a project's sessions that have not expired, newest session first."""

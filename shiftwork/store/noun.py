@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from typing import Any, TypeVar
 
-from sqlalchemy import Executable
+from sqlalchemy import Executable, Select, func, select
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from shiftwork.contracts.base import Message
@@ -30,6 +30,10 @@ class Noun:
 
     async def _value(self, statement: Executable) -> Any:
         return (await self._connection.execute(statement)).scalar()
+
+    async def _number_of(self, statement: Select[Any]) -> int:
+        """How many rows a statement without a limit has."""
+        return int(await self._value(select(func.count()).select_from(statement.subquery())))
 
     async def _hits(self, statement: Executable) -> bool:
         """Whether a statement with RETURNING touched a row."""

@@ -45,6 +45,10 @@ class Progress(Noun):
         assert row is not None
         return row
 
+    async def count(self, project_id: str) -> int:
+        """How many entries the project has."""
+        return await self._number_of(select(ProgressTable.id).where(ProgressTable.project_id == project_id))
+
     async def list(self, project_id: str, limit: int = 50) -> list[ProgressRow]:
         """The project's entries, newest first."""
         statement = (

@@ -153,6 +153,10 @@ class Sessions(Noun):
         )
         return number
 
+    async def count(self, project_id: str) -> int:
+        """How many sessions the project has."""
+        return await self._number_of(_select(project_id))
+
     async def list(self, project_id: str, limit: int | None = None) -> list[SessionRow]:
         """The project's sessions, newest first."""
         statement = _select(project_id).order_by(SessionTable.number.desc()).limit(limit)

@@ -134,6 +134,33 @@ def test_a_task_from_its_making_to_its_end(type_):
     assert first["id"] not in [row["id"] for row in type_.json("tasks", "list", "--before", first["id"])]
 
 
+def test_a_part_of_a_list_says_so(type_):
+    """If it failed, people would take what a list shows for all that there is."""
+    for number in range(3):
+        type_.run("tasks", "create", "--agent", type_.agent, "--parameter", f"n={number}")
+        type_.run("handoffs", "save", type_.agent, "-", stdin="{}")
+    newest = type_.json("tasks", "list", "--agent", type_.agent, "--last", 2)
+    page = type_.run("tasks", "list", "--agent", type_.agent, "--last", 2).stdout
+    assert page.splitlines()[-1] == f"2 of 3; `--before {newest[-1]['id']}` shows older ones."
+    for words in (("--last", 2, "--before", newest[-1]["id"]), ("--last", 3)):
+        assert " of 3" not in type_.run("tasks", "list", "--agent", type_.agent, *words).stdout
+    page = type_.run("handoffs", "list", type_.agent, "--last", 2).stdout
+    assert page.splitlines()[-1] == "2 of 3; `--last N` shows more."
+    assert " of 3" not in type_.run("handoffs", "list", type_.agent).stdout
+
+
+def test_a_schedules_id_names_it(type_):
+    """If it failed, the id that the list shows would lead nowhere."""
+    made = type_.json("schedules", "set", type_.agent, "0 0 29 2 *")
+    assert type_.json("schedules", "show", made["id"]) == made
+    assert made["id"] in type_.run("schedules", "list").stdout
+    assert type_.json("schedules", "set", made["id"], "0 1 29 2 *")["schedule"] == "0 1 29 2 *"
+    assert type_.json("schedules", "pause", made["id"])["paused"]
+    assert type_.json("schedules", "unset", made["id"])["schedules"] == []
+    assert "There is no schedule of agent" in type_.refused("schedules", "show", made["id"])
+    assert "can't be the id of a schedule" in type_.refused("schedules", "show", type_.agent, "--id", "")
+
+
 def test_a_schedule_from_its_setting_to_its_end(type_):
     """If it failed, people could not have an agent run by itself, or keep it from that."""
     agent = type_.agent

@@ -199,7 +199,7 @@ async def test_a_task_that_nothing_runs_ends(lab: Lab, shared_worker: WorkerProc
 async def test_a_task_whose_workflow_was_ended_before_it_began_ends_once(
     lab: Lab, shared_worker: WorkerProcess
 ) -> None:
-    """If it failed, such a task would wait for ever, or one that waits on purpose, or runs, would be ended."""
+    """If it failed, such a task would wait for ever, or one that waits on purpose would be ended."""
     one = await agent(lab, "never begun", "print('ran')")
     shared_worker.kill()
     client = await lab.shiftwork.temporal()

@@ -110,7 +110,8 @@ def test_what_an_agent_is_told_over_http_its_next_run_knows(http) -> None:
     other = register(http)["id"]
     problem(http.get(f"/api/agents/{other}/handoffs/{saved.json()['id']}"), 404)
     page = http.get(path, params={"limit": 1}).json()
-    assert ([each["id"] for each in page["items"]], page["next_offset"]) == ([saved.json()["id"]], None)
+    assert [each["id"] for each in page["items"]] == [saved.json()["id"]]
+    assert (page["next_offset"], page["total"]) == (None, 1)
 
 
 def test_what_has_expired_is_found_no_more(http) -> None:
@@ -228,6 +229,7 @@ def test_pages_lead_from_one_to_the_next(http) -> None:
         assert all(len(each["instruction"]) == 1_000 for each in page["items"])
         found += [each["id"] for each in page["items"]]
         offset = page["next_offset"]
+        assert page["total"] == 5
     assert (len(found), found) == (5, sorted(found, reverse=True))
 
 
@@ -290,6 +292,44 @@ class TestAgents:
         assert changed["id"] in [each["id"] for each in listed]
         assert problem(http.post("/api/agents", json={"name": agent["name"]}), 409)
         assert execute(http, agent["id"]).json()["result"] == "new\n"
+
+    def test_who_names_what_they_have_read_undoes_nothing(self, http) -> None:
+        """If it failed, one of two people who change an agent would undo what the other did meanwhile."""
+        agent = register(http, schedules={f"s{uuid.uuid4().hex[:8]}": NEVER["schedule"]})
+        path = f"/api/agents/{agent['id']}"
+        [named] = agent["config"]["schedules"]
+        read = {"If-Match": http.get(path).headers["ETag"]}
+        assert http.get(f"{path}/schedules/{named}").headers["ETag"] == read["If-Match"]
+        first = http.patch(path, json={"description": "first"}, headers=read)
+        assert first.status_code == 200
+        assert first.headers["ETag"] == http.get(path).headers["ETag"] != read["If-Match"]
+        assert http.get(path, params={"version": 1}).headers["ETag"] == read["If-Match"]
+        for stale in (read, {"If-Match": f"W/{first.headers['ETag']}"}, {"If-Match": '"other"'}):
+            for answer in (
+                http.patch(path, json={"description": "second"}, headers=stale),
+                http.put(f"{path}/schedule", json=NEVER, headers=stale),
+                http.put(f"{path}/schedules/{named}", json=NEVER, headers=stale),
+                http.delete(f"{path}/schedules/{named}", headers=stale),
+                http.delete(path, headers=stale),
+            ):
+                assert "is in version 2 by now" in problem(answer, 412)["detail"]
+        assert http.get(path).json() == first.json()
+        problem(http.patch(path, json={"description": "x"}, headers={"If-Match": "2"}), 422)
+        either = {"If-Match": f'"other", {first.headers["ETag"]}'}
+        changed = http.put(f"{path}/schedule", json=NEVER, headers=either)
+        assert (changed.status_code, changed.json()["agent_version"]) == (200, 3)
+        assert changed.headers["ETag"] == http.get(path).headers["ETag"]
+        assert http.patch(path, json={"description": "3"}, headers={"If-Match": "*"}).status_code == 200
+        assert http.patch(path, json={"description": "4"}).json()["version"] == 5
+        assert http.delete(path).status_code == 204
+
+    def test_a_new_agent_has_its_tag_at_once(self, http) -> None:
+        """If it failed, who registers an agent would have to ask for it once more before they change it."""
+        asked = {"name": f"a{uuid.uuid4().hex[:8]}", "code": "pass"}
+        key = {"Idempotency-Key": uuid.uuid4().hex}
+        tags = [http.post("/api/agents", json=asked, headers=key).headers["ETag"] for _ in range(2)]
+        assert tags == [http.get(f"/api/agents/{asked['name']}").headers["ETag"]] * 2
+        assert "ETag" not in http.post("/api/agents", json=asked).headers
 
     @pytest.mark.parametrize(
         ("asked", "names"),
@@ -386,7 +426,7 @@ class TestSchedules:
             ({"start": "2020-01-01T00:00:00", "end": "2020-01-02T00:00:00Z"}, "/start"),
             ({"start": "0001-01-01T00:00:00Z", "end": "9999-12-31T23:59:59Z"}, "1970"),
             ({"start": "2020-01-02T00:00:00Z", "end": "2020-01-01T00:00:00Z"}, "no time"),
-            ({"start": "2020-01-01T00:00:00Z", "end": "2021-01-01T00:00:00Z"}, "1000 occurrences"),
+            ({"start": "2020-01-01T00:00:00Z", "end": "2021-01-01T00:00:00Z"}, "More than 1000 occurrences"),
             ({"start": HUGE, "end": HUGE}, "/start"),
         ],
     )

@@ -12,7 +12,7 @@ from client.rest.answering_tasks import CleanedUp, Handoff
 from client.rest.asking_tasks import LARGEST_ID
 from client.rest.connections import Here
 from client.rest.idempotency import Making, Once
-from client.rest.pages import Page
+from client.rest.pages import Page, Window
 from client.rest.problems import documented
 from client.rest.routes.agents import CHANGES, READS, AgentRef
 from shiftwork.errors import InvalidInput, NotFound
@@ -37,9 +37,9 @@ async def list_handoffs(
     """What its runs left, without what has expired."""
     row = await shiftwork.agent(agent)
     async with shiftwork.store.transaction() as tx:
-        found = await tx.handoffs.history(row.id, limit + 1, offset)
-    items = [Handoff.of(each) for each in found[:limit]]
-    return Page(items=items, next_offset=offset + limit if len(found) > limit else None, total=None)
+        found = await tx.handoffs.history(row.id, limit, offset)
+        total = await tx.handoffs.count(row.id)
+    return Page.of_part([Handoff.of(each) for each in found], Window(limit=limit, offset=offset), total)
 
 
 @router.get("/latest", summary="Show what an agent's next run is given")

@@ -31,8 +31,9 @@ async def list_sessions(shiftwork: Here, project: Ref, window: Paged) -> Page[Se
     """What each did, cost, and came to."""
     row = await shiftwork.find(project)
     async with shiftwork.store.transaction() as tx:
-        rows = await tx.sessions.list(row.id, window.end + 1)
-    return Page.of_newest(rows, window)
+        rows = await tx.sessions.list(row.id, window.end)
+        total = await tx.sessions.count(row.id)
+    return Page.of_newest(rows, window, total)
 
 
 @router.get("/sessions/{number}", summary="Show a session")
@@ -151,8 +152,9 @@ async def list_checkpoints(shiftwork: Here, project: Ref, window: Paged) -> Page
     """The commits that one can go back to, and which features passed there."""
     row = await shiftwork.find(project)
     async with shiftwork.store.transaction() as tx:
-        rows = await tx.checkpoints.list(row.id, window.end + 1)
-    return Page.of_newest(rows, window)
+        rows = await tx.checkpoints.list(row.id, window.end)
+        total = await tx.checkpoints.count(row.id)
+    return Page.of_newest(rows, window, total)
 
 
 @router.post(

@@ -28,8 +28,9 @@ async def list_progress(shiftwork: Here, project: Ref, window: Paged) -> Page[Pr
     """What was done, by sessions and by people."""
     row = await shiftwork.find(project)
     async with shiftwork.store.transaction() as tx:
-        rows = await tx.progress.list(row.id, window.end + 1)
-    return Page.of_newest(rows, window)
+        rows = await tx.progress.list(row.id, window.end)
+        total = await tx.progress.count(row.id)
+    return Page.of_newest(rows, window, total)
 
 
 @router.post(
@@ -69,10 +70,11 @@ async def list_decisions(
     row = await shiftwork.find(project)
     async with shiftwork.store.transaction() as tx:
         if tag or text.strip():
-            rows = await tx.decisions.relevant(row.id, tag, text, window.end + 1)
+            rows = await tx.decisions.relevant(row.id, tag, text, window.end)
         else:
-            rows = await tx.decisions.history(row.id, window.end + 1)
-    return Page.of_newest(rows, window)
+            rows = await tx.decisions.history(row.id, window.end)
+        total = await tx.decisions.count(row.id, tag, text)
+    return Page.of_newest(rows, window, total)
 
 
 @router.post(

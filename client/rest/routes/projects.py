@@ -47,7 +47,7 @@ async def list_projects(
         rows = [row for row in reversed(await tx.projects.list(status)) if name.lower() in row.name.lower()]
         page = Page.of(rows, window)
         items = [Standing(**await tx.projects.status(row.id)) for row in page.items]
-    return Page(items=items, next_offset=page.next_offset, total=page.total)
+    return Page.of_part(items, window, page.total)
 
 
 @router.post(

@@ -41,7 +41,7 @@ async def list_all_schedules(shiftwork: Here, window: Paged) -> Page[Schedule]:
     known = [(row, name) for row in await shiftwork.agents() for name in _names(row)]
     page = Page.of(known, window)
     items = await _shown(shiftwork, page.items)
-    return Page(items=items, next_offset=page.next_offset, total=page.total)
+    return Page.of_part(items, window, page.total)
 
 
 @router.get("/schedules", summary="List an agent's schedules")

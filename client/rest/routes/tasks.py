@@ -71,9 +71,9 @@ async def list_tasks_of_agent(
 
 async def _page(shiftwork: Here, wanted: TaskFilter, window: Paged) -> Page[TaskLine]:
     async with shiftwork.store.transaction() as tx:
-        rows = await tx.tasks.lines(wanted, limit=window.limit + 1, offset=window.offset)
-    more = len(rows) > window.limit
-    return Page(items=rows[: window.limit], next_offset=window.end if more else None, total=None)
+        rows = await tx.tasks.lines(wanted, limit=window.limit, offset=window.offset)
+        total = await tx.tasks.count(wanted)
+    return Page.of_part(rows, window, total)
 
 
 @router.post("/tasks", status_code=201, summary="Make a task", response_model=Task, responses=CHANGES)
