@@ -9,10 +9,27 @@ from shiftwork.environments.examples.connect_four import ConnectFourHarness
 from shiftwork.environments.examples.inventory import InventoryHarness
 from shiftwork.environments.examples.maze import MazeHarness
 from shiftwork.environments.examples.number_guess import NumberGuessHarness
+from shiftwork.environments.examples.text_adventure import TextAdventureHarness
 
-__all__ = ["EXAMPLES", "ConnectFourHarness", "InventoryHarness", "MazeHarness", "NumberGuessHarness"]
+__all__ = [
+    "EXAMPLES",
+    "ConnectFourHarness",
+    "InventoryHarness",
+    "MazeHarness",
+    "NumberGuessHarness",
+    "TextAdventureHarness",
+]
 
 EXAMPLES: Final[Mapping[str, type[BaseHarness]]] = MappingProxyType(
-    {one.name: one for one in (ConnectFourHarness, InventoryHarness, MazeHarness, NumberGuessHarness)}
+    {
+        one.name: one
+        for one in (
+            ConnectFourHarness,
+            InventoryHarness,
+            MazeHarness,
+            NumberGuessHarness,
+            TextAdventureHarness,
+        )
+    }
 )
 """Every one by its name."""

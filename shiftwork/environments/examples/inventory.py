@@ -188,7 +188,7 @@ class InventoryHarness(BaseHarness):
         return [
             f"In stock: {self.stock}.",
             f"A piece costs you {self.cost:g} and is sold for {self.price:g}.",
-            f"Each that is left overnight costs {self.holding:g}; after the last day it is taken back at cost.",
+            f"Each that is left overnight costs {self.holding:g}, and is taken back at cost in the end.",
             "How many customers come changes from day to day around a mean that stays the same.",
             f"How many pieces do you order for day {len(self.demands) + 1}?",
         ]
