@@ -27,7 +27,7 @@ class HandoffManager:
     """The handoffs of agents. It works bare: on the running stack, to which it connects at the first use.
 
     Each method takes a `session` to work in, whose transaction is the caller's to end; without one it works
-    in a transaction of its own. Use as `async with HandoffManager() as manager`, or `close` it.
+    by itself. Use as `async with HandoffManager() as manager`, or `close` it.
 
     Args:
         store: the rows; None: those of the running stack.
@@ -128,7 +128,7 @@ class HandoffManager:
         if session is not None:
             yield Handoffs(await connection_of(session))
             return
-        async with (await self._store.open()).transaction() as tx:
+        async with (await self._store.open()).statements() as tx:  # each method is one
             yield tx.handoffs
 
 

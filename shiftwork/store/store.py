@@ -1,13 +1,13 @@
 """The store: a small pool of connections, and transactions that speak in nouns."""
 
 import re
-from collections.abc import AsyncIterator, Mapping
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Iterator, Mapping
+from contextlib import asynccontextmanager, contextmanager
 from typing import Any, Protocol, Self
 
 import asyncpg
 from sqlalchemy import Connection, event
-from sqlalchemy.exc import DBAPIError, StatementError
+from sqlalchemy.exc import DBAPIError, InvalidatePoolError, StatementError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, AsyncSession, create_async_engine
 from sqlalchemy.sql.dml import UpdateBase
@@ -25,7 +25,7 @@ from shiftwork.store.evidence import Evidence
 from shiftwork.store.features import Features
 from shiftwork.store.fingerprints import FingerprintRows
 from shiftwork.store.handoffs import Handoffs
-from shiftwork.store.lockers import Lockers
+from shiftwork.store.lockers import LOST, Lockers
 from shiftwork.store.progress import Progress
 from shiftwork.store.projects import Projects
 from shiftwork.store.requests import Requests
@@ -120,14 +120,16 @@ class Store:
             async_creator=lambda: connect(self._dsn, server_settings=settings),
             pool_size=pool_size,
             max_overflow=pool_size,
-            pool_pre_ping=True,  # a restarted server costs a reconnect, not an error
             json_serializer=json_serializer(redact),
         )
+        _try_before_use(self._engine)
         self._learns = learns
         if learns is not None:
             _learn_before_writing(self._engine, learns)
         if redact is not None:
             _redact_parameters(self._engine, redact)
+        # Made last, because it hears of no listener that is added later.
+        self._single = self._engine.execution_options(isolation_level="AUTOCOMMIT")
         self.lockers = Lockers(lambda: connect(self._dsn, server_settings=_LOCKER))
 
     async def open(self) -> None:
@@ -175,6 +177,18 @@ class Store:
         async with self._begun() as connection:
             yield Transaction(connection)
 
+    @asynccontextmanager
+    async def statements(self) -> AsyncIterator[Transaction]:
+        """Each statement by itself, committed with its answer: half the time for work that is one statement.
+
+        Raises:
+            StackError: the server went away; what was asked last may have happened: repeat it.
+            InvalidInput: as of `transaction`.
+        """
+        with self._telling():
+            async with self._single.connect() as connection:
+                yield Transaction(connection)
+
     async def learn(self) -> None:
         """Have the redactor know all that it can, now: for what is refused before anything is written.
 
@@ -187,9 +201,15 @@ class Store:
 
     @asynccontextmanager
     async def _begun(self) -> AsyncIterator[AsyncConnection]:
-        try:
+        with self._telling():
             async with self._engine.begin() as connection:
                 yield connection
+
+    @contextmanager
+    def _telling(self) -> Iterator[None]:
+        """What the server and the driver raise, as errors of ours."""
+        try:
+            yield
         except DBAPIError as error:
             if _is_unfit(error):
                 why = truncate(one_line(str(error.orig)), 300)
@@ -203,6 +223,22 @@ class Store:
             raise
         except PoolTimeout as error:
             raise StackError(f"All connections to PostgreSQL at {self._place} are in use.") from error
+
+
+def _try_before_use(engine: AsyncEngine) -> None:
+    """A restarted server costs a reconnect, not an error.
+
+    SQLAlchemy's own way asks three times, in a transaction, on behalf of poolers that locks can't do with.
+    """
+
+    def before(connection: Any, *_: object) -> None:
+        try:
+            connection.run_async(lambda bare: bare.fetchrow(";"))
+        except (*LOST, asyncpg.PostgresError, asyncpg.InternalClientError) as error:
+            # The last one: the driver is just being told of its end, and can't be asked anything.
+            raise InvalidatePoolError(str(error)) from error
+
+    event.listen(engine.sync_engine, "checkout", before)
 
 
 def _learn_before_writing(engine: AsyncEngine, learns: Learns) -> None:

@@ -319,6 +319,49 @@ async def test_deleting_a_project_takes_everything_with_it(store, database_url):
     assert counts == {name: int(name in kept) for name in tables}
 
 
+async def asked(store, use) -> list[str]:
+    """What goes to the server, besides prepared statements, while a connection is used once more."""
+    async with store._engine.connect() as connection:
+        bare = (await connection.get_raw_connection()).driver_connection
+    queries: list[str] = []
+
+    async def note(record):
+        queries.append(record.query)
+
+    await use()  # statements are prepared at their first use
+    bare.add_query_logger(note)
+    await use()
+    bare.remove_query_logger(note)
+    return queries
+
+
+@pytest.mark.parametrize(
+    ("way", "frame"), [("transaction", ["BEGIN;", "COMMIT;"]), ("statements", [])], ids=str
+)
+async def test_a_connection_is_tried_by_one_question(store, way, frame):
+    """If it failed, each look at the database would wait for it twice more often than it needs."""
+
+    async def look():
+        async with getattr(store, way)() as tx:
+            await tx.handoffs.latest(1)
+
+    assert await asked(store, look) == [";", *frame]
+
+
+async def test_single_statements_are_committed_by_themselves(store):
+    """If it failed, what is written in one statement would be lost with what comes after it."""
+
+    async def fail():
+        async with store.statements() as tx:
+            await tx.projects.create("chat")
+            raise ZeroDivisionError
+
+    with pytest.raises(ZeroDivisionError):
+        await fail()
+    async with store.transaction() as tx:
+        assert (await tx.projects.find("chat")).name == "chat"
+
+
 async def test_survives_connections_that_the_server_ended(store, database_url):
     """If it failed, a restart of PostgreSQL would fail the next transactions of every worker."""
     project, _, _ = await a_session(store)
@@ -330,9 +373,10 @@ async def test_survives_connections_that_the_server_ended(store, database_url):
             "WHERE application_name = 'shiftwork' AND datname = current_database()"
         )
 
-    await end_all()
-    async with store.transaction() as tx:
-        assert (await tx.projects.get(project.id)).name == "chat"
+    for way in (store.transaction, store.statements):
+        await end_all()
+        async with way() as tx:
+            assert (await tx.projects.get(project.id)).name == "chat"
 
     async def interrupted():
         async with store.transaction() as tx:
