@@ -78,9 +78,8 @@ async def test_an_agent_can_win_by_what_it_reads():
         seen = await environment.reset(seed=seed)
         while not seen.done:
             offered = {action.name: action.parameters for action in seen.available_actions}
-            unseen = [
-                w for w in offered["move"]["direction"]["enum"] if f"- {w}: you have not" in seen.content
-            ]
+            exits = offered.get("move", {}).get("direction", {}).get("enum", [])
+            unseen = [way for way in exits if f"- {way}: you have not" in seen.content]
             barred = [kind.item for kind in KINDS if f": {kind.bar}. " in seen.content]
             useful = [i for i in offered.get("use", {}).get("item", {}).get("enum", []) if i in barred]
             if "take" in offered:
