@@ -10,6 +10,7 @@ AGENTS_HELP = {
 }
 
 AGENT = argument("agent", metavar="AGENT", help="its name or id")
+SCHEDULED = argument("agent", metavar="AGENT", help="its name or id, or a schedule's id")
 PARAMETER = argument(
     "--parameter",
     action="append",
@@ -139,7 +140,7 @@ AGENTS = (
         "show a schedule of an agent",
         "client.cli.schedules:show",
         "shiftwork schedules show price-watcher",
-        (AGENT, JOB, JSON),
+        (SCHEDULED, JOB, JSON),
     ),
     Command(
         "schedules set",
@@ -147,7 +148,7 @@ AGENTS = (
         "client.cli.schedules:set_schedule",
         "shiftwork schedules set price-watcher '0 9 * * 1-5'\n"
         "shiftwork schedules set price-watcher '@every 90s' --id quick",
-        (AGENT, argument("cron", metavar="CRON", help="five fields of cron, or `@every 90s`"), JOB, JSON),
+        (SCHEDULED, argument("cron", metavar="CRON", help="five fields of cron, or `@every 90s`"), JOB, JSON),
         "Its configuration says so too, as a new version.",
     ),
     Command(
@@ -156,7 +157,7 @@ AGENTS = (
         "client.cli.schedules:unset",
         "shiftwork schedules unset price-watcher",
         (
-            AGENT,
+            SCHEDULED,
             argument("--id", dest="job_id", metavar="ID", help="only by this one (default: by none)"),
             JSON,
         ),
@@ -166,14 +167,14 @@ AGENTS = (
         "have no occurrence run until it is unpaused",
         "client.cli.schedules:pause",
         "shiftwork schedules pause price-watcher --reason 'the exchange is closed'",
-        (AGENT, JOB, argument("--reason", default="", metavar="TEXT", help="kept and shown"), JSON),
+        (SCHEDULED, JOB, argument("--reason", default="", metavar="TEXT", help="kept and shown"), JSON),
     ),
     Command(
         "schedules unpause",
         "have occurrences run again",
         "client.cli.schedules:unpause",
         "shiftwork schedules unpause price-watcher",
-        (AGENT, JOB, argument("--reason", default="", metavar="TEXT", help="kept and shown"), JSON),
+        (SCHEDULED, JOB, argument("--reason", default="", metavar="TEXT", help="kept and shown"), JSON),
         "Those of the pause are not made up for: see `schedules backfill`.",
     ),
     Command(
@@ -181,7 +182,7 @@ AGENTS = (
         "have an occurrence run now",
         "client.cli.schedules:trigger",
         "shiftwork schedules trigger price-watcher",
-        (AGENT, JOB, JSON),
+        (SCHEDULED, JOB, JSON),
     ),
     Command(
         "schedules backfill",
@@ -189,7 +190,7 @@ AGENTS = (
         "client.cli.schedules:backfill",
         "shiftwork schedules backfill price-watcher --from 2026-01-01T00:00Z --to 2026-01-02T00:00Z",
         (
-            AGENT,
+            SCHEDULED,
             argument("--from", dest="start", required=True, metavar="TIME", help="such as 2026-01-01T00:00Z"),
             argument("--to", dest="end", required=True, metavar="TIME", help="the same"),
             argument(
@@ -209,6 +210,6 @@ AGENTS = (
         "print the next moments of a schedule",
         "client.cli.schedules:next_runs",
         "shiftwork schedules next price-watcher",
-        (AGENT, JOB, JSON),
+        (SCHEDULED, JOB, JSON),
     ),
 )
