@@ -84,11 +84,11 @@ def make_cell(
 def _listed(paths: Iterable[str], *, writable: bool) -> Iterable[Bind]:
     for text in paths:
         path = Path(text)
-        if not path.exists():
+        if not _is_there(path):
             which = "writable" if writable else "readable"
             raise InvalidInput(
-                f"The path {text!r}, which 'sandbox' lists as {which}, does not exist on this "
-                "worker; make it, or take it off the list."
+                f"The path {text!r}, which 'sandbox' lists as {which}, does not exist on this worker, or is "
+                "closed to it; make it, or take it off the list."
             )
         source = path.resolve()
         if source.is_relative_to("/dev") or path.is_char_device() or path.is_block_device():
@@ -99,3 +99,10 @@ def _listed(paths: Iterable[str], *, writable: bool) -> Iterable[Bind]:
         yield Bind(source, source, writable)
         if path != source:
             yield Bind(source, path, writable)
+
+
+def _is_there(path: Path) -> bool:
+    try:
+        return path.exists()
+    except OSError:  # it lies in a folder that is closed to us, or no file can have such a name
+        return False

@@ -31,6 +31,13 @@ def test_what_can_not_be_listed_is_refused_at_once(which, paths, problem):
         SandboxOptions(**{which: paths})
 
 
+def test_a_path_that_can_not_be_looked_at_is_refused():
+    """Otherwise a run would be tried again for ever, and nobody told which path is wrong."""
+    path = f"/{'long' * 100}"
+    with pytest.raises(InvalidInput, match=r"does not exist on this worker, or is closed to it; make it"):
+        make_cell(cheap_sandbox(), SandboxOptions(readable=(path,)), [])
+
+
 def test_a_link_to_a_device_is_refused_by_its_name(tmp_path):
     """Otherwise a program would be given a device under another name, or a file that it can't open."""
     link = tmp_path / "link"
