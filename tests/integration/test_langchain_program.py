@@ -75,9 +75,16 @@ def test_a_small_task_is_done_with_files_and_shell(serve, wire):
 # Errors -----------------------------------------------------------------------------------------------
 
 
+NO_MONEY = {
+    "message": "You exceeded your current quota, please check your plan and billing details.",
+    "type": "insufficient_quota",
+    "param": None,
+    "code": "insufficient_quota",
+}
 STAYING = (
     (Fault(401, "bad key"), "authentication"),
     (Fault(403, "no access"), "authentication"),
+    (Fault(429, NO_MONEY["message"], body={"error": NO_MONEY}), "authentication"),
     (Fault(404, "no such model"), "invalid"),
     (Fault(400, "odd"), "invalid"),
     (Fault(500, "broken"), "unavailable"),

@@ -35,6 +35,8 @@ _OVERFLOWS = (
 _NOTHING_CAME = ("No generations found in stream", "No generation chunks were returned")
 """By which LangChain says that a stream, or what came in its place, had no piece of an answer."""
 
+_UNPAID = "insufficient_quota"
+
 _UNREADABLE = (AttributeError, LookupError, TypeError, ValueError)
 
 
@@ -136,7 +138,7 @@ def _by_status(error: BaseException) -> Trouble | None:  # noqa: PLR0911 - a tab
         case 401 | 402 | 403:
             return Trouble.AUTHENTICATION
         case 429:
-            return Trouble.RATE
+            return Trouble.AUTHENTICATION if _unpaid(error) else Trouble.RATE
         case 408 | 409:
             return Trouble.PASSING
         case 413:
@@ -167,7 +169,10 @@ def _told_in_stream(error: BaseException) -> bool:
 
 
 def _unpaid(error: BaseException) -> bool:
-    return "insufficient_quota" in str(error)
+    """Whether an account has no money, which OpenAI tells by the status of a limit, in words beside it."""
+    body: Any = getattr(error, "body", None)
+    told = (body, getattr(error, "code", None), getattr(error, "type", None), error)
+    return any(_UNPAID in str(each) for each in told)
 
 
 def _headers(error: BaseException) -> Mapping[str, str]:
