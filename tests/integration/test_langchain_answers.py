@@ -7,8 +7,13 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 
 import pytest
+from langgraph.checkpoint.serde.jsonplus import JsonPlusSerializer
 
+from shiftwork.agents.langchain.config import STATE_FILE
+from shiftwork.agents.langchain.program.memory import Memory
+from shiftwork.agents.langchain.program.statefile import StateFile
 from tests.integration.langchain_support import HAND_OVER, WIRES, Bench, Done, Nursery
+from tests.llm.rules import broken_rules
 
 Chunks = Sequence[bytes]
 
@@ -24,6 +29,7 @@ class RawServer(ThreadingHTTPServer):
         super().__init__(("127.0.0.1", 0), _Handler)
         self.answers = answers
         self.asked: list[dict[str, Any]] = []
+        self.broken: list[str] = []
         self.url = f"http://127.0.0.1:{self.server_port}"
 
 
@@ -36,6 +42,8 @@ class _Handler(BaseHTTPRequestHandler):
     def do_POST(self) -> None:
         question = json.loads(self.rfile.read(int(self.headers["content-length"])))
         self.server.asked.append(question)
+        wire = "openai_chat" if self.path.endswith("/chat/completions") else "anthropic"
+        self.server.broken += broken_rules(wire, question)
         answer = self.server.answers[min(len(self.server.asked), len(self.server.answers)) - 1]
         chunks = answer(question) if callable(answer) else answer
         self.send_response(400 if chunks == TOO_LONG else 200)
@@ -66,6 +74,7 @@ def serve(nursery, tmp_path):
     for server in servers:
         server.shutdown()
         server.server_close()
+        assert not server.broken
 
 
 @pytest.fixture(params=WIRES)
@@ -244,6 +253,85 @@ def test_calls_with_the_same_id_or_none_are_all_made(serve):
     assert done.last["ok"], done.errors
     assert sorted((bench.workspace / "log").read_text().split()) == ["0", "0", "1", "1"]
     assert all("succeeded" in each for each in results(server.asked[2]))
+
+
+def calls_sent_back(question: dict[str, Any]) -> list[tuple[str, str]]:
+    """The (name, id) of each call that the question tells of."""
+    sent = []
+    for message in question["messages"]:
+        blocks = message["content"] if isinstance(message["content"], list) else ()
+        sent += [(call["function"]["name"], call["id"]) for call in message.get("tool_calls") or ()]
+        sent += [(block["name"], block["id"]) for block in blocks if block["type"] == "tool_use"]
+    return sent
+
+
+NO_NAMES = ("multi_tool_use.parallel", "functions.execute", "", "x" * 300, "é ü")
+
+
+def test_a_call_by_a_name_that_no_provider_takes_back_is_told_and_renamed(serve, wire):
+    """Otherwise one such call makes every later question a 400, and its feature can never be done."""
+    makes = {"command": "touch made"}
+    bench, server = serve(
+        whole(wire, *[(name, makes) for name in NO_NAMES], ("ls", {"path": "."})),
+        whole(wire, HAND_OVER),
+        wire=wire,
+    )
+    done = bench.run()
+    assert done.last["ok"], done.errors
+    assert not list(bench.workspace.iterdir())
+    told = "\n".join(results(server.asked[1]))
+    assert told.count("There is no tool named") == len(NO_NAMES)
+    assert "'functions.execute'. Call one of your tools, by its name" in told
+    names = sorted(name for name, _ in calls_sent_back(server.asked[1]))
+    expected = ["multi_tool_use_parallel", "functions_execute", "unknown", "x" * 64, "_", "ls"]
+    assert names == sorted(expected)
+
+
+def test_a_model_that_knows_no_names_is_a_limit(serve, wire):
+    """Otherwise it would be told of its tools until its turns are used."""
+    bench, server = serve(whole(wire, ("multi_tool_use.parallel", {})), wire=wire)
+    done = bench.run()
+    assert (done.last["ok"], done.last.get("problem")) == (False, "limit"), done.errors
+    assert len(server.asked) == 6
+
+
+def test_a_kept_conversation_with_such_a_name_goes_on(serve, wire):
+    """Otherwise a conversation that was kept before names were mended would be refused for ever."""
+    bench, server = serve(
+        whole(wire, ("ls", {"path": "."})), whole(wire, HAND_OVER), wire=wire, settings={"max_turns": 1}
+    )
+    assert bench.run().last["problem"] == "limit"
+    memory = Memory(StateFile(bench.home / STATE_FILE, "c1"), lambda: None)
+    assert memory.load()
+    serializer, kept = JsonPlusSerializer(), memory.threads[""]
+    checkpoint = serializer.loads_typed(tuple(kept["checkpoint"]))
+    for message in checkpoint["channel_values"]["messages"]:
+        for call in (*getattr(message, "tool_calls", ()), *message.content):
+            if isinstance(call, dict) and call.get("name") == "ls":
+                call["name"] = "functions.ls"
+        message.name = message.name and "functions.ls"
+    kept["checkpoint"] = serializer.dumps_typed(checkpoint)
+    memory.save()
+    done = bench.run()
+    assert done.last["ok"], done.errors
+    assert [name for name, _ in calls_sent_back(server.asked[-1])] == ["functions_ls"]
+
+
+def test_calls_with_the_same_id_are_sent_back_as_they_were_made(serve, wire):
+    """Otherwise the model would be told of one call twice and of the other never, or the question refused."""
+    calls = [("execute", {"command": f"echo {n} >> log"}) for n in range(3)]
+    bench, server = serve(
+        whole(wire, *calls[:2], ids=["call_0", "call_0"]),
+        whole(wire, calls[2], ids=["call_0"]),
+        whole(wire, HAND_OVER, ids=["call_0"]),
+        wire=wire,
+    )
+    done = bench.run()
+    assert done.last["ok"], done.errors
+    assert sorted((bench.workspace / "log").read_text().split()) == ["0", "1", "2"]
+    sent = json.dumps(server.asked[2]["messages"])
+    assert [sent.count(call["command"]) for _, call in calls] == [1, 1, 1]
+    assert len({call_id for _, call_id in calls_sent_back(server.asked[2])}) == 3
 
 
 @pytest.mark.parametrize(

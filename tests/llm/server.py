@@ -7,14 +7,15 @@ from contextlib import contextmanager, suppress
 from typing import Self
 
 from tests.llm.http import json_response, read_request, write_response
+from tests.llm.rules import broken_rules
 from tests.llm.script import Answer, Drop, Fault, Hang, Reply, Request, Response, Script, Turn
 from tests.llm.wires import Wire, wires
 
 
 class LlmServer:
-    """Answers every model request by a script.
+    """Answers every model request by a script, unless a provider would refuse it.
 
-    An exception in the script is raised again when the server is left.
+    An exception in the script is raised again when the server is left, and so is what broke a rule.
 
     Attributes:
         url: `http://127.0.0.1:PORT`, without a path.
@@ -103,7 +104,7 @@ class LlmServer:
             await write_response(writer, turn)
             return True
         self.turns.append(turn)
-        match self._ask(turn):
+        match self._refuse(turn) or self._ask(turn):
             case Reply() as reply:
                 await write_response(writer, wire.respond(request, reply))
                 return True
@@ -120,6 +121,13 @@ class LlmServer:
             case Hang():
                 await asyncio.Event().wait()
         return False
+
+    def _refuse(self, turn: Turn) -> Fault | None:
+        """The program goes on as it would, and the test that it is in fails."""
+        if not (broken := broken_rules(turn.wire, turn.body)):
+            return None
+        self._errors.append(AssertionError(f"question {turn.number}: {'; '.join(broken)}"))
+        return Fault(400, broken[0])
 
     def _ask(self, turn: Turn) -> Answer:
         try:

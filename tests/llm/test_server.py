@@ -6,6 +6,7 @@ from urllib.parse import urlsplit
 
 import pytest
 
+from tests.llm.rules import broken_rules
 from tests.llm.script import Drop, Fault, Reply, Usage, in_order
 from tests.llm.server import LlmServer
 
@@ -61,3 +62,74 @@ def test_a_script_that_fails_fails_the_test():
     """Otherwise a mistake in a script would look like a failure of the program under test."""
     with pytest.raises(ZeroDivisionError), LlmServer.in_thread(lambda turn: 1 // 0) as server:
         assert ask(server, QUESTION)[0] == 400
+
+
+CALL = {"type": "tool_use", "id": "c", "name": "Write", "input": {}}
+RESULT = {"type": "tool_result", "tool_use_id": "c", "content": "done"}
+
+
+def conversation(*calls: dict, results: tuple[dict, ...] = (RESULT,)) -> dict:
+    return {
+        "messages": [
+            *QUESTION["messages"],
+            {"role": "assistant", "content": list(calls)},
+            {"role": "user", "content": list(results)},
+        ]
+    }
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        conversation({**CALL, "name": "functions.Write"}),
+        conversation({**CALL, "name": ""}),
+        conversation({**CALL, "id": ""}, results=({**RESULT, "tool_use_id": ""},)),
+        conversation(CALL, CALL, results=(RESULT, RESULT)),
+        conversation(CALL, results=()),
+        conversation(CALL, results=({"type": "text", "text": "go on"},)),
+        conversation(CALL, results=(RESULT, {"type": "text", "text": " "})),
+        conversation(CALL, results=({**RESULT, "content": [{"type": "text", "text": ""}]},)),
+    ],
+)
+def test_a_question_that_a_provider_refuses_is_refused_and_fails_the_test(body):
+    """Otherwise a program could send what no provider takes, and every test of it would pass."""
+    statuses = []
+    with pytest.raises(AssertionError, match="question 2"), LlmServer.in_thread(lambda _: Reply()) as server:
+        statuses += [ask(server, QUESTION | each)[0] for each in (conversation(CALL), body)]
+    assert statuses == [200, 400]
+
+
+def chat(*messages: dict) -> dict:
+    return {"messages": [{"role": "user", "content": "hello"}, *messages]}
+
+
+def called(name: str = "Write", call: str = "c", arguments: str = "{}") -> dict:
+    function = {"name": name, "arguments": arguments}
+    return {"role": "assistant", "tool_calls": [{"id": call, "type": "function", "function": function}]}
+
+
+ANSWER = {"role": "tool", "tool_call_id": "c", "content": ""}
+
+
+@pytest.mark.parametrize(
+    ("wire", "body", "refused"),
+    [
+        ("openai_chat", chat(called(), ANSWER), False),
+        ("openai_chat", chat(called("a.b"), ANSWER), True),
+        ("openai_chat", chat(called(arguments="{"), ANSWER), True),
+        ("openai_chat", chat(called(arguments="[]"), ANSWER), True),
+        ("openai_chat", chat(called(), {"role": "user", "content": "and?"}), True),
+        ("openai_chat", chat(called(call="d"), ANSWER), True),
+        ("openai_chat", chat({"role": "assistant", "content": ""}), True),
+        ("openai_responses", {"input": "hello"}, False),
+        ("openai_responses", {"input": [{"type": "function_call", "call_id": "c", "name": "a"}]}, True),
+        ("openai_responses", {"input": [{"type": "function_call_output", "call_id": "c"}]}, True),
+        ("gemini", {"contents": [{"role": "model", "parts": [{"functionCall": {"name": "a.b"}}]}]}, True),
+        ("gemini", {"contents": [{"role": "user", "parts": []}]}, True),
+        ("ollama", {"messages": [called("a"), ANSWER]}, False),
+        ("ollama", {"messages": [called("")]}, True),
+    ],
+)
+def test_each_wire_has_its_rules(wire, body, refused):
+    """Otherwise what one provider refuses would be seen by no test."""
+    assert bool(broken_rules(wire, body)) is refused

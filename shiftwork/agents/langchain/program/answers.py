@@ -1,22 +1,29 @@
 """What of an answer can be relied on: chat models give on what was cut off as if it were whole."""
 
 import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from contextvars import ContextVar
 from typing import Any, Final, cast
-from uuid import uuid4
 
 from langchain_core.callbacks import AsyncCallbackHandler, BaseCallbackManager
 from langchain_core.language_models import BaseChatModel
 from langchain_core.messages import AIMessage, AIMessageChunk
 from langchain_core.messages.ai import UsageMetadata, add_ai_message_chunks
-from langchain_core.messages.tool import invalid_tool_call, tool_call
+from langchain_core.messages.tool import ToolCall, invalid_tool_call, tool_call
 
+from shiftwork.agents.langchain.program.calls import Asked, Call, make_fit
 from shiftwork.agents.langchain.program.figures import counted, keepable
+from shiftwork.text import truncate
 
 CUT: Final = "The answer was cut off here"
 """The error of a call that an answer at its greatest length ended with."""
+
+MISNAMED: Final = "There is no tool named"
+"""How the error of a call begins whose name no provider takes back."""
+
+_NAME_CHARACTERS: Final = 80
+"""Of such a name that the model is told again."""
 
 _UNKEPT: Final = "a number in them is too large"
 
@@ -91,18 +98,14 @@ def is_broken_off(answer: AIMessage, pieces: Sequence[AIMessageChunk], *, named:
     return bool(pieces) and gives and not reason_of(answer)
 
 
-def mend(answer: AIMessage, pieces: Sequence[AIMessageChunk]) -> None:
-    """Leave in `tool_calls` only what can be called, each by its own id; and only what can be kept."""
-    if pieces:
-        _read_strictly(answer, pieces)
+def mend(answer: AIMessage, pieces: Sequence[AIMessageChunk], asked: Asked) -> None:
+    """Leave in `tool_calls` only what can be called, each by its own id; only what can be kept and sent."""
+    calls = _read_strictly(answer, pieces) if pieces else None
+    replaced = make_fit(answer, calls or [*answer.tool_calls, *answer.invalid_tool_calls], asked)
+    _refuse_misnamed(answer, replaced)
     _refuse_unkept(answer)
     if is_cut(answer):
-        _refuse_last(answer, pieces)
-    seen: set[str] = set()
-    for call in (*answer.tool_calls, *answer.invalid_tool_calls):
-        if (call_id := call["id"]) is None or not call_id or call_id in seen:
-            call["id"] = call_id = f"call_{uuid4().hex}"
-        seen.add(call_id)
+        _refuse_last(answer, calls[-1]["id"] if calls else None)
     answer.content = clean(answer.content)
     answer.tool_calls = clean(answer.tool_calls)
     answer.invalid_tool_calls = clean(answer.invalid_tool_calls)
@@ -130,11 +133,16 @@ def clean(value: Any) -> Any:
             return value
 
 
-def _read_strictly(answer: AIMessage, pieces: Sequence[AIMessageChunk]) -> None:
-    """Read the arguments of calls as they were written: LangChain completes those that have no end."""
+def _read_strictly(answer: AIMessage, pieces: Sequence[AIMessageChunk]) -> list[Call] | None:
+    """Read the arguments of calls as they were written: LangChain completes those that have no end.
+
+    Returns:
+        The calls in the order in which they were written; None: what LangChain gives on is what there is.
+    """
     written = add_ai_message_chunks(pieces[0], *pieces[1:]).tool_call_chunks
     if len(written) != len(answer.tool_calls) + len(answer.invalid_tool_calls):
-        return  # Pieces of another model within this one; what it gave on is what there is.
+        return None  # Pieces of another model within this one.
+    calls: list[Call] = []
     answer.tool_calls, answer.invalid_tool_calls = [], []
     for call in written:
         name, arguments, call_id = call["name"] or "", call["args"] or "", call["id"]
@@ -143,8 +151,11 @@ def _read_strictly(answer: AIMessage, pieces: Sequence[AIMessageChunk]) -> None:
         except (ValueError, RecursionError) as error:
             broken = invalid_tool_call(name=name, args=arguments, id=call_id, error=str(error))
             answer.invalid_tool_calls.append(broken)
+            calls.append(broken)
         else:
             answer.tool_calls.append(tool_call(name=name, args=read, id=call_id))
+            calls.append(answer.tool_calls[-1])
+    return calls
 
 
 def _read(arguments: str) -> dict[str, Any]:
@@ -154,27 +165,39 @@ def _read(arguments: str) -> dict[str, Any]:
     raise ValueError("they are no object")
 
 
+def _refuse_misnamed(answer: AIMessage, replaced: Mapping[str, str]) -> None:
+    """No provider would take them back, whatever the model meant; `replaced`: see `make_fit`."""
+    for call in [call for call in answer.tool_calls if call["id"] in replaced]:
+        _refuse(answer, call, "")
+    for broken in answer.invalid_tool_calls:
+        if (name := replaced.get(broken["id"] or "")) is not None:
+            broken["error"] = f"{MISNAMED} {truncate(name, _NAME_CHARACTERS)!r}"
+
+
 def _refuse_unkept(answer: AIMessage) -> None:
     """Calls with a number that can't be kept or sent again would end the conversation."""
     for call in [call for call in answer.tool_calls if not keepable(call["args"])]:
-        answer.tool_calls.remove(call)
-        broken = invalid_tool_call(name=call["name"], args="", id=call["id"], error=_UNKEPT)
-        answer.invalid_tool_calls.append(broken)
+        _refuse(answer, call, _UNKEPT)
+
+
+def _refuse(answer: AIMessage, call: ToolCall, why: str) -> None:
+    answer.tool_calls.remove(call)
+    broken = invalid_tool_call(name=call["name"], args="", id=call["id"], error=why)
+    answer.invalid_tool_calls.append(broken)
 
 
 def _refuse_constant(name: str) -> None:
     raise ValueError(f"{name} is no number")
 
 
-def _refuse_last(answer: AIMessage, pieces: Sequence[AIMessageChunk]) -> None:
-    """The call at which the answer was cut may lack its end even if it can be read."""
-    written = add_ai_message_chunks(pieces[0], *pieces[1:]).tool_call_chunks if pieces else []
+def _refuse_last(answer: AIMessage, last: str | None) -> None:
+    """The call at which the answer was cut may lack its end even if it can be read; `last`: its id."""
     for broken in answer.invalid_tool_calls:
-        if not written or broken["id"] == written[-1]["id"]:
+        if last is None or broken["id"] == last:
             broken["error"] = CUT
             return
     if answer.tool_calls:
-        last = answer.tool_calls.pop()
+        call = answer.tool_calls.pop()
         answer.invalid_tool_calls.append(
-            invalid_tool_call(name=last["name"], args=json.dumps(last["args"]), id=last["id"], error=CUT)
+            invalid_tool_call(name=call["name"], args=json.dumps(call["args"]), id=call["id"], error=CUT)
         )

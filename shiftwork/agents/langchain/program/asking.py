@@ -12,6 +12,7 @@ from langchain_core.messages import AIMessage, BaseMessage
 from shiftwork.agents.events import Problem
 from shiftwork.agents.langchain.config import ProgramConfig
 from shiftwork.agents.langchain.program.answers import BrokenOff, Listener, is_broken_off, mend, reason_of
+from shiftwork.agents.langchain.program.calls import Asked
 from shiftwork.agents.langchain.program.endings import Ending, Limited, Troubled
 from shiftwork.agents.langchain.program.figures import tokens
 from shiftwork.agents.langchain.program.memory import Memory
@@ -19,6 +20,7 @@ from shiftwork.agents.langchain.program.troubles import Diagnosis, Trouble, diag
 from shiftwork.agents.langchain.program.voice import Voice
 
 _LONGEST_PAUSE = 60.0
+_NOTHING = Asked()
 
 _REFUSALS = frozenset({"refusal", "content_filter", "SAFETY", "PROHIBITED_CONTENT", "BLOCKLIST", "SPII"})
 """By which reasons for its end an answer is no answer."""
@@ -46,8 +48,8 @@ class Asker:
         self._asked = 0
         self._voice = voice
 
-    async def ask(self, question: Callable[[], Awaitable[BaseMessage]]) -> AIMessage:
-        """The answer, after as many repetitions as it takes; its calls are whole.
+    async def ask(self, question: Callable[[], Awaitable[BaseMessage]], asked: Asked = _NOTHING) -> AIMessage:
+        """The answer, after as many repetitions as it takes; its calls are whole, and fit what was asked.
 
         Raises:
             Overflow: the question is too long for the model.
@@ -57,7 +59,7 @@ class Asker:
             self._check_limits()
             self._asked += 1
             try:
-                return await self._answer(question)
+                return await self._answer(question, asked)
             except Ending:
                 raise
             except Exception as error:  # a provider's package raises its own; diagnosed, or raised again
@@ -87,14 +89,14 @@ class Asker:
             traceback.print_exception(error)
         return trouble
 
-    async def _answer(self, question: Callable[[], Awaitable[BaseMessage]]) -> AIMessage:
+    async def _answer(self, question: Callable[[], Awaitable[BaseMessage]], asked: Asked) -> AIMessage:
         with self._listener.listening() as pieces:
             answer = await question()
         assert isinstance(answer, AIMessage), "a chat model answers as one"
         self._count(answer)
         if is_broken_off(answer, pieces, named=not self._config.model.factory):
             raise BrokenOff("The model's answer broke off: nothing said why it ended.")
-        mend(answer, pieces)
+        mend(answer, pieces, asked)
         return self._taken(answer)
 
     def _taken(self, answer: AIMessage) -> AIMessage:

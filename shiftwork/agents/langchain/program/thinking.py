@@ -16,9 +16,10 @@ from langchain_core.messages import AIMessage, BaseMessage, HumanMessage, ToolMe
 from langgraph.runtime import Runtime
 from langgraph.types import Command
 
-from shiftwork.agents.langchain.program.answers import CUT, is_cut
+from shiftwork.agents.langchain.program.answers import CUT, MISNAMED, is_cut
 from shiftwork.agents.langchain.program.asking import Asker, Overflow
 from shiftwork.agents.langchain.program.calling import count_malformed
+from shiftwork.agents.langchain.program.calls import Asked, sendable
 from shiftwork.agents.langchain.program.memory import Memory
 from shiftwork.agents.langchain.program.voice import Voice
 
@@ -55,12 +56,14 @@ class ThinkingMiddleware(AgentMiddleware[ThinkingState, Any, Any]):
         handler: Callable[[ModelRequest[Any]], Awaitable[ModelResponse[Any]]],
     ) -> ExtendedModelResponse[Any]:
         """See `AgentMiddleware.awrap_model_call`."""
+        asked = Asked.of(request.tools, request.messages)
+        sent = request.override(messages=sendable(request.messages, asked))
 
         async def question() -> BaseMessage:
-            return (await handler(request)).result[-1]
+            return (await handler(sent)).result[-1]
 
         try:
-            answer = await self._asker.ask(question)
+            answer = await self._asker.ask(question, asked)
         except Overflow:
             # Back to the summing up before the model; see `summing`.
             state: Any = request.state
@@ -95,7 +98,7 @@ class ThinkingMiddleware(AgentMiddleware[ThinkingState, Any, Any]):
         return ExtendedModelResponse(ModelResponse(result=messages), Command(update={"overflowed": 0}))
 
     def _corrections(self, answer: AIMessage) -> list[BaseMessage]:
-        """Answers to calls that were cut off, or whose arguments are no JSON: such calls reach no tool."""
+        """Answers to calls that can't be made: they reach no tool."""
         if not answer.invalid_tool_calls:
             return []
         corrections: list[BaseMessage] = []
@@ -106,8 +109,14 @@ class ThinkingMiddleware(AgentMiddleware[ThinkingState, Any, Any]):
             name, call_id = call.get("name") or "unknown", call.get("id") or f"malformed_{number}"
             # As a call without arguments, since no provider takes back what is no JSON.
             answer.tool_calls.append({"name": name, "args": {}, "id": call_id, "type": "tool_call"})
-            reason = call.get("error") or "cut off"
-            wrong = f"The arguments of this call are not valid JSON ({reason}). Call again."
-            sentence = _CALL_SHORTER if cut else wrong
+            sentence = _correction(call.get("error") or "cut off")
             corrections.append(ToolMessage(sentence, name=name, tool_call_id=call_id, status="error"))
         return corrections
+
+
+def _correction(error: str) -> str:
+    if error == CUT:
+        return _CALL_SHORTER
+    if error.startswith(MISNAMED):
+        return f"{error}. Call one of your tools, by its name as it was given to you."
+    return f"The arguments of this call are not valid JSON ({error}). Call again."
