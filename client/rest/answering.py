@@ -5,6 +5,7 @@ from typing import Any
 
 from pydantic import BaseModel, Field, computed_field
 
+from client.standing import CurrentSession, OpenQuestion
 from client.telling import as_json, tell
 from shiftwork.contracts.project import ProjectStatus
 from shiftwork.store.rows import EventRow, FeatureRow, TranscriptRow
@@ -18,24 +19,6 @@ class ProgressLine(BaseModel):
     action: str
     outcome: str
     commit: str | None
-
-
-class CurrentSession(BaseModel):
-    """A session that runs."""
-
-    number: int
-    role: str
-    phase: str
-    feature: str | None
-    started_at: datetime
-
-
-class OpenQuestion(BaseModel):
-    """What an agent wants to know."""
-
-    feature_id: int
-    feature: str
-    question: str
 
 
 class Estimated(BaseModel):

@@ -48,6 +48,7 @@ class CountedStream(StreamingResponse):
         self._streams = streams
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Send it, or a problem where there is no room for one more."""
         if self._streams.full:
             await problem(429, "Too many streams are open; close one first.")(scope, receive, send)
             return

@@ -9,6 +9,7 @@ from typing import Any, ClassVar
 
 from pydantic import BaseModel
 
+from client.standing import CurrentSession, OpenQuestion
 from shiftwork.store.rows import DecisionRow, ProgressRow
 from shiftwork.text import one_line, printable, truncate
 
@@ -94,24 +95,6 @@ class ProgressEntry(BaseModel):
     session: int | None = None
     commit: str | None = None
     files_changed: list[str] = []
-
-
-class CurrentSession(BaseModel):
-    """A session that runs."""
-
-    number: int
-    role: str
-    phase: str
-    feature: str | None
-    started_at: datetime
-
-
-class OpenQuestion(BaseModel):
-    """What an agent wants to know; `answer_question` answers it."""
-
-    feature_id: int
-    feature: str
-    question: str
 
 
 class Status(Done):

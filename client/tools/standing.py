@@ -7,12 +7,11 @@ from typing import Any
 
 from client.report import project_report, render_markdown
 from client.resting import POLL_SECONDS, at_rest
+from client.standing import CurrentSession, OpenQuestion
 from client.telling import tell
 from client.tools import arguments as asks
 from client.tools.definition import Call
 from client.tools.results import (
-    CurrentSession,
-    OpenQuestion,
     ProgressEntry,
     ReportPart,
     Status,

@@ -1,5 +1,6 @@
 """Features of a project, and the sessions that are asked for."""
 
+from collections.abc import Awaitable, Callable
 from typing import Annotated
 
 from fastapi import APIRouter, Path, Query
@@ -51,11 +52,9 @@ async def add_feature(shiftwork: Here, once: Once, project: Ref, asked: asking.A
     spec = asking.contract(FeatureSpec, **asked.model_dump())
 
     async def make(making: Making) -> Feature:
-        row = await shiftwork.find(project)
-        number = await answered(
-            shiftwork, lambda: shiftwork.add_feature(row.id, spec, request_id=making.thing)
+        return await _changed(
+            shiftwork, project, lambda found: shiftwork.add_feature(found, spec, request_id=making.thing)
         )
-        return await _feature(shiftwork, row.id, str(number))
 
     return await once.once(201, make)
 
@@ -75,10 +74,8 @@ async def edit_feature(
     changed = asking.changes(asked)
     if not changed:
         raise InvalidInput("Nothing to change: give a field of the feature.")
-    row = await shiftwork.find(project)
     edit = asking.contract(FeatureEdit, feature=feature, **changed)
-    number = await answered(shiftwork, lambda: shiftwork.edit_feature(row.id, edit))
-    return await _feature(shiftwork, row.id, str(number))
+    return await _changed(shiftwork, project, lambda found: shiftwork.edit_feature(found, edit))
 
 
 @router.put("/features/{feature}/status", summary="Change a feature's status", responses=CHANGES)
@@ -86,11 +83,11 @@ async def set_feature_status(
     shiftwork: Here, project: Ref, feature: FeatureRef, asked: asking.SetStatus
 ) -> Feature:
     """Block a feature, or have it tried again; `passing` has what landed verified, and no more."""
-    row = await shiftwork.find(project)
-    number = await answered(
-        shiftwork, lambda: shiftwork.set_feature_status(row.id, feature, asked.status, asked.reason)
+    return await _changed(
+        shiftwork,
+        project,
+        lambda found: shiftwork.set_feature_status(found, feature, asked.status, asked.reason),
     )
-    return await _feature(shiftwork, row.id, str(number))
 
 
 @router.post(
@@ -105,9 +102,7 @@ async def answer_question(
     """Answer what its agent wanted to know; it is tried again."""
 
     async def make(_: Making) -> Feature:
-        row = await shiftwork.find(project)
-        number = await answered(shiftwork, lambda: shiftwork.answer(row.id, feature, asked.text))
-        return await _feature(shiftwork, row.id, str(number))
+        return await _changed(shiftwork, project, lambda found: shiftwork.answer(found, feature, asked.text))
 
     return await once.once(200, make)
 
@@ -138,6 +133,13 @@ async def run_session(shiftwork: Here, once: Once, project: Ref, asked: asking.R
         return BegunSession(project_id=row.id, number=number)
 
     return await once.once(202, make)
+
+
+async def _changed(shiftwork: Here, project: str, change: Callable[[str], Awaitable[int]]) -> Feature:
+    """The feature whose number the project's workflow answers, asked by the project's id."""
+    row = await shiftwork.find(project)
+    number = await answered(shiftwork, lambda: change(row.id))
+    return await _feature(shiftwork, row.id, str(number))
 
 
 async def _feature(shiftwork: Here, project_id: str, ref: str) -> Feature:

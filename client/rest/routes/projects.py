@@ -1,5 +1,6 @@
 """Projects: making, listing and ending them, and what directs them."""
 
+from collections.abc import Awaitable, Callable
 from pathlib import Path as FilePath
 from typing import Annotated
 
@@ -9,7 +10,7 @@ from starlette.responses import Response
 from client.rest import asking
 from client.rest.answering import CreatedProject, Reverted, Standing, Taken
 from client.rest.connections import Here
-from client.rest.idempotency import Making, Once
+from client.rest.idempotency import Idempotency, Making, Once
 from client.rest.pages import Page, Paged
 from client.rest.problems import documented
 from client.rest.working import answered
@@ -125,13 +126,7 @@ async def delete_project(shiftwork: Here, project: Ref) -> None:
 )
 async def start_project(shiftwork: Here, once: Once, project: Ref) -> Response:
     """Start what was made with `start: false`; nothing happens if it runs."""
-
-    async def make(_: Making) -> Taken:
-        row = await shiftwork.find(project)
-        await shiftwork.open(row.id)
-        return _taken(row)
-
-    return await once.once(202, make)
+    return await _tell(shiftwork, once, project, shiftwork.open)
 
 
 @router.post(
@@ -139,13 +134,9 @@ async def start_project(shiftwork: Here, once: Once, project: Ref) -> Response:
 )
 async def pause_project(shiftwork: Here, once: Once, project: Ref, asked: asking.Pause) -> Response:
     """Pause after the running sessions, or at once with their work kept."""
-
-    async def make(_: Making) -> Taken:
-        row = await shiftwork.find(project)
-        await shiftwork.pause(row.id, mode=asked.mode, reason=asked.reason)
-        return _taken(row)
-
-    return await once.once(202, make)
+    return await _tell(
+        shiftwork, once, project, lambda found: shiftwork.pause(found, mode=asked.mode, reason=asked.reason)
+    )
 
 
 @router.post(
@@ -157,13 +148,7 @@ async def pause_project(shiftwork: Here, once: Once, project: Ref, asked: asking
 )
 async def resume_project(shiftwork: Here, once: Once, project: Ref, asked: asking.Resume) -> Response:
     """Go on; also brings a project back whose workflow was lost."""
-
-    async def make(_: Making) -> Taken:
-        row = await shiftwork.find(project)
-        await shiftwork.resume(row.id, **asked.model_dump())
-        return _taken(row)
-
-    return await once.once(202, make)
+    return await _tell(shiftwork, once, project, lambda found: shiftwork.resume(found, **asked.model_dump()))
 
 
 @router.post(
@@ -175,13 +160,7 @@ async def resume_project(shiftwork: Here, once: Once, project: Ref, asked: askin
 )
 async def abandon_project(shiftwork: Here, once: Once, project: Ref, asked: asking.Abandon) -> Response:
     """Running sessions are interrupted; everything that landed stays."""
-
-    async def make(_: Making) -> Taken:
-        row = await shiftwork.find(project)
-        await shiftwork.abandon(row.id, asked.reason)
-        return _taken(row)
-
-    return await once.once(202, make)
+    return await _tell(shiftwork, once, project, lambda found: shiftwork.abandon(found, asked.reason))
 
 
 @router.post(
@@ -189,13 +168,9 @@ async def abandon_project(shiftwork: Here, once: Once, project: Ref, asked: aski
 )
 async def steer_project(shiftwork: Here, once: Once, project: Ref, asked: asking.Steer) -> Response:
     """Guidance for the sessions to come; it can't be taken back, but what is told later may say otherwise."""
-
-    async def make(_: Making) -> Taken:
-        row = await shiftwork.find(project)
-        await shiftwork.steer(row.id, asked.text, feature=asked.feature)
-        return _taken(row)
-
-    return await once.once(202, make)
+    return await _tell(
+        shiftwork, once, project, lambda found: shiftwork.steer(found, asked.text, feature=asked.feature)
+    )
 
 
 @router.post(
@@ -225,5 +200,14 @@ async def set_budget(shiftwork: Here, project: Ref, asked: asking.Budget) -> Sta
     return Standing(**await shiftwork.status(row.id))
 
 
-def _taken(project: ProjectRow) -> Taken:
-    return Taken(project_id=project.id, after=project.event_sequence)
+async def _tell(
+    shiftwork: Here, once: Idempotency, project: str, tell: Callable[[str], Awaitable[object]]
+) -> Response:
+    """What of a project was told something by its id, to be done as soon as a worker takes it."""
+
+    async def make(_: Making) -> Taken:
+        row = await shiftwork.find(project)
+        await tell(row.id)
+        return Taken(project_id=row.id, after=row.event_sequence)
+
+    return await once.once(202, make)
