@@ -170,7 +170,7 @@ class Walk:
             refuse(path, "is a hard link to a file of another user")
         mode = "100755" if found.st_mode & 0o100 else "100644"
         oid = self._cache.untouched(path, found)
-        if oid is None or oid not in self._base_oids:
+        if oid is None or not self._is_there(path, oid):
             if found.st_size > self._limits.file_bytes:
                 refuse(path, f"is {found.st_size:,} bytes, more than {self._limits.file_bytes:,}")
             data = read_regular(name, folder, found.st_size)
@@ -181,20 +181,30 @@ class Walk:
         self.known[path] = record(found, oid)
 
     def _take(self, path: str, mode: str, data: bytes) -> str:
-        """Store content that may be new; returns its id."""
+        """Store content that may be new, and have it looked at where it was not; returns its id."""
         oid = blob_id(data)
-        if oid not in self._base_oids:
-            self._new_files += 1
-            self._new_bytes += len(data)
-            if self._new_files > self._limits.files:
-                refuse(path, f"is one of more than {self._limits.files:,} new or changed files")
-            if self._new_bytes > self._limits.total_bytes:
-                refuse(path, f"brings the changed files to more than {self._limits.total_bytes:,} bytes")
-            if self._look is not None:
-                self._look(path, data, self._deadline.looking_at(path))
+        is_new = oid not in self._base_oids
+        if is_new:
+            self._count_new(path, len(data))
+        if self._look is not None and not self._is_there(path, oid):
+            self._look(path, data, self._deadline.looking_at(path))
+        if is_new:
             self._spool.put(oid, data)
         self.found[path] = TreeEntry(mode, oid)
         return oid
+
+    def _is_there(self, path: str, oid: str) -> bool:
+        """Whether the base has this content under this very name: elsewhere the name would be new."""
+        entry = self._base.get(path)
+        return entry is not None and entry.oid == oid
+
+    def _count_new(self, path: str, size: int) -> None:
+        self._new_files += 1
+        self._new_bytes += size
+        if self._new_files > self._limits.files:
+            refuse(path, f"is one of more than {self._limits.files:,} new or changed files")
+        if self._new_bytes > self._limits.total_bytes:
+            refuse(path, f"brings the changed files to more than {self._limits.total_bytes:,} bytes")
 
     def _is_gitlink(self, path: str) -> bool:
         entry = self._base.get(path)

@@ -9,6 +9,7 @@ from shiftwork.errors import SecretRefused
 from shiftwork.secrets.certain import tokens
 from shiftwork.secrets.redactor import Redactor
 from shiftwork.secrets.scanner import Hit, compile_bytes
+from shiftwork.text import printable
 
 SCAN_BYTES = 100 * 1024 * 1024
 """How much of one file is looked through."""
@@ -74,20 +75,32 @@ def find_secrets(
 ) -> list[Finding]:
     """The secrets in a file's content and path.
 
-    Known values are looked for in everything. Tokens of an unmistakable shape only in text, outside the
-    allowed paths and the lines marked `pragma: allowlist secret`, and unless they are placeholders. It takes
-    time in proportion to the data, and calls `tick` for each token, which may raise.
+    Known values are looked for in everything. Tokens of an unmistakable shape only in paths and text, outside
+    the allowed paths and the lines marked `pragma: allowlist secret`, and unless they are placeholders. It
+    takes time in proportion to the data, and calls `tick` for each token, which may raise.
     """
     data = data[:SCAN_BYTES]
-    name = redactor.known_in(path.encode("utf-8", "surrogateescape"))
-    found = [Finding(redactor.redact(path), 0, name, known=True)] if name else []
-    shown = redactor.redact(path) if name else path
+    is_allowed = path in (allowed or Allowed())
+    name = _in_path(path, redactor, known_alone=is_allowed)
+    found = [name] if name else []
+    shown = name.path if name else path
     found += _Look(shown, data, tick).known(redactor)
-    if path not in (allowed or Allowed()) and b"\0" not in data[:_BINARY_PROBE]:
+    if not is_allowed and b"\0" not in data[:_BINARY_PROBE]:
         found += _Look(shown, data, tick).tokens(redactor)
     if len(found) > MAX_FINDINGS:
         return [*found[:MAX_FINDINGS], Finding(shown, 0, f"more than {MAX_FINDINGS:,} secrets", _NEVER)]
     return found
+
+
+def _in_path(path: str, redactor: Redactor, *, known_alone: bool) -> Finding | None:
+    """The secret in a path, as it is or as it is shown, if there is one."""
+    for seen in dict.fromkeys((path, printable(path))):
+        data = seen.encode("utf-8", "surrogateescape")
+        if kind := redactor.known_in(data):
+            return Finding(redactor.redact(seen), 0, kind, known=True)
+        for hit, _ in () if known_alone else tokens(redactor.unmistakable, data):
+            return Finding(redactor.redact(seen), 0, _kind(hit))
+    return None
 
 
 def check_added(
@@ -147,6 +160,10 @@ def _place(finding: Finding) -> str:
     return f"{finding.path!r}, line {finding.line}" if finding.line else f"the name of {finding.path!r}"
 
 
+def _kind(hit: Hit) -> str:
+    return hit.label.decode().partition(":")[2].removesuffix("]")
+
+
 class _Look:
     """One way through a file."""
 
@@ -176,8 +193,7 @@ class _Look:
     def _finding(self, hit: Hit, end: int, *, known: bool = False) -> Finding:
         self._line += self._data.count(b"\n", self._counted, hit.start)
         self._counted = hit.start
-        kind = hit.label.decode().partition(":")[2].removesuffix("]")
-        return Finding(self._path, self._line, kind, hash(self._data[hit.start : end]), known)
+        return Finding(self._path, self._line, _kind(hit), hash(self._data[hit.start : end]), known)
 
 
 class Marks:

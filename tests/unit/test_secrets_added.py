@@ -41,6 +41,15 @@ def test_known_values_are_found_in_everything():
     assert kinds("a.bin", b"\0" + TOKEN.encode()) == []
 
 
+def test_tokens_are_found_in_paths():
+    """If this failed, a token could be carried out as the name of a file or folder."""
+    shown = "[redacted:github-token]"
+    assert kinds(f"dir/{TOKEN}/a.txt", b"") == [(f"dir/{shown}/a.txt", 0, "github-token")]
+    assert kinds(f"ghp_{'x' * 36}", b"") == []
+    assert kinds(f"tests/{TOKEN}", b"", Allowed(("tests/*",))) == []
+    assert kinds(f"{VALUE[:6]}\u200b{VALUE[6:]}", b"") == [("[redacted:env:KEY]", 0, "env:KEY")]
+
+
 @pytest.mark.parametrize(
     "line",
     [
@@ -148,6 +157,41 @@ async def test_what_the_base_has_already_is_not_added(repo, pool):  # noqa: F811
     (workspace.path / "copy.txt").write_text(f"{VALUE}!\n")
     with pytest.raises(SecretRefused, match=r"'copy.txt', line 1 \(env:KEY\)"):
         await repo.snapshot(workspace, base, "s3", guard=AddedSecrets(REDACTOR))
+    await workspace.release()
+
+
+@pytest.mark.parametrize("name", [VALUE, f"in/{VALUE}/a.txt", TOKEN])
+@pytest.mark.parametrize("content", ["", "one\n", "target"])
+async def test_a_new_name_is_looked_at_whatever_it_holds(repo, pool, name, content):  # noqa: F811
+    """If this failed, a secret would be committed as the name of a file whose content is not new."""
+    workspace = await pool.acquire("a")
+    root = await repo.tip()
+    await workspace.prepare(repo, root, with_git=False)
+    for held in ("", "one\n", "target"):
+        (workspace.path / f"held-{len(held)}").write_text(held)
+    base = (await repo.snapshot(workspace, root, "s1")).commit
+    path = workspace.path / name
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.symlink_to(content) if content == "target" else path.write_text(content)
+
+    with pytest.raises(SecretRefused, match=r"the name of '.*redacted:"):
+        await repo.snapshot(workspace, base, "s2", guard=AddedSecrets(REDACTOR))
+
+    await workspace.release()
+
+
+async def test_content_is_looked_at_under_its_new_name(repo, pool):  # noqa: F811
+    """If this failed, what one path may hold could be put where nobody allowed it."""
+    workspace = await pool.acquire("a")
+    root = await repo.tip()
+    await workspace.prepare(repo, root, with_git=False)
+    (workspace.path / "held.txt").write_text(f"{VALUE}\n")
+    base = (await repo.snapshot(workspace, root, "s1")).commit
+    (workspace.path / "copy.txt").write_text(f"{VALUE}\n")
+
+    with pytest.raises(SecretRefused, match=r"'copy.txt', line 1 \(env:KEY\)"):
+        await repo.snapshot(workspace, base, "s2", guard=AddedSecrets(REDACTOR))
+
     await workspace.release()
 
 
