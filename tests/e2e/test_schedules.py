@@ -152,7 +152,7 @@ async def test_what_can_not_be_scheduled_is_refused(lab, scheduler):
     agent = await register(lab, "refused")
     with pytest.raises(InvalidInput, match="has 6 fields"):
         await scheduler.schedule_agent(agent.id, "0 0 9 * * *")
-    with pytest.raises(InvalidInput, match="schedules"):
+    with pytest.raises(InvalidInput, match="'no id' can't be the id of a schedule"):
         await scheduler.schedule_agent(agent.id, "0 9 * * *", job_id="no id")
     with pytest.raises(ValueError, match="no agent 987654321"):
         await scheduler.schedule_agent(987654321, "0 9 * * *")
