@@ -1,0 +1,449 @@
+"""Environments that each break one rule, for the conformance suite to be held against."""
+
+import asyncio
+import random
+import threading
+import time
+
+from shiftwork.environments import ActionDefinition, ActionResult, BaseHarness, EpisodeStats, Observation
+
+AMOUNT = {"amount": {"type": "integer", "minimum": 1, "maximum": 3}}
+
+
+class Sound(BaseHarness):
+    """Climbs to the target, which is drawn; nothing is wrong with it. The others change one thing."""
+
+    def __init__(self, name="sound", **limits):
+        super().__init__(name, "Climb to the target.", **{"max_steps": 12, **limits})
+        self.target = 0
+        self.height = 0
+        self.path = []
+
+    async def reset(self, seed=0):
+        self.target = self.random.randint(8, 30)
+        self.height = 0
+        self.path = []
+        return self.seen()
+
+    async def step(self, action, **parameters):
+        self.height += parameters.get("amount", 0) + self.random.randint(0, 1)
+        self.path.append(self.height)
+        if action == "rest" and self.height > self.target - 2:
+            return ActionResult(success=False, observation=self.seen(), error="there is no place to rest")
+        return ActionResult(observation=self.seen(), reward=self.height / self.target)
+
+    def get_action_space(self):
+        return [ActionDefinition(name="climb", parameters=dict(AMOUNT)), ActionDefinition(name="rest")]
+
+    async def get_observation(self):
+        return self.seen()
+
+    def seen(self):
+        return Observation(
+            content={"height": self.height, "path": list(self.path)},
+            content_type="json",
+            metadata={"target": self.target},
+            terminated=self.height >= self.target > 0,
+        )
+
+
+class TwoPlayers(Sound):
+    """Sound, with two agents in turn."""
+
+    agents = ("red", "blue")
+    turn = 0
+
+    async def reset(self, seed=0):
+        self.turn = 0
+        return await super().reset(seed)
+
+    async def step(self, action, **parameters):
+        self.turn = 1 - self.turn
+        result = await super().step(action, **parameters)
+        return result.model_copy(update={"rewards": {"red": 1.0, "blue": -1.0}})
+
+    def seen(self):
+        return super().seen().model_copy(update={"agent": self.agents[self.turn]})
+
+
+class WithoutSeed(Sound):
+    """Sound, though it takes no seed and waits in each step."""
+
+    async def reset(self):
+        return await super().reset()
+
+    async def step(self, action, **parameters):
+        await asyncio.sleep(0)
+        return await super().step(action, **parameters)
+
+
+class Uncopyable(Sound):
+    """Sound: it can't be copied, and is made again from its seed."""
+
+    async def reset(self, seed=0):
+        self.lock = threading.Lock()
+        return await super().reset(seed)
+
+
+class SaysNothing(Sound):
+    async def initialize(self):
+        pass
+
+
+class BeginsOnce(Sound):
+    begun = False
+
+    async def reset(self, seed=0):
+        if self.begun:
+            raise RuntimeError("already begun")
+        self.begun = True
+        return await super().reset(seed)
+
+
+class ResetsToNothing(Sound):
+    async def reset(self, seed=0):
+        await super().reset(seed)
+
+
+class SmallSeedsOnly(Sound):
+    async def reset(self, seed=0):
+        if seed > 1000:
+            raise ValueError("seed too large")
+        return await super().reset(seed)
+
+
+class OverAtOnce(Sound):
+    async def reset(self, seed=0):
+        seen = await super().reset(seed)
+        return seen.model_copy(update={"terminated": True, "done": True})
+
+
+class Hangs(Sound):
+    async def reset(self, seed=0):
+        await asyncio.sleep(3600)
+
+
+class NamesTwice(Sound):
+    def get_action_space(self):
+        return [*super().get_action_space(), ActionDefinition(name="rest")]
+
+
+class NoActions(Sound):
+    def get_action_space(self):
+        return []
+
+
+class BadSchema(Sound):
+    def get_action_space(self):
+        return [ActionDefinition(name="climb", parameters={"amount": {"type": "integre"}})]
+
+
+class LendsItsActions(Sound):
+    def __init__(self):
+        super().__init__()
+        self.actions = super().get_action_space()
+
+    def get_action_space(self):
+        return self.actions
+
+
+class Peeks(Sound):
+    async def get_observation(self):
+        self.height += 1
+        return self.seen()
+
+
+class DrawsWhenAsked(Sound):
+    def is_success(self):
+        return self.random.random() < 0.5
+
+
+class CannotTell(Sound):
+    def get_stats(self):
+        raise KeyError("stats")
+
+
+class NotJson(Sound):
+    async def step(self, action, **parameters):
+        result = await super().step(action, **parameters)
+        result.observation.metadata["when"] = object()
+        return result
+
+
+class NoImage(Sound):
+    def seen(self):
+        return Observation(content="a picture", content_type="image", terminated=super().seen().terminated)
+
+
+class InfiniteReward(Sound):
+    async def step(self, action, **parameters):
+        result = await super().step(action, **parameters)
+        result.reward = float("inf")
+        return result
+
+
+class OffersUnknown(Sound):
+    def seen(self):
+        there = [*self.get_action_space(), ActionDefinition(name="fly")]
+        return super().seen().model_copy(update={"available_actions": there})
+
+
+class TurnOfNobody(TwoPlayers):
+    def seen(self):
+        return super().seen().model_copy(update={"agent": None})
+
+
+class TurnOfStrangers(TwoPlayers):
+    def seen(self):
+        return super().seen().model_copy(update={"agent": "green"})
+
+
+class PaysStrangers(TwoPlayers):
+    async def step(self, action, **parameters):
+        result = await super().step(action, **parameters)
+        return result.model_copy(update={"rewards": {"green": 1.0}})
+
+
+class Disagrees(Sound):
+    async def get_observation(self):
+        return self.seen().model_copy(update={"metadata": {"target": self.height}})
+
+
+class StaleView(Sound):
+    async def reset(self, seed=0):
+        self.first = await super().reset(seed)
+        return self.first.model_copy(deep=True)
+
+    async def get_observation(self):
+        return self.first.model_copy(deep=True)
+
+
+class NeverDone(Sound):
+    def is_done(self):
+        return False
+
+
+class HalfSuccess(Sound):
+    def is_success(self):
+        return self.height / (self.target or 1)
+
+
+class StatsOfSomethingElse(Sound):
+    def get_stats(self):
+        return super().get_stats().model_copy(update={"success": True})
+
+
+class BehindTheGuards(Sound):
+    """Its instances take their steps past the guards."""
+
+    def __init__(self):
+        super().__init__()
+        self.step = self.raw_step
+
+    async def raw_step(self, action, **parameters):
+        return await Sound.step.__wrapped__(self, action, **parameters)
+
+
+class ChangesWhatItShowed(Sound):
+    async def reset(self, seed=0):
+        await super().reset(seed)
+        self.shown = super().seen()
+        return self.shown
+
+    async def step(self, action, **parameters):
+        result = await super().step(action, **parameters)
+        self.shown.content["path"].append(self.height)
+        return result
+
+    def seen(self):
+        return super().seen()
+
+
+class ShowsItsOwn(Sound):
+    def __init__(self):
+        super().__init__()
+        self.score = {"points": 0}
+
+    def seen(self):
+        shown = super().seen()
+        shown.metadata = self.score
+        return shown
+
+
+class Sleeps(Sound):
+    async def step(self, action, **parameters):
+        time.sleep(0.06)  # noqa: ASYNC251 - what nobody should do
+        return await super().step(action, **parameters)
+
+
+class Stumbles(Sound):
+    async def step(self, action, **parameters):
+        result = await super().step(action, **parameters)
+        if parameters.get("amount") == 3:
+            raise ZeroDivisionError("nobody climbs three")
+        return result
+
+
+class SharesPath(Sound):
+    everybody = []
+
+    async def reset(self, seed=0):
+        self.everybody.clear()
+        return await super().reset(seed)
+
+    async def step(self, action, **parameters):
+        self.everybody.append(1)
+        return await super().step(action, **parameters)
+
+    def seen(self):
+        return super().seen().model_copy(update={"metadata": {"steps": len(self.everybody)}})
+
+
+class SharedRandom(Sound):
+    """Draws from the generator that everybody uses, though it seeds it."""
+
+    async def reset(self, seed=0):
+        random.seed(seed)
+        return await super().reset(seed)
+
+    async def step(self, action, **parameters):
+        self.height += random.randint(0, 3)
+        return await super().step(action, **parameters)
+
+
+class DrawsElsewhere(Sound):
+    async def step(self, action, **parameters):
+        self.height += random.SystemRandom().randint(0, 3)
+        return await super().step(action, **parameters)
+
+
+class Clock(Sound):
+    def __init__(self):
+        super().__init__()
+        self.now = 0
+
+    async def reset(self, seed=0):
+        self.now = time.monotonic_ns()
+        return await super().reset(seed)
+
+    def seen(self):
+        return super().seen().model_copy(update={"metadata": {"now": self.now}})
+
+
+class Forgets(Sound):
+    """Its reset leaves the bonus of the episode before."""
+
+    bonus = 0
+
+    async def step(self, action, **parameters):
+        self.bonus += 1
+        self.height += self.bonus // 6
+        return await super().step(action, **parameters)
+
+
+class Ledger:
+    """What can't be put back: a copy of it is itself, as of a file or a server."""
+
+    def __init__(self):
+        self.lines = []
+
+    def __deepcopy__(self, memo):
+        return self
+
+
+class KeepsElsewhere(Sound):
+    async def reset(self, seed=0):
+        self.ledger = Ledger()
+        return await super().reset(seed)
+
+    async def step(self, action, **parameters):
+        self.ledger.lines.append(action)
+        return await super().step(action, **parameters)
+
+    def seen(self):
+        lines = self.ledger.lines if "ledger" in vars(self) else []
+        return super().seen().model_copy(update={"metadata": {"lines": len(lines)}})
+
+
+class CannotUndo(Sound):
+    async def reset(self):
+        self.lock = threading.Lock()
+        return await super().reset()
+
+
+class CountsErrors(Sound):
+    """Wrong actions cost height: its action space is asked for whenever one is judged."""
+
+    asked = 0
+
+    def get_action_space(self):
+        self.asked += 1
+        return super().get_action_space()
+
+
+class WontShutDown(Sound):
+    async def shutdown(self):
+        raise OSError("still busy")
+
+
+class NeedsToHaveBegun(Sound):
+    async def reset(self, seed=0):
+        self.connection = [seed]
+        return await super().reset(seed)
+
+    async def shutdown(self):
+        self.connection.clear()
+
+
+class LeavesTask(Sound):
+    async def initialize(self):
+        self.ended = asyncio.Event()
+        asyncio.get_running_loop().call_soon(self.watch)
+        return True
+
+    def watch(self):
+        KEPT.append(asyncio.get_running_loop().create_task(asyncio.sleep(600), name="watcher"))
+
+
+KEPT = []
+"""The tasks of `LeavesTask`, for the test to end."""
+
+
+class CountsWrongly(Sound):
+    """Sound: what it counts itself does not count."""
+
+    def get_stats(self):
+        self_counted = super().get_stats()
+        return EpisodeStats(total_steps=99, success=self_counted.success)
+
+
+class RefersBack(Sound):
+    """Sound: a part of it knows the whole."""
+
+    def __init__(self):
+        super().__init__()
+        self.rules = [self.seen, {"of": self}]
+
+
+class AsksForPattern(Sound):
+    """Sound, with an action that chance can't find the parameters of."""
+
+    def get_action_space(self):
+        spell = {"word": {"type": "string", "pattern": "^[A-H][1-8]{7}$"}}
+        return [*super().get_action_space(), ActionDefinition(name="spell", parameters=spell)]
+
+
+class Endless(Sound):
+    """Sound, without a limit; resting leads nowhere, and chance mostly rests."""
+
+    def __init__(self):
+        super().__init__("endless", max_steps=None)
+
+    def get_action_space(self):
+        rests = [ActionDefinition(name=f"rest {number}") for number in range(25)]
+        return [ActionDefinition(name="climb", parameters=dict(AMOUNT)), *rests]
+
+    async def step(self, action, **parameters):
+        if action == "climb":
+            return await super().step(action, **parameters)
+        return ActionResult(observation=self.seen())

@@ -1,0 +1,207 @@
+"""The conformance suite, held against environments that are sound, and against one for each fault."""
+
+import asyncio
+
+import broken_environments as broken
+import pytest
+
+from shiftwork.environments.conformance import RULES, NotConforming, check_harness
+from shiftwork.environments.playing import ScriptedPolicy
+from shiftwork.errors import InvalidInput
+
+BREAKS = {
+    broken.SaysNothing: {"initialize"},
+    broken.BeginsOnce: {"reset"},
+    broken.ResetsToNothing: {"reset"},
+    broken.SmallSeedsOnly: {"reset"},
+    broken.OverAtOnce: {"reset"},
+    broken.NamesTwice: {"action-space"},
+    broken.NoActions: {"action-space"},
+    broken.BadSchema: {"action-space"},
+    broken.LendsItsActions: {"action-space"},
+    broken.Peeks: {"reading"},
+    broken.DrawsWhenAsked: {"reading"},
+    broken.CannotTell: {"reading"},
+    broken.CountsErrors: {"reading"},
+    broken.NotJson: {"observations"},
+    broken.NoImage: {"observations"},
+    broken.InfiniteReward: {"rewards"},
+    broken.OffersUnknown: {"available-actions"},
+    broken.TurnOfNobody: {"agents"},
+    broken.TurnOfStrangers: {"agents"},
+    broken.PaysStrangers: {"agents"},
+    broken.Disagrees: {"get-observation"},
+    broken.StaleView: {"get-observation"},
+    broken.NeverDone: {"is-done"},
+    broken.HalfSuccess: {"reading"},
+    broken.StatsOfSomethingElse: {"stats"},
+    broken.BehindTheGuards: {
+        "get-observation",
+        "is-done",
+        "stats",
+        "refused-actions",
+        "failed-actions",
+        "ends",
+        "shutdown",
+    },
+    broken.ChangesWhatItShowed: {"handed-out"},
+    broken.ShowsItsOwn: {"handed-out"},
+    broken.Stumbles: {"exceptions"},
+    broken.SharesPath: {"separate-instances"},
+    broken.SharedRandom: {"separate-instances"},
+    broken.DrawsElsewhere: {"same-seed"},
+    broken.Clock: {"same-seed"},
+    broken.Forgets: {"fresh-reset"},
+    broken.KeepsElsewhere: {"failed-actions"},
+    broken.CannotUndo: {"failed-actions"},
+    broken.WontShutDown: {"shutdown"},
+    broken.NeedsToHaveBegun: {"shutdown"},
+    broken.LeavesTask: {"left-behind"},
+}
+
+
+SOUND = [
+    broken.Sound,
+    broken.TwoPlayers,
+    broken.WithoutSeed,
+    broken.Uncopyable,
+    broken.CountsWrongly,
+    broken.RefersBack,
+]
+
+
+def rules_broken(report):
+    """Their names; what was said is shown where a test fails."""
+    print(*report.faults, *report.skipped, sep="\n")
+    for fault in report.faults:
+        assert "\n" not in fault.message
+        assert "; " in fault.message, "it has to say what to do"
+    return {fault.rule for fault in report.faults}
+
+
+@pytest.mark.parametrize("kind", BREAKS, ids=lambda kind: kind.__name__)
+async def test_each_fault_is_found_under_its_rule(kind):
+    """An environment with this fault would otherwise be taken for sound, or be mended in the wrong place."""
+    report = await check_harness(kind, episodes=2, steps=20)
+
+    assert rules_broken(report) == BREAKS[kind]
+    for task in broken.KEPT:
+        task.cancel()
+    broken.KEPT.clear()
+
+
+@pytest.mark.parametrize("kind", SOUND, ids=lambda kind: kind.__name__)
+async def test_a_sound_environment_has_no_fault(kind):
+    """People would otherwise mend what is not broken, and learn to look away."""
+    report = await check_harness(kind)
+
+    assert rules_broken(report) == set()
+    assert report.ok
+    assert report.skipped == ()
+    assert report.checked == tuple(rule.name for rule in RULES)
+    report.raise_for_faults()
+
+
+async def test_a_sound_environment_is_sound_with_every_seed():
+    """What is found would otherwise be chance."""
+    for seed in (1, 2):
+        assert rules_broken(await check_harness(broken.TwoPlayers, seed=seed, episodes=1)) == set()
+
+
+async def test_a_step_that_keeps_the_loop_is_found():
+    """One environment would otherwise stop every episode of a worker."""
+    report = await check_harness(broken.Sleeps, episodes=2, steps=2, block_seconds=0.05)
+
+    assert rules_broken(report) == {"blocking"}
+
+
+async def test_a_call_without_end_is_a_fault():
+    """The suite would otherwise wait for ever."""
+    report = await check_harness(broken.Hangs, call_seconds=0.2)
+
+    assert rules_broken(report) == {"reset"}
+    assert "did not answer in time" in report.faults[0].message
+
+
+async def test_faults_can_be_raised_all_together():
+    """A test of somebody's environment would otherwise have to write out what is wrong."""
+    report = await check_harness(broken.BehindTheGuards)
+
+    with pytest.raises(NotConforming, match=r"breaks rules: .*stats: .*; ends: .*; shutdown: ") as failure:
+        report.raise_for_faults()
+    assert failure.value.faults == report.faults
+
+
+async def test_an_instance_is_checked_and_left_alone():
+    """Who checks an environment before playing it would otherwise play a used one."""
+    mine = broken.Sound("mine", max_steps=5)
+
+    report = await check_harness(mine)
+
+    assert (report.environment, rules_broken(report), report.skipped) == ("mine", set(), ())
+    assert (mine.status, mine.path) == ("idle", [])
+    assert rules_broken(await check_harness(broken.Forgets(max_steps=10))) == {"fresh-reset"}
+
+
+async def test_what_cannot_be_checked_is_told():
+    """A rule that was not looked at would otherwise pass for one that is kept."""
+    alone = broken.Uncopyable("alone")
+    await alone.reset(seed=1)
+
+    report = await check_harness(alone)
+
+    assert rules_broken(report) == set()
+    told = "\n".join(report.skipped)
+    assert "fresh-reset: the instance can't be copied" in told
+    assert "shutdown: the instance can't be copied" in told
+    assert "left-behind: the instance can't be copied" in told
+    assert {"same-seed", "refused-actions", "failed-actions"} <= set(report.checked)
+
+
+async def test_an_action_that_cannot_be_drawn_is_told():
+    """A checked environment would otherwise hide that an action was never tried."""
+    report = await check_harness(broken.AsksForPattern)
+
+    assert rules_broken(report) == set()
+    assert len(report.skipped) == 1
+    assert "the parameters of action 'spell' can't be drawn" in report.skipped[0]
+
+
+async def test_a_player_can_be_given_where_chance_gets_nowhere():
+    """Episodes that chance never ends would otherwise stay unchecked to the end."""
+    endless = broken.Endless()
+    win = ScriptedPolicy([("climb", {"amount": 3})] * 30)
+
+    assert any(
+        told.startswith("ends: no episode was over") for told in (await check_harness(endless)).skipped
+    )
+    won = await check_harness(endless, player=win)
+    assert rules_broken(won) == set()
+    assert won.skipped == ()
+
+
+@pytest.mark.parametrize("given", ["a name", 3, None])
+async def test_what_is_no_environment_is_refused(given):
+    """People would otherwise be told of an attribute that is missing somewhere."""
+    with pytest.raises(InvalidInput, match="is no environment"):
+        await check_harness(given)
+
+
+async def test_nothing_is_left_of_a_check():
+    """A check would otherwise cost a worker what its own rules forbid."""
+    before = asyncio.all_tasks()
+
+    await check_harness(broken.TwoPlayers)
+
+    assert asyncio.all_tasks() == before
+
+
+def test_each_rule_says_why_it_matters():
+    """People would otherwise not see the point, and leave the fault where it is."""
+    assert len({rule.name for rule in RULES}) == len(RULES)
+    for rule in RULES:
+        demand, _, reason = rule.why.partition("\n\n")
+        assert demand.endswith(".")
+        assert len(reason) > 60, rule.name
+        known = [each.name for each in RULES[: RULES.index(rule)]]
+        assert set(rule.after) <= set(known), rule.name
