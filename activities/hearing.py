@@ -146,7 +146,7 @@ class Hearing:
                 cache_write_tokens=tokens.cache_write,
                 model=call.model,
             )
-            self._spend(usage, calls=1, estimated=call.estimated)
+            self._spend(usage, calls=1, estimated=call.estimated, asked=call.requested)
 
     def spent_up(self) -> str | None:
         """A sentence if nothing more may be spent."""
@@ -169,8 +169,9 @@ class Hearing:
         data = self._redactor.redact(text).encode("utf-8", "replace")
         return cut_back(data, self._most, max(total, len(data)) if len(data) > self._most else len(data))
 
-    def _spend(self, usage: AgentEvent, *, calls: int = 0, estimated: bool = False) -> None:
-        dollars = cost(usage, self._agent.prices, model=str(self._agent.settings.get("model") or "")) or 0.0
+    def _spend(self, usage: AgentEvent, *, calls: int = 0, estimated: bool = False, asked: str = "") -> None:
+        told = str(self._agent.settings.get("model") or "")
+        dollars = cost(usage, self._agent.prices, model=told, asked=asked) or 0.0
         self._spent += TaskUsage(
             calls=calls,
             estimated=estimated,

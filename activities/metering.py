@@ -167,4 +167,5 @@ class Meter:
             cache_write_tokens=tokens.cache_write,
             model=call.model,
         )
-        return cost(usage, agent.prices, model=str(agent.settings.get("model") or "")) or 0.0
+        told = str(agent.settings.get("model") or "")
+        return cost(usage, agent.prices, model=told, asked=call.requested) or 0.0

@@ -80,7 +80,7 @@ def _check_price(base: ProjectOptions, agent: AgentOptions, model: str) -> None:
     """Refuse a model whose price nobody knows where a budget is to hold: it would count as free."""
     if base.budget_usd is None or agent.backend == "scripted":
         return
-    if cost(_ONE_TOKEN, model=model.rpartition(":")[2]) is None:
+    if cost(_ONE_TOKEN, model=model) is None:
         raise InvalidInput(
             f"model is {model!r}, whose price is not known, so that the budget could not be kept; "
             "choose one of a known price, or have a person make the project."

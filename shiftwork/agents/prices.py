@@ -4,25 +4,31 @@ from functools import lru_cache
 
 from shiftwork.agents.bounds import MOST_DOLLARS
 from shiftwork.agents.events import AgentEvent
+from shiftwork.agents.langchain.providers import PROVIDERS
 from shiftwork.contracts.prices import Prices
 
+_AT_HOME = "ollama"
 _MILLION = 1_000_000
 
 
-def cost(usage: AgentEvent, prices: Prices | None = None, *, model: str = "") -> float | None:
+def cost(
+    usage: AgentEvent, prices: Prices | None = None, *, model: str = "", asked: str = ""
+) -> float | None:
     """What a `usage` event cost in US dollars; None if nobody knows the model's price.
 
     A project's own prices come first, then what the agent's program says, then the price table.
 
     Args:
         prices: those of the project.
-        model: what to assume if the event does not name its model.
+        model: what the agent was told to work with: assumed if the table knows no other name of the model.
+        asked: the model as the question named it, before that: a server may answer by a name of its own.
     """
     if prices is not None:
         return _dollars(prices, usage)
     if usage.cost_usd is not None:
         return usage.cost_usd
-    found = _table(usage.model or model)
+    names = (usage.model or "", asked, model)
+    found = next((prices for name in names if (prices := _table(name)) is not None), None)
     return None if found is None else _dollars(found, usage)
 
 
@@ -37,7 +43,7 @@ def _table(model: str) -> Prices | None:
     # Imported here: the table takes longer to load than most commands take to run.
     from genai_prices import Usage, calc_price  # noqa: PLC0415
 
-    provider, _, name = model.rpartition("/")
+    provider, name = _parts(model)
     sample = 1000
 
     def dollars(**tokens: int) -> float:
@@ -53,7 +59,17 @@ def _table(model: str) -> Prices | None:
             cache_write=dollars(input_tokens=sample, cache_write_tokens=sample) / sample * _MILLION,
         )
     except (LookupError, ValueError):
-        return _table(name) if provider else None
+        # What runs at home costs nobody's prices, whatever it is called.
+        return _table(name) if provider and provider != _AT_HOME else None
+
+
+def _parts(model: str) -> tuple[str, str]:
+    """Provider and name of `provider:name` or `provider/name`; a colon may also be a part of the name."""
+    provider, _, name = model.partition(":")
+    if provider in PROVIDERS:
+        return provider, name
+    provider, _, name = model.rpartition("/")
+    return provider, name
 
 
 def _dollars(prices: Prices, usage: AgentEvent) -> float:

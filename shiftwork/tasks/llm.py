@@ -96,7 +96,7 @@ class _Usage:
             zip(_CLASSES, (told.input, told.output, told.cache_read, told.cache_write), strict=True)
         )
         event = AgentEvent(kind=AgentEventKind.USAGE, model=call.model, **tokens)
-        dollars = cost(event, model=self._model) or 0.0
+        dollars = cost(event, model=self._model, asked=call.requested) or 0.0
         self._spent += TaskUsage(**tokens, calls=1, cost_usd=dollars, estimated=call.estimated)
 
     def spent_up(self) -> str | None:

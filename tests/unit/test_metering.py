@@ -180,3 +180,17 @@ async def test_a_guess_is_written_as_one(worker):
         [guessed] = (await tx.usage.estimates(project.id)).values()
     assert (guessed.calls, guessed.tokens, guessed.cost_usd) == (1, 1_000_000, 1.0)
     assert meter.spent.cost_usd == 2
+
+
+async def test_an_answer_by_another_name_costs_what_was_asked_for(worker):
+    """If it failed, a proxy's name for its model would make all work free, and no budget would hold."""
+    services = worker()
+    agent = AgentOptions(backend="langchain", settings={"model": "openai:gpt-5"})
+    async with services.store.transaction() as tx:
+        project = await tx.projects.create("p", options=ProjectOptions(agent=agent), budget_usd=1.0)
+    async with session(services, project, 1) as (meter, stop):
+        meter.count(replace(DOLLAR, model="proxy-default", requested="gpt-5-mini"))
+        first = meter.spent.cost_usd
+        meter.count(replace(DOLLAR, model="proxy-default"))
+        await until(lambda: stop.reason is InterruptionReason.BUDGET)
+    assert 0 < first < meter.spent.cost_usd - first

@@ -38,3 +38,29 @@ def test_an_unknown_model_has_no_price():
     """If it failed, a model of somebody's own would cost what another one costs."""
     assert cost(used(model="somebody/their-own-model", input_tokens=10)) is None
     assert cost(used(input_tokens=10)) is None
+    assert cost(used(input_tokens=10), model="openai:somebodys-own") is None
+
+
+@pytest.mark.parametrize(
+    "named",
+    [
+        {"model": "gpt-5"},
+        {"model": "openai:gpt-5"},
+        {"model": "openai/gpt-5"},
+        {"asked": "gpt-5"},
+        {"asked": "gpt-5", "model": "openai:gpt-5-mini"},
+        {"asked": "proxy-default", "model": "openai:gpt-5"},
+    ],
+)
+def test_a_server_that_answers_by_a_name_of_its_own_costs_what_was_asked(named):
+    """If it failed, work through a proxy would be free in all figures, and no budget would hold."""
+    expected = cost(used(model="gpt-5", input_tokens=1_000_000))
+    assert expected
+    assert cost(used(model="proxy-default", input_tokens=1_000_000), **named) == expected
+    assert cost(used(input_tokens=1_000_000), **named) == expected
+
+
+def test_what_runs_at_home_is_not_charged_by_its_name():
+    """If it failed, a model of one's own machine would cost what its namesake costs elsewhere."""
+    assert cost(used(input_tokens=10), model="deepseek:deepseek-chat") is not None
+    assert cost(used(input_tokens=10), model="ollama:deepseek-chat") is None
