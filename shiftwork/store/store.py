@@ -20,6 +20,7 @@ from shiftwork.store.connect import connect
 from shiftwork.store.conversations import Conversations
 from shiftwork.store.decisions import Decisions
 from shiftwork.store.dsn import asyncpg_dsn, place
+from shiftwork.store.episodes import Episodes, Evaluations
 from shiftwork.store.events import Events
 from shiftwork.store.evidence import Evidence
 from shiftwork.store.features import Features
@@ -85,6 +86,8 @@ class Transaction:
         self.agents = Agents(connection)
         self.tasks = Tasks(connection)
         self.handoffs = Handoffs(connection)
+        self.evaluations = Evaluations(connection)
+        self.episodes = Episodes(connection)
 
 
 class Store:

@@ -1,6 +1,7 @@
-"""The tables: `project` (what is to be done), `session` (who did what), `record` (its outcome), `task`."""
+"""The tables: `project` (what is to do), `session` (who did what), `record` (its outcome), `task`, `episode`."""
 
 from shiftwork.store.tables.base import Base
+from shiftwork.store.tables.episode import EpisodeStepTable, EpisodeTable, EvaluationTable
 from shiftwork.store.tables.project import EventTable, FeatureTable, ProjectTable
 from shiftwork.store.tables.record import (
     CheckpointTable,
@@ -30,6 +31,9 @@ __all__ = [
     "CheckpointTable",
     "ConversationTable",
     "DecisionTable",
+    "EpisodeStepTable",
+    "EpisodeTable",
+    "EvaluationTable",
     "EventTable",
     "EvidenceTable",
     "FeatureTable",

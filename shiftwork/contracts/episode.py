@@ -1,0 +1,193 @@
+"""Episodes: plays of an environment by an agent, and evaluations, which are many of them."""
+
+from enum import StrEnum
+from typing import Annotated, Final, Literal, Self
+
+from pydantic import Field, JsonValue, model_validator
+
+from shiftwork.contracts.agent import RunLimits
+from shiftwork.contracts.base import Document, Message
+from shiftwork.contracts.project import AgentOptions
+from shiftwork.contracts.sandbox import SandboxOptions
+from shiftwork.contracts.workflow import Timeouts
+
+MOST_EPISODES: Final = 10_000
+MOST_SEED: Final = 2**31 - 1
+"""What environments of the field take."""
+
+
+class EpisodeStatus(StrEnum):
+    """Where an episode, or an evaluation, stands."""
+
+    CREATED = "created"
+    """Nobody has begun to play it."""
+    RUNNING = "running"
+    COMPLETED = "completed"
+    """It was played to its end, whatever that was."""
+    FAILED = "failed"
+    """It could not be played, or not to its end."""
+
+    @property
+    def ended(self) -> bool:
+        """Whether it stays like this."""
+        return self in (EpisodeStatus.COMPLETED, EpisodeStatus.FAILED)
+
+
+class EpisodeErrorKind(StrEnum):
+    """Why an episode failed."""
+
+    INVALID = "invalid"
+    """There is no such environment or player, or not with these parameters."""
+    ENVIRONMENT = "environment"
+    """The environment could not begin, died, or did not do again what is recorded of it."""
+    PLAYER = "player"
+    """Who plays died, or said what can't be understood."""
+    TIMEOUT = "timeout"
+    BUDGET = "budget"
+    CANCELLED = "cancelled"
+    LOST = "lost"
+    """Its workers were lost more often than it may be retried."""
+
+
+class PlayerKind(StrEnum):
+    """Who plays."""
+
+    RANDOM = "random"
+    """Chance, made from the episode's seed."""
+    SCRIPTED = "scripted"
+    """A list of actions."""
+    COMMAND = "command"
+    """A program that reads observations, and writes actions, a line of JSON each."""
+    AGENT = "agent"
+    """An agent of any backend, which acts by a command or a tool that it is given."""
+
+
+class ScriptedAction(Document):
+    """An action of a script."""
+
+    action: str
+    parameters: dict[str, JsonValue] = {}
+
+
+class Player(Document):
+    """Who plays an episode.
+
+    Attributes:
+        kind: see `PlayerKind`.
+        script: the actions of a `scripted` one, in order.
+        command: the shell command of a `command`; it runs in the sandbox.
+        agent: the backend of an `agent`, and its settings.
+        instruction: what an `agent` is told beyond how to play.
+        max_cost_usd: what an `agent` may spend in one episode; None: as much as it likes.
+    """
+
+    kind: PlayerKind = PlayerKind.RANDOM
+    script: Annotated[tuple[ScriptedAction, ...], Field(max_length=100_000)] = ()
+    command: Annotated[str, Field(min_length=1, max_length=20_000)] | None = None
+    agent: AgentOptions | None = None
+    instruction: Annotated[str, Field(max_length=20_000)] = ""
+    max_cost_usd: Annotated[float, Field(gt=0, allow_inf_nan=False)] | None = None
+
+    @model_validator(mode="after")
+    def _has_what_its_kind_needs(self) -> Self:
+        for kind, field, given in (
+            (PlayerKind.SCRIPTED, "script", bool(self.script)),
+            (PlayerKind.COMMAND, "command", self.command is not None),
+            (PlayerKind.AGENT, "agent", self.agent is not None),
+        ):
+            if self.kind is kind and not given:
+                raise ValueError(f"a player of kind {kind.value!r} needs {field!r}")
+            if self.kind is not kind and given:
+                raise ValueError(
+                    f"{field!r} is for players of kind {kind.value!r}, and this is {self.kind.value!r}"
+                )
+        return self
+
+
+class EpisodeSpec(Document):
+    """What is played, by whom.
+
+    Attributes:
+        environment: its name, or its class as `module:Class`.
+        parameters: what it is made with.
+        player: who plays.
+        max_steps: after so many actions, refused ones included, the player is stopped; None: never.
+        timeout: seconds that an episode may take, its environment's own limits aside.
+        retries: how often an episode is taken up again whose worker was lost.
+        limits: what the processes of a player may use.
+        sandbox: what they may touch.
+    """
+
+    environment: Annotated[str, Field(min_length=1, max_length=300)]
+    parameters: dict[str, JsonValue] = {}
+    player: Player = Player()
+    max_steps: Annotated[int, Field(ge=1, le=1_000_000)] | None = None
+    timeout: Annotated[float, Field(gt=0, le=7 * 86_400)] = 3_600.0
+    retries: Annotated[int, Field(ge=0, le=1_000)] = 20
+    limits: RunLimits = RunLimits()
+    sandbox: SandboxOptions = SandboxOptions()
+
+
+class EvaluationSpec(EpisodeSpec):
+    """Many episodes of the same kind.
+
+    Attributes:
+        episodes: how many.
+        seed: of the first one; each further one has the next number.
+        parallel: how many are played at once.
+    """
+
+    episodes: Annotated[int, Field(ge=1, le=MOST_EPISODES)] = 1
+    seed: Annotated[int, Field(ge=0, le=MOST_SEED - MOST_EPISODES)] = 0
+    parallel: Annotated[int, Field(ge=1, le=64)] = 1
+
+
+class EpisodeStart(Message):
+    """The input of the workflow of one episode; its row exists.
+
+    Attributes:
+        timeout: seconds that one attempt may take.
+    """
+
+    episode_id: int
+    timeout: Annotated[float, Field(gt=0, allow_inf_nan=False)] = 3_600.0
+    timeouts: Timeouts = Timeouts()
+
+
+class EpisodeGivenUp(Message):
+    """An episode that no attempt ends any more, and why: for its row, if that is still open."""
+
+    episode_id: int
+    error: str
+    error_kind: EpisodeErrorKind
+
+
+class EpisodeEnd(Message):
+    """How an episode ended."""
+
+    episode_id: int
+    status: EpisodeStatus
+    error_kind: EpisodeErrorKind | None = None
+
+
+class EvaluationStart(Message):
+    """The input of the workflow of an evaluation; its rows exist.
+
+    Attributes:
+        after: episodes up to this number have ended.
+        failed: how many of those failed.
+    """
+
+    evaluation_id: int
+    episodes: tuple[int, ...]
+    parallel: int = 1
+    timeout: Annotated[float, Field(gt=0, allow_inf_nan=False)] = 3_600.0
+    timeouts: Timeouts = Timeouts()
+    done: int = 0
+
+
+class EvaluationEnd(Message):
+    """How an evaluation ended."""
+
+    evaluation_id: int
+    status: Literal[EpisodeStatus.COMPLETED, EpisodeStatus.FAILED]

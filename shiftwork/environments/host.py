@@ -1,0 +1,185 @@
+"""An environment in a process of its own: what hangs, dies or prints there harms nobody else.
+
+It speaks lines of JSON with whoever started it (`shiftwork.environments.hosting`): the first line that it
+reads is an `Order`; then it writes what happens, and waits for an answer where it needs one.
+"""
+
+import asyncio
+import os
+from collections.abc import Sequence
+from typing import Annotated, BinaryIO, Final, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, JsonValue, TypeAdapter, ValidationError
+
+from shiftwork.environments.playing import Diverged, Policy, RandomPolicy, ScriptedPolicy, play
+from shiftwork.environments.protocol import ActionResult, Observation
+from shiftwork.environments.registry import make_environment
+from shiftwork.environments.trajectory import Choice, Step, Trajectory
+from shiftwork.errors import EnvironmentFailed, ShiftworkError
+
+
+class _Line(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class Order(_Line):
+    """What is to be played.
+
+    Attributes:
+        environment: its name, or `module:Class`.
+        parameters: what it is made with.
+        seed: of the episode.
+        recorded: the steps that were taken before.
+        spent: seconds that those lasted.
+        most_steps: see `play`.
+        player: who chooses: chance, a script, or who started us.
+        script: of a `scripted` player.
+    """
+
+    environment: str
+    parameters: dict[str, JsonValue] = {}
+    seed: int
+    recorded: tuple[Step, ...] = ()
+    spent: float = 0.0
+    most_steps: int | None = None
+    player: Literal["random", "scripted", "asked"] = "random"
+    script: tuple[Choice, ...] = ()
+
+
+class Taken(_Line):
+    """A step was taken, or refused; nothing more happens until `Kept` is the answer."""
+
+    kind: Literal["taken"] = "taken"
+    step: Step
+    seconds: float
+
+
+class Turn(_Line):
+    """It is the player's turn; `Chosen` is the answer."""
+
+    kind: Literal["turn"] = "turn"
+    observation: Observation
+    last: Step | None
+
+
+class Over(_Line):
+    """The episode is over; its steps were told before."""
+
+    kind: Literal["over"] = "over"
+    observation: Observation
+    trajectory: Trajectory
+
+
+class Failed(_Line):
+    """It could not be played."""
+
+    kind: Literal["failed"] = "failed"
+    why: Literal["invalid", "environment", "player"]
+    error: str
+
+
+class Kept(_Line):
+    """The step is written."""
+
+    kind: Literal["kept"] = "kept"
+
+
+class Chosen(_Line):
+    """What the player does; None: it stops."""
+
+    kind: Literal["chosen"] = "chosen"
+    choice: Choice | None
+
+
+Told: Final[TypeAdapter[Taken | Turn | Over | Failed]] = TypeAdapter(
+    Annotated[Taken | Turn | Over | Failed, Field(discriminator="kind")]
+)
+
+
+class _Wire:
+    """Both ends of it; it blocks, as nothing else goes on meanwhile."""
+
+    def __init__(self, reads: BinaryIO, writes: BinaryIO) -> None:
+        self._reads = reads
+        self._writes = writes
+
+    def read(self) -> bytes:
+        line = self._reads.readline()
+        if not line:  # whoever started us is gone
+            raise SystemExit(1)
+        return line
+
+    def write(self, line: _Line) -> None:
+        self._writes.write(line.model_dump_json().encode() + b"\n")
+        self._writes.flush()
+
+
+class _Asked:
+    """A player who is asked over the wire."""
+
+    def __init__(self, wire: _Wire) -> None:
+        self._wire = wire
+
+    async def act(self, observation: Observation, history: Sequence[Step]) -> Choice | None:
+        self._wire.write(Turn(observation=observation, last=history[-1] if history else None))
+        return Chosen.model_validate_json(self._wire.read()).choice
+
+
+async def _play(order: Order, wire: _Wire) -> Over:
+    environment = make_environment(order.environment, order.parameters)
+    newest = Observation()
+
+    async def keep(step: Step, result: ActionResult) -> None:
+        nonlocal newest
+        newest = result.observation
+        wire.write(Taken(step=step, seconds=environment.get_stats().duration_seconds))
+        Kept.model_validate_json(wire.read())
+
+    try:
+        trajectory = await play(
+            environment,
+            _policy(order, wire),
+            seed=order.seed,
+            recorded=order.recorded,
+            spent=order.spent,
+            on_step=keep,
+            most_steps=order.most_steps,
+        )
+    finally:
+        await environment.shutdown()
+    return Over(observation=newest, trajectory=trajectory.model_copy(update={"steps": ()}))
+
+
+def _policy(order: Order, wire: _Wire) -> Policy:
+    match order.player:
+        case "random":
+            return RandomPolicy(order.seed)
+        case "scripted":
+            return ScriptedPolicy(order.script)
+        case "asked":
+            return _Asked(wire)
+
+
+def _why(error: ShiftworkError) -> Literal["invalid", "environment"]:
+    return "environment" if isinstance(error, EnvironmentFailed | Diverged) else "invalid"
+
+
+def main() -> None:
+    """Play what is ordered."""
+    wire = _Wire(os.fdopen(os.dup(0), "rb"), os.fdopen(os.dup(1), "wb"))
+    with open(os.devnull, "rb") as nothing:  # noqa: PTH123 - for its descriptor alone
+        os.dup2(nothing.fileno(), 0)
+    os.dup2(2, 1)  # what an environment prints, or would read, is no line of ours
+    try:
+        order = Order.model_validate_json(wire.read())
+        wire.write(asyncio.run(_play(order, wire)))
+    except ShiftworkError as error:
+        wire.write(Failed(why=_why(error), error=str(error)))
+    except ValidationError as error:
+        wire.write(
+            Failed(why="environment", error=f"its observation can't be told: {error.errors()[0]['msg']}")
+        )
+
+
+if __name__ == "__main__":
+    main()

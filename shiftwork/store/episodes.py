@@ -1,0 +1,271 @@
+"""Evaluations and episodes: created together, each episode played by one attempt at a time."""
+
+from collections.abc import Iterable, Mapping
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy import Select, func, insert, select, update
+from sqlalchemy.dialects.postgresql import insert as upsert
+
+from shiftwork.contracts.base import Message
+from shiftwork.contracts.episode import EpisodeErrorKind, EpisodeStatus, EvaluationSpec
+from shiftwork.contracts.task import TaskUsage
+from shiftwork.environments.trajectory import Ending, Step
+from shiftwork.errors import Conflict, LeaseLost, NotFound
+from shiftwork.store.noun import Noun, is_id
+from shiftwork.store.tables import LEASE_TOKENS, EpisodeStepTable, EpisodeTable, EvaluationTable
+
+CHANNEL = "shiftwork_episodes"
+"""Where PostgreSQL tells of each evaluation of which something changed: its id."""
+
+
+class EvaluationRow(Message):
+    """Episodes of one kind; `spec` says what is played, by whom, from which seeds."""
+
+    id: int
+    uuid: str
+    environment: str
+    player: str
+    spec: EvaluationSpec
+    status: EpisodeStatus
+    request_key: str | None
+    created_at: datetime
+    ended_at: datetime | None
+
+
+class EpisodeRow(Message):
+    """One play. What it earned and how it ended is there once it has; `seconds`: how long it lasted."""
+
+    id: int
+    evaluation_id: int
+    number: int
+    seed: int
+    status: EpisodeStatus
+    ending: Ending | None
+    success: bool
+    terminated: bool
+    truncated: bool
+    reproducible: bool
+    total_reward: float | None
+    total_steps: int
+    refused_actions: int
+    rewards: dict[str, float] | None
+    seconds: float | None
+    usage: TaskUsage | None
+    error: str | None
+    error_kind: EpisodeErrorKind | None
+    worker: str
+    sandbox: str
+    attempt: int
+    token: int | None
+    created_at: datetime
+    started_at: datetime | None
+    ended_at: datetime | None
+
+
+class StepRow(Message):
+    """A step as it is kept; `seconds` since the episode began."""
+
+    number: int
+    agent: str | None
+    action: str
+    parameters: dict[str, Any]
+    success: bool
+    reward: float
+    rewards: dict[str, float]
+    error: str | None
+    observation: str
+    terminated: bool
+    truncated: bool
+    seconds: float
+
+    @property
+    def step(self) -> Step:
+        """The step alone."""
+        return Step(**self.model_dump(exclude={"seconds"}))
+
+
+class EpisodeOutcome(Message):
+    """How an attempt ended an episode; see `EpisodeRow`."""
+
+    status: EpisodeStatus
+    ending: Ending | None = None
+    success: bool = False
+    terminated: bool = False
+    truncated: bool = False
+    reproducible: bool = False
+    total_reward: float | None = None
+    total_steps: int = 0
+    refused_actions: int = 0
+    rewards: dict[str, float] | None = None
+    seconds: float | None = None
+    usage: TaskUsage | None = None
+    error: str | None = None
+    error_kind: EpisodeErrorKind | None = None
+
+
+class Evaluations(Noun):
+    """The rows of `evaluations`."""
+
+    async def create(self, spec: EvaluationSpec, request_key: str | None = None) -> EvaluationRow:
+        """The evaluation with its episodes, none of them played; one of the same `request_key` is found again."""
+        values = {
+            "environment": spec.environment,
+            "player": spec.player.kind.value,
+            "spec": spec.model_dump(mode="json"),
+            "status": EpisodeStatus.CREATED.value,
+            "request_key": request_key,
+        }
+        statement = upsert(EvaluationTable).values(values)
+        statement = statement.on_conflict_do_nothing(index_elements=[EvaluationTable.request_key])
+        new = await self._first(statement.returning(EvaluationTable.__table__), EvaluationRow)
+        if new is None:
+            found = select(EvaluationTable.__table__).where(EvaluationTable.request_key == request_key)
+            row = await self._first(found, EvaluationRow)
+            assert row is not None
+            return row
+        episodes = [
+            {"evaluation_id": new.id, "number": number, "seed": spec.seed + number - 1, "status": "created"}
+            for number in range(1, spec.episodes + 1)
+        ]
+        await self._connection.execute(insert(EpisodeTable), episodes)
+        return new
+
+    async def get(self, evaluation_id: int) -> EvaluationRow:
+        """The evaluation with this id; raises `NotFound`."""
+        statement = select(EvaluationTable.__table__).where(EvaluationTable.id == evaluation_id)
+        row = await self._first(statement, EvaluationRow) if is_id(evaluation_id) else None
+        if row is None:
+            raise NotFound(
+                f"There is no evaluation {evaluation_id}; `shiftwork env stats` shows those there are."
+            )
+        return row
+
+    async def list(
+        self, *, environment: str | None = None, limit: int = 50, offset: int = 0
+    ) -> list[EvaluationRow]:
+        """Evaluations of this environment (any), newest first."""
+        statement = _evaluations(environment).order_by(EvaluationTable.id.desc())
+        return await self._all(statement.limit(limit).offset(offset), EvaluationRow)
+
+    async def count(self, environment: str | None = None) -> int:
+        """How many there are, of this environment (any)."""
+        return await self._number_of(_evaluations(environment))
+
+    async def move(self, evaluation_id: int, status: EpisodeStatus) -> None:
+        """Give it another status; one that has ended keeps its own."""
+        ended = {"ended_at": func.clock_timestamp()} if status.ended else {}
+        changed = (
+            update(EvaluationTable)
+            .where(EvaluationTable.id == evaluation_id)
+            .where(EvaluationTable.status.in_([EpisodeStatus.CREATED.value, EpisodeStatus.RUNNING.value]))
+            .values(status=status.value, **ended)
+        )
+        await self._connection.execute(changed)
+        await self._connection.execute(select(func.pg_notify(CHANNEL, str(evaluation_id))))
+
+
+class Episodes(Noun):
+    """The rows of `episodes` and `episode_steps`."""
+
+    async def get(self, episode_id: int) -> EpisodeRow:
+        """The episode with this id; raises `NotFound`."""
+        row = await self._first(_one(episode_id), EpisodeRow) if is_id(episode_id) else None
+        if row is None:
+            raise NotFound(f"There is no episode {episode_id}; `shiftwork env stats` shows the evaluations.")
+        return row
+
+    async def of(self, evaluation_id: int) -> list[EpisodeRow]:
+        """The episodes of an evaluation, in order."""
+        statement = select(EpisodeTable.__table__).where(EpisodeTable.evaluation_id == evaluation_id)
+        return await self._all(statement.order_by(EpisodeTable.number), EpisodeRow)
+
+    async def steps(self, episode_id: int, *, after: int = 0, limit: int | None = None) -> list[StepRow]:
+        """The steps of an episode after a number, in order."""
+        columns = [column for column in EpisodeStepTable.__table__.c if column.name in StepRow.model_fields]
+        statement = select(*columns).where(EpisodeStepTable.episode_id == episode_id)
+        statement = statement.where(EpisodeStepTable.number > after).order_by(EpisodeStepTable.number)
+        return await self._all(statement.limit(limit), StepRow)
+
+    async def begin(self, episode_id: int, worker: str, sandbox: str) -> EpisodeRow:
+        """Play it from now on: an attempt of its own, which alone may write of it.
+
+        Raises:
+            NotFound: there is no such episode.
+            Conflict: it has ended.
+        """
+        row = await self._locked(episode_id)
+        if row.status.ended:
+            raise Conflict(f"Episode {episode_id} has ended already: it is {row.status}.")
+        return await self._write(
+            episode_id,
+            {
+                "status": EpisodeStatus.RUNNING.value,
+                "worker": worker,
+                "sandbox": sandbox,
+                "attempt": row.attempt + 1,
+                "token": LEASE_TOKENS.next_value(),
+                "started_at": func.coalesce(EpisodeTable.started_at, func.clock_timestamp()),
+            },
+        )
+
+    async def add(self, episode_id: int, token: int, step: Step, seconds: float) -> None:
+        """Write a step of the attempt that has this token; the same one again changes nothing.
+
+        Raises:
+            LeaseLost: another attempt plays it, or it has ended; nothing was written.
+            InvalidInput: the step holds a secret.
+        """
+        row = await self._held(episode_id, token)
+        values = {**step.model_dump(mode="json"), "episode_id": episode_id, "seconds": seconds}
+        await self._connection.execute(upsert(EpisodeStepTable).values(values).on_conflict_do_nothing())
+        await self._tell(row.evaluation_id)
+
+    async def finish(self, episode_id: int, token: int, outcome: EpisodeOutcome) -> EpisodeRow:
+        """End it, as the attempt that has this token; raises `LeaseLost` if that is not it any more."""
+        await self._held(episode_id, token)
+        return await self._end(episode_id, outcome)
+
+    async def give_up(self, episode_id: int, outcome: EpisodeOutcome) -> EpisodeRow:
+        """End it, whoever plays it; one that has ended stays as it is."""
+        row = await self._locked(episode_id)
+        return row if row.status.ended else await self._end(episode_id, outcome)
+
+    async def _locked(self, episode_id: int) -> EpisodeRow:
+        statement = _one(episode_id).with_for_update()
+        row = await self._first(statement, EpisodeRow) if is_id(episode_id) else None
+        return row or await self.get(episode_id)
+
+    async def _held(self, episode_id: int, token: int) -> EpisodeRow:
+        row = await self._locked(episode_id)
+        if row.status is not EpisodeStatus.RUNNING or row.token != token:
+            raise LeaseLost(f"Episode {episode_id} is {row.status}, and another attempt's by now.")
+        return row
+
+    async def _end(self, episode_id: int, outcome: EpisodeOutcome) -> EpisodeRow:
+        values = outcome.model_dump(mode="json")
+        return await self._write(episode_id, {**values, "token": None, "ended_at": func.clock_timestamp()})
+
+    async def _write(self, episode_id: int, values: Mapping[str, Any]) -> EpisodeRow:
+        changed = update(EpisodeTable).where(EpisodeTable.id == episode_id).values(**values)
+        row = await self._first(changed.returning(EpisodeTable.__table__), EpisodeRow)
+        assert row is not None
+        await self._tell(row.evaluation_id)
+        return row
+
+    async def _tell(self, evaluation_id: int) -> None:
+        await self._connection.execute(select(func.pg_notify(CHANNEL, str(evaluation_id))))
+
+
+def spent_in(steps: Iterable[StepRow]) -> float:
+    """How long an episode had lasted when its last step was taken, in seconds."""
+    return max((each.seconds for each in steps), default=0.0)
+
+
+def _evaluations(environment: str | None) -> Select[Any]:
+    statement = select(EvaluationTable.__table__)
+    return statement if environment is None else statement.where(EvaluationTable.environment == environment)
+
+
+def _one(episode_id: int) -> Select[Any]:
+    return select(EpisodeTable.__table__).where(EpisodeTable.id == episode_id)
