@@ -5,6 +5,7 @@ from types import MappingProxyType
 from typing import Final
 
 from shiftwork.environments.base import BaseHarness
+from shiftwork.environments.examples.coding_challenge import CodingChallengeHarness
 from shiftwork.environments.examples.connect_four import ConnectFourHarness
 from shiftwork.environments.examples.inventory import InventoryHarness
 from shiftwork.environments.examples.maze import MazeHarness
@@ -13,6 +14,7 @@ from shiftwork.environments.examples.text_adventure import TextAdventureHarness
 
 __all__ = [
     "EXAMPLES",
+    "CodingChallengeHarness",
     "ConnectFourHarness",
     "InventoryHarness",
     "MazeHarness",
@@ -24,6 +26,7 @@ EXAMPLES: Final[Mapping[str, type[BaseHarness]]] = MappingProxyType(
     {
         one.name: one
         for one in (
+            CodingChallengeHarness,
             ConnectFourHarness,
             InventoryHarness,
             MazeHarness,

@@ -1,0 +1,1 @@
+"""Problems to solve in Python, and judging solutions that nobody trusts."""
