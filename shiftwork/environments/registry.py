@@ -18,6 +18,7 @@ _EXAMPLES: Final = f"{__package__}.examples"
 OURS: Final = (
     EntryPoint("coding_challenge", f"{_EXAMPLES}.coding_challenge:CodingChallengeHarness", GROUP),
     EntryPoint("connect_four", f"{_EXAMPLES}.connect_four:ConnectFourHarness", GROUP),
+    EntryPoint("inventory", f"{_EXAMPLES}.inventory:InventoryHarness", GROUP),
     EntryPoint("maze", f"{_EXAMPLES}.maze:MazeHarness", GROUP),
     EntryPoint("number_guess", f"{_EXAMPLES}.number_guess:NumberGuessHarness", GROUP),
     EntryPoint("text_adventure", f"{_EXAMPLES}.text_adventure:TextAdventureHarness", GROUP),

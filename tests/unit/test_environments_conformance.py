@@ -2,12 +2,12 @@
 
 import asyncio
 
-import broken_environments as broken
 import pytest
 
 from shiftwork.environments.conformance import RULES, NotConforming, check_harness
 from shiftwork.environments.playing import ScriptedPolicy
 from shiftwork.errors import InvalidInput
+from tests.unit import broken_environments as broken
 
 BREAKS = {
     broken.SaysNothing: {"initialize"},

@@ -115,3 +115,12 @@ def test_nothing_else_is_imported_to_make_one():
     )
 
     assert done.stdout.split() == ["number_guess", "False"]
+
+
+def test_ours_can_all_be_made():
+    """A built-in environment that moved would otherwise be missed by whoever asks for it first."""
+    found = find_environments(())
+
+    assert found.problems == ()
+    for name in found.names:
+        assert isinstance(make_environment(name, installed=()), BaseHarness)

@@ -214,8 +214,8 @@ def _miscounted(moment: Moment) -> str | None:
     for what, (told_so, seen) in expected.items():
         if told_so != seen:
             return (
-                f"get_stats() says {what} {told_so!r} after {moment.label}, and {seen!r} was seen; leave it to "
-                "the base"
+                f"get_stats() says {what} {told_so!r} after {moment.label}, and {seen!r} was seen; leave it "
+                "to the base class"
             )
     return None
 
