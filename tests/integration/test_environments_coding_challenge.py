@@ -4,6 +4,8 @@ import inspect
 import os
 import re
 import sys
+import sysconfig
+from pathlib import Path
 
 import pytest
 
@@ -171,7 +173,7 @@ def roman(n):
         try: open(folder + '/written', 'wb', 0).write(b'x'); found.append('written')
         except OSError as error: found.append('not written')
     found.append(os.read(0, 100).decode())
-    found.append(sorted(set(os.environ) - {{'LANG', 'TERM', 'TZ'}}))
+    found.append(sorted(set(os.environ) - {{'LANG', 'SHIFTWORK_SANDBOX'}}))
     return repr(found)
 """
     environment = CodingChallengeHarness("roman")
@@ -184,6 +186,20 @@ def roman(n):
     assert "no network" in found
     assert "'written'" not in found
     assert "SHIFTWORK" not in found
+
+
+async def test_what_lies_with_the_interpreter_can_be_hidden():
+    """Where Shiftwork is installed beside the interpreter, a solution would import the reference."""
+    sandbox = confined.find_sandbox()
+    if not sandbox.moves_binds:
+        pytest.skip("this sandbox shows every folder where it is, or not at all")
+    code = "def f():\n    import unittest\n    return unittest.__file__"
+    job = {"kind": "answer", "code": code, "function": "f", "calls": [[]]}
+    shown = await run_job(sandbox, job, Allowance(5))
+    assert "unittest" in shown.lines[1]["output"]
+    folder = Path(sysconfig.get_path("stdlib")).resolve() / "unittest"
+    hidden = await run_job(sandbox, job, Allowance(5), folder)
+    assert hidden.lines[1] == {"output": None}
 
 
 async def test_nothing_of_a_solution_lives_on():

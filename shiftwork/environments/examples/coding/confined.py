@@ -10,6 +10,7 @@ from functools import cache
 from pathlib import Path
 from typing import Any, Final
 
+import shiftwork
 from shiftwork.contracts.sandbox import SandboxOptions
 from shiftwork.environments.examples.coding import program
 from shiftwork.environments.examples.coding.telling import Told, told_by
@@ -23,7 +24,7 @@ from shiftwork.sandbox.choose import choose_sandbox
 from shiftwork.sandbox.confinement import Bind
 from shiftwork.sandbox.levels import default_minimum, minimum_in
 from shiftwork.sandbox.user import choose_user, hand_over
-from shiftwork.sandbox.visible import installation_of
+from shiftwork.sandbox.visible import SYSTEM, installation_of
 
 _KEEP: Final = 256_000
 """Bytes of output that are kept; a program that writes more has written too much."""
@@ -60,15 +61,25 @@ def find_sandbox() -> Sandbox:
     return choose_sandbox(max(least, minimum_in(os.environ) or least))
 
 
-async def run_job(sandbox: Sandbox, job: Mapping[str, Any], allowance: Allowance) -> Told:
+OURS: Final = Path(shiftwork.__file__).resolve().parent
+"""Where the references are, which a solution may not import."""
+
+
+async def run_job(
+    sandbox: Sandbox, job: Mapping[str, Any], allowance: Allowance, hidden: Path = OURS
+) -> Told:
     """Run `program.py` with a job, without a network, seeing nothing but the system and an empty folder.
+
+    Args:
+        hidden: a folder that is not seen even if it lies where the interpreter is installed; a sandbox that
+            can't move binds can't hide it there.
 
     Raises:
         InvalidInput, Conflict, OSError: it could not be started.
     """
     path = Path(tempfile.mkdtemp(prefix="shiftwork-solution-")).resolve()
     try:
-        spec = await asyncio.to_thread(_spec, sandbox, path, job, allowance)
+        spec = await asyncio.to_thread(_spec, sandbox, path, job, allowance, hidden)
         result = await run(spec, sandbox=sandbox)
         if result.lapsed:  # this process stood still, which says nothing of the program
             result = await run(spec, sandbox=sandbox)
@@ -77,18 +88,23 @@ async def run_job(sandbox: Sandbox, job: Mapping[str, Any], allowance: Allowance
     return told_by(result, most=_KEEP)
 
 
-def _spec(sandbox: Sandbox, path: Path, job: Mapping[str, Any], allowance: Allowance) -> ProcessSpec:
+def _spec(
+    sandbox: Sandbox, path: Path, job: Mapping[str, Any], allowance: Allowance, hidden: Path
+) -> ProcessSpec:
     user = choose_user(path, namespaces=sandbox.own_network)
     if user is not None:
         hand_over(path, user)
     env = child_environment(os.environ, {})
     interpreter = [Bind(one, one) for one in installation_of(base_python(), env["PATH"])]
-    cell = make_cell(sandbox, SandboxOptions(), [*interpreter, Bind(path, WORKSPACE)], user=user)
-    home = str(cell.seen(path))
+    seen = (*SYSTEM, *(bind.source for bind in interpreter))
+    over = [Bind(path, hidden)] if any(hidden.is_relative_to(one.resolve()) for one in seen) else []
+    folders = [*interpreter, *(over if sandbox.moves_binds else []), Bind(path, WORKSPACE)]
+    cell = make_cell(sandbox, SandboxOptions(), folders, user=user)
+    home = str(WORKSPACE if sandbox.moves_binds else path)
     memory_mb = allowance.memory_mb + _SPARE_MB
     return ProcessSpec(
         argv=(str(base_python()), "-I", "-B", "-X", "utf8", "-c", _program()),
-        cwd=cell.seen(path),
+        cwd=Path(home),
         env={**env, "HOME": home, "TMPDIR": home},
         stdin=json.dumps({**job, "memory": memory_mb * 1_000_000}).encode(),
         timeout=allowance.seconds,
