@@ -47,7 +47,7 @@ def _read(file: Path) -> tuple[Problem, ...]:
         with file.open("rb") as opened:
             unpacked = gzip.GzipFile(fileobj=opened) if file.suffix == ".gz" else opened
             data = unpacked.read(_MOST_BYTES)
-        return tuple(_problem(json.loads(line)) for line in data.splitlines() if line.strip())
+        found = tuple(_problem(json.loads(line)) for line in data.splitlines() if line.strip())
     except (OSError, EOFError) as error:
         raise InvalidInput(f"HumanEval's problems can't be read from {str(file)!r}: {error}") from error
     except (ValueError, KeyError, TypeError, RecursionError) as error:
@@ -55,6 +55,9 @@ def _read(file: Path) -> tuple[Problem, ...]:
             f"{str(file)!r} does not hold HumanEval's problems: each line must be a JSON object with "
             f"{', '.join(_FIELDS)}"
         ) from error
+    if not found:
+        raise InvalidInput(f"{str(file)!r} holds none of HumanEval's problems")
+    return found
 
 
 def _problem(line: dict[str, Any]) -> Problem:
@@ -73,8 +76,8 @@ def _problem(line: dict[str, Any]) -> Problem:
 def _examples(prompt: str, function: str) -> list[Case]:
     """Those of the prompt that call the function with plain values and show a plain value."""
     try:
-        shown = doctest.DocTestParser().get_examples(prompt)
-    except ValueError:
+        shown = doctest.DocTestParser().get_examples(_docstring(prompt, function))
+    except (ValueError, SyntaxError):
         return []
     found = []
     for one in shown:
@@ -87,3 +90,8 @@ def _examples(prompt: str, function: str) -> list[Case]:
         except (ValueError, SyntaxError):
             continue
     return found
+
+
+def _docstring(prompt: str, function: str) -> str:
+    found = (node for node in ast.parse(prompt).body if isinstance(node, ast.FunctionDef))
+    return next((ast.get_docstring(node) or "" for node in found if node.name == function), "")
