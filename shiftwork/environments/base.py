@@ -117,7 +117,7 @@ class BaseHarness(ABC):
 
     async def get_observation(self) -> Observation:
         """What is perceived now; changes nothing."""
-        return play_of(self).newest
+        return play_of(self).newest.model_copy(deep=True)
 
     def is_done(self) -> bool:
         """Whether the episode is over."""

@@ -283,7 +283,7 @@ def _refusal(
         episode.refused += 1
     return ActionResult(
         success=False,
-        observation=play_of(environment).newest.model_copy(update={"reward": None}),
+        observation=play_of(environment).newest.model_copy(update={"reward": None}, deep=True),
         error=truncate(why, 2000),
         metadata={} if result is None else result.metadata,
     )

@@ -60,16 +60,17 @@ class Episode:
             self.rewards[agent] = self.rewards.get(agent, 0.0) + each
 
     def show(self, observation: Observation) -> Observation:
-        """Make it the newest; an episode that is done stays so."""
+        """Make it the newest; an episode that is done stays so. What is kept is not what is handed out."""
         known = self.observation
         terminated = observation.terminated or known.terminated
         truncated = observation.truncated or known.truncated
-        self.observation = observation.model_copy(
+        shown = observation.model_copy(
             update={"terminated": terminated, "truncated": truncated, "done": terminated or truncated}
         )
-        if self.observation.done and self.ended is None:
+        self.observation = shown.model_copy(deep=True)
+        if shown.done and self.ended is None:
             self.ended = self.now()
-        return self.observation
+        return shown
 
     def stats(self, *, success: bool) -> EpisodeStats:
         """How it goes."""

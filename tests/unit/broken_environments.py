@@ -85,6 +85,12 @@ class Uncopyable(Sound):
         return await super().reset(seed)
 
 
+class ShowsTheNewest(Sound):
+    """Sound: what it perceives is what the base class kept of the last step."""
+
+    get_observation = BaseHarness.get_observation
+
+
 class SaysNothing(Sound):
     async def initialize(self):
         pass

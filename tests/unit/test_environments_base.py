@@ -367,3 +367,18 @@ def test_an_observation_agrees_with_itself():
         Observation(content={"a": 1})
     with pytest.raises(ValueError, match="finite"):
         ActionResult(observation=Observation(), reward=float("nan"))
+
+
+async def test_what_a_player_changes_in_an_observation_is_its_own():
+    """A player could otherwise make actions available that are not, by its copy of the list."""
+    counter = await begun(Counter())
+    shown = await counter.step("add", amount=1)
+    refused = await counter.step("fly")
+
+    for seen in (shown.observation, refused.observation):
+        seen.available_actions[:] = [ActionDefinition(name="fly")]
+        seen.metadata["mine"] = True
+
+    assert "there is no action 'fly'" in (await counter.step("fly")).error
+    assert (await counter.step("add", amount=1)).success
+    assert (await BaseHarness.get_observation(counter)).metadata == {}

@@ -67,6 +67,7 @@ SOUND = [
     broken.Uncopyable,
     broken.CountsWrongly,
     broken.RefersBack,
+    broken.ShowsTheNewest,
 ]
 
 
