@@ -36,6 +36,10 @@ DYNAMIC_CONFIG: Mapping[str, str] = {
 }
 """What makes the embedded server quick; values are JSON."""
 
+PRAGMAS: Mapping[str, str] = {"journal_mode": "wal", "synchronous": "normal"}
+"""How SQLite keeps the store. No step waits until it is on the disk: what ends a process loses nothing, what
+ends the machine may lose the last moments, and the record in PostgreSQL has them."""
+
 
 class EmbeddedTemporal(EmbeddedServer):
     """One Temporal dev server with its Web UI.
@@ -132,6 +136,8 @@ class EmbeddedTemporal(EmbeddedServer):
         ]
         if self._codec_path:
             argv += ["--ui-codec-endpoint", self._codec_path]
+        for name, value in PRAGMAS.items():
+            argv += ["--sqlite-pragma", f"{name}={value}"]
         hosts = {"frontend.httpAllowedHosts": json.dumps([self.http_host])}
         for name, value in {**DYNAMIC_CONFIG, **hosts}.items():
             argv += ["--dynamic-config-value", f"{name}={value}"]

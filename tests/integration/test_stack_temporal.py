@@ -6,6 +6,7 @@ import signal
 import urllib.request
 from datetime import timedelta
 
+import psutil
 import pytest
 from temporalio import workflow
 from temporalio.client import Client
@@ -96,6 +97,22 @@ async def test_a_killed_server_starts_again_with_its_workflows(server):
 
 async def connect_to(server):
     return await Client.connect(server.address, plugins=[plugin()])
+
+
+async def test_no_step_waits_for_the_disk(server, tmp_path):
+    """If it failed, each step of a workflow would wait several times until the disk has it."""
+    await server.start()
+    assert (tmp_path / "temporal" / "temporal.db-wal").exists()
+    lines = [line for line in map(cmdline, psutil.process_iter()) if str(tmp_path) in " ".join(line)]
+    assert lines
+    assert all("synchronous=normal" in " ".join(line) for line in lines)
+
+
+def cmdline(process):
+    try:
+        return process.cmdline()
+    except psutil.Error:
+        return []
 
 
 async def test_an_attribute_that_is_new_is_added_to_an_old_store(server, tmp_path):

