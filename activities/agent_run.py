@@ -145,7 +145,8 @@ class AgentRun:
         base = await repository.resolve(f"{kept}^") if kept else await repository.tip()
         async with self._services.store.transaction() as tx:
             await tx.attempts.start(rows.session.id, rows.attempt.attempt, rows.attempt.token, base=base)
-        await workspace.prepare(repository, kept or base, with_git=True)
+        owner = self._services.user(rows.project)
+        await workspace.prepare(repository, kept or base, with_git=True, owner=owner)
         return base
 
     @property

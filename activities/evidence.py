@@ -30,7 +30,7 @@ async def failing_evidence(
     """
     folder, name = services.folder(request.project_id), f"j{request.session}-{attempt}"
     await folder.take_back(name)
-    workspace = await folder.workspaces.acquire(name)
+    workspace = await folder.workspaces.acquire(name, to_judge=True)
     try:
         async with services.store.transaction() as tx:
             project = await tx.projects.get(request.project_id)

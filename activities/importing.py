@@ -51,7 +51,7 @@ class Import:
         """The passing features that fail on the merged tree, each with what its step printed."""
         name = f"p{self._request.commit[:12]}-{activity.info().attempt}"
         await self._folder.take_back(name)
-        workspace = await self._folder.workspaces.acquire(name)
+        workspace = await self._folder.workspaces.acquire(name, to_judge=True)
         verifier = make_verifier(self._services, project, workspace)
         broken: list[tuple[FeatureRow, str]] = []
         try:

@@ -120,7 +120,7 @@ class Judging:
             self._services.enclose(rows.project)
             # Never gone on with: what a lost verifier left at home was in reach of what it judged.
             await asyncio.to_thread(remove_tree, self._home, ignore_errors=True)
-            workspace = await self._folder.workspaces.acquire(name)
+            workspace = await self._folder.workspaces.acquire(name, to_judge=True)
             try:
                 folders = Folders(workspace.path, run_folder, self._home)
                 folders.make()
@@ -143,7 +143,8 @@ class Judging:
         async with services.store.transaction() as tx:
             await tx.sessions.phase(rows.project.id, rows.session.number, SessionPhase.VERIFICATION)
             await tx.attempts.start(rows.session.id, attempt.attempt, attempt.token, base=landing)
-        await workspace.prepare(self._folder.repository, landing, with_git=True)
+        owner = services.user(rows.project)
+        await workspace.prepare(self._folder.repository, landing, with_git=True, owner=owner)
         await asyncio.to_thread(remove_instructions, workspace.path)
         setup = services.setup_cache(rows.project)
         await setup.prepare(

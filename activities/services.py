@@ -44,7 +44,7 @@ class ProjectFolder:
 
     @property
     def workspaces(self) -> WorkspacePool:
-        """The pooled folders that attempts and verifications work in."""
+        """The pooled folders that attempts work in; those to judge in are new each time."""
         return WorkspacePool(self.root / "workspaces")
 
     async def take_back(self, name: str) -> None:

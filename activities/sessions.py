@@ -175,7 +175,7 @@ class _Verification:
                 await asyncio.to_thread(remove_tree, run_folder, ignore_errors=True)
             await self._folder.take_back(f"{stem}-{earlier}")
         name = f"{stem}-{attempt}"
-        return await self._folder.workspaces.acquire(name), name
+        return await self._folder.workspaces.acquire(name, to_judge=True), name
 
     async def _tell(self, project: ProjectRow, feature: FeatureRow | None, verdict: Verdict) -> None:
         request = self._request

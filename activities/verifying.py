@@ -22,7 +22,7 @@ def make_verifier(
     session_id: int | None = None,
     round_number: int = 0,
 ) -> LandingVerifier:
-    """A verifier in this workspace; its evidence belongs to the session, or to nobody's.
+    """A verifier in this workspace, one to judge in; its evidence belongs to the session, or to nobody's.
 
     Args:
         round_number: counts the verifications of one session; each checks a feature three times at most.
@@ -58,6 +58,7 @@ def make_verifier(
             services.shell(project), project.options.verification_timeout, judged=judged(project.options)
         ),
         record=record,
+        owner=services.user(project),
     )
 
 

@@ -69,8 +69,11 @@ class Bench:
         workspace = await self.pool.acquire(f"fresh-{number}")
         await workspace.prepare(self.repo, self.commits[1], with_git=True)
 
-    def steps(self, workspace: Workspace) -> dict[str, Step]:
+    def steps(self, workspace: Workspace, judge: Workspace) -> dict[str, Step]:
         """What is measured, by its name in the table."""
+
+        async def judged(_: int) -> None:
+            await judge.prepare(self.repo, self.commits[1], with_git=False)
 
         async def same(_: int) -> None:
             await workspace.prepare(self.repo, self.commits[1], with_git=True)
@@ -89,6 +92,7 @@ class Bench:
             REFERENCE: self.worktree,
             "git clone": self.clone,
             "workspace, new": self.fresh,
+            "workspace, to judge in": judged,
             "workspace, ten files differ": moved,
             "workspace, same commit": same,
             "snapshot, nothing changed": unchanged,
@@ -108,7 +112,8 @@ async def measure(files: int, rounds: int) -> dict[str, float]:
     with tempfile.TemporaryDirectory() as folder:
         bench = Bench(Path(folder), files)
         workspace = await bench.set_up()
-        steps = bench.steps(workspace)
+        judge = await bench.pool.acquire("judge", to_judge=True)
+        steps = bench.steps(workspace, judge)
         taken: dict[str, list[float]] = {name: [] for name in steps}
         # Round by round, so that a busy moment of the machine meets every step alike.
         for number in range(rounds + 1):

@@ -42,7 +42,7 @@ def open_folder(name: str | Path, parent: int | None = None) -> Iterator[int]:
     try:
         mode = stat.S_IMODE(os.fstat(descriptor).st_mode)
         if mode & 0o700 != 0o700:
-            os.fchmod(descriptor, mode | 0o700)
+            _set_mode(descriptor, mode | 0o700)
         yield descriptor
     finally:
         os.close(descriptor)
@@ -97,9 +97,28 @@ def _grant(name: str | Path, parent: int | None, mode: int) -> None:
     try:
         if stat.S_ISLNK(os.fstat(descriptor).st_mode):
             raise NotADirectoryError(f"{name} is a symbolic link")
-        Path(f"/proc/self/fd/{descriptor}").chmod(mode)
+        same = Path(f"/proc/self/fd/{descriptor}")
+        try:
+            same.chmod(mode)
+        except PermissionError:
+            opened = os.open(same, _FILE & ~os.O_NOFOLLOW)
+            try:
+                _set_mode(opened, mode)
+            finally:
+                os.close(opened)
     finally:
         os.close(descriptor)
+
+
+def _set_mode(descriptor: int, mode: int) -> None:
+    """Change the mode, if need be after taking the attributes away that forbid it."""
+    try:
+        os.fchmod(descriptor, mode)
+    except PermissionError:
+        if sys.platform != "linux":
+            raise
+        _unlock(descriptor)
+        os.fchmod(descriptor, mode)
 
 
 def remove_tree(path: Path, *, ignore_errors: bool = False) -> None:
@@ -155,12 +174,22 @@ def _clear(some: list[str], folder: int, trash: int, numbers: Iterator[str]) -> 
     return moved
 
 
+def into_trash(name: str, parent: int, trash: int) -> str:
+    """Move a folder out of the way, whatever was done to it; what it is called in `trash`."""
+    return _into_trash(name, parent, trash, secrets.token_hex(6))
+
+
 def _into_trash(name: str, parent: int, trash: int, target: str) -> str:
+    move_folder(name, parent, trash, target)
+    return target
+
+
+def move_folder(name: str, parent: int, to: int, target: str) -> None:
+    """Move a folder into that of another descriptor, whatever was done to it."""
     # A folder that is moved needs write permission itself, which opening it restores.
     with open_folder(name, parent):
         pass
-    _unlocked(name, parent, lambda: os.rename(name, target, src_dir_fd=parent, dst_dir_fd=trash))
-    return target
+    _unlocked(name, parent, lambda: os.rename(name, target, src_dir_fd=parent, dst_dir_fd=to))
 
 
 def _unlink(name: str, parent: int) -> None:

@@ -4,7 +4,7 @@ import tempfile
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
-from shiftwork.repository import ignore, statcache
+from shiftwork.repository import ignore
 from shiftwork.repository.deadline import Deadline, Tick
 from shiftwork.repository.editing import edit_tree
 from shiftwork.repository.git import Git
@@ -21,7 +21,6 @@ from shiftwork.repository.objects import (
     fetch_blobs,
     list_tree,
 )
-from shiftwork.repository.statcache import StatCache
 from shiftwork.repository.threads import forget, in_thread
 from shiftwork.repository.walk import Walk
 from shiftwork.repository.workspace import Workspace
@@ -66,7 +65,7 @@ async def take_snapshot(
             before,
             base_ignores=ignores,
             exclude=exclude,
-            cache=StatCache.load(workspace.stat_cache),
+            cache=workspace.known_files(),
             spool=spool,
             limits=limits,
             deadline=deadline,
@@ -84,7 +83,7 @@ async def take_snapshot(
         spool.close()
 
     def compared() -> _Changes:
-        statcache.save(workspace.stat_cache, walk.known)
+        workspace.remember_files(walk.known)
         changes = _changes(before, walk.found, deadline.tick)
         forget(walk.known, walk.found, before)
         return changes

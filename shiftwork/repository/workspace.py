@@ -5,7 +5,7 @@ import os
 import re
 import secrets
 import tempfile
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Mapping
 from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -15,7 +15,7 @@ from shiftwork.repository import statcache
 from shiftwork.repository.checkout import Checkout
 from shiftwork.repository.files import FOLDER_MODE, empty, open_folder, remove
 from shiftwork.repository.objects import TreeEntry, fetch_blobs, list_tree
-from shiftwork.repository.statcache import StatCache
+from shiftwork.repository.statcache import Known, StatCache
 from shiftwork.repository.threads import forget, in_thread
 from shiftwork.repository.throwaway import History, write_git
 
@@ -30,36 +30,41 @@ _TRASH = ".trash"
 class Workspace:
     """A claimed folder. `path` is where an agent works; what lies beside it is the harness's own.
 
-    Not safe for two callers at once: its name belongs to one attempt.
+    Not safe for two callers at once: its name belongs to one attempt. One that is made to judge in is never
+    used again, and each preparation of it is a new folder.
     """
 
-    def __init__(self, pool: "WorkspacePool", name: str) -> None:
+    def __init__(self, pool: "WorkspacePool", name: str, *, to_judge: bool = False) -> None:
         self.name = name
+        self._to_judge = to_judge
         self._pool = pool
         self._container = pool.folder / name
         self.path = self._container / "files"
         """The folder an agent works in."""
-        self.stat_cache = self._container / "stat.json"
-        """What is known of its files; out of the agent's reach."""
+        self._looked_at = self._container / "stat.json"
+        self._written = self._container / "written.json"
+        """What the last preparation left; a folder without can't be used again."""
 
     async def prepare(
-        self, repo: "PrivateRepository", commit: str, *, with_git: bool, keep: Iterable[str] = ()
+        self, repo: "PrivateRepository", commit: str, *, with_git: bool, owner: int | None = None
     ) -> None:
         """Make the folder hold the commit's files, byte for byte, and nothing else.
+
+        Whoever worked here before leaves nothing: what they touched, however, is a new file or folder. No
+        process may be in it any more.
 
         Args:
             repo: the repository that has the commit.
             commit: a commit's full id.
             with_git: whether it gets a `.git` of its own, in which an agent can look back and commit.
-            keep: paths left as they are where the commit has nothing: outputs of set-up commands. Whoever
-                worked here before may have changed them.
+            owner: the user that gets it all, but for the `.git`; None: our own.
 
         Raises:
             RepositoryError: the commit does not exist, or the folder holds what can't be removed; then
                 `discard()` it.
         """
         entries = await list_tree(repo.git, commit)
-        checkout = await in_thread(lambda: self._clean(entries, keep))
+        checkout = await in_thread(lambda: self._clean(entries, owner))
         if checkout.needs:
             with tempfile.TemporaryFile(dir=self._container) as stream:
                 blobs = await fetch_blobs(repo.git, checkout.needs, stream)
@@ -70,18 +75,29 @@ class Workspace:
             lambda: self._guarded(lambda: self._finish(checkout, entries, commit, history, shallow))
         )
 
-    def _clean(self, entries: dict[str, TreeEntry], keep: Iterable[str]) -> Checkout:
-        cache = StatCache.load(self.stat_cache)
-        checkout = Checkout(self.path, self._trash, entries, keep, cache)
+    def known_files(self) -> StatCache:
+        """What is known of its files: since they were looked at, or else written."""
+        if self._looked_at.exists():
+            return StatCache.load(self._looked_at)
+        return StatCache.load(self._written, settled=True)
+
+    def remember_files(self, known: Mapping[str, Known]) -> None:
+        """Keep what is known of its files, now that they were looked at."""
+        statcache.save(self._looked_at, known)
+
+    def _clean(self, entries: dict[str, TreeEntry], owner: int | None) -> Checkout:
+        written = StatCache() if self._to_judge else StatCache.load(self._written, settled=True)
+        checkout = Checkout(self.path, self._trash, entries, written, owner)
 
         def work() -> None:
+            self._looked_at.unlink(missing_ok=True)
             self._trash.mkdir(exist_ok=True)
             self.path.mkdir(exist_ok=True)
             checkout.clean()
             checkout.make_folders()
 
         self._guarded(work)
-        forget(cache.known)
+        forget(written.known)
         return checkout
 
     def _finish(
@@ -107,7 +123,9 @@ class Workspace:
                 stats=checkout.stats,
             )
             draft.rename(self.path / ".git")
-        statcache.save(self.stat_cache, checkout.known)
+        if not self._to_judge:
+            checkout.finish()
+            statcache.save(self._written, checkout.known, settle=True)
         forget(checkout.known, checkout.stats, checkout.needs, entries)
 
     def _guarded(self, work: Callable[[], None]) -> None:
@@ -124,7 +142,10 @@ class Workspace:
         return self._container / "trash"
 
     async def release(self) -> None:
-        """Give the folder back to the pool; its files stay, to be used again."""
+        """Give the folder back to the pool, to be used again; one that can't be is removed."""
+        if not self._written.exists():
+            await self.discard()
+            return
         self._container.rename(self._pool.free / secrets.token_hex(8))
 
     async def discard(self) -> None:
@@ -143,19 +164,22 @@ class WorkspacePool:
         self.folder = folder
         self.free = folder / _FREE
 
-    async def acquire(self, name: str) -> Workspace:
+    async def acquire(self, name: str, *, to_judge: bool = False) -> Workspace:
         """Claim a free folder, or a new one, under this name.
+
+        Args:
+            to_judge: what ran in a folder before must not have a say: only a new one will do.
 
         Raises:
             Conflict: the name is claimed already (see `reclaim`).
             RepositoryError: the name is not one of letters, digits, dots, dashes and underscores.
         """
-        workspace = self._workspace(name)
+        workspace = self._workspace(name, to_judge=to_judge)
         claimed = self.folder / name
         self.free.mkdir(parents=True, exist_ok=True)
         if claimed.exists():
             raise Conflict(f"Workspace {name!r} is in use; each attempt needs a name of its own.")
-        for folder in sorted(self.free.iterdir(), key=_age):
+        for folder in () if to_judge else sorted(self.free.iterdir(), key=_age):
             if _moved(folder, claimed):
                 return workspace
         fresh = Path(tempfile.mkdtemp(dir=self.folder, prefix=".new-"))
@@ -202,12 +226,12 @@ class WorkspacePool:
         with suppress(FileNotFoundError), open_folder(self.folder / _TRASH) as trash:
             empty(trash, trash)
 
-    def _workspace(self, name: str) -> Workspace:
+    def _workspace(self, name: str, *, to_judge: bool = False) -> Workspace:
         if not _NAME.fullmatch(name):
             raise RepositoryError(
                 f"{name!r} can't name a workspace; use letters, digits, dots, dashes and underscores."
             )
-        return Workspace(self, name)
+        return Workspace(self, name, to_judge=to_judge)
 
 
 def _age(folder: Path) -> int:

@@ -46,7 +46,12 @@ class Verdict:
 
 
 class LandingVerifier:
-    """Verifies in one workspace, made fresh for every feature; beside `scratch` each check has a home."""
+    """Verifies in one workspace to judge in, a new folder for every feature; each check has a home, too.
+
+    Args:
+        scratch: beside it the homes are made.
+        owner: the user that commands run as, if that is another than ours.
+    """
 
     def __init__(
         self,
@@ -58,6 +63,7 @@ class LandingVerifier:
         setup_commands: Sequence[SetupCommand],
         steps: StepRunner,
         record: Record,
+        owner: int | None = None,
     ) -> None:
         self._repository = repository
         self._workspace = workspace
@@ -66,6 +72,7 @@ class LandingVerifier:
         self._setup_commands = setup_commands
         self._steps = steps
         self._record = record
+        self._owner = owner
         self._checks = 0
 
     async def verify(
@@ -103,7 +110,7 @@ class LandingVerifier:
 
     async def check(self, feature: FeatureRow, commit: str, why: int = LANDING) -> list[StepEvidence]:
         """Run a feature's steps on a fresh checkout of `commit`, and keep the evidence."""
-        await self._workspace.prepare(self._repository, commit, with_git=False)
+        await self._workspace.prepare(self._repository, commit, with_git=False, owner=self._owner)
         unlanded = "" if why == BASE else commit
         # Homes of their own: what one check leaves there must not decide another.
         setting_up, home = self._fresh_scratch(), self._fresh_scratch()

@@ -54,8 +54,8 @@ async def test_a_tree_stays_in_its_folder(ground, control, name, as_folder):
     assert sorted(path.name for path in workspace.path.parent.iterdir()) == [
         "files",
         "packs",
-        "stat.json",
         "trash",
+        "written.json",
     ]
     await workspace.prepare(ground.repo, ground.base, with_git=True)
     await workspace.release()
