@@ -28,6 +28,7 @@ _BLANK = (
 )
 _UNSEEN = _FORMAT + _BLANK
 _HIDDEN = re.compile(f"[{_CONTROLS}{_UNSEEN}]")
+_HIDDEN_BYTES = bytes(byte for byte in range(128) if byte not in b"\t\n" and (byte < 32 or byte == 127))
 _LINE_ENDS = re.compile("\r\n|[\u2028\u2029]")
 _SURROGATES = re.compile("[\ud800-\udfff]")
 _JOINERS = "\u200c\u200d"
@@ -59,9 +60,9 @@ def printable(text: str) -> str:
     What is left can be encoded, and shows in a terminal as what it is: no command, no other order, no
     overwriting, nothing hidden. It takes time in proportion to the text, whatever it holds.
     """
+    if text.isascii():
+        return text.encode().replace(b"\r\n", b"\n").translate(None, _HIDDEN_BYTES).decode()
     plain = _HIDDEN.sub("", _LINE_ENDS.sub("\n", text))
-    if plain.isascii():
-        return plain
     plain = _LOOSE.sub("", _SURROGATES.sub("\ufffd", plain))
     return unicodedata.normalize("NFC", _MARKS.sub(_few_marks, plain))
 

@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from typing import NamedTuple
 
 from shiftwork.secrets.quoting import quotings
+from shiftwork.secrets.shown import as_shown
 from shiftwork.secrets.spelling import any_spelling, widest
 
 SHORTEST = 10
@@ -121,7 +122,8 @@ def _lines(value: str) -> list[str]:
     if len(lines) > 1:
         # The frame of a key file is no secret, and stands in every other key file too.
         lines = [line for line in lines if not line.startswith("-----")]
-    return lines
+    shown = [plain for line in lines if "\ufffd" not in (plain := as_shown(line)) and plain != line]
+    return lines + shown
 
 
 def _credentials(value: str) -> list[str]:

@@ -12,6 +12,7 @@ from typing import Generic, NamedTuple, TypeVar
 from shiftwork.secrets.excerpt import cut_at
 from shiftwork.secrets.redactor import Redactor, decode
 from shiftwork.secrets.scanner import Finder, Span
+from shiftwork.secrets.shown import as_shown
 
 SECONDS = 0.5
 """How long a text waits for the next one of its stream."""
@@ -52,11 +53,14 @@ class JoinedTexts(Generic[Item]):
         self._size = 0
 
     def take(self, item: Item, stream: str, text: str, now: float) -> None:
-        """One text; `item` is what it is given out with, `now` a time in seconds that never goes back."""
+        """One text; `item` is what it is given out with, `now` a time in seconds that never goes back.
+
+        It is given out as it is shown: letters of a secret could be joined by what is hidden between them.
+        """
         joined = self._streams.get(stream)
         if joined is None:
             joined = self._streams[stream] = _Stream(self._redactor)
-        size = joined.add(text)
+        size = joined.add(as_shown(text))
         self._size += size
         self._waiting.append(_Waiting(item, joined, joined.end, size, now))
 

@@ -18,6 +18,7 @@ from shiftwork.secrets.nested import redact_nested
 from shiftwork.secrets.reference import Secret
 from shiftwork.secrets.scanner import Finder, Hit, Scanner, Span, compile_any, compile_bytes, whole_set
 from shiftwork.secrets.shapes import OPENING_WIDTH, WIDTH, Shape
+from shiftwork.secrets.shown import as_shown
 from shiftwork.secrets.spelling import OPENING_WIDTH as SPELT_OPENING
 from shiftwork.secrets.spelling import any_opening
 from shiftwork.secrets.stream import RedactingStream, RedactingText
@@ -34,7 +35,8 @@ class Redactor:
     """Replaces known values, in all their usual forms, and tokens of known shapes.
 
     In place of a secret stands `[redacted:NAME]`, in place of a token `[redacted:KIND]`. What is known by its
-    fingerprint alone is treated as a known value is, except in streams and in what is to be committed.
+    fingerprint alone is treated as a known value is, except in streams and in what is to be committed. A text
+    that would hold a secret once it is shown (see `shiftwork.text.printable`) becomes what is shown of it.
 
     Args:
         ordinary: what is no secret though it is the value of one: names of users, hosts, databases.
@@ -110,9 +112,10 @@ class Redactor:
             return text
         if isinstance(text, bytes):
             return self._redact(text)
-        data = text.encode("utf-8", "surrogatepass")
-        done = self._redact(data)
-        return text if done is data else decode(done)
+        done = self._redact_text(text)
+        plain = as_shown(done)
+        again = plain if plain is done else self._redact_text(plain)
+        return done if again is plain else again
 
     def redact_json(self, value: Any) -> Any:
         """A copy of a nested value in which every text is redacted, keys too; numbers stay."""
@@ -131,15 +134,11 @@ class Redactor:
     def secret_in(self, value: Any) -> str | None:
         """The name of a known secret, or the kind of an unmistakable token, in a nested value; or None."""
         for text in texts(value):
-            data = text.encode("utf-8", "surrogatepass")
-            if name := self._recognised_in(data):
+            if name := self._secret_in_text(text):
                 return name
-            if not self.may_hold(data):
-                continue
-            if name := self.known_in(data):
+            plain = as_shown(text)
+            if plain is not text and (name := self._secret_in_text(plain)):
                 return name
-            for hit, _ in tokens(self.unmistakable, data):
-                return _name(hit.label)
         return None
 
     def stream(self) -> RedactingStream:
@@ -160,12 +159,33 @@ class Redactor:
         return any(expression.search(data) is not None for expression in self._any)
 
     def _excerpt(self, text: Any) -> Any:
-        end = cut_at(text) if isinstance(text, str) else None
-        return self.redact(text) if end is None else without_beginnings(text, end, self.text_stream())
+        if not isinstance(text, str) or cut_at(text) is None:
+            return self.redact(text)
+        plain = as_shown(text)
+        end = cut_at(plain)
+        assert end is not None
+        return without_beginnings(plain, end, self.text_stream())
+
+    def _secret_in_text(self, text: str) -> str | None:
+        data = text.encode("utf-8", "surrogatepass")
+        if name := self._recognised_in(data):
+            return name
+        if not self.may_hold(data):
+            return None
+        if name := self.known_in(data):
+            return name
+        for hit, _ in tokens(self.unmistakable, data):
+            return _name(hit.label)
+        return None
 
     def _recognised_in(self, data: bytes) -> str | None:
         spans = self.prints.spans(data)
         return _name(spans[0].label) if spans else None
+
+    def _redact_text(self, text: str) -> str:
+        data = text.encode("utf-8", "surrogatepass")
+        done = self._redact(data)
+        return text if done is data else decode(done)
 
     def _redact(self, data: bytes) -> bytes:
         if recognised := self.prints.spans(data):

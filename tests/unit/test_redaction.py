@@ -7,6 +7,7 @@ import random
 import re
 import string
 import time
+import unicodedata
 from urllib.parse import quote, quote_plus
 
 import pytest
@@ -15,6 +16,7 @@ from hypothesis import strategies as st
 
 from shiftwork.secrets import Redactor, Secret
 from shiftwork.secrets.forms import is_weak
+from shiftwork.text import printable, truncate
 
 VALUE = 'q7/Xw+9=z"Å\\t5<k>&Lm0'
 REDACTOR = Redactor([Secret("env:API_KEY", VALUE)])
@@ -364,3 +366,35 @@ def test_redaction_does_not_slow_transcripts():
     seconds = time.thread_time() - started
     print(f"{sum(map(len, lines)) / seconds / 1e6:.0f} MB/s, {seconds / len(lines) * 1e6:.1f} µs a line")
     assert seconds / len(lines) < 50e-6
+
+
+HIDDEN = ["\u200b", "\u00ad", "\ufeff", "\x00", "\x08", "\r", "\x7f", "\u2060", "\U000e0041", "\u3164"]
+
+
+@pytest.mark.parametrize("hidden", HIDDEN)
+def test_what_is_shown_puts_no_secret_together(hidden):
+    """If this failed, a key with something invisible in it would be kept, and shown whole."""
+    split = f"the key {VALUE[:6]}{hidden}{VALUE[6:]} of é"
+
+    assert REDACTOR.redact(split) == f"the key {SHOWN} of é"
+    assert REDACTOR.redact_json({split: [split]}) == {f"the key {SHOWN} of é": [f"the key {SHOWN} of é"]}
+    assert REDACTOR.secret_in(split) == "env:API_KEY"
+    assert REDACTOR.redact_exact([split]) == [f"the key {SHOWN} of é"]
+    assert REDACTOR.redact(f"a{hidden}b \x1b[31mred\x1b[0m") == f"a{hidden}b \x1b[31mred\x1b[0m"
+
+
+@pytest.mark.parametrize("form", ["NFC", "NFD"])
+@pytest.mark.parametrize("known", ["NFC", "NFD"])
+def test_a_secret_is_found_however_its_letters_are_composed(form, known):
+    """If this failed, a key with an accent would be kept in the form in which it is not known."""
+    value = "pässwörd-0123-Ünï"
+    redactor = Redactor([Secret("s", unicodedata.normalize(known, value))])
+
+    assert redactor.redact(f"a {unicodedata.normalize(form, value)} b") == "a [redacted:s] b"
+
+
+def test_what_may_begin_a_secret_goes_though_it_is_hidden():
+    """If this failed, a cut would leave half a key that is shown whole."""
+    cut = truncate(f"{'x' * 40} {VALUE[:5]}\u200b{VALUE[5:14]}" + VALUE * 9, 80)
+
+    assert VALUE[:8] not in printable(REDACTOR.redact_excerpts({"a": cut})["a"])

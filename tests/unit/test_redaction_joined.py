@@ -7,6 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from shiftwork.secrets import JoinedTexts, Redactor, Secret
+from shiftwork.text import printable
 
 KEY = "canary-7Q2wXz9LmN4rT8vB"
 TOKEN = "ghp_" + "a1B2c3D4e5" * 4
@@ -65,7 +66,17 @@ def test_nothing_is_lost_and_nothing_is_told(texts, pause):
     assert KEY not in together
     assert TOKEN not in together
     if "[redacted:" not in together:
-        assert together == "".join(texts)
+        assert together == "".join(map(printable, texts))
+
+
+@pytest.mark.parametrize("hidden", ["\u200b", "\r", "\x08", "\ufeff"])
+@pytest.mark.parametrize("size", [1, 5, 80])
+def test_what_is_hidden_between_letters_joins_them(hidden, size):
+    """If it failed, a key that is said with something invisible in it would be shown whole."""
+    whole = f"it is {KEY[:9]}{hidden}{hidden}{KEY[9:]}, so."
+    out, rest = given_out([whole[at : at + size] for at in range(0, len(whole), size)])
+
+    assert "".join(text for _, text in out) + "".join(rest.values()) == f"it is {SHOWN}, so."
 
 
 def test_each_stream_is_read_by_itself():
