@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from shiftwork.environments.conformance import check_harness
 from shiftwork.environments.examples import CodingChallengeHarness
 from shiftwork.environments.examples.coding import confined, references
 from shiftwork.environments.examples.coding.confined import Allowance, run_job
@@ -248,3 +249,9 @@ async def test_a_machine_that_confines_too_little_is_refused(monkeypatch):
         monkeypatch.setenv("SHIFTWORK_SANDBOX_MINIMUM", "bwrap")
         with pytest.raises(EnvironmentFailed, match="No sandbox of this machine reaches"):
             await CodingChallengeHarness("roman").initialize()
+
+
+async def test_coding_challenges_keep_every_rule_of_environments():
+    """An agent, or a bridge, would be surprised by this environment alone."""
+    report = await check_harness(CodingChallengeHarness, episodes=1, steps=4)
+    assert report.ok, report.faults
