@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from shiftwork.agents.registry import backends
+from shiftwork.agents.registry import find_backend
 from shiftwork.contracts.project import ProjectOptions
 from shiftwork.contracts.sandbox import Profile, SandboxOptions
 from shiftwork.errors import InvalidInput
@@ -26,12 +26,8 @@ def vet_options(options: ProjectOptions, redactor: Any) -> None:
 
 def _check_agents(options: ProjectOptions) -> None:
     """Raise `InvalidInput` for an agent that could never start."""
-    known = backends()
     for agent in everybody(options):
-        if agent.backend not in known:
-            names = ", ".join(sorted(known))
-            raise InvalidInput(f"agent {agent.backend!r} is not known; known are: {names}.")
-        known[agent.backend].check(agent.settings)
+        find_backend(agent.backend).check(agent.settings)
 
 
 def check_hosts(sandbox: SandboxOptions) -> None:

@@ -62,6 +62,8 @@ def _said(problem: Any, model: type[BaseModel] | None) -> str:
             said = _no_model(facts.get("class_name"), problem["input"])
         case "string_pattern_mismatch":
             said = f"{problem['input']!r:.120} has not the form that it must have: {facts['pattern']}"
+        case _ if kind in _BOUNDS and problem["input"] != problem["input"]:
+            said = "must be a number"  # NaN keeps no bound, and is none
         case "string_too_short" if facts["min_length"] == 1:
             said = "is empty"
         case _ if kind in _BOUNDS:

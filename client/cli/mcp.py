@@ -10,7 +10,7 @@ from pathlib import Path
 from client.cli.exits import DONE
 from client.cli.options import agent_options
 from client.cli.output import pairs, print_json_line
-from shiftwork.agents.registry import backends
+from shiftwork.agents.registry import find_backend
 from shiftwork.contracts.project import ProjectOptions
 from shiftwork.errors import InvalidInput
 from shiftwork.settings import Settings
@@ -72,9 +72,5 @@ def _options(args: Namespace) -> ProjectOptions:
     if all(each is None for each in named):
         return ProjectOptions(budget_usd=args.budget)
     agent = agent_options(None, args)
-    known = backends()
-    if agent.backend not in known:
-        names = ", ".join(sorted(known))
-        raise InvalidInput(f"agent {agent.backend!r} is not known; known are: {names}.")
-    known[agent.backend].check(agent.settings)
+    find_backend(agent.backend).check(agent.settings)
     return ProjectOptions(agent=agent, budget_usd=args.budget)

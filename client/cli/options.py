@@ -4,13 +4,13 @@ from argparse import Namespace
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
-from urllib.parse import urlsplit
 
 from pydantic import ValidationError
 
 from client.cli.values import WALL_TIME
 from client.specification import Specification, read_prompt
 from client.wording import first_problem
+from shiftwork.agents.settings import is_address
 from shiftwork.contracts.limits import AgentLimits
 from shiftwork.contracts.project import AgentOptions, ProjectOptions
 from shiftwork.contracts.sandbox import Profile, SandboxOptions
@@ -135,7 +135,5 @@ def _check_agent(backend: str, settings: Mapping[str, Any]) -> None:
 
 def _check_address(settings: Mapping[str, Any]) -> None:
     url = settings.get("base_url")
-    if url is not None:
-        parts = urlsplit(str(url))
-        if parts.scheme not in {"http", "https"} or not parts.hostname:
-            raise InvalidInput(f"base_url: {url!r} is no address; write it as https://HOST/PATH.")
+    if url is not None and not is_address(str(url)):
+        raise InvalidInput(f"base_url: {url!r} is no address; write it as https://HOST/PATH.")

@@ -2,6 +2,7 @@
 
 import json
 from typing import Annotated, Any, Self, TypeVar
+from urllib.parse import urlsplit
 
 from pydantic import Field, ValidationError, field_validator
 
@@ -57,6 +58,13 @@ class BackendSettings(Document):
         check_passable(value)
         return value
 
+    @field_validator("base_url")
+    @classmethod
+    def _is_an_address(cls, url: str | None) -> str | None:
+        if url is not None and not is_address(url):
+            raise ValueError(f"{url!r} is no address; write it as https://HOST/PATH")
+        return url
+
     credential: str | None = None
 
     @field_validator("credential")
@@ -99,6 +107,15 @@ def read_settings(model: type[Model], backend: str, settings: Settings) -> Model
         said = problem["msg"].removeprefix("Value error, ")
         place = f"Backend {backend!r}, setting {where!r}" if where else f"Backend {backend!r}"
         raise InvalidInput(f"{place}: {said}.") from error
+
+
+def is_address(url: str) -> bool:
+    """Whether a model's API can be at this address."""
+    try:
+        parts = urlsplit(url)
+    except ValueError:  # brackets that hold no IPv6 address
+        return False
+    return parts.scheme in {"http", "https"} and bool(parts.hostname)
 
 
 def check_passable(value: object) -> None:

@@ -264,6 +264,14 @@ def test_an_unknown_backend_names_the_known_ones():
         find_backend("claud")
 
 
+@pytest.mark.parametrize("provider", ["openai", "ollama", "anthropic"])
+def test_who_names_a_provider_of_models_is_told_what_to_write(provider):
+    """Otherwise the way from a model to its agent would have to be guessed."""
+    sentence = f"For a model of {provider}, the agent is 'langchain', with the model '{provider}:MODEL'"
+    with pytest.raises(InvalidInput, match=sentence):
+        find_backend(provider)
+
+
 @pytest.mark.parametrize(
     "line", [b"", b"hello", b'{"kind"', b'{"kind": "dance"}', b'{"kind": 3}', b"\xff" * 99, b'["kind"]']
 )

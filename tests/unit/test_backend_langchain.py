@@ -91,6 +91,9 @@ def told(backend, asked: AgentRequest) -> tuple[ProgramConfig, dict[str, str]]:
             {"model": print},
             r"setting 'model': an object \(builtin_function_or_method\) can't cross processes",
         ),
+        ({"model": 5}, "setting 'model': 5 is no text: give 'provider:model', such as 'openai:gpt-5'"),
+        ({"model": ["openai:m"]}, r"setting 'model': \['openai:m'\] is no text"),
+        ({"model": "openai:m", "base_url": "ftp://x"}, "setting 'base_url': 'ftp://x' is no address"),
         ({"chat_model": len}, r"setting 'chat_model': an object \(builtin_function_or_method\)"),
         ({"chat_model": "json"}, r"'json' is neither a model as 'provider:model' .* nor an import path"),
         (

@@ -227,6 +227,15 @@ async def test_what_can_not_be_started(runner, config, error, facts):
     assert await runner.list_agents() == []
 
 
+@pytest.mark.parametrize("name", ["openai", "ollama"])
+async def test_an_address_that_is_none_is_refused_before_anything_is_asked(name):
+    """Otherwise each start would ask it again and again, as if a server were away."""
+    config = ProcessRunnerConfig(settings={name: {"model": "m", "base_url": "ftp://x"}})
+    async with LocalProcessRunner(config) as runner:
+        with pytest.raises(ProviderError, match="'ftp://x' is no address"):
+            await runner.spawn(AgentConfig("a", name, "t"))
+
+
 async def test_a_program_that_can_not_be_executed(tmp_path):
     """Otherwise a file that is no program would look like an agent that failed."""
     (tmp_path / "broken").write_bytes(b"\x7fELF nonsense")

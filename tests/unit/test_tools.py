@@ -223,7 +223,7 @@ def test_without_its_package_the_server_says_so() -> None:
 @pytest.mark.parametrize(
     ("argv", "sentence"),
     [
-        (["--agent", "nobody"], "error: agent 'nobody' is not known; known are: acp,"),
+        (["--agent", "nobody"], "error: Agent backend 'nobody' is not known; known are: acp,"),
         (["--agent", "codex", "--agent-setting", "x=1"], "error: Backend 'codex' has no setting 'x';"),
         (["--model", "m"], "error: The scripted agent needs a cassette"),
     ],

@@ -1,8 +1,11 @@
 """What is wrong with a front matter, as people read it."""
 
 import pytest
+from pydantic import ValidationError
 
 from client.specification import read_specification
+from client.wording import first_problem
+from shiftwork.contracts.feature import VerificationStep
 from shiftwork.errors import InvalidInput
 
 
@@ -43,3 +46,11 @@ def test_a_wrong_front_matter_is_told_in_plain_words(tmp_path, head, sentence):
     with pytest.raises(InvalidInput) as raised:
         read_specification(path)
     assert f": {sentence}" in str(raised.value)
+
+
+@pytest.mark.parametrize(("given", "said"), [("nan", "must be a number"), ("1e9", "must be 86400 or less")])
+def test_what_is_no_number_is_told_so(given, said):
+    """If it failed, people would be told to give less of what is not even a number."""
+    with pytest.raises(ValidationError) as raised:
+        VerificationStep(timeout=float(given))
+    assert first_problem(raised.value) == f"timeout: {said}"

@@ -56,6 +56,8 @@ class LangchainSettings(BackendSettings):
     @field_validator("model", "chat_model", mode="before")
     @classmethod
     def _is_text(cls, value: Any) -> Any:
+        if isinstance(value, bool | int | float | list | tuple | dict):
+            raise ValueError(f"{value!r:.80} is no text: give 'provider:model', such as 'openai:gpt-5'")  # noqa: TRY004 - pydantic wants it
         if value is not None and not isinstance(value, str):
             raise ValueError(_no_object(value))
         return value
