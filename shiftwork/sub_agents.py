@@ -56,10 +56,14 @@ def agent_options(
 
 def check_specification(name: str, value: object) -> None:
     """Refuse objects by name: agents run in other processes, on other days."""
-    if not isinstance(value, str | Mapping | AgentOptions | SubAgent):
+    if not isinstance(value, str | Mapping | AgentOptions):
         raise InvalidInput(
             f"{name} is an object of type {type(value).__name__!r}, which can't cross processes; give "
             "'provider:model', an import path ('package.module:name') or a mapping."
+        )
+    if not value:
+        raise InvalidInput(
+            f"{name} is empty; give 'provider:model', an import path ('package.module:name') or a mapping."
         )
 
 
@@ -131,6 +135,10 @@ class SubAgent:
     chat_model: Specification | AgentOptions | None = None
     tools: tuple[Specification, ...] = ()
 
+    def __post_init__(self) -> None:
+        """Refuse at once, by `InvalidInput`, what could never play its role."""
+        self.options()
+
     def options(self) -> CategoryOptions:
         """What a project is told of it; raises `InvalidInput`."""
         if self.chat_model is None:
@@ -175,7 +183,14 @@ _KINDS: Mapping[Role, type[SubAgent]] = {
 def create_sub_agents(
     chat_model: Specification | AgentOptions | None = None, tools: Sequence[Specification] = ()
 ) -> dict[str, SubAgent]:
-    """A specialist for each category of features, all with this model: what `sub_agents` takes."""
+    """A specialist for each category of features, all with this model: what `sub_agents` takes.
+
+    Args:
+        chat_model, tools: see `agent_options`; None: whoever plays the roles in the project.
+
+    Raises:
+        InvalidInput: the model, or a tool, is nothing that can be given to an agent.
+    """
     return {
         category.value: _KINDS[ROLE_OF[category]](chat_model, tuple(tools)) for category in FeatureCategory
     }
@@ -183,7 +198,7 @@ def create_sub_agents(
 
 def category_options(name: str, agent: Specification | AgentOptions | SubAgent) -> CategoryOptions:
     """What a project is told of whoever does a category; raises `InvalidInput`, naming it."""
-    check_specification(name, agent)
     if isinstance(agent, SubAgent):
         return agent.options()
+    check_specification(name, agent)
     return CategoryOptions(agent=agent_options(agent))

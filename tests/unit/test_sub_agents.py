@@ -54,6 +54,17 @@ def test_what_can_not_be_is_refused_by_name(model, tools, sentence) -> None:
         agent_options(model, tools)
 
 
+@pytest.mark.parametrize("model", [5, object(), "", {}, CodeSubAgent("openai:m")], ids=repr)
+def test_specialists_with_what_is_no_model_are_refused_at_once(model) -> None:
+    """A mistake would be told when a project is made, far from where it is."""
+    with pytest.raises(InvalidInput, match="chat_model is"):
+        create_sub_agents(model)
+    with pytest.raises(InvalidInput, match="chat_model is"):
+        CodeSubAgent(model)
+    with pytest.raises(InvalidInput, match=r"tools\[0\] is"):
+        create_sub_agents("openai:m", [model])
+
+
 def test_there_is_one_for_each_category() -> None:
     """A category that nobody was made for would silently be done by somebody else."""
     agents = create_sub_agents("openai:m")
