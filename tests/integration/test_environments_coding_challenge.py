@@ -160,7 +160,8 @@ async def test_nothing_of_this_machine_is_in_reach(tmp_path):
     canary = tmp_path / "canary"
     canary.write_text("canary")
     for folder in (tmp_path, *tmp_path.parents[:2]):
-        folder.chmod(0o755)
+        if folder.stat().st_uid == os.geteuid():
+            folder.chmod(0o755)
     probe = f"""
 import os, socket
 def roman(n):
