@@ -21,6 +21,7 @@ from temporalio.worker import (
 from activities.agent_tasks import AgentProcessor
 from activities.bookkeeping import BookkeepingActivities
 from activities.credentials import learn_open_projects
+from activities.episodes import EpisodeActivities
 from activities.fingerprints import FingerprintPublisher
 from activities.maintenance import MaintenanceActivities
 from activities.orphans import WorkerRecord
@@ -52,6 +53,8 @@ from shiftwork.store.store import Store
 from shiftwork.tasks.processing import Equipment
 from shiftwork.tasks.registry import make_processors
 from shiftwork.temporal import PROCESS_QUEUE, TASK_QUEUE, connect, place_queue
+from workflows.episode import EpisodeWorkflow
+from workflows.evaluation import EvaluationWorkflow
 from workflows.maintenance import MaintenanceWorkflow
 from workflows.project import ProjectWorkflow
 from workflows.scheduled import ScheduledRunWorkflow
@@ -68,12 +71,21 @@ def workers(client: Client, services: Services, python: PythonRunner) -> tuple[W
     bookkeeping = BookkeepingActivities(services)
     sessions, projects = SessionActivities(services), ProjectActivities(services)
     tasks, schedules = TaskActivities(services, _processors(services, python)), ScheduleActivities(services)
+    episodes = EpisodeActivities(services)
     maintenance, place = MaintenanceActivities(services), place_of(services.settings.state)
     timings = services.settings.timings
     light = Worker(
         client,
         task_queue=TASK_QUEUE,
-        workflows=[ProjectWorkflow, SessionWorkflow, TaskWorkflow, ScheduledRunWorkflow, MaintenanceWorkflow],
+        workflows=[
+            ProjectWorkflow,
+            SessionWorkflow,
+            TaskWorkflow,
+            ScheduledRunWorkflow,
+            MaintenanceWorkflow,
+            EpisodeWorkflow,
+            EvaluationWorkflow,
+        ],
         identity=with_place(client.identity, place),
         activities=[
             bookkeeping.integrate,
@@ -87,6 +99,8 @@ def workers(client: Client, services: Services, python: PythonRunner) -> tuple[W
             bookkeeping.tidy,
             bookkeeping.checkpoint,
             tasks.give_up_task,
+            episodes.give_up_episode,
+            episodes.move_evaluation,
             schedules.make_task,
             schedules.drop_task,
             maintenance.remove_handoffs,
@@ -109,6 +123,7 @@ def workers(client: Client, services: Services, python: PythonRunner) -> tuple[W
             projects.import_people,
             projects.revert,
             tasks.run_task,
+            episodes.play_episode,
         ],
         tuner=_tuner(client, services.settings),
         max_heartbeat_throttle_interval=timedelta(seconds=1),

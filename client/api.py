@@ -10,6 +10,7 @@ from typing import Any
 
 from client.agents import AgentRegistry
 from client.connection import CLOSED, actor
+from client.episodes import EpisodeControl
 from client.following import Following
 from client.messages import Messages
 from client.resting import at_rest
@@ -26,7 +27,7 @@ from workflows.project import ProjectWorkflow
 __all__ = ["Shiftwork", "actor", "at_rest"]
 
 
-class Shiftwork(Messages, Following, AgentRegistry, TaskControl):
+class Shiftwork(Messages, Following, AgentRegistry, TaskControl, EpisodeControl):
     """A connection to one stack, and all that can be done there.
 
     Use as `async with Shiftwork(settings) as shiftwork`. Projects are named by id, by the beginning of an id,

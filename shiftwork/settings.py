@@ -147,6 +147,10 @@ class Settings:
         """The folder of one attempt at a task."""
         return self.tasks / f"t{task_id}-a{attempt}"
 
+    def episode_folder(self, episode_id: int, attempt: int) -> Path:
+        """The folder of one attempt at an episode."""
+        return self.tasks / f"e{episode_id}-a{attempt}"
+
     @property
     def agents(self) -> Path:
         """The folder of what registered agents keep from run to run."""

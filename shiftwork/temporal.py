@@ -52,6 +52,8 @@ PROCESS_QUEUE = "shiftwork-processes"
 PROJECT_WORKFLOW = "ProjectWorkflow"
 SESSION_WORKFLOW = "SessionWorkflow"
 TASK_WORKFLOW = "TaskWorkflow"
+EPISODE_WORKFLOW = "EpisodeWorkflow"
+EVALUATION_WORKFLOW = "EvaluationWorkflow"
 SCHEDULED_RUN_WORKFLOW = "ScheduledRunWorkflow"
 MAINTENANCE_WORKFLOW = "MaintenanceWorkflow"
 
@@ -98,6 +100,16 @@ def session_workflow_id(project_id: str, number: int) -> str:
 def task_workflow_id(task_id: int, agent_id: int | None) -> str:
     """The workflow id of a task: its agent's, so that an agent has one run at a time, or its own."""
     return f"task-{task_id}" if agent_id is None else f"agent-{agent_id}"
+
+
+def episode_workflow_id(episode_id: int) -> str:
+    """The workflow id of an episode."""
+    return f"episode-{episode_id}"
+
+
+def evaluation_workflow_id(evaluation_id: int) -> str:
+    """The workflow id of an evaluation."""
+    return f"evaluation-{evaluation_id}"
 
 
 def place_queue(place: str) -> str:

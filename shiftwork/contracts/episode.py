@@ -1,7 +1,7 @@
 """Episodes: plays of an environment by an agent, and evaluations, which are many of them."""
 
 from enum import StrEnum
-from typing import Annotated, Final, Literal, Self
+from typing import Annotated, Final, Self
 
 from pydantic import Field, JsonValue, model_validator
 
@@ -174,8 +174,9 @@ class EvaluationStart(Message):
     """The input of the workflow of an evaluation; its rows exist.
 
     Attributes:
-        after: episodes up to this number have ended.
-        failed: how many of those failed.
+        episodes: those that have not ended, in order.
+        parallel: how many are played at once.
+        timeout: see `EpisodeStart`.
     """
 
     evaluation_id: int
@@ -183,11 +184,17 @@ class EvaluationStart(Message):
     parallel: int = 1
     timeout: Annotated[float, Field(gt=0, allow_inf_nan=False)] = 3_600.0
     timeouts: Timeouts = Timeouts()
-    done: int = 0
+
+
+class EvaluationMove(Message):
+    """Another status for an evaluation."""
+
+    evaluation_id: int
+    status: EpisodeStatus
 
 
 class EvaluationEnd(Message):
-    """How an evaluation ended."""
+    """How an evaluation ended: `completed` if every episode was played, whatever came of it."""
 
     evaluation_id: int
-    status: Literal[EpisodeStatus.COMPLETED, EpisodeStatus.FAILED]
+    status: EpisodeStatus

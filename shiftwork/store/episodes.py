@@ -108,7 +108,7 @@ class Evaluations(Noun):
     """The rows of `evaluations`."""
 
     async def create(self, spec: EvaluationSpec, request_key: str | None = None) -> EvaluationRow:
-        """The evaluation with its episodes, none of them played; one of the same `request_key` is found again."""
+        """The evaluation with its episodes, none played yet; one of the same `request_key` is found again."""
         values = {
             "environment": spec.environment,
             "player": spec.player.kind.value,

@@ -1,4 +1,7 @@
-"""The tables: `project` (what is to do), `session` (who did what), `record` (its outcome), `task`, `episode`."""
+"""The tables: `project` (what is to do), `session` (who did what), `record` (its outcome).
+
+`task` has registered agents and their runs, `episode` plays of environments.
+"""
 
 from shiftwork.store.tables.base import Base
 from shiftwork.store.tables.episode import EpisodeStepTable, EpisodeTable, EvaluationTable

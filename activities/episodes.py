@@ -1,0 +1,217 @@
+"""Playing an episode: by one attempt at a time, each step written before the player sees what came of it."""
+
+import asyncio
+import os
+from contextlib import suppress
+
+from temporalio import activity
+
+from activities.alive import heartbeating, worker_stopping
+from activities.names import GIVE_UP_EPISODE, MOVE_EVALUATION, PLAY_EPISODE
+from activities.players import AskedPlayer, PlayerFailed, Seat, seated
+from activities.services import Services
+from shiftwork.contracts.episode import (
+    EpisodeEnd,
+    EpisodeErrorKind,
+    EpisodeGivenUp,
+    EpisodeSpec,
+    EpisodeStart,
+    EpisodeStatus,
+    EvaluationMove,
+    PlayerKind,
+)
+from shiftwork.contracts.task import TaskUsage
+from shiftwork.environments.host import Order, Over
+from shiftwork.environments.hosting import EnvironmentHost, PlayFailed
+from shiftwork.environments.protocol import Observation
+from shiftwork.environments.trajectory import Choice, Step
+from shiftwork.errors import Conflict, InvalidInput, NotFound, ShiftworkError
+from shiftwork.repository.files import remove_tree
+from shiftwork.runner.leftovers import end_leftovers
+from shiftwork.store.episodes import EpisodeOutcome, EpisodeRow, StepRow, spent_in
+from shiftwork.text import one_line, truncate
+
+_MOST_ERROR = 2_000
+_BLAMED = {
+    "invalid": EpisodeErrorKind.INVALID,
+    "environment": EpisodeErrorKind.ENVIRONMENT,
+    "player": EpisodeErrorKind.PLAYER,
+}
+
+
+class EpisodeActivities:
+    """What the workflows of episodes and evaluations do."""
+
+    def __init__(self, services: Services) -> None:
+        self._services = services
+        self._host = EnvironmentHost(services.sandbox, services.settings.state)
+
+    @activity.defn(name=PLAY_EPISODE)
+    async def play_episode(self, start: EpisodeStart) -> EpisodeEnd:
+        """Play it to its end, on from what is written of it; cancelled, it fails as such.
+
+        A worker that is told to stop gives it back: another takes it up.
+        """
+        async with heartbeating(self._services.record):
+            return await _Attempt(self._services, self._host, start).execute()
+
+    @activity.defn(name=GIVE_UP_EPISODE)
+    async def give_up_episode(self, given_up: EpisodeGivenUp) -> EpisodeEnd:
+        """Have an episode fail that no attempt ends any more; one that has ended stays as it is."""
+        outcome = _failure(given_up.error_kind, given_up.error)
+        async with self._services.store.transaction() as tx:
+            row = await tx.episodes.give_up(given_up.episode_id, outcome)
+        return EpisodeEnd(episode_id=row.id, status=row.status, error_kind=row.error_kind)
+
+    @activity.defn(name=MOVE_EVALUATION)
+    async def move_evaluation(self, move: EvaluationMove) -> None:
+        """Write how an evaluation stands; one that has ended stays as it is."""
+        async with self._services.store.transaction() as tx:
+            await tx.evaluations.move(move.evaluation_id, move.status)
+
+
+class _Attempt:
+    """One attempt at one episode."""
+
+    def __init__(self, services: Services, host: EnvironmentHost, start: EpisodeStart) -> None:
+        self._services = services
+        self._host = host
+        self._start = start
+
+    async def execute(self) -> EpisodeEnd:
+        try:
+            row, spec, steps = await self._begin()
+        except Conflict:
+            return await self._as_it_is()
+        if row.attempt - 1 > spec.retries:
+            why = f"{row.attempt - 1} of its workers were lost; the episode is not taken up again."
+            return await self._finish(row, _failure(EpisodeErrorKind.LOST, why))
+        outcome = await self._cancellable(asyncio.ensure_future(self._played(row, spec, steps)))
+        return await self._finish(row, outcome)
+
+    async def _begin(self) -> tuple[EpisodeRow, EpisodeSpec, list[StepRow]]:
+        worker = f"{self._services.host}:{os.getpid()}"
+        async with self._services.store.transaction() as tx:
+            row = await tx.episodes.begin(self._start.episode_id, worker, self._services.sandbox.level)
+            evaluation = await tx.evaluations.get(row.evaluation_id)
+            return row, evaluation.spec, await tx.episodes.steps(row.id)
+
+    async def _played(self, row: EpisodeRow, spec: EpisodeSpec, steps: list[StepRow]) -> EpisodeOutcome:
+        folder = self._services.settings.episode_folder(row.id, row.attempt)
+        player: AskedPlayer | None = None
+        try:
+            await self._end_earlier(row)
+            recorded = tuple(each.step for each in steps)
+            seat = Seat(spec, row.id, row.attempt, row.seed, recorded, folder, row.usage or TaskUsage())
+            async with asyncio.timeout(self._start.timeout), seated(self._services, seat) as player:
+                over = await self._play(row, seat, spent_in(steps), player)
+            return _outcome(over, player)
+        except TimeoutError:
+            why = f"It was ended after {self._start.timeout:g} s, because its time was over."
+            return _failure(EpisodeErrorKind.TIMEOUT, why, player)
+        except PlayerFailed as error:
+            kind = EpisodeErrorKind.BUDGET if error.over_budget else EpisodeErrorKind.PLAYER
+            return _failure(kind, str(error), player)
+        except PlayFailed as error:
+            return _failure(_BLAMED[error.why], str(error), player)
+        except (InvalidInput, NotFound) as error:
+            return _failure(EpisodeErrorKind.INVALID, str(error), player)
+        finally:
+            await asyncio.to_thread(remove_tree, folder, ignore_errors=True)
+
+    async def _play(self, row: EpisodeRow, seat: Seat, spent: float, player: AskedPlayer | None) -> Over:
+        async def keep(step: Step, seconds: float) -> None:
+            async with self._services.store.transaction() as tx:
+                await tx.episodes.add(row.id, row.token or 0, step, seconds)
+
+        async def ask(observation: Observation, last: Step | None) -> Choice | None:
+            assert player is not None, "it is the host that plays otherwise"
+            return await player.act(observation, last)
+
+        spec, kind = seat.spec, seat.spec.player.kind
+        order = Order(
+            environment=spec.environment,
+            parameters=spec.parameters,
+            seed=seat.seed,
+            recorded=seat.recorded,
+            spent=spent,
+            most_steps=spec.max_steps,
+            player=kind.value if kind in (PlayerKind.RANDOM, PlayerKind.SCRIPTED) else "asked",
+            script=tuple(Choice(**each.model_dump()) for each in spec.player.script),
+        )
+        over = await self._host.play(order, on_step=keep, on_turn=ask)
+        if player is not None:
+            await player.over(over.observation)
+        return over
+
+    async def _end_earlier(self, row: EpisodeRow) -> None:
+        """What lost attempts left here."""
+        for attempt in range(1, row.attempt):
+            folder = self._services.settings.episode_folder(row.id, attempt)
+            if folder.is_dir():
+                await end_leftovers(folder)
+                await asyncio.to_thread(remove_tree, folder, ignore_errors=True)
+
+    async def _cancellable(self, work: "asyncio.Future[EpisodeOutcome]") -> EpisodeOutcome:
+        """How it went; when it is cancelled or the worker stops, it ends what it started first."""
+        shutdown = asyncio.ensure_future(activity.wait_for_worker_shutdown())
+        try:
+            await asyncio.wait((work, shutdown), return_when=asyncio.FIRST_COMPLETED)
+            if work.done():
+                return work.result()
+            await _ended(work)
+            raise worker_stopping()
+        except asyncio.CancelledError:
+            left = await _ended(work)
+            details = activity.cancellation_details()
+            if details is not None and details.worker_shutdown:
+                raise worker_stopping() from None
+            return left or _failure(EpisodeErrorKind.CANCELLED, "The episode was cancelled.")
+        finally:
+            shutdown.cancel()
+
+    async def _finish(self, row: EpisodeRow, outcome: EpisodeOutcome) -> EpisodeEnd:
+        async with self._services.store.transaction() as tx:
+            await tx.episodes.finish(row.id, row.token or 0, outcome)
+        return EpisodeEnd(episode_id=row.id, status=outcome.status, error_kind=outcome.error_kind)
+
+    async def _as_it_is(self) -> EpisodeEnd:
+        """It had ended already: an attempt whose answer was lost, or somebody ended it by hand."""
+        async with self._services.store.transaction() as tx:
+            row = await tx.episodes.get(self._start.episode_id)
+        return EpisodeEnd(episode_id=row.id, status=row.status, error_kind=row.error_kind)
+
+
+def _outcome(over: Over, player: AskedPlayer | None) -> EpisodeOutcome:
+    stats = over.trajectory.stats
+    return EpisodeOutcome(
+        status=EpisodeStatus.COMPLETED,
+        ending=over.trajectory.ending,
+        success=stats.success,
+        terminated=stats.terminated,
+        truncated=stats.truncated,
+        reproducible=stats.reproducible,
+        total_reward=stats.total_reward,
+        total_steps=stats.total_steps,
+        refused_actions=stats.refused_actions,
+        rewards=stats.rewards or None,
+        seconds=stats.duration_seconds,
+        usage=None if player is None else player.usage,
+    )
+
+
+def _failure(kind: EpisodeErrorKind, why: str, player: AskedPlayer | None = None) -> EpisodeOutcome:
+    return EpisodeOutcome(
+        status=EpisodeStatus.FAILED,
+        error=one_line(truncate(why, _MOST_ERROR)),
+        error_kind=kind,
+        usage=None if player is None else player.usage,
+    )
+
+
+async def _ended(work: "asyncio.Future[EpisodeOutcome]") -> EpisodeOutcome | None:
+    """What is left of work that has to end now."""
+    work.cancel()
+    with suppress(asyncio.CancelledError, ShiftworkError):
+        return await work
+    return None

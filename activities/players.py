@@ -1,0 +1,90 @@
+"""Who plays an episode, where that is somebody who has to be asked for each action."""
+
+from collections.abc import AsyncIterator, Callable
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Protocol
+
+from activities.services import Services
+from shiftwork.contracts.episode import EpisodeSpec, PlayerKind
+from shiftwork.contracts.task import TaskUsage
+from shiftwork.environments.protocol import Observation
+from shiftwork.environments.trajectory import Choice, Step
+from shiftwork.errors import InvalidInput
+
+
+@dataclass(frozen=True, slots=True)
+class Seat:
+    """What a player is given.
+
+    Attributes:
+        spec: what is played.
+        episode: the id of the episode.
+        attempt: how often it was begun, this time included.
+        seed: of the episode.
+        recorded: the steps that were taken before.
+        folder: a folder that does not exist yet, for this attempt alone; removed afterwards.
+        spent: what the player cost before.
+    """
+
+    spec: EpisodeSpec
+    episode: int
+    attempt: int
+    seed: int
+    recorded: tuple[Step, ...]
+    folder: Path
+    spent: TaskUsage
+
+
+class PlayerFailed(Exception):  # noqa: N818 - it names what happened
+    """Who plays died, or said what can't be understood; the text is one sentence.
+
+    Attributes:
+        over_budget: whether it is its budget that is spent.
+    """
+
+    def __init__(self, message: str, *, over_budget: bool = False) -> None:
+        super().__init__(message)
+        self.over_budget = over_budget
+
+
+class AskedPlayer(Protocol):
+    """Somebody who is asked for each action."""
+
+    async def act(self, observation: Observation, last: Step | None) -> Choice | None:
+        """Choose; None: it stops.
+
+        Raises:
+            PlayerFailed: it can't.
+        """
+
+    async def over(self, observation: Observation) -> None:
+        """The episode is over: see what came of the last action, and end."""
+
+    @property
+    def usage(self) -> TaskUsage | None:
+        """What its models cost in all attempts; None: it has none."""
+
+    @property
+    def level(self) -> str:
+        """The sandbox that confines it."""
+
+
+Seats = Callable[[Services, Seat], AbstractAsyncContextManager[AskedPlayer]]
+"""Seats a player; on leaving nothing of it lives."""
+
+SEATS: dict[PlayerKind, Seats] = {}
+
+
+@asynccontextmanager
+async def seated(services: Services, seat: Seat) -> AsyncIterator[AskedPlayer | None]:
+    """The player of this seat; None for those who play in the environment's own process."""
+    kind = seat.spec.player.kind
+    if kind in (PlayerKind.RANDOM, PlayerKind.SCRIPTED):
+        yield None
+        return
+    if kind not in SEATS:
+        raise InvalidInput(f"A player of kind {kind.value!r} can't play here.")
+    async with SEATS[kind](services, seat) as player:
+        yield player

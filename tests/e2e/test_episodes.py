@@ -1,0 +1,133 @@
+"""Episodes of environments, played by a worker that is killed again and again."""
+
+import random
+
+import pytest
+
+from shiftwork.contracts.episode import (
+    EpisodeErrorKind,
+    EpisodeStatus,
+    EvaluationSpec,
+    Player,
+    PlayerKind,
+    ScriptedAction,
+)
+from shiftwork.environments.playing import RandomPolicy, play
+from shiftwork.environments.registry import make_environment
+from shiftwork.errors import Conflict
+from shiftwork.store.episodes import EpisodeRow, EvaluationRow
+from tests.e2e.lab import Lab, eventually
+from tests.e2e.support import WorkerProcess, processes_of
+
+MAZE = {"rows": 12, "columns": 12}
+STEPS = 120
+
+
+async def ended(lab: Lab, evaluation: EvaluationRow, seconds: float = 100) -> list[EpisodeRow]:
+    async def look() -> bool:
+        return (await lab.shiftwork.evaluation(evaluation.id)).status.ended
+
+    await eventually(look, seconds)
+    return list(await lab.shiftwork.episodes(evaluation.id))
+
+
+async def in_the_middle(lab: Lab, evaluation: EvaluationRow, steps: int) -> bool:
+    """Whether an episode is under way that has taken so many steps."""
+    for row in await lab.shiftwork.episodes(evaluation.id):
+        if row.status is EpisodeStatus.RUNNING and len(await lab.shiftwork.episode_steps(row.id)) >= steps:
+            return True
+    return False
+
+
+async def undisturbed(seed: int):
+    """The same episode, played here."""
+    environment = make_environment("maze", MAZE)
+    return await play(environment, RandomPolicy(seed), seed=seed, most_steps=STEPS)
+
+
+@pytest.mark.timeout(240)
+async def test_killed_workers_change_no_trajectory(lab: Lab, shared_worker: WorkerProcess) -> None:
+    """Nobody could trust a result: a crash would play an episode in another way, or count a step twice."""
+    spec = EvaluationSpec(
+        environment="maze", parameters=MAZE, episodes=20, seed=5, parallel=3, max_steps=STEPS
+    )
+    evaluation = await lab.shiftwork.evaluate(spec, request_key="once")
+    chance = random.Random(3)
+    for _ in range(4):
+        await eventually(
+            lambda: in_the_middle(lab, evaluation, chance.randint(1, STEPS - 60)), 60, every=0.01
+        )
+        shared_worker.kill()
+        shared_worker.start()
+    assert (await lab.shiftwork.evaluate(spec, request_key="once")).id == evaluation.id
+    rows = await ended(lab, evaluation, 180)
+    assert [row.seed for row in rows] == list(range(5, 25))
+    assert max(row.attempt for row in rows) > 1
+    for row in rows:
+        expected = await undisturbed(row.seed)
+        assert [each.step for each in await lab.shiftwork.episode_steps(row.id)] == list(expected.steps)
+        stats = expected.stats
+        assert (row.status, row.ending) == (EpisodeStatus.COMPLETED, expected.ending)
+        assert row.total_reward == pytest.approx(stats.total_reward)
+        assert (row.total_steps, row.success) == (stats.total_steps, stats.success)
+    assert not [each for each in processes_of(lab.settings.state, "") if "environments.host" in each]
+
+
+async def test_a_script_is_played(lab: Lab, shared_worker: WorkerProcess) -> None:
+    """A known way to win could not be held against an environment."""
+    script = tuple(ScriptedAction(action="guess", parameters={"number": n}) for n in range(1, 101))
+    player = Player(kind=PlayerKind.SCRIPTED, script=script)
+    spec = EvaluationSpec(
+        environment="number_guess", parameters={"max_steps": 100}, player=player, seed=3, episodes=2
+    )
+    rows = await ended(lab, await lab.shiftwork.evaluate(spec))
+    assert [row.success for row in rows] == [True, True]
+    assert all(row.reproducible and row.terminated for row in rows)
+
+
+@pytest.mark.parametrize(
+    ("spec", "kind", "why"),
+    [
+        (
+            EvaluationSpec(environment="nowhere"),
+            EpisodeErrorKind.INVALID,
+            "there is no environment 'nowhere'; there are: ",
+        ),
+        (EvaluationSpec(environment="maze", parameters={"rows": "x"}), EpisodeErrorKind.INVALID, "rows"),
+        (
+            EvaluationSpec(environment="maze", parameters={"colour": 1}),
+            EpisodeErrorKind.INVALID,
+            "does not take these parameters",
+        ),
+        (
+            EvaluationSpec(environment="os:abort"),
+            EpisodeErrorKind.ENVIRONMENT,
+            "its process ended with status 134",
+        ),
+    ],
+)
+async def test_what_can_not_be_played_says_why(
+    lab: Lab, shared_worker: WorkerProcess, spec, kind, why
+) -> None:
+    """A mistake in a name would be retried for ever, or end the worker."""
+    (row,) = await ended(lab, await lab.shiftwork.evaluate(spec))
+    assert (row.status, row.error_kind) == (EpisodeStatus.FAILED, kind)
+    assert why in (row.error or "")
+
+
+async def test_an_evaluation_is_cancelled(lab: Lab, shared_worker: WorkerProcess) -> None:
+    """Somebody who started a thousand episodes by mistake could not end them."""
+    spec = EvaluationSpec(environment="maze", parameters=MAZE, episodes=300, parallel=2)
+    evaluation = await lab.shiftwork.evaluate(spec)
+
+    async def look() -> bool:
+        return any(row.status.ended for row in await lab.shiftwork.episodes(evaluation.id))
+
+    await eventually(look, 60)
+    await lab.shiftwork.cancel_evaluation(evaluation.id)
+    rows = await ended(lab, evaluation)
+    assert (await lab.shiftwork.evaluation(evaluation.id)).status is EpisodeStatus.FAILED
+    assert not any(row.status is EpisodeStatus.RUNNING for row in rows)
+    assert any(row.status is EpisodeStatus.CREATED for row in rows)
+    with pytest.raises(Conflict, match="has ended already"):
+        await lab.shiftwork.cancel_evaluation(evaluation.id)
