@@ -7,6 +7,9 @@ from pydantic import Field, field_validator, model_validator
 from shiftwork.contracts.base import VERSION, Document
 from shiftwork.contracts.feature import FeatureSpec, check_path
 
+MANY_FEATURES = 200
+"""Of more than these an initializer is asked whether it means it."""
+
 
 class SetupCommand(Document):
     """A command that prepares workspaces and checkouts alike.

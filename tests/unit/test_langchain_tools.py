@@ -178,6 +178,10 @@ def test_rules_of_the_whole_plan():
     assert "right" in plan.finish_plan()
     big = {"command": "./run", "files": {"data": "x" * 400_000}}
     assert "bytes" in plan.submit_plan(features(3, verification_steps=[big]))
+    plan = PlanDesk(leaving(), judged=False, spec="")
+    assert "right" in plan.submit_plan(features(200))
+    assert "201 features are many; plans have 200 at most. Join" in plan.submit_plan(features(201))
+    assert "right" in plan.finish_plan()
     assert "1000 are the most" in plan.submit_plan(features(1001))
 
 

@@ -12,7 +12,7 @@ from shiftwork.agents.langchain.program.leaving import Leaving
 from shiftwork.agents.langchain.program.tools import make_tool, sentences
 from shiftwork.agents.outbox import FILE_LIMIT
 from shiftwork.contracts.feature import FeatureSpec
-from shiftwork.contracts.plan import Plan, SetupCommand
+from shiftwork.contracts.plan import MANY_FEATURES, Plan, SetupCommand
 from shiftwork.errors import InvalidInput
 from shiftwork.planning.graph import check_dependencies
 from shiftwork.verification.trivial import is_trivial
@@ -185,13 +185,20 @@ class PlanDesk:
             yield f"the plan has {size:,} bytes; at most {FILE_LIMIT:,} are read: shorten its texts and files"
 
     def _warning(self, draft: dict[str, Any]) -> str | None:
+        """What is asked once of a plan that is much smaller or larger than plans are."""
         count = len(draft["features"])
-        if count >= _FEW_FEATURES or len(self._spec) < _LONG_SPEC_CHARACTERS or draft["warned"]:
+        few = count < _FEW_FEATURES and len(self._spec) >= _LONG_SPEC_CHARACTERS
+        if draft["warned"] or not (few or count > MANY_FEATURES):
             return None
         self._keep(draft | {"warned": True})
+        if few:
+            return (
+                f"{count} features are few for a specification of {len(self._spec):,} characters. Read it "
+                "again, sentence by sentence, and add what is missing. If nothing is, call `finish_plan` again."
+            )
         return (
-            f"{count} features are few for a specification of {len(self._spec):,} characters. Read it again, "
-            "sentence by sentence, and add what is missing. If nothing is, call `finish_plan` again."
+            f"{count} features are many; plans have {MANY_FEATURES} at most. Join those that are built in "
+            "one sitting: `remove_features` takes some out. If each has to stand alone, call `finish_plan` again."
         )
 
 
