@@ -246,7 +246,7 @@ async def test_what_is_wrong_is_a_sentence(lab: Lab) -> None:
     create = {"name": unused("x"), "description": "y"}
     wrong = (
         ("create_long_running_project", create, "agent is missing: say which one is to do the work; known"),
-        ("create_long_running_project", {**create, "agent": "nobody"}, "agent 'nobody' is not known"),
+        ("create_long_running_project", {**create, "agent": "nobody"}, "'nobody' is not known"),
         (
             "create_long_running_project",
             {**create, "agent": "claude", "working_directory": "x"},
