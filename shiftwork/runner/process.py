@@ -188,6 +188,7 @@ class Process:
                 stall_timeout=self._program.stall_timeout,
                 output=self._output,
                 own_processes=self._held.own_processes,
+                cpu_before=self._held.cpu_before,
                 breach=self.breach,
                 on_stall=self._on_stall,
             )
@@ -211,7 +212,7 @@ class Process:
 
     def look(self, processes: dict[int, Seen]) -> bool:
         """Take in what its tree uses at this moment; whether its first process is alive."""
-        tree = tree_of(self.pid, self._held.root or 0, processes)
+        tree = tree_of(self.pid, self._held.root or 0, processes, self._held.cpu_before)
         cpu = sum(process.cpu + process.waited_for for process in tree)
         memory = sum(process.memory for process in tree)
         before = self._usage

@@ -170,6 +170,7 @@ class _Process:
             stall_timeout=self._spec.stall_timeout,
             output=self._output,
             own_processes=self._held.own_processes,
+            cpu_before=self._held.cpu_before,
             breach=self._breach,
             on_stall=self._notice_stall,
         )

@@ -48,7 +48,7 @@ class Watch:
         limits: of the tree.
         stall_timeout: seconds without output and CPU time after which it counts as stalled, or None.
         output: bytes it printed so far, or None while nobody reads them.
-        own_processes: how many of its processes are the sandbox's.
+        own_processes, cpu_before: see `Held`.
         breach: done with a sentence as soon as a limit is breached.
         on_stall: is given a sentence as soon as it does nothing any more, and None when it does again.
         cpu_seconds, peak_memory: of the whole tree so far, as far as seen.
@@ -66,6 +66,7 @@ class Watch:
     cpu_seconds: float = 0.0
     peak_memory: int = 0
     looked_at: bool = False
+    cpu_before: float = 0.0
     _seen: dict[int, float] = field(default_factory=dict)
     _active: tuple[float, float, int] = (0.0, 0.0, 0)
     """When it last did something (monotonic seconds), its CPU time and its output then."""
@@ -160,7 +161,7 @@ class Sampler:
         processes = table()
         now = time.monotonic()
         for watch in self._watches:
-            watch.look(tree_of(watch.pid, watch.root, processes), now)
+            watch.look(tree_of(watch.pid, watch.root, processes, watch.cpu_before), now)
         self._cost = time.thread_time() - started
         if self._watches:
             self._plan()
@@ -186,18 +187,20 @@ def shared_sampler() -> Sampler:
     return _SAMPLERS.setdefault(asyncio.get_running_loop(), Sampler())
 
 
-def tree_of(pid: int, root: int, processes: dict[int, Seen]) -> list[Seen]:
+def tree_of(pid: int, root: int, processes: dict[int, Seen], cpu_before: float = 0.0) -> list[Seen]:
     """All of these that descend from the root of one program, whatever they say of themselves.
 
-    The root itself, a sandbox's, counts as dead, and uses nothing but what it waited for. Without the process
-    that leads the tree there is none: the root may serve another program already.
+    The root itself, a sandbox's, counts as dead, and uses nothing but what it waited for since it had waited
+    for `cpu_before` seconds. Without the process that leads the tree there is none: the root may serve
+    another program already.
     """
     if root not in processes or pid not in processes:
         return []
     below: dict[int, list[int]] = {}
     for process in processes.values():
         below.setdefault(process.parent, []).append(process.pid)
-    found = {root: replace(processes[root], state="Z", cpu=0.0, memory=0)}
+    waited_for = max(0.0, processes[root].waited_for - cpu_before)
+    found = {root: replace(processes[root], state="Z", cpu=0.0, waited_for=waited_for, memory=0)}
     waiting = below.get(root, [])
     while waiting:
         one = waiting.pop()

@@ -90,11 +90,13 @@ class Held(Protocol):
         started: done when the pid is known, or it is known that there will be none.
         ended: done when the program has ended and nothing of it lives.
         own_processes: how many processes below the root are the sandbox's, not the program's.
+        cpu_before: seconds of CPU time that the root had waited for before: what other programs used.
     """
 
     started: "asyncio.Future[None]"
     ended: "asyncio.Future[Ended]"
     own_processes: int
+    cpu_before: float
 
     @property
     def pid(self) -> int | None: ...

@@ -9,6 +9,7 @@ Forking takes longer than all else, so one without children serves the next agen
 import contextlib
 import ctypes
 import os
+import resource
 import select
 import signal
 import socket
@@ -36,7 +37,8 @@ class Report:
     Attributes:
         number: of the agent.
         pid: of its first process; 0 once nothing lives.
-        code, cpu_seconds, peak_memory: see `Agent`.
+        code, cpu_seconds, peak_memory: see `Agent`; at its start, the seconds are those of what the keeper
+            kept before, which the system goes on counting as the keeper's.
     """
 
     number: int
@@ -144,12 +146,14 @@ class _Keeper:
 
     def __init__(self, request: Message, fds: list[int], reports: int) -> None:
         self._reports = reports
+        used = resource.getrusage(resource.RUSAGE_CHILDREN)
+        self._before = used.ru_utime + used.ru_stime
         self._agent = start(request, fds)
 
     def keep(self) -> None:
         agent = self._agent
         if agent.pid is not None:
-            Report(agent.number, agent.pid).write(self._reports)
+            Report(agent.number, agent.pid, cpu_seconds=self._before).write(self._reports)
         while agent.pid is not None and signal.sigwait(_ORDERS) != signal.SIGTERM:
             self._collect()
         while self._collect():

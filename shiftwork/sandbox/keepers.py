@@ -35,6 +35,7 @@ class Kept:
         lapsed: whether it was ended for that.
         deadline: when its keeper is to be killed for being slow (monotonic seconds); None: never.
         started: whether its first process was told of.
+        cpu_before: seconds of CPU time that its keeper had waited for when it started.
         cpu_seconds: used as far as its keeper, which is gone, waited for it.
     """
 
@@ -46,6 +47,7 @@ class Kept:
     lapsed: bool = False
     deadline: float | None = None
     started: bool = False
+    cpu_before: float = 0.0
     cpu_seconds: float = 0.0
 
     def close(self) -> None:

@@ -67,6 +67,7 @@ class HeldByWarden:
     """See `Held`."""
 
     own_processes = 0
+    cpu_before = 0.0
 
     def __init__(self, warden: "Warden", number: int, marker: str, lease: float) -> None:
         loop = asyncio.get_running_loop()
@@ -268,6 +269,7 @@ class Warden:
             held.settle(Ended(code, cpu, peak, lapsed=lapsed))
         elif not held.started.done():
             held.pid, held.root = message["pid"], message.get("root")
+            held.cpu_before = message.get("before", 0.0)
             held.started.set_result(None)
 
     def _lost(self) -> None:

@@ -162,9 +162,10 @@ class Warden:
             if agent is None:
                 continue
             if report.pid:
-                agent.started = True
+                agent.started, agent.cpu_before = True, report.cpu_seconds
                 root = agent.keeper.pid if agent.keeper is not None else None
-                self._channel.send({"id": report.number, "pid": report.pid, "root": root})
+                started = {"pid": report.pid, "root": root, "before": agent.cpu_before}
+                self._channel.send({"id": report.number, **started})
             else:
                 self._finish(report)
 
@@ -186,7 +187,7 @@ class Warden:
             if agent is not None and agent.keeper is not None:
                 agent.keeper.channel.close()
                 agent.keeper = None
-                agent.cpu_seconds = used.ru_utime + used.ru_stime
+                agent.cpu_seconds = used.ru_utime + used.ru_stime  # less `cpu_before`, once that is told
                 self._lost.append(agent)
 
     def _bury(self) -> None:
@@ -200,7 +201,8 @@ class Warden:
         self._calm = 0 if left else self._calm + 1
         if self._calm >= _CALM:
             for agent in self._lost:
-                self._finish(Report(agent.number, 0, -int(signal.SIGKILL), agent.cpu_seconds))
+                used = max(0.0, agent.cpu_seconds - agent.cpu_before)
+                self._finish(Report(agent.number, 0, -int(signal.SIGKILL), used))
             self._calm = 0
 
     def _finish(self, report: Report) -> None:

@@ -37,6 +37,8 @@ class Wrapped:
     own_processes = 2
     """The first process inside, and the guardian that reads the lease."""
 
+    cpu_before = 0.0
+
     def __init__(
         self,
         argv: Sequence[str],

@@ -146,6 +146,7 @@ class Stuck:
     """A program as of a kernel that does not let it go: its end is never told, and it can't be killed."""
 
     own_processes = 0
+    cpu_before = 0.0
 
     def __init__(self, held) -> None:
         self._held = held

@@ -111,6 +111,31 @@ async def test_a_look_is_not_put_off_by_those_who_come_and_go(tmp_path):
     sampler.remove(first)
 
 
+SPENDS = "import time\nwhile time.process_time() < 1.2: pass"
+RESTS = "import time; time.sleep(0.6)"
+
+
+async def test_what_ran_before_does_not_count(sandbox, tmp_path):
+    """Otherwise an agent would be ended, or be shown to have worked, for what another one used."""
+    before = await run(python(SPENDS, tmp_path), sandbox=sandbox)
+    assert before.cpu_seconds > 1
+    after = await run(python(RESTS, tmp_path, limits=Limits(cpu_seconds=1)), sandbox=sandbox)
+    assert (after.exit_status, after.breach) == (0, None)
+    assert after.cpu_seconds < 1
+
+
+async def test_what_a_handle_shows_is_its_own(sandbox, tmp_path):
+    """Otherwise the figures of an agent would hold what another one used."""
+    commands = {"x": [sys.executable, "-S", "-c", "{task}"]}
+    config = ProcessRunnerConfig(working_dir=tmp_path, commands=commands, sandbox=sandbox)
+    async with LocalProcessRunner(config) as runner:
+        await (await runner.spawn(AgentConfig("first", "x", SPENDS))).wait()
+        handle = await runner.spawn(AgentConfig("second", "x", RESTS))
+        await asyncio.sleep(0.3)
+        assert handle.usage().cpu_seconds < 1
+        await handle.wait()
+
+
 DEAF = (
     "import signal, subprocess, time; signal.signal(signal.SIGTERM, signal.SIG_IGN); "
     "held = [subprocess.Popen(['sleep', '9']) for _ in range(12)]; time.sleep(100)"
