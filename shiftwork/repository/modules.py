@@ -70,7 +70,8 @@ def _danger(listing: bytes) -> str | None:
         key, _, value = record.partition("\n")
         name, _, setting = key.removeprefix("submodule.").rpartition(".")
         if key.startswith("submodule.") and _dangerous(name, setting, value):
-            return f"names a {setting} that git could take for a command or a place outside: {record[:200]!r}"
+            said = shown(f"{name}: {value}"[:200])
+            return f"names a {setting} that git could take for a command or a place outside ({said})"
     return None
 
 

@@ -47,10 +47,14 @@ class Turns:
     [
         ("#" * (modules.MAX_BYTES + 1), "is 65,537 bytes, more than 65,536"),
         (f'[submodule "{"n" * 900}"]\n' + "a\n" * 30_000, "says more than 1,048,576 bytes"),
+        (
+            '[submodule "x"]\n path = -u\n',
+            r"names a path that git could take for a command or a place outside \(x: -u\);",
+        ),
     ],
 )
-async def test_gitmodules_of_too_much_are_refused(repo, prepared, content, why):
-    """A megabyte of one-letter settings would take gigabytes, and the loop would stand still for seconds."""
+async def test_gitmodules_that_harm_are_refused(repo, prepared, content, why):
+    """A megabyte of one-letter settings would take gigabytes; or nobody would know what to correct."""
     workspace, base = prepared
     (workspace.path / ".gitmodules").write_text(content)
     with pytest.raises(SnapshotRefused, match=why) as caught:
