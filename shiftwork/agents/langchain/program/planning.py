@@ -194,11 +194,13 @@ class PlanDesk:
         if few:
             return (
                 f"{count} features are few for a specification of {len(self._spec):,} characters. Read it "
-                "again, sentence by sentence, and add what is missing. If nothing is, call `finish_plan` again."
+                "again, sentence by sentence, and add what is missing. If nothing is, call `finish_plan` "
+                "again."
             )
         return (
             f"{count} features are many; plans have {MANY_FEATURES} at most. Join those that are built in "
-            "one sitting: `remove_features` takes some out. If each has to stand alone, call `finish_plan` again."
+            "one sitting: `remove_features` takes some out. If each has to stand alone, call "
+            "`finish_plan` again."
         )
 
 
