@@ -1,14 +1,20 @@
 """The parameters of an action, held against its definition before the environment sees them."""
 
+import json
 from collections.abc import Mapping
 from copy import deepcopy
-from typing import Any
-
-import jsonschema
-from jsonschema.protocols import Validator
+from functools import lru_cache
+from typing import TYPE_CHECKING, Any
 
 from shiftwork.environments.protocol import ActionDefinition
 from shiftwork.text import truncate
+
+if TYPE_CHECKING:
+    from jsonschema import ValidationError
+    from jsonschema.protocols import Validator
+
+_KEPT = 512
+"""Schemas that are kept checked: an environment has the same few all along."""
 
 
 class BadParameters(ValueError):  # noqa: N818 - what is caught and told, in one sentence
@@ -24,13 +30,29 @@ def parameter_schema(action: ActionDefinition) -> dict[str, Any]:
     written = action.parameters
     is_schema = isinstance(written.get("type"), str) or isinstance(written.get("$schema"), str)
     schema = dict(written) if is_schema else _from_map(action.name, written)
-    try:
-        jsonschema.Draft202012Validator.check_schema(schema)
-    except jsonschema.SchemaError as error:
-        raise BadParameters(
-            f"the definition of action {action.name!r} is no JSON schema: {truncate(error.message, 200)}"
-        ) from None
+    _validator(action.name, schema)
     return schema
+
+
+def _validator(action: str, schema: Mapping[str, Any]) -> "Validator":
+    try:
+        return _made(json.dumps(schema, sort_keys=True, allow_nan=False))
+    except (TypeError, ValueError, RecursionError) as error:
+        raise BadParameters(
+            f"the definition of action {action!r} is no JSON schema: {truncate(str(error), 200)}"
+        ) from None
+
+
+@lru_cache(maxsize=_KEPT)
+def _made(schema: str) -> "Validator":
+    import jsonschema  # noqa: PLC0415 - takes as long as all else here, and only who plays needs it
+
+    loaded = json.loads(schema)
+    try:
+        jsonschema.Draft202012Validator.check_schema(loaded)
+    except jsonschema.SchemaError as error:
+        raise ValueError(error.message) from None
+    return jsonschema.Draft202012Validator(loaded)
 
 
 def _from_map(action: str, written: Mapping[str, Any]) -> dict[str, Any]:
@@ -67,14 +89,15 @@ def checked_parameters(action: ActionDefinition, given: Mapping[str, Any]) -> di
     for name, described in schema.get("properties", {}).items():
         if name not in filled and isinstance(described, Mapping) and "default" in described:
             filled[name] = deepcopy(described["default"])
-    validator: Validator = jsonschema.Draft202012Validator(schema)
-    error = jsonschema.exceptions.best_match(validator.iter_errors(filled))
+    from jsonschema.exceptions import best_match  # noqa: PLC0415 - as above
+
+    error = best_match(_validator(action.name, schema).iter_errors(filled))
     if error is not None:
         raise BadParameters(_said(action, error))
     return filled
 
 
-def _said(action: ActionDefinition, error: jsonschema.ValidationError) -> str:
+def _said(action: ActionDefinition, error: "ValidationError") -> str:
     where = ".".join(str(part) for part in error.absolute_path)
     which = f"parameter {where!r} of action {action.name!r}" if where else f"action {action.name!r}"
     return f"{which}: {truncate(error.message, 300)}"
