@@ -10,7 +10,7 @@ from pydantic import JsonValue
 
 from activities.stop import Stop
 from shiftwork.agents.events import AgentEvent, AgentEventKind
-from shiftwork.agents.prices import cost
+from shiftwork.agents.prices import Beside, cost
 from shiftwork.agents.python.outcome import cut_back
 from shiftwork.contracts.project import AgentOptions
 from shiftwork.contracts.session import InterruptionReason
@@ -136,6 +136,10 @@ class Hearing:
 
     def count(self, call: Call) -> None:
         """One call, as the gateway saw it."""
+        for number, part in enumerate(call.parts()):
+            self._count(part, calls=0 if number else 1)
+
+    def _count(self, call: Call, *, calls: int) -> None:
         tokens = call.tokens
         if tokens != Tokens():
             usage = AgentEvent(
@@ -146,7 +150,8 @@ class Hearing:
                 cache_write_tokens=tokens.cache_write,
                 model=call.model,
             )
-            self._spend(usage, calls=1, estimated=call.estimated, asked=call.requested)
+            more = Beside(tokens.cache_write_hour, tokens.searches)
+            self._spend(usage, calls=calls, estimated=call.estimated, asked=call.requested, beside=more)
 
     def spent_up(self) -> str | None:
         """A sentence if nothing more may be spent."""
@@ -169,9 +174,17 @@ class Hearing:
         data = self._redactor.redact(text).encode("utf-8", "replace")
         return cut_back(data, self._most, max(total, len(data)) if len(data) > self._most else len(data))
 
-    def _spend(self, usage: AgentEvent, *, calls: int = 0, estimated: bool = False, asked: str = "") -> None:
+    def _spend(
+        self,
+        usage: AgentEvent,
+        *,
+        calls: int = 0,
+        estimated: bool = False,
+        asked: str = "",
+        beside: Beside | None = None,
+    ) -> None:
         told = str(self._agent.settings.get("model") or "")
-        dollars = cost(usage, self._agent.prices, model=told, asked=asked) or 0.0
+        dollars = cost(usage, self._agent.prices, model=told, asked=asked, beside=beside) or 0.0
         self._spent += TaskUsage(
             calls=calls,
             estimated=estimated,

@@ -12,7 +12,7 @@ from activities.purse import FRESH
 from activities.services import Services
 from activities.stop import Stop
 from shiftwork.agents.events import AgentEvent, AgentEventKind
-from shiftwork.agents.prices import cost
+from shiftwork.agents.prices import Beside, cost
 from shiftwork.contracts.sandbox import Profile
 from shiftwork.contracts.session import InterruptionReason, Spent
 from shiftwork.errors import StackError
@@ -75,9 +75,10 @@ class Meter:
 
     def count(self, call: Call) -> None:
         """Take in one call; returns at once."""
-        if call.tokens != Tokens():
-            self._spend(call, self._dollars(call))
-            self._news.set()
+        for part in call.parts():
+            if part.tokens != Tokens():
+                self._spend(part, self._dollars(part))
+                self._news.set()
         self._denied.note(call)
         if self._denied.news:
             self._news.set()
@@ -168,4 +169,5 @@ class Meter:
             model=call.model,
         )
         told = str(agent.settings.get("model") or "")
-        return cost(usage, agent.prices, model=told, asked=call.requested) or 0.0
+        more = Beside(tokens.cache_write_hour, tokens.searches)
+        return cost(usage, agent.prices, model=told, asked=call.requested, beside=more) or 0.0

@@ -1,6 +1,7 @@
 """What tokens cost, where the agent's program does not say: the price table of `genai-prices`."""
 
 from functools import lru_cache
+from typing import NamedTuple
 
 from shiftwork.agents.bounds import MOST_DOLLARS
 from shiftwork.agents.events import AgentEvent
@@ -11,8 +12,33 @@ _AT_HOME = "ollama"
 _MILLION = 1_000_000
 
 
+class Beside(NamedTuple):
+    """What else a provider takes money for.
+
+    Attributes:
+        hour_writes: tokens that were written to a cache for an hour; they are in `cache_write_tokens`, too.
+        searches: in the web.
+    """
+
+    hour_writes: int = 0
+    searches: int = 0
+
+
+class _Rates(NamedTuple):
+    """An entry of the price table; what a token kept for an hour costs more, and a search, in dollars."""
+
+    prices: Prices
+    hour_write: float
+    search: float
+
+
 def cost(
-    usage: AgentEvent, prices: Prices | None = None, *, model: str = "", asked: str = ""
+    usage: AgentEvent,
+    prices: Prices | None = None,
+    *,
+    model: str = "",
+    asked: str = "",
+    beside: Beside | None = None,
 ) -> float | None:
     """What a `usage` event cost in US dollars; None if nobody knows the model's price.
 
@@ -22,18 +48,23 @@ def cost(
         prices: those of the project.
         model: what the agent was told to work with: assumed if the table knows no other name of the model.
         asked: the model as the question named it, before that: a server may answer by a name of its own.
+        beside: what else is charged, which the table alone has prices for.
     """
     if prices is not None:
         return _dollars(prices, usage)
     if usage.cost_usd is not None:
         return usage.cost_usd
     names = (usage.model or "", asked, model)
-    found = next((prices for name in names if (prices := _table(name)) is not None), None)
-    return None if found is None else _dollars(found, usage)
+    found = next((rates for name in names if (rates := _table(name)) is not None), None)
+    if found is None:
+        return None
+    hours, searches = beside or Beside()
+    more = hours * found.hour_write + searches * found.search
+    return min(_dollars(found.prices, usage) + more, MOST_DOLLARS)
 
 
 @lru_cache(maxsize=256)
-def _table(model: str) -> Prices | None:
+def _table(model: str) -> _Rates | None:
     """The price table's entry, taken apart into prices per class of tokens.
 
     Tiers that begin with long prompts are left out: they are known for whole requests only.
@@ -52,12 +83,16 @@ def _table(model: str) -> Prices | None:
 
     try:
         plain = dollars(input_tokens=sample)
-        return Prices(
+        writes = {"input_tokens": sample, "cache_write_tokens": sample}
+        written = dollars(**writes)
+        prices = Prices(
             input=plain / sample * _MILLION,
             output=dollars(output_tokens=sample) / sample * _MILLION,
             cache_read=dollars(input_tokens=sample, cache_read_tokens=sample) / sample * _MILLION,
-            cache_write=dollars(input_tokens=sample, cache_write_tokens=sample) / sample * _MILLION,
+            cache_write=written / sample * _MILLION,
         )
+        for_hours = dollars(**writes, cache_write_1h_tokens=sample)
+        return _Rates(prices, (for_hours - written) / sample, dollars(web_searches=sample) / sample)
     except (LookupError, ValueError):
         # What runs at home costs nobody's prices, whatever it is called.
         return _table(name) if provider and provider != _AT_HOME else None

@@ -1,7 +1,8 @@
 """What became of one request, for whoever counts, and for the log."""
 
 import json
-from dataclasses import asdict, dataclass
+from collections.abc import Iterator
+from dataclasses import asdict, astuple, dataclass, replace
 from datetime import datetime
 from enum import StrEnum
 
@@ -25,12 +26,23 @@ class Outcome(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Tokens:
-    """Tokens of one call; `input` does not include those of the cache."""
+    """Tokens of one call, and what else it costs.
+
+    Attributes:
+        input: those of the cache are not included.
+        cache_write_hour: how many of `cache_write` are kept for an hour, which costs more.
+        searches: in the web, by the provider.
+    """
 
     input: int = 0
     output: int = 0
     cache_read: int = 0
     cache_write: int = 0
+    cache_write_hour: int = 0
+    searches: int = 0
+
+    def __add__(self, other: "Tokens") -> "Tokens":
+        return Tokens(*(mine + theirs for mine, theirs in zip(astuple(self), astuple(other), strict=True)))
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,6 +64,7 @@ class Call:
         until: when the provider's limit ends, if it told.
         reason: why the gateway itself answered; empty if it did not.
         estimated: whether some of the tokens are a guess, since the provider did not tell them.
+        beside: what other models took part, at their own prices, and their tokens, which are not in `tokens`.
     """
 
     kind: str = ""
@@ -68,6 +81,13 @@ class Call:
     until: datetime | None = None
     reason: str = ""
     estimated: bool = False
+    beside: tuple[tuple[str, Tokens], ...] = ()
+
+    def parts(self) -> Iterator["Call"]:
+        """The call itself, and one for each model beside it."""
+        yield replace(self, beside=())
+        for model, tokens in self.beside:
+            yield replace(self, model=model, requested=model, tokens=tokens, estimated=False, beside=())
 
     def log_line(self, label: str) -> str:
         """One line of JSON; it holds no header, no query and nothing of a body but the model's name."""
@@ -76,4 +96,4 @@ class Call:
         facts["until"] = self.until.isoformat() if self.until else None
         facts["duration"] = round(self.duration, 4)
         facts["first_byte"] = None if self.first_byte is None else round(self.first_byte, 4)
-        return json.dumps({name: value for name, value in facts.items() if value not in ("", None)})
+        return json.dumps({name: value for name, value in facts.items() if value not in ("", None, ())})

@@ -10,6 +10,10 @@ SLICE = 32 * 1024
 
 _HEAD = 64 * 1024
 _TAIL = 256 * 1024
+_GZIP = 0x1F
+_BYTE_ORDER_MARK = b"\xef\xbb\xbf"
+_MEMBERS = 1000
+"""Compressed parts that an answer may have, one behind the other."""
 _INFLATED = 64 * 1024 * 1024
 """Bytes that a compressed answer may become; it was asked for without compression."""
 
@@ -126,12 +130,15 @@ class Events(Lines):
     def __init__(self) -> None:
         super().__init__()
         self._event = Excerpt()
+        self._begun = False
 
     def feed(self, data: bytes) -> Iterator[Document]:
         """The events that end in this piece and have data."""
         for line in self._lines(data):
-            if line.data.startswith(b"data:"):
-                self._event.add(line.data[5:], line.size - 5)
+            data = line.data if self._begun else line.data.removeprefix(_BYTE_ORDER_MARK)
+            self._begun = True
+            if data.startswith(b"data:"):
+                self._event.add(data[5:], line.size - 5)
             elif not line.size and self._event:
                 yield self._event.take()
 
@@ -144,26 +151,51 @@ class Inflation:
     """Undoes a compression, within bounds."""
 
     def __init__(self) -> None:
-        self._inflate = zlib.decompressobj(47)  # gzip, or zlib's own format
-        self._made = 0
+        self._inflate: _Inflates | None = None
+        self._made = self._members = 0
 
     def feed(self, data: bytes) -> Iterator[bytes]:
         """What this piece becomes, in slices.
 
         Raises:
-            zlib.error: it is not compressed so, goes on behind its end, or becomes too much.
+            zlib.error: it is not compressed so, or becomes too much.
         """
         for at in range(0, len(data), SLICE):
-            rest, made = data[at : at + SLICE], SLICE
-            while made == SLICE:
+            rest, goes_on = data[at : at + SLICE], True
+            while goes_on:
+                if self._inflate is None or self._inflate.eof:
+                    self._inflate = self._begun(rest)
                 inflated = self._inflate.decompress(rest, SLICE)
-                rest, made = self._inflate.unconsumed_tail, len(inflated)
-                self._made += made
+                self._made += len(inflated)
                 yield inflated
-                if self._made > _INFLATED or self._inflate.unused_data:
+                if self._made > _INFLATED:
                     raise zlib.error("too much")
-            if self._inflate.eof and at + SLICE < len(data):
-                raise zlib.error("more behind its end")
+                ended = self._inflate.eof
+                rest = self._inflate.unused_data if ended else self._inflate.unconsumed_tail
+                goes_on = bool(rest) if ended else len(inflated) == SLICE
+
+    def _begun(self, data: bytes) -> "_Inflates":
+        """What undoes the part that begins so: gzip, zlib's own format, or what has no head at all."""
+        self._members += 1
+        if self._members > _MEMBERS:
+            raise zlib.error("too many parts")
+        has_head = data[0] == _GZIP or data[0] & 0x0F == zlib.DEFLATED
+        return zlib.decompressobj(47 if has_head else -zlib.MAX_WBITS)
+
+
+class _Inflates(Protocol):
+    """What `zlib.decompressobj` makes."""
+
+    @property
+    def eof(self) -> bool: ...
+
+    @property
+    def unused_data(self) -> bytes: ...
+
+    @property
+    def unconsumed_tail(self) -> bytes: ...
+
+    def decompress(self, data: bytes, max_length: int = 0, /) -> bytes: ...
 
 
 def splitter(content_type: str) -> Splitter:

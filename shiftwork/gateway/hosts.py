@@ -26,6 +26,8 @@ _REFUSED = tuple(
         ),
     )
 )
+_ISATAP = frozenset({0x00005EFE, 0x02005EFE})
+"""What stands in front of the IPv4 address that is the end of an IPv6 address."""
 _GLOBAL_UNICAST = ip_network("2000::/3")
 
 
@@ -76,7 +78,7 @@ def is_public(address: str) -> bool:
     """Whether an address is a plain host of the internet.
 
     Private, loopback, link-local, multicast, metadata and reserved ones are not, nor those that carry an
-    IPv4 address within (mapped, NAT64, 6to4, Teredo).
+    IPv4 address within (mapped, NAT64, 6to4, Teredo), or at their end (ISATAP) one that is not.
     """
     try:
         parsed: IPv4Address | IPv6Address = ip_address(address)
@@ -86,4 +88,8 @@ def is_public(address: str) -> bool:
         return False
     if isinstance(parsed, IPv6Address) and (parsed not in _GLOBAL_UNICAST or parsed.scope_id):
         return False
-    return not any(parsed.version == each.version and parsed in each for each in _REFUSED)
+    if any(parsed.version == each.version and parsed in each for each in _REFUSED):
+        return False
+    if isinstance(parsed, IPv6Address) and int(parsed) >> 32 & 0xFFFFFFFF in _ISATAP:
+        return is_public(str(IPv4Address(int(parsed) & 0xFFFFFFFF)))
+    return True

@@ -14,6 +14,7 @@ from shiftwork.gateway.usage import (
     INPUTS,
     MARKS,
     OUTPUTS,
+    beside,
     found_facts,
     names_told,
     read_usage,
@@ -28,6 +29,7 @@ _MODEL_CHARACTERS = 200
 _BYTES_PER_TOKEN = 4
 """What is taken for a token where the provider did not tell: a usual figure for English text and code."""
 
+_INFLATED = frozenset({"gzip", "x-gzip", "deflate"})
 _TURN = 0.01
 """Seconds for which it reads on before others have their turn."""
 
@@ -41,6 +43,7 @@ class Meter:
     Attributes:
         model: as the provider names it; empty until it does.
         tokens: as far as they were told.
+        beside: those that are in none of these figures, by model; '' is the model itself.
         error: the error that a stream told of, as the provider wrote it.
     """
 
@@ -49,6 +52,7 @@ class Meter:
     ) -> None:
         self.model = ""
         self.tokens = Tokens()
+        self.beside: Mapping[str, Tokens] = {}
         self.error: Mapping[str, Any] = {}
         self._told: set[str] = set()
         self._heard = 0
@@ -57,9 +61,9 @@ class Meter:
         self._wire = wire
         self._words = words
         self._documents = splitter(content_type)
-        coding = encoding.lower()
-        self._inflation = Inflation() if coding in {"gzip", "deflate"} else None
-        self._lost = coding not in {"", "identity", "gzip", "deflate"}
+        coding = encoding.strip().lower()
+        self._inflation = Inflation() if coding in _INFLATED else None
+        self._lost = coding not in {"", "identity", *_INFLATED}
 
     async def hear(self, data: bytes) -> None:
         """Look at the next piece of the body, without keeping others waiting."""
@@ -156,6 +160,8 @@ class Meter:
             self._count(usage_in(self._wire, facts))
 
     def _count(self, usage: Mapping[str, Any]) -> None:
+        if (more := beside(self._wire, usage)) is not None:
+            self.beside = more
         names = names_told(usage) & (INPUTS | OUTPUTS)
         if not names:
             return

@@ -16,6 +16,7 @@ from shiftwork.gateway.incoming import ClientGone, Incoming, too_large
 from shiftwork.gateway.outgoing import Outgoing
 from shiftwork.gateway.policy import Upstream
 from shiftwork.gateway.question import (
+    check_charset,
     check_encoding,
     check_foreground,
     check_json,
@@ -83,6 +84,8 @@ class ModelCall:
             raise malformed("this request takes no body.")
         if head.minor == 0:
             raise malformed("HTTP/1.1 is spoken here.", 505)
+        if head.method == "POST":
+            check_charset(head)
         if policy.wire is Wire.GEMINI and head.method == "POST":
             check_json(head)
             check_model(policy.models, self._record.model)

@@ -22,6 +22,7 @@ _PARTS = 16_000
 
 _MODEL = re.compile(rb'(?<!\\)"model"\s{0,9}:\s{0,9}"([ !#-\[\]-~]{1,200})"')
 
+_UTF8 = frozenset({"utf-8", "utf8"})
 _PIECE = 64 * 1024
 _PATIENCE = 10.0
 """Seconds until a large body is given up; the process has a shorter limit of its own, of computing time."""
@@ -128,6 +129,14 @@ def check_json(head: Head) -> None:
     kind = (head.get("content-type") or "application/json").partition(";")[0].strip().lower()
     if kind != "application/json":
         raise malformed("questions are asked in JSON here.", 415)
+
+
+def check_charset(head: Head) -> None:
+    """Raise `Refused` for a body that says that it is to be read otherwise than it is read here."""
+    for told in (head.get("content-type") or "").split(";")[1:]:
+        name, _, charset = told.partition("=")
+        if name.strip().lower() == "charset" and charset.strip().strip("\"'").lower() not in _UTF8:
+            raise malformed("questions are asked in UTF-8 here.", 415)
 
 
 def check_foreground(question: Question) -> None:

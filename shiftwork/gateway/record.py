@@ -41,6 +41,8 @@ class Record:
         if self.meter is not None:
             self.meter.finish()
         tokens, estimated = self._tokens(received)
+        more = dict(self.meter.beside) if self.meter else {}
+        tokens += more.pop("", Tokens())
         return Call(
             kind=self.kind,
             target=self.target,
@@ -56,6 +58,7 @@ class Record:
             until=self.until,
             reason=self.reason,
             estimated=estimated,
+            beside=tuple(more.items()),
         )
 
     def _tokens(self, received: int) -> tuple[Tokens, bool]:

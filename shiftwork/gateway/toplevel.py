@@ -10,6 +10,7 @@ import math
 import re
 import resource
 import sys
+import unicodedata
 from collections.abc import Iterator
 from contextlib import suppress
 from dataclasses import asdict, dataclass
@@ -21,6 +22,8 @@ MALFORMED = 65
 _MEMORY = 512 * 1024 * 1024
 _SECONDS = 5
 _MODEL_CHARACTERS = 200
+_NAME = 32
+"""Characters of the longest name that may be taken for one that is looked at."""
 _BLANK = re.compile(r"[ \t\r\n]*")
 _LOOKED_AT = frozenset({"model", "models", "fallbacks", "stream", "stream_options", "background"})
 
@@ -92,8 +95,11 @@ def _members(text: str) -> Iterator[tuple[str, _Member]]:
 
 
 def _misspelt(name: str) -> bool:
-    """Whether only readers that do not mind case take it for a name that is looked at."""
-    return name not in _LOOKED_AT and name.casefold() in _LOOKED_AT
+    """Whether only some readers take it for a name that is looked at: they mind no case, or no control."""
+    if name in _LOOKED_AT:
+        return False
+    seen = "".join(mark for mark in name.partition("\0")[0] if mark.isprintable() and not mark.isspace())
+    return len(seen) <= _NAME and unicodedata.normalize("NFKC", seen).casefold() in _LOOKED_AT
 
 
 def _options(text: str, told: _Member | None) -> tuple[int, int, str]:

@@ -10,6 +10,7 @@ from typing import Any
 
 from shiftwork.gateway.call import Tokens
 from shiftwork.gateway.refusals import Wire
+from shiftwork.text import one_line, truncate
 
 OUTPUTS = frozenset(
     {"output_tokens", "completion_tokens", "candidatesTokenCount", "thoughtsTokenCount", "eval_count"}
@@ -19,6 +20,11 @@ MARKS = (b'"usage', b'"error"', b'eval_count"')
 """One of these is in each document that tells tokens, or an error."""
 
 _MOST = 2**53
+_NAME = 200
+_UNTOLD_ABOVE = "compaction"
+"""The kind of an iteration whose tokens are in no sum above it."""
+_BY_ANOTHER = "advisor_message"
+"""The same, by a model of its own."""
 _FOUND = 25
 _LISTED = 1000
 _WINDOW = 8 * 1024
@@ -50,7 +56,7 @@ def whole_facts(data: bytes) -> list[Mapping[str, Any]]:
 
     Of a very long list only the first one and the last ones: they tell sums.
     """
-    text = data.decode("utf-8", "replace").strip()
+    text = data.decode("utf-8-sig", "replace").strip()
     try:
         value = json.loads(text)
     except (ValueError, RecursionError):
@@ -77,7 +83,27 @@ def usage_in(wire: Wire, facts: Mapping[str, Any]) -> Mapping[str, Any]:
     if wire is Wire.OLLAMA:
         return facts
     usage = facts.get("usageMetadata" if wire is Wire.GEMINI else "usage")
-    return usage if isinstance(usage, dict) else {}
+    if isinstance(usage, dict):
+        return usage
+    return _elsewhere(facts) if wire is Wire.OPENAI else {}
+
+
+def beside(wire: Wire, usage: Mapping[str, Any]) -> dict[str, Tokens] | None:
+    """Tokens that are in none of its own figures, by the model that they are of; None if it doesn't say.
+
+    Those of the model itself are under ''.
+    """
+    rounds = usage.get("iterations")
+    if wire is not Wire.ANTHROPIC or not isinstance(rounds, list):
+        return None
+    found: dict[str, Tokens] = {}
+    for each in rounds[:_LISTED]:
+        if not isinstance(each, dict) or each.get("type") not in {_UNTOLD_ABOVE, _BY_ANOTHER}:
+            continue
+        told = each.get("model") if each["type"] == _BY_ANOTHER else ""
+        model = truncate(one_line(told[: 2 * _NAME]), _NAME) if isinstance(told, str) else ""
+        found[model] = found.get(model, Tokens()) + _anthropic(each, Tokens())
+    return found
 
 
 def names_told(usage: Mapping[str, Any]) -> set[str]:
@@ -103,6 +129,16 @@ def _whole(text: str) -> Iterator[Mapping[str, Any]]:
             return
         if isinstance(value, dict):
             yield value
+
+
+def _elsewhere(facts: Mapping[str, Any]) -> Mapping[str, Any]:
+    """Where some servers of OpenAI's wire tell it: beside their name, or in a choice."""
+    choices = facts.get("choices")
+    last = choices[-1] if isinstance(choices, list) and choices else None
+    for place in (facts.get("x_groq"), last):
+        if isinstance(place, dict) and (usage := _within(place, "usage")):
+            return usage
+    return {}
 
 
 def _as_number(value: object) -> int | None:
@@ -136,6 +172,10 @@ def _anthropic(usage: Mapping[str, Any], before: Tokens) -> Tokens:
         _either(_number(usage, "output_tokens"), before.output),
         _either(_number(usage, "cache_read_input_tokens"), before.cache_read),
         _either(_number(usage, "cache_creation_input_tokens"), before.cache_write),
+        _either(
+            _number(_within(usage, "cache_creation"), "ephemeral_1h_input_tokens"), before.cache_write_hour
+        ),
+        _either(_number(_within(usage, "server_tool_use"), "web_search_requests"), before.searches),
     )
 
 

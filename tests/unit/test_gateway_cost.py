@@ -1,9 +1,11 @@
 """What calls cost whose provider did not tell, or whose client did not wait for it."""
 
 import asyncio
+import gzip
 import json
 import socket
 import struct
+import zlib
 
 import pytest
 
@@ -185,3 +187,103 @@ def test_an_answer_without_figures_and_words_costs_by_its_size(kind, data):
     meter.feed(data)
     meter.finish()
     assert meter.estimate(40) == Tokens(10, -(-len(data) // 4))
+
+
+ITERATIONS = [
+    {"type": "message", "input_tokens": 50, "output_tokens": 99},
+    {"type": "compaction", "input_tokens": 180_000, "output_tokens": 3_500, "cache_read_input_tokens": 7},
+    {"type": "advisor_message", "model": "claude-big", "input_tokens": 800, "output_tokens": 500},
+    {"type": "advisor_message", "model": "claude-big", "input_tokens": 200, "output_tokens": 5},
+    "no iteration",
+]
+STARTED = {
+    "type": "message_start",
+    "message": {
+        "model": "claude-small",
+        "usage": {
+            "input_tokens": 50,
+            "output_tokens": 1,
+            "cache_creation_input_tokens": 30,
+            "cache_creation": {"ephemeral_1h_input_tokens": 20, "ephemeral_5m_input_tokens": 10},
+        },
+    },
+}
+ENDED = {
+    "type": "message_delta",
+    "usage": {"output_tokens": 99, "iterations": ITERATIONS, "server_tool_use": {"web_search_requests": 3}},
+}
+
+
+async def test_what_is_told_beside_the_sums_costs_too():
+    """If it failed, an agent's compactions, advisors, searches and hours in the cache would pass a budget."""
+
+    async def play(reader, writer, seen):
+        await reader.readuntil(b"\r\n\r\n")
+        writer.write(HEAD + event(STARTED) + event(ENDED) + event(ENDED) + b"0\r\n\r\n")
+        seen.ended.set()
+
+    async with (
+        played(play) as server,
+        running(upstream=Upstream(Wire.ANTHROPIC, server.url, SECRET)) as run,
+    ):
+        await send(run, request(run, stream=True))
+        await until(lambda: run.calls)
+
+    own, advisor = run.calls[0].parts()
+    assert own.tokens == Tokens(180_050, 3_599, 7, 30, cache_write_hour=20, searches=3)
+    assert own.model == "claude-small"
+    assert advisor.tokens == Tokens(1_000, 505)
+    assert (advisor.model, advisor.requested) == ("claude-big", "claude-big")
+    assert not own.estimated
+
+
+TELLS = {"prompt_tokens": 50, "completion_tokens": 99}
+
+
+@pytest.mark.parametrize(
+    "said",
+    [{"choices": [{"delta": {}, "usage": TELLS}]}, {"choices": [], "x_groq": {"usage": TELLS}}],
+    ids=["in a choice", "beside a name"],
+)
+def test_tokens_are_read_where_other_servers_tell_them(said):
+    """If it failed, what some servers say of their tokens would be guessed instead."""
+    meter = Meter(Wire.OPENAI, "text/event-stream")
+    meter.feed(b"\xef\xbb\xbfdata: " + json.dumps(said).encode() + b"\n\n")
+
+    assert meter.tokens == Tokens(50, 99)
+
+
+def raw(data: bytes) -> bytes:
+    made = zlib.compressobj(wbits=-15)
+    return made.compress(data) + made.flush()
+
+
+@pytest.mark.parametrize("size", [1, 7, 10_000])
+@pytest.mark.parametrize(
+    ("coding", "packed"),
+    [
+        ("gzip", gzip.compress),
+        ("x-gzip", gzip.compress),
+        ("GZIP", lambda data: gzip.compress(data[:9]) + gzip.compress(data[9:])),
+        ("deflate", zlib.compress),
+        ("deflate", raw),
+    ],
+    ids=["gzip", "x-gzip", "members", "zlib", "raw"],
+)
+def test_tokens_are_read_in_whatever_is_packed(coding, packed, size):
+    """If it failed, a provider's own figures would be guessed for how it packs them."""
+    meter = Meter(Wire.OPENAI, "application/json", coding)
+    data = packed(json.dumps({"usage": TELLS, "padding": "x" * 100_000}).encode())
+    for at in range(0, len(data), size):
+        meter.feed(data[at : at + size])
+    meter.finish()
+
+    assert meter.tokens == Tokens(50, 99)
+
+
+def test_parts_without_end_are_given_up():
+    """If it failed, an answer of very many packed parts would take the worker's time."""
+    meter = Meter(Wire.OPENAI, "application/json", "gzip")
+    meter.feed(gzip.compress(b"") * 100_000)
+
+    assert meter.estimate(0).output > 0

@@ -71,6 +71,9 @@ REFUSED_ADDRESSES = [
     "64:ff9b::7f00:1",
     "64:ff9b::5db8:d822",
     "64:ff9b:1::1",
+    "2600::5efe:10.0.0.1",
+    "2600::200:5efe:7f00:1",
+    "2001:db8::5efe:1.1.1.1",
     "100::1",
     "2001::1",
     "2001:db8::1",
@@ -147,7 +150,9 @@ def test_an_address_that_is_not_of_the_internet_is_refused(address):
     assert not is_public(address)
 
 
-@pytest.mark.parametrize("address", [PUBLIC, "1.1.1.1", "2606:2800:220:1::1", "2a00:1450::1"])
+@pytest.mark.parametrize(
+    "address", [PUBLIC, "1.1.1.1", "2606:2800:220:1::1", "2a00:1450::1", "2600::5efe:1.1.1.1"]
+)
 def test_an_address_of_the_internet_is_not(address):
     """If it failed, listed hosts could not be reached."""
     assert is_public(address)

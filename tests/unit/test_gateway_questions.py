@@ -14,7 +14,17 @@ from shiftwork.gateway.holding import Holding
 from shiftwork.gateway.question import AT_ONCE, metered_chat
 from shiftwork.gateway.refusals import Refused
 from shiftwork.gateway.toplevel import read_question
-from tests.unit.gateway_support import SECRET, played, post, read_answer, running, send, until_end
+from tests.unit.gateway_support import (
+    QUESTIONS,
+    SECRET,
+    played,
+    post,
+    read_answer,
+    request,
+    running,
+    send,
+    until_end,
+)
 
 CHAT = "/v1/chat/completions"
 STALL = 0.05
@@ -201,6 +211,18 @@ async def test_only_listed_models_are_asked_by_path(action):
         assert len(run.model.requests) == 1
 
 
+@pytest.mark.parametrize(
+    ("charset", "passes"), [("utf-8", True), ('"UTF-8"', True), ("utf-7", False), ("utf-16", False)]
+)
+@pytest.mark.parametrize("kind", QUESTIONS)
+async def test_a_question_is_in_no_other_encoding(kind, charset, passes):
+    """If it failed, the provider could read another question than the gateway did."""
+    async with running(QUESTIONS[kind][0]) as run:
+        body = request(run, kind, content_type=f"application/json; Charset={charset}")
+        assert (await send(run, body)).status == (200 if passes else 415)
+        assert len(run.model.requests) == passes
+
+
 def test_what_is_refused_is_not_held():
     """If it failed, refused questions would use up a session's share for ever."""
     whole = Holding(10)
@@ -227,6 +249,11 @@ def test_what_is_refused_is_not_held():
         b'{"a": 1, "a": 2}',
         b'{"a": 1, "\\u0061": 2}',
         b'{"Model": "m"}',
+        b'{"model": "a", "model\\u0000": "b"}',
+        b'{"model": "a", "model\\u0000x": "b"}',
+        b'{"model": "a", "mod\\u00adel": "b"}',
+        b'{"model": "a", " model\\u001f": "b"}',
+        '{"\uff4dodel": "b"}'.encode(),
         '{"\u017ftream": true}'.encode(),
         b'\xef\xbb\xbf{"a": 1}',
         b'{"a": "\xff"}',

@@ -194,3 +194,14 @@ async def test_an_answer_by_another_name_costs_what_was_asked_for(worker):
         meter.count(replace(DOLLAR, model="proxy-default"))
         await until(lambda: stop.reason is InterruptionReason.BUDGET)
     assert 0 < first < meter.spent.cost_usd - first
+
+
+async def test_another_model_beside_the_own_is_paid_for_too(worker):
+    """If it failed, an agent's advisor would work for nothing in all figures."""
+    services = worker()
+    project = await a_project(services, 10.0)
+    async with session(services, project, 1) as (meter, _):
+        meter.count(replace(DOLLAR, beside=(("big", Tokens(output=2_000_000)),)))
+
+    assert (meter.spent.input_tokens, meter.spent.output_tokens) == (1_000_000, 2_000_000)
+    assert meter.spent.cost_usd == pytest.approx(3.0)

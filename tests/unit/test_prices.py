@@ -3,7 +3,7 @@
 import pytest
 
 from shiftwork.agents.events import AgentEvent, AgentEventKind
-from shiftwork.agents.prices import cost
+from shiftwork.agents.prices import Beside, cost
 from shiftwork.contracts.prices import Prices
 
 
@@ -64,3 +64,13 @@ def test_what_runs_at_home_is_not_charged_by_its_name():
     """If it failed, a model of one's own machine would cost what its namesake costs elsewhere."""
     assert cost(used(input_tokens=10), model="deepseek:deepseek-chat") is not None
     assert cost(used(input_tokens=10), model="ollama:deepseek-chat") is None
+
+
+def test_what_is_charged_beside_tokens():
+    """If it failed, searches and caches of an hour would cost nothing in all figures, and pass any budget."""
+    written = used(model="claude-sonnet-4-5", cache_write_tokens=1_000_000)
+    plain = cost(used(model="claude-sonnet-4-5", input_tokens=1_000_000))
+    assert cost(written, beside=Beside(hour_writes=1_000_000)) == pytest.approx(2 * plain)
+    assert cost(written, beside=Beside()) == cost(written)
+    assert cost(used(model="claude-sonnet-4-5"), beside=Beside(searches=1000)) == pytest.approx(10.0)
+    assert cost(used(model="somebody/their-own-model"), beside=Beside(searches=1)) is None
