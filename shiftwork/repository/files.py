@@ -157,17 +157,24 @@ def remove(name: str, parent: int, trash: int) -> None:
         # Another removal may clear the same trash: what it took away is its own affair.
         with suppress(FileNotFoundError):
             with open_folder(folder, trash) as descriptor:
-                while some := names(descriptor, BATCH):
+                while some := _some(descriptor):
                     waiting += _clear(some, descriptor, trash, numbers)
             os.rmdir(folder, dir_fd=trash)
 
 
-def _clear(some: list[str], folder: int, trash: int, numbers: Iterator[str]) -> list[str]:
+def _some(folder: int) -> list[tuple[str, bool]]:
+    """The first names in a folder, and whether they are folders, which most listings tell by themselves."""
+    with os.scandir(folder) as entries:
+        first = itertools.islice(entries, BATCH)
+        return [(entry.name, entry.is_dir(follow_symlinks=False)) for entry in first]
+
+
+def _clear(some: list[tuple[str, bool]], folder: int, trash: int, numbers: Iterator[str]) -> list[str]:
     """Take these names out of a folder; returns what its folders are called in the trash."""
     moved = []
-    for name in some:
+    for name, is_folder in some:
         with suppress(FileNotFoundError):
-            if stat.S_ISDIR(os.stat(name, dir_fd=folder, follow_symlinks=False).st_mode):
+            if is_folder:
                 moved.append(_into_trash(name, folder, trash, next(numbers)))
             else:
                 _unlink(name, folder)
@@ -193,7 +200,10 @@ def move_folder(name: str, parent: int, to: int, target: str) -> None:
 
 
 def _unlink(name: str, parent: int) -> None:
-    _unlocked(name, parent, lambda: os.unlink(name, dir_fd=parent))
+    try:
+        os.unlink(name, dir_fd=parent)
+    except PermissionError:
+        _unlocked(name, parent, lambda: os.unlink(name, dir_fd=parent))
 
 
 def _unlocked(name: str, parent: int, change: Callable[[], None]) -> None:
