@@ -2,6 +2,7 @@
 
 import asyncio
 import os
+from collections.abc import Awaitable, Callable
 from contextlib import suppress
 
 from temporalio import activity
@@ -102,7 +103,8 @@ class _Attempt:
         try:
             await self._end_earlier(row)
             recorded = tuple(each.step for each in steps)
-            seat = Seat(spec, row.id, row.attempt, row.seed, recorded, folder, row.usage or TaskUsage())
+            spent = row.usage or TaskUsage()
+            seat = Seat(spec, row.id, row.attempt, row.seed, recorded, folder, spent, self._tell(row))
             async with asyncio.timeout(self._start.timeout), seated(self._services, seat) as player:
                 over = await self._play(row, seat, spent_in(steps), player)
             return _outcome(over, player)
@@ -110,8 +112,7 @@ class _Attempt:
             why = f"It was ended after {self._start.timeout:g} s, because its time was over."
             return _failure(EpisodeErrorKind.TIMEOUT, why, player)
         except PlayerFailed as error:
-            kind = EpisodeErrorKind.BUDGET if error.over_budget else EpisodeErrorKind.PLAYER
-            return _failure(kind, str(error), player)
+            return _failure(error.kind, str(error), player)
         except PlayFailed as error:
             return _failure(_BLAMED[error.why], str(error), player)
         except (InvalidInput, NotFound) as error:
@@ -119,8 +120,19 @@ class _Attempt:
         finally:
             await asyncio.to_thread(remove_tree, folder, ignore_errors=True)
 
+    def _tell(self, row: EpisodeRow) -> Callable[[TaskUsage], Awaitable[None]]:
+        async def tell(usage: TaskUsage) -> None:
+            async with self._services.store.transaction() as tx:
+                await tx.episodes.note_usage(row.id, row.token or 0, usage)
+
+        return tell
+
     async def _play(self, row: EpisodeRow, seat: Seat, spent: float, player: AskedPlayer | None) -> Over:
+        newest = seat.recorded[-1] if seat.recorded else None
+
         async def keep(step: Step, seconds: float) -> None:
+            nonlocal newest
+            newest = step
             async with self._services.store.transaction() as tx:
                 await tx.episodes.add(row.id, row.token or 0, step, seconds)
 
@@ -139,9 +151,10 @@ class _Attempt:
             player=kind.value if kind in (PlayerKind.RANDOM, PlayerKind.SCRIPTED) else "asked",
             script=tuple(Choice(**each.model_dump()) for each in spec.player.script),
         )
-        over = await self._host.play(order, on_step=keep, on_turn=ask)
+        begin = None if player is None else player.begin
+        over = await self._host.play(order, on_step=keep, on_turn=ask, on_begin=begin)
         if player is not None:
-            await player.over(over.observation)
+            await player.over(over.observation, newest)
         return over
 
     async def _end_earlier(self, row: EpisodeRow) -> None:

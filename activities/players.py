@@ -1,14 +1,15 @@
 """Who plays an episode, where that is somebody who has to be asked for each action."""
 
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
 
 from activities.services import Services
-from shiftwork.contracts.episode import EpisodeSpec, PlayerKind
+from shiftwork.contracts.episode import EpisodeErrorKind, EpisodeSpec, PlayerKind
 from shiftwork.contracts.task import TaskUsage
+from shiftwork.environments.host import Begun
 from shiftwork.environments.protocol import Observation
 from shiftwork.environments.trajectory import Choice, Step
 from shiftwork.errors import InvalidInput
@@ -26,6 +27,7 @@ class Seat:
         recorded: the steps that were taken before.
         folder: a folder that does not exist yet, for this attempt alone; removed afterwards.
         spent: what the player cost before.
+        tell: writes what it cost, so that a lost attempt's cost is not lost; raises `LeaseLost`.
     """
 
     spec: EpisodeSpec
@@ -35,22 +37,26 @@ class Seat:
     recorded: tuple[Step, ...]
     folder: Path
     spent: TaskUsage
+    tell: Callable[[TaskUsage], Awaitable[None]]
 
 
 class PlayerFailed(Exception):  # noqa: N818 - it names what happened
     """Who plays died, or said what can't be understood; the text is one sentence.
 
     Attributes:
-        over_budget: whether it is its budget that is spent.
+        kind: what the episode fails of.
     """
 
-    def __init__(self, message: str, *, over_budget: bool = False) -> None:
+    def __init__(self, message: str, kind: EpisodeErrorKind = EpisodeErrorKind.PLAYER) -> None:
         super().__init__(message)
-        self.over_budget = over_budget
+        self.kind = kind
 
 
 class AskedPlayer(Protocol):
     """Somebody who is asked for each action."""
+
+    def begin(self, begun: Begun) -> None:
+        """What is played; told once, before it is asked."""
 
     async def act(self, observation: Observation, last: Step | None) -> Choice | None:
         """Choose; None: it stops.
@@ -59,7 +65,7 @@ class AskedPlayer(Protocol):
             PlayerFailed: it can't.
         """
 
-    async def over(self, observation: Observation) -> None:
+    async def over(self, observation: Observation, last: Step | None) -> None:
         """The episode is over: see what came of the last action, and end."""
 
     @property

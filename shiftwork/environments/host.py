@@ -11,6 +11,7 @@ from typing import Annotated, BinaryIO, Final, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, JsonValue, TypeAdapter, ValidationError
 
+from shiftwork.environments.base import BaseHarness
 from shiftwork.environments.playing import Diverged, Policy, RandomPolicy, ScriptedPolicy, play
 from shiftwork.environments.protocol import ActionResult, Observation
 from shiftwork.environments.registry import make_environment
@@ -44,6 +45,21 @@ class Order(_Line):
     most_steps: int | None = None
     player: Literal["random", "scripted", "asked"] = "random"
     script: tuple[Choice, ...] = ()
+
+
+class Begun(_Line):
+    """What is played; told once, before anything else.
+
+    Attributes:
+        name, description, agents, max_steps, timeout_seconds: see `BaseHarness`.
+    """
+
+    kind: Literal["begun"] = "begun"
+    name: str
+    description: str = ""
+    agents: tuple[str, ...] = ()
+    max_steps: int | None = None
+    timeout_seconds: float | None = None
 
 
 class Taken(_Line):
@@ -91,8 +107,8 @@ class Chosen(_Line):
     choice: Choice | None
 
 
-Told: Final[TypeAdapter[Taken | Turn | Over | Failed]] = TypeAdapter(
-    Annotated[Taken | Turn | Over | Failed, Field(discriminator="kind")]
+Told: Final[TypeAdapter[Begun | Taken | Turn | Over | Failed]] = TypeAdapter(
+    Annotated[Begun | Taken | Turn | Over | Failed, Field(discriminator="kind")]
 )
 
 
@@ -128,6 +144,7 @@ class _Asked:
 async def _play(order: Order, wire: _Wire) -> Over:
     environment = make_environment(order.environment, order.parameters)
     newest = Observation()
+    wire.write(_begun(environment))
 
     async def keep(step: Step, result: ActionResult) -> None:
         nonlocal newest
@@ -148,6 +165,16 @@ async def _play(order: Order, wire: _Wire) -> Over:
     finally:
         await environment.shutdown()
     return Over(observation=newest, trajectory=trajectory.model_copy(update={"steps": ()}))
+
+
+def _begun(environment: BaseHarness) -> Begun:
+    return Begun(
+        name=environment.name,
+        description=environment.description,
+        agents=tuple(environment.agents),
+        max_steps=environment.max_steps,
+        timeout_seconds=environment.timeout_seconds,
+    )
 
 
 def _policy(order: Order, wire: _Wire) -> Policy:

@@ -11,7 +11,7 @@ from typing import Final
 from pydantic import ValidationError
 
 from shiftwork.agents.command import ProseLines
-from shiftwork.environments.host import Chosen, Failed, Kept, Order, Over, Taken, Told, Turn
+from shiftwork.environments.host import Begun, Chosen, Failed, Kept, Order, Over, Taken, Told, Turn
 from shiftwork.environments.protocol import Observation
 from shiftwork.environments.trajectory import Choice, Step
 from shiftwork.errors import ShiftworkError
@@ -35,6 +35,10 @@ OnStep = Callable[[Step, float], Awaitable[None]]
 
 OnTurn = Callable[[Observation, Step | None], Awaitable[Choice | None]]
 """Is asked for each choice: what is perceived, and the step before; None: the player stops."""
+
+
+OnBegin = Callable[[Begun], None]
+"""Is told what is played, before anything else."""
 
 
 class PlayFailed(ShiftworkError):  # noqa: N818 - it names what happened
@@ -66,7 +70,14 @@ class EnvironmentHost:
         self._folder = folder
         self._limits = limits or Limits()
 
-    async def play(self, order: Order, *, on_step: OnStep, on_turn: OnTurn | None = None) -> Over:
+    async def play(
+        self,
+        order: Order,
+        *,
+        on_step: OnStep,
+        on_turn: OnTurn | None = None,
+        on_begin: OnBegin | None = None,
+    ) -> Over:
         """Play an episode, from its beginning or on from what is recorded.
 
         However this is left, cancellation included, no process of it lives.
@@ -77,7 +88,7 @@ class EnvironmentHost:
         """
         process = await self._start()
         try:
-            return await self._follow(process, order, on_step, on_turn)
+            return await self._follow(process, order, on_step, on_turn, on_begin)
         finally:
             process.kill()
             await uninterrupted(asyncio.wait({process.ended}))
@@ -95,7 +106,14 @@ class EnvironmentHost:
         planned = Plan(program, b"", ProseLines(), interrupt_first=False)
         return await self._starter.start(_CONFIG, uuid.uuid4().hex, planned, lambda _: None)
 
-    async def _follow(self, process: Process, order: Order, on_step: OnStep, on_turn: OnTurn | None) -> Over:
+    async def _follow(
+        self,
+        process: Process,
+        order: Order,
+        on_step: OnStep,
+        on_turn: OnTurn | None,
+        on_begin: OnBegin | None,
+    ) -> Over:
         try:
             await process.stdin.write(_line(order))
             async for line in _lines(process):
@@ -104,6 +122,9 @@ class EnvironmentHost:
                         return over
                     case Failed() as failed:
                         raise PlayFailed(failed.error, failed.why)
+                    case Begun() as begun:
+                        if on_begin is not None:
+                            on_begin(begun)
                     case Taken() as taken:
                         await on_step(taken.step, taken.seconds)
                         await process.stdin.write(_line(Kept()))

@@ -221,6 +221,11 @@ class Episodes(Noun):
         await self._connection.execute(upsert(EpisodeStepTable).values(values).on_conflict_do_nothing())
         await self._tell(row.evaluation_id)
 
+    async def note_usage(self, episode_id: int, token: int, usage: TaskUsage) -> None:
+        """Write what the player cost by now, as the attempt that has this token; raises `LeaseLost`."""
+        await self._held(episode_id, token)
+        await self._write(episode_id, {"usage": usage.model_dump(mode="json")})
+
     async def finish(self, episode_id: int, token: int, outcome: EpisodeOutcome) -> EpisodeRow:
         """End it, as the attempt that has this token; raises `LeaseLost` if that is not it any more."""
         await self._held(episode_id, token)
@@ -244,6 +249,8 @@ class Episodes(Noun):
 
     async def _end(self, episode_id: int, outcome: EpisodeOutcome) -> EpisodeRow:
         values = outcome.model_dump(mode="json")
+        if outcome.usage is None:  # who ends it does not know: what is written of it counts
+            del values["usage"]
         return await self._write(episode_id, {**values, "token": None, "ended_at": func.clock_timestamp()})
 
     async def _write(self, episode_id: int, values: Mapping[str, Any]) -> EpisodeRow:
