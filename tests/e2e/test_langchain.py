@@ -3,6 +3,7 @@
 import asyncio
 import json
 import os
+import re
 import signal
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -16,7 +17,7 @@ from shiftwork.contracts.project import AgentOptions
 from shiftwork.contracts.session import Role
 from shiftwork.store.rows import Totals
 from tests.e2e.lab import Lab, Project, eventually, no_process_lives
-from tests.e2e.support import WorkerProcess, simple_feature
+from tests.e2e.support import WorkerProcess, git, simple_feature
 from tests.llm.script import Answer, Drop, Fault, Reply, Turn
 from tests.llm.server import LlmServer
 
@@ -111,6 +112,42 @@ async def completes(project: Project, after: int = 0) -> None:
     """Wait for a good end, as long as models take."""
     status = await project.rest(after, seconds=200)
     assert (status["status"], status["reason"]) == ("completed", "")
+
+
+def plans_from_the_readme(turn: Turn) -> Answer | None:
+    """An initializer that knows nothing but what it finds in the code."""
+    if "finish_plan" not in turn.tools:
+        return None
+    match turn.tool_results:
+        case []:
+            return Reply("", (("read_file", {"file_path": "README.md"}),))
+        case [told]:
+            [how] = re.findall(r"Check it by `(.*?)`", told)
+            step = {"description": "as the README says", "command": how}
+            planned = {"features": [{"name": "a", "verification_steps": [step]}]}
+            return Reply("", (("add_features", planned),))
+        case [_, _]:
+            return Reply("", (("finish_plan", {}),))
+        case _:
+            return Reply("", (HAND_OVER,))
+
+
+async def test_existing_code_is_read_before_it_is_planned(lab: Lab) -> None:
+    """If it failed, a project of existing code would be planned as if there were none."""
+    repository = lab.folder / "existing"
+    git(lab.folder, "init", "-q", "-b", "main", str(repository))
+    readme = "# Old code\n\nCheck it by `sh check.sh`.\n"
+    identity = ("-c", "user.name=Ada", "-c", "user.email=ada@example.org")
+    for name, text in (("README.md", readme), ("check.sh", "grep -q done a.txt\n")):
+        (repository / name).write_text(text)
+    git(repository, "add", ".")
+    git(repository, *identity, "commit", "-q", "-m", "Old code")
+    with LlmServer.in_thread(Staff(plans_from_the_readme)) as server:
+        project = await start(lab, "openai", server, repository=repository)
+        await completes(project)
+        planned = (await project.features())["a"].verification_steps[0]
+        assert planned.command == "sh check.sh"
+        assert "a.txt" in project.files()
 
 
 @every_wire
