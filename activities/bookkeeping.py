@@ -4,6 +4,7 @@ import asyncio
 
 from temporalio import activity
 
+from activities.ending import plan_warnings
 from activities.names import (
     ADD_FEATURE,
     ADOPT_PLAN,
@@ -128,7 +129,7 @@ class BookkeepingActivities:
                 "planned",
                 key=f"planned:{request.session}",
                 reference=f"session:{request.session}",
-                data={"features": len(rows)},
+                data={"features": len(rows), "warnings": plan_warnings(plan)},
             )
         return FeatureStates(features=tuple(feature_states(rows)))
 

@@ -8,6 +8,7 @@ from activities.services import Services
 from shiftwork.agents.run import AgentEnd
 from shiftwork.contracts.activity import RunRequest, RunResult
 from shiftwork.contracts.outbox import Outbox
+from shiftwork.contracts.plan import MANY_FEATURES, Plan
 from shiftwork.contracts.project import AgentOptions
 from shiftwork.contracts.session import (
     Failure,
@@ -23,8 +24,10 @@ from shiftwork.repository import Snapshot
 from shiftwork.secrets.refusing import Finds, refuse_in_plan
 from shiftwork.store.rows import Attempt, FeatureRow, ProjectRow, SessionRow
 from shiftwork.text import truncate
+from shiftwork.verification.trivial import proves_nothing
 
 _DETAIL_CHARACTERS = 8000
+_TOLD_STEPS = 5
 _BY_ITSELF = (InterruptionReason.QUESTION, InterruptionReason.RATE_LIMITED)
 
 
@@ -162,6 +165,15 @@ class Ending:
                 },
             )
         return result
+
+
+def plan_warnings(plan: Plan) -> list[str]:
+    """What people should know of a plan that is followed all the same."""
+    total = len(plan.features)
+    many = [f"{total} features are more than the {MANY_FEATURES} of a usual plan"]
+    empty = [sentence for feature in plan.features if (sentence := proves_nothing(feature))]
+    more = [f"{len(empty) - _TOLD_STEPS} more features have such steps"] if len(empty) > _TOLD_STEPS else []
+    return [*(many if total > MANY_FEATURES else []), *empty[:_TOLD_STEPS], *more]
 
 
 def plan_problem(outbox: Outbox, redactor: Finds) -> str | None:

@@ -218,7 +218,10 @@ def _unknown(event: EventRow) -> str:
 
 _SENTENCES: dict[str, Callable[[EventRow], str]] = {
     "project_created": lambda e: f"{_who(e)} created the project{_after(' for agent ', _of(e, 'agent'))}",
-    "planned": lambda e: f"planned: {counted(int(e.data.get('features', 0)), 'feature')}",
+    "planned": lambda e: (
+        f"planned: {counted(int(e.data.get('features', 0)), 'feature')}"
+        f"{_after('; ', '; '.join(map(str, e.data.get('warnings', ()))))}"
+    ),
     "session_requested": lambda e: f"{_who(e)} asked for {_session(e)}",
     "session_started": _started,
     "attempt_started": _attempt_started,

@@ -1,5 +1,6 @@
 """`add-feature` and `edit-feature`: features in YAML or by options."""
 
+import sys
 from argparse import Namespace
 from pathlib import Path
 from typing import Any, TypeVar
@@ -16,6 +17,7 @@ from client.cli.output import excerpt, print_json
 from client.wording import first_problem
 from shiftwork.contracts.feature import FeatureEdit, FeatureSpec
 from shiftwork.errors import InvalidInput
+from shiftwork.verification.trivial import proves_nothing
 
 Model = TypeVar("Model", bound=BaseModel)
 
@@ -35,6 +37,7 @@ def add_feature(args: Namespace) -> int:
 
     async def command(shiftwork: Shiftwork) -> int:
         project = await named_or_only(shiftwork.store, project_ref)
+        _warn_of_nothing(spec)
         number = await patiently(shiftwork.add_feature(project.id, spec))
         if args.json:
             print_json({"project_id": project.id, "feature_id": number, "name": spec.name})
@@ -71,6 +74,7 @@ def edit_feature(args: Namespace) -> int:
 
     async def command(shiftwork: Shiftwork) -> int:
         project = await named_or_only(shiftwork.store, args.project)
+        _warn_of_nothing(spec)
         number = await patiently(shiftwork.edit_feature(project.id, edit))
         if args.json:
             print_json({"project_id": project.id, "feature_id": number, "changed": sorted(changes)})
@@ -79,6 +83,12 @@ def edit_feature(args: Namespace) -> int:
         return DONE
 
     return connected(command)
+
+
+def _warn_of_nothing(spec: FeatureSpec) -> None:
+    """People decide what is enough; that a step can't fail may have escaped them."""
+    if empty := proves_nothing(spec):
+        sys.stderr.write(f"warning: {empty}.\n")
 
 
 def _fields(args: Namespace, file: str | None) -> dict[str, Any]:

@@ -9,6 +9,7 @@ from client.standing import CurrentSession, OpenQuestion
 from client.telling import as_json, tell
 from shiftwork.contracts.project import ProjectStatus
 from shiftwork.store.rows import EventRow, FeatureRow, TranscriptRow
+from shiftwork.verification.trivial import proves_nothing
 
 
 class ProgressLine(BaseModel):
@@ -79,6 +80,12 @@ class Feature(FeatureRow):
     def problem(self) -> str | None:
         """As its row says."""
         return super().problem
+
+    @computed_field(description="Which of its steps checks nothing, whatever there is; null if all check.")  # type: ignore[prop-decorator]  # pydantic's own way
+    @property
+    def warning(self) -> str | None:
+        """As a sentence; the feature is taken all the same, as people decide what is enough."""
+        return proves_nothing(self.spec)
 
     @classmethod
     def of(cls, row: FeatureRow) -> "Feature":

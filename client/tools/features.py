@@ -4,7 +4,10 @@ from client.tools import arguments as asks
 from client.tools.definition import Call
 from client.tools.feature_results import Feature, FeatureLine, Features, NextFeature
 from client.tools.results import TEXT
-from shiftwork.contracts.feature import FeatureStatus
+from shiftwork.contracts.feature import FeatureSpec, FeatureStatus
+from shiftwork.errors import InvalidInput
+from shiftwork.management.records import valid
+from shiftwork.verification.trivial import proves_nothing
 
 
 async def list_project_features(call: Call, asked: asks.ListFeatures) -> Features:
@@ -19,17 +22,19 @@ async def list_project_features(call: Call, asked: asks.ListFeatures) -> Feature
 async def add_project_feature(call: Call, asked: asks.AddFeature) -> Feature:
     """Add a feature; a completed project is opened again."""
     project = await call.shiftwork.find(asked.project_id)
-    row = await call.manager.add_feature(
-        project.id,
-        asked.name,
-        asked.description,
-        asked.category,
-        asked.priority,
-        verification_steps=[
-            step if isinstance(step, str) else step.model_dump() for step in asked.verification_steps or ()
-        ],
-        depends_on=asked.depends_on or (),
+    steps = [step if isinstance(step, str) else step.model_dump() for step in asked.verification_steps or ()]
+    spec = valid(
+        FeatureSpec,
+        name=asked.name,
+        description=asked.description,
+        category=asked.category,
+        priority=asked.priority,
+        verification_steps=tuple(steps),
+        depends_on=tuple(asked.depends_on or ()),
     )
+    if empty := proves_nothing(spec):
+        raise InvalidInput(f"{empty}; give a command that fails while the feature is missing.")
+    [row] = await call.manager.add_features_bulk(project.id, [spec])
     said = row.problem or "It is begun when those it depends on pass, by priority."
     return Feature(message=f"Feature {row.id} is added. {said}", feature=FeatureLine.of(row))
 

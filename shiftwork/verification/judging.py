@@ -49,12 +49,16 @@ def judge(feature: HasSteps, verdict: Verdict | None) -> Judgement:
     evidence = {
         index: _evidence(asked[index], one)
         for index, one in said.items()
-        if index in asked and one.met and one.command and not is_trivial(one.command)
+        if index in asked and one.met and one.command and not _shows_nothing(one)
     }
     problems = [
         _problem(index, said.get(index)) for index in asked if index not in vetoes and index not in evidence
     ]
     return Judgement(vetoes, evidence, tuple(problems))
+
+
+def _shows_nothing(said: StepVerdict) -> bool:
+    return is_trivial(said.command or "", output=said.expect_output is not None)
 
 
 def weigh(feature: HasSteps, verdict: Verdict | None, word: Word) -> Judgement:

@@ -217,6 +217,9 @@ def test_one_session_at_a_time_with_features_added_edited_and_taken_back(shiftwo
     assert (
         "It is blocked, since nothing can verify it" in shiftwork("add-feature", "steps", "--name", "four")[1]
     )
+    code, told = shiftwork("edit-feature", "steps", "four", "--verify", "test -d .")
+    assert code == 0
+    assert "warning: feature 'four', step 1 checks nothing: 'test -d .' comes out alike" in told
     feature = shiftwork("features", "steps", "--json")[1][-2]
     assert (feature["priority"], feature["depends_on"]) == (9, [])
 

@@ -240,6 +240,25 @@ async def test_less_money_than_was_given(lab: Lab) -> None:
         assert (await lab.shiftwork.find(made["project_id"])).budget_usd == given
 
 
+async def test_a_step_that_checks_nothing_is_refused(lab: Lab) -> None:
+    """If it failed, a model could have a feature pass that nobody has built."""
+    tools = tools_of(lab, options=playing(lab, "a"))
+    made = await tools["create_long_running_project"].ainvoke({"name": unused("empty"), "description": "x"})
+    of = {"project_id": made["project_id"]}
+    answer = await answer_of(
+        tools["add_project_feature"],
+        **of,
+        name="b",
+        description="y",
+        verification_steps=[{"command": "make test"}, {"command": "true"}],
+    )
+    assert answer.status == "error"
+    assert "step 2 checks nothing: 'true' comes out alike whatever there is; give a command that fails" in (
+        answer.content
+    )
+    assert (await tools["list_project_features"].ainvoke(of))["features"] == []
+
+
 async def test_what_is_wrong_is_a_sentence(lab: Lab) -> None:
     """If it failed, a model would be shown a traceback, or the wrong thing would be done."""
     tools = tools_of(lab)

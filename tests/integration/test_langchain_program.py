@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -413,6 +414,33 @@ def test_a_plan_is_mended_until_it_is_right(serve, wire):
     assert [f["name"] for f in bench.left("plan.json")["features"]] == ["one", "two", "three"]
 
 
+def test_a_plan_is_made_of_what_the_code_says(serve, wire):
+    """Otherwise plans for existing code would be made without having seen any of it."""
+
+    def script(turn):
+        match turn.tool_results:
+            case []:
+                return Reply("", (("ls", {"path": "."}), ("read_file", {"file_path": "README.md"})))
+            case [listed, told]:
+                assert "check.sh" in listed
+                [how] = re.findall(r"Check it by `(.*?)`", told)
+                step = {"description": "as the README says", "command": how}
+                planned = {"features": [{"name": "more", "verification_steps": [step]}]}
+                return Reply("", (("add_features", planned),))
+            case [_, _, _]:
+                return Reply("", (("finish_plan", {}),))
+            case _:
+                return Reply("", (HAND_OVER,))
+
+    bench, _ = serve(script, wire=wire, role=Role.INITIALIZER, spec="Go on with it.")
+    (bench.workspace / "README.md").write_text("# Old code\n\nCheck it by `sh check.sh --all`.\n")
+    (bench.workspace / "check.sh").write_text("exit 1\n")
+    done = bench.run()
+    assert done.last["ok"], done.errors
+    [planned] = bench.left("plan.json")["features"]
+    assert planned["verification_steps"][0]["command"] == "sh check.sh --all"
+
+
 def test_an_initializer_without_a_plan_fails_after_two_reminders(serve):
     """Otherwise planning would seem done without a plan."""
     bench, server = serve(in_order(Reply("I planned it.")), role=Role.INITIALIZER, spec="x")
@@ -459,7 +487,7 @@ def test_a_verifier_gives_its_word_on_its_own_steps(serve, wire):
         VerificationStep(description="it is pretty"),
         VerificationStep(description="it is quick"),
     )
-    evidence = {"command": "test 1 = 1", "expect_status": 0}
+    evidence = {"command": "grep -q pretty page.html", "expect_status": 0}
     script = in_order(
         Reply("", (("give_verdict", {"step": 1, "met": True, **evidence}),)),
         Reply("", (("give_verdict", {"step": 2, "met": True}),)),

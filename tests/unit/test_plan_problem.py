@@ -6,10 +6,11 @@ from types import SimpleNamespace
 import pytest
 
 from activities.bookkeeping import BookkeepingActivities
-from activities.ending import plan_problem
+from activities.ending import plan_problem, plan_warnings
 from shiftwork.agents.outbox import read_outbox
 from shiftwork.contracts.bookkeeping import AddFeatureRequest
 from shiftwork.contracts.feature import FeatureSpec
+from shiftwork.contracts.plan import Plan
 from shiftwork.contracts.session import Role
 from shiftwork.errors import InvalidInput
 from shiftwork.secrets import LazyRedactor
@@ -51,6 +52,17 @@ def test_a_good_plan_has_no_problem(tmp_path) -> None:
     plan = {"features": [feature("b", "a"), feature("a")]}
     (tmp_path / "plan.json").write_text(json.dumps(plan))
     assert plan_problem(read_outbox(tmp_path, Role.INITIALIZER), REDACTOR) is None
+
+
+def test_people_are_told_of_a_plan_that_is_large_or_checks_nothing() -> None:
+    """A plan of hundreds of sessions, or of features that anybody has done, followed without a word."""
+    empty = {"verification_steps": [{"command": "true"}]}
+    assert plan_warnings(Plan.model_validate({"features": [feature("a")]})) == []
+    many = [feature(f"f{number}") for number in range(195)] + [{"name": f"e{n}", **empty} for n in range(7)]
+    told = plan_warnings(Plan.model_validate({"features": many}))
+    assert told[0] == "202 features are more than the 200 of a usual plan"
+    assert "feature 'e0', step 1 checks nothing: 'true'" in told[1]
+    assert (len(told), told[-1]) == (7, "2 more features have such steps")
 
 
 async def test_a_feature_with_a_secret_that_only_the_worker_knows_is_refused() -> None:

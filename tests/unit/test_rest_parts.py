@@ -1,11 +1,16 @@
 """What the REST interface says of itself, and that it does all that the command line does."""
 
+from datetime import UTC, datetime
+
 import pytest
 
 from client.cli.table import COMMANDS
+from client.rest.answering import Feature
 from client.rest.app import HEALTH, make_application
 from client.rest.streams import Streams
+from shiftwork.contracts.feature import FeatureSpec, VerificationStep
 from shiftwork.settings import Settings
+from shiftwork.store.rows import FeatureRow
 from tests.unit.docs_support import ROOT, table
 
 DOCUMENT = ROOT / "docs" / "rest.md"
@@ -82,3 +87,21 @@ def test_nothing_is_fetched_from_elsewhere(schema) -> None:
     app = make_application(Settings(state=ROOT / "nowhere"), Streams())
     assert (app.docs_url, app.redoc_url) == (None, None)
     assert {path for path in schema["paths"] if not path.startswith("/api/")} == set()
+
+
+def test_a_feature_that_checks_nothing_says_so() -> None:
+    """If it failed, people would take a feature for verified that nobody could fail."""
+    at = datetime.now(UTC)
+    unset = dict.fromkeys(
+        (
+            *("kept_commit", "candidate", "question", "last_error", "last_failure"),
+            *("blocked_reason", "passed_commit"),
+        )
+    )
+    spec = FeatureSpec(name="a", verification_steps=({"command": "true"},))
+    where = {"id": 1, "project_id": "p", "status": "not_started", "revision": 1, "attempts": 0, "runs": 0}
+    facts = {**spec.model_dump(), **unset, **where, "waiting": False, "created_at": at, "updated_at": at}
+    row = FeatureRow.model_validate(facts)
+    assert "step 1 checks nothing" in (Feature.of(row).warning or "")
+    checked = row.model_copy(update={"verification_steps": (VerificationStep(command="make test"),)})
+    assert Feature.of(checked).warning is None

@@ -56,7 +56,7 @@ class VerdictDesk:
             return (
                 f"Step {word.step}: `met` needs a `command` that shows it. If there is none, it is not met."
             )
-        if word.met and is_trivial(word.command or ""):
+        if word.met and is_trivial(word.command or "", output=word.expect_output is not None):
             return (
                 f"Step {word.step}: {word.command!r} comes out alike whether the step is fulfilled or not. "
                 "Give a `command` that would fail if it were not. If there is none, it is not met."

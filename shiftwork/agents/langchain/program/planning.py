@@ -15,7 +15,7 @@ from shiftwork.contracts.feature import FeatureSpec
 from shiftwork.contracts.plan import MANY_FEATURES, Plan, SetupCommand
 from shiftwork.errors import InvalidInput
 from shiftwork.planning.graph import check_dependencies
-from shiftwork.verification.trivial import is_trivial
+from shiftwork.verification.trivial import proves_nothing
 
 PLAN_FILE: Final = "plan.json"
 
@@ -156,12 +156,7 @@ class PlanDesk:
                     f"feature {feature.name!r}, step {number} has no command, and nobody is there to judge "
                     "it; give a command that fails while the feature is missing"
                 )
-            if step.command is not None and is_trivial(step.command):
-                return (
-                    f"feature {feature.name!r}, step {number} checks nothing: {step.command!r} comes out "
-                    "alike whatever there is"
-                )
-        return None
+        return proves_nothing(feature)
 
     def _problems(self, draft: dict[str, Any]) -> Iterator[str]:
         features: dict[str, Any] = draft["features"]
