@@ -11,6 +11,9 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 from shiftwork.errors import StackError
 from shiftwork.stack.sockets import LOOPBACK
 
+ADMIT = "shiftwork.admit"
+"""Where a request's scope may have what is to be called once its sender showed the token."""
+
 Refuse = Callable[[int, str, Mapping[str, str]], ASGIApp]
 """Makes the answer to who is not let in, of a status, one sentence and headers."""
 
@@ -29,12 +32,17 @@ def listen(port: int, option: str, address: str = LOOPBACK) -> socket.socket:
     listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
     try:
         listener.bind((address, port))
+        listener.listen()  # whoever is told of it may come at once
     except OSError as error:
         listener.close()
         raise StackError(
             f"Port {port} of {address} can't be used ({error.strerror}); give another one: {option}."
         ) from error
     return listener
+
+
+def _nobody_waits() -> None:
+    """Under a server that keeps nobody waiting."""
 
 
 def plain_refusal(status: int, sentence: str, headers: Mapping[str, str]) -> ASGIApp:
@@ -92,7 +100,10 @@ class Guard:
             return self._refuse(403, "Other pages may not ask this server.", {})
         if self._path is not None and scope["path"] != self._path:
             return self._refuse(404, f"There is nothing but {self._path} here.", {})
-        if (scope["method"], scope["path"]) in self._open or self._knows(headers.getlist("authorization")):
+        if self._knows(headers.getlist("authorization")):
+            scope.get(ADMIT, _nobody_waits)()
+            return None
+        if (scope["method"], scope["path"]) in self._open:
             return None
         said = f"Send the token in the file {self._token_file} of the state folder as Authorization: Bearer."
         return self._refuse(401, said, {"WWW-Authenticate": "Bearer"})

@@ -13,9 +13,11 @@ from starlette.routing import Mount
 
 from client.mcp.bodies import Bodies
 from client.serving import Guard, listen
+from client.strict import strict_protocol
 from client.tokens import own_token
 from shiftwork.settings import Settings
 from shiftwork.stack.private import state_folder
+from shiftwork.stack.strangers import Strangers
 
 TOKEN_FILE = "mcp-token"  # noqa: S105 - a file's name
 PATH = "/mcp"
@@ -23,7 +25,7 @@ _GRACE_SECONDS = 2
 _IDLE_SECONDS = 1800.0
 _MOST_SESSIONS = 256
 _MOST_CONNECTIONS = 256
-"""More are answered that they should come later: whoever has no token must not use everything up."""
+"""More of those that know the token are answered that they should come later; see `Strangers` for others."""
 
 
 async def serve_http(
@@ -55,6 +57,7 @@ async def serve_http(
     app = Starlette(routes=[Mount("/", sessions.handle_request)], lifespan=living)
     config = uvicorn.Config(
         Guard(Bodies(app), [host], token, TOKEN_FILE, path=PATH),
+        http=strict_protocol(Strangers()),
         log_config=None,
         access_log=False,
         server_header=False,

@@ -10,14 +10,16 @@ import uvicorn
 from client.rest.app import create_app
 from client.rest.streams import Streams
 from client.serving import listen
+from client.strict import strict_protocol
 from client.tokens import api_token
 from shiftwork.errors import InvalidInput
 from shiftwork.settings import Settings
 from shiftwork.stack.sockets import LOOPBACK
+from shiftwork.stack.strangers import Strangers
 
 _GRACE_SECONDS = 5
 _MOST_CONNECTIONS = 256
-"""More are answered that they should come later: whoever has no token must not use everything up."""
+"""More of those that know the token are answered that they should come later; see `Strangers` for others."""
 
 
 async def serve_api(
@@ -49,6 +51,7 @@ async def serve_api(
     config = uvicorn.Config(
         app,
         log_config=None,
+        http=strict_protocol(Strangers()),
         access_log=False,
         server_header=False,
         date_header=False,

@@ -19,10 +19,11 @@ from yarl import URL
 
 from shiftwork.codec.access import Access
 from shiftwork.codec.payloads import EncryptionCodec
+from shiftwork.codec.quiet import quiet_logger
 from shiftwork.codec.server import PATH, codec_routes
-from shiftwork.codec.strangers import Strangers, quiet_logger
 from shiftwork.errors import StackError
 from shiftwork.stack.sockets import hidden_loopback
+from shiftwork.stack.strangers import Strangers
 
 BODY_LIMIT = 32 * 1024 * 1024
 """Bytes of one request; a history is decoded some hundred payloads at a time."""

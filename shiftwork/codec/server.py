@@ -28,13 +28,15 @@ def _handler(transform: _Transform) -> Callable[[web.Request], Awaitable[web.Res
         # A page may send any other type to any address, without asking first.
         if request.content_type != "application/json":
             raise web.HTTPUnsupportedMediaType(text="Send application/json.\n")
+        if (request.charset or "utf-8").lower() not in {"utf-8", "utf8"}:
+            raise web.HTTPUnsupportedMediaType(text="Send it in UTF-8.\n")
         if request.headers.get("Content-Encoding", "identity") != "identity":
             raise web.HTTPBadRequest(text="Send the body as it is, without a Content-Encoding.\n")
         payloads = Payloads()
         try:
             json_format.Parse(await request.text(), payloads)
             changed = await transform(payloads.payloads)
-        except (json_format.ParseError, UnicodeDecodeError, LookupError) as error:
+        except (json_format.ParseError, UnicodeError, LookupError) as error:
             raise web.HTTPBadRequest(text='Send {"payloads": […]}, each as Temporal writes it.\n') from error
         except ShiftworkError as error:
             raise web.HTTPBadRequest(text=f"{error}\n") from error

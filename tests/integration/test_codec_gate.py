@@ -17,9 +17,9 @@ from yarl import URL
 
 from shiftwork.codec.choose import choose_codec
 from shiftwork.codec.gate import BODY_LIMIT, Gate
-from shiftwork.codec.strangers import MOST, Strangers
 from shiftwork.errors import StackError
 from shiftwork.settings import Settings
+from shiftwork.stack.strangers import MOST, Strangers
 
 PLAIN = Payload(metadata={"encoding": b"json/plain"}, data=b'"CANARY"')
 JSON = {"Content-Type": "application/json"}
@@ -125,6 +125,10 @@ async def test_payloads_are_encoded_and_decoded(gate, who):
         ({"Host": "localhost"}, 403),
         ({"Host": "127.0.0.1"}, 403),
         ({"Content-Type": "text/plain"}, 415),
+        *(
+            ({"Content-Type": f"application/json; charset={name}"}, 415)
+            for name in ("undefined", "utf-7", "hex", "idna", "nothing-at-all")
+        ),
     ],
     ids=str,
 )

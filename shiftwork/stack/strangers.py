@@ -1,17 +1,10 @@
 """Connections that have not shown a token: only a few at once, and none for long."""
 
 import asyncio
-import logging
 from collections.abc import Callable
-
-from aiohttp import ClientPayloadError, web
-from aiohttp.http_exceptions import HttpProcessingError
 
 MOST = 64
 """How many there may be; with one more, the oldest ends."""
-
-_BROKEN = (HttpProcessingError, ClientPayloadError, web.PayloadAccessError, web.RequestPayloadError)
-"""What aiohttp raises for heads and bodies that are no HTTP."""
 
 SECONDS = 5.0
 """How long one may go on without a request that bears a token, however much it sends meanwhile."""
@@ -82,14 +75,3 @@ class _Watched(asyncio.Protocol):
 
     def resume_writing(self) -> None:
         self._inner.resume_writing()
-
-
-def quiet_logger(name: str) -> logging.Logger:
-    """A logger for aiohttp's server that says nothing of what is no HTTP, because anybody can send it."""
-    logger = logging.getLogger(name)
-    logger.addFilter(_is_ours)
-    return logger
-
-
-def _is_ours(record: logging.LogRecord) -> bool:
-    return not (record.exc_info and isinstance(record.exc_info[1], _BROKEN))
