@@ -1,0 +1,76 @@
+"""What an agent's tool answers, for programs and in words for models."""
+
+import binascii
+import json
+from base64 import b64decode
+from dataclasses import dataclass, field
+from typing import Any, Final
+
+from shiftwork.environments.protocol import EpisodeStats, Observation
+from shiftwork.text import truncate
+
+MOST_TEXT: Final = 50_000
+"""Characters of a text that a model is shown of one observation; programs get all of it."""
+
+_KINDS: Final = {b"\x89PNG": "image/png", b"\xff\xd8\xff": "image/jpeg"}
+
+
+@dataclass(frozen=True, slots=True)
+class ToolResult:
+    """What came of a call of a tool; errors are results too.
+
+    Attributes:
+        success: whether what was asked for was done; if not, nothing was changed.
+        output: an `Observation`, an `EpisodeStats`, or what another tool answers; None where there is nothing
+            to show.
+        metadata: of an observation `reward`, `done`, `terminated`, `truncated`, `steps`; of a reset also
+            `seed` and `reproducible`; where several play, `rewards` of an action.
+        error: one sentence on why it was not done.
+    """
+
+    success: bool
+    output: Any = None
+    metadata: dict[str, Any] = field(default_factory=dict)
+    error: str | None = None
+
+    @classmethod
+    def failed(cls, why: str, output: Any = None, metadata: dict[str, Any] | None = None) -> "ToolResult":
+        """What was not done, and why."""
+        return cls(success=False, output=output, metadata=metadata or {}, error=why)
+
+
+def content_for_model(result: ToolResult) -> str | list[str | dict[str, Any]]:
+    """What a model is told of a result: JSON, and the image where the observation is one."""
+    output = result.output
+    if isinstance(output, EpisodeStats):
+        return _json(output.model_dump(mode="json"))
+    if not isinstance(output, Observation):
+        return output if isinstance(output, str) else _json(output)
+    told = {
+        **output.model_dump(mode="json", include={"content", "available_actions", "metadata"}),
+        **({} if output.agent is None else {"turn_of": output.agent}),
+        **result.metadata,
+    }
+    if output.content_type == "image" and (block := _image(str(output.content))) is not None:
+        told["content"] = "(the image)"
+        return [{"type": "text", "text": _json(told)}, block]
+    if isinstance(output.content, str):
+        told["content"] = truncate(output.content, MOST_TEXT)
+    return _json(told)
+
+
+def _json(told: Any) -> str:
+    return json.dumps(told, ensure_ascii=False, default=str)
+
+
+def _image(content: str) -> dict[str, Any] | None:
+    """As LangChain's models take it; None for what is no image."""
+    data = content.partition(",")[2] if content.startswith("data:") else content
+    try:
+        begins = b64decode(data[:16])
+    except (binascii.Error, ValueError):
+        return None
+    for mark, kind in _KINDS.items():
+        if begins.startswith(mark):
+            return {"type": "image", "base64": data, "mime_type": kind}
+    return None
