@@ -28,6 +28,7 @@ from activities.orphans import WorkerRecord
 from activities.processors import Processors
 from activities.projects import ProjectActivities
 from activities.schedules import ScheduleActivities
+from activities.seats import seats
 from activities.services import Services
 from activities.sessions import SessionActivities
 from activities.slots import process_slots
@@ -71,7 +72,7 @@ def workers(client: Client, services: Services, python: PythonRunner) -> tuple[W
     bookkeeping = BookkeepingActivities(services)
     sessions, projects = SessionActivities(services), ProjectActivities(services)
     tasks, schedules = TaskActivities(services, _processors(services, python)), ScheduleActivities(services)
-    episodes = EpisodeActivities(services)
+    episodes = EpisodeActivities(services, seats())
     maintenance, place = MaintenanceActivities(services), place_of(services.settings.state)
     timings = services.settings.timings
     light = Worker(

@@ -2,14 +2,14 @@
 
 import asyncio
 import os
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 from contextlib import suppress
 
 from temporalio import activity
 
 from activities.alive import heartbeating, worker_stopping
 from activities.names import GIVE_UP_EPISODE, MOVE_EVALUATION, PLAY_EPISODE
-from activities.players import AskedPlayer, PlayerFailed, Seat, seated
+from activities.players import AskedPlayer, PlayerFailed, Seat, Seats, seated
 from activities.services import Services
 from shiftwork.contracts.episode import (
     EpisodeEnd,
@@ -41,10 +41,15 @@ _BLAMED = {
 
 
 class EpisodeActivities:
-    """What the workflows of episodes and evaluations do."""
+    """What the workflows of episodes and evaluations do.
 
-    def __init__(self, services: Services) -> None:
+    Args:
+        seats: who seats players of each kind that has to be asked.
+    """
+
+    def __init__(self, services: Services, seats: Mapping[PlayerKind, Seats]) -> None:
         self._services = services
+        self._seats = seats
         self._host = EnvironmentHost(services.sandbox, services.settings.state)
 
     @activity.defn(name=PLAY_EPISODE)
@@ -54,7 +59,7 @@ class EpisodeActivities:
         A worker that is told to stop gives it back: another takes it up.
         """
         async with heartbeating(self._services.record):
-            return await _Attempt(self._services, self._host, start).execute()
+            return await _Attempt(self._services, self._host, self._seats, start).execute()
 
     @activity.defn(name=GIVE_UP_EPISODE)
     async def give_up_episode(self, given_up: EpisodeGivenUp) -> EpisodeEnd:
@@ -74,9 +79,16 @@ class EpisodeActivities:
 class _Attempt:
     """One attempt at one episode."""
 
-    def __init__(self, services: Services, host: EnvironmentHost, start: EpisodeStart) -> None:
+    def __init__(
+        self,
+        services: Services,
+        host: EnvironmentHost,
+        seats: Mapping[PlayerKind, Seats],
+        start: EpisodeStart,
+    ) -> None:
         self._services = services
         self._host = host
+        self._seats = seats
         self._start = start
 
     async def execute(self) -> EpisodeEnd:
@@ -105,7 +117,8 @@ class _Attempt:
             recorded = tuple(each.step for each in steps)
             spent = row.usage or TaskUsage()
             seat = Seat(spec, row.id, row.attempt, row.seed, recorded, folder, spent, self._tell(row))
-            async with asyncio.timeout(self._start.timeout), seated(self._services, seat) as player:
+            sits = seated(self._services, seat, self._seats)
+            async with asyncio.timeout(self._start.timeout), sits as player:
                 over = await self._play(row, seat, spent_in(steps), player)
             return _outcome(over, player)
         except TimeoutError:

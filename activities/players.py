@@ -1,6 +1,6 @@
 """Who plays an episode, where that is somebody who has to be asked for each action."""
 
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -62,7 +62,7 @@ class AskedPlayer(Protocol):
         """Choose; None: it stops.
 
         Raises:
-            PlayerFailed: it can't.
+            PlayerFailed, PlayFailed: it can't.
         """
 
     async def over(self, observation: Observation, last: Step | None) -> None:
@@ -80,17 +80,17 @@ class AskedPlayer(Protocol):
 Seats = Callable[[Services, Seat], AbstractAsyncContextManager[AskedPlayer]]
 """Seats a player; on leaving nothing of it lives."""
 
-SEATS: dict[PlayerKind, Seats] = {}
-
 
 @asynccontextmanager
-async def seated(services: Services, seat: Seat) -> AsyncIterator[AskedPlayer | None]:
+async def seated(
+    services: Services, seat: Seat, seats: Mapping[PlayerKind, Seats]
+) -> AsyncIterator[AskedPlayer | None]:
     """The player of this seat; None for those who play in the environment's own process."""
     kind = seat.spec.player.kind
     if kind in (PlayerKind.RANDOM, PlayerKind.SCRIPTED):
         yield None
         return
-    if kind not in SEATS:
+    if kind not in seats:
         raise InvalidInput(f"A player of kind {kind.value!r} can't play here.")
-    async with SEATS[kind](services, seat) as player:
+    async with seats[kind](services, seat) as player:
         yield player

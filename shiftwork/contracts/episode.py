@@ -84,6 +84,7 @@ class Player(Document):
         kind: see `PlayerKind`.
         script: the actions of a `scripted` one, in order.
         command: the shell command of a `command`; it runs in the sandbox.
+        answer_timeout: seconds in which a `command` has to answer each turn.
         agent: the backend of an `agent`, and its settings.
         instruction: what an `agent` is told beyond how to play.
         max_cost_usd: what an `agent` may spend in one episode; None: as much as it likes.
@@ -92,6 +93,7 @@ class Player(Document):
     kind: PlayerKind = PlayerKind.RANDOM
     script: Annotated[tuple[ScriptedAction, ...], Field(max_length=100_000)] = ()
     command: Annotated[str, Field(min_length=1, max_length=20_000)] | None = None
+    answer_timeout: Annotated[float, Field(gt=0, le=86_400)] = 60.0
     agent: AgentOptions | None = None
     instruction: Annotated[str, Field(max_length=20_000)] = ""
     max_cost_usd: Annotated[float, Field(gt=0, allow_inf_nan=False)] | None = None

@@ -2,18 +2,26 @@
 
 import asyncio
 import os
+import uuid
 from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import replace
 from pathlib import Path
 
+from shiftwork.agents.command import ProseLines
 from shiftwork.contracts.sandbox import Profile, SandboxOptions
 from shiftwork.errors import LeaseLost
 from shiftwork.gateway import Gateway, GatewaySession, Policy
 from shiftwork.gateway.denied import DeniedHosts, denied_line
+from shiftwork.runner.config import AgentConfig
 from shiftwork.runner.environment import base_python, child_environment
+from shiftwork.runner.launch import Plan
+from shiftwork.runner.leftovers import RunLock
 from shiftwork.runner.limits import Limits
+from shiftwork.runner.process import Process, Program
+from shiftwork.runner.shutdown import uninterrupted
 from shiftwork.runner.spec import ProcessResult, ProcessSpec, StreamResult, without_secrets
+from shiftwork.runner.starting import Starter
 from shiftwork.runner.supervisor import run
 from shiftwork.sandbox.base import Sandbox
 from shiftwork.sandbox.cell import TMP, WORKSPACE, Cell, make_cell
@@ -23,6 +31,12 @@ from shiftwork.sandbox.visible import installation_of
 
 _GRACE = 1.0
 """Seconds from TERM to KILL when time is over: its checkout is thrown away, there is nothing to save."""
+
+_LOCK = "steps.lock"
+"""Lies beside the scratch folder: whoever finds a run after its worker was lost can end it."""
+
+_WAITING_BYTES = 1_000_000
+"""Of each output stream of a command that is talked to; then it waits."""
 
 _PROXIES = ("HTTP_PROXY", "HTTPS_PROXY", "http_proxy", "https_proxy")
 
@@ -78,22 +92,18 @@ class Shell:
         Raises:
             LeaseLost: it was ended because we did not run for longer than its lease.
         """
-        scratch.mkdir(parents=True, exist_ok=True)
-        await self.take_over(cwd, scratch)
+        await self._ready(cwd, scratch)
         denied = DeniedHosts(self._hosts)
         async with self._way_out(denied) as way_out:
             cell = self._cell(cwd, scratch, way_out)
-            home = str(cell.seen(scratch))
-            folders = {"HOME": home, "TMPDIR": home}
             spec = ProcessSpec(
                 argv=("/bin/sh", "-c", command),
                 cwd=cell.seen(cwd),
-                env=child_environment(os.environ, {**folders, **proxy_environment(way_out), **(env or {})}),
+                env=_environment(cell, scratch, way_out, env),
                 timeout=timeout,
                 grace=_GRACE,
                 look_for=look_for.encode(),
-                # Beside the scratch folder: whoever finds this run after its worker was lost can end it.
-                lock_file=scratch.with_name("steps.lock"),
+                lock_file=scratch.with_name(_LOCK),
                 limits=self._limits,
                 confinement=cell.confinement,
                 door=way_out.door_fd if way_out and self._sandbox.own_network else None,
@@ -109,11 +119,60 @@ class Shell:
             return result
         return await asyncio.to_thread(without_secrets, result, self._redact)
 
+    @asynccontextmanager
+    async def talk(
+        self, command: str, *, cwd: Path, scratch: Path, env: Mapping[str, str] | None = None
+    ) -> AsyncIterator[Process]:
+        """A shell command, as in `run`, that is talked to over its standard input and output.
+
+        It waits while its standard output is not read, and ends when it breaches a limit; on leaving, nothing
+        of it lives.
+
+        Raises:
+            AgentError: it can't be started.
+            Conflict: another run still holds the lock beside the scratch folder.
+        """
+        await self._ready(cwd, scratch)
+        marker = uuid.uuid4().hex
+        async with self._way_out(DeniedHosts(self._hosts)) as way_out:
+            cell = self._cell(cwd, scratch, way_out)
+            program = Program(
+                argv=("/bin/sh", "-c", command),
+                cwd=cell.seen(cwd),
+                env=_environment(cell, scratch, way_out, env),
+                limits=self._limits,
+                keep=_WAITING_BYTES,
+                wait=True,
+                confinement=cell.confinement,
+                door=way_out.door_fd if way_out and self._sandbox.own_network else None,
+            )
+            lock = RunLock(scratch.with_name(_LOCK), marker)
+            try:
+                process = await _started(self._sandbox, program, marker)
+                process.breach.add_done_callback(lambda _: process.kill())
+                try:
+                    yield process
+                finally:
+                    process.kill()
+                    await uninterrupted(asyncio.wait({process.ended}))
+                    if not process.left:
+                        lock.clear()
+            finally:
+                lock.close()
+
+    def redact(self, text: bytes) -> bytes:
+        """What a command printed, without secrets; to be done before anybody cuts it."""
+        return text if self._redact is None else self._redact(text)
+
     async def take_over(self, *folders: Path) -> None:
         """Give these folders to the user that commands run as, if that is another than ours."""
         if self._user is not None and self._confined:
             for folder in folders:
                 await asyncio.to_thread(hand_over, folder, self._user)
+
+    async def _ready(self, cwd: Path, scratch: Path) -> None:
+        scratch.mkdir(parents=True, exist_ok=True)
+        await self.take_over(cwd, scratch)
 
     @property
     def _confined(self) -> bool:
@@ -143,6 +202,21 @@ class Shell:
         policy = Policy(hosts=self._hosts, on_call=denied.note, label="command")
         async with self._gateway.open(policy, door=self._sandbox.own_network) as session:
             yield session
+
+
+def _environment(
+    cell: Cell, scratch: Path, way_out: GatewaySession | None, given: Mapping[str, str] | None
+) -> dict[str, str]:
+    home = str(cell.seen(scratch))
+    folders = {"HOME": home, "TMPDIR": home}
+    return child_environment(os.environ, {**folders, **proxy_environment(way_out), **(given or {})})
+
+
+async def _started(sandbox: Sandbox, program: Program, marker: str) -> Process:
+    planned = Plan(program, b"", ProseLines(), interrupt_first=False)
+    return await Starter(sandbox).start(
+        AgentConfig("command", "command", "run a command"), marker, planned, lambda _: None
+    )
 
 
 def _with_note(result: ProcessResult, denied: DeniedHosts) -> ProcessResult:
