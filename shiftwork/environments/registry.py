@@ -1,12 +1,15 @@
 """Which environments there are: ours, those that other packages bring, and any class by its path."""
 
+import functools
 import inspect
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from importlib.metadata import EntryPoint, entry_points
+from types import MappingProxyType
 from typing import Any, Final
 
 from shiftwork.environments.base import BaseHarness
+from shiftwork.environments.bridges.extras import MissingExtra
 from shiftwork.errors import EnvironmentFailed, InvalidInput, NotFound, ShiftworkError
 from shiftwork.text import one_line, truncate
 
@@ -24,6 +27,15 @@ OURS: Final = (
     EntryPoint("text_adventure", f"{_EXAMPLES}.text_adventure:TextAdventureHarness", GROUP),
 )
 """Found also where an older version was installed; their names are nobody else's."""
+
+_BRIDGES: Final = f"{__package__}.bridges"
+BRIDGES: Final[Mapping[str, str]] = MappingProxyType(
+    {
+        "gymnasium": f"{_BRIDGES}.gymnasium:GymnasiumHarness",
+    }
+)
+"""Other packages that bring environments, and what makes one of theirs, which takes its name first. So
+`gymnasium/CartPole-v1` is the environment that Gymnasium calls `CartPole-v1`."""
 
 Factory = Callable[..., BaseHarness]
 
@@ -68,7 +80,8 @@ def make_environment(
     """Make an environment; nothing else is imported for it.
 
     Args:
-        name: one that `find_environments` knows, or `module:Class` for any that can be imported.
+        name: one that `find_environments` knows, `module:Class` for any that can be imported, or, for one of
+            another package, the name of its bridge before its own: `gymnasium/CartPole-v1`; see `BRIDGES`.
         parameters: what its class or function takes.
         installed: as for `find_environments`.
 
@@ -94,7 +107,19 @@ def make_environment(
     return made
 
 
+class _Bridged(EntryPoint):
+    """Leads to the environments of another package; its name says which of them."""
+
+    def load(self) -> Factory:
+        return functools.partial(super().load(), self.name.partition("/")[2])
+
+
 def _entry(name: str, installed: Iterable[EntryPoint] | None) -> EntryPoint:
+    bridge, slash, theirs = name.partition("/")
+    if slash and bridge in BRIDGES:
+        if not theirs:
+            raise InvalidInput(f"environment {name!r} names none of {bridge}'s; write its name after the '/'")
+        return _Bridged(name, BRIDGES[bridge], GROUP)
     if ":" in name:
         entry = EntryPoint(name, name, GROUP)
         if entry.pattern.match(name) is None:
@@ -104,7 +129,8 @@ def _entry(name: str, installed: Iterable[EntryPoint] | None) -> EntryPoint:
     if name not in entries:
         raise NotFound(
             f"there is no environment {truncate(name, 100)!r}; there are: {', '.join(sorted(entries))}, "
-            "and any class by its path, as 'module:Class'"
+            f"any class by its path, as 'module:Class', and those of {', '.join(BRIDGES)} by their names, "
+            f"as '{next(iter(BRIDGES))}/NAME'"
         )
     return entries[name]
 
@@ -126,6 +152,8 @@ def _entries(installed: Iterable[EntryPoint] | None) -> tuple[dict[str, EntryPoi
 def _load(entry: EntryPoint) -> Factory:
     try:
         factory: Factory = entry.load()
+    except MissingExtra:
+        raise
     except (Exception, SystemExit) as error:
         raise InvalidInput(f"environment {_said(entry)} can't be loaded: {_why(error)}") from error
     if not callable(factory):
