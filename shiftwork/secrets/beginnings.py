@@ -5,7 +5,7 @@ from bisect import bisect_left
 from collections.abc import Iterable
 
 from shiftwork.secrets.forms import Form
-from shiftwork.secrets.spelling import unescaped
+from shiftwork.secrets.spelling import unescaped, unquoted
 
 FEWEST = 4
 """Bytes of a value that are taken for its beginning; fewer stand at the end of every other text."""
@@ -32,13 +32,14 @@ class Beginnings:
             bare = _WHITE.sub(b"", rest)
             if len(bare) >= FEWEST and bare[:1] == rest[:1] and _starts_any(self._wrapped, bare):
                 return start
-            if b"\\" in rest and self._is_spelt(rest):
+            if b"\\" in rest and self._is_spelt(unescaped(rest)):
+                return start
+            if (b"%" in rest or b"&" in rest) and self._is_spelt(unquoted(rest)):
                 return start
         return len(data)
 
-    def _is_spelt(self, rest: bytes) -> bool:
-        """Whether this begins a value of which characters are escaped."""
-        spelt = unescaped(rest)
+    def _is_spelt(self, spelt: bytes) -> bool:
+        """Whether this, of which characters were escaped, begins a value."""
         return len(spelt) >= FEWEST and _starts_any(self._plain, spelt)
 
 

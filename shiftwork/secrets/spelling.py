@@ -1,9 +1,10 @@
-"""The spellings of a text within JSON: any of its characters may be escaped there, in more than one way."""
+"""The spellings of a text in which any of its characters may be escaped: in JSON, URLs, HTML, Python."""
 
 import re
+import sys
 
 _WIDEST = 7
-"""Bytes of an escaped character for each of its own in UTF-8: two backslashes, `u` and four digits."""
+"""Bytes of an escaped character for each of its own in UTF-8, at most: two backslashes, `u`, four digits."""
 
 OPENING_WIDTH = 20
 """Bytes of a spelling that are enough to tell its opening: three marks of four bytes and an escape."""
@@ -12,13 +13,24 @@ _BACKSLASH = rb"\\"
 _MARKS = "\"'/"
 """What is also escaped by a backslash alone."""
 
+_NAMED = {"&": "amp", "<": "lt", ">": "gt", '"': "quot", "'": "apos"}
+"""Characters that HTML has names for."""
+
+_CHARACTERS = {name: character for character, name in _NAMED.items()}
+_QUOTED = re.compile(
+    rb"%(?:25)?(?P<byte>[0-9A-Fa-f]{2})|&(?:#(?:[xX](?P<hex>[0-9A-Fa-f]{1,6})|(?P<code>[0-9]{1,7}))"
+    rb"|(?P<name>amp|lt|gt|quot|apos));"
+)
+_CUT_QUOTED = re.compile(rb"(?:%(?:25?)?[0-9A-Fa-f]?|&#?[0-9A-Za-z]{0,7})\Z")
 _ESCAPES = re.compile(rb"(?:\\{1,2}u[0-9A-Fa-f]{4})+")
 _MARKED = re.compile(rb"\\{1,3}([\"'/])")
 _CUT = re.compile(rb"\\{1,3}(?:u[0-9A-Fa-f]{0,3})?\Z")
 
 
 def any_spelling(text: bytes) -> bytes:
-    """A regular expression, in Latin-1, for each way to write the text in JSON, or in JSON within JSON."""
+    """A regular expression, in Latin-1, for each way to write the text: in JSON, and in JSON within JSON; each
+    of its bytes as it is or as `%XX`, twice, too; each character as an entity, or as Python's `ascii` does.
+    """
     # The end of a piece may have cut a character: what is left of it is in no spelling.
     return b"".join(_character(each) for each in text.decode("utf-8", "ignore"))
 
@@ -40,6 +52,11 @@ def unescaped(data: bytes) -> bytes:
     return _MARKED.sub(rb"\1", _ESCAPES.sub(_plain, _CUT.sub(b"", data)))
 
 
+def unquoted(data: bytes) -> bytes:
+    """What the data says if its bytes are escaped as in a URL, or its characters as in HTML."""
+    return _QUOTED.sub(_unquoted, _CUT_QUOTED.sub(b"", data))
+
+
 def widest(text: bytes) -> int:
     """The most bytes that a spelling of the text takes."""
     return len(text) * _WIDEST
@@ -51,7 +68,20 @@ def _character(character: str) -> bytes:
 
 def _escaped(character: str) -> bytes:
     units = character.encode("utf-16-be").hex()
-    return b"".join(_unit(units[start : start + 4]) for start in range(0, len(units), 4))
+    in_json = b"".join(_unit(units[start : start + 4]) for start in range(0, len(units), 4))
+    in_url = b"".join(b"%(?:25)?" + _digits(f"{byte:02x}") for byte in character.encode())
+    code = ord(character)
+    in_html = b"&#(?:%d|[xX]%b);" % (code, _digits(f"{code:x}"))
+    ways = [in_json, in_url, in_html]
+    if character == " ":
+        ways.append(b"\\+")  # in forms and queries
+    if character in _NAMED:
+        ways.append(b"&%b;" % _NAMED[character].encode())
+    if not character.isascii():
+        ways.append(
+            _BACKSLASH + b"{1,2}" + (_digits(f"x{code:02x}") if code < 256 else _digits(f"U{code:08x}"))
+        )
+    return b"(?:" + b"|".join(ways) + b")"
 
 
 def _unescaped(character: str) -> bytes:
@@ -67,6 +97,20 @@ def _plain(escapes: re.Match[bytes]) -> bytes:
     return units.decode("utf-16-be", "surrogatepass").encode("utf-8", "surrogatepass")
 
 
+def _unquoted(quoted: re.Match[bytes]) -> bytes:
+    if byte := quoted["byte"]:
+        return bytes.fromhex(byte.decode())
+    if name := quoted["name"]:
+        return _CHARACTERS[name.decode()].encode()
+    code = int(quoted["hex"], 16) if quoted["hex"] else int(quoted["code"])
+    return chr(code).encode("utf-8", "surrogatepass") if code <= sys.maxunicode else quoted[0]
+
+
 def _unit(digits: str) -> bytes:
-    either = "".join(digit if digit.isdigit() else f"[{digit}{digit.upper()}]" for digit in digits)
-    return _BACKSLASH + b"{1,2}u" + either.encode()
+    return _BACKSLASH + b"{1,2}u" + _digits(digits)
+
+
+def _digits(digits: str) -> bytes:
+    """These hexadecimal digits, capitals or not."""
+    either = (f"[{digit}{digit.upper()}]" if digit in "abcdef" else digit for digit in digits)
+    return "".join(either).encode()

@@ -368,6 +368,59 @@ def test_redaction_does_not_slow_transcripts():
     assert seconds / len(lines) < 50e-6
 
 
+WORDS = "tök/en+with $(1)!*'&<\"Łx😀 0123=="
+
+
+def mixed(text: str) -> str:
+    """Each character in another way."""
+    ways = (
+        lambda one: quote(one, safe=""),
+        lambda one: one,
+        lambda one: f"&#{ord(one)};",
+        lambda one: f"&#x{ord(one):X};",
+        lambda one: quote(quote(one, safe=""), safe="").lower(),
+        lambda one: json.dumps(one)[1:-1],
+    )
+    return "".join(ways[number % len(ways)](one) for number, one in enumerate(text))
+
+
+@pytest.mark.parametrize(
+    "form",
+    [
+        quote(WORDS, safe=";,/?:@&=+$-_.!~*'()#"),
+        quote(WORDS, safe="!$&'()*+,;=-._~").lower(),
+        quote_plus(WORDS, safe="*'"),
+        quote(quote(WORDS)),
+        ascii(WORDS)[1:-1],
+        WORDS.encode("ascii", "backslashreplace").decode(),
+        WORDS.encode("unicode_escape").decode(),
+        html.escape(WORDS).encode("ascii", "xmlcharrefreplace").decode(),
+        "".join(f"&#{ord(one)};" for one in WORDS),
+        "".join(f"&#x{ord(one):x};" for one in WORDS),
+        "".join(f"%{byte:02x}" for byte in WORDS.encode()),
+        mixed(WORDS),
+    ],
+)
+def test_any_character_may_be_escaped(form):
+    """If this failed, a key would be kept as a program writes it into an address, a page or a message."""
+    redactor = Redactor([Secret("s", WORDS)])
+    assert redactor.redact(f"a={form}.") == "a=[redacted:s]."
+    for size in (1, 5):
+        stream = redactor.text_stream()
+        text = f"a={form}."
+        pieces = [stream.feed(text[at : at + size]) for at in range(0, len(text), size)]
+        assert "".join([*pieces, stream.close()]) == "a=[redacted:s]."
+
+
+def test_what_begins_a_value_in_an_address_or_page_is_told():
+    """If this failed, a key that is said slowly, as pages write it, would be told letter by letter."""
+    redactor = Redactor([Secret("s", WORDS)])
+    for form in (quote(WORDS), html.escape(WORDS).encode("ascii", "xmlcharrefreplace").decode()):
+        for end in range(16, len(form)):
+            assert redactor.beginnings.begun(f"a={form[:end]}".encode()) == 2, form[:end]
+    assert redactor.beginnings.begun(b"100% & more &#9999999;") == 22
+
+
 HIDDEN = ["\u200b", "\u00ad", "\ufeff", "\x00", "\x08", "\r", "\x7f", "\u2060", "\U000e0041", "\u3164"]
 
 
