@@ -9,6 +9,7 @@ _WIDEST = 7
 OPENING_WIDTH = 20
 """Bytes of a spelling that are enough to tell its opening: three marks of four bytes and an escape."""
 
+_LATIN1 = 0xFF
 _BACKSLASH = rb"\\"
 _MARKS = "\"'/"
 """What is also escaped by a backslash alone."""
@@ -28,8 +29,10 @@ _CUT = re.compile(rb"\\{1,3}(?:u[0-9A-Fa-f]{0,3})?\Z")
 
 
 def any_spelling(text: bytes) -> bytes:
-    """A regular expression, in Latin-1, for each way to write the text: in JSON, and in JSON within JSON; each
-    of its bytes as it is or as `%XX`, twice, too; each character as an entity, or as Python's `ascii` does.
+    """A regular expression, in Latin-1, for each way to write the text.
+
+    Each character may be written as in JSON, or JSON within JSON; as in a URL, once or twice; as an entity of
+    HTML; as Python's `ascii` does.
     """
     # The end of a piece may have cut a character: what is left of it is in no spelling.
     return b"".join(_character(each) for each in text.decode("utf-8", "ignore"))
@@ -78,9 +81,8 @@ def _escaped(character: str) -> bytes:
     if character in _NAMED:
         ways.append(b"&%b;" % _NAMED[character].encode())
     if not character.isascii():
-        ways.append(
-            _BACKSLASH + b"{1,2}" + (_digits(f"x{code:02x}") if code < 256 else _digits(f"U{code:08x}"))
-        )
+        in_python = f"x{code:02x}" if code <= _LATIN1 else f"U{code:08x}"
+        ways.append(_BACKSLASH + b"{1,2}" + _digits(in_python))
     return b"(?:" + b"|".join(ways) + b")"
 
 
