@@ -11,6 +11,7 @@ from typing import Any
 from client.agents import AgentRegistry
 from client.connection import CLOSED, actor
 from client.episodes import EpisodeControl
+from client.evaluating import EvaluationResults
 from client.following import Following
 from client.messages import Messages
 from client.resting import at_rest
@@ -27,7 +28,7 @@ from workflows.project import ProjectWorkflow
 __all__ = ["Shiftwork", "actor", "at_rest"]
 
 
-class Shiftwork(Messages, Following, AgentRegistry, TaskControl, EpisodeControl):
+class Shiftwork(Messages, Following, AgentRegistry, TaskControl, EpisodeControl, EvaluationResults):
     """A connection to one stack, and all that can be done there.
 
     Use as `async with Shiftwork(settings) as shiftwork`. Projects are named by id, by the beginning of an id,

@@ -8,9 +8,12 @@ from temporalio.exceptions import WorkflowAlreadyStartedError
 from temporalio.service import RPCError, RPCStatusCode
 
 from client.connection import Connection
+from client.vetting import check_hosts
+from shiftwork.agents.registry import find_backend
 from shiftwork.contracts.episode import EpisodeStatus, EvaluationSpec, EvaluationStart
 from shiftwork.contracts.workflow import Timeouts
 from shiftwork.errors import Conflict, NotFound, StackError
+from shiftwork.secrets.refusing import refuse_secrets
 from shiftwork.storable import check_mapping, check_text
 from shiftwork.store.episodes import EpisodeRow, EvaluationRow, StepRow
 from shiftwork.temporal import TASK_QUEUE, evaluation_workflow_id
@@ -36,6 +39,10 @@ class EpisodeControl(Connection):
         """
         check_text("environment", spec.environment)
         check_mapping("parameters", spec.parameters)
+        if spec.player.agent is not None:
+            find_backend(spec.player.agent.backend).check(spec.player.agent.settings)
+        check_hosts(spec.sandbox)
+        refuse_secrets("What is to be played", spec.model_dump(mode="json"), await self.guard())
         async with self.store.transaction() as tx:
             row = await tx.evaluations.create(spec, request_key)
             episodes = await tx.episodes.of(row.id)

@@ -8,7 +8,9 @@ PAUSED = 3
 """The project rests, paused: what a waiting command found."""
 ABANDONED = 4
 NOT_PASSED = 5
-"""Of `run-session --wait`: the session failed or was interrupted. Of a task waited for: it failed."""
+"""Of `run-session --wait`: the session failed or was interrupted. Of a task waited for: it failed.
+
+Of environments: one breaks a rule, or an episode could not be played."""
 INTERRUPTED = 130
 PIPE_CLOSED = 141
 """Whoever read our output has gone; the same as any program that SIGPIPE ends."""
@@ -19,7 +21,8 @@ _ERROR_MEANING = (
 )
 _NOT_PASSED_MEANING = (
     "the session failed or was interrupted (run-session --wait), or the task failed\n"
-    "       (agents run, tasks run TASK, tasks wait)"
+    "       (agents run, tasks run TASK, tasks wait), or an environment breaks a rule (env check), or\n"
+    "       an episode could not be played (env run, env watch)"
 )
 MEANINGS = (
     (DONE, "done"),

@@ -12,6 +12,9 @@ from shiftwork.errors import InvalidInput
 WALL_TIME: Final = "session_timeout"
 """The one limit that a project has elsewhere than among those of its agents."""
 
+MOST_SEED: Final = 2**31 - 1
+"""`MOST_SEED` in contracts, which costs an import."""
+
 LIMITS: Final = MappingProxyType(
     {
         "memory_mb": None,
@@ -48,6 +51,14 @@ def index(text: str) -> int:
     return value
 
 
+def seed(text: str) -> int:
+    """A number from which an episode is made."""
+    value = index(text)
+    if value > MOST_SEED:
+        raise ArgumentTypeError(f"{text!r} is not a whole number from 0 to {MOST_SEED}")
+    return value
+
+
 def port(text: str) -> int:
     """A TCP port; 0: any that is free."""
     value = index(text)
@@ -69,6 +80,14 @@ def dollars(text: str) -> float:
     value = _number(text.removeprefix("$"))
     if value < 0:
         raise ArgumentTypeError(f"{text!r} is not an amount of US dollars from 0 up")
+    return value
+
+
+def price(text: str) -> float:
+    """An amount of US dollars above 0."""
+    value = dollars(text)
+    if value == 0:
+        raise ArgumentTypeError(f"{text!r} is not an amount of US dollars above 0")
     return value
 
 
@@ -94,6 +113,17 @@ def setting(text: str) -> tuple[str, Any]:
         return name, json.loads(value)
     except ValueError:
         return name, value
+
+
+def mapping(text: str) -> dict[str, Any]:
+    """A JSON object."""
+    try:
+        value = json.loads(text)
+    except ValueError:
+        value = None
+    if not isinstance(value, dict):
+        raise ArgumentTypeError(f"{text!r} is not a JSON object, such as '{{\"rows\": 12}}'")
+    return value
 
 
 ROLES: Final = ("initializer", "session", "research", "testing", "documentation", "verifier")

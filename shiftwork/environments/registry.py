@@ -74,6 +74,21 @@ def find_environments(installed: Iterable[EntryPoint] | None = None) -> FoundEnv
     return FoundEnvironments(factories, tuple(problems))
 
 
+def environment_names(installed: Iterable[EntryPoint] | None = None) -> tuple[str, ...]:
+    """The names that `find_environments` would look for, in order; nothing is imported."""
+    return tuple(sorted(_entries(installed)[0]))
+
+
+def load_environment(name: str, *, installed: Iterable[EntryPoint] | None = None) -> Factory:
+    """What makes an environment: one that `find_environments` knows, or any as `module:Class`.
+
+    Raises:
+        NotFound: there is none of that name.
+        InvalidInput: it can't be loaded.
+    """
+    return _load(_entry(name, installed))
+
+
 def make_environment(
     name: str, parameters: Mapping[str, Any] | None = None, *, installed: Iterable[EntryPoint] | None = None
 ) -> BaseHarness:
@@ -90,7 +105,7 @@ def make_environment(
         InvalidInput: it can't be loaded, or does not take these parameters.
         EnvironmentFailed: it could not be made.
     """
-    factory = _load(_entry(name, installed))
+    factory = load_environment(name, installed=installed)
     given = dict(parameters or {})
     _check_parameters(name, factory, given)
     try:

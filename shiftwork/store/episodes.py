@@ -175,10 +175,26 @@ class Episodes(Noun):
             raise NotFound(f"There is no episode {episode_id}; `shiftwork env stats` shows the evaluations.")
         return row
 
-    async def of(self, evaluation_id: int) -> list[EpisodeRow]:
+    async def of(self, evaluation_id: int, *, limit: int | None = None, offset: int = 0) -> list[EpisodeRow]:
         """The episodes of an evaluation, in order."""
         statement = select(EpisodeTable.__table__).where(EpisodeTable.evaluation_id == evaluation_id)
-        return await self._all(statement.order_by(EpisodeTable.number), EpisodeRow)
+        statement = statement.order_by(EpisodeTable.number).limit(limit).offset(offset)
+        return await self._all(statement, EpisodeRow)
+
+    async def tallies(self, evaluation_ids: Iterable[int]) -> dict[int, dict[EpisodeStatus, int]]:
+        """How many episodes of each evaluation stand where; those that none has are left out."""
+        columns = (EpisodeTable.evaluation_id, EpisodeTable.status, func.count())
+        statement = select(*columns).where(EpisodeTable.evaluation_id.in_(list(evaluation_ids)))
+        found = await self._connection.execute(statement.group_by(*columns[:2]))
+        tallies: dict[int, dict[EpisodeStatus, int]] = {}
+        for evaluation_id, status, number in found:
+            tallies.setdefault(evaluation_id, {})[EpisodeStatus(status)] = number
+        return tallies
+
+    async def count_steps(self, episode_id: int) -> int:
+        """How many steps are kept of an episode."""
+        statement = select(EpisodeStepTable.number).where(EpisodeStepTable.episode_id == episode_id)
+        return await self._number_of(statement)
 
     async def steps(self, episode_id: int, *, after: int = 0, limit: int | None = None) -> list[StepRow]:
         """The steps of an episode after a number, in order."""

@@ -1,0 +1,141 @@
+"""`env list`, `show` and `check`: environments as they are installed here; no stack is needed."""
+
+import asyncio
+import json
+import sys
+from argparse import Namespace
+from pathlib import Path
+
+from pydantic import JsonValue
+
+from client.cli.exits import DONE, NOT_PASSED
+from client.cli.folding import folded
+from client.cli.output import excerpt, pairs, print_json, table
+from client.environments import Environment, environment_page, installed_environments
+from shiftwork.environments.conformance import ConformanceReport, check_harness
+from shiftwork.environments.protocol import ActionDefinition
+from shiftwork.environments.registry import make_environment
+
+
+def list_environments(args: Namespace) -> int:
+    """Print the environments that are installed."""
+    found = installed_environments()
+    if args.json:
+        print_json(found.model_dump(mode="json"))
+        return DONE
+    rows = [(each.name, max(1, len(each.players)), each.description) for each in found.environments]
+    print(table(("name", "players", "what it is"), rows))
+    for problem in found.problems:
+        print(folded(f"problem: {excerpt(problem, 1_000)}"), file=sys.stderr)
+    return DONE
+
+
+def show(args: Namespace) -> int:
+    """Print what is known of an environment."""
+    find_paths(args.environment)
+    given = parameters_of(args)
+    page = environment_page(args.environment, given or None)
+    if args.json:
+        print_json(page.model_dump(mode="json"))
+    else:
+        print(_page(page))
+    return DONE
+
+
+def check(args: Namespace) -> int:
+    """Hold an environment against the rules; the exit status says whether it keeps them."""
+    find_paths(args.environment)
+    given = parameters_of(args)
+
+    async def run() -> ConformanceReport:
+        make_environment(args.environment, given)  # what is wrong with the name is told as such
+        return await check_harness(
+            lambda: make_environment(args.environment, given),
+            seed=args.seed or 0,
+            episodes=args.episodes or 3,
+        )
+
+    report = asyncio.run(run())
+    if args.json:
+        print_json(
+            {
+                "environment": report.environment,
+                "ok": report.ok,
+                "faults": [{"rule": each.rule, "message": each.message} for each in report.faults],
+                "checked": list(report.checked),
+                "skipped": list(report.skipped),
+            }
+        )
+    else:
+        print(_report(report))
+    return DONE if report.ok else NOT_PASSED
+
+
+def find_paths(environment: str) -> None:
+    """Have `module:Class` be found in the folder where the command is typed, behind all that is installed."""
+    here = str(Path.cwd())
+    if ":" in environment and here not in sys.path:
+        sys.path.append(here)
+
+
+def parameters_of(args: Namespace) -> dict[str, JsonValue]:
+    """What the environment is made with."""
+    return {**(args.parameters or {}), **dict(args.parameter or ())}
+
+
+def described_action(action: ActionDefinition) -> str:
+    """An action on one line: its name, and what it takes."""
+    takes = ", ".join(_takes(action))
+    return f"{action.name} {takes}" if takes else action.name
+
+
+def _takes(action: ActionDefinition) -> list[str]:
+    written = action.parameters
+    properties = written["properties"] if isinstance(written.get("properties"), dict) else written
+    return [f"{name} ({_kind(schema)})" for name, schema in properties.items() if isinstance(schema, dict)]
+
+
+def _kind(schema: dict[str, JsonValue]) -> str:
+    """What a parameter may be."""
+    if isinstance(options := schema.get("enum"), list):
+        return ", ".join(each if isinstance(each, str) else json.dumps(each) for each in options)
+    kind = schema.get("type", "any")
+    kind = "/".join(map(str, kind)) if isinstance(kind, list) else str(kind)
+    if "minimum" in schema and "maximum" in schema:
+        return f"{kind} from {schema['minimum']} to {schema['maximum']}"
+    return kind
+
+
+def _page(page: Environment) -> str:
+    parts = [
+        pairs(
+            (
+                ("environment", page.name),
+                ("what it is", page.description),
+                ("players", ", ".join(page.players)),
+                ("most steps", page.max_steps),
+                ("seconds", page.timeout_seconds),
+            )
+        )
+    ]
+    if page.parameters:
+        rows = [
+            (each.name, each.type, "required" if each.required else json.dumps(each.default))
+            for each in page.parameters
+        ]
+        parts.append(table(("parameter", "type", "default"), rows))
+    if page.actions:
+        rows = [(each.name, "; ".join(_takes(each)), each.description) for each in page.actions]
+        parts.append(table(("action", "takes", "what it does"), rows))
+    return "\n\n".join(parts)
+
+
+def _report(report: ConformanceReport) -> str:
+    rules = f"{len(report.checked)} rules"
+    lines = [folded(f"{each.rule}: {excerpt(each.message, 1_000)}", hang=2) for each in report.faults]
+    lines += [folded(f"not checked: {excerpt(each, 1_000)}", hang=2) for each in report.skipped]
+    kept = f"keeps the {rules} it was held against" if report.ok else "breaks rules"
+    if not report.ok:
+        broken = len({each.rule for each in report.faults})
+        kept = f"breaks {broken} of the {rules} it was held against"
+    return "\n".join([*lines, folded(f"{excerpt(report.environment, 100)} {kept}.")])
