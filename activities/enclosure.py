@@ -9,12 +9,13 @@ from activities.as_metered import allowed_models
 from activities.credentials import learn
 from activities.folders import Folders
 from activities.services import Services
+from shiftwork.agents.environment import TOKEN_VARIABLE, URL_VARIABLE
 from shiftwork.agents.listening import OnEvent
 from shiftwork.agents.protocol import AgentBackend, AgentRequest, ModelAccess, Provider
 from shiftwork.agents.run import AgentEnd, run_agent_process
 from shiftwork.contracts.project import AgentOptions
 from shiftwork.contracts.sandbox import Profile, SandboxOptions
-from shiftwork.gateway import GatewaySession, Policy, Upstream, Wire
+from shiftwork.gateway import ENVIRONMENT_PATH, GatewaySession, Policy, Upstream, Wire
 from shiftwork.runner.limits import Limits
 from shiftwork.runner.spec import StopSignal
 from shiftwork.sandbox.cell import Cell, make_cell
@@ -51,6 +52,7 @@ class Enclosure:
         self._learn_keys = learn_keys
         self.backend: AgentBackend = services.backend(agent.backend)
         self.provider: Provider | None = None
+        self._plays = False
 
     @property
     def level(self) -> str:
@@ -79,7 +81,9 @@ class Enclosure:
         if not self._confined and not settings.get("credential"):
             allowed_models(None, settings)
             await self._learn_keys()
-            yield None  # It reaches its provider itself, with the credentials that it is given.
+            # It reaches its provider itself, with the credentials that it is given.
+            async with self._opened(policy, door=False) as session:
+                yield session
             return
         provider = await asyncio.to_thread(self.backend.provider, settings)
         models = allowed_models(provider, settings)
@@ -87,9 +91,6 @@ class Enclosure:
         if provider is not None:
             learn(self._services, [(provider, self._agent)])
         hosts = options.hosts if options.profile is Profile.NETWORKED else ()
-        if provider is None and not hosts:
-            yield None
-            return
         policy = replace(
             policy,
             upstream=_upstream(provider) if provider else None,
@@ -97,7 +98,16 @@ class Enclosure:
             models=models,
             hosts=hosts,
         )
-        async with self._services.gateway.open(policy, door=self._has_door) as session:
+        async with self._opened(policy, door=self._has_door) as session:
+            yield session
+
+    @asynccontextmanager
+    async def _opened(self, policy: Policy, *, door: bool) -> AsyncIterator[GatewaySession | None]:
+        self._plays = policy.environment is not None
+        if policy.upstream is None and not policy.hosts and not self._plays:
+            yield None
+            return
+        async with self._services.gateway.open(policy, door=door) as session:
             yield session
 
     def cell(self, folders: Folders, way_out: GatewaySession | None) -> Cell:
@@ -136,7 +146,7 @@ class Enclosure:
         return await run_agent_process(
             self.backend,
             request,
-            env={"HOME": scratch, "TMPDIR": scratch, **self._proxies(way_out)},
+            env={"HOME": scratch, "TMPDIR": scratch, **self._proxies(way_out), **self._environment(way_out)},
             sandbox=self._services.sandbox,
             timeout=timeout,
             limits=limits,
@@ -154,6 +164,12 @@ class Enclosure:
     def _proxies(self, way_out: GatewaySession | None) -> dict[str, str]:
         listed = self._options.profile is Profile.NETWORKED and self._options.hosts
         return proxy_environment(way_out) if listed else {}
+
+    def _environment(self, way_out: GatewaySession | None) -> dict[str, str]:
+        """Where it finds the environment that it plays."""
+        if way_out is None or not self._plays:
+            return {}
+        return {URL_VARIABLE: way_out.url + ENVIRONMENT_PATH, TOKEN_VARIABLE: way_out.token}
 
     async def _hand_over(self, folders: Folders) -> None:
         if self._user is not None:

@@ -12,6 +12,10 @@ This brief is the folder `{brief}` (`request.json` has the same for programs).
 `SHIFTWORK_OUTBOX` is the folder `{outbox}`: write there what you hand over.
 Nobody can answer while you work; decide by yourself."""
 
+_BRIEF_FOLDER = """\
+This brief is the folder `{brief}` (`request.json` has the same for programs).
+Nobody can answer while you play; decide by yourself."""
+
 _RESUMED = """\
 You were interrupted in the middle of this session, and go on now. Your folder is `{workspace}`:
 {files}. What ran when you were interrupted has
@@ -44,3 +48,8 @@ def session_prompt(
 def task_prompt(brief_text: str, *, brief: Path, outbox: Path) -> str:
     """The prompt of a task: the brief, and where its folders are."""
     return f"{brief_text.rstrip()}\n\n{_TASK_FOLDERS.format(brief=brief, outbox=outbox)}\n"
+
+
+def play_prompt(brief_text: str, *, brief: Path) -> str:
+    """The prompt of an episode: the brief, and where it is."""
+    return f"{brief_text.rstrip()}\n\n{_BRIEF_FOLDER.format(brief=brief)}\n"

@@ -2,12 +2,14 @@
 
 from shiftwork.gateway.call import Call, Outcome, Tokens
 from shiftwork.gateway.egress import Egress
+from shiftwork.gateway.environment import ENVIRONMENT_PATH
 from shiftwork.gateway.gateway import Gateway
-from shiftwork.gateway.policy import Bounds, Policy, Upstream
+from shiftwork.gateway.policy import Bounds, Policy, Said, Upstream
 from shiftwork.gateway.refusals import REFUSAL_HEADER, Reason, Wire
 from shiftwork.gateway.session import DoorClosed, GatewaySession
 
 __all__ = [
+    "ENVIRONMENT_PATH",
     "REFUSAL_HEADER",
     "Bounds",
     "Call",
@@ -18,6 +20,7 @@ __all__ = [
     "Outcome",
     "Policy",
     "Reason",
+    "Said",
     "Tokens",
     "Upstream",
     "Wire",

@@ -5,6 +5,7 @@ import logging
 
 from shiftwork.gateway.call import Outcome
 from shiftwork.gateway.context import Context
+from shiftwork.gateway.environment import EnvironmentCall, is_environment
 from shiftwork.gateway.forward import Forward
 from shiftwork.gateway.head import Head, malformed, parse_head
 from shiftwork.gateway.incoming import ClientGone, Incoming
@@ -78,7 +79,10 @@ class Connection:
         if head.method == "CONNECT":
             await Forward(*parts).tunnel(head)
             return
-        if head.target.startswith("/"):
+        environment = self._context.policy.environment
+        if environment is not None and is_environment(head.target):
+            answer = EnvironmentCall(*parts, environment).run(head)
+        elif head.target.startswith("/"):
             answer = ModelCall(*parts).run(head)
         elif "://" in head.target:
             answer = Forward(*parts).plain(head)

@@ -99,6 +99,23 @@ class Upstream:
         return name, f"Bearer {self.secret}" if bare else self.secret
 
 
+@dataclass(frozen=True, slots=True)
+class Said:
+    """What is said of the environment that an agent plays.
+
+    Attributes:
+        status: of HTTP.
+        body: a JSON document.
+    """
+
+    status: int
+    body: bytes
+
+
+AnswerEnvironment = Callable[[bytes], Awaitable[Said]]
+"""Answers what an agent said, whatever that is. It may wait, and is cancelled when its client goes away."""
+
+
 def _no_budget() -> str | None:
     return None
 
@@ -128,6 +145,7 @@ class Policy:
         on_call: told of every request after its end; must return at once.
         on_words: told what the model said in each answer, once it is over or was broken off; must return at
             once. None: nothing is made of it.
+        environment: answers what is said at `ENVIRONMENT_PATH`; None: there is nothing to be played.
         label: names the session in the log.
         bounds: see there.
 
@@ -143,6 +161,7 @@ class Policy:
     before_question: Callable[[], Awaitable[str | None]] = _ready
     on_call: Callable[[Call], None] = _unheard
     on_words: Callable[[str], None] | None = None
+    environment: AnswerEnvironment | None = None
     label: str = ""
     bounds: Bounds = field(default_factory=Bounds)
 

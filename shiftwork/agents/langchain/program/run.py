@@ -15,6 +15,7 @@ from langchain_core.messages import AIMessage, HumanMessage
 from langchain_core.runnables import RunnableConfig
 from langchain_core.tools import BaseTool
 
+from shiftwork.agents import environment
 from shiftwork.agents.brief import BRIEF_FILE, REQUEST_FILE
 from shiftwork.agents.events import Problem
 from shiftwork.agents.langchain.config import CONFIG_VARIABLE, STATE_FILE, TOKEN_VARIABLE, ProgramConfig
@@ -47,7 +48,12 @@ _WANTED = {
 """The file without which a role's work is nothing, and how it comes about."""
 
 
-_OURS = frozenset({TOKEN_VARIABLE, CONFIG_VARIABLE, "HOME", "SHIFTWORK_BRIEF", "SHIFTWORK_OUTBOX"})
+_OURS = frozenset(
+    {
+        *(TOKEN_VARIABLE, CONFIG_VARIABLE, "HOME", "SHIFTWORK_BRIEF", "SHIFTWORK_OUTBOX"),
+        *(environment.URL_VARIABLE, environment.TOKEN_VARIABLE),
+    }
+)
 
 
 @dataclass
@@ -154,7 +160,8 @@ class Run:
         asker = Asker(self.config, self.memory, self.voice, listen_to(model))
         timeouts = {tool.name: self.config.command_timeout for tool in others}
         parts = Parts(self.config, model, self.workspace, asker, self.memory, self.voice, timeouts)
-        own = [*self._role_tools(request), *ending_tools(self.leaving, self._too_early)]
+        own = [*self._role_tools(request), *_environment_tools(request)]
+        own += ending_tools(self.leaving, self._too_early)
         agent = build_agent(parts, own, [*note_tools(self.leaving), *others])
         config: RunnableConfig = {"configurable": {"thread_id": _THREAD}, "recursion_limit": 1_000_000}
         given = await self._first_input(agent, config) if resumed else _said(self.memory.take_untold())
@@ -250,6 +257,14 @@ def _servers_gone(config: ProgramConfig, group: ExceptionGroup[Exception]) -> Tr
         error = error.exceptions[0]
     names = ", ".join(map(repr, config.mcp_servers))
     return Troubled(f"One of the MCP servers {names} can't be used: {type(error).__name__}", Problem.INVALID)
+
+
+def _environment_tools(request: Mapping[str, Any]) -> list[BaseTool]:
+    if not request.get("environment"):
+        return []
+    from shiftwork.agents.langchain.program.playing import environment_tools  # noqa: PLC0415 - few play
+
+    return environment_tools(request, os.environ)
 
 
 def _steps_to_judge(request: Any) -> set[int]:
