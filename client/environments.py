@@ -1,7 +1,9 @@
 """What environments there are, as lists and pages tell of them."""
 
 import inspect
+import sys
 from collections.abc import Mapping, Sequence
+from contextlib import redirect_stdout
 from typing import Any
 
 from pydantic import BaseModel, Field, JsonValue, TypeAdapter, ValidationError
@@ -126,3 +128,14 @@ def _plain(value: object) -> JsonValue:
 def _first_line(factory: Factory) -> str:
     lines: Sequence[str] = (inspect.getdoc(factory) or "").splitlines()
     return lines[0].strip() if lines else ""
+
+
+def main() -> None:
+    """Print them all as JSON, for a server: foreign code may harm this process, and not that one."""
+    with redirect_stdout(sys.stderr):  # what their packages print on import
+        told = installed_environments()
+    sys.stdout.write(told.model_dump_json())
+
+
+if __name__ == "__main__":
+    main()

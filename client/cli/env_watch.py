@@ -34,6 +34,8 @@ def cancel(args: Namespace) -> int:
 
     async def command(shiftwork: Shiftwork) -> int:
         await shiftwork.cancel_evaluation(args.evaluation)
+        if not await shiftwork.has_worker():
+            print(NO_WORKER, file=sys.stderr, flush=True)
         result = await shiftwork.wait_evaluation(args.evaluation)
         if args.json:
             print_json(result.facts())

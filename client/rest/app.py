@@ -14,9 +14,20 @@ from starlette.types import ASGIApp
 from client.rest.answering import Health
 from client.rest.answers import Answer
 from client.rest.bodies import Bodies
+from client.rest.catalogue import Catalogue
 from client.rest.connections import Connections
 from client.rest.problems import Problem, answer_with_problems, refusal
-from client.rest.routes import agents, features, handoffs, history, memory, projects, schedules, tasks
+from client.rest.routes import (
+    agents,
+    environments,
+    features,
+    handoffs,
+    history,
+    memory,
+    projects,
+    schedules,
+    tasks,
+)
 from client.rest.streams import Streams
 from client.serving import Guard
 from client.tokens import API_TOKEN_FILE
@@ -40,12 +51,14 @@ ROUTERS: tuple[APIRouter, ...] = (
     schedules.everywhere,
     handoffs.router,
     handoffs.everywhere,
+    environments.router,
 )
 """One for each noun."""
 
 _DESCRIPTION = """\
 Projects that agents build over many sessions: make them, direct them, follow them, and read what came of it.
 Agents that run by themselves: register them, run them now or by schedules, and read what their tasks came to.
+Environments: have them played by agents, commands or chance, and read what they score.
 
 Every request bears `Authorization: Bearer TOKEN`, with the token that `shiftwork token` prints. Errors are
 problems (RFC 9457) of one sentence, and nothing was changed then, unless it says so. Whatever agents wrote is
@@ -101,6 +114,7 @@ def make_application(settings: Settings, streams: Streams) -> FastAPI:
     )
     app.state.connections = connections
     app.state.streams = streams
+    app.state.catalogue = Catalogue()
     app.state.resources = ResourceManager()
     _add_health(app, settings)
     for router in ROUTERS:

@@ -1,10 +1,12 @@
-"""Server-sent events: what happens to a task, from where it stands to its end."""
+"""Server-sent events: what happens to a task, or to what else ends, until it has."""
 
 import asyncio
 import time
-from collections.abc import AsyncGenerator, AsyncIterator
+from collections.abc import AsyncGenerator, AsyncIterator, Callable
 from contextlib import aclosing, suppress
+from typing import Generic, TypeVar
 
+from pydantic import BaseModel
 from starlette.requests import Request
 from starlette.responses import Response
 
@@ -21,12 +23,26 @@ _LOOK_SECONDS = 1.0
 """How often somebody looks whether the client has gone, or the server ends."""
 
 
-class TaskStream:
-    """Where a task stands, and each change of it, until it has ended."""
+Row = TypeVar("Row")
 
-    def __init__(self, shiftwork: Shiftwork, task_id: int, *, heartbeat: float = HEARTBEAT_SECONDS) -> None:
-        self._shiftwork = shiftwork
-        self._task_id = task_id
+
+class ChangeStream(Generic[Row]):
+    """Where something stands, and each change of it, until it has ended.
+
+    Args:
+        begin: what tells of the changes, and ends with them.
+        part: what is sent for each.
+    """
+
+    def __init__(
+        self,
+        begin: Callable[[], AsyncGenerator[Row]],
+        part: Callable[[Row], str],
+        *,
+        heartbeat: float = HEARTBEAT_SECONDS,
+    ) -> None:
+        self._begin = begin
+        self._part = part
         self._heartbeat = heartbeat
 
     def response(self, request: Request, streams: Streams) -> Response:
@@ -42,17 +58,17 @@ class TaskStream:
             async for row in changes:
                 if row is not None:
                     heard = time.monotonic()
-                    yield _part(row)
+                    yield self._part(row)
                 if streams.closing.is_set() or await request.is_disconnected():
                     return
                 if time.monotonic() > heard + self._heartbeat:
                     heard = time.monotonic()
                     yield ": still here\n\n"
 
-    async def _changes(self) -> AsyncGenerator[TaskRow | None]:
+    async def _changes(self) -> AsyncGenerator[Row | None]:
         """Each change; None every moment in which there is none."""
-        changes = self._shiftwork.task_changes(self._task_id)
-        coming: asyncio.Task[TaskRow] | None = None
+        changes = self._begin()
+        coming: asyncio.Task[Row] | None = None
         try:
             while True:
                 coming = coming or asyncio.ensure_future(_next(changes))
@@ -74,13 +90,25 @@ class TaskStream:
             await changes.aclose()
 
 
-async def _next(changes: AsyncGenerator[TaskRow]) -> TaskRow:
+class TaskStream(ChangeStream[TaskRow]):
+    """Where a task stands, and each change of it, until it has ended."""
+
+    def __init__(self, shiftwork: Shiftwork, task_id: int, *, heartbeat: float = HEARTBEAT_SECONDS) -> None:
+        super().__init__(lambda: shiftwork.task_changes(task_id), _part, heartbeat=heartbeat)
+
+
+def change(data: BaseModel, status: str, *, ended: bool) -> str:
+    """One change as it is sent, and the end after the last."""
+    # JSON on one line: a line break in what an agent wrote must not begin an event of its own.
+    told = printable_json(data.model_dump(mode="json"))
+    if not ended:
+        return f"data: {told}\n\n"
+    return f"id: {ENDED}\ndata: {told}\n\nid: {ENDED}\nevent: end\ndata: {printable_json(status)}\n\n"
+
+
+async def _next(changes: AsyncGenerator[Row]) -> Row:
     return await anext(changes)
 
 
 def _part(row: TaskRow) -> str:
-    # JSON on one line: a line break in what an agent wrote must not begin an event of its own.
-    data = printable_json(TaskState.of(row).model_dump(mode="json"))
-    if not row.status.ended:
-        return f"data: {data}\n\n"
-    return f"id: {ENDED}\ndata: {data}\n\nid: {ENDED}\nevent: end\ndata: {printable_json(row.status)}\n\n"
+    return change(TaskState.of(row), row.status, ended=row.status.ended)

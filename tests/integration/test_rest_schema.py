@@ -64,6 +64,14 @@ def new_agent(served: Served, session: requests.Session) -> dict[str, str]:
     return {"agent": str(agent), "schedule": f"agent_{agent}", "task": task, "handoff": str(handoff)}
 
 
+def new_evaluation(served: Served, session: requests.Session) -> dict[str, str]:
+    """What paths name of an evaluation: itself, and its one episode."""
+    asked = {"environment": "number_guess", "max_steps": 2}
+    made = session.post(f"{served.url}/api/evaluations", json=asked).json()["id"]
+    episodes = session.get(f"{served.url}/api/evaluations/{made}/episodes").json()["items"]
+    return {"evaluation": str(made), "episode": str(episodes[0]["id"])}
+
+
 def conformance() -> list[Callable[..., bool | None]]:
     """What each answer is held to."""
     checks.load_all_checks()
@@ -79,6 +87,11 @@ def harmless(case: schemathesis.Case) -> None:
         return
     if case.path == "/api/projects":
         case.body["start"] = False
+    if case.path == "/api/evaluations":
+        least = {"episodes": 1, "player": {"kind": "random"}, "sandbox": {}, "timeout": 60}
+        case.body |= {name: value for name, value in least.items() if name in case.body}
+        if case.body.get("environment"):
+            case.body["environment"] = "number_guess"
     if "provider" in case.body:
         case.body["provider"] = "noop"
     if isinstance(config := case.body.get("config"), dict):
@@ -92,6 +105,10 @@ def named_in(path: str, served: Served, session: requests.Session) -> dict[str, 
     """What this path names, of things that there are."""
     if "{project}" in path:
         return {"project": new_project(served, session)}
+    if "{evaluation}" in path or "{episode}" in path:
+        return new_evaluation(served, session)
+    if "{environment}" in path:
+        return {"environment": "maze"}
     if "{agent}" not in path and "{task}" not in path:
         return {}
     return {name: value for name, value in new_agent(served, session).items() if f"{{{name}}}" in path}

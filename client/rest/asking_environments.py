@@ -1,0 +1,72 @@
+"""What requests about evaluations hold."""
+
+from typing import Annotated, Any
+
+from pydantic import BaseModel, BeforeValidator, Field, JsonValue, ValidationError
+from pydantic_core import PydanticCustomError
+
+from client.rest.asking import Asked, example
+from client.wording import first_problem
+from shiftwork.contracts.agent import RunLimits
+from shiftwork.contracts.episode import MOST_EPISODES, MOST_SEED, Player
+from shiftwork.contracts.sandbox import SandboxOptions
+
+
+def _known(model: type[BaseModel]) -> BeforeValidator:
+    """What of a part is not known is refused at every depth, though a newer process's is read."""
+
+    def check(value: object) -> object:
+        if isinstance(value, dict):
+            try:
+                model.model_validate(value, extra="forbid")
+            except ValidationError as error:
+                said = first_problem(error, model)
+                raise PydanticCustomError("part", "{said}", {"said": said}) from None
+        return value
+
+    return BeforeValidator(check)
+
+
+class CreateEvaluation(Asked):
+    """What is played, by whom, from which seeds."""
+
+    model_config = example(
+        environment="maze", parameters={"rows": 12}, episodes=20, seed=5, player={"kind": "random"}
+    )
+
+    environment: Annotated[
+        str,
+        Field(
+            min_length=1,
+            max_length=300,
+            pattern=r"^[^:]+$",
+            description="The name of one that is installed; no path of a class, which could be anything.",
+        ),
+    ]
+    parameters: Annotated[
+        dict[Annotated[str, Field(max_length=200)], JsonValue],
+        Field(description="What the environment is made with."),
+    ] = {}
+    player: Annotated[Player, _known(Player), Field(description="Who plays.")] = Player()
+    episodes: Annotated[int, Field(ge=1, le=MOST_EPISODES, description="How many.")] = 1
+    seed: Annotated[
+        int,
+        Field(ge=0, le=MOST_SEED - MOST_EPISODES, description="Of the first; each further one has the next."),
+    ] = 0
+    parallel: Annotated[int, Field(ge=1, le=64, description="How many are played at once.")] = 1
+    max_steps: Annotated[
+        int | None, Field(ge=1, le=1_000_000, description="Then the player is stopped; null: never.")
+    ] = None
+    timeout: Annotated[float, Field(gt=0, le=7 * 86_400, description="Seconds that an episode may take.")] = (
+        3_600.0
+    )
+    limits: Annotated[
+        RunLimits, _known(RunLimits), Field(description="What the processes of a player may use.")
+    ] = RunLimits()
+    sandbox: Annotated[SandboxOptions, _known(SandboxOptions), Field(description="What they may touch.")] = (
+        SandboxOptions()
+    )
+
+    def fields(self) -> dict[str, Any]:
+        """What a specification is made of."""
+        return {name: getattr(self, name) for name in type(self).model_fields}
