@@ -32,6 +32,7 @@ _BRIDGES: Final = f"{__package__}.bridges"
 BRIDGES: Final[Mapping[str, str]] = MappingProxyType(
     {
         "gymnasium": f"{_BRIDGES}.gymnasium:GymnasiumHarness",
+        "pettingzoo": f"{_BRIDGES}.pettingzoo:PettingZooHarness",
     }
 )
 """Other packages that bring environments, and what makes one of theirs, which takes its name first. So

@@ -7,11 +7,11 @@ import gymnasium
 from gymnasium import spaces
 
 from shiftwork.environments.base import BaseHarness
-from shiftwork.environments.bridges.driving import LoopThread
-from shiftwork.environments.bridges.numbered import AnyText, NotAChoice, Numbered, info_of, text_of
+from shiftwork.environments.bridges.driven import DrivenHarness
+from shiftwork.environments.bridges.numbered import AnyText, info_of, text_of
 from shiftwork.environments.enforcement import MOST_SEED
 from shiftwork.environments.protocol import Observation
-from shiftwork.environments.registry import find_environments, make_environment
+from shiftwork.environments.registry import find_environments
 from shiftwork.environments.trajectory import Choice
 
 NAMESPACE: Final = "shiftwork"
@@ -48,23 +48,19 @@ class HarnessEnv(gymnasium.Env[dict[str, Any], Any]):
     ) -> None:
         if render_mode not in (None, *self.metadata["render_modes"]):
             raise gymnasium.error.UnsupportedMode(f"render mode {render_mode!r}; there is 'ansi'")
-        self.harness = make_environment(harness, parameters) if isinstance(harness, str) else harness
+        self._driven = DrivenHarness(harness, parameters)
         self.render_mode = render_mode
         self._refused_reward = refused_reward
-        self._actions = Numbered(self.harness)
-        self._loop: LoopThread | None = None
-        self._closed = False
-        self._seen: Observation | None = None
         parts: dict[str, spaces.Space[Any]] = {"text": AnyText()}
         if self.choices:
             parts["action_mask"] = spaces.MultiBinary(len(self.choices))
         self.observation_space = spaces.Dict(parts)
-        self.action_space = self._actions.space
+        self.action_space = self._driven.actions.space
 
     @property
     def choices(self) -> tuple[Choice, ...]:
         """What each number means; empty where actions are texts."""
-        return self._actions.choices
+        return self._driven.actions.choices
 
     def reset(
         self, *, seed: int | None = None, options: dict[str, Any] | None = None
@@ -78,58 +74,27 @@ class HarnessEnv(gymnasium.Env[dict[str, Any], Any]):
             ShiftworkError: the episode could not begin.
         """
         super().reset(seed=seed)
-        chosen = int(self.np_random.integers(MOST_SEED)) if seed is None else seed
-        self._seen = self._driver.call(self.harness.reset(**{**(options or {}), "seed": chosen}))
-        return self._observation(self._seen), info_of(self._seen)
+        seen = self._driven.reset(int(self.np_random.integers(MOST_SEED)) if seed is None else seed, options)
+        return self._observation(seen), info_of(seen)
 
     def step(self, action: Any) -> tuple[dict[str, Any], float, bool, bool, dict[str, Any]]:
         """Take an action."""
-        if self._seen is None:
-            raise gymnasium.error.ResetNeeded("step was called before an episode was begun; call reset first")
-        reward, error = self._refused_reward, None
-        try:
-            choice = self._actions.choice(action)
-        except NotAChoice as refusal:
-            error = str(refusal)
-        else:
-            result = self._driver.call(self.harness.step(choice.action, **choice.parameters))
-            self._seen, error = result.observation, result.error
-            reward = result.reward if result.success else reward
-        seen = self._seen
-        return self._observation(seen), reward, seen.terminated, seen.truncated, info_of(seen, error)
+        result = self._driven.take(action)
+        seen = self._driven.seen
+        reward = result.reward if result.success else self._refused_reward
+        return self._observation(seen), reward, seen.terminated, seen.truncated, info_of(seen, result.error)
 
     def render(self) -> str | None:
         """The text of the newest observation, in mode `ansi`."""
-        if self.render_mode is None:
-            return None
-        if self._seen is None:
-            raise gymnasium.error.ResetNeeded(
-                "render was called before an episode was begun; call reset first"
-            )
-        return text_of(self._seen)
+        return None if self.render_mode is None else text_of(self._driven.seen)
 
     def close(self) -> None:
         """Shut the environment down."""
-        if self._closed:
-            return
-        driver = self._driver
-        self._closed = True
-        try:
-            driver.call(self.harness.shutdown())
-        finally:
-            driver.close()
-
-    @property
-    def _driver(self) -> LoopThread:
-        if self._closed:
-            raise gymnasium.error.ClosedEnvironmentError("the environment was closed; make another one")
-        if self._loop is None:
-            self._loop = LoopThread()
-        return self._loop
+        self._driven.close()
 
     def _observation(self, seen: Observation) -> dict[str, Any]:
         told: dict[str, Any] = {"text": text_of(seen)}
-        return {**told, "action_mask": self._actions.mask(seen)} if self.choices else told
+        return {**told, "action_mask": self._driven.actions.mask(seen)} if self.choices else told
 
 
 def register_environments() -> tuple[str, ...]:
