@@ -54,7 +54,11 @@ def test_what_can_not_be_is_refused_by_name(model, tools, sentence) -> None:
         agent_options(model, tools)
 
 
-@pytest.mark.parametrize("model", [5, object(), "", {}, CodeSubAgent("openai:m")], ids=repr)
+@pytest.mark.parametrize(
+    "model",
+    [5, object(), "", {}, CodeSubAgent("openai:m")],
+    ids=["a number", "an object", "nothing", "no keys", "a specialist"],
+)
 def test_specialists_with_what_is_no_model_are_refused_at_once(model) -> None:
     """A mistake would be told when a project is made, far from where it is."""
     with pytest.raises(InvalidInput, match="chat_model is"):
