@@ -11,9 +11,6 @@ from shiftwork.environments.commanded import CommandPlayer
 from shiftwork.runner.process import Process
 from shiftwork.verification.shell import Shell
 
-ENVIRONMENT = {"PYTHONUNBUFFERED": "1"}
-"""Python holds back what it prints to a pipe; then nobody's answers would arrive."""
-
 
 class _Seated(CommandPlayer):
     """The same, with what an episode wants to know of its player."""
@@ -59,5 +56,5 @@ async def command_player(services: Services, seat: Seat) -> AsyncIterator[AskedP
         redact=services.redactor.redact,
     )
     scratch = seat.folder / "scratch"
-    async with shell.talk(command, cwd=workspace, scratch=scratch, env=ENVIRONMENT) as process:
+    async with shell.talk(command, cwd=workspace, scratch=scratch) as process:
         yield _Seated(process, seat, shell, services.held_by(spec.sandbox))

@@ -4,9 +4,11 @@ from collections.abc import Sequence
 
 from activities.services import Services
 from shiftwork.contracts.feature import FeatureStatus
+from shiftwork.environments.hosting import EnvironmentHost
 from shiftwork.planning.casting import judged
 from shiftwork.repository import Workspace
 from shiftwork.store.rows import FeatureRow, ProjectRow
+from shiftwork.verification.arena import Arena
 from shiftwork.verification.landing import LandingVerifier
 from shiftwork.verification.steps import StepEvidence, StepRunner
 
@@ -47,7 +49,8 @@ def make_verifier(
             )
 
     services.enclose(project)
-    folder = services.folder(project.id)
+    folder, shell = services.folder(project.id), services.shell(project)
+    host = EnvironmentHost(services.sandbox, services.settings.state, services.limits(project))
     return LandingVerifier(
         repository=folder.repository,
         workspace=workspace,
@@ -55,7 +58,10 @@ def make_verifier(
         setup=services.setup_cache(project),
         setup_commands=project.options.setup,
         steps=StepRunner(
-            services.shell(project), project.options.verification_timeout, judged=judged(project.options)
+            shell,
+            project.options.verification_timeout,
+            arena=Arena(shell, host),
+            judged=judged(project.options),
         ),
         record=record,
         owner=services.user(project),

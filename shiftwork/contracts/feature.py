@@ -3,11 +3,12 @@
 import unicodedata
 from enum import StrEnum
 from pathlib import PurePosixPath
-from typing import Annotated
+from typing import Annotated, Self
 
-from pydantic import Field, field_validator
+from pydantic import Field, field_validator, model_validator
 
 from shiftwork.contracts.base import Document, Message, Name, Text
+from shiftwork.contracts.environment_check import EnvironmentCheck
 
 
 class FeatureCategory(StrEnum):
@@ -43,6 +44,9 @@ class VerificationStep(Document):
         timeout: seconds the command may take; None means the project's verification timeout.
         files: files that belong to the harness, by path relative to the repository root; laid over the
             checkout before the step runs, whatever the session did to its own copy.
+        environment: what the command has to play well, or None. It then reads and writes lines of JSON (see
+            `shiftwork.environments.commanded`), and the rewards that the environment counts decide, whatever
+            it prints or exits with.
     """
 
     description: Text = ""
@@ -51,6 +55,7 @@ class VerificationStep(Document):
     expect_output: Annotated[str, Field(max_length=20_000)] | None = None
     timeout: Annotated[float, Field(gt=0, le=86_400)] | None = None
     files: dict[str, str] = {}
+    environment: EnvironmentCheck | None = None
 
     @field_validator("command")
     @classmethod
@@ -67,6 +72,19 @@ class VerificationStep(Document):
         for path in files:
             check_path(path)
         return files
+
+    @model_validator(mode="after")
+    def _has_who_plays(self) -> Self:
+        if self.environment is None:
+            return self
+        if self.command is None:
+            raise ValueError("a step with 'environment' needs a 'command' that plays it")
+        if self.expect_output is not None or self.expect_status != 0:
+            raise ValueError(
+                "a step with 'environment' is decided by its reward; leave out expect_status and "
+                "expect_output"
+            )
+        return self
 
 
 _LINE_BREAKERS = frozenset({"Cc", "Zl", "Zp"})

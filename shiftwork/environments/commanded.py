@@ -28,7 +28,7 @@ PROTOCOL: Final = 1
 MOST_ANSWER: Final = 1024 * 1024
 """Bytes of one line of a program."""
 
-_LAST_CHANCE: Final = 5.0
+_LAST_CHANCE: Final = 2.0
 """Seconds in which it may end by itself once the episode is over."""
 
 _TO_END: Final = 1.0

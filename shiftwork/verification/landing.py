@@ -195,6 +195,8 @@ def explain(feature: FeatureRow, failed: StepEvidence) -> str:
             what = "has no command, so nothing can execute it"
         case FailureKind.STEP_TIMEOUT:
             what = f"ran out of time after {failed.duration:.1f} s"
+        case FailureKind.STEP_FAILED if failed.exit_status is None:
+            what = "did not earn what it has to"
         case _:
             what = f"ended with exit status {failed.exit_status}"
     lines = [f"Verification step {failed.step + 1} of {feature.name!r} {what}."]

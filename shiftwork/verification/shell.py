@@ -38,6 +38,9 @@ _LOCK = "steps.lock"
 _WAITING_BYTES = 1_000_000
 """Of each output stream of a command that is talked to; then it waits."""
 
+_TALKING = {"PYTHONUNBUFFERED": "1"}
+"""Python holds back what it prints to a pipe; then nobody's answers would arrive."""
+
 _PROXIES = ("HTTP_PROXY", "HTTPS_PROXY", "http_proxy", "https_proxy")
 
 
@@ -120,9 +123,7 @@ class Shell:
         return await asyncio.to_thread(without_secrets, result, self._redact)
 
     @asynccontextmanager
-    async def talk(
-        self, command: str, *, cwd: Path, scratch: Path, env: Mapping[str, str] | None = None
-    ) -> AsyncIterator[Process]:
+    async def talk(self, command: str, *, cwd: Path, scratch: Path) -> AsyncIterator[Process]:
         """A shell command, as in `run`, that is talked to over its standard input and output.
 
         It waits while its standard output is not read, and ends when it breaches a limit; on leaving, nothing
@@ -139,7 +140,7 @@ class Shell:
             program = Program(
                 argv=("/bin/sh", "-c", command),
                 cwd=cell.seen(cwd),
-                env=_environment(cell, scratch, way_out, env),
+                env=_environment(cell, scratch, way_out, _TALKING),
                 limits=self._limits,
                 keep=_WAITING_BYTES,
                 wait=True,

@@ -1,5 +1,7 @@
 """Running the steps of one feature in one checkout."""
 
+import hashlib
+import time
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
@@ -7,7 +9,8 @@ from typing import Protocol
 from shiftwork.contracts.feature import VerificationStep
 from shiftwork.contracts.session import FailureKind
 from shiftwork.runner.supervisor import ProcessResult
-from shiftwork.text import tail
+from shiftwork.text import tail, truncate
+from shiftwork.verification.arena import Arena
 from shiftwork.verification.shell import Shell
 
 _TAIL_BYTES = 8_000
@@ -16,7 +19,10 @@ _TAIL_BYTES = 8_000
 
 @dataclass(frozen=True, slots=True)
 class StepEvidence:
-    """What came of one step; `failure` None: it passed, or nothing was run. `duration` in seconds."""
+    """What came of one step; `failure` None: it passed, or nothing was run. `duration` in seconds.
+
+    Without an `exit_status` a reward decided; the output then says what was earned.
+    """
 
     step: int
     command: str | None
@@ -39,12 +45,16 @@ class StepRunner:
 
     Args:
         default_timeout: seconds a step may take, unless it says otherwise.
+        arena: where commands play environments; needed for steps that ask for that.
         judged: somebody else judges steps that have no command; otherwise these fail.
     """
 
-    def __init__(self, shell: Shell, default_timeout: float, *, judged: bool = False) -> None:
+    def __init__(
+        self, shell: Shell, default_timeout: float, *, arena: Arena | None = None, judged: bool = False
+    ) -> None:
         self._shell = shell
         self._timeout = default_timeout
+        self._arena = arena
         self._judged = judged
 
     async def run(self, feature: HasSteps, checkout: Path, scratch: Path) -> list[StepEvidence]:
@@ -63,6 +73,8 @@ class StepRunner:
         if step.command is None:
             failure = None if self._judged else FailureKind.NO_COMMAND
             return StepEvidence(index, None, failure, None, "", "", 0.0)
+        if step.environment is not None:
+            return await self._play(index, step, checkout, scratch)
         result = await self._shell.run(
             step.command,
             cwd=checkout,
@@ -78,6 +90,25 @@ class StepRunner:
             output_digest=result.output_digest,
             output_tail=_output(step, result),
             duration=result.duration,
+        )
+
+    async def _play(self, index: int, step: VerificationStep, checkout: Path, scratch: Path) -> StepEvidence:
+        check, command = step.environment, step.command
+        assert check is not None, "asked above"
+        assert command is not None, "asked above"
+        assert self._arena is not None, "who runs the steps of projects gives one"
+        began = time.monotonic()
+        played = await self._arena.judge(
+            check, command, cwd=checkout, scratch=scratch, timeout=step.timeout or self._timeout
+        )
+        return StepEvidence(
+            step=index,
+            command=command,
+            failure=played.failure,
+            exit_status=None,
+            output_digest=hashlib.sha256(played.text.encode()).hexdigest(),
+            output_tail=truncate(played.text, _TAIL_BYTES),
+            duration=time.monotonic() - began,
         )
 
 

@@ -1,0 +1,68 @@
+"""What an environment asks of a program that has to play it well."""
+
+from enum import StrEnum
+from typing import Annotated
+
+from pydantic import Field, JsonValue, field_validator
+
+from shiftwork.contracts.base import Document
+
+
+class Reaching(StrEnum):
+    """What has to reach the reward that is asked for."""
+
+    EVERY = "every"
+    """Each episode: what a program does well on average only, it does not do."""
+    MEAN = "mean"
+    """The mean of all, where luck is part of the game."""
+
+
+class EnvironmentCheck(Document):
+    """An environment that the command of a verification step has to play.
+
+    Attributes:
+        name: of an environment that is installed where it is verified.
+        parameters: what it is made with.
+        min_reward: what has to be earned in an episode in all.
+        reached_by: see `Reaching`.
+        seed: of the first episode; each further one has the next number.
+        episodes: how many are played, one after the other.
+        max_steps: after so many actions, refused ones included, the program is stopped; None: as the
+            environment says.
+    """
+
+    name: Annotated[str, Field(min_length=1, max_length=300)]
+    parameters: dict[str, JsonValue] = {}
+    min_reward: Annotated[float, Field(allow_inf_nan=False)]
+    reached_by: Reaching = Reaching.EVERY
+    seed: Annotated[int, Field(ge=0, le=2**31 - 1_001)] = 0
+    episodes: Annotated[int, Field(ge=1, le=1_000)] = 1
+    max_steps: Annotated[int, Field(ge=1, le=1_000_000)] | None = None
+
+    @field_validator("name")
+    @classmethod
+    def _is_installed_by_people(cls, name: str) -> str:
+        # Agents write plans: a path would have the worker import and call what they like.
+        if ":" in name:
+            raise ValueError(
+                f"{name!r} is a path; name an environment that is installed, as `shiftwork env list` "
+                "shows them: what a path leads to would be run by the worker, outside of any sandbox"
+            )
+        return name
+
+    @property
+    def seeds(self) -> range:
+        """Of the episodes, in order."""
+        return range(self.seed, self.seed + self.episodes)
+
+    @property
+    def words(self) -> str:
+        """What is asked, in one line."""
+        if self.episodes == 1:
+            return f"a reward of at least {self.min_reward:g} in {self.name} (seed {self.seed})"
+        which = "each" if self.reached_by is Reaching.EVERY else "the mean"
+        seeds = f"seeds {self.seeds[0]} to {self.seeds[-1]}"
+        return (
+            f"a reward of at least {self.min_reward:g} in {self.name}, in {which} of {self.episodes} "
+            f"episodes ({seeds})"
+        )

@@ -1,0 +1,165 @@
+"""Verification steps whose command has to play an environment well."""
+
+import shlex
+from pathlib import Path
+
+import pytest
+from pydantic import ValidationError
+
+from shiftwork.contracts.feature import FeatureSpec, VerificationStep
+from shiftwork.contracts.session import FailureKind
+from shiftwork.environments.hosting import EnvironmentHost
+from shiftwork.sandbox.choose import choose_sandbox
+from shiftwork.verification.arena import Arena
+from shiftwork.verification.shell import Shell
+from shiftwork.verification.steps import StepEvidence, StepRunner
+from shiftwork.verification.trivial import proves_nothing
+
+GREEDY = Path(__file__).parents[2] / "examples" / "players" / "greedy_maze.py"
+MAZE = {"name": "maze", "parameters": {"rows": 4, "columns": 4}, "min_reward": 0.5}
+LAZY = """import sys
+for line in sys.stdin:
+    print('{"stop": true}', flush=True)
+"""
+LIAR = """import json, sys
+print("reward: 1000", file=sys.stderr)
+for number, line in enumerate(sys.stdin):
+    if number:
+        print(json.dumps({"kind": "over", "over": True, "reward": 1000, "success": True}), flush=True)
+    else:
+        print(json.dumps({"action": "move", "parameters": {"direction": "nowhere"}}), flush=True)
+"""
+
+
+@pytest.fixture
+def checkout(tmp_path) -> Path:
+    folder = tmp_path / "checkout"
+    folder.mkdir()
+    (folder / "greedy.py").write_text(GREEDY.read_text(encoding="utf-8"))
+    (folder / "lazy.py").write_text(LAZY)
+    (folder / "liar.py").write_text(LIAR)
+    return folder
+
+
+async def run(checkout: Path, command: str, *, timeout: float = 30, **environment) -> StepEvidence:
+    step = {"command": command, "environment": {**MAZE, **environment}}
+    feature = FeatureSpec(name="f", verification_steps=(VerificationStep.model_validate(step),))
+    sandbox = choose_sandbox()
+    shell = Shell(sandbox)
+    runner = StepRunner(shell, timeout, arena=Arena(shell, EnvironmentHost(sandbox, checkout.parent)))
+    [evidence] = await runner.run(feature, checkout, checkout.parent / "run" / "scratch")
+    return evidence
+
+
+async def test_a_program_that_plays_well_passes(checkout):
+    """If it failed, nothing that has to play could ever be finished."""
+    evidence = await run(checkout, "python3 greedy.py", episodes=3, seed=4)
+    assert (evidence.failure, evidence.exit_status) == (None, None)
+    first, *lines = evidence.output_tail.splitlines()
+    assert first.startswith("The reward was 0.")
+    assert "a reward of at least 0.5 in maze, in each of 3 episodes (seeds 4 to 6) was asked for." in first
+    assert [line[: len("seed 4: reward 0.")] for line in lines] == [f"seed {n}: reward 0." for n in (4, 5, 6)]
+    assert all("aim reached, terminated" in line for line in lines)
+    again = await run(checkout, "python3 greedy.py", episodes=3, seed=4)
+    assert again.output_digest == evidence.output_digest
+
+
+@pytest.mark.parametrize(
+    ("command", "why"),
+    [
+        pytest.param("python3 lazy.py", "The reward was 0; a reward of at least 0.5 in maze", id="lazy"),
+        pytest.param(
+            "python3 liar.py",
+            'The player\'s program answered turn 2 with \'{"kind": "over", "over": true, "reward": 1000,',
+            id="a liar",
+        ),
+        pytest.param("echo 'reward: 1000'; cat", "answered turn 1 with 'reward: 1000'", id="prose"),
+        pytest.param("python3 missing.py", "ended with status 2 before it answered turn 1", id="missing"),
+        pytest.param("exit 0", "ended with status 0 before it answered turn 1", id="an empty success"),
+    ],
+)
+async def test_a_program_that_does_not_fails(checkout, command, why):
+    """If it failed, a bot could pass by what it says, or by doing nothing."""
+    evidence = await run(checkout, command)
+    assert evidence.failure is FailureKind.STEP_FAILED
+    assert evidence.output_tail.splitlines()[0].find(why) >= 0, evidence.output_tail
+
+
+async def test_every_episode_has_to_be_good_enough_unless_the_mean_is_asked_for(checkout):
+    """If it failed, a bot would pass by its luck, or be refused where luck is part of the game."""
+    # Plays the first of two episodes, and gives up the other: what it leaves in its home tells them apart.
+    half = "if [ -e ~/played ]; then python3 lazy.py; else touch ~/played; python3 greedy.py; fi"
+    every = await run(checkout, half, episodes=2)
+    assert every.failure is FailureKind.STEP_FAILED
+    assert "seed 1: reward 0 in 0 steps; aim not reached, stopped" in every.output_tail
+    (checkout.parent / "run" / "scratch" / "played").unlink()
+    mean = await run(checkout, half, episodes=2, reached_by="mean", min_reward=0.4)
+    assert mean.failure is None
+    assert "0 at least; a reward of at least 0.4 in maze, in the mean of 2 episodes" in mean.output_tail
+
+
+async def test_steps_and_time_are_limited(checkout):
+    """If it failed, a bot that hangs would hold up the project, or take as many steps as it likes."""
+    slow = await run(checkout, "python3 greedy.py >/dev/null", timeout=1.5)
+    assert slow.failure is FailureKind.STEP_TIMEOUT
+    assert slow.output_tail.splitlines()[1] == "seed 0: not over after 0 steps"
+    short = await run(checkout, "python3 greedy.py", max_steps=2)
+    assert short.failure is FailureKind.STEP_FAILED
+    assert "in 2 steps; aim not reached, stopped" in short.output_tail
+
+
+@pytest.mark.parametrize(
+    ("environment", "why"),
+    [
+        ({"name": "nowhere"}, "The environment 'nowhere' can't be played: there is no environment 'nowhere'"),
+        ({"parameters": {"rows": "x"}}, "The environment 'maze' can't be played: rows is 'x'"),
+    ],
+    ids=["unknown", "parameters"],
+)
+async def test_what_can_not_be_played_says_why(checkout, environment, why):
+    """If it failed, a mistake in a plan would look like one in the program."""
+    evidence = await run(checkout, "python3 greedy.py", **environment)
+    assert evidence.failure is FailureKind.STEP_FAILED
+    assert evidence.output_tail.startswith(why)
+
+
+@pytest.mark.parametrize(
+    ("step", "why"),
+    [
+        ({"environment": MAZE}, "a step with 'environment' needs a 'command' that plays it"),
+        (
+            {"command": "python3 x.py", "environment": MAZE, "expect_output": "1"},
+            "decided by its reward; leave out expect_status and expect_output",
+        ),
+        (
+            {"command": "python3 x.py", "environment": MAZE, "expect_status": 1},
+            "decided by its reward; leave out expect_status and expect_output",
+        ),
+        (
+            {"command": "python3 x.py", "environment": {**MAZE, "name": "os:abort"}},
+            "'os:abort' is a path; name an environment that is installed",
+        ),
+        ({"command": "python3 x.py", "environment": {"name": "maze"}}, "Field required"),
+        ({"command": "python3 x.py", "environment": {**MAZE, "min_reward": float("nan")}}, "finite number"),
+    ],
+    ids=["no command", "output", "status", "a path", "no reward", "not a number"],
+)
+def test_steps_that_make_no_sense_are_refused(step, why):
+    """If it failed, a plan could run code of its choice in the worker, or ask for what nothing decides."""
+    with pytest.raises(ValidationError) as caught:
+        VerificationStep.model_validate(step)
+    assert why in str(caught.value)
+
+
+def test_steps_of_before_are_read():
+    """If it failed, no project of an older version could be opened any more."""
+    old = {"description": "", "command": "true", "expect_status": 0, "expect_output": None, "files": {}}
+    assert VerificationStep.model_validate(old).environment is None
+
+
+def test_a_player_that_is_no_part_of_the_project_checks_nothing():
+    """If it failed, a feature could pass by a script that stands in its own step."""
+    said = shlex.quote('{"action": "move", "parameters": {"direction": "north"}}')
+    step = {"command": f"echo {said}", "environment": MAZE}
+    feature = FeatureSpec.model_validate({"name": "f", "verification_steps": [step]})
+    assert "step 1 checks nothing" in (proves_nothing(feature) or "")
