@@ -17,7 +17,8 @@ from shiftwork.repository.files import remove_tree
 from shiftwork.runner.leftovers import end_orphan, folders_in
 from shiftwork.store.rows import ProjectRow
 
-_TASK = re.compile(r"t(\d+)-a(\d+)")
+_ATTEMPT = re.compile(r"([te])(\d+)-a(\d+)")
+"""How the folder of an attempt at a task, or at an episode, is called."""
 _IMPORT = re.compile(r"p[0-9a-f]{12}-\d+")
 _DRAFT = ".removing-"
 """How folders are called that a removal uses; see `remove_tree`."""
@@ -39,14 +40,14 @@ class Clearing:
         self._settings = services.settings
 
     async def tasks(self) -> int:
-        """Remove the folders of attempts at tasks that have ended, or that others do; how many.
+        """Remove the folders of attempts at tasks and episodes that have ended, or that others do; how many.
 
         And those that agents kept which are deleted.
         """
         count = await asyncio.to_thread(remove_left, self._settings.tasks)
         for folder in folders_in(self._settings.tasks):
-            found = _TASK.fullmatch(folder.name)
-            if found and await self._is_dead(int(found[1]), int(found[2])):
+            found = _ATTEMPT.fullmatch(folder.name)
+            if found and await self._is_dead(found[1], int(found[2]), int(found[3])):
                 count += await _remove(folder)
         count += await remove_kept(self._services) + await _remove_drafts(self._settings.agents)
         return count + await _remove_drafts(self._settings.tasks)
@@ -95,13 +96,13 @@ class Clearing:
         needed = await self._needed(project)
         return await repository.forget_candidates(needed.is_dead_candidate)
 
-    async def _is_dead(self, task_id: int, attempt: int) -> bool:
+    async def _is_dead(self, kind: str, number: int, attempt: int) -> bool:
         try:
             async with self._services.store.transaction() as tx:
-                task = await tx.tasks.get(task_id)
+                row = await (tx.tasks.get(number) if kind == "t" else tx.episodes.get(number))
         except NotFound:
             return False  # of another database; who knows what it is to them
-        return task.status.ended or task.attempt > attempt
+        return row.status.ended or row.attempt > attempt
 
     async def _projects(self) -> list[ProjectRow]:
         """Those that have a folder here."""

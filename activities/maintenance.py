@@ -1,5 +1,6 @@
 """What the maintenance does: each step by itself, so that one that fails keeps none of the others from it."""
 
+from collections.abc import Awaitable, Callable
 from datetime import UTC, datetime, timedelta
 
 from temporalio import activity
@@ -24,10 +25,11 @@ from activities.services import Services
 from shiftwork.contracts.maintenance import Places
 from shiftwork.handoffs import HandoffManager
 from shiftwork.stack.place import place_in, place_of
+from shiftwork.store.store import Transaction
 from shiftwork.temporal import TASK_QUEUE
 
 _BATCH = 10_000
-"""Items of transcripts that one transaction removes."""
+"""Items of transcripts, or steps, that one transaction removes."""
 
 
 class MaintenanceActivities:
@@ -46,18 +48,26 @@ class MaintenanceActivities:
 
     @activity.defn(name=REMOVE_TRANSCRIPTS)
     async def remove_transcripts(self) -> int:
-        """Remove what agents said longer ago than the settings keep it; nothing if they keep it for ever."""
+        """Remove what agents said longer ago than the settings keep it; nothing if they keep it for ever.
+
+        And what they did in episodes that have ended.
+        """
         days = self._services.settings.transcript_days
         if not days:
             return 0
-        count, before = 0, datetime.now(UTC) - timedelta(days=days)
+        before = datetime.now(UTC) - timedelta(days=days)
         async with heartbeating(self._services.record):
-            while True:
-                async with self._services.store.transaction() as tx:
-                    removed = await tx.transcript.forget(before, limit=_BATCH)
-                count += removed
-                if removed < _BATCH:
-                    return count
+            count = await self._forget(lambda tx: tx.transcript.forget(before, limit=_BATCH))
+            return count + await self._forget(lambda tx: tx.episodes.forget_steps(before, _BATCH))
+
+    async def _forget(self, forget: Callable[[Transaction], Awaitable[int]]) -> int:
+        count = 0
+        while True:
+            async with self._services.store.transaction() as tx:
+                removed = await forget(tx)
+            count += removed
+            if removed < _BATCH:
+                return count
 
     @activity.defn(name=REMOVE_REQUESTS)
     async def remove_requests(self) -> int:
@@ -89,7 +99,7 @@ class MaintenanceActivities:
 
     @activity.defn(name=CLEAR_TASK_FOLDERS)
     async def clear_task_folders(self) -> int:
-        """Remove the folders of attempts at tasks that are over, and those of deleted agents."""
+        """Remove the folders of attempts at tasks and episodes that are over, and those of deleted agents."""
         async with heartbeating(self._services.record):
             return await self._clearing.tasks()
 

@@ -183,18 +183,19 @@ class Episodes(Noun):
 
     async def tallies(self, evaluation_ids: Iterable[int]) -> dict[int, dict[EpisodeStatus, int]]:
         """How many episodes of each evaluation stand where; those that none has are left out."""
-        columns = (EpisodeTable.evaluation_id, EpisodeTable.status, func.count())
-        statement = select(*columns).where(EpisodeTable.evaluation_id.in_(list(evaluation_ids)))
-        found = await self._connection.execute(statement.group_by(*columns[:2]))
+        columns = (EpisodeTable.evaluation_id, EpisodeTable.status)
+        wanted = EpisodeTable.evaluation_id.in_(list(evaluation_ids))
+        statement = select(*columns, func.count()).where(wanted).group_by(*columns)
         tallies: dict[int, dict[EpisodeStatus, int]] = {}
-        for evaluation_id, status, number in found:
+        for evaluation_id, status, number in await self._connection.execute(statement):
             tallies.setdefault(evaluation_id, {})[EpisodeStatus(status)] = number
         return tallies
 
     async def count_steps(self, episode_id: int) -> int:
         """How many steps are kept of an episode."""
-        statement = select(EpisodeStepTable.number).where(EpisodeStepTable.episode_id == episode_id)
-        return await self._number_of(statement)
+        return await self._number_of(
+            select(EpisodeStepTable).where(EpisodeStepTable.episode_id == episode_id)
+        )
 
     async def steps(self, episode_id: int, *, after: int = 0, limit: int | None = None) -> list[StepRow]:
         """The steps of an episode after a number, in order."""
@@ -202,6 +203,13 @@ class Episodes(Noun):
         statement = select(*columns).where(EpisodeStepTable.episode_id == episode_id)
         statement = statement.where(EpisodeStepTable.number > after).order_by(EpisodeStepTable.number)
         return await self._all(statement.limit(limit), StepRow)
+
+    async def forget_steps(self, before: datetime, limit: int) -> int:
+        """Delete steps that were taken before this moment, of episodes that have ended; `limit` at most."""
+        old = "created_at < $1 AND episode_id IN (SELECT id FROM episodes WHERE ended_at IS NOT NULL)"
+        oldest = f"SELECT ctid FROM episode_steps WHERE {old} LIMIT $2"  # noqa: S608 - all of it is ours
+        gone = f"DELETE FROM episode_steps WHERE ctid = ANY(ARRAY({oldest})) RETURNING 1"  # noqa: S608 - too
+        return len(await self._run(gone, before, limit))
 
     async def begin(self, episode_id: int, worker: str, sandbox: str) -> EpisodeRow:
         """Play it from now on: an attempt of its own, which alone may write of it.
