@@ -78,7 +78,8 @@ def _guarded(
     inner: Callable[..., Awaitable[Any]], guard: Callable[..., Awaitable[Any]]
 ) -> Callable[..., Awaitable[Any]]:
     @functools.wraps(inner)
-    async def outer(self: "BaseHarness", *arguments: Any, **options: Any) -> Any:
+    # By position alone: parameters of actions may have any name.
+    async def outer(self: "BaseHarness", /, *arguments: Any, **options: Any) -> Any:
         if id(self) in _inside.get():
             return await inner(self, *arguments, **options)
         async with play_of(self).lock:
@@ -173,6 +174,7 @@ async def _step(
     environment: "BaseHarness",
     inner: Callable[..., Awaitable[ActionResult]],
     action: str,
+    /,
     **parameters: Any,
 ) -> ActionResult:
     play = play_of(environment)

@@ -257,3 +257,11 @@ def test_parameters_are_drawn_from_maps_and_from_schemas():
         assert drawn["door"] in (1, 2, 3)
     assert sample_parameters(ActionDefinition(name="wait"), source) == {}
     assert Choice(action="open") == Choice(action="open", parameters={})
+
+
+@pytest.mark.parametrize("name", ["self", "action", "environment", "inner"])
+async def test_parameters_may_have_any_name(name):
+    """Otherwise a player could end an episode by the name of a parameter, instead of being refused."""
+    ended = await play(Doors(), ScriptedPolicy([("open", {"door": 1, name: 1}), "open"]), seed=1)
+    assert [step.success for step in ended.steps] == [False, False]
+    assert name in (ended.steps[0].error or "")
