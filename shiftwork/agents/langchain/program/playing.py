@@ -1,6 +1,5 @@
 """The tool by which an agent acts on the environment that it plays."""
 
-import asyncio
 from collections.abc import Mapping
 from typing import Any, Literal
 
@@ -30,12 +29,12 @@ def environment_tools(request: Mapping[str, Any], environ: Mapping[str, str]) ->
         return []
     url, token = environ.get(URL_VARIABLE, ""), environ.get(TOKEN_VARIABLE, "")
 
-    async def play(
+    def play(  # in a thread of its own, as it waits
         action: str = "step", action_name: str | None = None, parameters: dict[str, Any] | None = None
     ) -> str:
         acts = {"action": action_name, "parameters": parameters or {}} if action == "step" else {}
         try:
-            return told(await asyncio.to_thread(ask, url, token, {"do": action, **acts}))
+            return told(ask(url, token, {"do": action, **acts}))
         except Unusable as error:
             return f"Not done: {error}"
 
