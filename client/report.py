@@ -92,6 +92,7 @@ def _feature(
                 "step": index,
                 "description": step.description,
                 "command": step.command,
+                "environment": step.environment.words if step.environment else None,
                 "verdict": said.get(index),
                 "evidence": _evidence(latest.get(index)),
             }

@@ -183,6 +183,8 @@ def _step(step: dict[str, Any]) -> str:
     command = step["command"] or (found or {}).get("command") or (step["verdict"] or {}).get("command")
     if command:
         lines.append(fence(truncate(command, _TAIL)))
+    if step["environment"]:
+        lines.append(f"It has to earn {escape(step['environment'], 1000)}.")
     if found is not None and found["output_tail"].strip():
         lines.append(fence(found["output_tail"][-_TAIL:]))
     return "\n\n".join(lines)

@@ -209,6 +209,8 @@ def _step(index: int, step: VerificationStep, *, yours: bool = False) -> str:
     wanted += [f"standard output with {step.expect_output!r}"] if step.expect_output else []
     if wanted:
         lines.append(f"   It must give {' and '.join(wanted)}.")
+    if step.environment:
+        lines.append(f"   {one_line(step.environment.told)}")
     if step.files:
         names = ", ".join(f"`{one_line(name)}`" for name in step.files)
         lines.append(f"   These files belong to the harness; your changes to them don't count: {names}")
@@ -287,7 +289,8 @@ def _outbox(role: Role) -> str:
 _NEEDED = {
     Role.INITIALIZER: '- `plan.json`: `{"features": [{"name", "description", "category", '
     '"priority" (1–10, 10 first), "depends_on": [names], "verification_steps": [{"description", "command", '
-    '"expect_status", "expect_output", "files"}]}], "setup": [{"run", "inputs", "outputs"}]}`\n',
+    '"expect_status", "expect_output", "files", "environment"}]}], '
+    '"setup": [{"run", "inputs", "outputs"}]}`\n',
     Role.VERIFIER: '- `verdict.json`: `{"steps": [{"step" (its number), "met" (true or false), '
     '"reason" (what you did and saw), "command", "expect_status", "expect_output"}]}`\n',
 }

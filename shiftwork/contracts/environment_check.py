@@ -1,11 +1,20 @@
 """What an environment asks of a program that has to play it well."""
 
+import json
 from enum import StrEnum
 from typing import Annotated
 
 from pydantic import Field, JsonValue, field_validator
 
 from shiftwork.contracts.base import Document
+
+_PLAYING = (
+    'For each turn it reads a line of JSON, `{"number", "seed", "last", "observation"}`, and writes one, '
+    '`{"action": "…", "parameters": {…}}` or `{"stop": true}`; at the end it reads `{"over": true, …}`. The '
+    "observation has `content`, `metadata`, and `available_actions` with schemas of their parameters; `last` "
+    "is the step before, with its `reward`, or why it was refused. What it prints beside that goes to "
+    "standard error. It has no access to the environment; the rewards are counted outside of it."
+)
 
 
 class Reaching(StrEnum):
@@ -66,3 +75,10 @@ class EnvironmentCheck(Document):
             f"a reward of at least {self.min_reward:g} in {self.name}, in {which} of {self.episodes} "
             f"episodes ({seeds})"
         )
+
+    @property
+    def told(self) -> str:
+        """What is asked, for who has to write the program."""
+        given = f" It is made with {json.dumps(self.parameters, sort_keys=True)}." if self.parameters else ""
+        most = f" It is stopped after {self.max_steps} steps." if self.max_steps else ""
+        return f"The command has to earn {self.words}.{given}{most} {_PLAYING}"

@@ -12,6 +12,7 @@ from shiftwork.agents.brief import (
     render,
     write_brief,
 )
+from shiftwork.contracts.environment_check import EnvironmentCheck
 from shiftwork.contracts.feature import VerificationStep
 from shiftwork.contracts.outbox import Handoff
 from shiftwork.contracts.session import Role
@@ -54,6 +55,20 @@ def test_programs_get_everything(tmp_path):
     assert content["version"] == 1
     assert (content["role"], content["run"], content["feature"]["name"]) == ("session", 1, "search")
     assert (tmp_path / "brief" / "kept.patch").read_text() == "diff"
+
+
+def test_who_writes_a_player_is_told_how_it_plays(tmp_path):
+    """Otherwise nobody could write a program for a step that is decided in an environment."""
+    step = VerificationStep(
+        command="python3 bot.py",
+        environment=EnvironmentCheck(name="maze", min_reward=0.8, episodes=3, parameters={"rows": 4}),
+    )
+    feature = FULL.feature.model_copy(update={"verification_steps": (step,)})
+    write_brief(tmp_path / "brief", FULL.model_copy(update={"feature": feature}), {})
+    brief = (tmp_path / "brief" / "brief.md").read_text()
+    assert "a reward of at least 0.8 in maze, in each of 3 episodes (seeds 0 to 2)" in brief
+    assert 'made with {"rows": 4}' in brief
+    assert '`{"stop": true}`' in brief
 
 
 def test_only_the_owner_can_read_it(tmp_path):
