@@ -33,6 +33,8 @@ BRIDGES: Final[Mapping[str, str]] = MappingProxyType(
     {
         "gymnasium": f"{_BRIDGES}.gymnasium:GymnasiumHarness",
         "pettingzoo": f"{_BRIDGES}.pettingzoo:PettingZooHarness",
+        "reasoning-gym": f"{_BRIDGES}.reasoning_gym:ReasoningGymHarness",
+        "textworld": f"{_BRIDGES}.textworld:TextWorldHarness",
     }
 )
 """Other packages that bring environments, and what makes one of theirs, which takes its name first. So

@@ -1,6 +1,6 @@
 """What belongs to another package, and is not copied with what holds it."""
 
-from typing import Any, Generic, NoReturn, TypeVar
+from typing import Any, Generic, NoReturn, Self, TypeVar
 
 _Thing = TypeVar("_Thing")
 
@@ -19,3 +19,14 @@ class Uncopied(Generic[_Thing]):
     def __deepcopy__(self, memo: dict[int, Any]) -> NoReturn:
         """Refuse."""
         raise TypeError(f"a {type(self.thing).__name__} is not copied, but played again")
+
+
+class Constant(Generic[_Thing]):
+    """Holds an object that never changes, so that copies share it."""
+
+    def __init__(self, thing: _Thing) -> None:
+        self.thing = thing
+
+    def __deepcopy__(self, memo: dict[int, Any]) -> Self:
+        """Itself."""
+        return self
