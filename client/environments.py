@@ -4,13 +4,20 @@ import inspect
 import sys
 from collections.abc import Mapping, Sequence
 from contextlib import redirect_stdout
+from importlib.util import find_spec
 from typing import Any
 
 from pydantic import BaseModel, Field, JsonValue, TypeAdapter, ValidationError
 
 from shiftwork.environments.base import BaseHarness
 from shiftwork.environments.protocol import ActionDefinition
-from shiftwork.environments.registry import Factory, find_environments, load_environment, make_environment
+from shiftwork.environments.registry import (
+    BRIDGES,
+    Factory,
+    find_environments,
+    load_environment,
+    make_environment,
+)
 from shiftwork.errors import EnvironmentFailed, InvalidInput, NotFound
 from shiftwork.text import one_line, truncate
 
@@ -44,6 +51,9 @@ class Environments(BaseModel):
 
     environments: list[Environment]
     problems: list[str]
+    bridges: list[str] = Field(
+        [], description="Packages whose environments there are too, each as PACKAGE/NAME."
+    )
 
 
 def installed_environments() -> Environments:
@@ -55,7 +65,11 @@ def installed_environments() -> Environments:
             told.append(described(name, found.factories[name]))
         except (EnvironmentFailed, InvalidInput, NotFound) as error:
             problems.append(str(error))
-    return Environments(environments=told, problems=problems)
+    return Environments(environments=told, problems=problems, bridges=_bridges())
+
+
+def _bridges() -> list[str]:
+    return [name for name in BRIDGES if find_spec(name.replace("-", "_")) is not None]
 
 
 def environment_page(name: str, parameters: Mapping[str, JsonValue] | None = None) -> Environment:

@@ -25,6 +25,9 @@ def list_environments(args: Namespace) -> int:
         return DONE
     rows = [(each.name, max(1, len(each.players)), each.description) for each in found.environments]
     print(table(("name", "players", "what it is"), rows))
+    if found.bridges:
+        names = ", ".join(f"{each}/NAME" for each in found.bridges)
+        print(folded(f"\nAnd those of other packages by their names: {names}."))
     for problem in found.problems:
         print(folded(f"problem: {excerpt(problem, 1_000)}"), file=sys.stderr)
     return DONE

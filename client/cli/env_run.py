@@ -3,7 +3,7 @@
 import json
 from argparse import Namespace
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 from pydantic import ValidationError
 
@@ -17,17 +17,17 @@ from client.cli.output import counted, print_json
 from client.wording import first_problem
 from shiftwork.contracts.episode import EvaluationSpec, Player, PlayerKind, ScriptedAction
 from shiftwork.contracts.project import AgentOptions
-from shiftwork.environments.registry import environment_names
-from shiftwork.errors import InvalidInput, NotFound
+from shiftwork.contracts.sandbox import SandboxOptions
+from shiftwork.environments.registry import check_name
+from shiftwork.errors import InvalidInput
+
+ANSWER_SECONDS: Final = 60.0
 
 
 def run(args: Namespace) -> int:
     """Have episodes played; shows how it goes, and what they come to."""
     spec = specification(args)
-    if ":" not in spec.environment and spec.environment not in environment_names():
-        raise NotFound(
-            f"There is no environment {spec.environment!r}; `shiftwork env list` shows those there are."
-        )
+    check_name(spec.environment)
 
     async def command(shiftwork: Shiftwork) -> int:
         row = await shiftwork.evaluate(spec, request_key=args.key)
@@ -56,8 +56,11 @@ def specification(args: Namespace) -> EvaluationSpec:
         "timeout": args.timeout,
     }
     told = {name: value for name, value in given.items() if value is not None}
+    readable = tuple(str(path.absolute()) for path in args.readable or ())
+    base = sandbox_options(None, args)
     try:
-        return EvaluationSpec(**told, player=player(args), sandbox=sandbox_options(None, args))
+        sandbox = SandboxOptions(**{**dict(base), "readable": readable})
+        return EvaluationSpec(**told, player=player(args), sandbox=sandbox)
     except ValidationError as error:
         raise InvalidInput(f"{first_problem(error)}.") from error
 
@@ -71,13 +74,17 @@ def player(args: Namespace) -> Player:
     extra += ["--model, --base-url or --agent-setting"] if settings else []
     if extra and (kind in ("random", "scripted", "command")):
         raise InvalidInput(f"{extra[0]} is for agents, and {kind!r} is none; leave it out.")
+    if args.answer_timeout is not None and kind != "command":
+        raise InvalidInput(f"--answer-timeout is for commands, and {kind!r} is none; leave it out.")
     match kind:
         case "random" if not colon:
             return Player()
         case "scripted" if rest:
             return Player(kind=PlayerKind.SCRIPTED, script=_script(Path(rest)))
         case "command" if rest:
-            return Player(kind=PlayerKind.COMMAND, command=rest)
+            return Player(
+                kind=PlayerKind.COMMAND, command=rest, answer_timeout=args.answer_timeout or ANSWER_SECONDS
+            )
         case "random" | "scripted" | "command":
             raise InvalidInput(
                 f"--agent {args.agent!r} is no player; write random, scripted:FILE or command:CMD."

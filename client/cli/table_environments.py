@@ -68,7 +68,8 @@ ENVIRONMENTS = (
         "have an environment played, once or many times, and see what comes of it",
         "client.cli.env_run:run",
         "shiftwork env run maze --episodes 20 --seed 5 --parallel 2\n"
-        "shiftwork env run number_guess --agent 'command:python3 player.py'\n"
+        "shiftwork env run number_guess --agent 'command:python3 /home/me/player.py' --readable "
+        "/home/me/player.py\n"
         "shiftwork env run text_adventure --agent claude --model haiku --episodes 5 --max-cost 0.50",
         (
             ENVIRONMENT,
@@ -100,6 +101,17 @@ ENVIRONMENTS = (
                 type=values.host,
                 metavar="HOST",
                 help="a host that the profile networked may reach; repeatable",
+            ),
+            argument(
+                "--readable",
+                action="append",
+                type=Path,
+                metavar="PATH",
+                completes="file",
+                help="a file or folder that the player may read, such as its program; repeatable",
+            ),
+            number(
+                "--answer-timeout", "seconds for each answer of a command (default: 60)", values.seconds, "S"
             ),
             argument("--key", metavar="KEY", help="the same one again finds the same evaluation"),
             argument(

@@ -18,6 +18,7 @@ class EnvironmentPage(Page[Environment]):
     """Some of the environments."""
 
     problems: list[str] = Field(description="A sentence on each that can't be used.")
+    bridges: list[str] = Field(description="Packages whose environments there are too, as PACKAGE/NAME.")
 
 
 class Tally(BaseModel):

@@ -77,9 +77,14 @@ def find_environments(installed: Iterable[EntryPoint] | None = None) -> FoundEnv
     return FoundEnvironments(factories, tuple(problems))
 
 
-def environment_names(installed: Iterable[EntryPoint] | None = None) -> tuple[str, ...]:
-    """The names that `find_environments` would look for, in order; nothing is imported."""
-    return tuple(sorted(_entries(installed)[0]))
+def check_name(name: str, *, installed: Iterable[EntryPoint] | None = None) -> None:
+    """Do nothing where there may be an environment of this name; nothing of it is imported.
+
+    Raises:
+        NotFound: there is none.
+        InvalidInput: it is no name of one.
+    """
+    _entry(name, installed)
 
 
 def load_environment(name: str, *, installed: Iterable[EntryPoint] | None = None) -> Factory:

@@ -72,7 +72,7 @@ def test_an_evaluation_is_ended(type_) -> None:
 @pytest.mark.parametrize(
     ("argv", "why"),
     [
-        (("run", "nowhere"), "There is no environment 'nowhere'"),
+        (("run", "nowhere"), "there is no environment 'nowhere'"),
         (("run", "maze", "--agent", "scripted"), "write random, scripted:FILE or command:CMD"),
         (("run", "maze", "--agent", "scripted:none.json"), "No such file or directory"),
         (("run", "maze", "--agent", "scripted:bad.json"), "holds no actions"),
@@ -80,6 +80,8 @@ def test_an_evaluation_is_ended(type_) -> None:
         (("run", "maze", "--agent", "claude:opus"), "name the model of 'claude' by --model"),
         (("run", "maze", "--model", "x"), "is for agents, and 'random' is none"),
         (("run", "maze", "--parallel", "65"), "parallel"),
+        (("run", "maze", "--answer-timeout", "5"), "is for commands, and 'random' is none"),
+        (("run", "maze", "--readable", "/dev/null"), "readable"),
         (("run", "maze", "--allow-host", "a.example"), "has no effect in the profile 'strict'"),
         (("stats", "987654321"), "There is no evaluation 987654321"),
         (("stats", "1", "--environment", "maze"), "not both"),

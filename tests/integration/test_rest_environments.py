@@ -95,7 +95,7 @@ def test_no_path_of_a_class_is_taken(client, environment) -> None:
 @pytest.mark.parametrize(
     ("asked", "status", "why"),
     [
-        ({"environment": "nowhere"}, 404, "There is no environment 'nowhere'"),
+        ({"environment": "nowhere"}, 404, "there is no environment 'nowhere'"),
         ({"environment": "maze", "player": {"kind": "scripted"}}, 422, "needs 'script'"),
         ({"environment": "maze", "player": {"kind": "random", "colour": 1}}, 422, "colour"),
         (

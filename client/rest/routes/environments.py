@@ -24,7 +24,7 @@ from client.rest.problems import documented
 from client.rest.task_stream import ENDED, ChangeStream, change
 from client.rest.working import answered
 from shiftwork.contracts.episode import EvaluationSpec
-from shiftwork.environments.registry import environment_names
+from shiftwork.environments.registry import check_name
 from shiftwork.errors import NotFound
 
 router = APIRouter(prefix="/api", tags=["environments"], responses=documented(404))
@@ -46,7 +46,7 @@ async def list_environments(request: Request, window: Paged) -> EnvironmentPage:
     """What each is made with and takes, and why others can't be used. Workers elsewhere may have others."""
     told = await request.app.state.catalogue.get()
     page = Page.of(told.environments, window)
-    return EnvironmentPage(**page.model_dump(), problems=told.problems)
+    return EnvironmentPage(**page.model_dump(), problems=told.problems, bridges=told.bridges)
 
 
 @router.get("/environments/{environment}", summary="Show an environment")
@@ -87,8 +87,7 @@ async def create_evaluation(shiftwork: Here, once: Once, asked: CreateEvaluation
     """It begins as soon as a worker takes it; the stream of its changes follows it to its end."""
 
     async def make(making: Making) -> Evaluation:
-        if asked.environment not in environment_names():
-            raise _unknown(asked.environment)
+        check_name(asked.environment)
         spec = contract(EvaluationSpec, **asked.fields())
         row = await shiftwork.evaluate(spec, request_key=making.thing and f"rest/{making.thing}")
         return Evaluation.of(await shiftwork.evaluation_result(row.id))
