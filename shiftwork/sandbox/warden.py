@@ -266,13 +266,14 @@ def main(arguments: list[str]) -> int:
         signal_at_parents_end(signal.SIGCONT)
     gc.disable()  # A collection would touch, and so copy, what keepers share with us.
     gc.freeze()
-    warden = Warden(Channel(socket.socket(fileno=fd)), parent)
-    # A broken connection is the worker's end too; any other error must not set the agents free either.
-    try:
-        with contextlib.suppress(EOFError, ConnectionError):
-            warden.serve()
-    finally:
-        warden.leave()
+    with socket.socket(fileno=fd) as connection:
+        warden = Warden(Channel(connection), parent)
+        # A broken connection is the worker's end too; any other error must not set the agents free either.
+        try:
+            with contextlib.suppress(EOFError, ConnectionError):
+                warden.serve()
+        finally:
+            warden.leave()
     return 0
 
 
