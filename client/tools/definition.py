@@ -1,7 +1,7 @@
 """What a tool is, apart from whoever offers it: a name, arguments, a result, and the work between them."""
 
 from collections.abc import Awaitable, Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from pydantic import BaseModel
@@ -41,12 +41,11 @@ class Call:
 
 
 @dataclass(frozen=True, slots=True)
-class Definition:
-    """A tool.
+class Offer:
+    """What a model is told of a tool.
 
     Attributes:
         description: for the model that may call it.
-        work: takes a `Call` and an instance of `arguments`; raises `ShiftworkError` with one sentence.
         reads: whether it changes nothing.
         interrupts: whether it may undo or interrupt something.
         repeatable: whether calling it again with the same arguments changes nothing further.
@@ -57,7 +56,17 @@ class Definition:
     description: str
     arguments: type[BaseModel]
     result: type[Result]
+    reads: bool = field(default=False, kw_only=True)
+    interrupts: bool = field(default=False, kw_only=True)
+    repeatable: bool = field(default=False, kw_only=True)
+
+
+@dataclass(frozen=True, slots=True)
+class Definition(Offer):
+    """A tool that works on a stack.
+
+    Attributes:
+        work: takes a `Call` and an instance of `arguments`; raises `ShiftworkError` with one sentence.
+    """
+
     work: Callable[[Call, Any], Awaitable[Result]]
-    reads: bool = False
-    interrupts: bool = False
-    repeatable: bool = False

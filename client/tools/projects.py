@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 from client.resting import at_rest
 from client.tools import arguments as asks
@@ -27,7 +27,7 @@ _ONE_TOKEN = AgentEvent(kind=AgentEventKind.USAGE, input_tokens=1)
 
 async def create_long_running_project(call: Call, asked: asks.CreateProject) -> CreatedProject:
     """Make a project of which nothing runs yet."""
-    options = _options(call.options, asked)
+    options = options_for(call.options, asked)
     project = await call.shiftwork.create(
         asked.name,
         asked.description,
@@ -52,8 +52,23 @@ def _lowered(options: ProjectOptions, asked: asks.CreateProject) -> str:
     return f" Its budget is ${options.budget_usd:.2f}, the most that these tools give a project."
 
 
-def _options(base: ProjectOptions, asked: asks.CreateProject) -> ProjectOptions:
-    """The options of a new project: a model may choose an agent, and less money than it was given."""
+class Choosing(Protocol):
+    """What chooses an agent, its model, and how much it may cost."""
+
+    @property
+    def agent(self) -> str | None: ...
+    @property
+    def model(self) -> str | None: ...
+    @property
+    def budget_usd(self) -> float | None: ...
+
+
+def options_for(base: ProjectOptions, asked: Choosing) -> ProjectOptions:
+    """The options of what is to be done: a model may choose an agent, and less money than it was given.
+
+    Raises:
+        InvalidInput: it may not, or no agent is named.
+    """
     agent = base.agent
     if asked.agent is not None and asked.agent != agent.backend:
         if agent.settings.get("models"):

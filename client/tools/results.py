@@ -214,3 +214,28 @@ class Recorded(Done):
     """A decision that was recorded."""
 
     decision_id: int
+
+
+class Interval(BaseModel):
+    """A figure, and where it lies with 95 % confidence."""
+
+    value: float
+    low: float
+    high: float
+
+
+class Evaluation(Done):
+    """What episodes come to: figures of those that were played to their end; none before the first was."""
+
+    agents_wrote = ("errors",)
+
+    evaluation_id: int
+    environment: str
+    player: str
+    status: str
+    episodes: dict[str, int]
+    success: Interval | None
+    reward: Interval | None
+    steps: Interval | None
+    cost_usd: float | None
+    errors: list[str]

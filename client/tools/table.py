@@ -1,7 +1,7 @@
 """Every tool, in the order in which a model is offered them."""
 
 from client.tools import arguments as asks
-from client.tools import feature_results, features, memory, projects, results, standing
+from client.tools import evaluations, feature_results, features, memory, projects, results, standing
 from client.tools.definition import Definition
 
 DEFINITIONS = (
@@ -179,6 +179,25 @@ DEFINITIONS = (
         results.Done,
         memory.add_decision_feedback,
         repeatable=True,
+    ),
+    Definition(
+        "run_evaluation",
+        "Have episodes played",
+        "Have an agent, or chance, play episodes of an environment (a game, a challenge, a simulation), "
+        "to see how well it does. Returns at once; costs money where the agent does.",
+        evaluations.RunEvaluation,
+        results.Evaluation,
+        evaluations.run_evaluation,
+    ),
+    Definition(
+        "get_evaluation",
+        "Tell what episodes come to",
+        "Tell what the episodes of an evaluation come to so far, or wait for their end: success rate, mean "
+        "reward and steps, each with its 95 % confidence interval.",
+        evaluations.GetEvaluation,
+        results.Evaluation,
+        evaluations.get_evaluation,
+        reads=True,
     ),
 )
 

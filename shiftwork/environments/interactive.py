@@ -173,7 +173,7 @@ class InteractiveEpisode:
             observation=observation,
             stats=self._stats(observation) if over is None else over.trajectory.stats,
             last=self._steps[-1] if self._steps else None,
-            ending=over and over.trajectory.ending,
+            ending=None if over is None else over.trajectory.ending,
         )
 
     def _stats(self, observation: Observation) -> EpisodeStats:

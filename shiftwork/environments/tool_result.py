@@ -51,9 +51,12 @@ def content_for_model(result: ToolResult) -> str | list[str | dict[str, Any]]:
         **({} if output.agent is None else {"turn_of": output.agent}),
         **result.metadata,
     }
-    if output.content_type == "image" and (block := _image(str(output.content))) is not None:
+    if output.content_type == "image" and (image := image_of(str(output.content))) is not None:
         told["content"] = "(the image)"
-        return [{"type": "text", "text": _json(told)}, block]
+        return [
+            {"type": "text", "text": _json(told)},
+            {"type": "image", "base64": image[0], "mime_type": image[1]},
+        ]
     if isinstance(output.content, str):
         told["content"] = truncate(output.content, MOST_TEXT)
     return _json(told)
@@ -63,8 +66,8 @@ def _json(told: Any) -> str:
     return json.dumps(told, ensure_ascii=False, default=str)
 
 
-def _image(content: str) -> dict[str, Any] | None:
-    """As LangChain's models take it; None for what is no image."""
+def image_of(content: str) -> tuple[str, str] | None:
+    """An image in base64 and its media type; None for what is no PNG or JPEG."""
     data = content.partition(",")[2] if content.startswith("data:") else content
     try:
         begins = b64decode(data[:16])
@@ -72,5 +75,5 @@ def _image(content: str) -> dict[str, Any] | None:
         return None
     for mark, kind in _KINDS.items():
         if begins.startswith(mark):
-            return {"type": "image", "base64": data, "mime_type": kind}
+            return data, kind
     return None

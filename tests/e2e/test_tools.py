@@ -120,11 +120,12 @@ def arguments(project: Project, feature_id: int, decision_id: int) -> dict[str, 
         "record_decision": {**of, "context": "storage", "decision": "SQL", "tags": ["database"]},
         "get_relevant_decisions": {**of, "tags": ["database"]},
         "add_decision_feedback": {"decision_id": decision_id, "outcome": "success", "score": 0.5},
+        "run_evaluation": {"environment": "number_guess", "player": "random", "episodes": 1},
     }
 
 
-UNASKED = ("answer_question",)
-"""Tools that can't be called without an agent that asked something; tested below."""
+UNASKED = ("answer_question", "get_evaluation")
+"""Tools that can't be called before something else was done; tested below."""
 
 for _definition in DEFINITIONS:
     if _definition.name not in UNASKED:
@@ -301,3 +302,30 @@ async def test_a_defect_of_ours_is_one_sentence(lab: Lab) -> None:
     with pytest.raises(ShiftworkError) as caught:
         await Desk(lab.settings).do(replace(DEFINITIONS[0], work=work), {"name": "x", "description": "y"})
     assert str(caught.value) == "Unexpected RuntimeError: first line second line."
+
+
+async def test_a_model_has_episodes_played(lab: Lab) -> None:
+    """If it failed, a model could not learn how well an agent does, or would spend what nobody gave it."""
+    tools = tools_of(lab)
+    game = {"environment": "number_guess", "episodes": 4, "seed": 3}
+    begun = (await answer_of(tools["run_evaluation"], **game, player="random")).content
+    evaluation = json.loads(begun)["evaluation_id"]
+    told = await answer_of(tools["get_evaluation"], evaluation_id=evaluation, wait_seconds=60)
+    come_to = json.loads(told.content)
+    assert (come_to["status"], come_to["episodes"]["completed"]) == ("completed", 4)
+    assert come_to["reward"]["low"] <= come_to["reward"]["value"] <= come_to["reward"]["high"]
+    assert come_to["errors"] == []
+    for given, sentence in (
+        ({"player": "random", "agent": "claude"}, "agent and model are for player 'agent'"),
+        ({"player": "agent"}, "agent is missing: say which one"),
+    ):
+        refused = await answer_of(tools["run_evaluation"], **game, **given)
+        assert refused.status == "error"
+        assert refused.content.startswith(sentence)
+    unknown = {"environment": "chess", "player": "random", "episodes": 1}
+    failing = json.loads((await answer_of(tools["run_evaluation"], **unknown)).content)["evaluation_id"]
+    told = await answer_of(tools["get_evaluation"], evaluation_id=failing, wait_seconds=60)
+    failed = json.loads(told.content)
+    assert (failed["status"], failed["success"]) == ("failed", None)
+    assert "there is no environment 'chess'" in failed["errors"][0]
+    assert failed["notice"].startswith("Quoted data")

@@ -21,6 +21,7 @@ from mcp.shared.memory import create_connected_server_and_client_session as conn
 from pydantic import AnyUrl
 
 from client.api import Shiftwork
+from client.mcp.episode_tools import ROOM_TOOLS
 from client.mcp.protocol import make_server
 from client.tokens import own_token
 from client.tools.desk import Desk
@@ -59,7 +60,7 @@ async def test_over_pipes_everything_is_there(stack, project: str) -> None:
     """If it failed, an agent that is configured as documented could not use the server."""
     async with piped(stack.state) as session:
         tools = (await session.list_tools()).tools
-        assert [tool.name for tool in tools] == [each.name for each in DEFINITIONS]
+        assert [tool.name for tool in tools] == [each.name for each in (*DEFINITIONS, *ROOM_TOOLS)]
         assert all(tool.outputSchema and tool.annotations and tool.description for tool in tools)
 
         answer = await session.call_tool("get_project_status", {"project_id": project})
@@ -110,7 +111,8 @@ async def test_what_only_reads_changes_nothing(stack) -> None:
     """If it failed, an agent that may only look could spend money."""
     async with connected(make_server(Desk(stack), read_only=True)) as session:
         tools = (await session.list_tools()).tools
-        assert {tool.name for tool in tools} == {each.name for each in DEFINITIONS if each.reads}
+        reading = {each.name for each in DEFINITIONS if each.reads}
+        assert {tool.name for tool in tools} == {*reading, "list_environments"}
         assert all(tool.annotations.readOnlyHint for tool in tools)
         refused = await session.call_tool("create_long_running_project", {"name": "x", "description": "y"})
         assert refused.isError
@@ -207,7 +209,7 @@ async def test_over_http_it_is_the_same(served: dict, project: str) -> None:
         ClientSession(read, write) as session,
     ):
         await session.initialize()
-        assert len((await session.list_tools()).tools) == len(DEFINITIONS)
+        assert len((await session.list_tools()).tools) == len(DEFINITIONS) + len(ROOM_TOOLS)
         answer = await session.call_tool("list_project_features", {"project_id": project})
         assert [each["name"] for each in answer.structuredContent["features"]] == ["a"]
         refused = await session.call_tool("list_project_features", {"project_id": project, "limit": 9999})

@@ -65,6 +65,8 @@ EXAMPLES = {
     "answer_question": {"project_id": "p", "feature": "x", "text": "y"},
     "record_decision": {"project_id": "p", "context": "x", "decision": "y"},
     "add_decision_feedback": {"decision_id": 1, "outcome": "success"},
+    "run_evaluation": {"environment": "maze", "player": "random"},
+    "get_evaluation": {"evaluation_id": 1},
 }
 
 
@@ -112,7 +114,7 @@ def test_reading_tools_are_those_that_change_nothing() -> None:
     assert names == {
         *("get_project_status", "list_project_features", "get_project_progress_log"),
         *("list_long_running_projects", "get_next_feature_to_work_on", "get_relevant_decisions"),
-        *("wait_for_project", "get_project_report"),
+        *("wait_for_project", "get_project_report", "get_evaluation"),
     }
 
 
@@ -134,6 +136,11 @@ async def test_without_a_stack_the_answer_is_a_sentence(tmp_path) -> None:
         ("list_project_features", {"project_id": "p", "limit": 101}, "limit"),
         ("list_project_features", {"project_id": "p", "status_filter": "done"}, "status_filter"),
         ("add_decision_feedback", {"decision_id": 1, "outcome": "success", "score": 2}, "score"),
+        (
+            "run_evaluation",
+            {"environment": "os:abort", "player": "random"},
+            "environment: must be the name of an installed environment",
+        ),
         ("get_project_report", {"project_id": "x", "offset": 10**9}, "offset: must be 100000000 or less"),
         (
             "get_relevant_decisions",
