@@ -202,20 +202,39 @@ async def test_what_cannot_be_made_is_told_in_one_sentence(name, parameters, sai
         await make_environment(f"gymnasium/{name}", parameters).reset(seed=0)
 
 
-def test_a_missing_extra_says_how_to_get_it():
-    """Whoever has not installed Gymnasium would have to guess what to install."""
+@pytest.mark.parametrize(
+    ("bridge", "package"),
+    [
+        ("gymnasium", "gymnasium"),
+        ("pettingzoo", "pettingzoo"),
+        ("reasoning-gym", "reasoning_gym"),
+        ("textworld", "textworld"),
+    ],
+    ids=["gymnasium", "pettingzoo", "reasoning-gym", "textworld"],
+)
+def test_a_missing_extra_says_how_to_get_it(bridge, package):
+    """Whoever has not installed what a bridge leads to would have to guess what to install."""
     code = (
-        "import sys; sys.modules['gymnasium'] = None\n"
+        f"import sys; sys.modules[{package!r}] = None\n"
         "from shiftwork.environments.registry import make_environment\n"
-        "try:\n    make_environment('gymnasium/CartPole-v1')\nexcept Exception as error:\n    print(error)"
+        f"try:\n    make_environment('{bridge}/x')\nexcept Exception as error:\n    print(error)"
     )
     done = subprocess.run(
         [sys.executable, "-c", code], capture_output=True, text=True, timeout=60, check=True
     )
     assert done.stdout.strip() == (
-        "the bridge to gymnasium needs the package 'gymnasium', which is not installed; "
-        "get it with: pip install 'shiftwork[gymnasium]'"
+        f"the bridge to {bridge} needs the package {package!r}, which is not installed; "
+        f"get it with: pip install 'shiftwork[{bridge}]'"
     )
+
+
+def test_what_is_asked_before_the_first_episode_is_answered():
+    """Lists and dashboards would fail on an environment that nobody has played yet."""
+    pole = GymnasiumHarness("CartPole-v1", max_steps=3)
+    assert (pole.max_steps, pole.is_success(), pole.is_done()) == (3, False, False)
+    assert pole.get_stats().total_steps == 0
+    with pytest.raises(InvalidInput, match="max_steps"):
+        GymnasiumHarness("CartPole-v1", max_steps=0)
 
 
 @given(st.integers(1, 9), st.integers(1, 9), st.sampled_from([1, 3, 4]), st.integers(0, 2**32 - 1))

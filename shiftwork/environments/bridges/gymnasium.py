@@ -6,6 +6,7 @@ from typing import Any, Final, Literal
 
 from shiftwork.environments.base import BaseHarness
 from shiftwork.environments.bridges.extras import MissingExtra
+from shiftwork.environments.enforcement import play_of
 from shiftwork.environments.protocol import ActionDefinition, ActionResult, Observation
 from shiftwork.errors import InvalidInput
 from shiftwork.text import one_line, truncate
@@ -72,7 +73,7 @@ class GymnasiumHarness(BaseHarness):
         super().__init__(
             _name_of(made),
             one_line(f"Gymnasium's {spec.id if spec else _name_of(made)}"),
-            max_steps=max_steps or (spec.max_episode_steps if spec else None),
+            max_steps=spec.max_episode_steps if spec and max_steps is None else max_steps,
             timeout_seconds=timeout_seconds,
         )
         self.success_reward = success_reward
@@ -112,7 +113,7 @@ class GymnasiumHarness(BaseHarness):
             return told
         if self.success_reward is None:
             return super().is_success()
-        episode = self._play.episode
+        episode = play_of(self).episode
         return episode is not None and episode.observation.done and episode.reward >= self.success_reward
 
     async def shutdown(self) -> None:
@@ -159,7 +160,9 @@ def _made(
 
 
 def _mode(spec: "gymnasium.envs.registration.EnvSpec") -> str:
-    creator = gymnasium.envs.registration.load_env_creator(spec.entry_point)  # type: ignore[arg-type] # a text
+    creator: object = spec.entry_point
+    if isinstance(creator, str):
+        creator = gymnasium.envs.registration.load_env_creator(creator)
     known = getattr(creator, "metadata", {}).get("render_modes", ())
     found = next((mode for mode in _MODES if mode in known), None)
     if found is None:

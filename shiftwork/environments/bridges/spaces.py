@@ -75,12 +75,12 @@ def to_json(value: Any) -> Any:
         TypeError: it holds what no space holds.
     """
     match value:
+        case np.generic():
+            return to_json(value.item())
         case None | bool() | str() | int():
             return value
         case float():
             return value if math.isfinite(value) else None
-        case np.generic():
-            return to_json(value.item())
         case np.ndarray():
             return to_json(value.tolist())
         case Mapping():
