@@ -326,6 +326,6 @@ async def test_a_model_has_episodes_played(lab: Lab) -> None:
     failing = json.loads((await answer_of(tools["run_evaluation"], **unknown)).content)["evaluation_id"]
     told = await answer_of(tools["get_evaluation"], evaluation_id=failing, wait_seconds=60)
     failed = json.loads(told.content)
-    assert (failed["status"], failed["success"]) == ("failed", None)
+    assert (failed["episodes"]["failed"], failed["success"]) == (1, None)
     assert "there is no environment 'chess'" in failed["errors"][0]
     assert failed["notice"].startswith("Quoted data")
