@@ -51,7 +51,7 @@ class Call:
 
     Attributes:
         kind: `messages`, `chat`, `responses`, `generate`, `embed`, `count_tokens`, `models`, `show`,
-            `tunnel`, `http`, or empty if it was none of these.
+            `environment`, `tunnel`, `http`, or empty if it was none of these.
         target: the path, or `host:port`; empty if it was not understood.
         model: as the provider names it, else as the request does.
         requested: the model as the request names it, if that was looked at.
