@@ -24,6 +24,7 @@ from shiftwork.repository import Snapshot
 from shiftwork.secrets.refusing import Finds, refuse_in_plan
 from shiftwork.store.rows import Attempt, FeatureRow, ProjectRow, SessionRow
 from shiftwork.text import truncate
+from shiftwork.verification.arena import check_environments
 from shiftwork.verification.trivial import proves_nothing
 
 _DETAIL_CHARACTERS = 8000
@@ -182,6 +183,7 @@ def plan_problem(outbox: Outbox, redactor: Finds) -> str | None:
         return " ".join(("The outbox holds no valid plan.json.", *outbox.problems))
     try:
         check_dependencies({f.name: f.depends_on for f in outbox.plan.features})
+        check_environments(outbox.plan.features)
         refuse_in_plan(outbox.plan, redactor)
     except InvalidInput as error:
         return str(error)

@@ -51,8 +51,8 @@ class EnvironmentCheck(Document):
     @field_validator("name")
     @classmethod
     def _is_installed_by_people(cls, name: str) -> str:
-        # Agents write plans: a path would have the worker import and call what they like.
-        if ":" in name:
+        # Agents write plans: by the path of a class, or of a game, the worker would run what they like.
+        if ":" in name or ("/" in name and "." in name):
             raise ValueError(
                 f"{name!r} is a path; name an environment that is installed, as `shiftwork env list` "
                 "shows them: what a path leads to would be run by the worker, outside of any sandbox"

@@ -2,16 +2,20 @@
 
 import asyncio
 import statistics
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
 from shiftwork.contracts.environment_check import EnvironmentCheck, Reaching
+from shiftwork.contracts.feature import FeatureSpec
 from shiftwork.contracts.session import FailureKind
 from shiftwork.environments.commanded import CommandPlayer
 from shiftwork.environments.host import Order
 from shiftwork.environments.hosting import EnvironmentHost, PlayFailed
+from shiftwork.environments.registry import check_name
 from shiftwork.environments.trajectory import Step, Trajectory
+from shiftwork.errors import InvalidInput, NotFound
 from shiftwork.text import one_line
 from shiftwork.verification.shell import Shell
 
@@ -30,6 +34,20 @@ class Played:
     def text(self) -> str:
         """All of it; how it ended comes first."""
         return "\n".join(self.lines)
+
+
+def check_environments(features: Iterable[FeatureSpec]) -> None:
+    """Raise `InvalidInput` for the first step whose environment is not installed here; none is imported."""
+    for feature in features:
+        for number, step in enumerate(feature.verification_steps, start=1):
+            if step.environment is None:
+                continue
+            try:
+                check_name(step.environment.name)
+            except NotFound as error:
+                raise InvalidInput(
+                    f"Feature {feature.name!r}, step {number} can't be played: {error}"
+                ) from error
 
 
 class Arena:

@@ -19,6 +19,8 @@ KEY = "s3cr3t-Value-0123"
 REDACTOR = LazyRedactor({"A_KEY": KEY, "POSTGRES_PASSWORD": "postgres"})
 STEP = {"command": "psql postgresql://postgres:password@localhost/postgres"}
 
+NOWHERE = {"name": "nowhere", "min_reward": 1}
+
 
 def feature(name: str, *needs: str) -> dict:
     return {"name": name, "depends_on": needs, "verification_steps": [STEP]}
@@ -32,6 +34,14 @@ def feature(name: str, *needs: str) -> dict:
         ({"features": [feature("a"), feature("a")]}, "two features are named 'a'"),
         ({"features": [feature("a", "b"), feature("b", "a")]}, "in a cycle: a → b → a"),
         ({"features": [feature("a", "ghost")]}, "depends on 'ghost', which does not exist"),
+        (
+            {
+                "features": [
+                    {"name": "a", "verification_steps": [{"command": "./bot", "environment": NOWHERE}]}
+                ]
+            },
+            "Feature 'a', step 1 can't be played: there is no environment 'nowhere'; there are: ",
+        ),
         ({"features": [feature(KEY)]}, "A feature's name would hold the secret 'A_KEY'"),
         (
             {"features": [{**feature("a"), "verification_steps": [{"command": f"login {KEY}"}]}]},
