@@ -68,8 +68,7 @@ ENVIRONMENTS = (
         "have an environment played, once or many times, and see what comes of it",
         "client.cli.env_run:run",
         "shiftwork env run maze --episodes 20 --seed 5 --parallel 2\n"
-        "shiftwork env run number_guess --agent 'command:python3 /home/me/player.py' --readable "
-        "/home/me/player.py\n"
+        'shiftwork env run number_guess --agent "command:python3 $PWD/player.py" --readable player.py\n'
         "shiftwork env run text_adventure --agent claude --model haiku --episodes 5 --max-cost 0.50",
         (
             ENVIRONMENT,
