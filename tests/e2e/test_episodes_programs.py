@@ -92,7 +92,7 @@ async def test_what_a_program_does_wrong_is_the_players_failure(
         "echo nonsense": "answered turn 1 with 'nonsense'",
         "cat >/dev/null": "did not answer turn 1 within 2 s",
         "yes": "answered turn 1 with 'y'",
-        "kill -9 -1; exit 5": "ended with status ",
+        "kill -9 $PPID; exit 5": "ended with status ",
     }
     for command, why in cases.items():
         (row,) = await ended(lab, await lab.shiftwork.evaluate(maze(command, answer_timeout=2)))
