@@ -55,15 +55,25 @@ class Table:
         async with shell.talk(command, cwd=workspace, scratch=workspace.with_name("scratch")) as process:
             yield CommandPlayer(process, seed=seed, history=history, patience=patience, redact=shell.redact)
 
-    async def play(self, command: str, *, most_steps=None, history=(), seed=0, **more) -> Over:
-        """An episode of the maze."""
+    async def play(
+        self,
+        command: str,
+        *,
+        environment="maze",
+        parameters=MAZE,
+        most_steps=None,
+        history=(),
+        seed=0,
+        **more,
+    ) -> Over:
+        """An episode, of the maze unless it says otherwise."""
 
         async def keep(step: Step, seconds: float) -> None:
             self.steps.append(step)
 
         order = Order(
-            environment="maze",
-            parameters=MAZE,
+            environment=environment,
+            parameters=parameters,
             seed=seed,
             recorded=history,
             most_steps=most_steps,
@@ -90,6 +100,14 @@ async def test_the_example_finds_the_exit(table):
     assert over.trajectory.ending is Ending.TERMINATED
     assert over.trajectory.stats.success
     assert all(step.success for step in table.steps)
+
+
+async def test_the_program_of_the_docs_plays(table):
+    """If it failed, what people copy from the docs would not play."""
+    text = (GREEDY.parents[2] / "docs" / "environments.md").read_text(encoding="utf-8")
+    program = text.partition("This one plays `number_guess`:\n\n```python\n")[2].partition("```")[0]
+    over = await table.play(python(program), environment="number_guess", parameters={})
+    assert over.trajectory.stats.success
 
 
 async def test_the_example_goes_on_as_it_would_have(table):

@@ -143,6 +143,7 @@ async def test_one_that_lost_its_lease_is_replaced(tmp_path):
     tmp_path.chmod(0o755)
     async with PythonRunner(sandbox, tmp_path / "agents", warm=1) as runner:
         sandbox.held[0].end()
+        await asyncio.wait({sandbox.held[0].ended})  # until then it may begin with a job
         assert (await run(runner, "print('done')")).result == "done\n"
         await until(lambda: runner.waiting == 1)
 
