@@ -1,6 +1,7 @@
 """uvicorn's protocol for connections of anybody: nobody without a token stays, and all bytes are plain."""
 
 import asyncio
+import json
 
 from starlette.types import ASGIApp, Receive, Scope, Send
 from uvicorn.protocols.http.h11_impl import H11Protocol
@@ -47,9 +48,10 @@ class _Strict(H11Protocol):
         if self.cycle is not None and self.cycle.response_started and not self.cycle.response_complete:
             self.transport.abort()
             return
-        body = f"{why}\n".encode()
+        problem = {"type": "about:blank", "title": "Bad Request", "status": 400, "detail": why}
+        body = json.dumps(problem).encode()
         head = (
-            "HTTP/1.1 400 Bad Request\r\ncontent-type: text/plain; charset=utf-8\r\n"
+            "HTTP/1.1 400 Bad Request\r\ncontent-type: application/problem+json\r\n"
             f"content-length: {len(body)}\r\nconnection: close\r\n\r\n"
         )
         self.transport.write(head.encode() + body)

@@ -38,6 +38,7 @@ _STYLES = "\ufe0e\ufe0f"
 _LOOSE = re.compile(
     f"(?<![^\x00-\x7f{_JOINERS}])[{_JOINERS}]+|[{_JOINERS}]+(?![^\x00-\x7f{_JOINERS}])"
     f"|(?<![^\x00-\x7f{_JOINERS}{_STYLES}])(?<![0-9#*])[{_STYLES}]+"
+    f"|(?<=[0-9#*])[{_STYLES}]+(?!\u20e3)"  # the key of a telephone
 )
 _IN_JSON = re.compile(f"[{_CONTROLS}{_UNSEEN}{_JOINERS}{_STYLES}\u2028\u2029\ud800-\udfff]")
 

@@ -90,10 +90,13 @@ class StateKeys:
         self._check_folders()
         if not self.exists:
             self._change(lambda ring: ring or self._new())
-        elif self.path.stat().st_mode & 0o077:
-            raise StackError(f"Others may read the codec's keys: run `chmod 600 {self.path}`.")
+        self._check_mode()
         self._take_note()
         return self._read()
+
+    def _check_mode(self) -> None:
+        if self.path.stat().st_mode & 0o077:
+            raise StackError(f"Others may read the codec's keys: run `chmod 600 {self.path}`.")
 
     def check_kept(self) -> None:
         """Raise `CodecError` if the file is gone although something was encoded with its keys."""
@@ -111,7 +114,11 @@ class StateKeys:
         self._noted = True
 
     def rotate(self) -> KeyRing:
-        """Add a key that encodes from now on; the old ones go on decoding."""
+        """Add a key that encodes from now on; the old ones go on decoding.
+
+        Raises:
+            StackError: others may read the file; beside what `ring` raises.
+        """
         return self._change(lambda ring: ring.rotated() if ring else self._new())
 
     def _new(self) -> KeyRing:
@@ -138,6 +145,8 @@ class StateKeys:
         state_folder(self.path.parent.parent)
         with _locked(private_folder(self.path.parent) / "lock"):
             self.check_kept()
+            if self.exists:
+                self._check_mode()
             before = self._read() if self.exists else None
             after = change(before)
             if after is not before:

@@ -204,7 +204,7 @@ class EvaluationMove(Message):
 
 
 class EvaluationEnd(Message):
-    """How an evaluation ended: `completed` if every episode was played, whatever came of it."""
+    """How an evaluation ended: `completed` if every episode has, also those that could not be played."""
 
     evaluation_id: int
     status: EpisodeStatus

@@ -188,6 +188,9 @@ def _from_keyring(place: str, name: str) -> str:
         ) from None
     except keyring.errors.KeyringError as error:
         raise InvalidInput(f"The secret {name!r} can't be read from the keyring: {error}.") from None
+    except Exception as error:  # noqa: BLE001 - keyrings are plug-ins; what one says may hold anything
+        kind = type(error).__name__
+        raise InvalidInput(f"The secret {name!r} can't be read: the keyring fails with {kind}.") from None
     if not value:
         raise InvalidInput(
             f"The secret {name!r} is not in the keyring; run: keyring set {service!r} {user!r}."

@@ -1,5 +1,6 @@
 """Texts as they are shown: what stood hidden between the letters of a secret is gone there."""
 
+import re
 import unicodedata
 
 import re2
@@ -12,12 +13,15 @@ _HIDDEN = re2.compile(
     r"\x{16fe4}\x{1d159}\x{fff0}-\x{fffb}\x{e0000}-\x{e0fff}]"
 )
 
+_SEQUENCES = re.compile("\x1b(?:\\[[0-?]*[ -/]*[@-~]|\\][^\x07\x1b]*(?:\x07|\x1b\\\\))")
+"""What terminals take for colours, titles and links, as `grep --color` writes them around what it finds."""
+
 
 def as_shown(text: str) -> str:
-    """What `printable` makes of a text; the very same object if that is all of it."""
+    """What a terminal, or `printable`, makes of a text; the very same object if that is all of it."""
     if not text.isascii() and not _may_hide(text):
         return text
-    plain = printable(text)
+    plain = printable(_SEQUENCES.sub("", text) if "\x1b" in text else text)
     return text if plain == text else plain
 
 

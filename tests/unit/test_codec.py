@@ -104,8 +104,9 @@ def test_the_key_file_is_its_owners_alone(settings):
     assert stat.S_IMODE(keys.path.stat().st_mode) == 0o600
     assert stat.S_IMODE(keys.path.parent.stat().st_mode) == 0o700
     keys.path.chmod(0o640)
-    with pytest.raises(StackError, match="Others may read the codec's keys: run `chmod 600 "):
-        keys.ring()
+    for use in (keys.ring, keys.rotate):
+        with pytest.raises(StackError, match="Others may read the codec's keys: run `chmod 600 "):
+            use()
 
 
 def test_first_starts_at_once_agree_on_one_key(settings):

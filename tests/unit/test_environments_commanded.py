@@ -105,7 +105,7 @@ async def test_the_example_finds_the_exit(table):
 async def test_the_program_of_the_docs_plays(table):
     """If it failed, what people copy from the docs would not play."""
     text = (GREEDY.parents[2] / "docs" / "environments.md").read_text(encoding="utf-8")
-    program = text.partition("This one plays `number_guess`:\n\n```python\n")[2].partition("```")[0]
+    program = text.partition("cat > player.py <<'END'\n")[2].partition("END\n")[0]
     over = await table.play(python(program), environment="number_guess", parameters={})
     assert over.trajectory.stats.success
 

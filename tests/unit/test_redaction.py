@@ -436,6 +436,26 @@ def test_what_is_shown_puts_no_secret_together(hidden):
     assert REDACTOR.redact(f"a{hidden}b \x1b[31mred\x1b[0m") == f"a{hidden}b \x1b[31mred\x1b[0m"
 
 
+@pytest.mark.parametrize(
+    "sequence", ["\x1b[01;31m\x1b[K", "\x1b[0m", "\x1b]8;;http://x\x1b\\", "\x1b]0;t\x07"]
+)
+def test_a_secret_that_is_coloured_in_part_is_found(sequence):
+    """If this failed, `grep --color` would show a key, and it would be kept."""
+    split = f"the key {VALUE[:6]}{sequence}{VALUE[6:]}"
+
+    assert REDACTOR.redact(split) == f"the key {SHOWN}"
+    assert REDACTOR.secret_in([split]) == "env:API_KEY"
+
+
+@pytest.mark.parametrize("style", ["\ufe0e", "\ufe0f"])
+def test_a_selector_after_a_digit_hides_no_secret(style):
+    """If this failed, a key with an invisible character after a digit would be kept, and shown whole."""
+    value = "k9canary-0123-value"
+    split = f"{value[:2]}{style}{value[2:]}"
+
+    assert Redactor([Secret("s", value)]).redact(split) == "[redacted:s]"
+
+
 @pytest.mark.parametrize("form", ["NFC", "NFD"])
 @pytest.mark.parametrize("known", ["NFC", "NFD"])
 def test_a_secret_is_found_however_its_letters_are_composed(form, known):

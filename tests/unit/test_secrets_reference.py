@@ -27,6 +27,8 @@ class Memory(KeyringBackend):
         self.kept = {}
 
     def get_password(self, service, username):
+        if service == "broken":
+            raise RuntimeError("the answer was s3cr3t")
         return self.kept.get((service, username))
 
     def set_password(self, service, username, password):
@@ -70,6 +72,14 @@ def test_the_keyring_is_asked(use_keyring):
     assert SecretRef.parse("keyring:api.example.org/v1/me").resolve().reveal() == VALUE
     with pytest.raises(InvalidInput, match="is not in the keyring; run: keyring set 'service' 'user'"):
         SecretRef.parse("keyring:service/user").resolve()
+
+
+def test_a_keyring_that_fails_is_not_repeated(use_keyring):
+    """If this failed, a defect of a plug-in would be a traceback, and might tell what it holds."""
+    use_keyring(Memory())
+    with pytest.raises(InvalidInput, match="the keyring fails with RuntimeError") as caught:
+        SecretRef.parse("keyring:broken/me").resolve()
+    assert "s3cr3t" not in str(caught.value)
 
 
 def test_a_system_without_keyring_says_so(use_keyring):
