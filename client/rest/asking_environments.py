@@ -2,12 +2,13 @@
 
 from typing import Annotated, Any
 
-from pydantic import BaseModel, BeforeValidator, Field, JsonValue, ValidationError
+from pydantic import AfterValidator, BaseModel, BeforeValidator, Field, JsonValue, ValidationError
 from pydantic_core import PydanticCustomError
 
 from client.rest.asking import Asked, example
 from client.wording import first_problem
 from shiftwork.contracts.agent import RunLimits
+from shiftwork.contracts.environment_check import is_path
 from shiftwork.contracts.episode import MOST_EPISODES, MOST_SEED, Player
 from shiftwork.contracts.sandbox import SandboxOptions
 
@@ -27,6 +28,12 @@ def _known(model: type[BaseModel]) -> BeforeValidator:
     return BeforeValidator(check)
 
 
+def _no_path(name: str) -> str:
+    if is_path(name):
+        raise ValueError("must be the name of an installed environment, not a path")
+    return name
+
+
 class CreateEvaluation(Asked):
     """What is played, by whom, from which seeds."""
 
@@ -40,8 +47,9 @@ class CreateEvaluation(Asked):
             min_length=1,
             max_length=300,
             pattern=r"^[^:]+$",
-            description="The name of one that is installed; no path of a class, which could be anything.",
+            description="The name of one that is installed; no path, which could lead to anything.",
         ),
+        AfterValidator(_no_path),
     ]
     parameters: Annotated[
         dict[Annotated[str, Field(max_length=200)], JsonValue],

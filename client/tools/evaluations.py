@@ -12,6 +12,7 @@ from client.tools.arguments import Arguments
 from client.tools.definition import Call
 from client.tools.projects import options_for
 from client.tools.results import Evaluation, line
+from shiftwork.contracts.environment_check import is_path
 from shiftwork.contracts.episode import (
     MOST_EPISODES,
     MOST_SEED,
@@ -28,8 +29,8 @@ _MOST_ERRORS = 5
 
 def _installed(name: str) -> str:
     """A path of a class would have whatever it names imported and called; that is for people to do."""
-    if ":" in name:
-        raise ValueError("must be the name of an installed environment, not the path of a class")
+    if is_path(name):
+        raise ValueError("must be the name of an installed environment, not the path of a class or of a game")
     return name
 
 

@@ -26,6 +26,15 @@ class Reaching(StrEnum):
     """The mean of all, where luck is part of the game."""
 
 
+def is_path(name: str) -> bool:
+    """Whether an environment's name leads to code or a file of any kind, and not to what is installed.
+
+    That is for people at this machine to name: it is imported, or run, outside of any sandbox.
+    """
+    bridge, _, rest = name.partition("/")
+    return ":" in name or (bridge == "textworld" and ("/" in rest or "." in rest))
+
+
 class EnvironmentCheck(Document):
     """An environment that the command of a verification step has to play.
 
@@ -52,7 +61,7 @@ class EnvironmentCheck(Document):
     @classmethod
     def _is_installed_by_people(cls, name: str) -> str:
         # Agents write plans: by the path of a class, or of a game, the worker would run what they like.
-        if ":" in name or ("/" in name and "." in name):
+        if is_path(name) or ("/" in name and "." in name):
             raise ValueError(
                 f"{name!r} is a path; name an environment that is installed, as `shiftwork env list` "
                 "shows them: what a path leads to would be run by the worker, outside of any sandbox"

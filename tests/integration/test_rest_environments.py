@@ -83,7 +83,10 @@ def test_an_evaluation_is_ended(client) -> None:
     assert ended.json()["status"] == "failed"
 
 
-@pytest.mark.parametrize("environment", ["os:abort", "shiftwork.environments.examples.maze:MazeHarness", ":"])
+@pytest.mark.parametrize(
+    "environment",
+    ["os:abort", "shiftwork.environments.examples.maze:MazeHarness", ":", "textworld//tmp/a.z8"],
+)
 def test_no_path_of_a_class_is_taken(client, environment) -> None:
     """Whoever has the token could have the worker call any function, outside every sandbox."""
     assert (
