@@ -37,17 +37,6 @@ class Connection:
         if not self._incoming.body_read:
             await self._outgoing.linger(self._reader)
 
-    async def turn_away(self) -> None:
-        """Answer that there are too many connections."""
-        refused = Refused(503, Reason.BUSY, "this session has too many connections.", (("retry-after", "1"),))
-        record = Record(outcome=Outcome.REFUSED, reason=refused.reason)
-        try:
-            await self._refuse(refused, None)
-        except ClientGone:
-            record.outcome = Outcome.ABANDONED
-        self._context.report(record.call(self._outgoing.status, 0, 0))
-        await self._outgoing.linger(self._reader)
-
     async def _one(self, record: Record) -> bool:
         """Whether the connection may carry another request."""
         head: Head | None = None

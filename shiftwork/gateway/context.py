@@ -29,6 +29,7 @@ class Context:
         holding: the bytes of questions that are in memory.
         reading: of questions.
         limits: that the session ran into.
+        admit: is told of each request that bears the token; raises `Refused` if too many connections do.
     """
 
     policy: Policy
@@ -40,6 +41,7 @@ class Context:
     holding: Holding
     reading: Reading
     limits: Limits
+    admit: Callable[[], None]
 
     def check_token(self, head: Head, query: str) -> None:
         """Raise `Refused` unless the session's token is where any of the providers takes its key."""
@@ -47,6 +49,7 @@ class Context:
         given += [_after(value, "bearer") for name, value in head.headers if name == "authorization"]
         if not self._holds(given + query_tokens(query)):
             raise Refused(401, Reason.CREDENTIAL, "the session's token is missing or wrong.")
+        self.admit()
 
     def check_proxy_token(self, head: Head) -> None:
         """Raise `Refused` unless the token comes as a proxy's credential, as the password or alone."""
@@ -55,6 +58,7 @@ class Context:
         if not self._holds([*passwords, *(_after(value, "bearer") for value in values)]):
             ask = (("proxy-authenticate", 'Basic realm="gateway"'),)
             raise Refused(407, Reason.CREDENTIAL, "the session's token is missing or wrong.", ask)
+        self.admit()
 
     def _holds(self, given: list[str]) -> bool:
         # All are compared, so that the time does not tell which one was right.

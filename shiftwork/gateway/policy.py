@@ -26,7 +26,8 @@ class Bounds:
         body: of one request.
         inspected: of one request whose body is looked at as a whole.
         held: of all requests of one session that are in memory as a whole.
-        connections: at once, of one session.
+        connections: at once, of one session; as many again may be there that have not shown its token.
+        stranger: a connection that shows no token.
         idle: a connection without a request; also one in whose tunnel nothing moves.
         head: from the first byte of a request to the end of its headers.
         stall: between two pieces of a body, or until the client takes what it is sent.
@@ -39,6 +40,7 @@ class Bounds:
     inspected: int = 16 * 1024 * 1024
     held: int = 64 * 1024 * 1024
     connections: int = 64
+    stranger: float = 60.0
     idle: float = 300.0
     head: float = 10.0
     stall: float = 60.0

@@ -19,9 +19,10 @@ from shiftwork.gateway.holding import Holding
 from shiftwork.gateway.limits import Limits
 from shiftwork.gateway.policy import Policy
 from shiftwork.gateway.question import Reading
-from shiftwork.gateway.refusals import Reason
+from shiftwork.gateway.refusals import Reason, Refused
 from shiftwork.sandbox.confinement import DOOR_PORT
 from shiftwork.sandbox.door import open_door, receive_listener
+from shiftwork.stack.strangers import Strangers
 
 _LOG = logging.getLogger("shiftwork.gateway")
 _BACKLOG = 128
@@ -71,6 +72,9 @@ class GatewaySession:
         self._waiting: asyncio.Task[None] | None = None
         self._server: asyncio.Server | None = None
         self._connections: set[asyncio.Task[None]] = set()
+        # Where there is no door, anybody on this machine can connect.
+        self._strangers = Strangers(most=policy.bounds.connections, seconds=policy.bounds.stranger)
+        self._admitted: set[asyncio.Transport] = set()
 
     async def __aenter__(self) -> Self:
         if self._with_door:
@@ -169,17 +173,28 @@ class GatewaySession:
         task.add_done_callback(self._connections.discard)
 
     async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        connection = Connection(self._context(), reader, writer)
+        transport = writer.transport
+        assert isinstance(transport, asyncio.Transport), "a socket's"
+        self._strangers.enter(transport)
         try:
-            if len(self._connections) > self._policy.bounds.connections:
-                await connection.turn_away()
-            else:
-                await connection.serve()
+            await Connection(self._context(transport), reader, writer).serve()
         finally:
+            self._strangers.forget(transport)
+            self._admitted.discard(transport)
             # What the client does not take at once is lost: it may never take it.
             writer.transport.abort() if writer.transport.get_write_buffer_size() else writer.close()
 
-    def _context(self) -> Context:
+    def _admit(self, transport: asyncio.Transport) -> None:
+        """Let a connection live as long as it likes, now that it has shown the token."""
+        if transport in self._admitted:
+            return
+        if len(self._admitted) >= self._policy.bounds.connections:
+            again = (("retry-after", "1"),)
+            raise Refused(503, Reason.BUSY, "this session has too many connections.", again)
+        self._admitted.add(transport)
+        self._strangers.forget(transport)
+
+    def _context(self, transport: asyncio.Transport) -> Context:
         authorities = frozenset({f"127.0.0.1:{self._port}", f"localhost:{self._port}"})
         return Context(
             policy=self._policy,
@@ -191,6 +206,7 @@ class GatewaySession:
             holding=self._holding,
             reading=self._reading,
             limits=self._limits,
+            admit=lambda: self._admit(transport),
         )
 
     def _report(self, call: Call) -> None:

@@ -271,12 +271,38 @@ async def test_there_are_only_so_many_connections():
     """If it failed, an agent could take every descriptor of the worker."""
     async with running(bounds=replace(BOUNDS, connections=3)) as run:
         held = [await asyncio.open_connection("127.0.0.1", run.port) for _ in range(3)]
+        for reader, writer in held:
+            writer.write(written(run).replace(b"connection: close\r\n", b""))
+            assert await reader.readexactly(12) == b"HTTP/1.1 200"
         answer = await send(run, written(run))
         assert (answer.status, answer.headers["x-shiftwork-refused"]) == (503, "busy")
         for _, writer in held:
             writer.close()
         await asyncio.sleep(0.05)
         assert (await send(run, written(run))).status == 200
+
+
+@pytest.mark.parametrize("begun", [b"", b"POST /v1/mess"], ids=["silent", "half a head"])
+async def test_strangers_do_not_shut_a_session_out(begun):
+    """If it failed, any user of the machine could keep an agent from its model, where no door is."""
+    async with running(bounds=replace(BOUNDS, connections=3)) as run:
+        strangers = [await asyncio.open_connection("127.0.0.1", run.port) for _ in range(9)]
+        for _, writer in strangers:
+            writer.write(begun)
+        await asyncio.sleep(0.05)
+        assert (await send(run, written(run))).status == 200
+        for _, writer in strangers:
+            writer.close()
+
+
+async def test_a_stranger_stays_for_a_while_alone():
+    """If it failed, connections without a token would pile up until no descriptor is left."""
+    async with running(bounds=replace(BOUNDS, stranger=0.1)) as run:
+        reader, writer = await asyncio.open_connection("127.0.0.1", run.port)
+        writer.write(b"POST /v1/mess")
+        async with asyncio.timeout(5):
+            assert await reader.read() == b""
+        writer.close()
 
 
 async def test_the_proxys_credential_is_no_credential_for_a_model():
