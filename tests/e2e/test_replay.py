@@ -17,6 +17,8 @@ from shiftwork.contracts.session import RunStatus
 from shiftwork.contracts.workflow import SessionResult, SessionStart, SessionStatus
 from shiftwork.settings import Settings
 from shiftwork.temporal import (
+    EPISODE_WORKFLOW,
+    EVALUATION_WORKFLOW,
     MAINTENANCE_WORKFLOW,
     PROCESS_QUEUE,
     PROJECT_WORKFLOW,
@@ -26,6 +28,8 @@ from shiftwork.temporal import (
     plugin,
 )
 from tests.histories import record, runs
+from workflows.episode import EpisodeWorkflow
+from workflows.evaluation import EvaluationWorkflow
 from workflows.maintenance import MaintenanceWorkflow
 from workflows.project import ProjectWorkflow
 from workflows.scheduled import ScheduledRunWorkflow
@@ -33,7 +37,10 @@ from workflows.session import SessionWorkflow
 from workflows.task import TaskWorkflow
 
 HISTORIES = sorted(Path(record.__file__).parent.glob("*.json"))
-WORKFLOWS = (ProjectWorkflow, SessionWorkflow, TaskWorkflow, ScheduledRunWorkflow, MaintenanceWorkflow)
+WORKFLOWS = (
+    *(ProjectWorkflow, SessionWorkflow, TaskWorkflow, ScheduledRunWorkflow, MaintenanceWorkflow),
+    *(EpisodeWorkflow, EvaluationWorkflow),
+)
 
 
 def history(path: Path) -> WorkflowHistory:
@@ -79,7 +86,7 @@ def test_every_workflow_is_stored() -> None:
     started = [history(path).events[0].workflow_execution_started_event_attributes for path in HISTORIES]
     stored = {each.workflow_type.name for each in started}
     every = {PROJECT_WORKFLOW, SESSION_WORKFLOW, TASK_WORKFLOW, SCHEDULED_RUN_WORKFLOW, MAINTENANCE_WORKFLOW}
-    assert stored == every
+    assert stored == every | {EPISODE_WORKFLOW, EVALUATION_WORKFLOW}
 
 
 @workflow.defn(name=SESSION_WORKFLOW, sandboxed=False)

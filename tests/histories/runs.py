@@ -1,4 +1,4 @@
-"""What is recorded of runs that belong to no project: tasks, occurrences of schedules, maintenance."""
+"""What is recorded of runs of no project: tasks, occurrences of schedules, maintenance, episodes."""
 
 from collections.abc import AsyncIterator, Awaitable, Callable
 from datetime import UTC, datetime, timedelta
@@ -6,12 +6,20 @@ from datetime import UTC, datetime, timedelta
 from temporalio.client import Client, WorkflowHistory
 
 from shiftwork.contracts.agent import AgentConfiguration, Overlap
+from shiftwork.contracts.episode import EvaluationSpec
 from shiftwork.contracts.maintenance import MaintenanceStart
 from shiftwork.contracts.task import TaskStatus
 from shiftwork.contracts.workflow import Timeouts
 from shiftwork.store.agents import AgentDefinition, AgentRow
+from shiftwork.store.episodes import EvaluationRow
 from shiftwork.store.tasks import TaskRow
-from shiftwork.temporal import SCHEDULED_RUN_WORKFLOW, TASK_QUEUE, task_workflow_id
+from shiftwork.temporal import (
+    SCHEDULED_RUN_WORKFLOW,
+    TASK_QUEUE,
+    episode_workflow_id,
+    evaluation_workflow_id,
+    task_workflow_id,
+)
 from tests.e2e.lab import Lab, eventually
 from tests.e2e.support import WorkerProcess
 from workflows.maintenance import MaintenanceWorkflow
@@ -108,9 +116,30 @@ async def maintenance(lab: Lab, _: WorkerProcess) -> dict[str, WorkflowHistory]:
     return {"run": await handle.fetch_history()}
 
 
+async def evaluation(lab: Lab, _: WorkerProcess) -> dict[str, WorkflowHistory]:
+    """Three episodes, two at once."""
+    spec = EvaluationSpec(environment="number_guess", episodes=3, parallel=2)
+    return await _of_evaluation(lab, await lab.shiftwork.evaluate(spec))
+
+
+async def evaluation_cancelled(lab: Lab, _: WorkerProcess) -> dict[str, WorkflowHistory]:
+    """One that is cancelled while its first episode is played."""
+    spec = EvaluationSpec(environment="maze", parameters={"rows": 40, "columns": 40}, episodes=2)
+    row = await lab.shiftwork.evaluate(spec)
+
+    async def look() -> bool:
+        first, _ = await lab.shiftwork.episodes(row.id)
+        return bool(await lab.shiftwork.episode_steps(first.id, limit=1))
+
+    await eventually(look)
+    await lab.shiftwork.cancel_evaluation(row.id)
+    return await _of_evaluation(lab, row)
+
+
 RUNS: tuple[Run, ...] = (
     *(task_completed, task_failed, task_cancelled, task_given_up, task_taken_over),
     *(occurrence, occurrence_skipped, occurrence_waiting, maintenance),
+    *(evaluation, evaluation_cancelled),
 )
 
 
@@ -127,6 +156,16 @@ async def _of_task(lab: Lab, task: TaskRow) -> dict[str, WorkflowHistory]:
     handle = client.get_workflow_handle(task_workflow_id(task.id, task.agent_id))
     await handle.result()
     return {"task": await handle.fetch_history()}
+
+
+async def _of_evaluation(lab: Lab, row: EvaluationRow) -> dict[str, WorkflowHistory]:
+    """The histories of its workflow, and of its first episode's, once they have ended."""
+    client = await lab.shiftwork.temporal()
+    handle = client.get_workflow_handle(evaluation_workflow_id(row.id))
+    await handle.result()
+    first = (await lab.shiftwork.episodes(row.id))[0]
+    episode = await client.get_workflow_handle(episode_workflow_id(first.id)).fetch_history()
+    return {"all": await handle.fetch_history(), "episode": episode}
 
 
 async def _runs(lab: Lab, task: TaskRow) -> bool:
