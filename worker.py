@@ -69,13 +69,26 @@ log = logging.getLogger("shiftwork.worker")
 
 def workers(client: Client, services: Services, python: PythonRunner) -> tuple[Worker, ...]:
     """The workers of one process: workflows and light activities, whatever runs processes, its own folder."""
-    bookkeeping = BookkeepingActivities(services)
-    sessions, projects = SessionActivities(services), ProjectActivities(services)
-    tasks, schedules = TaskActivities(services, _processors(services, python)), ScheduleActivities(services)
-    episodes = EpisodeActivities(services, seats())
-    maintenance, place = MaintenanceActivities(services), place_of(services.settings.state)
+    tasks = TaskActivities(services, _processors(services, python))
+    episodes, maintenance = EpisodeActivities(services, seats()), MaintenanceActivities(services)
+    return (
+        _light_worker(client, services, tasks, episodes, maintenance),
+        _process_worker(client, services, tasks, episodes),
+        _clearing_worker(client, services, maintenance),
+    )
+
+
+def _light_worker(
+    client: Client,
+    services: Services,
+    tasks: TaskActivities,
+    episodes: EpisodeActivities,
+    maintenance: MaintenanceActivities,
+) -> Worker:
+    """Workflows, and activities that write rows."""
+    bookkeeping, schedules = BookkeepingActivities(services), ScheduleActivities(services)
     timings = services.settings.timings
-    light = Worker(
+    return Worker(
         client,
         task_queue=TASK_QUEUE,
         workflows=[
@@ -87,7 +100,7 @@ def workers(client: Client, services: Services, python: PythonRunner) -> tuple[W
             EpisodeWorkflow,
             EvaluationWorkflow,
         ],
-        identity=with_place(client.identity, place),
+        identity=with_place(client.identity, place_of(services.settings.state)),
         activities=[
             bookkeeping.integrate,
             bookkeeping.record,
@@ -113,7 +126,14 @@ def workers(client: Client, services: Services, python: PythonRunner) -> tuple[W
         sticky_queue_schedule_to_start_timeout=timedelta(seconds=timings.sticky_queue),
         graceful_shutdown_timeout=timedelta(seconds=timings.graceful_shutdown),
     )
-    processes = Worker(
+
+
+def _process_worker(
+    client: Client, services: Services, tasks: TaskActivities, episodes: EpisodeActivities
+) -> Worker:
+    """Whatever runs processes: as much of it as the host has room for."""
+    sessions, projects = SessionActivities(services), ProjectActivities(services)
+    return Worker(
         client,
         task_queue=PROCESS_QUEUE,
         activities=[
@@ -129,11 +149,15 @@ def workers(client: Client, services: Services, python: PythonRunner) -> tuple[W
         tuner=_tuner(client, services.settings),
         max_heartbeat_throttle_interval=timedelta(seconds=1),
         default_heartbeat_throttle_interval=timedelta(seconds=1),
-        graceful_shutdown_timeout=timedelta(seconds=timings.graceful_shutdown),
+        graceful_shutdown_timeout=timedelta(seconds=services.settings.timings.graceful_shutdown),
     )
-    clearing = Worker(
+
+
+def _clearing_worker(client: Client, services: Services, maintenance: MaintenanceActivities) -> Worker:
+    """What clears this state folder, which others can't reach."""
+    return Worker(
         client,
-        task_queue=place_queue(place),
+        task_queue=place_queue(place_of(services.settings.state)),
         activities=[
             maintenance.clear_task_folders,
             maintenance.clear_project_folders,
@@ -141,9 +165,8 @@ def workers(client: Client, services: Services, python: PythonRunner) -> tuple[W
         ],
         max_concurrent_activities=1,
         max_concurrent_activity_task_polls=1,
-        graceful_shutdown_timeout=timedelta(seconds=timings.graceful_shutdown),
+        graceful_shutdown_timeout=timedelta(seconds=services.settings.timings.graceful_shutdown),
     )
-    return light, processes, clearing
 
 
 def _processors(services: Services, python: PythonRunner) -> Processors:
