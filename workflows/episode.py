@@ -1,17 +1,15 @@
 """One episode: one play of an environment by one player."""
 
 import asyncio
-from datetime import timedelta
 
 from temporalio import workflow
-from temporalio.common import RetryPolicy
 from temporalio.exceptions import ActivityError, is_cancelled_exception
 
 with workflow.unsafe.imports_passed_through():
     from activities.episodes import EpisodeActivities
     from shiftwork.contracts.episode import EpisodeEnd, EpisodeErrorKind, EpisodeGivenUp, EpisodeStart
-    from shiftwork.temporal import EPISODE_WORKFLOW, PROCESS_QUEUE
-    from workflows.options import NOT_RETRYABLE, book_keeping
+    from shiftwork.temporal import EPISODE_WORKFLOW
+    from workflows.options import book_keeping, whole_attempt
 
 
 @workflow.defn(name=EPISODE_WORKFLOW)
@@ -39,15 +37,5 @@ class EpisodeWorkflow:
         return await workflow.execute_activity_method(
             EpisodeActivities.play_episode,
             start,
-            task_queue=PROCESS_QUEUE,
-            # The attempt itself keeps to its timeout; this is for one that can't.
-            start_to_close_timeout=timedelta(seconds=start.timeout) + timedelta(minutes=10),
-            heartbeat_timeout=timedelta(seconds=start.timeouts.heartbeat),
-            retry_policy=RetryPolicy(
-                initial_interval=timedelta(seconds=start.timeouts.retry_interval),
-                maximum_interval=timedelta(seconds=30),
-                non_retryable_error_types=NOT_RETRYABLE,
-            ),
-            cancellation_type=workflow.ActivityCancellationType.WAIT_CANCELLATION_COMPLETED,
-            summary="the episode is played",
+            **whole_attempt(start.timeouts, start.timeout, "the episode is played"),
         )

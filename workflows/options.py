@@ -42,6 +42,28 @@ def process_activity(
     )
 
 
+def whole_attempt(timeouts: Timeouts, seconds: float, summary: str) -> workflow.ActivityConfig:
+    """An attempt that keeps to its own time and ends by itself what it started: a task, an episode.
+
+    Args:
+        timeouts: how soon a lost worker is noticed.
+        seconds: what it may take; the server's own limit is for one that does not keep to that.
+        summary: what people read in the Web UI.
+    """
+    return workflow.ActivityConfig(
+        task_queue=PROCESS_QUEUE,
+        start_to_close_timeout=timedelta(seconds=seconds) + timedelta(minutes=10),
+        heartbeat_timeout=timedelta(seconds=timeouts.heartbeat),
+        retry_policy=RetryPolicy(
+            initial_interval=timedelta(seconds=timeouts.retry_interval),
+            maximum_interval=timedelta(seconds=30),
+            non_retryable_error_types=NOT_RETRYABLE,
+        ),
+        cancellation_type=workflow.ActivityCancellationType.WAIT_CANCELLATION_COMPLETED,
+        summary=summary,
+    )
+
+
 def book_keeping(summary: str) -> workflow.LocalActivityConfig:
     """Sub-second writes: tried until they succeed, because what they record has happened already."""
     return workflow.LocalActivityConfig(

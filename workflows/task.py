@@ -1,17 +1,15 @@
 """One task: one run of one registered agent, or one instruction for a provider."""
 
 import asyncio
-from datetime import timedelta
 
 from temporalio import workflow
-from temporalio.common import RetryPolicy
 from temporalio.exceptions import ActivityError, is_cancelled_exception
 
 with workflow.unsafe.imports_passed_through():
     from activities.tasks import TaskActivities
     from shiftwork.contracts.task import TaskEnd, TaskErrorKind, TaskGivenUp, TaskStart
-    from shiftwork.temporal import PROCESS_QUEUE, TASK_WORKFLOW
-    from workflows.options import NOT_RETRYABLE, book_keeping
+    from shiftwork.temporal import TASK_WORKFLOW
+    from workflows.options import book_keeping, whole_attempt
 
 
 @workflow.defn(name=TASK_WORKFLOW)
@@ -39,15 +37,5 @@ class TaskWorkflow:
         return await workflow.execute_activity_method(
             TaskActivities.run_task,
             start,
-            task_queue=PROCESS_QUEUE,
-            # The attempt itself keeps to its timeout; this is for one that can't.
-            start_to_close_timeout=timedelta(seconds=start.timeout) + timedelta(minutes=10),
-            heartbeat_timeout=timedelta(seconds=start.timeouts.heartbeat),
-            retry_policy=RetryPolicy(
-                initial_interval=timedelta(seconds=start.timeouts.retry_interval),
-                maximum_interval=timedelta(seconds=30),
-                non_retryable_error_types=NOT_RETRYABLE,
-            ),
-            cancellation_type=workflow.ActivityCancellationType.WAIT_CANCELLATION_COMPLETED,
-            summary="the agent runs",
+            **whole_attempt(start.timeouts, start.timeout, "the agent runs"),
         )
