@@ -111,7 +111,7 @@ async def _initialize(environment: "BaseHarness", inner: Callable[..., Awaitable
         raise EnvironmentFailed(f"environment {environment.name!r} was shut down; make another one")
     try:
         play.ready = await inner(environment) is True
-    except Exception as error:
+    except Exception as error:  # whatever people's code raises
         environment.status = HarnessStatus.ERROR
         raise EnvironmentFailed(
             f"environment {environment.name!r} could not be initialised: {_why(error)}"
@@ -144,7 +144,7 @@ async def _reset(
     try:
         async with asyncio.timeout(environment.timeout_seconds):
             first = _of(Observation, "reset", await inner(environment, **options))
-    except BaseException as error:
+    except BaseException as error:  # a cancellation, too: the episode before goes on
         if before is not None:
             put_back(environment, before)
         if not isinstance(error, Exception):
@@ -188,7 +188,7 @@ async def _step(
     try:
         result = await _within_its_time(environment, episode, inner(environment, action, **checked))
         _of(ActionResult, "step", result)
-    except BaseException as error:
+    except BaseException as error:  # a cancellation, too: half a step is undone
         await undo(environment, episode, before)
         if not isinstance(error, Exception | SystemExit):
             raise

@@ -33,8 +33,8 @@ class LoopThread:
         future = asyncio.run_coroutine_threadsafe(call, self._loop)
         try:
             return future.result()
-        except BaseException:
-            future.cancel()  # who waited was interrupted
+        except BaseException:  # an interrupt of who waits
+            future.cancel()
             raise
 
     def close(self) -> None:
