@@ -32,6 +32,9 @@ _TOO_LARGE = tuple(
 _AFTER_LOOKS = 2
 """Seconds of CPU time that a process gets beyond the limit on its tree, before the kernel ends it."""
 
+BLOCK = 512
+"""Bytes in which a POSIX shell counts the size of files."""
+
 _WHOLE = frozenset({"processes", "open_files"})
 
 
@@ -110,19 +113,24 @@ class Limits:
         """
         return None if _files_of_our_user() is None else self.rlimits()[resource.RLIMIT_NOFILE]
 
+    def rlimits_before_sending(self, *, sends: bool) -> dict[int, tuple[int, int]]:
+        """As `rlimits`, for what comes before a program; `sends`: without `files_after_sending`."""
+        found = self.rlimits()
+        if sends and self.files_after_sending() is not None:
+            del found[resource.RLIMIT_NOFILE]
+        return found
+
     def ulimits(self, *, sends: bool = False) -> str:
-        """The same for a POSIX shell, whose unit for files is 512 bytes; a lower limit there stays.
+        """The same for a POSIX shell, whose unit for files is a block; a lower limit there stays.
 
         Args:
             sends: leave `files_after_sending` to what the shell starts.
         """
         letters = {resource.RLIMIT_CPU: "t", resource.RLIMIT_FSIZE: "f", resource.RLIMIT_NOFILE: "n"}
         commands = ["ulimit -c 0"]
-        if sends and self.files_after_sending() is not None:
-            del letters[resource.RLIMIT_NOFILE]
-        for number, (soft, hard) in self.rlimits().items():
+        for number, (soft, hard) in self.rlimits_before_sending(sends=sends).items():
             if number in letters:
-                unit = 512 if number == resource.RLIMIT_FSIZE else 1
+                unit = BLOCK if number == resource.RLIMIT_FSIZE else 1
                 commands.append(f"ulimit -S -{letters[number]} {math.ceil(soft / unit)}")
                 commands.append(f"ulimit -H -{letters[number]} {math.ceil(hard / unit)}")
         return "; ".join(commands)

@@ -47,17 +47,17 @@ class Lease:
 
     def send(self, number: signal.Signals) -> None:
         """Send a signal to every process inside."""
-        self._write(number.name.removeprefix("SIG"))
+        self._write(int(number))
 
     def feed(self) -> None:
         """Let it last for its length from now on."""
-        self._write("0")
+        self._write(0)
 
-    def _write(self, word: str) -> None:
+    def _write(self, number: int) -> None:
         if self._fd is not None:
             # A broken one: nobody is inside any more. A full one: whoever should read has been stopped.
             with contextlib.suppress(ConnectionError, BlockingIOError):
-                os.write(self._fd, f"{word}\n".encode())
+                os.write(self._fd, f"{number}\n".encode())
 
     def close(self) -> None:
         """End everything inside, at once."""

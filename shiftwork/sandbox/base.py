@@ -21,7 +21,7 @@ FEEDS = 3
 """How often a sign of life is given in the length of a lease."""
 
 LEASE_FD = 3
-"""The lease, a socket, in a wrapped process. A line on it (`TERM`, `STOP`, …) sends that signal to
+"""The lease, a socket, in a wrapped process. A line on it, with a signal's number, sends that signal to
 every process inside, and `0`, which is none, is a sign of life. Its end of file, which the death of its
 writer brings too, kills them all; so does a silence of the lease's length."""
 

@@ -16,8 +16,7 @@ from functools import cache, lru_cache
 from pathlib import Path
 from typing import Final
 
-_ADDRESS: Final = 0x400000
-_HEADERS: Final = 64 + 56
+from shiftwork.sandbox.machine import executable, start_of_code
 
 _WRITE, _EXECVE, _EXIT, _SETGROUPS, _SETRESUID, _SETRESGID = 1, 59, 60, 116, 117, 119
 
@@ -86,20 +85,15 @@ def _is_executed() -> bool:
 
 
 def _file(user: int) -> bytes:
-    """The program for 64-bit x86: the header of an ELF file, that of its only segment, code, and texts."""
+    """The program for 64-bit x86: code, and texts."""
     texts = (*_SHELL, _FAILURE)
-    start = _ADDRESS + _HEADERS
+    start = start_of_code()
     length = len(_code(user, (start,) * len(texts)))
     addresses, at = [], start + length
     for text in texts:
         addresses.append(at)
         at += len(text)
-    content = _code(user, tuple(addresses)) + b"".join(texts)
-    size = _HEADERS + len(content)
-    identity = b"\x7fELF\x02\x01\x01" + bytes(9)
-    header = struct.pack("<16sHHIQQQIHHHHHH", identity, 2, 62, 1, start, 64, 0, 0, 64, 56, 1, 0, 0, 0)
-    segment = struct.pack("<IIQQQQQQ", 1, 5, 0, _ADDRESS, _ADDRESS, size, size, 0x1000)
-    return header + segment + content
+    return executable(_code(user, tuple(addresses)) + b"".join(texts))
 
 
 def _code(user: int, texts: tuple[int, ...]) -> bytes:

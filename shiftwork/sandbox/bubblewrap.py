@@ -14,11 +14,13 @@ from typing import Final
 from shiftwork.runner.environment import base_python
 from shiftwork.sandbox.base import MARKER, Launch
 from shiftwork.sandbox.become import program_to_become, tools_to_become
+from shiftwork.sandbox.bounds import confined_rlimits
 from shiftwork.sandbox.confinement import DOOR_FD, Bind, Confinement, Network
 from shiftwork.sandbox.door import through_door
+from shiftwork.sandbox.first import first_process
 from shiftwork.sandbox.roots import Roots
 from shiftwork.sandbox.seccomp import seccomp_filter
-from shiftwork.sandbox.system import COPY, Option, Step, system_steps
+from shiftwork.sandbox.system import Option, Step, names, system_steps
 from shiftwork.sandbox.user import can_change_user
 from shiftwork.sandbox.visible import SYSTEM, installation_of
 
@@ -30,6 +32,9 @@ _KEEP_ROOT: Final = ("CAP_KILL", "CAP_SETGID", "CAP_SETUID")
 
 _LOADER: Final = ("LD_", "BASH_", "GCONV_PATH", "GLIBC_TUNABLES", "LOCPATH", "ENV", "SHELLOPTS", "IFS", "PS4")
 """Variables that change what the shell does that leads the sandbox; only the program gets them."""
+
+FIRST: Final = "/.first"
+"""Where the program of process 1 is seen; see `Plan.first`."""
 
 _BECOME: Final = "/.become"
 """Where the program is seen that becomes another user; a name without spaces (see `Plan.drop`)."""
@@ -50,11 +55,13 @@ class Plan:
         options: its options.
         drop: the words that go before the program so that it runs as another user; maybe none.
         argv: the program, with what else has to come before it.
+        first: whether `FIRST` is there to be process 1, with the program's limits; else a shell has to be.
     """
 
     options: tuple[Option, ...]
     drop: tuple[str, ...]
     argv: tuple[str, ...]
+    first: bool
 
     def write(self, closing: contextlib.ExitStack) -> tuple[tuple[str, ...], dict[int, int]]:
         """The options as they go on the command line, and the descriptors that bubblewrap is to inherit.
@@ -86,14 +93,13 @@ def plan(launch: Launch, confinement: Confinement) -> Plan:
     program = seccomp_filter()
     if program is None:
         raise OSError(errno.ENOSYS, "No filter of system calls is known for this machine's architecture")
-    binds, home = _all_binds(confinement), launch.env.get("HOME", "")
+    binds, home, drop = _all_binds(confinement), launch.env.get("HOME", ""), _drop(confinement)
+    first = _first(launch, confinement, drop)
     options: list[Option] = [
         *_namespaces(confinement),
         *_environment(launch),
-        *(word for step in _root(confinement, home, binds) for word in step),
-        # `/proc`, because a program could write to the memory of what leads its sandbox, if that is the same
-        # user, and root to `core_pattern`.
-        *("--remount-ro", "/proc", "--remount-ro", "/dev"),
+        *(word for step in _root(confinement, home, binds, first) for word in step),
+        *("--remount-ro", "/dev"),
         *("--seccomp", program),
     ]
     if len(options) > _MOST_OPTIONS:
@@ -101,7 +107,7 @@ def plan(launch: Launch, confinement: Confinement) -> Plan:
             f"what it is to see, and its environment, are {len(options):,} words for bubblewrap, which takes "
             f"{_MOST_OPTIONS:,}; list fewer paths, and deep ones least"
         )
-    return Plan(tuple(options), _drop(confinement), _program(launch, confinement))
+    return Plan(tuple(options), drop, _program(launch, confinement), bool(first))
 
 
 def _file_in_memory(content: bytes, closing: contextlib.ExitStack) -> int:
@@ -116,12 +122,15 @@ def _file_in_memory(content: bytes, closing: contextlib.ExitStack) -> int:
     return fd
 
 
-def _root(confinement: Confinement, home: str, binds: Sequence[Bind]) -> Iterable[Step]:
+def _root(
+    confinement: Confinement, home: str, binds: Sequence[Bind], first: Iterable[Step]
+) -> Iterable[Step]:
     """All that the program sees, read only but for what is mounted as writable."""
     steps = [
         *system_steps(network=confinement.network is Network.HOST),
-        *_names(confinement, home),
+        *names(*_user_and_group(confinement), home),
         *_become(confinement),
+        *first,
         *_private(confinement, home, binds),
         *_binds(binds),
     ]
@@ -165,12 +174,10 @@ def _environment(launch: Launch) -> Iterable[str]:
             yield from ("--setenv", name, value)
 
 
-def _names(confinement: Confinement, home: str) -> Iterable[Step]:
-    """Who the program's user is, and hardly anybody else."""
-    user = os.geteuid() if confinement.user is None else confinement.user
-    group = os.getegid() if confinement.user is None else confinement.user
-    yield (*COPY, _passwd(user, group, home), "/etc/passwd")
-    yield (*COPY, _group(group), "/etc/group")
+def _user_and_group(confinement: Confinement) -> tuple[int, int]:
+    if confinement.user is None:
+        return os.geteuid(), os.getegid()
+    return confinement.user, confinement.user
 
 
 def _become(confinement: Confinement) -> Iterable[Step]:
@@ -180,24 +187,21 @@ def _become(confinement: Confinement) -> Iterable[Step]:
         yield ("--perms", "0555", "--file", program, _BECOME)
 
 
-def _passwd(user: int, group: int, home: str) -> bytes:
-    agent = f"agent:x:{user}:{group}:Agent:{_one_field(home)}:/bin/sh\n"
-    others = "root:x:0:0:root:/:/bin/false\nnobody:x:65534:65534:nobody:/:/bin/false\n"
-    return ((others if user else "") + agent).encode()
-
-
-def _group(group: int) -> bytes:
-    return (("root:x:0:\nnogroup:x:65534:\n" if group else "") + f"agent:x:{group}:\n").encode()
-
-
-def _one_field(home: str) -> str:
-    return home if home.startswith("/") and not set(home) & {":", "\n"} else "/"
+def _first(launch: Launch, confinement: Confinement, drop: tuple[str, ...]) -> tuple[Step, ...]:
+    """What process 1 is, where it is no shell."""
+    if drop not in ((), (_BECOME,)):
+        return ()
+    limits = confined_rlimits(launch.limits, confinement, sends=launch.door is not None)
+    program = first_process(limits, drops=bool(drop))
+    return () if program is None else (("--perms", "0555", "--file", program, FIRST),)
 
 
 def _private(confinement: Confinement, home: str, binds: Sequence[Bind]) -> Iterable[Step]:
     """Private folders in memory; everybody inside may write there, which is only the program's user."""
     size = confinement.scratch_mb
-    yield from (("--proc", "/proc"), ("--dev", "/dev"))
+    # Read only, because a program could write to the memory of what leads its sandbox, if that is the same
+    # user, and root to `core_pattern`; at once, because it takes the longer the more mounts there are.
+    yield from (("--proc", "/proc"), ("--remount-ro", "/proc"), ("--dev", "/dev"))
     yield _tmpfs("/dev/shm", min(size, _MOST_SHM_MB))  # noqa: S108 - it is made private here
     if all(bind.target != _TMP for bind in binds):
         yield _tmpfs(str(_TMP), size)

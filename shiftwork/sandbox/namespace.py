@@ -5,8 +5,6 @@ That ends with its lease: when the worker closes it, dies, or gives no sign of l
 
 import contextlib
 import errno
-import os
-import platform
 import shutil
 from collections.abc import Sequence
 from pathlib import Path
@@ -14,15 +12,17 @@ from typing import Final
 
 from shiftwork.runner.limits import Limits
 from shiftwork.sandbox.base import Launch
-from shiftwork.sandbox.bubblewrap import plan
+from shiftwork.sandbox.bounds import confined_ulimits
+from shiftwork.sandbox.bubblewrap import FIRST, Plan, plan
 from shiftwork.sandbox.confinement import DOOR_FD, Confinement
 from shiftwork.sandbox.user import can_change_user
 from shiftwork.sandbox.wrapped import PROBED, Wrapped, probe
 
 SHELL: Final = "/bin/sh"
 
-# Process 1 of the namespace. Its child, the guardian, reads the lease; signals sent to all (-1) reach
-# neither process 1 nor the guardian itself. The guardian goes on killing, because at the start the lease may
+# Process 1 of the namespace; where `first.first_process` is, it does the same.
+# Its child, the guardian, reads the lease; signals sent to all (-1) reach neither process 1 nor the guardian
+# itself. The guardian goes on killing, because at the start the lease may
 # end before the agent is there. Should the agent kill the guardian, which it can only as the same user, the
 # parent-death signals still end everything when the worker dies, and the supervisor kills process 1 from
 # outside. A signal that comes before the agent is there reaches nobody, so it is sent until it does.
@@ -48,12 +48,6 @@ cd "$folder" || set -- /bin/sh -c 'cd "$0" || exit 126; exec "$@"' "$folder" "$@
 (eval "$limits"; exec $user "$@" 2>&5 3<&- 4>&- 5>&-)
 exit $?
 """
-
-_TASKS_PER_PROCESS: Final = 32
-"""Threads count as processes to the kernel; the supervisor counts processes, and comes a moment later."""
-
-_OWN_COUNT_SINCE: Final = (5, 14)
-"""The Linux that counts a user's processes in each user namespace by itself."""
 
 
 class _Namespace:
@@ -83,19 +77,14 @@ def _init(argv: Sequence[str], cwd: Path, limits: str, user: Sequence[str] = ())
     return (SHELL, "-c", INIT, "shiftwork-init", str(cwd), limits, " ".join(user), *argv)
 
 
-def _confined_limits(limits: Limits, confinement: Confinement, *, sends: bool) -> str:
-    """As a shell's commands; a fork bomb is bounded by the kernel where it counts this program's alone."""
-    counts = _counts_alone() if os.geteuid() else confinement.user not in (None, 0)
-    shell = limits.ulimits(sends=sends)
-    if limits.processes is None or not counts:
-        return shell
-    most = max(_TASKS_PER_PROCESS * limits.processes, 256)
-    return f"{shell}; ulimit -p {most} || ulimit -u {most}"  # what dash and what bash call it
-
-
-def _counts_alone() -> bool:
-    numbers = platform.release().split(".")[:2]
-    return all(part.isdigit() for part in numbers) and tuple(map(int, numbers)) >= _OWN_COUNT_SINCE
+def _first(confined: Plan, launch: Launch, confinement: Confinement) -> tuple[str, ...]:
+    """Process 1 inside, which starts the program."""
+    # The door's opener goes to the folder itself, after it has become the program's user.
+    folder = launch.cwd if launch.door is None else Path("/")
+    if confined.first:
+        return (FIRST, f"PWD={folder}", *confined.drop, *confined.argv)
+    limits = confined_ulimits(launch.limits, confinement, sends=launch.door is not None)
+    return _init(confined.argv, folder, limits, confined.drop)
 
 
 class BubblewrapNamespace(_Namespace):
@@ -113,15 +102,11 @@ class BubblewrapNamespace(_Namespace):
         if launch.confinement is None:
             return super().start(launch)
         confined = plan(launch, launch.confinement)
-        limits = _confined_limits(launch.limits, launch.confinement, sends=launch.door is not None)
         with contextlib.ExitStack() as closing:
             options, inherited = confined.write(closing)
             if launch.door is not None:
                 inherited[DOOR_FD] = launch.door
-            # The door's opener goes to the folder itself, after it has become the program's user.
-            folder = launch.cwd if launch.door is None else Path("/")
-            init = _init(confined.argv, folder, limits, confined.drop)
-            argv = (str(self._bwrap), *options, "--", *init)
+            argv = (str(self._bwrap), *options, "--", *_first(confined, launch, launch.confinement))
             return Wrapped(argv, launch, env={}, inherited=inherited)
 
     def wrap(self, argv: Sequence[str], *, cwd: Path, limits: Limits) -> tuple[str, ...]:

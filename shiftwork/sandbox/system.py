@@ -39,6 +39,26 @@ def copies(paths: Iterable[str]) -> Iterable[Step]:
                 yield from _file_of(path, found.st_ino, found.st_ctime_ns)
 
 
+def names(user: int, group: int, home: str) -> Iterable[Step]:
+    """Who the program's user is, and hardly anybody else."""
+    yield (*COPY, _passwd(user, group, home), "/etc/passwd")
+    yield (*COPY, _group(group), "/etc/group")
+
+
+def _passwd(user: int, group: int, home: str) -> bytes:
+    agent = f"agent:x:{user}:{group}:Agent:{_one_field(home)}:/bin/sh\n"
+    others = "root:x:0:0:root:/:/bin/false\nnobody:x:65534:65534:nobody:/:/bin/false\n"
+    return ((others if user else "") + agent).encode()
+
+
+def _group(group: int) -> bytes:
+    return (("root:x:0:\nnogroup:x:65534:\n" if group else "") + f"agent:x:{group}:\n").encode()
+
+
+def _one_field(home: str) -> str:
+    return home if home.startswith("/") and not set(home) & {":", "\n"} else "/"
+
+
 @lru_cache(maxsize=16)
 def _file_of(path: str, number: int, changed: int) -> tuple[Step, ...]:
     """The file as it is since it has this inode and was changed then; following links takes longer."""
