@@ -23,7 +23,7 @@ from shiftwork.errors import Conflict
 from shiftwork.repository import open_user_repository
 from shiftwork.secrets.refusing import refuse_in_words, refuse_secrets
 from shiftwork.store.rows import ProjectRow
-from workflows.project import ProjectWorkflow
+from shiftwork.temporal import PROJECT_WORKFLOW
 
 __all__ = ["Shiftwork", "actor", "at_rest"]
 
@@ -110,7 +110,7 @@ class Shiftwork(Messages, Following, AgentRegistry, TaskControl, EpisodeControl,
         """Start the project's workflow from its rows; nothing happens if it runs."""
         client = await self.temporal()
         await client.start_workflow(
-            ProjectWorkflow.run,
+            PROJECT_WORKFLOW,
             self._start(project_id),
             **self._workflow_options(await self.find(project_id)),
         )

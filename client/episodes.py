@@ -16,9 +16,8 @@ from shiftwork.errors import Conflict, NotFound, StackError
 from shiftwork.secrets.refusing import refuse_secrets
 from shiftwork.storable import check_mapping, check_text
 from shiftwork.store.episodes import EpisodeRow, EvaluationRow, StepRow
-from shiftwork.temporal import TASK_QUEUE, evaluation_workflow_id
+from shiftwork.temporal import EVALUATION_WORKFLOW, TASK_QUEUE, evaluation_workflow_id
 from shiftwork.text import plain_markdown
-from workflows.evaluation import EvaluationWorkflow
 
 
 class EpisodeControl(Connection):
@@ -107,7 +106,7 @@ class EpisodeControl(Connection):
         client = await self.temporal()
         try:
             await client.start_workflow(
-                EvaluationWorkflow.run,
+                EVALUATION_WORKFLOW,
                 start,
                 id=evaluation_workflow_id(row.id),
                 task_queue=TASK_QUEUE,

@@ -21,8 +21,7 @@ from shiftwork.contracts.maintenance import MaintenanceStart
 from shiftwork.contracts.workflow import Timeouts
 from shiftwork.errors import StackError
 from shiftwork.settings import Settings
-from shiftwork.temporal import TASK_QUEUE
-from workflows.maintenance import MaintenanceWorkflow
+from shiftwork.temporal import MAINTENANCE_WORKFLOW, TASK_QUEUE
 
 MAINTENANCE = "shiftwork-maintenance"
 """The id of the schedule."""
@@ -72,7 +71,7 @@ def _wanted(settings: Settings) -> Schedule:
     timeouts = Timeouts(heartbeat=timings.heartbeat_timeout, retry_interval=timings.retry_interval)
     return Schedule(
         action=ScheduleActionStartWorkflow(
-            MaintenanceWorkflow.run,
+            MAINTENANCE_WORKFLOW,
             MaintenanceStart(timeouts=timeouts),
             id="maintenance",
             task_queue=TASK_QUEUE,

@@ -32,11 +32,25 @@ from shiftwork.contracts.messages import (
 )
 from shiftwork.contracts.project import AgentPlace, PauseMode, ProjectStatus
 from shiftwork.contracts.session import Role
+from shiftwork.contracts.updates import (
+    ADD_DECISION_FEEDBACK,
+    ADD_FEATURE,
+    ANSWER,
+    CHECKPOINT,
+    EDIT_FEATURE,
+    REVERT_TO_CHECKPOINT,
+    RUN_SESSION,
+    SET_BUDGET,
+    SET_FEATURE_STATUS,
+    Answered,
+    Asked,
+    Update,
+)
 from shiftwork.errors import Conflict, InvalidInput, NotFound, ShiftworkError
 from shiftwork.planning.mending import with_settings
 from shiftwork.secrets.refusing import refuse_in_feature, refuse_in_words
 from shiftwork.store.rows import ProjectRow
-from workflows.project import ProjectWorkflow
+from shiftwork.temporal import PROJECT_WORKFLOW
 
 _ERRORS = {kind.__name__: kind for kind in (InvalidInput, NotFound, Conflict)}
 
@@ -89,7 +103,7 @@ class Messages(Connection):
         )
         client = await self.temporal()
         await client.start_workflow(
-            ProjectWorkflow.run,
+            PROJECT_WORKFLOW,
             self._start(project.id),
             start_signal="resume",
             start_signal_args=[request],
@@ -115,7 +129,7 @@ class Messages(Connection):
         project = await self._changeable(ref, closed)
         client = await self.temporal()
         await client.start_workflow(
-            ProjectWorkflow.run,
+            PROJECT_WORKFLOW,
             self._start(project.id),
             start_signal=name,
             start_signal_args=[request],
@@ -136,23 +150,20 @@ class Messages(Connection):
         """
         refuse_in_feature(feature, await self.guard())
         request = AddFeature(feature=feature, actor=actor())
-        result: int = await self._update(ref, ProjectWorkflow.add_feature, request, request_id)
-        return result
+        return await self._update(ref, ADD_FEATURE, request, request_id)
 
     async def edit_feature(self, ref: str, edit: FeatureEdit) -> int:
         """Change a feature; lifts `blocked`. Returns its id."""
         refuse_in_feature(edit, await self.guard())
         request = edit.model_copy(update={"actor": actor()})
-        result: int = await self._update(ref, ProjectWorkflow.edit_feature, request)
-        return result
+        return await self._update(ref, EDIT_FEATURE, request)
 
     async def run_session(
         self, ref: str, feature: str | None = None, *, request_id: str | None = None
     ) -> int:
         """Ask for one session now; returns its number at once. For `request_id` see `add_feature`."""
         request = RunSession(feature=feature, actor=actor())
-        result: int = await self._update(ref, ProjectWorkflow.run_session, request, request_id)
-        return result
+        return await self._update(ref, RUN_SESSION, request, request_id)
 
     async def set_feature_status(
         self, ref: str, feature: str, status: FeatureStatus, reason: str = ""
@@ -160,33 +171,29 @@ class Messages(Connection):
         """Give a feature a status; `passing` has what is on main verified. Returns its id."""
         refuse_in_words("The reason", reason, await self.guard())
         request = _valid(SetFeatureStatus, feature=feature, status=status, reason=reason, actor=actor())
-        result: int = await self._update(ref, ProjectWorkflow.set_feature_status, request)
-        return result
+        return await self._update(ref, SET_FEATURE_STATUS, request)
 
     async def checkpoint(self, ref: str, note: str = "") -> str:
         """Make the tip of main a checkpoint, with what passes there; returns the commit."""
         refuse_in_words("The note", note, await self.guard())
         request = _valid(CheckpointRequest, note=note, actor=actor())
-        result: str = await self._update(ref, ProjectWorkflow.checkpoint, request)
-        return result
+        return await self._update(ref, CHECKPOINT, request)
 
     async def answer(self, ref: str, feature: str, text: str) -> int:
         """Answer a feature's question; returns the feature's id."""
         refuse_in_words("The answer", text, await self.guard())
         request = _valid(Answer, feature=feature, text=text, actor=actor())
-        result: int = await self._update(ref, ProjectWorkflow.answer, request)
-        return result
+        return await self._update(ref, ANSWER, request)
 
     async def set_budget(self, ref: str, budget_usd: float | None) -> None:
         """Change what the project may cost, in US dollars; None: no limit."""
         request = _valid(SetBudget, budget_usd=budget_usd, actor=actor())
-        await self._update(ref, ProjectWorkflow.set_budget, request)
+        await self._update(ref, SET_BUDGET, request)
 
     async def revert(self, ref: str, commit: str, *, consent: bool = False) -> RevertResult:
         """Take main back to a checkpoint; `consent`: commits of people may be undone."""
         request = _valid(Revert, commit=commit, consent=consent, actor=actor())
-        result: RevertResult = await self._update(ref, ProjectWorkflow.revert_to_checkpoint, request)
-        return result
+        return await self._update(ref, REVERT_TO_CHECKPOINT, request)
 
     async def feedback(
         self, decision_id: int, outcome: str, *, score: float | None = None, lesson: str = ""
@@ -203,28 +210,32 @@ class Messages(Connection):
             lesson=lesson,
             actor=actor(),
         )
-        await self._update(decision.project_id, ProjectWorkflow.add_decision_feedback, request)
+        await self._update(decision.project_id, ADD_DECISION_FEEDBACK, request)
 
-    async def _update(self, ref: str, update: Any, request: Any, request_id: str | None = None) -> Any:
+    async def _update(
+        self, ref: str, update: Update[Asked, Answered], request: Asked, request_id: str | None = None
+    ) -> Answered:
         """An update, with the start of the workflow from rows and main if it does not run."""
         project = await self.find(ref)
         if project.status is ProjectStatus.ABANDONED:
             raise Conflict(f"project {project.name!r} is abandoned; nothing in it can be changed.")
         client = await self.temporal()
-        operation = WithStartWorkflowOperation(
-            ProjectWorkflow.run, self._start(project.id), **self._workflow_options(project)
+        operation: WithStartWorkflowOperation[Any, Any] = WithStartWorkflowOperation(
+            PROJECT_WORKFLOW, self._start(project.id), **self._workflow_options(project)
         )
         try:
             handle = await client.start_update_with_start_workflow(
-                update,
+                update.name,
                 request,
                 id=request_id,
+                result_type=update.answered,
                 wait_for_stage=WorkflowUpdateStage.COMPLETED,
                 start_workflow_operation=operation,
             )
-            return await handle.result()
+            answer: Answered = await handle.result()
         except WorkflowUpdateFailedError as error:
             raise _domain_error(error.cause) from None
+        return answer
 
 
 def _domain_error(cause: BaseException) -> ShiftworkError:

@@ -30,9 +30,8 @@ from shiftwork.errors import Conflict, InvalidInput, NotFound, ShiftworkError, S
 from shiftwork.schedules import Recurrence
 from shiftwork.store.agents import AgentRow
 from shiftwork.store.store import Transaction
-from shiftwork.temporal import TASK_QUEUE, agent_attributes
+from shiftwork.temporal import SCHEDULED_RUN_WORKFLOW, TASK_QUEUE, agent_attributes
 from shiftwork.text import plain_markdown
-from workflows.scheduled import ScheduledRunWorkflow
 
 MOST_OCCURRENCES = 1_000
 """Of a backfill: Temporal keeps no more of them waiting, and drops the rest without a word."""
@@ -309,7 +308,7 @@ def _wanted(agent: AgentRow, named: str, task_seconds: float) -> Schedule:
     config = agent.config
     return Schedule(
         action=ScheduleActionStartWorkflow(
-            ScheduledRunWorkflow.run,
+            SCHEDULED_RUN_WORKFLOW,
             ScheduledRun(agent_id=agent.id, schedule_id=named, overlap=config.overlap),
             id=f"scheduled-{named}",
             task_queue=TASK_QUEUE,

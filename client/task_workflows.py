@@ -14,9 +14,8 @@ from temporalio.service import RPCError, RPCStatusCode
 from shiftwork.contracts.task import TaskStart
 from shiftwork.errors import InvalidInput, StackError
 from shiftwork.store.tasks import TaskRow
-from shiftwork.temporal import TASK_QUEUE, agent_attributes, task_workflow_id
+from shiftwork.temporal import TASK_QUEUE, TASK_WORKFLOW, agent_attributes, task_workflow_id
 from shiftwork.text import plain_markdown
-from workflows.task import TaskWorkflow
 
 _SILENT = (RPCStatusCode.UNAVAILABLE, RPCStatusCode.DEADLINE_EXCEEDED)
 
@@ -42,7 +41,7 @@ async def start_workflow(
     """Start the workflow of a task; False if one of its id runs. Raises `StackError`."""
     try:
         await client.start_workflow(
-            TaskWorkflow.run,
+            TASK_WORKFLOW,
             start,
             id=task_workflow_id(task.id, task.agent_id),
             task_queue=TASK_QUEUE,
