@@ -43,7 +43,7 @@ class Roots:
         self._parent = Path(tempfile.gettempdir()) if parent is None else parent
         self._most = most
         self._folder: Path | None = None
-        self._made: dict[tuple[Step, ...], str] = {}
+        self._made: dict[tuple[Step, ...], _Root] = {}
         self._count = 0
 
     def prepared(self, steps: Sequence[Step]) -> tuple[Step, ...] | None:
@@ -57,15 +57,15 @@ class Roots:
             return None
         lasting, rest = parts
         root = self._made.get(lasting)
-        if root is None or not _is_whole(root, lasting):
+        if root is None or not root.is_whole():
             root = None
             if self._count >= self._most:
                 return None
             with contextlib.suppress(OSError):
                 root = self._made[lasting] = self._make(lasting)
-        return None if root is None else (("--ro-bind", root, "/"), *rest)
+        return None if root is None else (("--ro-bind", root.path, "/"), *rest)
 
-    def _make(self, steps: Iterable[Step]) -> str:
+    def _make(self, steps: Iterable[Step]) -> "_Root":
         if self._folder is None or not self._folder.exists():
             _sweep(self._parent)
             self._folder, fd = _claim(self._parent)
@@ -79,12 +79,23 @@ class Roots:
             shutil.rmtree(root)
             raise
         self._count += 1
-        return str(root)
+        return _Root(root)
 
 
-def _is_whole(root: str, steps: Iterable[Step]) -> bool:
-    """Whether all that the steps made is there; a mount that lacks its place would fail for ever."""
-    return all(os.path.lexists(f"{root}{step[-1]!s}") for step in steps)
+class _Root:
+    """A root, and when the folders in it that hold something changed last: each entry counts."""
+
+    def __init__(self, root: Path) -> None:
+        self.path = str(root)
+        holding = (folder for folder, names, files in os.walk(root) if names or files)
+        self._changed = tuple((folder, os.lstat(folder).st_ctime_ns) for folder in holding)
+
+    def is_whole(self) -> bool:
+        """Whether all that was made is there; a mount that lacks its place would fail for ever."""
+        try:
+            return all(os.lstat(folder).st_ctime_ns == changed for folder, changed in self._changed)
+        except OSError:
+            return False
 
 
 def _divided(steps: Iterable[Step]) -> tuple[tuple[Step, ...], tuple[Step, ...]] | None:
