@@ -8,9 +8,7 @@ from argparse import Namespace
 from pathlib import Path
 
 from client.cli.exits import DONE
-from client.cli.options import agent_options
 from client.cli.output import pairs, print_json_line
-from shiftwork.agents.registry import find_backend
 from shiftwork.contracts.project import ProjectOptions
 from shiftwork.errors import InvalidInput
 from shiftwork.settings import Settings
@@ -71,6 +69,9 @@ def _options(args: Namespace) -> ProjectOptions:
     named = (args.agent, args.model, args.base_url, args.agent_setting, args.cassette)
     if all(each is None for each in named):
         return ProjectOptions(budget_usd=args.budget)
+    from client.cli.options import agent_options  # noqa: PLC0415 - heavy, and only for who names an agent
+    from shiftwork.agents.registry import find_backend  # noqa: PLC0415 - as above
+
     agent = agent_options(None, args)
     find_backend(agent.backend).check(agent.settings)
     return ProjectOptions(agent=agent, budget_usd=args.budget)

@@ -4,7 +4,7 @@ import asyncio
 import secrets
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 from mcp import types
 from pydantic import Field, JsonValue, ValidationError
@@ -13,17 +13,19 @@ from client.environments import Environment, installed_environments
 from client.mcp.room import Room
 from client.tools.arguments import Arguments
 from client.tools.definition import Offer
-from client.tools.evaluations import EnvironmentName
+from client.tools.evaluation_arguments import EnvironmentName
 from client.tools.results import Done, Result
 from client.wording import first_problem
 from shiftwork.contracts.episode import MOST_SEED
 from shiftwork.environments.host import Order
-from shiftwork.environments.interactive import Position
 from shiftwork.environments.protocol import ActionDefinition, EpisodeStats, Observation
 from shiftwork.environments.tool_result import MOST_TEXT, image_of
 from shiftwork.environments.trajectory import Choice
 from shiftwork.errors import InvalidInput, ShiftworkError
 from shiftwork.text import printable_json, truncate
+
+if TYPE_CHECKING:
+    from shiftwork.environments.interactive import Position
 
 
 @dataclass(frozen=True, slots=True)
@@ -173,7 +175,7 @@ async def end_episode(room: Room, asked: OfEpisode) -> Done:
     return Done(message="The episode is ended.")
 
 
-def _seen(session_id: str, position: Position) -> Seen:
+def _seen(session_id: str, position: "Position") -> Seen:
     seen, last = position.observation, position.last
     acted = last is not None and last.success
     return Seen(
@@ -213,7 +215,7 @@ def _content(seen: Observation) -> JsonValue:
     return truncate(seen.content, MOST_TEXT)
 
 
-def _stats(session_id: str, position: Position) -> Stats:
+def _stats(session_id: str, position: "Position") -> Stats:
     return Stats(session_id=session_id, ending=position.ending, stats=position.stats)
 
 

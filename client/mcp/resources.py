@@ -1,12 +1,11 @@
 """What a client can read without a tool: the report and the status of each project."""
 
-import re
-
 from mcp import types
 from mcp.server.lowlevel.helper_types import ReadResourceContents
 from pydantic import AnyUrl
 
 from client.api import Shiftwork
+from client.mcp.addresses import BASE, KINDS, URI
 from client.report import project_report, render_markdown
 from client.tools.results import ReportPart, line
 from client.tools.standing import status_of
@@ -14,38 +13,22 @@ from shiftwork.errors import NotFound
 from shiftwork.store.rows import ProjectRow
 from shiftwork.text import printable, printable_json, truncate
 
-_BASE = "shiftwork://projects/"
-_URI = re.compile(re.escape(_BASE) + "([0-9a-f-]{4,36})/(report|status)")
-_KINDS = {
-    "report": ("text/markdown", "The report of a project, in Markdown."),
-    "status": ("application/json", "Where a project stands, as JSON."),
-}
 _NEWEST = 50
 _LONGEST = 1_000_000
-
-
-def templates() -> list[types.ResourceTemplate]:
-    """How the resources of any project are addressed."""
-    return [
-        types.ResourceTemplate(
-            name=f"project_{kind}", uriTemplate=f"{_BASE}{{id}}/{kind}", mimeType=mime, description=text
-        )
-        for kind, (mime, text) in _KINDS.items()
-    ]
 
 
 async def of_projects(shiftwork: Shiftwork) -> list[types.Resource]:
     """The resources of the newest projects."""
     async with shiftwork.store.transaction() as tx:
         rows = await tx.projects.list()
-    return [_resource(row, kind) for row in reversed(rows[-_NEWEST:]) for kind in _KINDS]
+    return [_resource(row, kind) for row in reversed(rows[-_NEWEST:]) for kind in KINDS]
 
 
 def _resource(row: ProjectRow, kind: str) -> types.Resource:
-    mime, text = _KINDS[kind]
+    mime, text = KINDS[kind]
     return types.Resource(
         name=f"{line(row.name)}: {kind}",
-        uri=AnyUrl(f"{_BASE}{row.id}/{kind}"),
+        uri=AnyUrl(f"{BASE}{row.id}/{kind}"),
         mimeType=mime,
         description=text,
     )
@@ -53,11 +36,11 @@ def _resource(row: ProjectRow, kind: str) -> types.Resource:
 
 async def read(shiftwork: Shiftwork, uri: str) -> ReadResourceContents:
     """A resource; raises `NotFound`."""
-    found = _URI.fullmatch(uri)
+    found = URI.fullmatch(uri)
     if found is None:
-        raise NotFound(f"There is no resource {uri!r}; there are {_BASE}ID/report and {_BASE}ID/status.")
+        raise NotFound(f"There is no resource {uri!r}; there are {BASE}ID/report and {BASE}ID/status.")
     project = await shiftwork.find(found[1])
-    mime, _ = _KINDS[found[2]]
+    mime, _ = KINDS[found[2]]
     if found[2] == "status":
         status = status_of(await shiftwork.status(project.id))
         return ReadResourceContents(printable_json(status.model_dump(mode="json"), indent=2), mime)

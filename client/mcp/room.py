@@ -1,19 +1,22 @@
 """The episodes that one client plays: a bounded number, which end with it."""
 
+import asyncio
 import secrets
 import tempfile
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from importlib import import_module
 from pathlib import Path
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 import anyio
 
 from shiftwork.environments.host import Order
-from shiftwork.environments.hosting import EnvironmentHost
-from shiftwork.environments.interactive import IDLE_SECONDS, InteractiveEpisode
 from shiftwork.errors import Conflict, NotFound, ShiftworkError
-from shiftwork.sandbox.choose import cheap_sandbox
+
+if TYPE_CHECKING:
+    from shiftwork.environments.hosting import EnvironmentHost
+    from shiftwork.environments.interactive import InteractiveEpisode
 
 MOST_PLAYED: Final = 8
 """Episodes that all clients of a server play at once; each is a process."""
@@ -28,7 +31,7 @@ class Places:
         self._most = most
         self._played: list[InteractiveEpisode] = []
 
-    def take(self, episode: InteractiveEpisode) -> None:
+    def take(self, episode: "InteractiveEpisode") -> None:
         """Take one for an episode that begins at once, until it is over.
 
         Raises:
@@ -49,23 +52,23 @@ class Room:
     Args:
         places: shared with the other clients.
         folder: where their processes start.
-        idle_seconds: see `InteractiveEpisode`.
     """
 
-    def __init__(self, places: Places, folder: Path, idle_seconds: float = IDLE_SECONDS) -> None:
+    def __init__(self, places: Places, folder: Path) -> None:
         self._places = places
-        self._host = EnvironmentHost(cheap_sandbox(), folder)
-        self._idle_seconds = idle_seconds
+        self._folder = folder
+        self._host: EnvironmentHost | None = None
         self._episodes: dict[str, InteractiveEpisode] = {}
 
-    async def begin(self, order: Order) -> tuple[str, InteractiveEpisode]:
+    async def begin(self, order: Order) -> tuple[str, "InteractiveEpisode"]:
         """Begin an episode; its id, and itself.
 
         Raises:
             Conflict: too many are played.
             InvalidInput, EnvironmentFailed: it could not begin.
         """
-        episode = InteractiveEpisode(self._host, order, idle_seconds=self._idle_seconds)
+        await asyncio.to_thread(import_module, "shiftwork.environments.interactive")
+        episode = self._episode(order)
         self._places.take(episode)
         session_id = secrets.token_hex(8)
         self._episodes[session_id] = episode  # at once: a client may go while it begins
@@ -78,7 +81,18 @@ class Room:
             await self.end(next(iter(self._episodes)))
         return session_id, episode
 
-    def find(self, session_id: str) -> InteractiveEpisode:
+    def _episode(self, order: Order) -> "InteractiveEpisode":
+        """One that has not begun."""
+        # Heavy, and loaded by now: a client that plays nothing does not wait for what plays.
+        from shiftwork.environments.hosting import EnvironmentHost  # noqa: PLC0415
+        from shiftwork.environments.interactive import InteractiveEpisode  # noqa: PLC0415
+        from shiftwork.sandbox.choose import cheap_sandbox  # noqa: PLC0415
+
+        if self._host is None:
+            self._host = EnvironmentHost(cheap_sandbox(), self._folder)
+        return InteractiveEpisode(self._host, order)
+
+    def find(self, session_id: str) -> "InteractiveEpisode":
         """The episode with this id; raises `NotFound`."""
         if session_id not in self._episodes:
             raise NotFound(
@@ -87,7 +101,7 @@ class Room:
             )
         return self._episodes[session_id]
 
-    async def end(self, session_id: str) -> InteractiveEpisode:
+    async def end(self, session_id: str) -> "InteractiveEpisode":
         """End and forget it; raises `NotFound`."""
         episode = self.find(session_id)
         del self._episodes[session_id]

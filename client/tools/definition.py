@@ -1,16 +1,20 @@
-"""What a tool is, apart from whoever offers it: a name, arguments, a result, and the work between them."""
+"""What a tool is, apart from whoever offers it: a name, arguments, a result, and the work between them.
 
+To tell of the tools needs none of what they work with: that is imported when one is asked for.
+"""
+
+import asyncio
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
-from typing import Any
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
 
 from pydantic import BaseModel
 
-from client.api import Shiftwork
-from client.control import project_manager
 from client.tools.results import Result
-from shiftwork.contracts.project import ProjectOptions
-from shiftwork.project_manager import ProjectManager
+
+if TYPE_CHECKING:
+    from client.tools.call import Call
 
 Report = Callable[[str], Awaitable[None]]
 """Is told, in one line for people, how far a tool that waits has come."""
@@ -21,23 +25,29 @@ async def unreported(line: str) -> None:
     del line
 
 
+Work = Callable[["Call", Any], Awaitable[Result]]
+
+
 @dataclass(frozen=True, slots=True)
-class Call:
-    """What one call of a tool works with.
+class Later:
+    """The work of a tool, imported when it is first done.
 
     Attributes:
-        shiftwork: an open connection.
-        options: what projects made by tools begin with; their agent and budget above all.
+        where: `module:function`.
     """
 
-    shiftwork: Shiftwork
-    options: ProjectOptions
-    report: Report = unreported
+    where: str
 
-    @property
-    def manager(self) -> ProjectManager:
-        """A manager over the rows of the stack."""
-        return project_manager(self.shiftwork)
+    async def __call__(self, call: "Call", asked: Any) -> Result:
+        """Do it; what is imported for it holds up nobody else."""
+        work = await asyncio.to_thread(self.load)
+        return await work(call, asked)
+
+    def load(self) -> Work:
+        """The function itself."""
+        module, _, function = self.where.partition(":")
+        work: Work = getattr(import_module(module), function)
+        return work
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,4 +79,4 @@ class Definition(Offer):
         work: takes a `Call` and an instance of `arguments`; raises `ShiftworkError` with one sentence.
     """
 
-    work: Callable[[Call, Any], Awaitable[Result]]
+    work: Work

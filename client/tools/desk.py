@@ -1,17 +1,24 @@
-"""Where tools are carried out: a connection for each call, and every error as one sentence."""
+"""Where tools are carried out: a connection for each call, and every error as one sentence.
 
-from collections.abc import Mapping
-from typing import Any
+What connections need is imported by the first call, or ahead of it: tools can be told of soon.
+"""
+
+import asyncio
+from collections.abc import AsyncIterator, Mapping
+from contextlib import asynccontextmanager
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
 
 from pydantic import ValidationError
-from temporalio.service import RPCError
 
-from client.api import Shiftwork
-from client.tools.definition import Call, Definition, Report, unreported
+from client.tools.definition import Definition, Report, unreported
 from client.wording import first_problem
 from shiftwork.contracts.project import ProjectOptions
-from shiftwork.errors import InvalidInput, ShiftworkError, StackError
+from shiftwork.errors import InvalidInput, ShiftworkError
 from shiftwork.settings import Settings
+
+if TYPE_CHECKING:
+    from client.api import Shiftwork
 
 
 class Desk:
@@ -29,9 +36,14 @@ class Desk:
         self._settings = settings
         self._options = options or ProjectOptions()
 
-    def connection(self) -> Shiftwork:
-        """A connection that is not open yet; raises `InvalidInput` for a wrong environment."""
-        return Shiftwork(self._settings)
+    @asynccontextmanager
+    async def connection(self) -> AsyncIterator["Shiftwork"]:
+        """An open connection; raises `InvalidInput` for a wrong environment, `StackError` without a stack."""
+        await asyncio.to_thread(load)
+        from client.api import Shiftwork  # noqa: PLC0415 - heavy, and loaded by now
+
+        async with Shiftwork(self._settings) as shiftwork:
+            yield shiftwork
 
     async def do(
         self, definition: Definition, given: Mapping[str, Any], report: Report = unreported
@@ -46,16 +58,23 @@ class Desk:
         except ValidationError as error:
             raise InvalidInput(invalid(definition, error)) from error
         try:
-            async with self.connection() as shiftwork:
-                result = await definition.work(Call(shiftwork, self._options, report), asked)
+            await asyncio.to_thread(load)
+            from client.tools.call import carry_out  # noqa: PLC0415 - heavy, and loaded by now
+
+            result = await carry_out(
+                definition.work, asked, settings=self._settings, options=self._options, report=report
+            )
         except ShiftworkError:
             raise
-        except RPCError as error:
-            raise StackError(f"Temporal refused or did not answer: {error.message}; try again.") from error
         except Exception as error:  # outermost frame of a tool: a model is told a sentence, not our frames
             what = " ".join(str(error).split())[:500]
             raise ShiftworkError(f"Unexpected {type(error).__name__}: {what}.") from error
         return result.model_dump(mode="json")
+
+
+def load() -> None:
+    """Import what connections need, which takes longer than to tell of the tools; any thread may do it."""
+    import_module("client.tools.call")
 
 
 def invalid(definition: Definition, error: ValidationError) -> str:

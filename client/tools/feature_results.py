@@ -1,9 +1,13 @@
 """What tools answer about features."""
 
+from typing import TYPE_CHECKING
+
 from pydantic import BaseModel
 
 from client.tools.results import ITEMS, LINE, Done, Page, line, passage
-from shiftwork.store.rows import FeatureRow
+
+if TYPE_CHECKING:
+    from shiftwork.store.rows import FeatureRow
 
 
 class FeatureLine(BaseModel):
@@ -20,7 +24,7 @@ class FeatureLine(BaseModel):
     remark: str
 
     @classmethod
-    def of(cls, row: FeatureRow, limit: int = LINE) -> "FeatureLine":
+    def of(cls, row: "FeatureRow", limit: int = LINE) -> "FeatureLine":
         """The row, with texts of so many characters."""
         waiting = row.question if row.waiting else None
         return cls(
@@ -68,7 +72,7 @@ class NextFeature(Done):
     verification_steps: list[StepLine] = []
 
     @staticmethod
-    def steps(row: FeatureRow) -> list[StepLine]:
+    def steps(row: "FeatureRow") -> list[StepLine]:
         """How the feature is verified; the first steps, if there are many."""
         return [
             StepLine(

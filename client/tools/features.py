@@ -1,7 +1,7 @@
 """Tools about the features of a project."""
 
 from client.tools import arguments as asks
-from client.tools.definition import Call
+from client.tools.call import Call
 from client.tools.feature_results import Feature, FeatureLine, Features, NextFeature
 from client.tools.results import TEXT
 from shiftwork.contracts.feature import FeatureSpec, FeatureStatus

@@ -1,7 +1,7 @@
 """Tools about what is remembered: progress and decisions."""
 
 from client.tools import arguments as asks
-from client.tools.definition import Call
+from client.tools.call import Call
 from client.tools.results import DecisionLine, Decisions, Done, Progress, Recorded
 from shiftwork.secrets.refusing import refuse_in_words
 

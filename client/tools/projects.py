@@ -6,7 +6,7 @@ from typing import Any, Protocol
 
 from client.resting import at_rest
 from client.tools import arguments as asks
-from client.tools.definition import Call
+from client.tools.call import Call
 from client.tools.results import (
     CreatedProject,
     Done,

@@ -5,13 +5,15 @@ the harness quotes of it: every result names those fields in its `notice`, which
 """
 
 from datetime import datetime
-from typing import Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from pydantic import BaseModel
 
 from client.standing import CurrentSession, OpenQuestion
-from shiftwork.store.rows import DecisionRow, ProgressRow
 from shiftwork.text import one_line, printable, truncate
+
+if TYPE_CHECKING:
+    from shiftwork.store.rows import DecisionRow, ProgressRow
 
 LINE = 300
 """Characters of a text in a list."""
@@ -152,7 +154,7 @@ class Progress(Page):
     entries: list[ProgressEntry]
 
     @staticmethod
-    def entry(row: ProgressRow) -> ProgressEntry:
+    def entry(row: "ProgressRow") -> ProgressEntry:
         """The row, cut."""
         return ProgressEntry(
             at=row.created_at,
@@ -187,7 +189,7 @@ class DecisionLine(BaseModel):
     feature: str | None
 
     @classmethod
-    def of(cls, row: DecisionRow) -> "DecisionLine":
+    def of(cls, row: "DecisionRow") -> "DecisionLine":
         """The row, cut."""
         return cls(
             decision_id=row.id,

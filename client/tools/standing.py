@@ -10,7 +10,7 @@ from client.resting import POLL_SECONDS, at_rest
 from client.standing import CurrentSession, OpenQuestion
 from client.telling import tell
 from client.tools import arguments as asks
-from client.tools.definition import Call
+from client.tools.call import Call
 from client.tools.results import (
     ProgressEntry,
     ReportPart,

@@ -1,8 +1,8 @@
 """Every tool, in the order in which a model is offered them."""
 
 from client.tools import arguments as asks
-from client.tools import evaluations, feature_results, features, memory, projects, results, standing
-from client.tools.definition import Definition
+from client.tools import evaluation_arguments, feature_results, results
+from client.tools.definition import Definition, Later
 
 DEFINITIONS = (
     Definition(
@@ -12,7 +12,7 @@ DEFINITIONS = (
         "something else. Nothing runs yet: call initialize_project_features next.",
         asks.CreateProject,
         results.CreatedProject,
-        projects.create_long_running_project,
+        Later("client.tools.projects:create_long_running_project"),
     ),
     Definition(
         "initialize_project_features",
@@ -21,7 +21,7 @@ DEFINITIONS = (
         "Costs money where the agent does. Review them with list_project_features, then call resume_project.",
         asks.InitializeFeatures,
         results.Status,
-        projects.initialize_project_features,
+        Later("client.tools.projects:initialize_project_features"),
         repeatable=True,
     ),
     Definition(
@@ -31,7 +31,7 @@ DEFINITIONS = (
         "questions, newest progress, cost.",
         asks.OfProject,
         results.Status,
-        standing.get_project_status,
+        Later("client.tools.standing:get_project_status"),
         reads=True,
     ),
     Definition(
@@ -40,7 +40,7 @@ DEFINITIONS = (
         "List a project's features with their ids, statuses, dependencies and what failed last.",
         asks.ListFeatures,
         feature_results.Features,
-        features.list_project_features,
+        Later("client.tools.features:list_project_features"),
         reads=True,
     ),
     Definition(
@@ -49,7 +49,7 @@ DEFINITIONS = (
         "Read what was done in a project, newest first.",
         asks.ProgressLog,
         results.Progress,
-        memory.get_project_progress_log,
+        Later("client.tools.memory:get_project_progress_log"),
         reads=True,
     ),
     Definition(
@@ -58,7 +58,7 @@ DEFINITIONS = (
         "List the projects, newest first, with their ids and how far they are.",
         asks.ListProjects,
         results.Projects,
-        projects.list_long_running_projects,
+        Later("client.tools.projects:list_long_running_projects"),
         reads=True,
     ),
     Definition(
@@ -68,7 +68,7 @@ DEFINITIONS = (
         "opened again by this.",
         asks.AddFeature,
         feature_results.Feature,
-        features.add_project_feature,
+        Later("client.tools.features:add_project_feature"),
     ),
     Definition(
         "update_feature_status",
@@ -77,7 +77,7 @@ DEFINITIONS = (
         "verify what was committed.",
         asks.UpdateFeatureStatus,
         feature_results.Feature,
-        features.update_feature_status,
+        Later("client.tools.features:update_feature_status"),
         repeatable=True,
     ),
     Definition(
@@ -86,7 +86,7 @@ DEFINITIONS = (
         "Log a step of work that you or a person did; the sessions to come read it.",
         asks.LogProgress,
         results.Done,
-        memory.log_project_progress,
+        Later("client.tools.memory:log_project_progress"),
     ),
     Definition(
         "get_next_feature_to_work_on",
@@ -94,7 +94,7 @@ DEFINITIONS = (
         "Show the feature that is worked on next, in full, and how it will be verified.",
         asks.OfProject,
         feature_results.NextFeature,
-        features.get_next_feature_to_work_on,
+        Later("client.tools.features:get_next_feature_to_work_on"),
         reads=True,
     ),
     Definition(
@@ -103,7 +103,7 @@ DEFINITIONS = (
         "Pause a project after its running sessions, or at once with their work kept.",
         asks.PauseProject,
         results.Status,
-        projects.pause_project,
+        Later("client.tools.projects:pause_project"),
         interrupts=True,
         repeatable=True,
     ),
@@ -114,7 +114,7 @@ DEFINITIONS = (
         "passes. Returns at once; costs money where the agent does.",
         asks.ResumeProject,
         results.Status,
-        projects.resume_project,
+        Later("client.tools.projects:resume_project"),
         repeatable=True,
     ),
     Definition(
@@ -123,7 +123,7 @@ DEFINITIONS = (
         "Give guidance to the sessions to come, of one feature or of all. It can't be taken back.",
         asks.SteerProject,
         results.Done,
-        projects.steer_project,
+        Later("client.tools.projects:steer_project"),
     ),
     Definition(
         "answer_question",
@@ -132,7 +132,7 @@ DEFINITIONS = (
         "if you do not know.",
         asks.AnswerQuestion,
         results.Done,
-        projects.answer_question,
+        Later("client.tools.projects:answer_question"),
     ),
     Definition(
         "wait_for_project",
@@ -141,7 +141,7 @@ DEFINITIONS = (
         "often and longer is cheaper than asking again and again.",
         asks.WaitForProject,
         results.Status,
-        standing.wait_for_project,
+        Later("client.tools.standing:wait_for_project"),
         reads=True,
     ),
     Definition(
@@ -151,7 +151,7 @@ DEFINITIONS = (
         "verification steps showed.",
         asks.Report,
         results.ReportPart,
-        standing.get_project_report,
+        Later("client.tools.standing:get_project_report"),
         reads=True,
     ),
     Definition(
@@ -160,7 +160,7 @@ DEFINITIONS = (
         "Record a choice and why it was made; the sessions to come are told of those that matter to them.",
         asks.RecordDecision,
         results.Recorded,
-        memory.record_decision,
+        Later("client.tools.memory:record_decision"),
     ),
     Definition(
         "get_relevant_decisions",
@@ -168,7 +168,7 @@ DEFINITIONS = (
         "Find what was decided in a project that has to do with some tags or words, and what came of it.",
         asks.RelevantDecisions,
         results.Decisions,
-        memory.get_relevant_decisions,
+        Later("client.tools.memory:get_relevant_decisions"),
         reads=True,
     ),
     Definition(
@@ -177,7 +177,7 @@ DEFINITIONS = (
         "Say what became of a decision, and what is to be learnt from it.",
         asks.DecisionFeedback,
         results.Done,
-        memory.add_decision_feedback,
+        Later("client.tools.memory:add_decision_feedback"),
         repeatable=True,
     ),
     Definition(
@@ -185,21 +185,28 @@ DEFINITIONS = (
         "Have episodes played",
         "Have an agent, or chance, play episodes of an environment (a game, a challenge, a simulation), "
         "to see how well it does. Returns at once; costs money where the agent does.",
-        evaluations.RunEvaluation,
+        evaluation_arguments.RunEvaluation,
         results.Evaluation,
-        evaluations.run_evaluation,
+        Later("client.tools.evaluations:run_evaluation"),
     ),
     Definition(
         "get_evaluation",
         "Tell what episodes come to",
         "Tell what the episodes of an evaluation come to so far, or wait for their end: success rate, mean "
         "reward and steps, each with its 95 % confidence interval.",
-        evaluations.GetEvaluation,
+        evaluation_arguments.GetEvaluation,
         results.Evaluation,
-        evaluations.get_evaluation,
+        Later("client.tools.evaluations:get_evaluation"),
         reads=True,
     ),
 )
+
+
+def load() -> None:
+    """Import what the tools work with; any thread may do it, ahead of the first call."""
+    for each in DEFINITIONS:
+        if isinstance(each.work, Later):
+            each.work.load()
 
 
 def offered(*, read_only: bool) -> tuple[Definition, ...]:

@@ -1,12 +1,17 @@
-"""What is imported before a command or a server does anything; measured by `bench_startup`, kept here."""
+"""What is imported before a command or a server does anything, which `bench_startup` measures."""
 
+import asyncio
 import json
 import subprocess
 import sys
+from typing import get_type_hints
 
 import pytest
 from temporalio import workflow
 
+from client.mcp.ahead import Ahead
+from client.tools.definition import Later
+from client.tools.table import DEFINITIONS
 from shiftwork.contracts.updates import UPDATES
 from workflows.project import ProjectWorkflow
 
@@ -18,6 +23,7 @@ WORKERS_ONLY = {
     "shiftwork.gateway",
     "shiftwork.verification.steps",
 }
+STACK_ONLY = {"temporalio", "sqlalchemy", "asyncpg", "alembic", "shiftwork.store.store", "shiftwork.agents"}
 
 
 def imported(modules: str) -> set[str]:
@@ -38,6 +44,11 @@ def imported(modules: str) -> set[str]:
         pytest.param(
             "client.cli.status", WORKERS_ONLY | {"temporalio", "sqlalchemy", "pydantic"}, id="status"
         ),
+        pytest.param(
+            "client.cli.mcp, client.mcp.protocol, client.mcp.pipes, client.tools.desk",
+            (WORKERS_ONLY - {"mcp"}) | STACK_ONLY,
+            id="mcp",
+        ),
     ],
 )
 def test_nothing_is_imported_that_is_not_needed(modules: str, unneeded: set[str]) -> None:
@@ -53,3 +64,29 @@ def test_updates_are_those_of_the_workflow() -> None:
         [asked] = handlers[update.name].arg_types
         assert asked in (update.asked, update.asked | None)
         assert handlers[update.name].ret_type is update.answered
+
+
+@pytest.mark.parametrize("definition", DEFINITIONS, ids=lambda each: each.name)
+def test_the_work_of_each_tool_fits_what_it_is_told_of(definition) -> None:
+    """If it failed, a model would be told of a tool that is not there, or takes or answers something else."""
+    assert isinstance(definition.work, Later)
+    hints = get_type_hints(definition.work.load())
+    assert hints["asked"] is definition.arguments
+    assert hints["return"] is definition.result
+
+
+async def test_what_is_loaded_ahead_is_loaded_once_and_its_errors_are_told(caplog) -> None:
+    """If it failed, each list of tools would load them again, or a broken installation would show nowhere."""
+    loaded = []
+
+    def load() -> None:
+        loaded.append(1)
+        raise ImportError("no module named x")
+
+    ahead = Ahead(load)
+    ahead.begin()
+    ahead.begin()
+    async with asyncio.timeout(30):
+        while "can't be loaded: no module named x" not in caplog.text:  # noqa: ASYNC110 - only the log tells
+            await asyncio.sleep(0.01)
+    assert loaded == [1]
