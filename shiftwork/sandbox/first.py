@@ -264,9 +264,7 @@ def _go_later(code: Assembly, *, drops: bool) -> None:
     code.add(b"\x49\x8b\x4c\x24\x10\x48\x83\xc1\x04")  # mov rcx, [r12 + 16]; add rcx, 4
     if drops:
         code.add(b"\x49\x8b\x44\x24\x18\x49\x89\x44\x24\xf8")  # mov rax, [r12 + 24]; mov [r12 - 8], rax
-        code.add(b"\x49\x89\x4c\x24\x18")  # mov [r12 + 24], rcx
-    else:
-        code.add(b"\x49\x89\x4c\x24\x10")  # mov [r12 + 16], rcx
+    code.add(b"\x49\x89\x4c\x24", b"\x18" if drops else b"\x10")  # mov [r12 + 24 or 16], rcx
     for index, text in enumerate(("sh", "-c", "go"), 0 if drops else -1):
         _store(code, 8 * index, text)
     code.add(b"\x49\x8d\x74\x24\xf8")  # lea rsi, [r12 - 8]
