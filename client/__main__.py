@@ -3,9 +3,11 @@
 import os
 import sys
 from collections.abc import Sequence
+from contextlib import nullcontext
 from importlib import import_module
 
 from client.cli.exits import ERROR, INTERRUPTED, PIPE_CLOSED
+from client.cli.importing import uncollected
 from client.cli.parser import build_parser
 from shiftwork.errors import ShiftworkError
 from shiftwork.ownership import check_ownership
@@ -42,7 +44,9 @@ def _run(argv: Sequence[str] | None) -> int:
     module, _, function = args.handler.partition(":")
     try:
         check_ownership()
-        code: int = getattr(import_module(module), function)(args)
+        with uncollected() if argv is None else nullcontext():
+            handler = getattr(import_module(module), function)
+        code: int = handler(args)
     except BrokenPipeError:
         raise
     except Exception as error:  # the outermost frame: whatever it is becomes one sentence

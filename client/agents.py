@@ -7,10 +7,9 @@ from typing import Any
 from pydantic import ValidationError
 
 from client.schedules import ScheduleControl, ScheduleInfo, schedule_id
-from client.vetting import check_hosts
+from client.vetting import check_agent, check_hosts
 from client.wording import first_problem
 from shiftwork.agents.python.telling import check_code
-from shiftwork.agents.registry import find_backend
 from shiftwork.contracts.agent import PYTHON, AgentConfiguration
 from shiftwork.errors import InvalidInput
 from shiftwork.schedules import Recurrence
@@ -182,7 +181,7 @@ def check_definition(definition: AgentDefinition) -> None:
         return
     if definition.code is not None:
         raise InvalidInput(f"An agent of kind {definition.kind!r} has settings, and no code.")
-    find_backend(definition.kind).check(definition.settings)
+    check_agent(definition.kind, definition.settings)
 
 
 def checked_configuration(keys: Mapping[str, Any]) -> AgentConfiguration:

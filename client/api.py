@@ -20,7 +20,6 @@ from client.vetting import vet_options
 from shiftwork.codec.agreement import agree
 from shiftwork.contracts.project import ProjectOptions
 from shiftwork.errors import Conflict
-from shiftwork.repository import open_user_repository
 from shiftwork.secrets.refusing import refuse_in_words, refuse_secrets
 from shiftwork.store.rows import ProjectRow
 from shiftwork.temporal import PROJECT_WORKFLOW
@@ -86,6 +85,8 @@ class Shiftwork(Messages, Following, AgentRegistry, TaskControl, EpisodeControl,
                 raise Conflict(f"a project named {name!r} exists already; choose another name.")
         where, branch = None, None
         if repository is not None:
+            from shiftwork.repository import open_user_repository  # noqa: PLC0415 - all of git, only for this
+
             user = await open_user_repository(repository, allow_dirty=allow_dirty)
             where, branch = user.where, user.branch
         async with self.store.transaction() as tx:

@@ -8,8 +8,7 @@ from temporalio.exceptions import WorkflowAlreadyStartedError
 from temporalio.service import RPCError, RPCStatusCode
 
 from client.connection import Connection
-from client.vetting import check_hosts
-from shiftwork.agents.registry import find_backend
+from client.vetting import check_agent, check_hosts
 from shiftwork.contracts.episode import EpisodeStatus, EvaluationSpec, EvaluationStart
 from shiftwork.contracts.workflow import Timeouts
 from shiftwork.errors import Conflict, NotFound, StackError
@@ -39,7 +38,7 @@ class EpisodeControl(Connection):
         check_text("environment", spec.environment)
         check_mapping("parameters", spec.parameters)
         if spec.player.agent is not None:
-            find_backend(spec.player.agent.backend).check(spec.player.agent.settings)
+            check_agent(spec.player.agent.backend, spec.player.agent.settings)
         check_hosts(spec.sandbox)
         refuse_secrets("What is to be played", spec.model_dump(mode="json"), await self.guard())
         async with self.store.transaction() as tx:

@@ -1,8 +1,10 @@
 """What can be seen of a project's options before anybody is asked to work by them."""
 
+from collections.abc import Mapping
 from typing import Any
 
-from shiftwork.agents.registry import find_backend
+from pydantic import JsonValue
+
 from shiftwork.contracts.project import ProjectOptions
 from shiftwork.contracts.sandbox import Profile, SandboxOptions
 from shiftwork.errors import InvalidInput
@@ -27,7 +29,14 @@ def vet_options(options: ProjectOptions, redactor: Any) -> None:
 def _check_agents(options: ProjectOptions) -> None:
     """Raise `InvalidInput` for an agent that could never start."""
     for agent in everybody(options):
-        find_backend(agent.backend).check(agent.settings)
+        check_agent(agent.backend, agent.settings)
+
+
+def check_agent(backend: str, settings: Mapping[str, JsonValue]) -> None:
+    """Raise `InvalidInput` for a backend that is not known, or could never start with these settings."""
+    from shiftwork.agents.registry import find_backend  # noqa: PLC0415 - every backend, and only this needs them
+
+    find_backend(backend).check(settings)
 
 
 def check_hosts(sandbox: SandboxOptions) -> None:

@@ -8,6 +8,7 @@ from argparse import Namespace
 from pathlib import Path
 
 from client.cli.exits import DONE
+from client.cli.importing import uncollected
 from client.cli.output import pairs, print_json_line
 from shiftwork.contracts.project import ProjectOptions
 from shiftwork.errors import InvalidInput
@@ -19,8 +20,9 @@ def mcp(args: Namespace) -> int:
     """Serve until the client goes, or with `--http` until it is told to end."""
     if importlib.util.find_spec("mcp") is None:
         raise InvalidInput("The package `mcp` is missing: install the extra 'mcp' of Shiftwork.")
-    from client.mcp.protocol import make_server  # noqa: PLC0415 - it needs the package
-    from client.tools.desk import Desk  # noqa: PLC0415 - heavy, and only for this command
+    with uncollected():
+        from client.mcp.protocol import make_server  # noqa: PLC0415 - it needs the package
+        from client.tools.desk import Desk  # noqa: PLC0415 - heavy, and only for this command
 
     deny_others_writing()
     logging.basicConfig(level=logging.WARNING, stream=sys.stderr, format="%(asctime)s %(message)s")

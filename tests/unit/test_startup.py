@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import os
 import subprocess
 import sys
 from typing import get_type_hints
@@ -16,6 +17,8 @@ from shiftwork.contracts.updates import UPDATES
 from workflows.project import ProjectWorkflow
 
 WORKERS_ONLY = {
+    "shiftwork.agents.registry",
+    "shiftwork.repository",
     "activities",
     "workflows",
     "aiohttp",
@@ -23,6 +26,8 @@ WORKERS_ONLY = {
     "shiftwork.gateway",
     "shiftwork.verification.steps",
 }
+"""What only workers need, or the few commands that make something of it."""
+
 STACK_ONLY = {"temporalio", "sqlalchemy", "asyncpg", "alembic", "shiftwork.store.store", "shiftwork.agents"}
 
 
@@ -39,7 +44,9 @@ def imported(modules: str) -> set[str]:
     ("modules", "unneeded"),
     [
         pytest.param("client.api", WORKERS_ONLY, id="client"),
-        pytest.param("client.harness, client.cli.agents, client.cli.tasks", WORKERS_ONLY, id="commands"),
+        pytest.param(
+            "client.cli.agents, client.cli.tasks, client.cli.directing", WORKERS_ONLY, id="commands"
+        ),
         pytest.param("client.cli.reading", WORKERS_ONLY | {"temporalio"}, id="reading"),
         pytest.param(
             "client.cli.status", WORKERS_ONLY | {"temporalio", "sqlalchemy", "pydantic"}, id="status"
@@ -64,6 +71,23 @@ def test_updates_are_those_of_the_workflow() -> None:
         [asked] = handlers[update.name].arg_types
         assert asked in (update.asked, update.asked | None)
         assert handlers[update.name].ret_type is update.answered
+
+
+def test_what_a_command_imports_is_not_looked_through_for_garbage() -> None:
+    """If it failed, each command would spend much of its start on that, and leave the collector off."""
+    code = (
+        "import gc, sys; from client.__main__ import main; sys.argv[1:] = ['list']; found = main(); "
+        "print(found, gc.get_freeze_count() > 10_000, gc.isenabled())"
+    )
+    done = subprocess.run(
+        [sys.executable, "-P", "-c", code],
+        env={**os.environ, "SHIFTWORK_STATE": "/nonexistent"},
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=True,
+    )
+    assert (done.stdout, done.stderr.count("\n")) == ("1 True True\n", 1)
 
 
 @pytest.mark.parametrize("definition", DEFINITIONS, ids=lambda each: each.name)
