@@ -7,7 +7,8 @@ from contextlib import suppress
 
 from temporalio import activity
 
-from activities.alive import heartbeating, worker_stopping
+from activities.alive import heartbeating
+from activities.attempts import end_earlier, until_told
 from activities.names import GIVE_UP_EPISODE, MOVE_EVALUATION, PLAY_EPISODE
 from activities.players import AskedPlayer, PlayerFailed, Seat, Seats, seated
 from activities.services import Services
@@ -26,9 +27,8 @@ from shiftwork.environments.host import Order, Over
 from shiftwork.environments.hosting import EnvironmentHost, PlayFailed
 from shiftwork.environments.protocol import Observation
 from shiftwork.environments.trajectory import Choice, Step
-from shiftwork.errors import Conflict, InvalidInput, NotFound, ShiftworkError
+from shiftwork.errors import Conflict, InvalidInput, LeaseLost, NotFound
 from shiftwork.repository.files import remove_tree
-from shiftwork.runner.leftovers import end_leftovers
 from shiftwork.store.episodes import EpisodeOutcome, EpisodeRow, StepRow, spent_in
 from shiftwork.text import one_line, truncate
 
@@ -96,10 +96,11 @@ class _Attempt:
             row, spec, steps = await self._begin()
         except Conflict:
             return await self._as_it_is()
-        if row.attempt - 1 > spec.retries:
-            why = f"{row.attempt - 1} of its workers were lost; the episode is not taken up again."
+        lost = row.attempt - 1 - row.worker_stops
+        if lost > spec.retries:
+            why = f"{lost} of its workers were lost; the episode is not taken up again."
             return await self._finish(row, _failure(EpisodeErrorKind.LOST, why))
-        outcome = await self._cancellable(asyncio.ensure_future(self._played(row, spec, steps)))
+        outcome = await self._cancellable(asyncio.ensure_future(self._played(row, spec, steps)), row)
         return await self._finish(row, outcome)
 
     async def _begin(self) -> tuple[EpisodeRow, EpisodeSpec, list[StepRow]]:
@@ -171,30 +172,18 @@ class _Attempt:
         return over
 
     async def _end_earlier(self, row: EpisodeRow) -> None:
-        """What lost attempts left here."""
-        for attempt in range(1, row.attempt):
-            folder = self._services.settings.episode_folder(row.id, attempt)
-            if folder.is_dir():
-                await end_leftovers(folder)
-                await asyncio.to_thread(remove_tree, folder, ignore_errors=True)
+        folder = self._services.settings.episode_folder
+        await end_earlier(folder(row.id, attempt) for attempt in range(1, row.attempt))
 
-    async def _cancellable(self, work: "asyncio.Future[EpisodeOutcome]") -> EpisodeOutcome:
-        """How it went; when it is cancelled or the worker stops, it ends what it started first."""
-        shutdown = asyncio.ensure_future(activity.wait_for_worker_shutdown())
-        try:
-            await asyncio.wait((work, shutdown), return_when=asyncio.FIRST_COMPLETED)
-            if work.done():
-                return work.result()
-            await _ended(work)
-            raise worker_stopping()
-        except asyncio.CancelledError:
-            left = await _ended(work)
-            details = activity.cancellation_details()
-            if details is not None and details.worker_shutdown:
-                raise worker_stopping() from None
-            return left or _failure(EpisodeErrorKind.CANCELLED, "The episode was cancelled.")
-        finally:
-            shutdown.cancel()
+    async def _cancellable(self, work: "asyncio.Future[EpisodeOutcome]", row: EpisodeRow) -> EpisodeOutcome:
+        left = await until_told(work, lambda: self._give_back(row))
+        return left or _failure(EpisodeErrorKind.CANCELLED, "The episode was cancelled.")
+
+    async def _give_back(self, row: EpisodeRow) -> None:
+        """An attempt that a worker gave back was not lost."""
+        with suppress(LeaseLost):
+            async with self._services.store.transaction() as tx:
+                await tx.episodes.give_back(row.id, row.token or 0)
 
     async def _finish(self, row: EpisodeRow, outcome: EpisodeOutcome) -> EpisodeEnd:
         async with self._services.store.transaction() as tx:
@@ -233,11 +222,3 @@ def _failure(kind: EpisodeErrorKind, why: str, player: AskedPlayer | None = None
         error_kind=kind,
         usage=None if player is None else player.usage,
     )
-
-
-async def _ended(work: "asyncio.Future[EpisodeOutcome]") -> EpisodeOutcome | None:
-    """What is left of work that has to end now."""
-    work.cancel()
-    with suppress(asyncio.CancelledError, ShiftworkError):
-        return await work
-    return None

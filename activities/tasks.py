@@ -10,7 +10,8 @@ from datetime import UTC, datetime
 from pydantic import JsonValue
 from temporalio import activity
 
-from activities.alive import heartbeating, worker_stopping
+from activities.alive import heartbeating
+from activities.attempts import end_earlier, until_told
 from activities.names import GIVE_UP_TASK, RUN_TASK
 from activities.processors import Processors
 from activities.services import Services
@@ -19,7 +20,6 @@ from shiftwork.contracts.task import TaskEnd, TaskErrorKind, TaskGivenUp, TaskSt
 from shiftwork.errors import Conflict, LeaseLost, ShiftworkError, StackError
 from shiftwork.handoffs import HandoffContext
 from shiftwork.repository.files import remove_tree
-from shiftwork.runner.leftovers import end_leftovers
 from shiftwork.store.agents import AgentRow
 from shiftwork.store.store import Transaction
 from shiftwork.store.tasks import TaskOutcome, TaskRow
@@ -132,32 +132,12 @@ class _Attempt:
             await asyncio.to_thread(remove_tree, folder, ignore_errors=True)
 
     async def _end_earlier(self, row: TaskRow) -> None:
-        """What lost attempts left here."""
-        for attempt in range(1, row.attempt):
-            folder = self._services.settings.task_folder(row.id, attempt)
-            if folder.is_dir():
-                await end_leftovers(folder)
-                await asyncio.to_thread(remove_tree, folder, ignore_errors=True)
+        folder = self._services.settings.task_folder
+        await end_earlier(folder(row.id, attempt) for attempt in range(1, row.attempt))
 
     async def _cancellable(self, work: "asyncio.Future[Processed]", row: TaskRow) -> Processed:
-        """What it leaves; when the task is cancelled or the worker stops, it ends what it started first."""
-        shutdown = asyncio.ensure_future(activity.wait_for_worker_shutdown())
-        try:
-            await asyncio.wait((work, shutdown), return_when=asyncio.FIRST_COMPLETED)
-            if work.done():
-                return work.result()
-            await _ended(work)
-            await self._give_back(row)
-            raise worker_stopping()
-        except asyncio.CancelledError:
-            left = await _ended(work)
-            details = activity.cancellation_details()
-            if details is not None and details.worker_shutdown:
-                await self._give_back(row)
-                raise worker_stopping() from None
-            return left or _failed(TaskErrorKind.CANCELLED, "The task was cancelled.")
-        finally:
-            shutdown.cancel()
+        left = await until_told(work, lambda: self._give_back(row))
+        return left or _failed(TaskErrorKind.CANCELLED, "The task was cancelled.")
 
     async def _give_back(self, row: TaskRow) -> None:
         """An attempt that a worker gave back was not lost."""
@@ -202,14 +182,6 @@ async def _hand_over(tx: Transaction, task: TaskRow, agent: AgentRow, processed:
         task_id=task.id,
         ttl=agent.config.handoff_ttl,
     )
-
-
-async def _ended(work: "asyncio.Future[Processed]") -> Processed | None:
-    """What is left of work that has to end now."""
-    work.cancel()
-    with suppress(asyncio.CancelledError, ShiftworkError):
-        return await work
-    return None
 
 
 def _lost(row: TaskRow) -> int:

@@ -14,7 +14,8 @@ from shiftwork.contracts.workflow import Timeouts
 from shiftwork.errors import Conflict, NotFound, StackError
 from shiftwork.secrets.refusing import refuse_secrets
 from shiftwork.storable import check_mapping, check_text
-from shiftwork.store.episodes import EpisodeRow, EvaluationRow, StepRow
+from shiftwork.store.episodes import EpisodeRow, StepRow
+from shiftwork.store.evaluations import EvaluationRow
 from shiftwork.temporal import EVALUATION_WORKFLOW, TASK_QUEUE, evaluation_workflow_id
 from shiftwork.text import plain_markdown
 

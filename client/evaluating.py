@@ -13,7 +13,8 @@ from shiftwork.contracts.episode import EpisodeStatus
 from shiftwork.contracts.task import TaskUsage
 from shiftwork.environments.protocol import EpisodeStats
 from shiftwork.environments.scoring import Estimate, Score, score
-from shiftwork.store.episodes import EpisodeRow, EvaluationRow
+from shiftwork.store.episodes import EpisodeRow
+from shiftwork.store.evaluations import EvaluationRow
 from shiftwork.store.store import Transaction
 
 

@@ -11,7 +11,8 @@ from client.rest.pages import Page
 from shiftwork.contracts.episode import EpisodeErrorKind, EpisodeStatus, EvaluationSpec
 from shiftwork.contracts.task import TaskUsage
 from shiftwork.environments.trajectory import Ending
-from shiftwork.store.episodes import EpisodeRow, EvaluationRow, StepRow
+from shiftwork.store.episodes import EpisodeRow, StepRow
+from shiftwork.store.evaluations import EvaluationRow
 
 
 class EnvironmentPage(Page[Environment]):

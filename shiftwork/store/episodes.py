@@ -1,40 +1,27 @@
-"""Evaluations and episodes: created together, each episode played by one attempt at a time."""
+"""Episodes and their steps: each episode is played by one attempt at a time."""
 
 from collections.abc import Iterable, Mapping
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Select, func, insert, select, update
+from sqlalchemy import Select, func, select, update
 from sqlalchemy.dialects.postgresql import insert as upsert
 
 from shiftwork.contracts.base import Message
-from shiftwork.contracts.episode import EpisodeErrorKind, EpisodeStatus, EvaluationSpec
+from shiftwork.contracts.episode import EpisodeErrorKind, EpisodeStatus
 from shiftwork.contracts.task import TaskUsage
 from shiftwork.environments.trajectory import Ending, Step
 from shiftwork.errors import Conflict, LeaseLost, NotFound
+from shiftwork.store.evaluations import CHANNEL
 from shiftwork.store.noun import Noun, is_id
-from shiftwork.store.tables import LEASE_TOKENS, EpisodeStepTable, EpisodeTable, EvaluationTable
-
-CHANNEL = "shiftwork_episodes"
-"""Where PostgreSQL tells of each evaluation of which something changed: its id."""
-
-
-class EvaluationRow(Message):
-    """Episodes of one kind; `spec` says what is played, by whom, from which seeds."""
-
-    id: int
-    uuid: str
-    environment: str
-    player: str
-    spec: EvaluationSpec
-    status: EpisodeStatus
-    request_key: str | None
-    created_at: datetime
-    ended_at: datetime | None
+from shiftwork.store.tables import LEASE_TOKENS, EpisodeStepTable, EpisodeTable
 
 
 class EpisodeRow(Message):
-    """One play. What it earned and how it ended is there once it has; `seconds`: how long it lasted."""
+    """One play. What it earned and how it ended is there once it has; `seconds`: how long it lasted.
+
+    `worker_stops`: how many attempts a worker gave back that was told to stop.
+    """
 
     id: int
     evaluation_id: int
@@ -57,6 +44,7 @@ class EpisodeRow(Message):
     worker: str
     sandbox: str
     attempt: int
+    worker_stops: int
     token: int | None
     created_at: datetime
     started_at: datetime | None
@@ -102,67 +90,6 @@ class EpisodeOutcome(Message):
     usage: TaskUsage | None = None
     error: str | None = None
     error_kind: EpisodeErrorKind | None = None
-
-
-class Evaluations(Noun):
-    """The rows of `evaluations`."""
-
-    async def create(self, spec: EvaluationSpec, request_key: str | None = None) -> EvaluationRow:
-        """The evaluation with its episodes, none played yet; one of the same `request_key` is found again."""
-        values = {
-            "environment": spec.environment,
-            "player": spec.player.kind.value,
-            "spec": spec.model_dump(mode="json"),
-            "status": EpisodeStatus.CREATED.value,
-            "request_key": request_key,
-        }
-        statement = upsert(EvaluationTable).values(values)
-        statement = statement.on_conflict_do_nothing(index_elements=[EvaluationTable.request_key])
-        new = await self._first(statement.returning(EvaluationTable.__table__), EvaluationRow)
-        if new is None:
-            found = select(EvaluationTable.__table__).where(EvaluationTable.request_key == request_key)
-            row = await self._first(found, EvaluationRow)
-            assert row is not None
-            return row
-        episodes = [
-            {"evaluation_id": new.id, "number": number, "seed": spec.seed + number - 1, "status": "created"}
-            for number in range(1, spec.episodes + 1)
-        ]
-        await self._connection.execute(insert(EpisodeTable), episodes)
-        return new
-
-    async def get(self, evaluation_id: int) -> EvaluationRow:
-        """The evaluation with this id; raises `NotFound`."""
-        statement = select(EvaluationTable.__table__).where(EvaluationTable.id == evaluation_id)
-        row = await self._first(statement, EvaluationRow) if is_id(evaluation_id) else None
-        if row is None:
-            raise NotFound(
-                f"There is no evaluation {evaluation_id}; `shiftwork env stats` shows those there are."
-            )
-        return row
-
-    async def list(
-        self, *, environment: str | None = None, limit: int = 50, offset: int = 0
-    ) -> list[EvaluationRow]:
-        """Evaluations of this environment (any), newest first."""
-        statement = _evaluations(environment).order_by(EvaluationTable.id.desc())
-        return await self._all(statement.limit(limit).offset(offset), EvaluationRow)
-
-    async def count(self, environment: str | None = None) -> int:
-        """How many there are, of this environment (any)."""
-        return await self._number_of(_evaluations(environment))
-
-    async def move(self, evaluation_id: int, status: EpisodeStatus) -> None:
-        """Give it another status; one that has ended keeps its own."""
-        ended = {"ended_at": func.clock_timestamp()} if status.ended else {}
-        changed = (
-            update(EvaluationTable)
-            .where(EvaluationTable.id == evaluation_id)
-            .where(EvaluationTable.status.in_([EpisodeStatus.CREATED.value, EpisodeStatus.RUNNING.value]))
-            .values(status=status.value, **ended)
-        )
-        await self._connection.execute(changed)
-        await self._connection.execute(select(func.pg_notify(CHANNEL, str(evaluation_id))))
 
 
 class Episodes(Noun):
@@ -250,6 +177,11 @@ class Episodes(Noun):
         await self._held(episode_id, token)
         await self._write(episode_id, {"usage": usage.model_dump(mode="json")})
 
+    async def give_back(self, episode_id: int, token: int) -> None:
+        """Write that a worker was told to stop and gave it back, as its attempt; raises `LeaseLost`."""
+        await self._held(episode_id, token)
+        await self._write(episode_id, {"worker_stops": EpisodeTable.worker_stops + 1})
+
     async def finish(self, episode_id: int, token: int, outcome: EpisodeOutcome) -> EpisodeRow:
         """End it, as the attempt that has this token; raises `LeaseLost` if that is not it any more."""
         await self._held(episode_id, token)
@@ -291,11 +223,6 @@ class Episodes(Noun):
 def spent_in(steps: Iterable[StepRow]) -> float:
     """How long an episode had lasted when its last step was taken, in seconds."""
     return max((each.seconds for each in steps), default=0.0)
-
-
-def _evaluations(environment: str | None) -> Select[Any]:
-    statement = select(EvaluationTable.__table__)
-    return statement if environment is None else statement.where(EvaluationTable.environment == environment)
 
 
 def _one(episode_id: int) -> Select[Any]:

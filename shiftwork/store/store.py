@@ -20,7 +20,8 @@ from shiftwork.store.connect import connect
 from shiftwork.store.conversations import Conversations
 from shiftwork.store.decisions import Decisions
 from shiftwork.store.dsn import asyncpg_dsn, place
-from shiftwork.store.episodes import Episodes, Evaluations
+from shiftwork.store.episodes import Episodes
+from shiftwork.store.evaluations import Evaluations
 from shiftwork.store.events import Events
 from shiftwork.store.evidence import Evidence
 from shiftwork.store.features import Features

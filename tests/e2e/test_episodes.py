@@ -15,7 +15,8 @@ from shiftwork.contracts.episode import (
 from shiftwork.environments.playing import RandomPolicy, play
 from shiftwork.environments.registry import make_environment
 from shiftwork.errors import Conflict
-from shiftwork.store.episodes import EpisodeRow, EvaluationRow
+from shiftwork.store.episodes import EpisodeRow
+from shiftwork.store.evaluations import EvaluationRow
 from tests.e2e.lab import Lab, eventually
 from tests.e2e.support import WorkerProcess, processes_of
 
@@ -71,6 +72,19 @@ async def test_killed_workers_change_no_trajectory(lab: Lab, shared_worker: Work
         assert row.total_reward == pytest.approx(stats.total_reward)
         assert (row.total_steps, row.success) == (stats.total_steps, stats.success)
     assert not [each for each in processes_of(lab.settings.state, "") if "environments.host" in each]
+
+
+async def test_a_worker_that_stops_loses_no_episode(lab: Lab, shared_worker: WorkerProcess) -> None:
+    """Each restart of a worker would count as a crash, so that long evaluations would fail by them."""
+    spec = EvaluationSpec(environment="maze", parameters=MAZE, retries=0, seed=7, max_steps=STEPS)
+    evaluation = await lab.shiftwork.evaluate(spec)
+    await eventually(lambda: in_the_middle(lab, evaluation, 1), 60, every=0.01)
+    shared_worker.stop()
+    shared_worker.start()
+    (row,) = await ended(lab, evaluation)
+    assert (row.status, row.attempt, row.worker_stops) == (EpisodeStatus.COMPLETED, 2, 1)
+    steps = [each.step for each in await lab.shiftwork.episode_steps(row.id)]
+    assert steps == list((await undisturbed(row.seed)).steps)
 
 
 async def test_a_script_is_played(lab: Lab, shared_worker: WorkerProcess) -> None:

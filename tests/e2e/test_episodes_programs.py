@@ -11,7 +11,8 @@ from shiftwork.contracts.episode import (
     Player,
     PlayerKind,
 )
-from shiftwork.store.episodes import EpisodeRow, EvaluationRow, StepRow
+from shiftwork.store.episodes import EpisodeRow, StepRow
+from shiftwork.store.evaluations import EvaluationRow
 from tests.e2e.lab import Lab, eventually
 from tests.e2e.support import WorkerProcess, processes_of
 

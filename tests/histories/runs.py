@@ -11,7 +11,7 @@ from shiftwork.contracts.maintenance import MaintenanceStart
 from shiftwork.contracts.task import TaskStatus
 from shiftwork.contracts.workflow import Timeouts
 from shiftwork.store.agents import AgentDefinition, AgentRow
-from shiftwork.store.episodes import EvaluationRow
+from shiftwork.store.evaluations import EvaluationRow
 from shiftwork.store.tasks import TaskRow
 from shiftwork.temporal import (
     SCHEDULED_RUN_WORKFLOW,

@@ -76,6 +76,7 @@ class EpisodeTable(Base):
     created_at: Mapped[Now]
     started_at: Mapped[Moment | None]
     ended_at: Mapped[Moment | None]
+    worker_stops: Mapped[Count]
 
 
 class EpisodeStepTable(Base):

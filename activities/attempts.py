@@ -1,0 +1,62 @@
+"""What every attempt has to do: end what earlier ones left, and end by itself when it is told to."""
+
+import asyncio
+from collections.abc import Awaitable, Callable, Iterable
+from contextlib import suppress
+from pathlib import Path
+from typing import TypeVar
+
+from temporalio import activity
+
+from activities.alive import worker_stopping
+from shiftwork.errors import ShiftworkError
+from shiftwork.repository.files import remove_tree
+from shiftwork.runner.leftovers import end_leftovers
+
+Result = TypeVar("Result")
+
+
+async def until_told(
+    work: "asyncio.Future[Result]", give_back: Callable[[], Awaitable[None]]
+) -> Result | None:
+    """What the work leaves; none if its activity was cancelled first. It has ended what it started by then.
+
+    Args:
+        give_back: writes that this attempt was not lost, before another worker takes it up.
+
+    Raises:
+        ApplicationError: the worker stops; the attempt was given back.
+    """
+    shutdown = asyncio.ensure_future(activity.wait_for_worker_shutdown())
+    try:
+        await asyncio.wait((work, shutdown), return_when=asyncio.FIRST_COMPLETED)
+        if work.done():
+            return work.result()
+        await _ended(work)
+        await give_back()
+        raise worker_stopping()
+    except asyncio.CancelledError:
+        left = await _ended(work)
+        details = activity.cancellation_details()
+        if details is not None and details.worker_shutdown:
+            await give_back()
+            raise worker_stopping() from None
+        return left
+    finally:
+        shutdown.cancel()
+
+
+async def end_earlier(folders: Iterable[Path]) -> None:
+    """End what lost attempts left on this host, and remove their folders."""
+    for folder in folders:
+        if folder.is_dir():
+            await end_leftovers(folder)
+            await asyncio.to_thread(remove_tree, folder, ignore_errors=True)
+
+
+async def _ended(work: "asyncio.Future[Result]") -> Result | None:
+    """What is left of work that has to end now."""
+    work.cancel()
+    with suppress(asyncio.CancelledError, ShiftworkError):
+        return await work
+    return None

@@ -1,0 +1,96 @@
+"""Evaluations: each is created with its episodes."""
+
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy import Select, func, insert, select, update
+from sqlalchemy.dialects.postgresql import insert as upsert
+
+from shiftwork.contracts.base import Message
+from shiftwork.contracts.episode import EpisodeStatus, EvaluationSpec
+from shiftwork.errors import NotFound
+from shiftwork.store.noun import Noun, is_id
+from shiftwork.store.tables import EpisodeTable, EvaluationTable
+
+CHANNEL = "shiftwork_episodes"
+"""Where PostgreSQL tells of each evaluation of which something changed: its id."""
+
+
+class EvaluationRow(Message):
+    """Episodes of one kind; `spec` says what is played, by whom, from which seeds."""
+
+    id: int
+    uuid: str
+    environment: str
+    player: str
+    spec: EvaluationSpec
+    status: EpisodeStatus
+    request_key: str | None
+    created_at: datetime
+    ended_at: datetime | None
+
+
+class Evaluations(Noun):
+    """The rows of `evaluations`."""
+
+    async def create(self, spec: EvaluationSpec, request_key: str | None = None) -> EvaluationRow:
+        """The evaluation with its episodes, none played yet; one of the same `request_key` is found again."""
+        values = {
+            "environment": spec.environment,
+            "player": spec.player.kind.value,
+            "spec": spec.model_dump(mode="json"),
+            "status": EpisodeStatus.CREATED.value,
+            "request_key": request_key,
+        }
+        statement = upsert(EvaluationTable).values(values)
+        statement = statement.on_conflict_do_nothing(index_elements=[EvaluationTable.request_key])
+        new = await self._first(statement.returning(EvaluationTable.__table__), EvaluationRow)
+        if new is None:
+            found = select(EvaluationTable.__table__).where(EvaluationTable.request_key == request_key)
+            row = await self._first(found, EvaluationRow)
+            assert row is not None
+            return row
+        episodes = [
+            {"evaluation_id": new.id, "number": number, "seed": spec.seed + number - 1, "status": "created"}
+            for number in range(1, spec.episodes + 1)
+        ]
+        await self._connection.execute(insert(EpisodeTable), episodes)
+        return new
+
+    async def get(self, evaluation_id: int) -> EvaluationRow:
+        """The evaluation with this id; raises `NotFound`."""
+        statement = select(EvaluationTable.__table__).where(EvaluationTable.id == evaluation_id)
+        row = await self._first(statement, EvaluationRow) if is_id(evaluation_id) else None
+        if row is None:
+            raise NotFound(
+                f"There is no evaluation {evaluation_id}; `shiftwork env stats` shows those there are."
+            )
+        return row
+
+    async def list(
+        self, *, environment: str | None = None, limit: int = 50, offset: int = 0
+    ) -> list[EvaluationRow]:
+        """Evaluations of this environment (any), newest first."""
+        statement = _evaluations(environment).order_by(EvaluationTable.id.desc())
+        return await self._all(statement.limit(limit).offset(offset), EvaluationRow)
+
+    async def count(self, environment: str | None = None) -> int:
+        """How many there are, of this environment (any)."""
+        return await self._number_of(_evaluations(environment))
+
+    async def move(self, evaluation_id: int, status: EpisodeStatus) -> None:
+        """Give it another status; one that has ended keeps its own."""
+        ended = {"ended_at": func.clock_timestamp()} if status.ended else {}
+        changed = (
+            update(EvaluationTable)
+            .where(EvaluationTable.id == evaluation_id)
+            .where(EvaluationTable.status.in_([EpisodeStatus.CREATED.value, EpisodeStatus.RUNNING.value]))
+            .values(status=status.value, **ended)
+        )
+        await self._connection.execute(changed)
+        await self._connection.execute(select(func.pg_notify(CHANNEL, str(evaluation_id))))
+
+
+def _evaluations(environment: str | None) -> Select[Any]:
+    statement = select(EvaluationTable.__table__)
+    return statement if environment is None else statement.where(EvaluationTable.environment == environment)
