@@ -7,7 +7,7 @@ from activities.players import AskedPlayer, Seat
 from activities.services import Services
 from shiftwork.contracts.sandbox import Profile
 from shiftwork.contracts.task import TaskUsage
-from shiftwork.environments.commanded import CommandPlayer
+from shiftwork.environments.commanded import CommandPlayer, player_seed
 from shiftwork.runner.process import Process
 from shiftwork.verification.shell import Shell
 
@@ -18,7 +18,7 @@ class _Seated(CommandPlayer):
     def __init__(self, process: Process, seat: Seat, shell: Shell, level: str) -> None:
         super().__init__(
             process,
-            seed=seat.seed,
+            seed=player_seed(seat.key, seat.seed),
             history=seat.recorded,
             patience=seat.spec.player.answer_timeout,
             redact=shell.redact,

@@ -93,31 +93,34 @@ class _Attempt:
 
     async def execute(self) -> EpisodeEnd:
         try:
-            row, spec, steps = await self._begin()
+            row, spec, steps, key = await self._begin()
         except Conflict:
             return await self._as_it_is()
         lost = row.attempt - 1 - row.worker_stops
         if lost > spec.retries:
             why = f"{lost} of its workers were lost; the episode is not taken up again."
             return await self._finish(row, _failure(EpisodeErrorKind.LOST, why))
-        outcome = await self._cancellable(asyncio.ensure_future(self._played(row, spec, steps)), row)
+        outcome = await self._cancellable(asyncio.ensure_future(self._played(row, spec, steps, key)), row)
         return await self._finish(row, outcome)
 
-    async def _begin(self) -> tuple[EpisodeRow, EpisodeSpec, list[StepRow]]:
+    async def _begin(self) -> tuple[EpisodeRow, EpisodeSpec, list[StepRow], bytes]:
         worker = f"{self._services.host}:{os.getpid()}"
         async with self._services.store.transaction() as tx:
             row = await tx.episodes.begin(self._start.episode_id, worker, self._services.sandbox.level)
             evaluation = await tx.evaluations.get(row.evaluation_id)
-            return row, evaluation.spec, await tx.episodes.steps(row.id)
+            key = await tx.evaluations.player_key(evaluation.id)
+            return row, evaluation.spec, await tx.episodes.steps(row.id), key
 
-    async def _played(self, row: EpisodeRow, spec: EpisodeSpec, steps: list[StepRow]) -> EpisodeOutcome:
+    async def _played(
+        self, row: EpisodeRow, spec: EpisodeSpec, steps: list[StepRow], key: bytes
+    ) -> EpisodeOutcome:
         folder = self._services.settings.episode_folder(row.id, row.attempt)
         player: AskedPlayer | None = None
         try:
             await self._end_earlier(row)
             recorded = tuple(each.step for each in steps)
             spent = row.usage or TaskUsage()
-            seat = Seat(spec, row.id, row.attempt, row.seed, recorded, folder, spent, self._tell(row))
+            seat = Seat(spec, row.id, row.attempt, row.seed, key, recorded, folder, spent, self._tell(row))
             sits = seated(self._services, seat, self._seats)
             async with asyncio.timeout(self._start.timeout), sits as player:
                 over = await self._play(row, seat, spent_in(steps), player)

@@ -24,6 +24,7 @@ class Seat:
         episode: the id of the episode.
         attempt: how often it was begun, this time included.
         seed: of the episode.
+        key: the evaluation's, of which no player knows; see `player_seed`.
         recorded: the steps that were taken before.
         folder: a folder that does not exist yet, for this attempt alone; removed afterwards.
         spent: what the player cost before.
@@ -34,6 +35,7 @@ class Seat:
     episode: int
     attempt: int
     seed: int
+    key: bytes
     recorded: tuple[Step, ...]
     folder: Path
     spent: TaskUsage

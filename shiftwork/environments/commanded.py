@@ -5,7 +5,7 @@ or agents: whatever it writes, or does not write, is its own failure and nobody 
 """
 
 import asyncio
-import hashlib
+import hmac
 import json
 from collections.abc import Callable, Sequence
 from contextlib import suppress
@@ -96,12 +96,13 @@ class Answer(_Line):
         return self
 
 
-def player_seed(seed: int) -> int:
-    """A number from which a player may make its choices, always the same for the same episode.
+def player_seed(key: bytes, seed: int) -> int:
+    """A number from which a player may make its choices, always the same for the same key and episode.
 
-    It is not the episode's own, by which a program could find out what the environment hides.
+    It is not the episode's own, by which a program could find out what the environment hides; nor can that be
+    found by trying all there are, as long as the key is secret.
     """
-    digest = hashlib.sha256(f"player:{seed}".encode()).digest()
+    digest = hmac.digest(key, f"player:{seed}".encode(), "sha256")
     return int.from_bytes(digest[:4], "big") >> 1
 
 
@@ -110,7 +111,7 @@ class CommandPlayer:
 
     Args:
         process: it; whoever started it ends it.
-        seed: of the episode.
+        seed: of its own choices; see `player_seed`.
         history: the steps that were taken before.
         patience: seconds in which each answer has to come.
         redact: takes secrets out of what it said, before anybody cuts it.
@@ -126,7 +127,7 @@ class CommandPlayer:
         redact: Callable[[bytes], bytes] = lambda text: text,
     ) -> None:
         self._process = process
-        self._seed = player_seed(seed)
+        self._seed = seed
         self._history = tuple(history)
         self._patience = patience
         self._redact = redact

@@ -1,5 +1,6 @@
 """Evaluations: each is created with its episodes."""
 
+import secrets
 from datetime import datetime
 from typing import Any
 
@@ -77,6 +78,17 @@ class Evaluations(Noun):
     async def count(self, environment: str | None = None) -> int:
         """How many there are, of this environment (any)."""
         return await self._number_of(_evaluations(environment))
+
+    async def player_key(self, evaluation_id: int) -> bytes:
+        """Its secret, of which the seeds are made that its players get: drawn once, shown nowhere."""
+        its = EvaluationTable.id == evaluation_id
+        key = await self._connection.scalar(select(EvaluationTable.player_key).where(its))
+        if key is None:
+            first = func.coalesce(EvaluationTable.player_key, secrets.token_bytes(32))
+            drawn = update(EvaluationTable).where(its).values(player_key=first)
+            key = await self._connection.scalar(drawn.returning(EvaluationTable.player_key))
+        assert isinstance(key, bytes), "it has episodes"
+        return key
 
     async def move(self, evaluation_id: int, status: EpisodeStatus) -> None:
         """Give it another status; one that has ended keeps its own."""

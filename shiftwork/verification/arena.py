@@ -10,7 +10,7 @@ from typing import Final
 from shiftwork.contracts.environment_check import EnvironmentCheck, Reaching
 from shiftwork.contracts.feature import FeatureSpec
 from shiftwork.contracts.session import FailureKind
-from shiftwork.environments.commanded import CommandPlayer
+from shiftwork.environments.commanded import CommandPlayer, player_seed
 from shiftwork.environments.host import Order
 from shiftwork.environments.hosting import EnvironmentHost, PlayFailed
 from shiftwork.environments.registry import check_name
@@ -18,6 +18,9 @@ from shiftwork.environments.trajectory import Step, Trajectory
 from shiftwork.errors import InvalidInput, NotFound
 from shiftwork.text import one_line
 from shiftwork.verification.shell import Shell
+
+_NO_SECRET: Final = b"verification"
+"""Who writes the program reads the episodes' seeds: a program plays alike whenever it is verified."""
 
 _ROUNDING: Final = 1e-9
 """Sums of rewards that differ by less are the same."""
@@ -140,7 +143,10 @@ class _Game:
         )
         async with self._shell.talk(command, cwd=cwd, scratch=scratch) as process:
             player = CommandPlayer(
-                process, seed=self.seed, patience=self._patience, redact=self._shell.redact
+                process,
+                seed=player_seed(_NO_SECRET, self.seed),
+                patience=self._patience,
+                redact=self._shell.redact,
             )
             over = await self._host.play(order, on_step=self._keep, on_turn=player.act, on_begin=player.begin)
             self.trajectory = over.trajectory

@@ -24,6 +24,7 @@ from tests.unit.process_support import living, token, wait_until_dead
 GREEDY = Path(__file__).parents[2] / "examples" / "players" / "greedy_maze.py"
 MAZE = {"rows": 6, "columns": 6}
 SECRET = b"hunter2-hunter2"
+KEY = b"of an evaluation"
 
 
 def python(code: str) -> str:
@@ -53,7 +54,8 @@ class Table:
             redact=lambda text: text.replace(SECRET, b"[secret]"),
         )
         async with shell.talk(command, cwd=workspace, scratch=workspace.with_name("scratch")) as process:
-            yield CommandPlayer(process, seed=seed, history=history, patience=patience, redact=shell.redact)
+            own = player_seed(KEY, seed)
+            yield CommandPlayer(process, seed=own, history=history, patience=patience, redact=shell.redact)
 
     async def play(
         self,
@@ -146,7 +148,7 @@ async def test_what_a_program_reads(table):
     assert (second["number"], second["last"]["success"]) == (2, False)
     assert "nowhere" in second["last"]["error"]
     assert (end["over"], end["number"], end["last"]["number"]) == (True, 2, 2)
-    assert {turn["seed"] for turn in (first, second, end)} == {player_seed(5)}
+    assert {turn["seed"] for turn in (first, second, end)} == {player_seed(KEY, 5)}
 
 
 async def test_a_program_that_stops(table):
@@ -289,8 +291,9 @@ async def test_what_a_program_says_of_rewards_counts_for_nothing(table):
 
 async def test_the_seed_of_a_player_is_not_the_episodes() -> None:
     """If it failed, a program could make the same episode for itself and look where the exit is."""
-    assert len({player_seed(seed) for seed in range(100)}) == 100
-    assert all(player_seed(seed) != seed for seed in range(100))
+    assert len({player_seed(KEY, seed) for seed in range(100)}) == 100
+    assert all(player_seed(KEY, seed) != seed for seed in range(100))
+    assert player_seed(KEY, 5) not in {player_seed(b"", seed) for seed in range(10_000)}
 
 
 async def test_programs_play_as_policies_do(table):

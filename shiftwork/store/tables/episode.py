@@ -1,6 +1,14 @@
 """Evaluations, their episodes, and what was done in each."""
 
-from sqlalchemy import BigInteger, ForeignKey, Index, PrimaryKeyConstraint, UniqueConstraint, text
+from sqlalchemy import (
+    BigInteger,
+    ForeignKey,
+    Index,
+    LargeBinary,
+    PrimaryKeyConstraint,
+    UniqueConstraint,
+    text,
+)
 from sqlalchemy.dialects.postgresql import UUID
 from sqlalchemy.orm import Mapped, mapped_column
 
@@ -22,7 +30,7 @@ from shiftwork.store.tables.base import (
 
 
 class EvaluationTable(Base):
-    """Episodes of one kind: an environment, who plays, and the seeds."""
+    """Episodes of one kind: an environment, who plays, and the seeds; `player_key` is a secret."""
 
     __tablename__ = "evaluations"
     __table_args__ = (
@@ -40,6 +48,7 @@ class EvaluationTable(Base):
     request_key: Mapped[ExactWords | None]
     created_at: Mapped[Now]
     ended_at: Mapped[Moment | None]
+    player_key: Mapped[bytes | None] = mapped_column(LargeBinary)
 
 
 class EpisodeTable(Base):
