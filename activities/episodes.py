@@ -29,6 +29,7 @@ from shiftwork.environments.protocol import Observation
 from shiftwork.environments.trajectory import Choice, Step
 from shiftwork.errors import Conflict, InvalidInput, LeaseLost, NotFound
 from shiftwork.repository.files import remove_tree
+from shiftwork.runner.limits import Limits
 from shiftwork.store.episodes import EpisodeOutcome, EpisodeRow, StepRow, spent_in
 from shiftwork.text import one_line, truncate
 
@@ -50,7 +51,9 @@ class EpisodeActivities:
     def __init__(self, services: Services, seats: Mapping[PlayerKind, Seats]) -> None:
         self._services = services
         self._seats = seats
-        self._host = EnvironmentHost(services.sandbox, services.settings.state)
+        self._host = EnvironmentHost(
+            services.sandbox, services.settings.state, redact=services.redactor.redact
+        )
 
     @activity.defn(name=PLAY_EPISODE)
     async def play_episode(self, start: EpisodeStart) -> EpisodeEnd:
@@ -169,7 +172,8 @@ class _Attempt:
             script=tuple(Choice(**each.model_dump()) for each in spec.player.script),
         )
         begin = None if player is None else player.begin
-        over = await self._host.play(order, on_step=keep, on_turn=ask, on_begin=begin)
+        limits = Limits(**spec.environment_limits.model_dump())
+        over = await self._host.play(order, on_step=keep, on_turn=ask, on_begin=begin, limits=limits)
         if player is not None:
             await player.over(over.observation, newest)
         return over

@@ -50,7 +50,12 @@ def make_verifier(
 
     services.enclose(project)
     folder, shell = services.folder(project.id), services.shell(project)
-    host = EnvironmentHost(services.sandbox, services.settings.state, services.limits(project))
+    host = EnvironmentHost(
+        services.sandbox,
+        services.settings.state,
+        services.limits(project),
+        redact=services.redactor.redact,
+    )
     return LandingVerifier(
         repository=folder.repository,
         workspace=workspace,

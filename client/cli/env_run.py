@@ -56,6 +56,8 @@ def specification(args: Namespace) -> EvaluationSpec:
         "timeout": args.timeout,
     }
     told = {name: value for name, value in given.items() if value is not None}
+    if args.environment_memory is not None:
+        told["environment_limits"] = {"memory_mb": args.environment_memory}
     readable = tuple(str(path.absolute()) for path in args.readable or ())
     base = sandbox_options(None, args)
     try:

@@ -112,7 +112,18 @@ ENVIRONMENTS = (
             number(
                 "--answer-timeout", "seconds for each answer of a command (default: 60)", values.seconds, "S"
             ),
-            argument("--key", metavar="KEY", help="the same one again finds the same evaluation"),
+            number(
+                "--environment-memory",
+                "millions of bytes that the environment may use (default: 4000)",
+                values.count,
+                "MB",
+            ),
+            argument(
+                "--key",
+                type=values.key,
+                metavar="KEY",
+                help="the same one again finds the same evaluation",
+            ),
             argument(
                 "--wait",
                 action=BooleanOptionalAction,

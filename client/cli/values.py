@@ -59,6 +59,13 @@ def seed(text: str) -> int:
     return value
 
 
+def key(text: str) -> str:
+    """The key of a request, by which it is found again."""
+    if not text:
+        raise ArgumentTypeError("it is empty; write any text, or leave it out")
+    return text
+
+
 def port(text: str) -> int:
     """A TCP port; 0: any that is free."""
     value = index(text)

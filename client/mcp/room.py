@@ -1,6 +1,7 @@
 """The episodes that one client plays: a bounded number, which end with it."""
 
 import asyncio
+import os
 import secrets
 import tempfile
 from collections.abc import AsyncIterator
@@ -87,9 +88,11 @@ class Room:
         from shiftwork.environments.hosting import EnvironmentHost  # noqa: PLC0415
         from shiftwork.environments.interactive import InteractiveEpisode  # noqa: PLC0415
         from shiftwork.sandbox.choose import cheap_sandbox  # noqa: PLC0415
+        from shiftwork.secrets import LazyRedactor  # noqa: PLC0415
 
         if self._host is None:
-            self._host = EnvironmentHost(cheap_sandbox(), self._folder)
+            redactor = LazyRedactor(os.environ)
+            self._host = EnvironmentHost(cheap_sandbox(), self._folder, redact=redactor.redact)
         return InteractiveEpisode(self._host, order)
 
     def find(self, session_id: str) -> "InteractiveEpisode":

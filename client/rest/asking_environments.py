@@ -75,6 +75,12 @@ class CreateEvaluation(Asked):
         SandboxOptions()
     )
 
+    environment_limits: Annotated[
+        RunLimits,
+        _known(RunLimits),
+        Field(description="What the environment's own process may use; 4,000 MB of memory if not told."),
+    ] = RunLimits()
+
     def fields(self) -> dict[str, Any]:
         """What a specification is made of."""
         return {name: getattr(self, name) for name in type(self).model_fields}

@@ -126,6 +126,7 @@ class EpisodeSpec(Document):
         retries: how often an episode is taken up again whose worker was lost.
         limits: what the processes of a player may use.
         sandbox: what they may touch.
+        environment_limits: what the environment's own process may use; its memory is limited in any case.
     """
 
     environment: Annotated[str, Field(min_length=1, max_length=300)]
@@ -136,6 +137,7 @@ class EpisodeSpec(Document):
     retries: Annotated[int, Field(ge=0, le=1_000)] = 20
     limits: RunLimits = RunLimits()
     sandbox: SandboxOptions = SandboxOptions()
+    environment_limits: RunLimits = RunLimits()
 
 
 class EvaluationSpec(EpisodeSpec):

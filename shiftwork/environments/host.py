@@ -10,13 +10,17 @@ from collections.abc import Sequence
 from typing import Annotated, BinaryIO, Final, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, JsonValue, TypeAdapter, ValidationError
+from pydantic_core import PydanticSerializationError
 
 from shiftwork.environments.base import BaseHarness
 from shiftwork.environments.playing import Diverged, Policy, RandomPolicy, ScriptedPolicy, play
-from shiftwork.environments.protocol import ActionResult, Observation
+from shiftwork.environments.protocol import ActionResult, EpisodeStats, Observation
 from shiftwork.environments.registry import make_environment
 from shiftwork.environments.trajectory import Choice, Step, Trajectory
 from shiftwork.errors import EnvironmentFailed, ShiftworkError
+
+MOST_LINE: Final = 16 * 1024 * 1024
+"""Bytes of an observation, and of everything else that is told at once, as JSON."""
 
 
 class _Line(BaseModel):
@@ -71,11 +75,12 @@ class Taken(_Line):
 
 
 class Turn(_Line):
-    """It is the player's turn; `Chosen` is the answer."""
+    """It is the player's turn; `Chosen` is the answer. `stats`: how the episode goes."""
 
     kind: Literal["turn"] = "turn"
     observation: Observation
     last: Step | None
+    stats: EpisodeStats
 
 
 class Over(_Line):
@@ -126,18 +131,37 @@ class _Wire:
         return line
 
     def write(self, line: _Line) -> None:
-        self._writes.write(line.model_dump_json().encode() + b"\n")
+        """Raises `EnvironmentFailed`: what the environment tells can't be passed on."""
+        self._writes.write(_told(line) + b"\n")
         self._writes.flush()
+
+
+def _told(line: _Line) -> bytes:
+    try:
+        told = line.model_dump_json().encode()
+    except PydanticSerializationError as error:
+        raise EnvironmentFailed(
+            "what it tells can't be written as JSON in UTF-8, as text that holds a lone surrogate (half of a "
+            "character) can't: have the environment leave such characters out"
+        ) from error
+    if len(told) > MOST_LINE:
+        raise EnvironmentFailed(
+            f"what it tells at once takes {len(told):,} bytes as JSON, and may take {MOST_LINE:,}: have the "
+            "environment show less in an observation"
+        )
+    return told
 
 
 class _Asked:
     """A player who is asked over the wire."""
 
-    def __init__(self, wire: _Wire) -> None:
+    def __init__(self, wire: _Wire, environment: BaseHarness) -> None:
         self._wire = wire
+        self._environment = environment
 
     async def act(self, observation: Observation, history: Sequence[Step]) -> Choice | None:
-        self._wire.write(Turn(observation=observation, last=history[-1] if history else None))
+        last, stats = history[-1] if history else None, self._environment.get_stats()
+        self._wire.write(Turn(observation=observation, last=last, stats=stats))
         return Chosen.model_validate_json(self._wire.read()).choice
 
 
@@ -155,7 +179,7 @@ async def _play(order: Order, wire: _Wire) -> Over:
     try:
         trajectory = await play(
             environment,
-            _policy(order, wire),
+            _policy(order, wire, environment),
             seed=order.seed,
             recorded=order.recorded,
             spent=order.spent,
@@ -177,14 +201,14 @@ def _begun(environment: BaseHarness) -> Begun:
     )
 
 
-def _policy(order: Order, wire: _Wire) -> Policy:
+def _policy(order: Order, wire: _Wire, environment: BaseHarness) -> Policy:
     match order.player:
         case "random":
             return RandomPolicy(order.seed)
         case "scripted":
             return ScriptedPolicy(order.script)
         case "asked":
-            return _Asked(wire)
+            return _Asked(wire, environment)
 
 
 def _why(error: ShiftworkError) -> Literal["invalid", "environment"]:
@@ -201,7 +225,7 @@ def main() -> None:
         order = Order.model_validate_json(wire.read())
         wire.write(asyncio.run(_play(order, wire)))
     except ShiftworkError as error:
-        wire.write(Failed(why=_why(error), error=str(error)))
+        wire.write(Failed(why=_why(error), error=str(error).encode("utf-8", "replace").decode()))
     except ValidationError as error:
         wire.write(
             Failed(why="environment", error=f"its observation can't be told: {error.errors()[0]['msg']}")

@@ -4,15 +4,17 @@ import asyncio
 import os
 import sys
 import uuid
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Final
 
+import psutil
 from pydantic import ValidationError
 
 from shiftwork.agents.command import ProseLines
-from shiftwork.environments.host import Begun, Chosen, Failed, Kept, Order, Over, Taken, Told, Turn
-from shiftwork.environments.protocol import Observation
+from shiftwork.environments.host import MOST_LINE, Begun, Chosen, Failed, Kept, Order, Over, Taken, Told, Turn
+from shiftwork.environments.protocol import EpisodeStats, Observation
 from shiftwork.environments.trajectory import Choice, Step
 from shiftwork.errors import ShiftworkError
 from shiftwork.runner.config import AgentConfig
@@ -25,8 +27,10 @@ from shiftwork.runner.starting import Starter
 from shiftwork.sandbox.base import Sandbox
 from shiftwork.text import one_line, truncate
 
-MOST_LINE: Final = 16 * 1024 * 1024
-"""Bytes of an observation, and of everything else that it tells at once."""
+MEMORY_MB: Final = 4_000.0
+"""Millions of bytes that an environment may use where nothing else is said, on a machine that has more."""
+
+_MOST_OF_MACHINE: Final = 0.8
 
 _CONFIG: Final = AgentConfig("environment", "environment", "host an environment")
 
@@ -39,6 +43,9 @@ OnTurn = Callable[[Observation, Step | None], Awaitable[Choice | None]]
 
 OnBegin = Callable[[Begun], None]
 """Is told what is played, before anything else."""
+
+OnStats = Callable[[EpisodeStats], None]
+"""Is told how the episode goes, before each turn."""
 
 
 class PlayFailed(ShiftworkError):  # noqa: N818 - it names what happened
@@ -53,6 +60,16 @@ class PlayFailed(ShiftworkError):  # noqa: N818 - it names what happened
         self.why = why
 
 
+@dataclass(frozen=True, slots=True)
+class _Listener:
+    """Who is told of an episode, and asked."""
+
+    on_step: OnStep
+    on_turn: OnTurn | None
+    on_begin: OnBegin
+    on_stats: OnStats
+
+
 class EnvironmentHost:
     """Plays episodes, each in a process of its own that ends with it.
 
@@ -62,13 +79,22 @@ class EnvironmentHost:
     Args:
         sandbox: what holds the processes.
         folder: where they start.
-        limits: what each may use.
+        limits: what each may use; its memory is limited in any case, see `MEMORY_MB`.
+        redact: takes secrets out of what they say of their failures, before anybody cuts it.
     """
 
-    def __init__(self, sandbox: Sandbox, folder: Path, limits: Limits | None = None) -> None:
+    def __init__(
+        self,
+        sandbox: Sandbox,
+        folder: Path,
+        limits: Limits | None = None,
+        *,
+        redact: Callable[[bytes], bytes] = lambda text: text,
+    ) -> None:
         self._starter = Starter(sandbox)
         self._folder = folder
         self._limits = limits or Limits()
+        self._redact = redact
 
     async def play(
         self,
@@ -77,43 +103,43 @@ class EnvironmentHost:
         on_step: OnStep,
         on_turn: OnTurn | None = None,
         on_begin: OnBegin | None = None,
+        on_stats: OnStats | None = None,
+        limits: Limits | None = None,
     ) -> Over:
         """Play an episode, from its beginning or on from what is recorded.
 
         However this is left, cancellation included, no process of it lives.
 
+        Args:
+            limits: what its process may use, if not what each may.
+
         Raises:
             PlayFailed: it could not be played to its end.
             AgentError: its process could not be started.
         """
-        process = await self._start()
+        listener = _Listener(on_step, on_turn, on_begin or _ignore, on_stats or _ignore)
+        process = await self._start(_with_memory(limits or self._limits))
+        process.breach.add_done_callback(lambda _: process.kill())
         try:
-            return await self._follow(process, order, on_step, on_turn, on_begin)
+            return await self._follow(process, order, listener)
         finally:
             process.kill()
             await uninterrupted(asyncio.wait({process.ended}))
 
-    async def _start(self) -> Process:
-        env = await asyncio.to_thread(child_environment, os.environ, {})
+    async def _start(self, limits: Limits) -> Process:
+        env = await asyncio.to_thread(child_environment, os.environ, _import_path(os.environ))
         program = Program(
             argv=(sys.executable, "-P", "-m", "shiftwork.environments.host"),
             cwd=self._folder,
             env=env,
-            limits=self._limits,
+            limits=limits,
             keep=MOST_LINE,
             wait=True,
         )
         planned = Plan(program, b"", ProseLines(), interrupt_first=False)
         return await self._starter.start(_CONFIG, uuid.uuid4().hex, planned, lambda _: None)
 
-    async def _follow(
-        self,
-        process: Process,
-        order: Order,
-        on_step: OnStep,
-        on_turn: OnTurn | None,
-        on_begin: OnBegin | None,
-    ) -> Over:
+    async def _follow(self, process: Process, order: Order, listener: _Listener) -> Over:
         try:
             await process.stdin.write(_line(order))
             async for line in _lines(process):
@@ -121,22 +147,54 @@ class EnvironmentHost:
                     case Over() as over:
                         return over
                     case Failed() as failed:
-                        raise PlayFailed(failed.error, failed.why)
+                        raise PlayFailed(await self._redacted(failed.error), failed.why)
                     case Begun() as begun:
-                        if on_begin is not None:
-                            on_begin(begun)
+                        listener.on_begin(begun)
                     case Taken() as taken:
-                        await on_step(taken.step, taken.seconds)
+                        await listener.on_step(taken.step, taken.seconds)
                         await process.stdin.write(_line(Kept()))
                     case Turn() as turn:
-                        assert on_turn is not None, "asked for by `player`"
-                        choice = await on_turn(turn.observation, turn.last)
+                        assert listener.on_turn is not None, "asked for by `player`"
+                        listener.on_stats(turn.stats)
+                        choice = await listener.on_turn(turn.observation, turn.last)
                         await process.stdin.write(_line(Chosen(choice=choice)))
         except BrokenPipeError:
             pass  # it died: why is said below
         except ValidationError as error:
             raise PlayFailed(_blames(order, "what it told can't be understood"), "environment") from error
-        raise PlayFailed(_blames(order, await _last_words(process)), "environment")
+        raise PlayFailed(_blames(order, await self._last_words(process)), "environment")
+
+    async def _last_words(self, process: Process) -> str:
+        if process.breach.done():
+            return process.breach.result()
+        process.kill()
+        await asyncio.wait({process.ended})
+        said = await self._redacted((process.stderr.read() or b"").decode("utf-8", "replace"))
+        last = said.strip().splitlines()
+        words = one_line(truncate(last[-1], 500)) if last else "it does not say why"
+        return f"its process ended with status {process.ended.result()}: {words}"
+
+    async def _redacted(self, said: str) -> str:
+        done = await asyncio.to_thread(self._redact, said.encode("utf-8", "replace"))
+        return done.decode("utf-8", "replace")
+
+
+def _ignore(_: object) -> None:
+    """Who has not asked to be told."""
+
+
+def _with_memory(limits: Limits) -> Limits:
+    """The same, with a limit of memory if there is none."""
+    if limits.memory_mb is not None:
+        return limits
+    most = _MOST_OF_MACHINE * psutil.virtual_memory().total / 1_000_000
+    return replace(limits, memory_mb=min(MEMORY_MB, most))
+
+
+def _import_path(base: Mapping[str, str]) -> dict[str, str]:
+    """Where environments are looked for beside what is installed: as here, wherever their processes start."""
+    named = [entry for entry in base.get("PYTHONPATH", "").split(os.pathsep) if entry]
+    return {"PYTHONPATH": os.pathsep.join(str(Path(entry).absolute()) for entry in named)} if named else {}
 
 
 def _line(told: Order | Kept | Chosen) -> bytes:
@@ -154,16 +212,6 @@ async def _lines(process: Process) -> AsyncIterator[bytes]:
             yield line
         if len(waiting) > MOST_LINE:
             return
-
-
-async def _last_words(process: Process) -> str:
-    if process.breach.done():
-        return process.breach.result()
-    process.kill()
-    await asyncio.wait({process.ended})
-    last = (process.stderr.read() or b"").decode("utf-8", "replace").strip().splitlines()
-    said = one_line(truncate(last[-1], 500)) if last else "it does not say why"
-    return f"its process ended with status {process.ended.result()}: {said}"
 
 
 def _blames(order: Order, why: str) -> str:

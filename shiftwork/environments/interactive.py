@@ -25,7 +25,7 @@ class Position:
 
     Attributes:
         observation: what is perceived now.
-        stats: how the episode goes; whether it is a success is told when it is over.
+        stats: how the episode goes, as the environment says.
         last: the newest action; None before the first one.
         ending: why it is over; None while it goes on.
     """
@@ -62,7 +62,7 @@ class InteractiveEpisode:
         self._settled = asyncio.Event()
         self._one_by_one = asyncio.Lock()
         self._steps: list[Step] = []
-        self._seconds = 0.0
+        self._stats = EpisodeStats()
         self._position: Position | None = None
         self._error: ShiftworkError | None = None
         self._play: asyncio.Task[None] | None = None
@@ -142,7 +142,9 @@ class InteractiveEpisode:
 
     async def _played(self) -> None:
         try:
-            over = await self._host.play(self._order, on_step=self._keep, on_turn=self._turn)
+            over = await self._host.play(
+                self._order, on_step=self._keep, on_turn=self._turn, on_stats=self._note
+            )
             self._show(over.observation if self._steps else self.position.observation, over)
         except PlayFailed as error:
             invalid = error.why == "invalid"
@@ -155,8 +157,11 @@ class InteractiveEpisode:
             self._settled.set()
 
     async def _keep(self, step: Step, seconds: float) -> None:
+        del seconds  # the stats have it
         self._steps.append(step)
-        self._seconds = seconds
+
+    def _note(self, stats: EpisodeStats) -> None:
+        self._stats = stats
 
     async def _turn(self, observation: Observation, last: Step | None) -> Choice | None:
         del last  # it was kept
@@ -171,26 +176,9 @@ class InteractiveEpisode:
     def _show(self, observation: Observation, over: Over | None = None) -> None:
         self._position = Position(
             observation=observation,
-            stats=self._stats(observation) if over is None else over.trajectory.stats,
+            stats=self._stats if over is None else over.trajectory.stats,
             last=self._steps[-1] if self._steps else None,
             ending=None if over is None else over.trajectory.ending,
-        )
-
-    def _stats(self, observation: Observation) -> EpisodeStats:
-        taken = [step for step in self._steps if step.success]
-        rewards: dict[str, float] = {}
-        for agent, reward in (each for step in taken for each in step.rewards.items()):
-            rewards[agent] = rewards.get(agent, 0.0) + reward
-        return EpisodeStats(
-            total_steps=len(taken),
-            total_reward=sum(step.reward for step in taken),
-            terminated=observation.terminated,
-            truncated=observation.truncated,
-            refused_actions=len(self._steps) - len(taken),
-            seed=self._order.seed,
-            episode=1,
-            duration_seconds=self._seconds,
-            rewards=rewards,
         )
 
 

@@ -177,6 +177,10 @@ def _load(entry: EntryPoint) -> Factory:
         factory: Factory = entry.load()
     except MissingExtra:
         raise
+    except ModuleNotFoundError as error:
+        raise InvalidInput(
+            f"environment {_said(entry)} can't be loaded: {_why(error)}{_hint(entry, error)}"
+        ) from error
     except (Exception, SystemExit) as error:
         raise InvalidInput(f"environment {_said(entry)} can't be loaded: {_why(error)}") from error
     if not callable(factory):
@@ -184,6 +188,16 @@ def _load(entry: EntryPoint) -> Factory:
             f"environment {_said(entry)} can't be loaded: it is neither a class nor a function"
         )
     return factory
+
+
+def _hint(entry: EntryPoint, error: ModuleNotFoundError) -> str:
+    """What to do about a path whose module is not there, to be put behind a sentence."""
+    if entry.name != entry.value or error.name not in (entry.module, entry.module.partition(".")[0]):
+        return ""
+    return (
+        "; install it where it is played, or put its folder on PYTHONPATH there (where workers play, before "
+        "`shiftwork dev` or the worker is started)"
+    )
 
 
 def _check_parameters(name: str, factory: Factory, given: Mapping[str, Any]) -> None:

@@ -49,6 +49,7 @@ async def test_it_is_played_to_its_end(episode) -> None:
     played = episode("number_guess", seed=3)
     position = await played.begin()
     assert position.stats.seed == 3
+    assert position.stats.reproducible
     assert [action.name for action in position.observation.available_actions] == ["guess"]
     refused = await played.step(guess("five"))
     assert not refused.last.success

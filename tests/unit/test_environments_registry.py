@@ -86,7 +86,7 @@ def test_what_cannot_be_loaded_is_told_and_hides_nothing():
     [
         ("nowhere", {}, NotFound, "no environment 'nowhere'.*number_guess.*module:Class"),
         ("no such:path of", {}, InvalidInput, "write it as 'module:Class'"),
-        ("no_such_module:Thing", {}, InvalidInput, "can't be loaded: ModuleNotFoundError"),
+        ("no_such_module:Thing", {}, InvalidInput, "ModuleNotFoundError.*or put its folder on PYTHONPATH"),
         (HERE + "no_room", {}, InvalidInput, "no BaseHarness but a object"),
         (HERE + "NOT_CALLABLE", {}, InvalidInput, "neither a class nor a function"),
         (HERE + "Room", {"sizes": 3}, InvalidInput, "unexpected.*'sizes'; it takes: size=3, colour='white'"),

@@ -1,4 +1,4 @@
-"""The secret of an evaluation, of which the seeds are made that its players get, against a real PostgreSQL."""
+"""The secret of an evaluation, of which its players' seeds are made, against a real PostgreSQL."""
 
 import asyncio
 
