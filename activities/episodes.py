@@ -10,7 +10,7 @@ from temporalio import activity
 from activities.alive import heartbeating
 from activities.attempts import end_earlier, until_told
 from activities.names import GIVE_UP_EPISODE, MOVE_EVALUATION, PLAY_EPISODE
-from activities.players import AskedPlayer, PlayerFailed, Seat, Seats, seated
+from activities.players import AskedPlayer, PlayerFailed, Seat, Seats, check_kept, seated
 from activities.services import Services
 from shiftwork.contracts.episode import (
     EpisodeEnd,
@@ -153,6 +153,7 @@ class _Attempt:
         async def keep(step: Step, seconds: float) -> None:
             nonlocal newest
             newest = step
+            check_kept(step, self._services.redactor)
             async with self._services.store.transaction() as tx:
                 await tx.episodes.add(row.id, row.token or 0, step, seconds)
 

@@ -13,6 +13,7 @@ from shiftwork.environments.host import Begun
 from shiftwork.environments.protocol import Observation
 from shiftwork.environments.trajectory import Choice, Step
 from shiftwork.errors import InvalidInput
+from shiftwork.secrets.refusing import Finds
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,6 +78,15 @@ class AskedPlayer(Protocol):
     @property
     def level(self) -> str:
         """The sandbox that confines it."""
+
+
+def check_kept(step: Step, redactor: Finds) -> None:
+    """Raise `PlayerFailed` where what a player chose holds a secret: it is kept as it is, or not at all."""
+    if name := redactor.secret_in({"action": step.action, "parameters": step.parameters}):
+        raise PlayerFailed(
+            f"The player's action {step.number} holds the secret {name!r}, and would be stored as it is: "
+            "have the player leave it out, and give it no secret that it does not need."
+        )
 
 
 Seats = Callable[[Services, Seat], AbstractAsyncContextManager[AskedPlayer]]

@@ -74,7 +74,8 @@ def player(args: Namespace) -> Player:
     named = {"--instruction": args.instruction, "--max-cost": args.max_cost}
     extra = [name for name, value in named.items() if value is not None]
     extra += ["--model, --base-url or --agent-setting"] if settings else []
-    if extra and (kind in ("random", "scripted", "command")):
+    backend = kind == "scripted" and not colon and bool(settings)  # the one that is named so
+    if extra and not backend and kind in ("random", "scripted", "command"):
         raise InvalidInput(f"{extra[0]} is for agents, and {kind!r} is none; leave it out.")
     if args.answer_timeout is not None and kind != "command":
         raise InvalidInput(f"--answer-timeout is for commands, and {kind!r} is none; leave it out.")
@@ -87,9 +88,10 @@ def player(args: Namespace) -> Player:
             return Player(
                 kind=PlayerKind.COMMAND, command=rest, answer_timeout=args.answer_timeout or ANSWER_SECONDS
             )
-        case "random" | "scripted" | "command":
+        case "random" | "scripted" | "command" if not backend:
             raise InvalidInput(
-                f"--agent {args.agent!r} is no player; write random, scripted:FILE or command:CMD."
+                f"--agent {args.agent!r} is no player; write random, scripted:FILE or command:CMD, or for "
+                "the backend scripted --agent scripted --agent-setting cassette=/FILE."
             )
     if colon:
         raise InvalidInput(f"--agent {args.agent!r}: name the model of {kind!r} by --model instead.")

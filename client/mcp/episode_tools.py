@@ -4,10 +4,10 @@ import asyncio
 import secrets
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, Self
 
 from mcp import types
-from pydantic import Field, JsonValue, ValidationError
+from pydantic import Field, JsonValue, ValidationError, model_validator
 
 from client.environments import Environment, installed_environments
 from client.mcp.room import Room
@@ -16,9 +16,11 @@ from client.tools.definition import Offer
 from client.tools.evaluation_arguments import EnvironmentName
 from client.tools.results import Done, Result
 from client.wording import first_problem
+from shiftwork.contracts.environment_check import check_no_file
 from shiftwork.contracts.episode import MOST_SEED
 from shiftwork.environments.host import Order
 from shiftwork.environments.protocol import ActionDefinition, EpisodeStats, Observation
+from shiftwork.environments.registry import check_name
 from shiftwork.environments.tool_result import MOST_TEXT, image_of
 from shiftwork.environments.trajectory import Choice
 from shiftwork.errors import InvalidInput, ShiftworkError
@@ -75,6 +77,11 @@ class StartEpisode(Arguments):
         dict[str, JsonValue] | None,
         Field(description="What the environment is made with, by name; list_environments shows it."),
     ] = None
+
+    @model_validator(mode="after")
+    def _reads_no_file(self) -> Self:
+        check_no_file(self.environment, self.parameters or {})
+        return self
 
 
 class OfEpisode(Arguments):
@@ -140,6 +147,7 @@ async def list_environments(room: Room, asked: NoArguments) -> EnvironmentList:
 
 async def start_episode(room: Room, asked: StartEpisode) -> Seen:
     """Begin an episode."""
+    await asyncio.to_thread(check_name, asked.environment, by_path=False)
     order = Order(
         environment=asked.environment,
         parameters=asked.parameters or {},

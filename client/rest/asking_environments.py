@@ -1,14 +1,22 @@
 """What requests about evaluations hold."""
 
-from typing import Annotated, Any
+from typing import Annotated, Any, Self
 
-from pydantic import AfterValidator, BaseModel, BeforeValidator, Field, JsonValue, ValidationError
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    BeforeValidator,
+    Field,
+    JsonValue,
+    ValidationError,
+    model_validator,
+)
 from pydantic_core import PydanticCustomError
 
 from client.rest.asking import Asked, example
 from client.wording import first_problem
 from shiftwork.contracts.agent import RunLimits
-from shiftwork.contracts.environment_check import is_path
+from shiftwork.contracts.environment_check import check_no_file, is_path
 from shiftwork.contracts.episode import MOST_EPISODES, MOST_SEED, Player
 from shiftwork.contracts.sandbox import SandboxOptions
 
@@ -56,18 +64,19 @@ class CreateEvaluation(Asked):
         Field(description="What the environment is made with."),
     ] = {}
     player: Annotated[Player, _known(Player), Field(description="Who plays.")] = Player()
-    episodes: Annotated[int, Field(ge=1, le=MOST_EPISODES, description="How many.")] = 1
+    episodes: Annotated[int, Field(ge=1, le=MOST_EPISODES, strict=True, description="How many.")] = 1
     seed: Annotated[
         int,
-        Field(ge=0, le=MOST_SEED - MOST_EPISODES, description="Of the first; each further one has the next."),
+        Field(ge=0, le=MOST_SEED, strict=True, description="Of the first; each further one has the next."),
     ] = 0
-    parallel: Annotated[int, Field(ge=1, le=64, description="How many are played at once.")] = 1
+    parallel: Annotated[int, Field(ge=1, le=64, strict=True, description="How many are played at once.")] = 1
     max_steps: Annotated[
-        int | None, Field(ge=1, le=1_000_000, description="Then the player is stopped; null: never.")
+        int | None,
+        Field(ge=1, le=1_000_000, strict=True, description="Then the player is stopped; null: never."),
     ] = None
-    timeout: Annotated[float, Field(gt=0, le=7 * 86_400, description="Seconds that an episode may take.")] = (
-        3_600.0
-    )
+    timeout: Annotated[
+        float, Field(gt=0, le=7 * 86_400, strict=True, description="Seconds that an episode may take.")
+    ] = 3_600.0
     limits: Annotated[
         RunLimits, _known(RunLimits), Field(description="What the processes of a player may use.")
     ] = RunLimits()
@@ -80,6 +89,11 @@ class CreateEvaluation(Asked):
         _known(RunLimits),
         Field(description="What the environment's own process may use; 4,000 MB of memory if not told."),
     ] = RunLimits()
+
+    @model_validator(mode="after")
+    def _reads_no_file(self) -> Self:
+        check_no_file(self.environment, self.parameters)
+        return self
 
     def fields(self) -> dict[str, Any]:
         """What a specification is made of."""

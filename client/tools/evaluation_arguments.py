@@ -1,12 +1,12 @@
 """What tools of evaluations are asked with; the descriptions are written for the model that calls them."""
 
-from typing import Annotated, Literal
+from typing import Annotated, Literal, Self
 
-from pydantic import AfterValidator, Field, JsonValue
+from pydantic import AfterValidator, Field, JsonValue, model_validator
 
 from client.tools.arguments import Arguments
-from shiftwork.contracts.environment_check import is_path
-from shiftwork.contracts.episode import MOST_EPISODES, MOST_SEED
+from shiftwork.contracts.environment_check import check_no_file, is_path
+from shiftwork.contracts.episode import MOST_SEED
 
 
 def _installed(name: str) -> str:
@@ -42,7 +42,7 @@ class RunEvaluation(Arguments):
         int,
         Field(
             ge=0,
-            le=MOST_SEED - MOST_EPISODES,
+            le=MOST_SEED,
             description="Of the first episode; each further one has the next number. The same seeds make the "
             "same episodes, whoever plays.",
         ),
@@ -74,6 +74,11 @@ class RunEvaluation(Arguments):
         float | None,
         Field(gt=0, le=1_000_000, description="The most that all episodes may cost, in US dollars."),
     ] = None
+
+    @model_validator(mode="after")
+    def _reads_no_file(self) -> Self:
+        check_no_file(self.environment, self.parameters or {})
+        return self
 
 
 class GetEvaluation(Arguments):

@@ -3,13 +3,17 @@
 import asyncio
 from collections.abc import Sequence
 
+from pydantic import ValidationError
+
 from client.evaluating import Result as Standing
 from client.evaluating import player_name
 from client.tools.call import Call
 from client.tools.evaluation_arguments import GetEvaluation, RunEvaluation
 from client.tools.projects import options_for
 from client.tools.results import Evaluation, line
+from client.wording import first_problem
 from shiftwork.contracts.episode import EpisodeStatus, EvaluationSpec, Player, PlayerKind
+from shiftwork.environments.registry import check_name
 from shiftwork.errors import InvalidInput
 from shiftwork.store.episodes import EpisodeRow
 
@@ -18,15 +22,20 @@ _MOST_ERRORS = 5
 
 async def run_evaluation(call: Call, asked: RunEvaluation) -> Evaluation:
     """Have episodes played; does not wait for their end."""
-    spec = EvaluationSpec(
-        environment=asked.environment,
-        parameters=asked.parameters or {},
-        player=_player(call, asked),
-        episodes=asked.episodes,
-        seed=asked.seed,
-        max_steps=asked.max_steps,
-        sandbox=call.options.sandbox,
-    )
+    await asyncio.to_thread(check_name, asked.environment, by_path=False)
+    player = _player(call, asked)
+    try:
+        spec = EvaluationSpec(
+            environment=asked.environment,
+            parameters=asked.parameters or {},
+            player=player,
+            episodes=asked.episodes,
+            seed=asked.seed,
+            max_steps=asked.max_steps,
+            sandbox=call.options.sandbox,
+        )
+    except ValidationError as error:
+        raise InvalidInput(f"{first_problem(error)}.") from error
     row = await call.shiftwork.evaluate(spec)
     return await _told(
         call,

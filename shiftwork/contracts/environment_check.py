@@ -1,10 +1,12 @@
 """What an environment asks of a program that has to play it well."""
 
 import json
+from collections.abc import Mapping
 from enum import StrEnum
-from typing import Annotated
+from types import MappingProxyType
+from typing import Annotated, Self
 
-from pydantic import Field, JsonValue, field_validator
+from pydantic import Field, JsonValue, field_validator, model_validator
 
 from shiftwork.contracts.base import Document
 
@@ -15,6 +17,9 @@ _PLAYING = (
     "is the step before, with its `reward`, or why it was refused. What it prints beside that goes to "
     "standard error. It has no access to the environment; the rewards are counted outside of it."
 )
+
+_FILES = MappingProxyType({"coding_challenge": frozenset({"path"}), "gymnasium": frozenset({"xml_file"})})
+"""Parameters that name files, by environment, or by the package of some."""
 
 
 class Reaching(StrEnum):
@@ -33,6 +38,16 @@ def is_path(name: str) -> bool:
     """
     bridge, _, rest = name.partition("/")
     return ":" in name or (bridge == "textworld" and ("/" in rest or "." in rest))
+
+
+def check_no_file(name: str, parameters: Mapping[str, object]) -> None:
+    """Raise `ValueError` where a parameter names a file: the worker would read it outside of any sandbox."""
+    environment = "gymnasium" if name.startswith("gymnasium/") else name
+    for each in sorted(_FILES.get(environment, frozenset()) & parameters.keys()):
+        raise ValueError(
+            f"the parameter {each!r} of {name!r} names a file of the worker's machine; leave it out, as only "
+            "people at that machine may give it"
+        )
 
 
 class EnvironmentCheck(Document):
@@ -67,6 +82,11 @@ class EnvironmentCheck(Document):
                 "shows them: what a path leads to would be run by the worker, outside of any sandbox"
             )
         return name
+
+    @model_validator(mode="after")
+    def _reads_no_file(self) -> Self:
+        check_no_file(self.name, self.parameters)
+        return self
 
     @property
     def seeds(self) -> range:

@@ -150,8 +150,18 @@ class EvaluationSpec(EpisodeSpec):
     """
 
     episodes: Annotated[int, Field(ge=1, le=MOST_EPISODES)] = 1
-    seed: Annotated[int, Field(ge=0, le=MOST_SEED - MOST_EPISODES)] = 0
+    seed: Annotated[int, Field(ge=0, le=MOST_SEED)] = 0
     parallel: Annotated[int, Field(ge=1, le=64)] = 1
+
+    @model_validator(mode="after")
+    def _every_episode_has_a_seed(self) -> Self:
+        last = self.seed + self.episodes - 1
+        if last > MOST_SEED:
+            raise ValueError(
+                f"the last of {self.episodes} episodes would have the seed {last}, and seeds go up to "
+                f"{MOST_SEED}"
+            )
+        return self
 
 
 class EpisodeStart(Message):

@@ -77,14 +77,18 @@ def find_environments(installed: Iterable[EntryPoint] | None = None) -> FoundEnv
     return FoundEnvironments(factories, tuple(problems))
 
 
-def check_name(name: str, *, installed: Iterable[EntryPoint] | None = None) -> None:
+def check_name(name: str, *, by_path: bool = True, installed: Iterable[EntryPoint] | None = None) -> None:
     """Do nothing where there may be an environment of this name; nothing of it is imported.
+
+    Args:
+        by_path: whether who is told of the names that there are may also give the path of a class.
+        installed: as for `find_environments`.
 
     Raises:
         NotFound: there is none.
         InvalidInput: it is no name of one.
     """
-    _entry(name, installed)
+    _entry(name, installed, by_path=by_path)
 
 
 def load_environment(name: str, *, installed: Iterable[EntryPoint] | None = None) -> Factory:
@@ -137,7 +141,7 @@ class _Bridged(EntryPoint):
         return functools.partial(super().load(), self.name.partition("/")[2])
 
 
-def _entry(name: str, installed: Iterable[EntryPoint] | None) -> EntryPoint:
+def _entry(name: str, installed: Iterable[EntryPoint] | None, *, by_path: bool = True) -> EntryPoint:
     bridge, slash, theirs = name.partition("/")
     if slash and bridge in BRIDGES:
         if not theirs:
@@ -150,9 +154,10 @@ def _entry(name: str, installed: Iterable[EntryPoint] | None) -> EntryPoint:
         return entry
     entries, _ = _entries(installed)
     if name not in entries:
+        paths = "any class by its path, as 'module:Class', " if by_path else ""
         raise NotFound(
             f"there is no environment {truncate(name, 100)!r}; there are: {', '.join(sorted(entries))}, "
-            f"any class by its path, as 'module:Class', and those of {', '.join(BRIDGES)} by their names, "
+            f"{paths}and those of {', '.join(BRIDGES)} by their names, "
             f"as '{next(iter(BRIDGES))}/NAME'"
         )
     return entries[name]

@@ -79,6 +79,11 @@ def test_an_evaluation_is_ended(type_) -> None:
         (("run", "maze", "--agent", "clod"), "Agent backend 'clod' is not known"),
         (("run", "maze", "--agent", "claude:opus"), "name the model of 'claude' by --model"),
         (("run", "maze", "--model", "x"), "is for agents, and 'random' is none"),
+        (
+            ("run", "maze", "--agent", "scripted", "--agent-setting", "cassette=none.yml"),
+            "The scripted agent needs the setting 'cassette', an absolute path",
+        ),
+        (("run", "maze", "--seed", "2147483646", "--episodes", "3"), "seeds go up to 2147483647"),
         (("run", "maze", "--parallel", "65"), "parallel"),
         (("run", "maze", "--answer-timeout", "5"), "is for commands, and 'random' is none"),
         (("run", "maze", "--readable", "/dev/null"), "readable"),

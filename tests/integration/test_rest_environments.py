@@ -44,6 +44,7 @@ def test_what_there_is_to_play(client) -> None:
     maze = client.get("/api/environments/maze").json()
     assert (maze["parameters"][0]["name"], maze["actions"][0]["name"]) == ("rows", "move")
     problem(client.get("/api/environments/nowhere"), 404)
+    assert "'a/b'" in problem(client.get("/api/environments/a/b"), 404)["detail"]
 
 
 def test_an_evaluation_from_its_beginning_to_its_steps(client) -> None:
@@ -107,13 +108,20 @@ def test_no_path_of_a_class_is_taken(client, environment) -> None:
             "Agent backend 'clod' is not known",
         ),
         ({"environment": "maze", "episodes": 0}, 422, "episodes"),
+        ({"environment": "maze", "episodes": True}, 422, "episodes"),
+        ({"environment": "maze", "seed": "7"}, 422, "seed"),
+        ({"environment": "maze", "seed": 2**31 - 2, "episodes": 3}, 422, "seeds go up to 2147483647"),
+        ({"environment": "coding_challenge", "parameters": {"path": "/etc/passwd"}}, 422, "names a file"),
         ({"environment": "maze", "sandbox": {"hosts": ["a.example"]}}, 422, "has no effect"),
     ],
 )
 def test_what_is_wrong_begins_nothing(client, asked, status, why) -> None:
     """Episodes would fail one by one for what could be seen before."""
     before = client.get("/api/evaluations").json()["total"]
-    assert why in problem(client.post("/api/evaluations", json=asked), status)["detail"]
+    said = problem(client.post("/api/evaluations", json=asked), status)["detail"]
+    assert why in said
+    assert "module:Class" not in said
+    assert "it: " not in said
     assert client.get("/api/evaluations").json()["total"] == before
 
 

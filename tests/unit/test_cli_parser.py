@@ -165,6 +165,7 @@ def test_words_find_their_places(argv, expected):
         (["budget", "-3"], "US dollars from 0 up"),
         (["feedback", "1", "great"], "invalid choice: 'great'"),
         (["feedback", "1", "success", "--score", "2"], "from -1 (bad) to 1 (good)"),
+        (["env", "run", "maze", "--key", ""], "argument --key: it is empty; write any text, or leave it out"),
         (["steer", "a", "b", "c"], "unrecognized arguments: c"),
         (["status", "--jso"], "unrecognized arguments: --jso"),
         (["list", "--status", "gone"], "invalid choice: 'gone'"),

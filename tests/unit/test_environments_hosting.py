@@ -6,8 +6,11 @@ from pathlib import Path
 
 import pytest
 
+from activities.players import PlayerFailed, check_kept
+from shiftwork.contracts.episode import EpisodeErrorKind
 from shiftwork.environments.host import Order, Over
 from shiftwork.environments.hosting import MEMORY_MB, EnvironmentHost, PlayFailed
+from shiftwork.environments.trajectory import Step
 from shiftwork.runner.limits import Limits
 from shiftwork.sandbox.choose import cheap_sandbox
 from shiftwork.secrets import LazyRedactor
@@ -102,6 +105,17 @@ async def test_no_secret_is_among_its_last_words(folder, does) -> None:
     with pytest.raises(PlayFailed, match="can't log in with") as failed:
         await played(folder, does)
     assert "sk-ant" not in str(failed.value)
+
+
+def test_a_secret_that_a_player_chose_is_said_to_be_the_players() -> None:
+    """If it failed, people would look for a secret in their own settings that a player had typed."""
+    redactor = LazyRedactor({"GAME_API_KEY": KEY})
+    harmless = Step(number=1, action="go", parameters={"to": "x"}, success=True, reward=0, observation="")
+    check_kept(harmless, redactor)
+    with pytest.raises(PlayerFailed, match="The player's action 2 holds the secret") as failed:
+        check_kept(harmless.model_copy(update={"number": 2, "parameters": {"to": KEY}}), redactor)
+    assert failed.value.kind is EpisodeErrorKind.PLAYER
+    assert KEY not in str(failed.value)
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="memory is looked at on Linux")

@@ -143,10 +143,21 @@ async def test_what_can_not_be_played_says_why(checkout, environment, why):
             {"command": "python3 x.py", "environment": {**MAZE, "name": "textworld/projects/game.z8"}},
             "is a path; name an environment that is installed",
         ),
+        (
+            {
+                "command": "python3 x.py",
+                "environment": {
+                    "name": "coding_challenge",
+                    "min_reward": 1,
+                    "parameters": {"source": "human-eval", "path": "/etc/passwd"},
+                },
+            },
+            "the parameter 'path' of 'coding_challenge' names a file of the worker's machine",
+        ),
         ({"command": "python3 x.py", "environment": {"name": "maze"}}, "Field required"),
         ({"command": "python3 x.py", "environment": {**MAZE, "min_reward": float("nan")}}, "finite number"),
     ],
-    ids=["no command", "output", "status", "a path", "a file", "no reward", "not a number"],
+    ids=["no command", "output", "status", "a path", "a file", "a parameter", "no reward", "not a number"],
 )
 def test_steps_that_make_no_sense_are_refused(step, why):
     """If it failed, a plan could run code of its choice in the worker, or ask for what nothing decides."""

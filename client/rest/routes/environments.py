@@ -49,7 +49,7 @@ async def list_environments(request: Request, window: Paged) -> EnvironmentPage:
     return EnvironmentPage(**page.model_dump(), problems=told.problems, bridges=told.bridges)
 
 
-@router.get("/environments/{environment}", summary="Show an environment")
+@router.get("/environments/{environment:path}", summary="Show an environment")
 async def get_environment(request: Request, environment: EnvironmentName) -> Environment:
     """What it is made with, and what can be done in it."""
     told = await request.app.state.catalogue.get()
@@ -87,7 +87,7 @@ async def create_evaluation(shiftwork: Here, once: Once, asked: CreateEvaluation
     """It begins as soon as a worker takes it; the stream of its changes follows it to its end."""
 
     async def make(making: Making) -> Evaluation:
-        check_name(asked.environment)
+        check_name(asked.environment, by_path=False)
         spec = contract(EvaluationSpec, **asked.fields())
         row = await shiftwork.evaluate(spec, request_key=making.thing and f"rest/{making.thing}")
         return Evaluation.of(await shiftwork.evaluation_result(row.id))
