@@ -10,7 +10,7 @@ from pydantic import JsonValue
 
 from activities.stop import Stop
 from shiftwork.agents.events import AgentEvent, AgentEventKind
-from shiftwork.agents.prices import Beside, cost
+from shiftwork.agents.prices import Beside, cost, told_model
 from shiftwork.agents.python.outcome import cut_back
 from shiftwork.contracts.project import AgentOptions
 from shiftwork.contracts.session import InterruptionReason
@@ -183,7 +183,7 @@ class Hearing:
         asked: str = "",
         beside: Beside | None = None,
     ) -> None:
-        told = str(self._agent.settings.get("model") or "")
+        told = told_model(self._agent.settings)
         dollars = cost(usage, self._agent.prices, model=told, asked=asked, beside=beside) or 0.0
         self._spent += TaskUsage(
             calls=calls,

@@ -12,7 +12,7 @@ from activities.purse import FRESH
 from activities.services import Services
 from activities.stop import Stop
 from shiftwork.agents.events import AgentEvent, AgentEventKind
-from shiftwork.agents.prices import Beside, cost
+from shiftwork.agents.prices import Beside, cost, told_model
 from shiftwork.contracts.sandbox import Profile
 from shiftwork.contracts.session import InterruptionReason, Spent
 from shiftwork.errors import StackError
@@ -168,6 +168,6 @@ class Meter:
             cache_write_tokens=tokens.cache_write,
             model=call.model,
         )
-        told = str(agent.settings.get("model") or "")
+        told = told_model(agent.settings)
         more = Beside(tokens.cache_write_hour, tokens.searches)
         return cost(usage, agent.prices, model=told, asked=call.requested, beside=more) or 0.0

@@ -14,7 +14,7 @@ from activities.ending import AttemptRows
 from activities.services import Services
 from activities.stop import Stop
 from shiftwork.agents.events import AgentEvent, AgentEventKind
-from shiftwork.agents.prices import cost
+from shiftwork.agents.prices import cost, told_model
 from shiftwork.contracts.activity import AgentProgress
 from shiftwork.contracts.session import InterruptionReason, Spent
 from shiftwork.errors import StackError
@@ -192,7 +192,7 @@ class Transcriber:
 
     @property
     def _model(self) -> str:
-        return str(self._agent.settings.get("model") or "")
+        return told_model(self._agent.settings)
 
     async def _flush_regularly(self) -> None:
         while not self._closing.is_set():

@@ -1,14 +1,17 @@
 """What tokens cost, where the agent's program does not say: the price table of `genai-prices`."""
 
+from collections.abc import Iterator, Mapping
 from functools import lru_cache
-from typing import NamedTuple
+from itertools import chain
+from typing import Any, NamedTuple
 
 from shiftwork.agents.bounds import MOST_DOLLARS
 from shiftwork.agents.events import AgentEvent
-from shiftwork.agents.langchain.providers import PROVIDERS
+from shiftwork.agents.langchain.providers import BY_WIRE, PROVIDERS
 from shiftwork.contracts.prices import Prices
 
-_AT_HOME = "ollama"
+_AT_HOME = frozenset({"ollama", "ollama_chat", "lmstudio", "llama.cpp", "llamacpp", "llamafile", "vllm"})
+"""Whoever provides models by these names runs them on machines of their own, which nobody is paid for."""
 _MILLION = 1_000_000
 
 
@@ -46,7 +49,8 @@ def cost(
 
     Args:
         prices: those of the project.
-        model: what the agent was told to work with: assumed if the table knows no other name of the model.
+        model: what the agent was told to work with (see `told_model`): it says whose prices are looked at
+            first, and is assumed if the provider has no other name of the model.
         asked: the model as the question named it, before that: a server may answer by a name of its own.
         beside: what else is charged, which the table alone has prices for.
     """
@@ -54,8 +58,7 @@ def cost(
         return _dollars(prices, usage)
     if usage.cost_usd is not None:
         return usage.cost_usd
-    names = (usage.model or "", asked, model)
-    found = next((rates for name in names if (rates := _table(name)) is not None), None)
+    found = _found((usage.model or "", asked), model)
     if found is None:
         return None
     hours, searches = beside or Beside()
@@ -63,18 +66,52 @@ def cost(
     return min(_dollars(found.prices, usage) + more, MOST_DOLLARS)
 
 
+def told_model(settings: Mapping[str, Any]) -> str:
+    """The model that an agent's settings name, as `provider:model` if they say whose it is."""
+    model = str(settings.get("model") or "")
+    chosen = BY_WIRE.get(str(settings.get("provider")))
+    made_by = str(settings.get("chat_model") or "").partition(":")[0].partition(".")[0]
+    provider = chosen or next((each for each in PROVIDERS.values() if each.module == made_by), None)
+    if provider is None or model.startswith(f"{provider.name}:"):
+        return model
+    return f"{provider.name}:{model}"
+
+
+def _found(answered: tuple[str, ...], told: str) -> _Rates | None:
+    """The price of the first name that has one; those of the provider that was told before anybody else's.
+
+    What runs at home costs nobody's prices, whatever it is called.
+    """
+    provider, bare = _parts(told)
+    if provider in _AT_HOME:
+        return None
+    names = [*answered, bare] if provider else []
+    own = (_table(provider, name.removeprefix(f"{provider}/")) for name in names)
+    theirs = (rates for name in (*answered, told) for rates in _of_anybody(name))
+    return next((rates for rates in chain(own, theirs) if rates is not None), None)
+
+
+def _of_anybody(name: str) -> Iterator[_Rates | None]:
+    """The prices of a name, then of what is left of it without what is in front of it."""
+    provider, bare = _parts(name)
+    if provider in _AT_HOME:
+        return
+    yield _table(provider, bare)
+    if provider:
+        yield from _of_anybody(bare)
+
+
 @lru_cache(maxsize=256)
-def _table(model: str) -> _Rates | None:
-    """The price table's entry, taken apart into prices per class of tokens.
+def _table(provider: str, name: str) -> _Rates | None:
+    """The price table's entry, taken apart into prices per class of tokens; '' as a provider: whoever has it.
 
     Tiers that begin with long prompts are left out: they are known for whole requests only.
     """
-    if not model:
+    if not name:
         return None
     # Imported here: the table takes longer to load than most commands take to run.
     from genai_prices import Usage, calc_price  # noqa: PLC0415
 
-    provider, name = _parts(model)
     sample = 1000
 
     def dollars(**tokens: int) -> float:
@@ -94,17 +131,16 @@ def _table(model: str) -> _Rates | None:
         for_hours = dollars(**writes, cache_write_1h_tokens=sample)
         return _Rates(prices, (for_hours - written) / sample, dollars(web_searches=sample) / sample)
     except (LookupError, ValueError):
-        # What runs at home costs nobody's prices, whatever it is called.
-        return _table(name) if provider and provider != _AT_HOME else None
+        return None
 
 
 def _parts(model: str) -> tuple[str, str]:
     """Provider and name of `provider:name` or `provider/name`; a colon may also be a part of the name."""
-    provider, _, name = model.partition(":")
-    if provider in PROVIDERS:
-        return provider, name
-    provider, _, name = model.rpartition("/")
-    return provider, name
+    for separator in ":/":
+        provider, found, name = model.partition(separator)
+        if found and (separator == "/" or provider in PROVIDERS or provider in _AT_HOME):
+            return provider, name
+    return "", model
 
 
 def _dollars(prices: Prices, usage: AgentEvent) -> float:

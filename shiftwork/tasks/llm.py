@@ -13,7 +13,7 @@ from pydantic import Field, JsonValue, ValidationError
 from shiftwork.agents.events import AgentEvent, AgentEventKind
 from shiftwork.agents.langchain.backend import LangchainBackend
 from shiftwork.agents.langchain.settings import LangchainSettings
-from shiftwork.agents.prices import cost
+from shiftwork.agents.prices import cost, told_model
 from shiftwork.agents.protocol import Provider
 from shiftwork.contracts.agent import MOST_DOLLARS, MOST_TOKENS
 from shiftwork.contracts.base import Document
@@ -81,7 +81,7 @@ class _Usage:
     Args:
         earlier: what those before spent.
         budget: what all may spend.
-        model: whose price is taken where an answer doesn't name it.
+        model: as it was told (see `told_model`): it says whose prices are looked at first.
     """
 
     def __init__(self, earlier: TaskUsage, budget: RunBudget, model: str) -> None:
@@ -136,9 +136,9 @@ class LlmProcessor:
         job = LlmJob.read(assignment.parameters)
         if not assignment.task.instruction.strip():
             raise InvalidInput("A task of 'llm' needs an instruction: it is what the model is asked.")
-        provider, model = await self._model(job)
+        provider, model, told = await self._model(job)
         budget = RunBudget(job.budget_usd, job.budget_tokens)
-        usage = _Usage(assignment.task.usage or TaskUsage(), budget, model)
+        usage = _Usage(assignment.task.usage or TaskUsage(), budget, told)
         policy = Policy(
             upstream=Upstream(
                 Wire(provider.wire), provider.base_url, provider.credential or None, header=provider.header
@@ -170,8 +170,8 @@ class LlmProcessor:
             result=text.encode()[: assignment.max_output_bytes].decode(errors="ignore"),
         )
 
-    async def _model(self, job: LlmJob) -> tuple[Provider, str]:
-        """Who answers, and the model as it is called there."""
+    async def _model(self, job: LlmJob) -> tuple[Provider, str, str]:
+        """Who answers, the model as it is called there, and as it was told."""
         given = {name: getattr(job, name) for name in _WHERE if getattr(job, name) is not None}
         given.setdefault("model", self._equipment.settings.llm_model)
         if not given["model"]:
@@ -188,7 +188,7 @@ class LlmProcessor:
         assert provider is not None, "there is a model, and so its provider"
         if provider.credential:
             self._equipment.redactor.learn(Secret("credential", provider.credential))
-        return provider, name
+        return provider, name, told_model(given)
 
 
 class _Asked:

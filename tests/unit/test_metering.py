@@ -205,3 +205,19 @@ async def test_another_model_beside_the_own_is_paid_for_too(worker):
 
     assert (meter.spent.input_tokens, meter.spent.output_tokens) == (1_000_000, 2_000_000)
     assert meter.spent.cost_usd == pytest.approx(3.0)
+
+
+async def test_a_model_of_ones_own_machine_spends_no_budget(worker):
+    """If it failed, a project would pause for money that nobody asks, as a sold model has the same name."""
+    services = worker()
+    agent = AgentOptions(backend="langchain", settings={"model": "ollama:deepseek-r1:8b"})
+    async with services.store.transaction() as tx:
+        project = await tx.projects.create("p", options=ProjectOptions(agent=agent), budget_usd=0.0001)
+    answer = Call(
+        kind="chat", model="deepseek-r1:8b", requested="deepseek-r1:8b", tokens=Tokens(input=1_000_000)
+    )
+    async with session(services, project, 1) as (meter, stop):
+        meter.count(answer)
+        assert meter.over() is None
+    assert not stop.is_set()
+    assert await spent(services, project) == 0

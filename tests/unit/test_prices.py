@@ -3,7 +3,7 @@
 import pytest
 
 from shiftwork.agents.events import AgentEvent, AgentEventKind
-from shiftwork.agents.prices import Beside, cost
+from shiftwork.agents.prices import Beside, cost, told_model
 from shiftwork.contracts.prices import Prices
 
 
@@ -63,7 +63,9 @@ def test_a_server_that_answers_by_a_name_of_its_own_costs_what_was_asked(named):
 def test_what_runs_at_home_is_not_charged_by_its_name():
     """If it failed, a model of one's own machine would cost what its namesake costs elsewhere."""
     assert cost(used(input_tokens=10), model="deepseek:deepseek-chat") is not None
-    assert cost(used(input_tokens=10), model="ollama:deepseek-chat") is None
+    for told in ("ollama:deepseek-chat", "ollama/deepseek-chat", "lmstudio/deepseek-chat", "ollama:"):
+        assert cost(used(input_tokens=10), model=told) is None
+        assert cost(used(input_tokens=10, model="deepseek-chat"), model=told, asked="deepseek-r1:8b") is None
 
 
 def test_what_is_charged_beside_tokens():
@@ -74,3 +76,40 @@ def test_what_is_charged_beside_tokens():
     assert cost(written, beside=Beside()) == cost(written)
     assert cost(used(model="claude-sonnet-4-5"), beside=Beside(searches=1000)) == pytest.approx(10.0)
     assert cost(used(model="somebody/their-own-model"), beside=Beside(searches=1)) is None
+
+
+@pytest.mark.parametrize(
+    ("told", "answered", "dollars"),
+    [
+        ("groq:openai/gpt-oss-120b", "openai/gpt-oss-120b", 0.15),
+        ("groq:openai/gpt-oss-120b", "groq/openai/gpt-oss-120b", 0.15),
+        ("groq/openai/gpt-oss-120b", "openai/gpt-oss-120b", 0.15),
+        ("openrouter:deepseek/deepseek-r1:free", "deepseek/deepseek-r1:free", 0.0),
+        ("openrouter/deepseek/deepseek-r1:free", "deepseek/deepseek-r1:free", 0.0),
+        ("groq:deepseek-r1-distill-llama-70b", "deepseek-r1-distill-llama-70b", 0.75),
+        ("groq:deepseek-r1-distill-llama-70b", "a-name-of-its-own", 0.75),
+    ],
+)
+def test_the_provider_that_was_chosen_has_its_own_prices(told, answered, dollars):
+    """If it failed, a budget would be counted in another provider's prices for a model of the same name."""
+    event = used(input_tokens=1_000_000, model=answered)
+    for asked in ("", told.partition(":")[2]):
+        assert cost(event, model=told, asked=asked) == pytest.approx(dollars)
+
+
+@pytest.mark.parametrize(
+    ("settings", "told"),
+    [
+        ({}, ""),
+        ({"model": "claude-sonnet-4-5"}, "claude-sonnet-4-5"),
+        ({"model": "groq:gpt-oss-120b"}, "groq:gpt-oss-120b"),
+        ({"model": "deepseek-r1:8b", "provider": "ollama"}, "ollama:deepseek-r1:8b"),
+        ({"model": "ollama:deepseek-r1:8b", "provider": "ollama"}, "ollama:deepseek-r1:8b"),
+        ({"chat_model": "own.models:make", "provider": "ollama"}, "ollama:"),
+        ({"chat_model": "langchain_ollama:ChatOllama"}, "ollama:"),
+        ({"model": "gemini-2.5-pro", "provider": "gemini"}, "google_genai:gemini-2.5-pro"),
+    ],
+)
+def test_settings_say_whose_the_model_is(settings, told):
+    """If it failed, a model of one's own machine would be charged where `provider` says that it is."""
+    assert told_model(settings) == told
