@@ -11,6 +11,7 @@ from datetime import UTC, datetime
 
 import pytest
 
+from shiftwork.agents.langchain.program.naming import OWN_NAMES
 from shiftwork.contracts.feature import VerificationStep
 from shiftwork.contracts.session import Role
 from shiftwork.verification.word import vetoes_in
@@ -318,6 +319,68 @@ def test_tools_of_a_person_and_of_an_mcp_server(serve, tmp_path):
     assert bench.run().last["ok"]
 
 
+CLASHING = """
+from langchain_core.tools import StructuredTool
+
+buy = StructuredTool.from_function(lambda: "bought", name="shop.buy", description="Buy.")
+ls = StructuredTool.from_function(lambda: "nothing", name="ls", description="List nothing.")
+"""
+
+CLASHING_SERVER = """
+import sys
+from mcp.server.fastmcp import FastMCP
+
+server = FastMCP(sys.argv[1])
+
+@server.tool()
+def search() -> str:
+    return sys.argv[1] + " searched"
+
+@server.tool()
+def read_file() -> str:
+    return sys.argv[1] + " read"
+
+server.run()
+"""
+
+
+def test_tools_of_others_have_names_that_are_taken_and_their_own(serve, wire, tmp_path):
+    """Otherwise one name would have every question refused, or another's tool called in its place."""
+    (tmp_path / "clashing.py").write_text(CLASHING)
+    (tmp_path / "server.py").write_text(CLASHING_SERVER)
+    (tmp_path / "workspace").mkdir()
+    (tmp_path / "workspace" / "own.txt").write_text("the agent's own")
+    calls = (
+        ("shop_buy", {}),
+        ("one_search", {}),
+        ("two_search", {}),
+        ("two_read_file", {}),
+        ("read_file", {"file_path": "own.txt"}),
+    )
+    servers = {
+        name: {"command": sys.executable, "args": [str(tmp_path / "server.py"), name]}
+        for name in ("one", "two")
+    }
+    bench, server = serve(
+        in_order(Reply("", calls), Reply("", (HAND_OVER,))),
+        wire=wire,
+        settings={"python_path": [str(tmp_path)], "tools": ["clashing:buy"], "mcp_servers": servers},
+    )
+    done = bench.run()
+    assert done.last["ok"], done.errors
+    *others, own = server.turns[1].tool_results
+    assert others == ["bought", "one searched", "two searched", "two read"]
+    assert "the agent's own" in own
+
+
+@pytest.mark.parametrize("role", [Role.SESSION, Role.INITIALIZER, Role.VERIFIER])
+def test_the_names_of_our_own_tools_are_known(serve, role):
+    """Otherwise a tool of somebody else's could take the place of one that we forgot."""
+    bench, server = serve(in_order(Fault(401)), role=role)
+    bench.run()
+    assert {"read_file", "task", "hand_over"} <= set(server.turns[0].tools) <= OWN_NAMES
+
+
 LARGE = """
 import time
 from langchain_core.tools import tool
@@ -365,10 +428,12 @@ def test_results_of_parts_are_shortened_and_tools_that_hang_given_up(serve, tmp_
 def test_a_tool_that_can_not_be_used_is_named(serve, tmp_path):
     """Otherwise the agent would work without it, and nobody would know."""
     (tmp_path / "mine.py").write_text(TOOLS)
+    (tmp_path / "clashing.py").write_text(CLASHING)
     bench, server = serve(in_order(Reply("")))
     for settings, sentence in (
         ({"tools": ["mine:absent"]}, "'mine:absent' can't be used"),
         ({"tools": ["mine:broken"]}, "no database"),
+        ({"tools": ["clashing:ls"]}, "'clashing:ls' is called 'ls', as one of the agent's own is"),
         ({"mcp_servers": {"shop": {"command": "/no/such"}}}, "'shop' can't be used"),
         ({"mcp_servers": {"shop": {"command": "false"}}}, "'shop' can't be used"),
     ):

@@ -9,12 +9,13 @@ Body = Mapping[str, Any]
 
 _NAME = re.compile(r"[a-zA-Z0-9_-]{1,64}")
 _LONG_NAME = re.compile(r"[a-zA-Z0-9_-]{1,128}")
+_GEMINI_NAME = re.compile(r"[a-zA-Z_][a-zA-Z0-9_.-]{0,63}")
 _ID = re.compile(r"[a-zA-Z0-9_-]+")
 
 
 def broken_rules(wire: str, body: Body) -> list[str]:
     """A sentence for each rule of this wire that the question breaks."""
-    return list(_RULES[wire](body))
+    return [*_RULES[wire](body), *_tools(wire, body)]
 
 
 def _openai_chat(body: Body) -> Iterator[str]:
@@ -99,6 +100,25 @@ def _ollama(body: Body) -> Iterator[str]:
     for number, message in enumerate(body.get("messages", [])):
         for call in message.get("tool_calls") or []:
             yield from _named(f"messages[{number}]", call["function"]["name"], _NAME)
+
+
+def _tools(wire: str, body: Body) -> Iterator[str]:
+    names = [name for tool in body.get("tools") or [] for name in _offered(tool)]
+    pattern = {"anthropic": _LONG_NAME, "gemini": _GEMINI_NAME}.get(wire, _NAME)
+    for name in names:
+        if not pattern.fullmatch(name):
+            yield f"tools: the name {name!r} does not match {pattern.pattern}"
+    if len(set(names)) < len(names):
+        yield f"tools: names are not unique: {names}"
+
+
+def _offered(tool: Mapping[str, Any]) -> Sequence[str]:
+    """The names in one item of a question's tools; none in one that the provider itself brings."""
+    for key in ("functionDeclarations", "function_declarations"):
+        if key in tool:
+            return [declared["name"] for declared in tool[key]]
+    named = tool.get("function", tool)
+    return [named["name"]] if "name" in named else []
 
 
 def _blocks(content: str | Sequence[Mapping[str, Any]]) -> Sequence[Mapping[str, Any]]:

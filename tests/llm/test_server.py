@@ -108,6 +108,10 @@ def called(name: str = "Write", call: str = "c", arguments: str = "{}") -> dict:
     return {"role": "assistant", "tool_calls": [{"id": call, "type": "function", "function": function}]}
 
 
+def function(name: str) -> dict:
+    return {"type": "function", "function": {"name": name}}
+
+
 ANSWER = {"role": "tool", "tool_call_id": "c", "content": ""}
 
 
@@ -128,6 +132,19 @@ ANSWER = {"role": "tool", "tool_call_id": "c", "content": ""}
         ("gemini", {"contents": [{"role": "user", "parts": []}]}, True),
         ("ollama", {"messages": [called("a"), ANSWER]}, False),
         ("ollama", {"messages": [called("")]}, True),
+        ("openai_chat", {"tools": [function("a"), function("b")]}, False),
+        ("openai_chat", {"tools": [function("a.b")]}, True),
+        ("openai_chat", {"tools": [function("a" * 65)]}, True),
+        ("openai_chat", {"tools": [function("a"), function("a")]}, True),
+        ("openai_responses", {"tools": [{"type": "function", "name": "a.b"}]}, True),
+        ("openai_responses", {"tools": [{"type": "web_search"}, {"type": "web_search"}]}, False),
+        ("anthropic", {"tools": [{"name": "a" * 128}, {"name": "b"}]}, False),
+        ("anthropic", {"tools": [{"name": "a b"}]}, True),
+        ("anthropic", {"tools": [{"name": "a"}, {"name": "a"}]}, True),
+        ("gemini", {"tools": [{"functionDeclarations": [{"name": "a.b"}]}, {"googleSearch": {}}]}, False),
+        ("gemini", {"tools": [{"functionDeclarations": [{"name": "1a"}]}]}, True),
+        ("gemini", {"tools": [{"functionDeclarations": [{"name": "a"}, {"name": "a"}]}]}, True),
+        ("ollama", {"tools": [function("a.b")]}, True),
     ],
 )
 def test_each_wire_has_its_rules(wire, body, refused):

@@ -27,7 +27,8 @@ from shiftwork.agents.langchain.program.judging import VERDICT_FILE, VerdictDesk
 from shiftwork.agents.langchain.program.leaving import ASKED, Leaving
 from shiftwork.agents.langchain.program.memory import Memory, Spending, digest
 from shiftwork.agents.langchain.program.models import make_model
-from shiftwork.agents.langchain.program.others import imported_tools, mcp_tools
+from shiftwork.agents.langchain.program.naming import OWN_NAMES
+from shiftwork.agents.langchain.program.others import tools_of_others
 from shiftwork.agents.langchain.program.planning import PLAN_FILE, PlanDesk
 from shiftwork.agents.langchain.program.statefile import StateFile, UnusableState
 from shiftwork.agents.langchain.program.strays import Strays
@@ -150,18 +151,16 @@ class Run:
 
     async def _work(self, stack: AsyncExitStack, *, resumed: bool) -> str:
         request = json.loads((self.brief / REQUEST_FILE).read_text(encoding="utf-8")) if self.brief else {}
-        others = [
-            *imported_tools(self.config.tools),
-            *await mcp_tools(self.config.mcp_servers, self.workspace.cwd, self.environment, stack),
-        ]
+        acting = _environment_tools(request)
+        taken = {*OWN_NAMES, *(tool.name for tool in acting)}
+        others = await tools_of_others(self.config, self.workspace.cwd, self.environment, stack, taken=taken)
         if self.strays is not None:
             self.strays.spare_present()
         model = make_model(self.config, self.token)
         asker = Asker(self.config, self.memory, self.voice, listen_to(model))
         timeouts = {tool.name: self.config.command_timeout for tool in others}
         parts = Parts(self.config, model, self.workspace, asker, self.memory, self.voice, timeouts)
-        own = [*self._role_tools(request), *_environment_tools(request)]
-        own += ending_tools(self.leaving, self._too_early)
+        own = [*self._role_tools(request), *acting, *ending_tools(self.leaving, self._too_early)]
         agent = build_agent(parts, own, [*note_tools(self.leaving), *others])
         config: RunnableConfig = {"configurable": {"thread_id": _THREAD}, "recursion_limit": 1_000_000}
         given = await self._first_input(agent, config) if resumed else _said(self.memory.take_untold())
