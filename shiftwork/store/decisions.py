@@ -2,11 +2,26 @@
 
 import math
 from collections.abc import Sequence
-from datetime import datetime
 from typing import Any
 
-from sqlalchemy import ColumnElement, Select, Update, and_, case, func, select, update
-from sqlalchemy.dialects.postgresql import insert
+from sqlalchemy import (
+    ColumnElement,
+    Select,
+    Text,
+    Update,
+    all_,
+    and_,
+    any_,
+    case,
+    cast,
+    exists,
+    func,
+    not_,
+    select,
+    update,
+)
+from sqlalchemy.dialects.postgresql import ARRAY, insert
+from sqlalchemy.orm import aliased
 
 from shiftwork.contracts.decision import REVERTED_SCORE, DecisionOutcome, Judge, Judgement
 from shiftwork.contracts.outbox import DecisionNote
@@ -85,11 +100,6 @@ class Decisions(Noun):
         rows = await self._all(_select().where(DecisionTable.id.in_(ids)), DecisionRow)
         return sorted(rows, key=lambda row: ids.index(row.id))
 
-    async def since(self, project_id: str, at: datetime) -> list[DecisionRow]:
-        """The decisions recorded after this moment, oldest first."""
-        statement = _of(project_id).where(DecisionTable.created_at > at).order_by(DecisionTable.id)
-        return await self._all(statement, DecisionRow)
-
     async def history(self, project_id: str, limit: int = 20) -> list[DecisionRow]:
         """The project's decisions, newest first."""
         return await self._all(_of(project_id).order_by(DecisionTable.id.desc()).limit(limit), DecisionRow)
@@ -142,16 +152,19 @@ class Decisions(Noun):
         sessions = select(SessionTable.id).where(SessionTable.feature_id == feature_id)
         return await self._judge(DecisionTable.session_id.in_(sessions), judgement)
 
-    async def mark_reverted(self, project_id: str, since: datetime) -> int:
-        """Give the decisions recorded after this moment the outcome `reverted`; how many there were.
+    async def mark_reverted(self, project_id: str, undone: Sequence[str]) -> int:
+        """Give the decisions behind landings that a revert undid the outcome `reverted`; how many there were.
 
-        Those that people judged stay as they are; a lesson stays, and a score that was lower.
+        Those are of the sessions that landed and of the earlier ones for the same features, back to a landing
+        that stands. Those that people judged stay as they are; a lesson stays, and a score that was lower.
+
+        Args:
+            undone: the commits that were undone.
         """
         statement = (
             update(DecisionTable)
             .where(
-                DecisionTable.project_id == project_id,
-                DecisionTable.created_at > since,
+                DecisionTable.session_id.in_(_sessions_behind(project_id, undone)),
                 DecisionTable.judged_by.is_distinct_from(Judge.PERSON),
             )
             .values(
@@ -188,6 +201,25 @@ def _select() -> Select[Any]:
 
 def _of(project_id: str) -> Select[Any]:
     return _select().where(DecisionTable.project_id == project_id)
+
+
+def _sessions_behind(project_id: str, undone: Sequence[str]) -> Select[Any]:
+    """The ids of the sessions whose work came to main by these commits."""
+    gone = cast(list(undone), ARRAY(Text))
+    landed, standing = aliased(SessionTable), aliased(SessionTable)
+    kept = exists().where(
+        standing.feature_id == landed.feature_id,
+        standing.number.between(SessionTable.number, landed.number),
+        standing.landed_commit != all_(gone),
+    )
+    before = (
+        (SessionTable.feature_id == landed.feature_id) & (SessionTable.number < landed.number) & not_(kept)
+    )
+    return (
+        select(SessionTable.id)
+        .join(landed, (SessionTable.id == landed.id) | before)
+        .where(landed.project_id == project_id, landed.landed_commit == any_(gone))
+    )
 
 
 def _clamp(score: float) -> float:

@@ -5,6 +5,7 @@ from temporalio.client import WorkflowUpdateFailedError
 
 from shiftwork.contracts.feature import FeatureSpec
 from shiftwork.contracts.messages import Revert
+from shiftwork.contracts.outbox import DecisionNote
 from shiftwork.errors import Conflict
 from tests.e2e.lab import Lab, Project, no_process_lives
 from tests.e2e.support import git, simple_attempt, simple_feature
@@ -58,6 +59,32 @@ async def test_everything_goes_back_to_the_checkpoint(lab: Lab) -> None:
     again = await lab.shiftwork.revert(project.id, target)
     assert again.undone == 6
     assert again.commit != result.commit
+    await lab.shiftwork.abandon(project.id)
+
+
+async def test_what_was_decided_before_the_checkpoint_goes_with_the_landing_it_led_to(lab: Lab) -> None:
+    """A decision of interrupted work that stays a success after the landing it led to is undone."""
+    slow = [[decides("slow first"), {"ask": "Which one?"}], [decides("slow last"), *simple_attempt("slow")]]
+    sessions = {"slow": slow, "quick": [simple_attempt("quick", decides("quick first"))]}
+    features = [simple_feature("slow", priority=1), simple_feature("quick")]
+    project = await lab.project(features, sessions)
+    await project.pauses()
+    async with lab.shiftwork.store.transaction() as tx:
+        note = DecisionNote(decision="a person's")
+        await tx.decisions.record(project.id, None, 0, 0, note)
+    after = await project.now()
+    await lab.shiftwork.answer(project.id, "slow", "The second.")
+    await project.completes(after)
+    target = (await checkpoints(project))["quick"]
+    await lab.shiftwork.revert(project.id, target)
+    async with lab.shiftwork.store.transaction() as tx:
+        decisions = {d.decision: d.outcome for d in await tx.decisions.history(project.id)}
+    assert decisions == {
+        "slow first": "reverted",
+        "slow last": "reverted",
+        "quick first": "success",
+        "a person's": None,
+    }
     await lab.shiftwork.abandon(project.id)
 
 

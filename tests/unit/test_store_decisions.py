@@ -105,21 +105,6 @@ async def test_feedback_on_nothing_is_refused(tx, project):
         await tx.decisions.feedback(decision.id, DecisionOutcome.SUCCESS, float("nan"))
 
 
-async def test_later_decisions_are_reverted(tx, project):
-    """If it failed, a revert would leave decisions standing whose work is undone."""
-    early = await record(tx, project, "early")
-    late = await record(tx, project, "late")
-    liked = await record(tx, project, "liked")
-    liked = await tx.decisions.feedback(liked.id, DecisionOutcome.SUCCESS, 1)
-    assert await tx.decisions.since(project.id, early.created_at) == [late, liked]
-    for _ in range(2):
-        await tx.decisions.mark_reverted(project.id, early.created_at)
-    assert (await tx.decisions.get(early.id)).outcome is None
-    reverted = await tx.decisions.get(late.id)
-    assert (reverted.outcome, reverted.score, reverted.judged_by) == ("reverted", -0.25, Judge.HARNESS)
-    assert await tx.decisions.get(liked.id) == liked
-
-
 FAILED = Judgement(outcome=DecisionOutcome.FAILURE, score=-0.5, lesson="step 1 failed: no cache")
 LANDED = Judgement(outcome=DecisionOutcome.SUCCESS, score=0.5)
 
@@ -226,3 +211,44 @@ async def test_recalling_uses_the_indexes(database_url):
     for index in ("search", "tags", "project_id_id"):
         assert f"ix_decisions_{index}" in told
     assert "Seq Scan on decisions" not in told
+
+
+async def test_a_revert_marks_what_was_decided_for_the_landings_it_undoes(tx, project, features):
+    """If it failed, decisions would stand whose work is undone, or others be taken for undone."""
+    login, search = features
+    first, standing = await decided_in(tx, project, 1, login, "stands")
+    _, interrupted = await decided_in(tx, project, 2, login, "interrupted")
+    middle, quick = await decided_in(tx, project, 3, search, "quick")
+    last, landed = await decided_in(tx, project, 4, login, "landed")
+    _, open_still = await decided_in(tx, project, 5, search, "open")
+    for number, session, commit in ((1, first, "c1"), (3, middle, "c3"), (4, last, "c4")):
+        await tx.sessions.end(project.id, number, outcome="passed", landed_commit=commit)
+        await tx.decisions.judge_session(session, LANDED)
+    own = await record(tx, project, "a person's, without a session")
+    for _ in range(2):
+        assert await tx.decisions.mark_reverted(project.id, ["c4", "of a person"]) == 2
+    outcomes = {row.id: row.outcome for row in await tx.decisions.history(project.id)}
+    assert outcomes == {
+        standing: "success",
+        interrupted: "reverted",
+        quick: "success",
+        landed: "reverted",
+        open_still: None,
+        own.id: None,
+    }
+    reverted = await tx.decisions.get(landed)
+    assert (reverted.score, reverted.judged_by) == (-0.25, Judge.HARNESS)
+    liked = await tx.decisions.feedback(quick, DecisionOutcome.SUCCESS, 1)
+    assert await tx.decisions.mark_reverted(project.id, ["c3", "c4", "c1"]) == 3
+    assert await tx.decisions.get(quick) == liked
+    assert (await tx.decisions.get(standing)).outcome == "reverted"
+
+
+async def test_a_revert_leaves_the_decisions_of_other_projects(tx, project, features):
+    """If it failed, a revert would mark the decisions of a project that has the same commits."""
+    _, decision = await decided_in(tx, project, 1, features[0], "mine")
+    await tx.sessions.end(project.id, 1, outcome="passed", landed_commit="c1")
+    other = await tx.projects.create("another")
+    assert await tx.decisions.mark_reverted(other.id, ["c1"]) == 0
+    assert (await tx.decisions.get(decision)).outcome is None
+    assert await tx.decisions.mark_reverted(project.id, ["c1"]) == 1
