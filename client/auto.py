@@ -1,12 +1,13 @@
 """Long tasks become projects, short ones are answered at once."""
 
 import asyncio
+import inspect
 import re
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
-from client.chat import ask, text_of
+from client.chat import ask, ask_model
 from client.sync import SyncLongRunningHarness
 from shiftwork.analysis import THRESHOLD, TaskAnalysis, analyze_task
 from shiftwork.contracts.project import AgentOptions
@@ -16,8 +17,11 @@ from shiftwork.sub_agents import Specification
 OnTask = Callable[[str, str, float], None]
 """Is told a task's name, what became of it, and how much of the whole is done, from 0 to 1."""
 
-Execute = Callable[[str], Mapping[str, Any]]
-"""Answers a prompt; what it returns holds the answer under `response`."""
+Execute = Callable[[str], Any]
+"""Answers a prompt: by a text, or by a mapping that holds it under `response`.
+
+Where `awrap_and_execute` calls it, it may also be async; else it is called in another thread.
+"""
 
 _NAME_CHARACTERS = 60
 _MOST_NAMES = 100
@@ -75,12 +79,13 @@ class AutoHarnessWrapper:
             `reason`, `features_passing` and `total_features`.
 
         Raises:
-            InvalidInput: there is nobody who could do it.
+            InvalidInput: there is nobody who could do it, or what was given can't be used.
             ModelFailed: the model did not answer a short one.
         """
         analysis = analyze_task(prompt, self._threshold)
         if not analysis.should_use_harness:
-            return dict(execute_fn(prompt)) if execute_fn else {"response": self._answer(prompt)}
+            answer = self._answer if execute_fn is None else _callable(execute_fn)
+            return _answered(answer(prompt))
         if self._harness is not None:
             return self._run(self._harness, prompt, analysis, working_directory)
         with SyncLongRunningHarness(chat_model=self._specification()) as harness:
@@ -90,7 +95,12 @@ class AutoHarnessWrapper:
         self, prompt: str, execute_fn: Execute | None = None, working_directory: str | Path | None = None
     ) -> dict[str, Any]:
         """The same for programs with an event loop, which goes on meanwhile."""
-        return await asyncio.to_thread(self.wrap_and_execute, prompt, execute_fn, working_directory)
+        if execute_fn is None or self.should_wrap(prompt):
+            return await asyncio.to_thread(self.wrap_and_execute, prompt, None, working_directory)
+        if inspect.iscoroutinefunction(_callable(execute_fn)):
+            return _answered(await execute_fn(prompt))
+        given = await asyncio.to_thread(execute_fn, prompt)
+        return _answered(await given if inspect.isawaitable(given) else given)
 
     # A long one -------------------------------------------------------------------------------------------
 
@@ -155,7 +165,7 @@ class AutoHarnessWrapper:
                 f"chat_model is an object of type {type(model).__name__!r}, which answers nothing: give a "
                 "LangChain chat model, 'provider:model', or execute_fn."
             )
-        return text_of(model.invoke(prompt))
+        return ask_model(model, prompt)
 
 
 def create_auto_wrapper(
@@ -172,6 +182,32 @@ def project_name(prompt: str) -> str:
     if len(words) > _NAME_CHARACTERS:
         words = words[:_NAME_CHARACTERS].rpartition(" ")[0] or words[:_NAME_CHARACTERS]
     return words or "project"
+
+
+def _callable(execute_fn: Execute) -> Execute:
+    if callable(execute_fn):
+        return execute_fn
+    raise InvalidInput(
+        f"execute_fn is an object of type {type(execute_fn).__name__!r}; give a function that answers a "
+        "prompt."
+    )
+
+
+def _answered(given: Any) -> dict[str, Any]:
+    """What is returned of a short request."""
+    match given:
+        case str():
+            return {"response": given}
+        case Mapping():
+            return dict(given)
+    if inspect.iscoroutine(given):
+        given.close()
+    if inspect.isawaitable(given):
+        raise InvalidInput("execute_fn is async: call awrap_and_execute, which waits for its answer.")
+    raise InvalidInput(
+        f"execute_fn returned an object of type {type(given).__name__!r}; return the answer as a text, or "
+        "as a mapping that holds it under 'response'."
+    )
 
 
 def _share(result: Mapping[str, Any]) -> float:

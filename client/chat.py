@@ -23,7 +23,15 @@ def ask(specification: Specification | AgentOptions, prompt: str) -> str:
             f"short requests need a chat model, which the backend {options.backend!r} brings for itself "
             "alone: give execute_fn."
         )
-    model = _made(options.settings)
+    return ask_model(_made(options.settings), prompt)
+
+
+def ask_model(model: Any, prompt: str) -> str:
+    """What a chat model of LangChain answers.
+
+    Raises:
+        ModelFailed: it did not answer.
+    """
     try:
         return text_of(model.invoke(prompt))
     except Exception as error:  # a provider's package raises its own; diagnosed, or raised again
@@ -53,10 +61,12 @@ def _made(settings: Mapping[str, Any]) -> Any:
 
 def _diagnosed(error: Exception) -> str:
     """What went wrong with the model; '' if it was something else."""
-    from shiftwork.agents.langchain.program.troubles import (  # noqa: PLC0415 - heavy, and an extra
-        diagnose,
-        diagnose_unreadable,
-    )
-
+    try:
+        from shiftwork.agents.langchain.program.troubles import (  # noqa: PLC0415 - heavy, and an extra
+            diagnose,
+            diagnose_unreadable,
+        )
+    except ImportError:  # what was asked is no model of LangChain
+        return ""
     found = diagnose(error, datetime.now(UTC)) or diagnose_unreadable(error)
     return found.sentence if found else ""

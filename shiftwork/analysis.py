@@ -10,6 +10,8 @@ from dataclasses import dataclass
 from enum import StrEnum
 from math import prod
 
+from shiftwork.errors import InvalidInput
+
 THRESHOLD = 0.6
 """From this confidence on, a task is long-running."""
 
@@ -63,7 +65,14 @@ def analyze_task(prompt: str, threshold: float = THRESHOLD) -> TaskAnalysis:
 
     Args:
         threshold: the confidence from which on it counts as one.
+
+    Raises:
+        InvalidInput: the request is no text.
     """
+    if not isinstance(prompt, str):
+        raise InvalidInput(
+            f"prompt is an object of type {type(prompt).__name__!r}; give the request as a text."
+        )
     prompt = prompt[:_READ_CHARACTERS]
     text = " ".join(prompt.lower().split())
     items = listed(prompt)

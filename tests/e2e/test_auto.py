@@ -69,6 +69,38 @@ def test_what_a_short_request_lacks_is_said_in_one_sentence(monkeypatch) -> None
             AutoHarnessWrapper(keyed).wrap_and_execute("hi")
 
 
+def test_a_model_that_does_not_answer_is_told_by_our_own_error() -> None:
+    """An error of a provider's package where a `ShiftworkError` is promised."""
+    with LlmServer.in_thread(lambda _: Fault(401, "no such key")) as server:
+        model = ChatOpenAI(model="m", base_url=f"{server.url}/v1", api_key="k", max_retries=0)
+        with pytest.raises(ModelFailed, match="did not answer: no such key"):
+            AutoHarnessWrapper(model).wrap_and_execute("hi")
+
+
+def test_what_answers_short_requests_may_be_async_or_return_a_text() -> None:
+    """A bare error of Python for a function that answers in another of the usual ways."""
+
+    async def answers(prompt: str) -> str:
+        await asyncio.sleep(0)
+        return prompt * 2
+
+    wrapper = AutoHarnessWrapper(object())
+    assert wrapper.wrap_and_execute("hi", lambda prompt: prompt) == {"response": "hi"}
+    for function in (answers, lambda prompt: answers(prompt=prompt), lambda prompt: {"response": prompt * 2}):
+        assert asyncio.run(wrapper.awrap_and_execute("hi", function)) == {"response": "hihi"}
+    with pytest.raises(InvalidInput, match="execute_fn is async: call awrap_and_execute"):
+        wrapper.wrap_and_execute("hi", answers)
+    with pytest.raises(InvalidInput, match="execute_fn returned an object of type 'int'; return the answer"):
+        wrapper.wrap_and_execute("hi", len)
+    with pytest.raises(InvalidInput, match="execute_fn is an object of type 'str'; give a function"):
+        wrapper.wrap_and_execute("hi", "answer")
+    for prompt in (None, 5, ["hi"]):
+        with pytest.raises(InvalidInput, match=r"prompt is an object of type .*; give the request as a text"):
+            wrapper.wrap_and_execute(prompt)
+        with pytest.raises(InvalidInput, match="prompt is an object of type"):
+            asyncio.run(wrapper.awrap_and_execute(prompt, answers))
+
+
 def test_a_long_request_becomes_a_project(settings, tmp_path) -> None:
     """A task of days that is squeezed into one answer."""
     cassette = write_cassette(tmp_path / "c.yml", [simple_feature("x")], {"x": [simple_attempt("x")]})
