@@ -185,6 +185,15 @@ def test_rules_of_the_whole_plan():
     assert "1000 are the most" in plan.submit_plan(features(1001))
 
 
+def test_a_plan_that_grows_from_few_to_many_is_questioned_for_both():
+    """Otherwise a plan that was questioned for being small could grow without anybody asking."""
+    plan = PlanDesk(leaving(), judged=False, spec="x" * 10_000)
+    assert "few for a specification" in plan.submit_plan(features(3))
+    assert "500 features are many" in plan.submit_plan(features(500))
+    assert "few" not in plan.submit_plan(features(3))
+    assert "right" in plan.submit_plan(features(500))
+
+
 def test_a_step_without_a_command_needs_a_verifier():
     """Otherwise plans would be made of steps that nobody can check."""
     step = {"name": "a", "verification_steps": ["it is pretty"]}

@@ -122,7 +122,7 @@ class PlanDesk:
     # Within ------------------------------------------------------------------------------------------
 
     def _draft(self) -> dict[str, Any]:
-        empty: dict[str, Any] = {"features": {}, "setup": [], "warned": False}
+        empty: dict[str, Any] = {"features": {}, "setup": [], "questioned": []}
         return {**empty, **self._leaving.memory.drafts.get("plan", {})}
 
     def _keep(self, draft: dict[str, Any]) -> None:
@@ -180,12 +180,13 @@ class PlanDesk:
             yield f"the plan has {size:,} bytes; at most {FILE_LIMIT:,} are read: shorten its texts and files"
 
     def _warning(self, draft: dict[str, Any]) -> str | None:
-        """What is asked once of a plan that is much smaller or larger than plans are."""
+        """What is asked of a plan that is much smaller, or larger, than plans are: once of each."""
         count = len(draft["features"])
         few = count < _FEW_FEATURES and len(self._spec) >= _LONG_SPEC_CHARACTERS
-        if draft["warned"] or not (few or count > MANY_FEATURES):
+        kind = "few" if few else "many"
+        if kind in draft["questioned"] or not (few or count > MANY_FEATURES):
             return None
-        self._keep(draft | {"warned": True})
+        self._keep(draft | {"questioned": [*draft["questioned"], kind]})
         if few:
             return (
                 f"{count} features are few for a specification of {len(self._spec):,} characters. Read it "
