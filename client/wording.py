@@ -5,6 +5,8 @@ from typing import Any, get_args
 
 from pydantic import BaseModel, ValidationError
 
+from shiftwork.text import truncate
+
 _KINDS = {
     "dict_type": "must be a mapping of names to values",
     "tuple_type": "must be a list",
@@ -31,6 +33,9 @@ _BOUNDS = {
     "less_than_equal": ("le", "must be {} or less"),
 }
 _KEY = "[key]"
+_SHOWN = 120
+"""Characters of a name or a value that somebody gave: more would hide what is said of it."""
+_SAID = 1000
 
 
 def first_problem(error: ValidationError, model: type[BaseModel] | None = None) -> str:
@@ -39,9 +44,7 @@ def first_problem(error: ValidationError, model: type[BaseModel] | None = None) 
     place = tuple(problem["loc"])
     if place[-1:] == (_KEY,):  # the name itself is wrong: it is what the sentence is about
         place = place[:-2]
-    if not place and problem["type"] == "value_error":  # of the whole: it says what it is about
-        return _said(problem, model)
-    where = ".".join(map(str, place)) or "it"
+    where = ".".join(truncate(str(part), _SHOWN) for part in place) or "it"
     return f"{where}: {_said(problem, model)}"
 
 
@@ -59,11 +62,12 @@ def _said(problem: Any, model: type[BaseModel] | None) -> str:
             known = _fields_at(model, problem["loc"])
             said = f"is not known{'; known are: ' if known else ''}{', '.join(sorted(known))}"
         case "enum" | "literal_error":
-            said = f"{problem['input']!r} is not known; known are {facts['expected']}"
+            said = f"{truncate(repr(problem['input']), _SHOWN)} is not known; known are {facts['expected']}"
         case "model_type":
             said = _no_model(facts.get("class_name"), problem["input"])
         case "string_pattern_mismatch":
-            said = f"{problem['input']!r:.120} has not the form that it must have: {facts['pattern']}"
+            given = truncate(repr(problem["input"]), _SHOWN)
+            said = f"{given} has not the form that it must have: {facts['pattern']}"
         case _ if kind in _BOUNDS and problem["input"] != problem["input"]:
             said = "must be a number"  # NaN keeps no bound, and is none
         case "string_too_short" if facts["min_length"] == 1:
@@ -73,14 +77,15 @@ def _said(problem: Any, model: type[BaseModel] | None) -> str:
             bound = facts[name]
             said = words.format(int(bound) if isinstance(bound, float) and bound.is_integer() else bound)
         case _:
-            said = str(problem["msg"]).removeprefix("Value error, ")
+            said = truncate(str(problem["msg"]).removeprefix("Value error, "), _SAID)
     return said
 
 
 def _no_model(name: str | None, given: object) -> str:
     """An agent is what people most often name where its fields belong."""
     if name == "AgentOptions":
-        example = given if isinstance(given, str) and given.isidentifier() else "claude"
+        named = isinstance(given, str) and given.isidentifier() and len(given) <= _SHOWN
+        example = given if named else "claude"
         return f"must have the fields of an agent: write {{backend: {example}}}"
     return "must be a mapping with fields of its own"
 

@@ -10,6 +10,7 @@ from shiftwork.agents.protocol import Settings
 from shiftwork.contracts.base import Document
 from shiftwork.errors import InvalidInput
 from shiftwork.secrets import SecretRef
+from shiftwork.text import truncate
 
 ARGUMENT_BYTES = 120_000
 """Linux takes no argument, and no variable, of 128 KiB or more."""
@@ -100,11 +101,11 @@ def read_settings(model: type[Model], backend: str, settings: Settings) -> Model
         return model.model_validate(dict(settings))
     except ValidationError as error:
         problem: Any = error.errors()[0]
-        where = ".".join(map(str, problem["loc"]))
+        where = ".".join(truncate(str(part), 120) for part in problem["loc"])
         if problem["type"] == "extra_forbidden":
             known = ", ".join(sorted(model.model_fields))
             raise InvalidInput(f"Backend {backend!r} has no setting {where!r}; it has: {known}.") from error
-        said = problem["msg"].removeprefix("Value error, ")
+        said = truncate(problem["msg"].removeprefix("Value error, "), 1000)
         place = f"Backend {backend!r}, setting {where!r}" if where else f"Backend {backend!r}"
         raise InvalidInput(f"{place}: {said}.") from error
 

@@ -15,6 +15,7 @@ from shiftwork.errors import InvalidInput
 from shiftwork.secrets import SecretRef
 from shiftwork.tasks.github_api import GITHUB, GitHubApi, GitHubError
 from shiftwork.tasks.processing import Assignment, Equipment, Processed, refuse_outward
+from shiftwork.text import truncate
 
 _REPOSITORY = r"[A-Za-z0-9][A-Za-z0-9-]{0,38}/[A-Za-z0-9._-]{1,100}"
 _SHORT = re.compile(rf"\s*({_REPOSITORY})(?:#(\d{{1,10}}))?\s*")
@@ -265,5 +266,6 @@ def _problem(error: ValidationError) -> str:
         case "extra_forbidden":
             said = f"is not known; known are {', '.join(sorted(GitHubJob.model_fields))}"
         case "literal_error":
-            said = f"{problem['input']!r} is not known; known are {problem['ctx']['expected']}"
+            given = truncate(repr(problem["input"]), 120)
+            said = f"{given} is not known; known are {problem['ctx']['expected']}"
     return f"parameter {where!r}: {said}" if where else said

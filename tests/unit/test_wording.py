@@ -5,8 +5,12 @@ from pydantic import ValidationError
 
 from client.specification import read_specification
 from client.wording import first_problem
+from shiftwork.agents.langchain.settings import LangchainSettings
 from shiftwork.contracts.feature import VerificationStep
+from shiftwork.contracts.project import ProjectOptions
+from shiftwork.contracts.sandbox import SandboxOptions
 from shiftwork.errors import InvalidInput
+from shiftwork.tasks.github import GitHubJob
 
 
 @pytest.mark.parametrize(
@@ -54,3 +58,49 @@ def test_what_is_no_number_is_told_so(given, said):
     with pytest.raises(ValidationError) as raised:
         VerificationStep(timeout=float(given))
     assert first_problem(raised.value) == f"timeout: {said}"
+
+
+@pytest.mark.parametrize(
+    "given",
+    [
+        {"profile": "x" * 100_000},
+        {"profile": ["x" * 100_000]},
+        {"hosts": "x" * 100_000},
+    ],
+)
+def test_what_was_given_is_shown_in_part(given):
+    """If it failed, an error would repeat whatever was sent, and nobody would find what it says."""
+    with pytest.raises(ValidationError) as raised:
+        SandboxOptions.model_validate(given)
+    assert len(first_problem(raised.value, SandboxOptions)) < 1_500
+
+
+@pytest.mark.parametrize("kind", ["string", "identifier"])
+def test_a_long_name_of_an_agent_is_shown_in_part(kind):
+    """If it failed, a text in the place of an agent would come back as an example of one."""
+    given = ("x" if kind == "identifier" else "x ") * 50_000
+    with pytest.raises(ValidationError) as raised:
+        ProjectOptions.model_validate({"agent": given})
+    assert first_problem(raised.value).endswith("write {backend: claude}")
+
+
+@pytest.mark.parametrize("settings", [{"x" * 100_000: 1}, {"chat_model": "x" * 100_000}])
+def test_settings_of_an_agent_are_shown_in_part(settings):
+    """If it failed, a mistake in settings would be told with all of what is in them."""
+    with pytest.raises(InvalidInput) as raised:
+        LangchainSettings.read("langchain", settings)
+    assert len(str(raised.value)) < 1_500
+
+
+def test_a_task_of_github_shows_values_in_part():
+    """If it failed, a task's error would repeat whatever its parameters hold."""
+    with pytest.raises(InvalidInput) as raised:
+        GitHubJob.read({"action": "x" * 100_000, "repository": "a/b"}, "")
+    assert len(str(raised.value)) < 1_500
+
+
+def test_unknown_names_are_shown_in_part():
+    """If it failed, a document in the place of a name would come back as a whole."""
+    with pytest.raises(ValidationError) as raised:
+        GitHubJob.model_validate({"action": "read_issue", "repository": "a/b", "number": 1, "x" * 100_000: 1})
+    assert len(first_problem(raised.value, GitHubJob)) < 500
