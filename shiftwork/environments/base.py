@@ -4,7 +4,7 @@ import random
 from abc import ABC, abstractmethod
 from typing import Any, Final
 
-from shiftwork.environments.enforcement import Play, guard_methods, play_of
+from shiftwork.environments.enforcement import Play, episode_now, guard_methods, play_of
 from shiftwork.environments.protocol import (
     ActionDefinition,
     ActionResult,
@@ -30,8 +30,8 @@ class BaseHarness(ABC):
     - nothing is stepped before `reset`, nor after the end.
 
     What an instance holds is copied before each step, to be put back if the step fails; what can't be copied
-    is made again from the seed and the actions taken. Code that neither waits nor returns can't be
-    interrupted: its time is judged when it returns, or by who holds its process.
+    is made again from the seed, the options of `reset` and the actions taken. Code that neither waits nor
+    returns can't be interrupted: its time is judged when it returns, or by who holds its process.
 
     Attributes:
         name: one word by which tools, lists and rows call it.
@@ -98,9 +98,9 @@ class BaseHarness(ABC):
     async def reset(self) -> Observation:
         """Begin an episode, and say what is perceived.
 
-        It may take `seed`, an integer of at least 0 (or draw from `self.random`, if it has no use for the
-        number): the same seed must then make the same episode. Where it takes none, `reset(seed=…)` works all
-        the same, and the episode is marked as not reproducible.
+        It may take `seed`, an integer of at least 0, or draw from `self.random`, if it has no use for the
+        number: the same seed must then make the same episode. Where it does neither, `reset(seed=…)` works
+        all the same, and the episode is marked as not reproducible.
 
         Raises:
             InvalidInput: the seed or an option is wrong.
@@ -120,8 +120,9 @@ class BaseHarness(ABC):
         return play_of(self).newest.model_copy(deep=True)
 
     def is_done(self) -> bool:
-        """Whether the episode is over."""
-        return play_of(self).newest.done
+        """Whether the episode is over; it is, too, when its time is up."""
+        episode = episode_now(self)
+        return episode is not None and episode.observation.done
 
     def is_success(self) -> bool:
         """Whether the aim was reached; here: the episode ended by its own rules, with a reward above 0."""

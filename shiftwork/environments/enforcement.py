@@ -1,64 +1,38 @@
 """The rules that the base class holds every environment to, as guards around what a subclass defines."""
 
-import asyncio
 import functools
 import inspect
 import json
-import random
 import secrets
 from collections.abc import Awaitable, Callable, Mapping
-from contextvars import ContextVar
-from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Final, TypeVar
 
-from shiftwork.environments.episode import Episode, TakenAction
+from shiftwork.environments.episode import Episode, SeededRandom, TakenAction
+from shiftwork.environments.failures import TookTooLong, is_failure, why, within
+from shiftwork.environments.guarding import Wrap, guard_class, guarded
 from shiftwork.environments.parameters import BadParameters, checked_parameters
-from shiftwork.environments.protocol import ActionDefinition, ActionResult, HarnessStatus, Observation
-from shiftwork.environments.undoing import put_back, set_aside, undo
+from shiftwork.environments.play_state import Play, episode_now, play_of, time_is_up
+from shiftwork.environments.protocol import (
+    ActionDefinition,
+    ActionResult,
+    HarnessStatus,
+    Observation,
+    as_earned,
+    as_it_is,
+)
+from shiftwork.environments.undoing import copied, put_back, set_aside, undo
 from shiftwork.errors import EnvironmentFailed, InvalidInput
 from shiftwork.text import truncate
 
 if TYPE_CHECKING:
     from shiftwork.environments.base import BaseHarness
 
+__all__ = ["MOST_SEED", "Play", "episode_now", "guard_methods", "play_of"]
+
 MOST_SEED: Final = 2**31 - 1
 """The largest that is drawn: it fits what every environment of the field takes."""
 
 _Answer = TypeVar("_Answer")
-
-_inside: ContextVar[frozenset[int]] = ContextVar("inside", default=frozenset())
-"""The environments whose guarded method is running: what that calls of it, `super()` too, is not guarded."""
-
-
-@dataclass(slots=True)
-class Play:
-    """What is kept beside an environment's own state.
-
-    Attributes:
-        episode: the one that goes on, or the last; None before the first.
-        episodes: how many were begun.
-        ready: what `initialize` said; None before it was asked.
-        lock: one guarded method at a time.
-    """
-
-    episode: Episode | None = None
-    episodes: int = 0
-    ready: bool | None = None
-    closed: bool = False
-    lock: asyncio.Lock = field(default_factory=asyncio.Lock)
-
-    @property
-    def newest(self) -> Observation:
-        """The newest observation; an empty one before the first."""
-        return Observation() if self.episode is None else self.episode.observation
-
-
-def play_of(environment: "BaseHarness") -> Play:
-    """What is kept beside it; made at the first use, as not every subclass calls `super().__init__`."""
-    play: Play | None = vars(environment).get("_play")
-    if play is None:
-        play = vars(environment)["_play"] = Play()
-    return play
 
 
 class _Refused(Exception):  # noqa: N818 - an action that is not taken; the text says why
@@ -66,37 +40,15 @@ class _Refused(Exception):  # noqa: N818 - an action that is not taken; the text
 
 
 def guard_methods(cls: type["BaseHarness"]) -> None:
-    """Put the guards around what a class itself defines."""
-    for name, guard in _GUARDS.items():
-        if name in vars(cls):
-            setattr(cls, name, _guarded(vars(cls)[name], guard))
-    if "get_stats" in vars(cls):
-        cls.get_stats = _with_our_counts(vars(cls)["get_stats"])  # type: ignore[method-assign]
-
-
-def _guarded(
-    inner: Callable[..., Awaitable[Any]], guard: Callable[..., Awaitable[Any]]
-) -> Callable[..., Awaitable[Any]]:
-    @functools.wraps(inner)
-    # By position alone: parameters of actions may have any name.
-    async def outer(self: "BaseHarness", /, *arguments: Any, **options: Any) -> Any:
-        if id(self) in _inside.get():
-            return await inner(self, *arguments, **options)
-        async with play_of(self).lock:
-            token = _inside.set(_inside.get() | {id(self)})
-            try:
-                return await guard(self, inner, *arguments, **options)
-            finally:
-                _inside.reset(token)
-
-    return outer
+    """Put the guards around what a class defines itself, or has from a mixin."""
+    guard_class(cls, _GUARDS)
 
 
 def _with_our_counts(inner: Callable[..., Any]) -> Callable[..., Any]:
     @functools.wraps(inner)
     def outer(self: "BaseHarness") -> Any:
+        episode = episode_now(self)
         said = inner(self)
-        episode = play_of(self).episode
         if episode is None:
             return said
         kept = episode.stats(success=said.success)
@@ -111,10 +63,12 @@ async def _initialize(environment: "BaseHarness", inner: Callable[..., Awaitable
         raise EnvironmentFailed(f"environment {environment.name!r} was shut down; make another one")
     try:
         play.ready = await inner(environment) is True
-    except Exception as error:  # whatever people's code raises
+    except BaseException as error:  # whatever people's code raises
         environment.status = HarnessStatus.ERROR
+        if not is_failure(error):
+            raise
         raise EnvironmentFailed(
-            f"environment {environment.name!r} could not be initialised: {_why(error)}"
+            f"environment {environment.name!r} could not be initialised: {why(error)}"
         ) from error
     if not play.ready:
         environment.status = HarnessStatus.ERROR
@@ -134,31 +88,56 @@ async def _reset(
             f"the seed of environment {environment.name!r} is {seed!r}; give an integer of at least 0"
         )
     chosen = secrets.randbelow(MOST_SEED + 1) if seed is None else seed
-    takes = inspect.signature(inner).parameters
-    seeded = "seed" in takes or any(p.kind is p.VAR_KEYWORD for p in takes.values())
-    if seeded:
+    if _takes_seed(inner):
         options["seed"] = chosen
-    before = set_aside(environment)
-    environment.random = random.Random(chosen)  # noqa: S311 - a reproducible game, not a secret
+    kept = copied(options)
+    before, was = set_aside(environment), environment.status
+    environment.random = SeededRandom(chosen)
     environment.current_step = 0
     try:
-        async with asyncio.timeout(environment.timeout_seconds):
-            first = _of(Observation, "reset", await inner(environment, **options))
+        answer = await within(environment.timeout_seconds, inner(environment, **options))
+        first = as_it_is(_of(Observation, "reset", answer))
     except BaseException as error:  # a cancellation, too: the episode before goes on
-        if before is not None:
-            put_back(environment, before)
-        if not isinstance(error, Exception):
+        await _go_back(environment, play.episode, before, was)
+        if not is_failure(error):
             raise
         raise EnvironmentFailed(
-            f"environment {environment.name!r} could not begin an episode: {_why(error)}"
+            f"environment {environment.name!r} could not begin an episode: {_why_none(environment, error)}"
         ) from error
     play.episodes += 1
-    play.episode = Episode(play.episodes, chosen, seeded, Observation())
+    play.episode = Episode(play.episodes, chosen, kept, Observation())
     play.episode.began = play.episode.now()
+    play.episode.note_drawing(environment.random)
     environment.current_step = 0
     shown = play.episode.show(first)
     environment.status = HarnessStatus.COMPLETED if shown.done else HarnessStatus.ACTIVE
     return shown
+
+
+def _why_none(environment: "BaseHarness", error: BaseException) -> str:
+    if isinstance(error, TookTooLong):
+        return f"its reset took longer than the {environment.timeout_seconds:g} s that an episode may last"
+    return why(error)
+
+
+def _takes_seed(reset: Callable[..., Any]) -> bool:
+    takes = inspect.signature(reset).parameters
+    return "seed" in takes or any(each.kind is each.VAR_KEYWORD for each in takes.values())
+
+
+async def _go_back(
+    environment: "BaseHarness",
+    episode: Episode | None,
+    before: Mapping[str, Any] | None,
+    status: HarnessStatus,
+) -> None:
+    """To the episode before one that could not begin."""
+    if before is not None:
+        put_back(environment, before)
+    elif episode is not None and status is not HarnessStatus.ERROR:
+        await undo(environment, episode, None)
+    else:
+        environment.status = status
 
 
 async def _get_ready(environment: "BaseHarness", play: Play) -> None:
@@ -177,23 +156,26 @@ async def _step(
     /,
     **parameters: Any,
 ) -> ActionResult:
-    play = play_of(environment)
-    episode = play.episode
+    episode = episode_now(environment)
     try:
-        episode = _going_on(environment, play)
+        episode = _going_on(environment, episode)
         checked = _checked(environment, episode, action, parameters)
     except _Refused as refusal:
         return _refusal(environment, episode, str(refusal))
+    except BaseException as error:  # from `get_action_space`, or a schema of it
+        if not is_failure(error):
+            raise
+        return _refusal(environment, episode, _failure(environment, action, error))
     before = set_aside(environment)
     try:
-        result = await _within_its_time(environment, episode, inner(environment, action, **checked))
-        _of(ActionResult, "step", result)
+        doing = inner(environment, action, **copied(checked))
+        answer = await within(_time_left(environment, episode), doing, episode.now)
+        result = as_earned(_of(ActionResult, "step", answer))
     except BaseException as error:  # a cancellation, too: half a step is undone
         await undo(environment, episode, before)
-        if not isinstance(error, Exception | SystemExit):
+        if not is_failure(error):
             raise
-        if _time_is_up(environment, episode):
-            _cut_short(environment, episode)
+        episode_now(environment)
         return _refusal(environment, episode, _failure(environment, action, error))
     if not result.success:
         await undo(environment, episode, before)
@@ -202,24 +184,22 @@ async def _step(
     return _counted(environment, episode, result)
 
 
-def _going_on(environment: "BaseHarness", play: Play) -> Episode:
-    if play.closed:
+def _going_on(environment: "BaseHarness", episode: Episode | None) -> Episode:
+    if play_of(environment).closed:
         raise _Refused(f"environment {environment.name!r} was shut down; make another one")
-    if play.episode is None:
+    if episode is None:
         raise _Refused(f"no episode of {environment.name!r} was begun; call reset first")
-    if not play.episode.observation.done and _time_is_up(environment, play.episode):
-        _cut_short(environment, play.episode)
-    if play.episode.observation.done:
-        how = "terminated" if play.episode.observation.terminated else "was cut short"
+    if episode.observation.done:
+        how = "terminated" if episode.observation.terminated else "was cut short"
         raise _Refused(
-            f"the episode of {environment.name!r} {how} after {len(play.episode.taken)} steps; "
+            f"the episode of {environment.name!r} {how} after {len(episode.taken)} steps; "
             "call reset to begin another"
         )
     if environment.status is HarnessStatus.ERROR:
         raise _Refused(
             f"environment {environment.name!r} is broken: a failed action could not be undone; call reset"
         )
-    return play.episode
+    return episode
 
 
 def _checked(
@@ -232,26 +212,18 @@ def _checked(
         raise _Refused(f"there is no action {truncate(repr(action), 100)} now; there is: {names}")
     try:
         json.dumps(parameters, allow_nan=False)
+    except (TypeError, ValueError, RecursionError):
+        raise _Refused(f"the parameters of action {action!r} are no JSON values") from None
+    try:
         return checked_parameters(found, parameters)
     except BadParameters as error:
         raise _Refused(str(error)) from None
-    except (TypeError, ValueError, RecursionError):
-        raise _Refused(f"the parameters of action {action!r} are no JSON values") from None
 
 
-async def _within_its_time(
-    environment: "BaseHarness", episode: Episode, step: Awaitable[ActionResult]
-) -> ActionResult:
+def _time_left(environment: "BaseHarness", episode: Episode) -> float | None:
     limit = environment.timeout_seconds
     left = None if limit is None else max(limit - episode.seconds, 0.0)
-    one = environment.step_timeout_seconds
-    most = min((each for each in (left, one) if each is not None), default=None)
-    began = episode.now()
-    async with asyncio.timeout(most):
-        result = await step
-    if most is not None and episode.now() - began > most:
-        raise TimeoutError  # it did not wait for anything, and could not be interrupted
-    return result
+    return min((each for each in (left, environment.step_timeout_seconds) if each is not None), default=None)
 
 
 def _of(wanted: type[_Answer], method: str, answer: object) -> _Answer:
@@ -261,14 +233,13 @@ def _of(wanted: type[_Answer], method: str, answer: object) -> _Answer:
 
 
 def _counted(environment: "BaseHarness", episode: Episode, result: ActionResult) -> ActionResult:
-    seen = result.observation
-    said = "reward" in result.model_fields_set or seen.reward is None
-    reward = result.reward if said else (seen.reward or 0.0)
+    seen, reward = result.observation, result.reward
     episode.earned(reward, result.rewards)
+    episode.note_drawing(environment.random)
     steps = environment.current_step = len(episode.taken)
     ended = seen.terminated or (environment.status is HarnessStatus.COMPLETED and not seen.truncated)
     over = environment.max_steps is not None and steps >= environment.max_steps
-    cut = seen.truncated or (not ended and (over or _time_is_up(environment, episode)))
+    cut = seen.truncated or (not ended and (over or time_is_up(environment, episode)))
     shown = episode.show(
         seen.model_copy(
             update={"reward": reward, "terminated": ended, "truncated": cut, "done": ended or cut}
@@ -291,33 +262,17 @@ def _refusal(
     )
 
 
-def _time_is_up(environment: "BaseHarness", episode: Episode) -> bool:
-    return environment.timeout_seconds is not None and episode.seconds >= environment.timeout_seconds
-
-
-def _cut_short(environment: "BaseHarness", episode: Episode) -> None:
-    episode.show(episode.observation.model_copy(update={"truncated": True}))
-    environment.status = HarnessStatus.COMPLETED
-
-
 def _failure(environment: "BaseHarness", action: str, error: BaseException) -> str:
-    if isinstance(error, TimeoutError):
+    if isinstance(error, TookTooLong):
         return f"action {action!r} of {environment.name!r} took too long, and was undone"
-    return f"action {action!r} failed inside environment {environment.name!r}: {_why(error)}"
-
-
-def _why(error: BaseException) -> str:
-    if isinstance(error, TimeoutError):
-        return "it took too long"
-    text = truncate(str(error), 300)
-    return f"{type(error).__name__}: {text}" if text else type(error).__name__
+    return f"action {action!r} failed inside environment {environment.name!r}: {why(error)}"
 
 
 async def _get_observation(
     environment: "BaseHarness", inner: Callable[..., Awaitable[Observation]]
 ) -> Observation:
     seen = await inner(environment)
-    episode = play_of(environment).episode
+    episode = episode_now(environment)
     if episode is None or not isinstance(seen, Observation):
         return seen
     known = episode.observation
@@ -335,10 +290,11 @@ async def _shutdown(environment: "BaseHarness", inner: Callable[..., Awaitable[N
     environment.status = HarnessStatus.SHUTDOWN
 
 
-_GUARDS: Final[dict[str, Callable[..., Awaitable[Any]]]] = {
-    "initialize": _initialize,
-    "reset": _reset,
-    "step": _step,
-    "get_observation": _get_observation,
-    "shutdown": _shutdown,
+_GUARDS: Final[dict[str, Wrap]] = {
+    "initialize": guarded(play_of, _initialize),
+    "reset": guarded(play_of, _reset),
+    "step": guarded(play_of, _step),
+    "get_observation": guarded(play_of, _get_observation),
+    "shutdown": guarded(play_of, _shutdown),
+    "get_stats": _with_our_counts,
 }

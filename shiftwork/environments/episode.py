@@ -1,11 +1,22 @@
 """What the base class keeps of an episode, apart from what an environment keeps itself."""
 
+import random
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
 from shiftwork.environments.protocol import EpisodeStats, Observation
+
+
+class SeededRandom(random.Random):
+    """Made from the seed of an episode; one that an environment made itself is another class."""
+
+    def __deepcopy__(self, memo: dict[int, object]) -> "SeededRandom":
+        """Its state is one tuple of plain numbers; each step would copy them one by one."""
+        copied = SeededRandom(0)
+        copied.setstate(self.getstate())
+        return copied
 
 
 @dataclass(slots=True)
@@ -23,7 +34,8 @@ class Episode:
     Attributes:
         number: the first is 1.
         seed: from which it was made.
-        reproducible: whether `reset` takes a seed.
+        options: with which `reset` was called; the seed among them, if it takes one.
+        drawn: whether chance was seen to come from the seed, see `note_drawing`.
         began: on the clock of `now`.
         spent: seconds that went by before it was taken up here.
         ended: when it was over; None while it goes on.
@@ -37,8 +49,9 @@ class Episode:
 
     number: int
     seed: int
-    reproducible: bool
+    options: dict[str, Any]
     observation: Observation
+    drawn: bool = False
     now: Callable[[], float] = time.monotonic
     began: float = 0.0
     spent: float = 0.0
@@ -47,6 +60,16 @@ class Episode:
     reward: float = 0.0
     rewards: dict[str, float] = field(default_factory=dict)
     refused: int = 0
+
+    @property
+    def reproducible(self) -> bool:
+        """Whether the environment makes it from the seed: its `reset` takes it, or it draws from `random`."""
+        return self.drawn or "seed" in self.options
+
+    def note_drawing(self, source: object) -> None:
+        """See whether an environment has drawn from the generator that was made for it from the seed."""
+        if not self.reproducible and isinstance(source, SeededRandom):
+            self.drawn = source.getstate() != SeededRandom(self.seed).getstate()
 
     @property
     def seconds(self) -> float:

@@ -6,6 +6,7 @@ from copy import deepcopy
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
+from shiftwork.environments.integers import with_integers
 from shiftwork.environments.protocol import ActionDefinition
 from shiftwork.text import truncate
 
@@ -52,7 +53,29 @@ def _made(schema: str) -> "Validator":
         jsonschema.Draft202012Validator.check_schema(loaded)
     except jsonschema.SchemaError as error:
         raise ValueError(error.message) from None
+    _resolve_all(loaded)
     return jsonschema.Draft202012Validator(loaded)
+
+
+def _resolve_all(schema: dict[str, Any]) -> None:
+    from jsonschema_specifications import (  # type: ignore[import-untyped] # tells no types  # noqa: PLC0415
+        REGISTRY,
+    )
+    from referencing.exceptions import Unresolvable  # noqa: PLC0415 - as above
+    from referencing.jsonschema import DRAFT202012  # noqa: PLC0415 - as above
+
+    root = DRAFT202012.create_resource(schema)
+    waiting = [(schema, REGISTRY.with_resource("", root).resolver())]
+    while waiting:
+        part, resolver = waiting.pop()
+        resolver = resolver.in_subresource(DRAFT202012.create_resource(part))
+        refers = part.get("$ref") if isinstance(part, dict) else None
+        try:
+            if isinstance(refers, str):
+                resolver.lookup(refers)
+        except Unresolvable:
+            raise ValueError(f"it refers to {refers!r}, which is not there") from None
+        waiting += [(each, resolver) for each in DRAFT202012.subresources_of(part)]
 
 
 def _from_map(action: str, written: Mapping[str, Any]) -> dict[str, Any]:
@@ -81,20 +104,40 @@ def _from_map(action: str, written: Mapping[str, Any]) -> dict[str, Any]:
 def checked_parameters(action: ActionDefinition, given: Mapping[str, Any]) -> dict[str, Any]:
     """The parameters of an action, with defaults filled in, none of them shared with the caller.
 
+    Where an integer is asked for, a number such as 4.0 becomes one.
+
     Raises:
-        BadParameters: one is missing, unknown or of another type.
+        BadParameters: one is missing, unknown or of another type, or the definition can't be used.
     """
     schema = parameter_schema(action)
     filled = deepcopy(dict(given))
     for name, described in schema.get("properties", {}).items():
         if name not in filled and isinstance(described, Mapping) and "default" in described:
             filled[name] = deepcopy(described["default"])
-    from jsonschema.exceptions import best_match  # noqa: PLC0415 - as above
-
-    error = best_match(_validator(action.name, schema).iter_errors(filled))
+    error = _first_error(action, schema, filled)
     if error is not None:
         raise BadParameters(_said(action, error))
-    return filled
+    checked: dict[str, Any] = with_integers(schema, filled)
+    return checked
+
+
+def _first_error(
+    action: ActionDefinition, schema: Mapping[str, Any], given: Mapping[str, Any]
+) -> "ValidationError | None":
+    from jsonschema.exceptions import best_match  # noqa: PLC0415 - as above
+
+    try:
+        found: ValidationError | None = best_match(_validator(action.name, schema).iter_errors(given))
+    except RecursionError:
+        raise BadParameters(
+            f"action {action.name!r}: its parameters are nested too deeply, or its definition refers to "
+            "itself without end"
+        ) from None
+    except ArithmeticError as error:
+        raise BadParameters(
+            f"the parameters of action {action.name!r} can't be held against its definition: {error}"
+        ) from None
+    return found
 
 
 def _said(action: ActionDefinition, error: "ValidationError") -> str:

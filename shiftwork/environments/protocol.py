@@ -112,6 +112,32 @@ class ActionResult(_Model):
         return self.observation.done
 
 
+def as_it_is(observation: Observation) -> Observation:
+    """An observation checked again: what was assigned to it after it was made counts as well.
+
+    Raises:
+        ValidationError: it holds what none may.
+    """
+    if not isinstance(observation, Observation):  # assigned, too
+        return Observation.model_validate(observation)
+    checked = type(observation).model_validate(dict(observation))
+    return observation.model_copy(
+        update={flag: getattr(checked, flag) for flag in ("terminated", "truncated", "done", "reward")}
+    )
+
+
+def as_earned(result: ActionResult) -> ActionResult:
+    """A result checked again, with the reward that counts: the observation's, if the result names none.
+
+    Raises:
+        ValidationError: it holds what none may.
+    """
+    seen = as_it_is(result.observation)
+    said = "reward" in result.model_fields_set or seen.reward is None
+    reward = result.reward if said else seen.reward
+    return type(result).model_validate({**dict(result), "observation": seen, "reward": reward})
+
+
 class EpisodeStats(_Model):
     """How an episode goes, or went.
 
@@ -123,7 +149,8 @@ class EpisodeStats(_Model):
         truncated: see `Observation`.
         refused_actions: actions that were asked for and not taken.
         seed: the number from which the episode was made; None before the first one.
-        reproducible: whether the same seed makes the same episode again, as far as the environment says.
+        reproducible: whether the same seed makes the same episode again, as far as can be told: `reset` takes
+            it, or the environment was seen to draw from `random`.
         episode: how many episodes were begun, this one included.
         duration_seconds: since the episode began, until it ended.
         rewards: the sum of what each agent earned, where several play.

@@ -1,12 +1,13 @@
 """Putting an environment back to where it was before an action that failed."""
 
 import copy
-import random
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, Final
 
-from shiftwork.environments.episode import Episode
-from shiftwork.environments.protocol import HarnessStatus
+from shiftwork.environments.episode import Episode, SeededRandom
+from shiftwork.environments.failures import is_failure, within
+from shiftwork.environments.protocol import HarnessStatus, Observation
+from shiftwork.errors import EnvironmentFailed
 
 if TYPE_CHECKING:
     from shiftwork.environments.base import BaseHarness
@@ -16,12 +17,23 @@ _APART: Final = frozenset({"_play"})
 
 
 def set_aside(environment: "BaseHarness") -> dict[str, Any] | None:
-    """A copy of all that an environment holds; None where something in it can't be copied."""
+    """A copy of all that an environment holds; None where something in it can't be copied.
+
+    What refers back to the environment, such as a bound method, does so in the copy too.
+    """
     state = {name: value for name, value in vars(environment).items() if name not in _APART}
     try:
-        return copy.deepcopy(state)
+        return copy.deepcopy(state, {id(environment): environment})
     except Exception:  # noqa: BLE001 - whatever a foreign object's own copying raises
         return None
+
+
+def copied(options: Mapping[str, Any]) -> dict[str, Any]:
+    """Options of which an environment may change its own; what can't be copied is shared."""
+    try:
+        return copy.deepcopy(dict(options))
+    except Exception:  # noqa: BLE001 - as above
+        return dict(options)
 
 
 def put_back(environment: "BaseHarness", state: Mapping[str, Any]) -> None:
@@ -33,7 +45,10 @@ def put_back(environment: "BaseHarness", state: Mapping[str, Any]) -> None:
 
 
 async def undo(environment: "BaseHarness", episode: Episode, before: Mapping[str, Any] | None) -> None:
-    """As it was: from the copy, or made again; an environment for which neither can be done is broken."""
+    """As it was: from the copy, or made again; an environment for which neither can be done is broken.
+
+    Making it again may take as long as an episode may.
+    """
     if before is not None:
         put_back(environment, before)
         return
@@ -41,15 +56,22 @@ async def undo(environment: "BaseHarness", episode: Episode, before: Mapping[str
         environment.status = HarnessStatus.ERROR
         return
     try:
-        await _make_again(environment, episode)
-    except Exception:  # noqa: BLE001 - whatever foreign code raises
-        environment.status = HarnessStatus.ERROR
+        await within(environment.timeout_seconds, _make_again(environment, episode))
+    except BaseException as error:
+        environment.status = HarnessStatus.ERROR  # who is interrupted here leaves half an episode
+        if not is_failure(error):
+            raise
 
 
 async def _make_again(environment: "BaseHarness", episode: Episode) -> None:
-    environment.random = random.Random(episode.seed)  # noqa: S311 - a game, not a secret
-    await environment.reset(seed=episode.seed)  # type: ignore[call-arg] # a reproducible one takes it
+    environment.random = SeededRandom(episode.seed)
+    seen: Observation = await environment.reset(**copied(episode.options))
     for each in episode.taken:
-        await environment.step(each.action, **each.parameters)
+        result = await environment.step(each.action, **copied(each.parameters))
+        if not result.success:
+            raise EnvironmentFailed(f"action {each.action!r} was taken before, and is not taken now")
+        seen = result.observation
+    if seen.content != episode.observation.content:
+        raise EnvironmentFailed("the same seed and actions came to another observation")
     environment.current_step = len(episode.taken)
-    environment.status = HarnessStatus.ACTIVE
+    environment.status = HarnessStatus.COMPLETED if episode.observation.done else HarnessStatus.ACTIVE

@@ -374,6 +374,7 @@ class KeepsElsewhere(Sound):
 class CannotUndo(Sound):
     async def reset(self):
         self.lock = threading.Lock()
+        self.random = random.Random(5)  # its own: nobody can know that it makes the same again
         return await super().reset()
 
 

@@ -1,0 +1,65 @@
+"""What goes wrong inside an environment: told apart from what others ask of it, and put in words."""
+
+import asyncio
+import time
+from collections.abc import Awaitable, Callable
+from typing import Final, TypeVar
+
+from pydantic import ValidationError
+
+from shiftwork.text import one_line, truncate
+
+_Answer = TypeVar("_Answer")
+
+_MOST_SAID: Final = 300
+
+
+class TookTooLong(Exception):  # noqa: N818 - what is caught and told
+    """An environment went beyond its time; a `TimeoutError` may be one of its own."""
+
+
+async def within(
+    seconds: float | None, doing: Awaitable[_Answer], now: Callable[[], float] = time.monotonic
+) -> _Answer:
+    """What comes of it, if it comes in time; what can't be interrupted is judged when it returns.
+
+    Raises:
+        TookTooLong: it did not.
+    """
+    began = now()
+    try:
+        async with asyncio.timeout(seconds) as limit:
+            answer = await doing
+    except TimeoutError as error:
+        if limit.expired():
+            raise TookTooLong from error
+        raise
+    if seconds is not None and now() - began > seconds:
+        raise TookTooLong
+    return answer
+
+
+def is_failure(error: BaseException) -> bool:
+    """Whether the environment failed: not so where somebody cancelled what asked it, or ends the process."""
+    if isinstance(error, asyncio.CancelledError):
+        task = asyncio.current_task()
+        return task is not None and not task.cancelling()  # else it is one of its own that escaped
+    return isinstance(error, Exception | SystemExit)
+
+
+def why(error: BaseException) -> str:
+    """What went wrong, in a few words."""
+    if isinstance(error, TookTooLong):
+        return "it took too long"
+    if isinstance(error, ValidationError):
+        return _wrong_field(error)
+    text = truncate(str(error), _MOST_SAID)
+    return f"{type(error).__name__}: {text}" if text else type(error).__name__
+
+
+def _wrong_field(error: ValidationError) -> str:
+    first = error.errors(include_url=False, include_context=False)[0]
+    where = ".".join(str(part) for part in (error.title, *first["loc"]))
+    given = first["input"]  # others than these may be told by an address, which differs each time
+    told = f" is {truncate(repr(given), 100)}" if isinstance(given, str | int | float) else ""
+    return one_line(truncate(f"{where}{told}: {first['msg']}", _MOST_SAID))
