@@ -3,18 +3,16 @@
 import asyncio
 import os
 import signal
-import sys
 from collections.abc import Callable
 
 from shiftwork.sandbox.base import Ended
+from shiftwork.sandbox.memory import own_peak, peak_beyond
 
 _POLL = 0.02
 """Seconds between two looks where there are no pidfds (macOS)."""
 
 
 _KILLED = (-signal.SIGKILL, 128 + signal.SIGKILL)
-
-_MAXRSS_UNIT = 1 if sys.platform == "darwin" else 1024
 
 
 class Reaper:
@@ -23,7 +21,7 @@ class Reaper:
     A child that a signal ended kept none of a wrapper's promises.
 
     Args:
-        pid: of the child.
+        pid: of the child, which this process has just started.
         lapsed: tells once it has ended whether its lease was over; what was killed then was killed for that.
 
     Raises:
@@ -32,6 +30,7 @@ class Reaper:
 
     def __init__(self, pid: int, lapsed: Callable[[], bool] = lambda: False) -> None:
         self._pid = pid
+        self._inherited = own_peak()
         self._lapsed = lapsed
         self._loop = asyncio.get_running_loop()
         self.ended: asyncio.Future[Ended] = self._loop.create_future()
@@ -63,7 +62,7 @@ class Reaper:
         self.close()
         code = os.waitstatus_to_exitcode(status)
         cpu_seconds = used.ru_utime + used.ru_stime
-        peak, lapsed = used.ru_maxrss * _MAXRSS_UNIT, code in _KILLED and self._lapsed()
+        peak, lapsed = peak_beyond(used, self._inherited), code in _KILLED and self._lapsed()
         self.ended.set_result(Ended(code, cpu_seconds, peak, sound=code >= 0, lapsed=lapsed))
         return True
 

@@ -92,7 +92,7 @@ class ProcessResult:
             long. That says nothing of the program; it can be run again.
         cpu_seconds: CPU time of its processes.
         peak_memory_bytes: the most that was seen of all its processes together while limits were watched,
-            and at least those of its largest process. Not less than those of the process that started it.
+            and those of its largest process, if that had more than the process that started it; 0: unknown.
     """
 
     exit_status: int

@@ -9,6 +9,7 @@ import sys
 from collections.abc import Iterator, Mapping
 from typing import Any
 
+from shiftwork.sandbox.memory import own_peak, peak_beyond, peak_of
 from shiftwork.sandbox.proc import LINUX, MARKER, tag_for
 from shiftwork.sandbox.wire import Message
 
@@ -17,7 +18,6 @@ _DEFAULT_SIGNALS = (
     *(signal.SIGPIPE, signal.SIGXFSZ, signal.SIGXCPU, signal.SIGCHLD),
     *(signal.SIGINT, signal.SIGQUIT, signal.SIGTERM, signal.SIGHUP, signal.SIGUSR1, signal.SIGUSR2),
 )
-_MAXRSS_UNIT = 1 if sys.platform == "darwin" else 1024
 
 
 class Agent:
@@ -28,6 +28,7 @@ class Agent:
         pid: of its first process while that is not waited for, or None.
         code: how that ended; negative codes are signals.
         cpu_seconds, peak_memory: of those of its processes that were waited for.
+        inherited: bytes of memory that the system counts for its first process, but that this one had.
     """
 
     def __init__(self, number: int, marker: str, lock: int | None) -> None:
@@ -38,18 +39,22 @@ class Agent:
         self.code = -int(signal.SIGKILL)
         self.cpu_seconds = 0.0
         self.peak_memory = 0
+        self.inherited = 0
         self._lock = lock
 
     def ended(self, status: int, used: resource.struct_rusage) -> None:
         """Its first process was waited for."""
         self.pid = None
         self.code = os.waitstatus_to_exitcode(status)
-        self.add(used)
+        self._count(used, peak_beyond(used, self.inherited))
 
     def add(self, used: resource.struct_rusage) -> None:
-        """Count in what one of its processes used."""
+        """Count in what another of its processes used, which was forked from one of its own."""
+        self._count(used, peak_of(used))
+
+    def _count(self, used: resource.struct_rusage, peak: int) -> None:
         self.cpu_seconds += used.ru_utime + used.ru_stime
-        self.peak_memory = max(self.peak_memory, used.ru_maxrss * _MAXRSS_UNIT)
+        self.peak_memory = max(self.peak_memory, peak)
 
     def close(self) -> None:
         """Free its lock: nothing of it lives."""
@@ -72,6 +77,7 @@ def start(request: Message, fds: list[int]) -> Agent:
     try:
         with _soft(rlimits, agent.tag):
             agent.pid = _spawn(request, (stdin, stdout, stderr))
+            agent.inherited = own_peak()
         _harden(agent.pid, rlimits)
     except _Failed as failure:
         agent.code = failure.code

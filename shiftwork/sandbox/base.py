@@ -69,7 +69,8 @@ class Ended:
     Attributes:
         code: its exit status; negative codes are signals, as in `subprocess`.
         cpu_seconds: what it and the descendants that it waited for used.
-        peak_memory: bytes of its largest process; never less than those of the process that started it.
+        peak_memory: bytes of its largest process, if that had more than the process that started it; else 0,
+            because the two can't be told apart.
         sound: the sandbox kept its promise; else whatever bears the marker is to be swept.
         lapsed: it was killed because its lease lapsed: we did not run for so long. That says nothing of it.
     """

@@ -203,3 +203,26 @@ async def test_what_can_not_be_run_is_refused_before_anything_is(wrong, sentence
 async def test_the_bound_of_a_handoff_is_the_same_inside():
     """If it failed, an agent could save what is refused outside."""
     assert program.MOST_HANDOFF_BYTES == MOST_BYTES
+
+
+async def test_the_memory_told_is_the_agents_own_and_not_that_of_its_worker(runner):
+    """If it failed, people would set memory limits by what the worker needs, whatever the agent does."""
+    worker = bytearray(300_000_000)
+    worker[::4096] = b"x" * len(worker[::4096])
+    hungry = "x = bytearray(60_000_000)\nx[::4096] = b'x' * len(x[::4096])\n"
+    small = await run(runner, "print(1)")
+    assert 5_000_000 < small.usage.peak_memory < 60_000_000
+    for code in (hungry, f"{hungry}import time\ntime.sleep(0.5)\nimport os\nos._exit(0)"):
+        large = await run(runner, code)
+        assert 60_000_000 < large.usage.peak_memory < 150_000_000
+    del worker
+
+
+@pytest.mark.parametrize(
+    "told", ["b'x'", "b'-1'", "b'9' * 18", "b''"], ids=["word", "less", "more", "nothing"]
+)
+async def test_a_peak_that_can_not_be_is_not_taken_over(runner, told):
+    """If it failed, an agent could break the record of its own run by a file in its outbox."""
+    code = f"import os\nopen(os.environ['SHIFTWORK_OUTBOX'] + '/peak', 'wb').write({told})\nos._exit(0)"
+    outcome = await run(runner, code)
+    assert (outcome.status, outcome.usage.peak_memory < 60_000_000) == (TaskStatus.COMPLETED, True)

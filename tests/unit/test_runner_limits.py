@@ -190,7 +190,7 @@ async def test_a_breach_is_named_although_something_else_was_said_last(tmp_path,
 async def test_what_stays_within_its_limits_is_left_alone(sandbox, tmp_path):
     """Otherwise limits would end agents that keep them; what they used is told."""
     limits = Limits(cpu_seconds=20, memory_mb=500, processes=20, file_size_mb=5, open_files=64)
-    spec = shell("ulimit -n; head -c 100000 /dev/zero > file", tmp_path, limits=limits)
+    spec = shell("ulimit -n; head -c 100000 /dev/zero > file; sleep 0.4", tmp_path, limits=limits)
     result = await run(spec, sandbox=sandbox)
     assert (result.exit_status, result.breach, result.stdout_tail) == (0, None, b"64\n")
     assert result.cpu_seconds > 0

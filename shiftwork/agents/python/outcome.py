@@ -1,13 +1,16 @@
 """What came of a run of a `python` agent: judged by what we saw ourselves, and what it left by its rules."""
 
+import contextlib
 import json
+import os
 import signal
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Final
 
 from shiftwork.agents.outbox import read_outbox
+from shiftwork.agents.python.program import PEAK
 from shiftwork.contracts.outbox import Handoff
 from shiftwork.contracts.task import TaskErrorKind, TaskStatus
 from shiftwork.errors import InvalidInput
@@ -17,6 +20,7 @@ from shiftwork.runner.process import Usage
 from shiftwork.text import one_line, printable, truncate
 
 _ERROR_CHARACTERS: Final = 2_000
+_PEAK_DIGITS: Final = 15
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,7 +38,8 @@ class PythonOutcome:
         summary: of that, for people.
         stderr: the end of its standard error, where the traceback of an exception is.
         problems: one sentence for each file that it left and that can't be used.
-        usage: CPU time and memory of all its processes.
+        usage: CPU time and memory of all its processes; its peak as far as it was seen, or as its own process
+            tells of itself, which is all that there is of one that ended at once.
         pre_started: its interpreter waited for it.
     """
 
@@ -134,7 +139,7 @@ def judge(
         summary=summary,
         stderr=errors,
         problems=problems,
-        usage=ending.usage,
+        usage=replace(ending.usage, peak_memory=max(ending.usage.peak_memory, _told_peak(outbox))),
         pre_started=pre_started,
     )
 
@@ -175,6 +180,18 @@ def _own_failure(exit_status: ExitStatus, stderr: str) -> str:
         return last
     sentence = f"The agent's code ended with exit status {exit_status.code}"
     return f"{sentence}: {last}" if last else f"{sentence}."
+
+
+def _told_peak(outbox: Path) -> int:
+    """Bytes of memory that its process says it had at the most; 0 if it says nothing that could be."""
+    with contextlib.ExitStack() as stack, contextlib.suppress(OSError):
+        folder = os.open(outbox, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC)
+        stack.callback(os.close, folder)
+        file = os.open(PEAK, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC, dir_fd=folder)
+        stack.callback(os.close, file)
+        told = os.read(file, 20)
+        return int(told) if told.isdigit() and len(told) <= _PEAK_DIGITS else 0
+    return 0
 
 
 def _left(folder: Path) -> tuple[HandoffContext | None, str, tuple[str, ...]]:

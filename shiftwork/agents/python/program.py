@@ -4,6 +4,7 @@ It reads one job from standard input, to its end, and becomes the program that t
 says of itself is believed outside: see `shiftwork.agents.python.outcome`. It imports nothing of ours.
 """
 
+import atexit
 import gc
 import io
 import json
@@ -17,6 +18,9 @@ from typing import Any
 
 NAME = "agent.py"
 """What the code is called, in tracebacks too."""
+
+PEAK = "peak"
+"""The file in the outbox that says, in bytes, how much memory the process had at the most."""
 
 WAITING, BEGINNING = b"W", b"B"
 """The first two bytes of standard output of one that waits: it is ready; its job is complete and begins."""
@@ -50,9 +54,23 @@ def main(mode: str) -> None:
     module = types.ModuleType("__main__")
     vars(module).update(__file__=NAME, __builtins__=__builtins__, **_given(job))
     sys.modules["__main__"] = module
+    atexit.register(_tell_peak, os.getpid(), os.environ.get("SHIFTWORK_OUTBOX"))
     if mode == "wait":
         os.write(1, BEGINNING)
     exec(compile(code, NAME, "exec", dont_inherit=True), vars(module))  # noqa: S102 - this is what it is for
+
+
+def _tell_peak(pid: int, outbox: str | None) -> None:
+    """Once the process has ended, nobody outside can see it any more, and few look before at a short one."""
+    if outbox is None or os.getpid() != pid:  # of a fork, too, this is the end
+        return
+    try:
+        with open("/proc/self/status", "rb") as status:  # noqa: PTH123 - quicker
+            peak = next(int(line.split()[1]) * 1024 for line in status if line.startswith(b"VmHWM:"))
+        with open(f"{outbox}/{PEAK}", "wb") as file:  # noqa: PTH123 - quicker
+            file.write(b"%d" % peak)
+    except (OSError, StopIteration):
+        return  # Not Linux, or there is no room left: the figure is missing then.
 
 
 def save_handoff(
