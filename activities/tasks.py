@@ -1,6 +1,7 @@
 """Running a task: begun by one attempt at a time, ended in one transaction with what it leaves."""
 
 import asyncio
+import logging
 import os
 import time
 from collections.abc import Mapping
@@ -9,6 +10,7 @@ from datetime import UTC, datetime
 
 from pydantic import JsonValue
 from temporalio import activity
+from temporalio.exceptions import ApplicationError, ApplicationErrorCategory
 
 from activities.alive import heartbeating
 from activities.attempts import end_earlier, until_told
@@ -30,6 +32,9 @@ _MOST_ERROR = 4_000
 """Characters of an error that are kept."""
 
 
+log = logging.getLogger("shiftwork.worker")
+
+
 class TaskActivities:
     """What the workflow of a task does."""
 
@@ -44,7 +49,11 @@ class TaskActivities:
         A worker that is told to stop gives it back: another begins it anew.
         """
         async with heartbeating(self._services.record):
-            return await _Attempt(self._services, self._processors, start).execute()
+            attempt = _Attempt(self._services, self._processors, start)
+            try:
+                return await attempt.execute()
+            except LeaseLost as error:
+                return await attempt.superseded(error)
 
     @activity.defn(name=GIVE_UP_TASK)
     async def give_up_task(self, given_up: TaskGivenUp) -> TaskEnd:
@@ -81,6 +90,19 @@ class _Attempt:
         began = time.monotonic()
         processed = await self._processed(row, agent, handoff)
         return await self._finish(row, agent, processed, time.monotonic() - began)
+
+    async def superseded(self, error: LeaseLost) -> TaskEnd:
+        """How the task ended without this attempt: somebody cancelled it, or moved it by hand.
+
+        Raises:
+            ApplicationError: it has not ended, and another attempt runs it; nothing of this one counts.
+        """
+        log.info("an attempt at task %d is over: %s", self._start.task_id, error)
+        end = await self._as_it_is()
+        if end.status.ended:
+            return end
+        benign = ApplicationErrorCategory.BENIGN
+        raise ApplicationError(str(error), type=LeaseLost.__name__, category=benign) from None
 
     async def _begin(self) -> tuple[TaskRow, AgentRow | None, HandoffContext | None]:
         async with self._services.store.transaction() as tx:

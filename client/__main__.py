@@ -1,5 +1,6 @@
 """`python -m client` and the console script `shiftwork`."""
 
+import io
 import os
 import sys
 from collections.abc import Sequence
@@ -18,11 +19,19 @@ def main(argv: Sequence[str] | None = None) -> int:
 
     Without `argv` this is the process's own command line, and the process may end here.
     """
+    if argv is None:
+        _escape_what_no_terminal_has()
     code = _guarded(argv)
     if argv is None and "temporalio" in sys.modules:
         # A Temporal client sometimes aborts the interpreter at its exit, when everything is done and said.
         os._exit(code)
     return code
+
+
+def _escape_what_no_terminal_has() -> None:
+    """Show a character that the output's encoding does not have as its number, as standard error does."""
+    if isinstance(sys.stdout, io.TextIOWrapper) and sys.stdout.errors == "strict":
+        sys.stdout.reconfigure(errors="backslashreplace")
 
 
 def _guarded(argv: Sequence[str] | None) -> int:

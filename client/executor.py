@@ -3,6 +3,7 @@
 from typing import Any
 
 from client.api import Shiftwork
+from client.task_workflows import check_limits
 from shiftwork.contracts.agent import PYTHON
 from shiftwork.contracts.task import TaskStatus
 from shiftwork.errors import InvalidInput, NotFound
@@ -42,6 +43,7 @@ class AgentExecutor:
             raise InvalidInput(f"timeout is {timeout!r}; it must be a number of seconds, up to 604800.")
         if isinstance(max_output_size, bool) or not isinstance(max_output_size, int) or max_output_size < 1:
             raise InvalidInput(f"max_output_size is {max_output_size!r}; it must be a number of bytes.")
+        check_limits(timeout, max_output_size, output="max_output_size")
         self.timeout = timeout
         self.max_output_size = max_output_size
         self._shiftwork = shiftwork

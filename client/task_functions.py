@@ -5,6 +5,7 @@ for the call.
 """
 
 import asyncio
+import logging
 import threading
 import weakref
 from collections.abc import Callable, Coroutine, Iterator, Mapping
@@ -25,10 +26,16 @@ from shiftwork.errors import NotFound
 from shiftwork.looping import LoopThread
 from shiftwork.settings import Settings
 from shiftwork.store.tasks import TaskRow
+from shiftwork.text import one_line, truncate
 
 Result = TypeVar("Result")
 Answer_co = TypeVar("Answer_co", covariant=True)
 P = ParamSpec("P")
+
+_MOST_SHOWN = 100
+"""Characters of what a caller took for a task that are in the log."""
+
+log = logging.getLogger("shiftwork.tasks")
 
 
 class TaskConnection:
@@ -178,10 +185,11 @@ def process_running_task(
 
 async def _process(shiftwork: Shiftwork, ref: int | str) -> bool:
     try:
-        task_id = (await find_task(shiftwork.store, ref)).id
+        task = await find_task(shiftwork.store, ref)
     except NotFound:
-        task_id = -1  # which there is not
-    ended = await TaskRunner(shiftwork).process(task_id)
+        log.warning("Task %s not found", one_line(truncate(str(ref), _MOST_SHOWN)))
+        return False
+    ended = await TaskRunner(shiftwork).process(task.id)
     return ended is not None and ended.status is TaskStatus.COMPLETED
 
 

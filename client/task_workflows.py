@@ -27,12 +27,18 @@ _LONGEST = 7 * 86_400
 _MOST_OUTPUT = 16 * 1024 * 1024
 
 
-def check_limits(timeout: float | None, max_output_bytes: int | None) -> None:
-    """Raise `InvalidInput` for limits that are none: there is no run without a time."""
+def check_limits(
+    timeout: float | None, max_output_bytes: int | None, *, output: str = "max_output_bytes"
+) -> None:
+    """Raise `InvalidInput` for limits that are none: there is no run without a time.
+
+    Args:
+        output: what the caller calls `max_output_bytes`.
+    """
     if timeout is not None and not (math.isfinite(timeout) and 0 < timeout <= _LONGEST):
         raise InvalidInput(f"timeout is {timeout}; it must be more than 0 and at most {_LONGEST} seconds.")
     if max_output_bytes is not None and not 0 < max_output_bytes <= _MOST_OUTPUT:
-        raise InvalidInput(f"max_output_bytes is {max_output_bytes}; it must be 1 to {_MOST_OUTPUT}.")
+        raise InvalidInput(f"{output} is {max_output_bytes}; it must be 1 to {_MOST_OUTPUT}.")
 
 
 async def start_workflow(

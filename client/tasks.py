@@ -12,7 +12,7 @@ from client.waiting import TaskWatch
 from shiftwork.contracts.agent import AgentConfiguration
 from shiftwork.contracts.task import TaskErrorKind, TaskStart, TaskStatus
 from shiftwork.contracts.workflow import Timeouts
-from shiftwork.errors import Conflict, InvalidInput
+from shiftwork.errors import Conflict, InvalidInput, StackError
 from shiftwork.stack.file import database_url
 from shiftwork.storable import check_mapping, check_text
 from shiftwork.store.agents import AgentRow
@@ -24,6 +24,9 @@ AGENT_PROVIDER = "agent"
 """The provider of tasks that are runs of registered agents."""
 
 _LONGEST_PROVIDER = 60
+
+CANCEL_SECONDS = 60.0
+"""For how long the end of a task that was cancelled is waited for."""
 
 
 class TaskControl(Connection):
@@ -49,6 +52,7 @@ class TaskControl(Connection):
 
         Raises:
             NotFound: there is no such agent.
+            Conflict: under that key another agent's task, or another provider's, was made.
             InvalidInput: an agent is named without need, or is missing; or what is given can't be kept as it
                 is. Only workers know which providers there are: of another one a task fails when it is run.
         """
@@ -105,7 +109,7 @@ class TaskControl(Connection):
         """Have an agent run now; its task, which runs. See `start_task`.
 
         Raises:
-            Conflict: it runs already; then no task was made.
+            Conflict: it runs already, or under that key another agent's task was made; then no task was made.
             InvalidInput: a limit can't be one, or what is given can't be kept as it is; then neither.
         """
         check_limits(timeout, max_output_bytes)
@@ -149,11 +153,15 @@ class TaskControl(Connection):
         """The task as it is, and at each change of it, until it has ended; raises `NotFound`."""
         return self._watching().changes(task_id)
 
-    async def cancel_task(self, task_id: int) -> TaskRow:
+    async def cancel_task(self, task_id: int, *, timeout: float = CANCEL_SECONDS) -> TaskRow:
         """End a task; it fails as cancelled. One that has ended stays as it is.
+
+        Args:
+            timeout: seconds for which its end is waited for.
 
         Raises:
             NotFound: there is no such task.
+            StackError: it has not ended in that time; it stays cancelled, and ends once a worker answers.
         """
         task = await self.task(task_id)
         if task.status.ended:
@@ -167,15 +175,29 @@ class TaskControl(Connection):
             with suppress(Conflict):  # it ended meanwhile
                 async with self.store.transaction() as tx:
                     await tx.tasks.move(task_id, outcome)
-        return await self.wait_task(task_id)
+        try:
+            async with asyncio.timeout(timeout):
+                return await self.wait_task(task_id)
+        except TimeoutError:
+            raise StackError(
+                f"Task {task_id} is cancelled, but no worker has ended it within {timeout:g} seconds: it "
+                "ends as soon as one answers; `shiftwork status` tells whether one runs."
+            ) from None
 
     async def _created(self, new: NewTask, ref: str | int | None) -> tuple[TaskRow, AgentRow | None]:
         async with self.store.transaction() as tx:
-            if ref is None:
-                return await tx.tasks.create(new), None
-            agent = await tx.agents.find(str(ref))
-            of_agent = {"agent_id": agent.id, "agent_version": agent.version}
-            return await tx.tasks.create(new.model_copy(update=of_agent)), agent
+            agent = None
+            if ref is not None:
+                agent = await tx.agents.find(str(ref))
+                of_agent = {"agent_id": agent.id, "agent_version": agent.version}
+                new = new.model_copy(update=of_agent)
+            task = await tx.tasks.create(new)
+        if (task.provider, task.agent_id) != (new.provider, new.agent_id):
+            raise Conflict(
+                f"The request_key {new.request_key!r:.80} is task {task.id}'s already, which is another agent's "
+                "or provider's; give each request a key of its own."
+            )
+        return task, agent
 
     async def _begin(
         self,

@@ -29,6 +29,8 @@ async def distributed_lock(session: AsyncSession | Store, name: str) -> AsyncIte
         InvalidInput: the name is empty or too long, or the session is of another making.
         StackError: the database can't be reached.
     """
+    if not isinstance(name, str):
+        raise InvalidInput(f"The name of a lock must be text, not {type(name).__name__}.")
     if not 0 < len(name) <= 500:
         raise InvalidInput(f"The name of a lock has {len(name):,} characters; it must have 1 to 500.")
     key = lock_key(name)

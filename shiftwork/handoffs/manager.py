@@ -67,14 +67,15 @@ class HandoffManager:
             InvalidInput: the context or its summary is too large, or no context; nothing is stored.
             NotFound: there is no such agent or task.
         """
+        check_text("The summary of a handoff", summary)
         if len(summary) > MOST_CHARACTERS:
             raise InvalidInput(
                 f"The summary of a handoff has {len(summary):,} characters, and may have {MOST_CHARACTERS:,}."
             )
-        if ttl_days is not None and not 0 < ttl_days <= 36_500:
-            raise InvalidInput(f"ttl_days is {ttl_days}; it must be more than 0 and at most 36500, or None.")
+        if not isinstance(context, HandoffContext):
+            raise InvalidInput(f"A handoff is a HandoffContext, not {type(context).__name__}.")
+        _check_ttl(ttl_days)
         _check_ids(agent_id, *([] if task_id is None else [task_id]))
-        check_text("The summary of a handoff", summary)
         text = context.to_json()
         ttl = None if ttl_days is None else timedelta(days=ttl_days)
         async with self._handoffs(session) as handoffs:
@@ -130,6 +131,12 @@ class HandoffManager:
             return
         async with (await self._store.open()).statements() as tx:  # each method is one
             yield tx.handoffs
+
+
+def _check_ttl(days: object) -> None:
+    number = isinstance(days, int | float) and not isinstance(days, bool)
+    if days is not None and not (number and 0 < days <= 36_500):  # type: ignore[operator]  # it is a number
+        raise InvalidInput(f"ttl_days is {days!r:.60}; it must be more than 0 and at most 36500, or None.")
 
 
 def _check_ids(*ids: object) -> None:

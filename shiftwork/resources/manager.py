@@ -139,7 +139,7 @@ class ResourceManager:
         free = None if room is None else room.memory_mb
         if memory := _excess(usage.memory_mb, free, limits.max_memory_mb):
             return f"The limit max_memory_mb of {_plain(limits.max_memory_mb)} is violated: {memory}."
-        if usage.cpu_percent > limits.max_cpu_percent:
+        if usage.cpu_percent is not None and usage.cpu_percent > limits.max_cpu_percent:
             return (
                 f"The limit max_cpu_percent of {_plain(limits.max_cpu_percent)} is violated: "
                 f"{usage.cpu_percent:.0f} percent of the processors' time is used."

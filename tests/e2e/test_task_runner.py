@@ -257,6 +257,8 @@ def test_process_running_task_not_found(conn, caplog):
     """If it failed, a number that is wrong would end a program."""
     assert process_running_task(conn, 987654321) is False
     assert "not found" in caplog.text
+    assert process_running_task(conn, "nope") is False
+    assert "Task nope not found" in caplog.text
 
 
 def test_process_running_task_wrong_state(conn, caplog):

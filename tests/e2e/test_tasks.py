@@ -113,6 +113,13 @@ def test_there_is_no_run_without_a_timeout(timeout):
         AgentExecutor(timeout=timeout)
 
 
+@pytest.mark.parametrize("size", [None, 0, True, "5", 2**40], ids=str)
+def test_output_that_can_not_be_kept_is_refused_at_once(size):
+    """If it failed, a program would learn only when it runs an agent that it never could."""
+    with pytest.raises(InvalidInput, match="max_output_size is"):
+        AgentExecutor(max_output_size=size)
+
+
 async def test_an_agent_has_one_run_at_a_time(lab, name):
     """If it failed, two runs would go on from the same handoff, and one of them be lost."""
     agent = await register(lab, name, "import time; time.sleep(60)")
@@ -179,6 +186,32 @@ async def test_a_request_runs_once(lab, name):
     ended = await lab.shiftwork.wait_task(first.id)
     again = await lab.shiftwork.run_agent(agent.id, request_key=key)
     assert (again.id, again.status) == (ended.id, TaskStatus.COMPLETED)
+    other = await register(lab, f"other {name}", COUNTER)
+    for others in (
+        lab.shiftwork.run_agent(other.id, request_key=key),
+        lab.shiftwork.create_task("noop", request_key=key),
+    ):
+        with pytest.raises(Conflict, match=f"is task {first.id}'s already"):
+            await others
+    assert await lab.shiftwork.tasks(agent=other.id) == []
+
+
+async def test_a_run_that_was_ended_by_hand_is_one_line_in_the_log(lab, name, stack):
+    """If it failed, each ordinary cancellation would look like a fault of the worker."""
+    agent = await register(lab, name, "import time; time.sleep(1.5); print('ran')")
+    task = await lab.shiftwork.run_agent(agent.id)
+    await runs(lab, task.id)
+    by_hand = TaskOutcome(status=TaskStatus.FAILED, error_kind=TaskErrorKind.FAILED)
+    async with lab.shiftwork.store.transaction() as tx:
+        ended = await tx.tasks.move(task.id, by_hand)
+    workflow = (await lab.shiftwork.temporal()).get_workflow_handle(f"agent-{agent.id}")
+    async with asyncio.timeout(30):
+        assert (await workflow.result())["status"] == "failed"
+    assert await lab.shiftwork.task(task.id) == ended
+    log = (stack.state / "worker.log").read_text()
+    told = log[log.index(f"an attempt at task {task.id} is over: ") :].splitlines()
+    assert f"Task {task.id} is failed" in told[0]
+    assert not any(line.startswith("Traceback") for line in told[1:3])
 
 
 @pytest.mark.parametrize(

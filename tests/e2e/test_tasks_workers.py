@@ -1,12 +1,13 @@
 """Tasks whose worker is killed or stopped while they run."""
 
 import asyncio
+import time
 
 import pytest
 
 from shiftwork.contracts.agent import AgentConfiguration
 from shiftwork.contracts.task import TaskErrorKind, TaskStatus
-from shiftwork.errors import Conflict
+from shiftwork.errors import Conflict, StackError
 from shiftwork.store.agents import AgentDefinition
 from shiftwork.store.tasks import TaskRow
 from tests.e2e.lab import Lab
@@ -86,3 +87,21 @@ async def test_a_task_is_cancelled_while_no_worker_is_there(lab: Lab, shared_wor
                 await asyncio.sleep(0.2)
     assert (await lab.shiftwork.wait_task(again.id)).result == "ran\n"
     assert await lab.shiftwork.task(task.id) == cancelled
+
+
+async def test_a_cancellation_does_not_wait_for_a_worker_for_ever(
+    lab: Lab, shared_worker: WorkerProcess
+) -> None:
+    """If it failed, a program that ends a task would hang as long as its worker does; or it would not end."""
+    task = await started(lab, "cancelled of a worker that hangs", seconds=60)
+    shared_worker.pause()
+    try:
+        before = time.monotonic()
+        with pytest.raises(
+            StackError, match=f"Task {task.id} is cancelled, but no worker has ended it within 1 "
+        ):
+            await lab.shiftwork.cancel_task(task.id, timeout=1)
+        assert time.monotonic() - before < 10
+    finally:
+        shared_worker.resume()
+    assert (await lab.shiftwork.wait_task(task.id)).error_kind is TaskErrorKind.CANCELLED

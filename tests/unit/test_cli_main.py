@@ -47,9 +47,9 @@ async def call(*argv):
     return await asyncio.to_thread(main, argv)
 
 
-def started(database_url, *argv):
+def started(database_url, *argv, **environment):
     """A command in a process of its own."""
-    env = {**os.environ, "SHIFTWORK_DATABASE_URL": database_url}
+    env = {**os.environ, "SHIFTWORK_DATABASE_URL": database_url, **environment}
     return subprocess.Popen(
         [sys.executable, "-P", *argv], env=env, stdout=subprocess.PIPE, stderr=subprocess.PIPE
     )
@@ -248,6 +248,17 @@ async def test_status_imports_only_the_driver(store, database_url):
     out, _ = await asyncio.to_thread(started(database_url, "-c", code).communicate)
     assert out.splitlines()[-1] == b"0 []"
     assert out.startswith(b"p is initializing")
+
+
+async def test_what_the_terminal_has_no_characters_for_is_escaped(store, database_url):
+    """If it failed, a command would end in an error because of what an agent printed."""
+    async with store.transaction() as tx:
+        project = await tx.projects.create("p")
+        await tx.events.append(project.id, "warning", data={"text": "a fox: 🦊"})
+    process = started(database_url, "-m", "client", "logs", LC_ALL="C", PYTHONIOENCODING="ascii")
+    out, errors = await asyncio.to_thread(process.communicate, timeout=20)
+    assert (process.returncode, errors) == (0, b"")
+    assert b"a fox: \\U0001f98a" in out
 
 
 async def test_a_closed_pipe_is_no_error(store, database_url):

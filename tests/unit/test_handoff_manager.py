@@ -27,6 +27,26 @@ async def agent_id(store):
         return (await tx.agents.register("watch", AgentDefinition(kind="python", code="1"))).id
 
 
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        {"summary": None},
+        {"context": None},
+        {"context": {"state": {}}},
+        {"ttl_days": "3"},
+        {"ttl_days": True},
+        {"ttl_days": float("nan")},
+    ],
+    ids=["no summary", "no context", "dict", "text", "bool", "nan"],
+)
+async def test_what_is_no_handoff_is_refused(store, agent_id, wrong):
+    """If it failed, a caller who errs would see where we did not look instead of what is wrong."""
+    manager = HandoffManager(store)
+    with pytest.raises(InvalidInput):
+        await manager.save_handoff(agent_id, None, **{"context": CONTEXT, "summary": "x", **wrong})
+    assert await manager.load_latest_handoff(agent_id) is None
+
+
 async def test_the_newest_is_loaded(store, agent_id):
     """If it failed, an agent would go on from an older run, or from nothing."""
     manager = HandoffManager(store)

@@ -116,6 +116,8 @@ async def test_a_name_that_can_not_be_is_refused(store, name):
     """If it failed, a mistake would lock something else."""
     with pytest.raises(InvalidInput, match="it must have 1 to 500"):
         await held(store, name)
+    with pytest.raises(InvalidInput, match="must be text, not NoneType"):
+        await held(store, None)
 
 
 async def test_a_cancelled_holder_gives_it_back(store):

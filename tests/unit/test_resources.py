@@ -302,3 +302,9 @@ def test_psutil_sees_about_the_same():
     ours, theirs = Machine().memory(), psutil.virtual_memory()
     if ours.total == theirs.total:
         assert ours.available == pytest.approx(theirs.available, rel=0.2)
+
+
+def test_a_figure_that_is_not_known_violates_nothing():
+    """Otherwise a check of what a person measured in part would end in an error of ours."""
+    usage = ResourceUsage(memory_mb=None, memory_percent=None, cpu_percent=None, active_agents=1)
+    assert ResourceManager().check_limits(usage) == (True, "")
