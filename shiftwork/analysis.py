@@ -11,6 +11,7 @@ from enum import StrEnum
 from math import prod
 
 from shiftwork.errors import InvalidInput
+from shiftwork.wanted import Thing, Wanted, wanted
 
 THRESHOLD = 0.6
 """From this confidence on, a task is long-running."""
@@ -19,8 +20,10 @@ _READ_CHARACTERS = 20_000
 """How much of a request is looked at: what it is shows in its beginning."""
 
 _MOST_ITEMS = 20
+_BUILT = 0.62
+"""The weight of software that is to be made: enough by itself."""
 _MADE = 0.5
-"""The weight of a product that is to be made."""
+"""The weight of something that is to be made for software."""
 
 _LONG_WORDS, _VERY_LONG_WORDS = 80, 250
 
@@ -76,10 +79,14 @@ def analyze_task(prompt: str, threshold: float = THRESHOLD) -> TaskAnalysis:
     prompt = prompt[:_READ_CHARACTERS]
     text = " ".join(prompt.lower().split())
     items = listed(prompt)
-    signals = [*_by_length(text), *_by_items(items), *(s for look in _LOOKS for s in look(text))]
-    # Something small that is asked for as a whole is not little.
-    light = [pair for pair in _LIGHT if pair[1] is not _LITTLE or not _WHOLE.search(text)]
-    lightness = prod(factor for factor, pattern in light if pattern.search(text))
+    asked = wanted(prompt.lower())
+    signals = [
+        *_by_length(text),
+        *_by_items(items),
+        *_by_things(asked, text),
+        *(signal for look in _LOOKS for signal in look(text)),
+    ]
+    lightness = _lightness(text, asked)
     confidence = round((1 - prod(1 - signal.weight for signal in signals)) * lightness, 2)
     if confidence < threshold:
         why = (
@@ -122,16 +129,11 @@ def _any(words: str) -> re.Pattern[str]:
     return re.compile(rf"\b(?:{'|'.join(word.strip() for word in words.split(','))})\b")
 
 
-_MAKE = _any(
-    "build, create, develop, implement, write, make, design, program, code, set up, port, rewrite, migrate, "
-    "refactor"
-)
-_PRODUCT = _any(
+_SOFTWARE = _any(
     "app, application, api, service, microservice, server, website, web site, platform, system, game, "
-    "library, "
-    "framework, compiler, interpreter, database, engine, dashboard, backend, frontend, client, bot, plugin, "
-    "extension, cli, tool, package, shop, store, pipeline, simulator, editor, prototype, product, codebase, "
-    "project"
+    "library, framework, compiler, interpreter, database, engine, dashboard, backend, frontend, client, bot, "
+    "plugin, extension, cli, tool, package, shop, store, pipeline, simulator, editor, prototype, product, "
+    "codebase, project"
 )
 _COUNTED = re.compile(
     r"\b(?P<count>\d{1,4}|two|three|four|five|six|seven|eight|nine|ten|twelve|several|many|multiple)\s+"
@@ -165,23 +167,25 @@ _STEPS = _any(
 )
 _RESEARCH = _any("research, survey, investigate, find out about, literature, gather (?:information|sources)")
 _ANALYSIS = _any("analy[sz]e, compare, evaluate, assess, audit, review, benchmark")
-_QUESTION = re.compile(
-    r"^(?:what|why|who|when|where|which|how (?:do|does|can|many|much|to)|is|are|does|do|"
-    r"can you (?:explain|tell)|explain|tell me|define|translate|summari[sz]e|thanks|hello|hi)\b"
-)
-_LITTLE = _any(
-    "quick(?:ly)?, just, only, simple, small, tiny, short, one[- ]liner?, single, typo, rename, a bit, "
-    "briefly"
-)
 _AT_HAND = _any(
-    "(?:this|that|the following) (?:function|line|method|error|snippet|sentence|paragraph|email|regex|query)"
-)
-_ONE_THING = _any(
-    "(?:a|one) (?:function|regex|poem|haiku|joke|sentence|paragraph|email|query|name|title|variable)"
+    "(?:this|that|the following|my) "
+    "(?:function|line|method|error|snippet|sentence|paragraph|email|regex|query|text|essay|letter|poem|cv)"
 )
 
-_LIGHT = ((0.35, _QUESTION), (0.5, _LITTLE), (0.6, _AT_HAND), (0.4, _ONE_THING))
-"""What asks for an answer or for little: factors on the confidence."""
+
+def _lightness(text: str, asked: Wanted) -> float:
+    """How much of the confidence stays, where an answer is asked for, or little."""
+    one_piece = Thing.PIECE in asked.things and Thing.PRODUCT not in asked.things
+    nothing = not asked.works and len(text.split()) < _LONG_WORDS
+    factors = (
+        (0.35, asked.question),
+        (0.3, nothing),
+        (0.3, one_piece),
+        # Something small that is asked for as a whole is not little.
+        (0.5, asked.little and not _WHOLE.search(text)),
+        (0.6, bool(_AT_HAND.search(text))),
+    )
+    return prod(factor for factor, applies in factors if applies)
 
 
 def _by_length(text: str) -> Iterator[_Signal]:
@@ -198,14 +202,13 @@ def _by_items(items: tuple[str, ...]) -> Iterator[_Signal]:
         )
 
 
-def _made(text: str) -> Iterator[_Signal]:
-    if _MAKE.search(text):
-        product = _PRODUCT.search(text)
-        yield _Signal(
-            _MADE if product else 0.15,
-            f"something is to be made{f' ({product[0]})' if product else ''}",
-            TaskType.CODING_PROJECT,
-        )
+def _by_things(asked: Wanted, text: str) -> Iterator[_Signal]:
+    if asked.product:
+        yield _Signal(_BUILT, f"something is to be made ({asked.product})", TaskType.CODING_PROJECT)
+    elif asked.makes:
+        about = None if asked.things else _SOFTWARE.search(text)
+        said = f" ({about[0]})" if about else ""
+        yield _Signal(_MADE if about else 0.15, f"something is to be made{said}", TaskType.CODING_PROJECT)
 
 
 def _counted(text: str) -> Iterator[_Signal]:
@@ -242,7 +245,6 @@ def _analysis(text: str) -> Iterator[_Signal]:
 
 
 _LOOKS: tuple[Callable[[str], Iterator[_Signal]], ...] = (
-    _made,
     _counted,
     _duties,
     _whole,

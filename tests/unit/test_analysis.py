@@ -1,5 +1,8 @@
 """Which requests are long-running tasks."""
 
+import tomllib
+from pathlib import Path
+
 import pytest
 
 from shiftwork.analysis import THRESHOLD, TaskType, analyze_task, listed, should_use_harness
@@ -78,6 +81,21 @@ SHORT = [
     "Is it better to build an app or a website?",
     "Review this sentence",
 ]
+
+
+TABLE = tomllib.loads(Path(__file__).with_name("requests_to_weigh.toml").read_text(encoding="utf-8"))
+
+
+@pytest.mark.parametrize("prompt", TABLE["long"])
+def test_what_is_to_be_built_is_worth_a_project(prompt: str) -> None:
+    """Software that is asked for in a few words would be squeezed into one answer."""
+    assert analyze_task(prompt).should_use_harness, analyze_task(prompt)
+
+
+@pytest.mark.parametrize("prompt", TABLE["short"])
+def test_talk_texts_and_questions_are_answered(prompt: str) -> None:
+    """A letter, a thank-you or a question would become a project, and be paid for as one."""
+    assert not analyze_task(prompt).should_use_harness, analyze_task(prompt)
 
 
 @pytest.mark.parametrize(("prompt", "kind"), LONG)
