@@ -1,23 +1,44 @@
 """Single commands whose end is known before they run: what they yield whatever the project holds."""
 
 import ast
-import os.path
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
+from types import MappingProxyType
 from typing import Final
 
-_SAYING: Final = frozenset({"echo", "printf"})
-_SUCCEEDING: Final = frozenset({":", "pwd", "sleep", "true"}) | _SAYING
-_LISTING: Final = frozenset({"date", "dir", "hostname", "id", "ls", "uname", "whoami"})
+from shiftwork.verification.tokens import Word
+
+BUILT_IN: Final = frozenset({":", "[", "[[", "echo", "false", "printf", "test", "true"})
+"""What the shell does itself: no variable changes how it ends."""
+
+_FIXED: Final = MappingProxyType({":": 0, "false": 1, "true": 0})
+_LISTING: Final = frozenset({"date", "hostname", "id", "ls", "pwd", "uname", "whoami"})
 """They succeed on a folder that is always there, and say something different each time."""
 
-_ENDING: Final = frozenset({"exit", "return"})
-_TESTS: Final = frozenset({"[", "[[", "test"})
+_FILTERS: Final = frozenset({"cat", "head", "tail", "wc"})
+"""They succeed on what they hear: `pytest | tail` does, however pytest ends."""
+
 _SEARCHES: Final = frozenset({"egrep", "fgrep", "grep"})
 _PYTHONS: Final = frozenset({"python", "python3"})
-_ALWAYS_THERE: Final = frozenset({".", "..", "/"})
-_ABOUT_FILES: Final = frozenset({"-a", "-d", "-e", "-r", "-x"})
+_ALWAYS_THERE: Final = frozenset({"/bin", "/dev", "/etc", "/tmp", "/usr"})  # noqa: S108 - one is named, none is used
+_ABOUT_FOLDERS: Final = frozenset({"-d", "-e", "-r", "-x"})
 """Tests that hold for the folders that are always there."""
+
+_ALWAYS_LOADED: Final = frozenset({"builtins", "io", "os", "sys", "time"})
+"""Modules that no file of a project's can stand in for."""
+
+_NUMBER: Final = re.compile(r"0|[1-9][0-9]{0,8}")
+_QUIET: Final = re.compile(r"-[EFGPiswx]*q[EFGPiqswx]*|--quiet|--silent")
+_OPTION: Final = re.compile(r"-[A-Za-z1]+")
+_AMOUNT: Final = re.compile(r"-[A-Za-z]{0,2}[0-9]{0,9}")
+_SECONDS: Final = re.compile(r"[0-9]{1,5}(\.[0-9]{1,5})?[smh]?")
+_PLAIN_FORMAT: Final = re.compile(r"([^%-]|%%|%s)([^%]|%%|%s)*")
+_STATUS: Final = re.compile(r"[0-9]{1,3}")
+
+_MOST_STATUS: Final = 255
+_MOST_OPERANDS: Final = 4
+"""Of `test`; what more of them mean is nowhere settled."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,80 +47,126 @@ class End:
 
     Attributes:
         status: its exit status; None: that depends.
-        silent: whether what it says is always the same, or nothing.
+        said: stands for what it says, and differs wherever that does; None: that depends.
     """
 
     status: int | None = None
-    silent: bool = False
+    said: str | None = None
 
 
 DEPENDS: Final = End()
 
 
-def is_ending(words: Sequence[str]) -> bool:
-    """Whether this ends the whole script."""
-    return bool(words) and words[0] in _ENDING
-
-
-def end_of(words: Sequence[str]) -> End:  # noqa: PLR0911 - a table
-    """How a simple command ends, without assignments and redirections; `words` is not empty."""
-    name, rest = words[0].rpartition("/")[2], words[1:]
-    literal = not any("$" in word for word in rest)
-    if name in _SUCCEEDING:
-        return End(0, silent=literal or name not in _SAYING)
-    if name == "false":
-        return End(1, silent=True)
-    if name in _ENDING:
-        status = rest[0] if rest else "0"
-        return End(int(status), silent=True) if status.isdecimal() else End(silent=True)
-    if name in _TESTS:
-        return End(_tested(_operands(name, rest)) if literal else None, silent=True)
+def end_of(name: str, rest: Sequence[Word]) -> End:  # noqa: PLR0911 - a table
+    """How a simple command ends, without assignments and redirections, in the environment of the step."""
+    texts = [word.text for word in rest]
+    literal = all(word.literal for word in rest)
+    if name in _FIXED:
+        return End(_FIXED[name], "")
+    if name == "echo":
+        return End(0, f"{' '.join(texts)}\n" if literal else None)
+    if name in ("test", "[", "[["):
+        return End(_tested(name, texts) if literal else None, "")
     if name in _SEARCHES:
-        return End(silent=any(word in ("-q", "--quiet", "--silent") for word in rest))
+        return End(said="" if texts and _QUIET.fullmatch(texts[0]) else None)
+    if not literal:
+        return DEPENDS
+    if name == "printf":
+        return End(0, repr(texts)) if texts and _PLAIN_FORMAT.fullmatch(texts[0]) else DEPENDS
+    if name == "sleep":
+        return End(0, "") if len(texts) == 1 and _SECONDS.fullmatch(texts[0]) else DEPENDS
+    if name in _FILTERS:
+        return End(0) if _hears_only(name, texts) else DEPENDS
     if name in _LISTING:
-        there = all(word.startswith("-") or _is_always_there(word) for word in rest)
-        return End(0) if there and literal else DEPENDS
-    if name in _PYTHONS and len(rest) == 2 and rest[0] == "-c" and _is_idle(rest[1]):
-        return End(0, silent=True)
-    return DEPENDS
+        return End(0) if all(_lists_nothing(name, text) for text in texts) else DEPENDS
+    return _end_of_python(texts) if name in _PYTHONS else DEPENDS
 
 
-def _operands(name: str, words: Sequence[str]) -> Sequence[str]:
-    return words[:-1] if name != "test" and words[-1:] in (["]"], ["]]"]) else words
+def status_of(text: str) -> int | None:
+    """The status that `exit` is given; None: it is no such number."""
+    if not _STATUS.fullmatch(text) or int(text) > _MOST_STATUS:
+        return None
+    return int(text)
 
 
-def _tested(operands: Sequence[str]) -> int | None:  # noqa: PLR0911 - a table
+def _hears_only(name: str, texts: Sequence[str]) -> bool:
+    """Whether these are options, and no files."""
+    pairs = zip(["", *texts], texts, strict=False)
+    return all(
+        _AMOUNT.fullmatch(text)
+        or (name in ("head", "tail") and before in ("-c", "-n") and _NUMBER.fullmatch(text))
+        for before, text in pairs
+    )
+
+
+def _lists_nothing(name: str, text: str) -> bool:
+    """Whether an argument leaves a listing without anything of the project to fail on."""
+    if name == "date":
+        return text.startswith("+") or text == "-u"
+    return _OPTION.fullmatch(text) is not None or (name == "ls" and _is_always_there(text))
+
+
+def _tested(name: str, operands: Sequence[str]) -> int | None:
     """The status of `test` with these; None if it looks at something, or is more than one test."""
+    if name != "test":
+        if operands[-1:] != ["]" * len(name)]:
+            return None
+        operands = operands[:-1]
+    if len(operands) > _MOST_OPERANDS:
+        return None
+    holds = _holds(operands)
+    if holds is None and operands[:1] == ["!"]:
+        holds = _holds(operands[1:])
+        holds = None if holds is None else not holds
+    return None if holds is None else int(not holds)
+
+
+def _holds(operands: Sequence[str]) -> bool | None:  # noqa: PLR0911 - a table
     match list(operands):
-        case ["!", *rest] if rest:
-            status = _tested(rest)
-            return None if status is None else int(status == 0)
         case []:
-            return 1
+            return False
         case [word]:
-            return int(not word)
+            return bool(word)
         case ["-n", word]:
-            return int(not word)
+            return bool(word)
         case ["-z", word]:
-            return int(bool(word))
-        case [about, path] if about in _ABOUT_FILES and _is_always_there(path):
-            return 0
+            return not word
+        case [about, path] if about in _ABOUT_FOLDERS and _is_always_there(path):
+            return True
+        case ["!" | "(", _, _]:
+            return None  # A negation to some shells, a comparison to others.
         case [left, "=" | "==", right]:
-            return int(left != right)
+            return left == right
         case [left, "!=", right]:
-            return int(left == right)
-        case [left, "-eq" | "-le" | "-ge", right] if left == right and left.isdecimal():
-            return 0
+            return left != right
+        case [left, "-eq" | "-le" | "-ge", right] if left == right and _NUMBER.fullmatch(left):
+            return True
         case _:
             return None
 
 
 def _is_always_there(path: str) -> bool:
-    return bool(path) and os.path.normpath(path) in _ALWAYS_THERE
+    """Whether a path leads to a folder of any machine; `src/..` does not where there is no `src`."""
+    parts = path.split("/")
+    return bool(path) and (
+        path.rstrip("/") in _ALWAYS_THERE or all(part in ("", ".", "..") for part in parts)
+    )
+
+
+def _end_of_python(texts: Sequence[str]) -> End:
+    match list(texts):
+        case ["--version" | "-V"]:
+            return End(0, "the version of Python")
+        case ["-c", code] if _is_idle(code):
+            return End(0, f"what Python says by {code!r}")
+        case _:
+            return DEPENDS
 
 
 def _is_idle(code: str) -> bool:
     """Whether Python code does nothing but say something fixed."""
+    if "\\" in code:  # An escape that Python does not know would warn, into our own output.
+        return False
     try:
         tree = ast.parse(code)
     except (SyntaxError, ValueError, RecursionError, MemoryError):
@@ -112,7 +179,7 @@ def _is_idle_statement(statement: ast.stmt) -> bool:
         case ast.Pass() | ast.Expr(ast.Constant()):
             return True
         case ast.Import(names):
-            return all(each.name == "sys" for each in names)
+            return all(each.name in _ALWAYS_LOADED for each in names)
         case ast.Expr(ast.Call(ast.Name("print"), arguments, [])):
             return all(isinstance(each, ast.Constant) for each in arguments)
         case ast.Expr(ast.Call(ast.Name("exit") | ast.Attribute(ast.Name("sys"), "exit"), arguments, [])):
