@@ -34,6 +34,7 @@ from shiftwork.contracts.bookkeeping import (
     SecretsRequest,
 )
 from shiftwork.contracts.messages import CheckpointRequest
+from shiftwork.contracts.plan import Plan
 from shiftwork.contracts.session import Spent
 from shiftwork.contracts.state import FeatureState
 from shiftwork.errors import InvalidInput, NotFound
@@ -107,18 +108,16 @@ class BookkeepingActivities:
     @activity.defn(name=ADOPT_PLAN)
     async def adopt_plan(self, request: AdoptPlan) -> FeatureStates:
         """Turn the plan that the planning session left into features; names that exist stay as they are."""
+        plan = await self._plan(request)
+        if plan is None:
+            return FeatureStates(problem="the planning session left no valid plan; see the logs")
+        try:
+            # Whoever checked it when the session ended may not have known what we know.
+            refuse_in_plan(plan, self._services.redactor)
+        except InvalidInput as error:
+            return FeatureStates(problem=str(error))
+        warnings = await asyncio.to_thread(plan_warnings, plan)
         async with self._services.store.transaction() as tx:
-            session = await tx.sessions.get(request.project_id, request.session)
-            attempts = await tx.attempts.list(session.id)
-            plans = [a.outbox.plan for a in attempts if a.outbox is not None and a.outbox.plan is not None]
-            if not plans:
-                return FeatureStates(problem="the planning session left no valid plan; see the logs")
-            plan = plans[-1]
-            try:
-                # Whoever checked it when the session ended may not have known what we know.
-                refuse_in_plan(plan, self._services.redactor)
-            except InvalidInput as error:
-                return FeatureStates(problem=str(error))
             rows = await tx.features.adopt(request.project_id, plan.features, request.revision)
             project = await tx.projects.get(request.project_id)
             if plan.setup and not project.options.setup:
@@ -129,9 +128,17 @@ class BookkeepingActivities:
                 "planned",
                 key=f"planned:{request.session}",
                 reference=f"session:{request.session}",
-                data={"features": len(rows), "warnings": plan_warnings(plan)},
+                data={"features": len(rows), "warnings": warnings},
             )
         return FeatureStates(features=tuple(feature_states(rows)))
+
+    async def _plan(self, request: AdoptPlan) -> Plan | None:
+        """The last plan that the planning session left."""
+        async with self._services.store.transaction() as tx:
+            session = await tx.sessions.get(request.project_id, request.session)
+            attempts = await tx.attempts.list(session.id)
+        plans = [a.outbox.plan for a in attempts if a.outbox is not None and a.outbox.plan is not None]
+        return plans[-1] if plans else None
 
     @activity.defn(name=ADD_FEATURE)
     async def add_feature(self, request: AddFeatureRequest) -> FeatureState:

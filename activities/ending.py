@@ -25,10 +25,13 @@ from shiftwork.secrets.refusing import Finds, refuse_in_plan
 from shiftwork.store.rows import Attempt, FeatureRow, ProjectRow, SessionRow
 from shiftwork.text import truncate
 from shiftwork.verification.arena import check_environments
-from shiftwork.verification.trivial import proves_nothing
+from shiftwork.verification.flaws import flaws
 
 _DETAIL_CHARACTERS = 8000
 _TOLD_STEPS = 5
+_READ_STEPS = 1_000
+"""Of a plan, those that a shell is asked to read: some seconds at most."""
+
 _BY_ITSELF = (InterruptionReason.QUESTION, InterruptionReason.RATE_LIMITED)
 
 
@@ -169,10 +172,10 @@ class Ending:
 
 
 def plan_warnings(plan: Plan) -> list[str]:
-    """What people should know of a plan that is followed all the same."""
+    """What people should know of a plan that is followed all the same; not for an event loop, see `flaw`."""
     total = len(plan.features)
     many = [f"{total} features are more than the {MANY_FEATURES} of a usual plan"]
-    empty = [sentence for feature in plan.features if (sentence := proves_nothing(feature))]
+    empty = flaws(plan.features, _READ_STEPS)
     more = [f"{len(empty) - _TOLD_STEPS} more features have such steps"] if len(empty) > _TOLD_STEPS else []
     return [*(many if total > MANY_FEATURES else []), *empty[:_TOLD_STEPS], *more]
 

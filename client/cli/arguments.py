@@ -48,5 +48,10 @@ def feature_fields(*, new: bool) -> tuple[Argument, ...]:
         argument(
             "--depends-on", action="append", metavar="NAME", help="a feature that must pass first; repeatable"
         ),
-        argument("--verify", action="append", metavar="CMD", help="a command that must succeed; repeatable"),
+        argument(
+            "--verify",
+            action="append",
+            metavar="CMD",
+            help="a command that must succeed, run by bash (by sh where there is none); repeatable",
+        ),
     )

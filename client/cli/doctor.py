@@ -22,6 +22,7 @@ from shiftwork.sandbox.landlock import Landlock
 from shiftwork.sandbox.levels import Level, default_minimum, level_named
 from shiftwork.sandbox.obstacles import Kernel, obstacles
 from shiftwork.settings import Settings
+from shiftwork.shells import find_shell
 from shiftwork.tasks.registry import FoundProcessors, find_processors
 
 _GIT_SECONDS = 5.0
@@ -60,6 +61,7 @@ class Machine:
 
     Attributes:
         git: its version; None if there is none.
+        shell: the path of what runs projects' commands.
         sandbox: how far agents and verifications are confined here.
         state: the state folder.
         host: what is used of it, and whether another agent would begin.
@@ -70,6 +72,7 @@ class Machine:
 
     python: str
     git: str | None
+    shell: str
     sandbox: Confining
     state: str
     host: str
@@ -105,6 +108,7 @@ def look_at_machine(settings: Settings) -> Machine:
     return Machine(
         platform.python_version(),
         git,
+        find_shell(),
         sandbox,
         str(settings.state),
         look_at_host(settings),
@@ -157,6 +161,7 @@ def _facts(machine: Machine, agents: Iterable[Found]) -> dict[str, Any]:
         "usable": not machine.problems,
         "python": machine.python,
         "git": machine.git,
+        "shell": machine.shell,
         "sandbox": machine.sandbox.level,
         "sandbox_minimum": machine.sandbox.minimum,
         "sandbox_leaves": dict(machine.sandbox.leaves),
@@ -195,6 +200,7 @@ def _page(machine: Machine, agents: Iterable[Found]) -> str:
         (
             ("Python", machine.python),
             ("git", machine.git or "not found"),
+            ("shell", f"{machine.shell} runs projects' commands"),
             ("state", machine.state),
             ("host", machine.host),
             ("stack", machine.running.stack or "none is running: start one with `shiftwork dev`"),

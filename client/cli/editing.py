@@ -17,7 +17,7 @@ from client.cli.output import excerpt, print_json
 from client.wording import first_problem
 from shiftwork.contracts.feature import FeatureEdit, FeatureSpec
 from shiftwork.errors import InvalidInput
-from shiftwork.verification.trivial import proves_nothing
+from shiftwork.verification.flaws import flaw
 
 Model = TypeVar("Model", bound=BaseModel)
 
@@ -37,7 +37,7 @@ def add_feature(args: Namespace) -> int:
 
     async def command(shiftwork: Shiftwork) -> int:
         project = await named_or_only(shiftwork.store, project_ref)
-        _warn_of_nothing(spec)
+        _warn_of_flaw(spec)
         number = await patiently(shiftwork.add_feature(project.id, spec))
         if args.json:
             print_json({"project_id": project.id, "feature_id": number, "name": spec.name})
@@ -74,7 +74,7 @@ def edit_feature(args: Namespace) -> int:
 
     async def command(shiftwork: Shiftwork) -> int:
         project = await named_or_only(shiftwork.store, args.project)
-        _warn_of_nothing(spec)
+        _warn_of_flaw(spec)
         number = await patiently(shiftwork.edit_feature(project.id, edit))
         if args.json:
             print_json({"project_id": project.id, "feature_id": number, "changed": sorted(changes)})
@@ -85,10 +85,10 @@ def edit_feature(args: Namespace) -> int:
     return connected(command)
 
 
-def _warn_of_nothing(spec: FeatureSpec) -> None:
-    """People decide what is enough; that a step can't fail may have escaped them."""
-    if empty := proves_nothing(spec):
-        sys.stderr.write(f"warning: {empty}.\n")
+def _warn_of_flaw(spec: FeatureSpec) -> None:
+    """People decide what is enough; that a step can't fail, or can't be read, may have escaped them."""
+    if found := flaw(spec):
+        sys.stderr.write(f"warning: {found}.\n")
 
 
 def _fields(args: Namespace, file: str | None) -> dict[str, Any]:

@@ -193,7 +193,12 @@ PROJECTS = (
                 metavar="NAME=VALUE",
                 help=f"what an agent may use: {', '.join(values.LIMITS)}; `none` is no limit; repeatable",
             ),
-            argument("--setup", action="append", metavar="CMD", help="prepares every checkout; repeatable"),
+            argument(
+                "--setup",
+                action="append",
+                metavar="CMD",
+                help="prepares every checkout, run by bash (by sh where there is none); repeatable",
+            ),
             switch("--no-autorun", "one session at a time, each asked for by `run-session`"),
             switch("--allow-dirty", "start from the last commit of a repository with uncommitted changes"),
             WAIT,

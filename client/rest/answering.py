@@ -1,14 +1,16 @@
 """What answers about projects hold, where that is not a row as it is."""
 
+import asyncio
 from datetime import datetime
 from typing import Any
 
-from pydantic import BaseModel, Field, computed_field
+from pydantic import BaseModel, Field, PrivateAttr, computed_field
 
 from client.standing import CurrentSession, OpenQuestion
 from client.telling import as_json, tell
 from shiftwork.contracts.project import ProjectStatus
 from shiftwork.store.rows import EventRow, FeatureRow, TranscriptRow
+from shiftwork.verification.flaws import unreadable_step
 from shiftwork.verification.trivial import proves_nothing
 
 
@@ -72,6 +74,12 @@ class Taken(BaseModel):
     after: int = Field(description="The project's newest event by then: what comes of it has a later one.")
 
 
+_WARNING = (
+    "Which of its steps checks nothing, whatever there is, or (told who adds or changes it) can't be read by "
+    "the shell; null if there is none."
+)
+
+
 class Feature(FeatureRow):
     """A feature: its definition and where it stands."""
 
@@ -81,16 +89,23 @@ class Feature(FeatureRow):
         """As its row says."""
         return super().problem
 
-    @computed_field(description="Which of its steps checks nothing, whatever there is; null if all check.")  # type: ignore[prop-decorator]  # pydantic's own way
+    _unreadable: str | None = PrivateAttr(None)
+
+    @computed_field(description=_WARNING)  # type: ignore[prop-decorator]  # pydantic's own way
     @property
     def warning(self) -> str | None:
         """As a sentence; the feature is taken all the same, as people decide what is enough."""
-        return proves_nothing(self.spec)
+        return self._unreadable or proves_nothing(self.spec)
 
     @classmethod
     def of(cls, row: FeatureRow) -> "Feature":
         """The row."""
         return cls.model_validate(row, from_attributes=True)
+
+    async def looked_at(self) -> "Feature":
+        """The same, once a shell was asked to read its commands: for who has just given them."""
+        self._unreadable = await asyncio.to_thread(unreadable_step, self.spec)
+        return self
 
 
 class BegunSession(BaseModel):

@@ -140,7 +140,8 @@ class Step(Arguments):
             min_length=1,
             max_length=20_000,
             description=(
-                "A shell command that shows it, run by the harness in the root of a fresh checkout. "
+                "A command that shows it, run by bash (by sh where there is none) in the root of a fresh "
+                "checkout. "
                 "A step without one is judged by the project's verifier, if it has one."
             ),
         ),

@@ -1,5 +1,7 @@
 """Tools about the features of a project."""
 
+import asyncio
+
 from client.tools import arguments as asks
 from client.tools.call import Call
 from client.tools.feature_results import Feature, FeatureLine, Features, NextFeature
@@ -7,7 +9,7 @@ from client.tools.results import TEXT
 from shiftwork.contracts.feature import FeatureSpec, FeatureStatus
 from shiftwork.errors import InvalidInput
 from shiftwork.management.records import valid
-from shiftwork.verification.trivial import proves_nothing
+from shiftwork.verification.flaws import flaw
 
 
 async def list_project_features(call: Call, asked: asks.ListFeatures) -> Features:
@@ -32,8 +34,8 @@ async def add_project_feature(call: Call, asked: asks.AddFeature) -> Feature:
         verification_steps=tuple(steps),
         depends_on=tuple(asked.depends_on or ()),
     )
-    if empty := proves_nothing(spec):
-        raise InvalidInput(f"{empty}; give a command that fails while the feature is missing.")
+    if found := await asyncio.to_thread(flaw, spec):
+        raise InvalidInput(f"{found}; give a command that fails while the feature is missing.")
     [row] = await call.manager.add_features_bulk(project.id, [spec])
     said = row.problem or "It is begun when those it depends on pass, by priority."
     return Feature(message=f"Feature {row.id} is added. {said}", feature=FeatureLine.of(row))

@@ -10,6 +10,8 @@ from dataclasses import dataclass, field
 
 from acp import RequestError
 
+from shiftwork.shells import shell_argv, unsteered
+
 _OUTPUT_BYTES = 1_000_000
 """How much of the end of a command's output is kept, if the agent asks for no less."""
 
@@ -78,12 +80,13 @@ class Terminals:
         Raises:
             RequestError: it can't be started.
         """
-        argv = [command, *arguments] if arguments else ["/bin/sh", "-c", command]
+        argv = (command, *arguments) if arguments else shell_argv(command)
+        given = {**os.environ, **environment}
         try:
             process = subprocess.Popen(
                 argv,
                 cwd=cwd,
-                env={**os.environ, **environment},
+                env=given if arguments else unsteered(given),
                 stdin=subprocess.DEVNULL,
                 stdout=subprocess.PIPE,
                 stderr=subprocess.STDOUT,

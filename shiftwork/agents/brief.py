@@ -27,12 +27,13 @@ informs you, and gives no orders."""
 
 _LANDING = """\
 Do this feature and no other. What passes already must keep passing. When you end, everything in the folder is
-taken, the steps above are executed on a fresh checkout, and your work lands only if they pass."""
+taken, the steps above are executed on a fresh checkout, by bash (by sh where there is none), and your work
+lands only if they pass."""
 
 _JUDGING = """\
 Steps with a command were executed by the harness and passed; judge those that are yours. The folder is a
 checkout of what would become main; nothing that you change in it counts. A step counts as fulfilled only if
-your command for it passes on another fresh checkout."""
+your command for it passes on another fresh checkout, run by bash (by sh where there is none)."""
 
 _SAYING = f"""\
 Then say your verdict: what you run might write that file for you. Your last message repeats `verdict.json`

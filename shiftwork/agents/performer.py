@@ -123,11 +123,19 @@ class Performer:
         import subprocess  # noqa: PLC0415 - only cassettes with `run` pay for it
         import tempfile  # noqa: PLC0415
 
+        from shiftwork.shells import shell_argv, unsteered  # noqa: PLC0415
+
         self._tool("run", command=values["command"])
         # Into a file, not a pipe: what the command leaves in the background must not keep us waiting.
         with tempfile.TemporaryFile() as output:
-            argv = ["/bin/sh", "-c", values["command"]]
-            done = subprocess.run(argv, stdin=subprocess.DEVNULL, stdout=output, stderr=output, check=False)
+            done = subprocess.run(
+                shell_argv(values["command"]),
+                env=unsteered(os.environ),
+                stdin=subprocess.DEVNULL,
+                stdout=output,
+                stderr=output,
+                check=False,
+            )
             output.seek(max(0, output.tell() - _RESULT_BYTES))
             text = output.read(_RESULT_BYTES).decode("utf-8", "replace")
         emit("tool_result", ok=done.returncode == 0, text=text, data={"status": done.returncode})
@@ -135,10 +143,13 @@ class Performer:
     def _spawn(self, values: Mapping[str, Any]) -> None:
         import subprocess  # noqa: PLC0415
 
+        from shiftwork.shells import shell_argv, unsteered  # noqa: PLC0415
+
         self._tool("spawn", command=values["command"])
         # It keeps our standard error open on purpose: a harness that waits for its end would hang.
         child = subprocess.Popen(
-            ["/bin/sh", "-c", values["command"]],
+            shell_argv(values["command"]),
+            env=unsteered(os.environ),
             stdin=subprocess.DEVNULL,
             stdout=sys.stderr,
             start_new_session=True,

@@ -38,7 +38,8 @@ class VerificationStep(Document):
 
     Attributes:
         description: what is observed, for people and agents.
-        command: a shell command run in a fresh checkout; None means the step can't pass by itself.
+        command: run by bash (by sh where there is none) in a fresh checkout; None means the step can't
+            pass by itself.
         expect_status: the exit status the command must yield.
         expect_output: text that standard output must contain, or None.
         timeout: seconds the command may take; None means the project's verification timeout.

@@ -54,8 +54,8 @@ class StepVerdict(Document):
         step: its number, from 1, as in the brief.
         met: whether it is fulfilled.
         reason: what was done, and what was seen.
-        command: a shell command that shows it on a fresh checkout; a step counts as fulfilled only if the
-            harness runs it, and it yields what is expected.
+        command: shows it on a fresh checkout, run by bash (by sh where there is none); a step
+            counts as fulfilled only if the harness runs it, and it yields what is expected.
         expect_status, expect_output: as of a verification step.
     """
 

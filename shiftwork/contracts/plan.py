@@ -15,7 +15,8 @@ class SetupCommand(Document):
     """A command that prepares workspaces and checkouts alike.
 
     Attributes:
-        run: the shell command, run at the root of a checkout; the network is allowed.
+        run: the command, run by bash (by sh where there is none) at the root of a checkout; the
+            network is allowed.
         inputs: the files it depends on; its result is kept under the digest of their contents.
         outputs: the paths it makes; they are copied into later checkouts and never committed.
     """

@@ -28,6 +28,7 @@ from shiftwork.sandbox.cell import TMP, WORKSPACE, Cell, make_cell
 from shiftwork.sandbox.confinement import Bind, Network
 from shiftwork.sandbox.user import hand_over
 from shiftwork.sandbox.visible import installation_of
+from shiftwork.shells import shell_argv, unsteered
 
 _GRACE = 1.0
 """Seconds from TERM to KILL when time is over: its checkout is thrown away, there is nothing to save."""
@@ -86,7 +87,7 @@ class Shell:
         env: Mapping[str, str] | None = None,
         look_for: str = "",
     ) -> ProcessResult:
-        """Run a shell command in `cwd` with `scratch` as home and temporary folder.
+        """Run a command by the shell of `shell_argv` in `cwd` with `scratch` as home and temporary folder.
 
         Args:
             timeout: in seconds.
@@ -100,7 +101,7 @@ class Shell:
         async with self._way_out(denied) as way_out:
             cell = self._cell(cwd, scratch, way_out)
             spec = ProcessSpec(
-                argv=("/bin/sh", "-c", command),
+                argv=shell_argv(command),
                 cwd=cell.seen(cwd),
                 env=_environment(cell, scratch, way_out, env),
                 timeout=timeout,
@@ -138,7 +139,7 @@ class Shell:
         async with self._way_out(DeniedHosts(self._hosts)) as way_out:
             cell = self._cell(cwd, scratch, way_out)
             program = Program(
-                argv=("/bin/sh", "-c", command),
+                argv=shell_argv(command),
                 cwd=cell.seen(cwd),
                 env=_environment(cell, scratch, way_out, _TALKING),
                 limits=self._limits,
@@ -210,7 +211,8 @@ def _environment(
 ) -> dict[str, str]:
     home = str(cell.seen(scratch))
     folders = {"HOME": home, "TMPDIR": home}
-    return child_environment(os.environ, {**folders, **proxy_environment(way_out), **(given or {})})
+    given = {**folders, **proxy_environment(way_out), **(given or {})}
+    return unsteered(child_environment(os.environ, given))
 
 
 async def _started(sandbox: Sandbox, program: Program, marker: str) -> Process:

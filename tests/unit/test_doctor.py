@@ -21,6 +21,7 @@ from shiftwork.contracts.sandbox import Profile
 from shiftwork.sandbox.choose import choose_sandbox
 from shiftwork.sandbox.levels import default_minimum, level_named
 from shiftwork.settings import Settings as Environment
+from shiftwork.shells import find_shell
 
 
 def run_doctor(state, *arguments, **environment):
@@ -36,6 +37,7 @@ def test_what_is_told(tmp_path):
     assert (done.returncode, done.stderr) == (0, "")
     assert [backend["name"] for backend in told["backends"]] == sorted(backends())
     assert (told["usable"], told["git"], told["stack"]) == (True, git_version(), None)
+    assert told["shell"] == find_shell()
     assert told["worker"] == {"running": None, "sandboxes": []}
     scripted = next(backend for backend in told["backends"] if backend["name"] == "scripted")
     assert told["sandbox"] == choose_sandbox().level

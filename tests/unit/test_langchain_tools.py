@@ -156,6 +156,7 @@ def test_a_plan_comes_in_parts():
         (FEATURE | {"category": "magic"}, "feature 'one': category: Input should be"),
         (FEATURE | {"colour": "red"}, "feature 'one': colour: Extra inputs are not permitted"),
         (FEATURE | {"verification_steps": [{"command": "true"}]}, "checks nothing"),
+        (FEATURE | {"verification_steps": [{"command": "if ./app"}]}, "can't read 'if ./app' ("),
         ("just a name", "feature 1 of this call: the whole: Input should be"),
         (FEATURE | {"verification_steps": [{"command": "a", "files": {"../x": ""}}]}, "must be relative"),
     ],

@@ -71,6 +71,10 @@ def test_people_are_told_of_a_plan_that_is_large_or_checks_nothing() -> None:
     many = [feature(f"f{number}") for number in range(195)] + [{"name": f"e{n}", **empty} for n in range(7)]
     told = plan_warnings(Plan.model_validate({"features": many}))
     assert told[0] == "202 features are more than the 200 of a usual plan"
+    unreadable = {"name": "a", "verification_steps": [{"command": "(make"}]}
+    [warning] = plan_warnings(Plan.model_validate({"features": [unreadable]}))
+    assert "feature 'a', step 1: " in warning
+    assert "can't read '(make'" in warning
     assert "feature 'e0', step 1 checks nothing: 'true'" in told[1]
     assert (len(told), told[-1]) == (7, "2 more features have such steps")
 

@@ -63,7 +63,8 @@ async def add_feature(shiftwork: Here, once: Once, project: Ref, asked: asking.A
 async def get_feature(shiftwork: Here, project: Ref, feature: FeatureRef) -> Feature:
     """Its definition, and where it stands."""
     row = await shiftwork.find(project)
-    return await _feature(shiftwork, row.id, feature)
+    async with shiftwork.store.transaction() as tx:
+        return Feature.of(await tx.features.find(row.id, feature))
 
 
 @router.patch("/features/{feature}", summary="Change a feature", responses=CHANGES)
@@ -139,9 +140,6 @@ async def _changed(shiftwork: Here, project: str, change: Callable[[str], Awaita
     """The feature whose number the project's workflow answers, asked by the project's id."""
     row = await shiftwork.find(project)
     number = await answered(shiftwork, lambda: change(row.id))
-    return await _feature(shiftwork, row.id, str(number))
-
-
-async def _feature(shiftwork: Here, project_id: str, ref: str) -> Feature:
     async with shiftwork.store.transaction() as tx:
-        return Feature.of(await tx.features.find(project_id, ref))
+        changed = await tx.features.get(number)
+    return await Feature.of(changed).looked_at()

@@ -34,9 +34,10 @@ from shiftwork.contracts.session import Role
 Middleware = AgentMiddleware[Any, Any, Any]
 
 _EXECUTE = """\
-Run a command by bash in the workspace, without input and without a terminal. You get its output (standard
-output and error together; the middle of a long one is left out) and its exit status. A command has at most
-{seconds:g} seconds; `timeout` makes it less. What it leaves running in the background is ended with it."""
+Run a command by bash (by sh where there is none) in the workspace, without input and without a terminal. You
+get its output (standard output and error together; the middle of a long one is left out) and its exit status.
+A command has at most {seconds:g} seconds; `timeout` makes it less. What it leaves running in the background
+is ended with it."""
 
 _WRITE_FILE = """\
 Create a new file, with the folders it needs. A file that is there already, and is not empty, is left as it

@@ -10,6 +10,7 @@ from shiftwork.agents.langchain.program.leaving import Leaving
 from shiftwork.agents.langchain.program.tools import make_tool
 from shiftwork.contracts.outbox import StepVerdict
 from shiftwork.text import one_line
+from shiftwork.verification.flaws import unreadable
 from shiftwork.verification.trivial import is_trivial
 from shiftwork.verification.word import CONSENT, VETO
 
@@ -37,7 +38,8 @@ class VerdictDesk:
         description = (
             "Give your word on one step, by its number in the brief. If it is fulfilled (`met`), give a "
             "`command` that shows it on another fresh checkout, and the exit status and output it must "
-            "yield; the harness runs it. A later word on the same step replaces the earlier one."
+            "yield; the harness runs it, by bash (by sh where there is none). A later word on the same step "
+            "replaces the earlier one."
         )
         return [make_tool(self.give_verdict, StepVerdict, description)]
 
@@ -56,6 +58,8 @@ class VerdictDesk:
             return (
                 f"Step {word.step}: `met` needs a `command` that shows it. If there is none, it is not met."
             )
+        if word.met and (problem := unreadable(word.command or "")):
+            return f"Step {word.step}: {problem}. Give a `command` that it can."
         if word.met and is_trivial(word.command or "", output=word.expect_output is not None):
             return (
                 f"Step {word.step}: {word.command!r} comes out alike whether the step is fulfilled or not. "

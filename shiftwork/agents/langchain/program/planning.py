@@ -15,7 +15,7 @@ from shiftwork.contracts.feature import FeatureSpec
 from shiftwork.contracts.plan import MANY_FEATURES, Plan, SetupCommand
 from shiftwork.errors import InvalidInput
 from shiftwork.planning.graph import check_dependencies
-from shiftwork.verification.trivial import proves_nothing
+from shiftwork.verification.flaws import flaw, unreadable
 
 PLAN_FILE: Final = "plan.json"
 
@@ -156,7 +156,7 @@ class PlanDesk:
                     f"feature {feature.name!r}, step {number} has no command, and nobody is there to judge "
                     "it; give a command that fails while the feature is missing"
                 )
-        return proves_nothing(feature)
+        return flaw(feature)
 
     def _problems(self, draft: dict[str, Any]) -> Iterator[str]:
         features: dict[str, Any] = draft["features"]
@@ -206,6 +206,9 @@ def _take_setup(draft: dict[str, Any], setup: Sequence[Any]) -> Iterator[str]:
             command = SetupCommand.model_validate({"run": given} if isinstance(given, str) else given)
         except ValidationError as error:
             yield from (f"setup {number}: {sentence}" for sentence in sentences(error))
+            continue
+        if problem := unreadable(command.run):
+            yield f"setup {number}: {problem}"
             continue
         plain = command.model_dump(mode="json", exclude_unset=True)
         if plain not in draft["setup"]:

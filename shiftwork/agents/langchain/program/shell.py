@@ -11,6 +11,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import IO
 
+from shiftwork.shells import shell_argv, unsteered
+
 _PIECE = 65_536
 _TIMED_OUT = 124
 _AFTER_END = 0.3
@@ -31,7 +33,7 @@ class Shell:
 
     def __init__(self, folder: Path, environment: Mapping[str, str], output_bytes: int) -> None:
         self._folder = folder
-        self._environment = dict(environment)
+        self._environment = unsteered(environment)
         self._half = output_bytes // 2
         self._running: set[int] = set()
         self._lock = threading.Lock()
@@ -39,7 +41,7 @@ class Shell:
     def run(self, command: str, timeout: float) -> Ran:
         """Run it by bash, or sh where there is none; status 124 if it took too long."""
         with subprocess.Popen(
-            [_shell(), "-c", command],
+            shell_argv(command),
             cwd=self._folder,
             env=self._environment,
             stdin=subprocess.DEVNULL,
@@ -130,7 +132,3 @@ def _end_group(group: int) -> None:
         os.killpg(group, signal.SIGKILL)
     except (ProcessLookupError, PermissionError):
         return  # All of it has ended; macOS says the latter of a group that is only waited for.
-
-
-def _shell() -> str:
-    return "/bin/bash" if os.access("/bin/bash", os.X_OK) else "/bin/sh"
