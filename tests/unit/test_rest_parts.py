@@ -89,7 +89,7 @@ def test_nothing_is_fetched_from_elsewhere(schema) -> None:
     assert {path for path in schema["paths"] if not path.startswith("/api/")} == set()
 
 
-def test_a_feature_that_checks_nothing_says_so() -> None:
+async def test_a_feature_that_checks_nothing_or_that_no_shell_reads_says_so() -> None:
     """If it failed, people would take a feature for verified that nobody could fail."""
     at = datetime.now(UTC)
     unset = dict.fromkeys(
@@ -105,3 +105,12 @@ def test_a_feature_that_checks_nothing_says_so() -> None:
     assert "step 1 checks nothing" in (Feature.of(row).warning or "")
     checked = row.model_copy(update={"verification_steps": (VerificationStep(command="make test"),)})
     assert Feature.of(checked).warning is None
+    assert (await Feature.of(checked).looked_at()).warning is None
+    unreadable = row.model_copy(update={"verification_steps": (VerificationStep(command="(make"),)})
+    told = (await Feature.of(unreadable).looked_at()).model_dump(mode="json")["warning"]
+    assert "step 1: " in told
+    assert "can't read '(make'" in told
+    # A page of features starts no shells, and no command makes it an error.
+    assert Feature.of(unreadable).warning is None
+    odd = row.model_copy(update={"verification_steps": (VerificationStep(command="exit " + "9" * 5000),)})
+    assert Feature.of(odd).warning is None
