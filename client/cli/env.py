@@ -12,9 +12,8 @@ from client.cli.exits import DONE, NOT_PASSED
 from client.cli.folding import folded
 from client.cli.output import excerpt, pairs, print_json, table
 from client.environments import Environment, environment_page, installed_environments
-from shiftwork.environments.conformance import ConformanceReport, check_harness
+from shiftwork.environments.conformance import ConformanceReport, check_by_name
 from shiftwork.environments.protocol import ActionDefinition
-from shiftwork.environments.registry import make_environment
 
 
 def list_environments(args: Namespace) -> int:
@@ -49,16 +48,8 @@ def check(args: Namespace) -> int:
     """Hold an environment against the rules; the exit status says whether it keeps them."""
     find_paths(args.environment)
     given = parameters_of(args)
-
-    async def run() -> ConformanceReport:
-        make_environment(args.environment, given)  # what is wrong with the name is told as such
-        return await check_harness(
-            lambda: make_environment(args.environment, given),
-            seed=args.seed or 0,
-            episodes=args.episodes or 3,
-        )
-
-    report = asyncio.run(run())
+    checking = check_by_name(args.environment, given, seed=args.seed or 0, episodes=args.episodes or 3)
+    report = asyncio.run(checking)
     if args.json:
         print_json(
             {

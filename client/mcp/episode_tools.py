@@ -20,11 +20,11 @@ from shiftwork.contracts.environment_check import check_no_file
 from shiftwork.contracts.episode import MOST_SEED
 from shiftwork.environments.host import Order
 from shiftwork.environments.protocol import ActionDefinition, EpisodeStats, Observation
-from shiftwork.environments.registry import check_name
-from shiftwork.environments.tool_result import MOST_TEXT, image_of
+from shiftwork.environments.shown import MOST_IMAGE, bounded, bounded_actions, bounded_mapping
+from shiftwork.environments.tool_result import image_of
 from shiftwork.environments.trajectory import Choice
 from shiftwork.errors import InvalidInput, ShiftworkError
-from shiftwork.text import printable_json, truncate
+from shiftwork.text import printable_json
 
 if TYPE_CHECKING:
     from shiftwork.environments.interactive import Position
@@ -186,12 +186,15 @@ async def end_episode(room: Room, asked: OfEpisode) -> Done:
 def _seen(session_id: str, position: "Position") -> Seen:
     seen, last = position.observation, position.last
     acted = last is not None and last.success
+    offered = [] if position.ending else [each.model_dump(mode="json") for each in seen.available_actions]
+    actions = bounded_actions(offered)
+    there = len(actions.pop("available_actions"))
     return Seen(
         session_id=session_id,
         content=_content(seen),
         content_type=seen.content_type,
-        available_actions=[] if position.ending else seen.available_actions,
-        metadata=seen.metadata,
+        available_actions=seen.available_actions[:there],
+        metadata={**bounded_mapping(seen.metadata), **actions},
         turn_of=seen.agent,
         reward=last.reward if last and acted else None,
         rewards=last.rewards if last and acted else {},
@@ -217,10 +220,12 @@ def shown(answer: Result) -> types.CallToolResult:
 
 
 def _content(seen: Observation) -> JsonValue:
-    """Texts are cut where a model could not read on."""
-    if seen.content_type == "image" or not isinstance(seen.content, str):
-        return seen.content
-    return truncate(seen.content, MOST_TEXT)
+    """What a model could not read on is cut, and that is said."""
+    if seen.content_type != "image":
+        told: JsonValue = bounded(seen.content)
+        return told
+    size = len(str(seen.content))
+    return seen.content if size <= MOST_IMAGE else f"(an image of {size} characters, too large to show)"
 
 
 def _stats(session_id: str, position: "Position") -> Stats:

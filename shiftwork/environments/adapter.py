@@ -1,5 +1,6 @@
 """An environment as a tool of LangChain, so that a chat model can play in it."""
 
+import asyncio
 import re
 import threading
 import weakref
@@ -11,6 +12,7 @@ from pydantic import ConfigDict, Field, PrivateAttr, SkipValidation, ValidationE
 from pydantic.v1 import ValidationError as OldValidationError
 
 from shiftwork.environments.base import BaseHarness
+from shiftwork.environments.enforcement import play_of
 from shiftwork.environments.one_by_one import OneByOne
 from shiftwork.environments.protocol import ActionDefinition, HarnessStatus, Observation
 from shiftwork.environments.tool_arguments import TOOL_ACTIONS, arguments_model, invalid_arguments
@@ -36,7 +38,9 @@ class HarnessAdapter(BaseTool):
     """The tool `harness_<name>`; it begins episodes, takes actions, and shows how they go.
 
     Calls are taken one after the other, in the order in which they come, with or without an event loop; a
-    call without one blocks its thread. The environment is initialised before its first episode, once.
+    call without one blocks its thread. Where an event loop runs, `await ainvoke(…)`: a call that would block
+    the loop while another one that was begun in it goes on is refused, as neither would ever end. The
+    environment is initialised before its first episode, once.
 
     As a tool of a chat model an error is the answer, in one sentence, with the status `error`, and what was
     done has its `ToolResult` as artifact.
@@ -147,14 +151,26 @@ class HarnessAdapter(BaseTool):
             "steps": self.harness.current_step,
         }
 
-    async def _arun(self, **given: Any) -> tuple[str | list[str | dict[str, Any]], ToolResult]:
-        result = await self.execute(**_given_by_model(given))
+    async def _arun(self, *action: Any, **given: Any) -> tuple[str | list[str | dict[str, Any]], ToolResult]:
+        result = await self.execute(*action, **_given_by_model(given))
         if not result.success:
             raise ToolException(result.error)
         return content_for_model(result), result
 
-    def _run(self, **given: Any) -> tuple[str | list[str | dict[str, Any]], ToolResult]:
-        return self._wait(self._arun(**given))
+    def _run(self, *action: Any, **given: Any) -> tuple[str | list[str | dict[str, Any]], ToolResult]:
+        self._check_that_waiting_ends()
+        return self._wait(self._arun(*action, **given))
+
+    def _check_that_waiting_ends(self) -> None:
+        try:
+            loop = asyncio.get_running_loop()
+        except RuntimeError:
+            return
+        if self._calls.needs(loop) or play_of(self.harness).lock.needs(loop):
+            raise ToolException(
+                f"{self.name} is busy with a call that was begun in this event loop, and a call that blocks "
+                "the loop would wait for it for ever; await ainvoke(…) here"
+            )
 
     def _wait(self, work: Coroutine[Any, Any, _Answer]) -> _Answer:
         """One event loop for all calls without one: an environment may hold what belongs to a loop."""

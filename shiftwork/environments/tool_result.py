@@ -1,16 +1,18 @@
 """What an agent's tool answers, for programs and in words for models."""
 
 import binascii
-import json
 from base64 import b64decode
 from dataclasses import dataclass, field
 from typing import Any, Final
 
 from shiftwork.environments.protocol import EpisodeStats, Observation
-from shiftwork.text import truncate
-
-MOST_TEXT: Final = 50_000
-"""Characters of a text that a model is shown of one observation; programs get all of it."""
+from shiftwork.environments.shown import (
+    MOST_IMAGE,
+    as_json,
+    bounded,
+    bounded_actions,
+    bounded_mapping,
+)
 
 _KINDS: Final = {b"\x89PNG": "image/png", b"\xff\xd8\xff": "image/jpeg"}
 
@@ -40,30 +42,33 @@ class ToolResult:
 
 
 def content_for_model(result: ToolResult) -> str | list[str | dict[str, Any]]:
-    """What a model is told of a result: JSON, and the image where the observation is one."""
+    """What a model is told of a result: JSON, and the image where the observation is one.
+
+    Of what is very long the beginning is shown, and how much more there is.
+    """
     output = result.output
     if isinstance(output, EpisodeStats):
-        return _json(output.model_dump(mode="json"))
+        return as_json(output.model_dump(mode="json"))
     if not isinstance(output, Observation):
-        return output if isinstance(output, str) else _json(output)
+        return output if isinstance(output, str) else as_json(output)
     told = {
-        **output.model_dump(mode="json", include={"content", "available_actions", "metadata"}),
+        "content": bounded(output.content),
+        **bounded_actions([each.model_dump(mode="json") for each in output.available_actions]),
+        "metadata": bounded_mapping(output.metadata),
         **({} if output.agent is None else {"turn_of": output.agent}),
-        **result.metadata,
+        **bounded_mapping(result.metadata),
     }
     if output.content_type == "image" and (image := image_of(str(output.content))) is not None:
+        if len(image[0]) > MOST_IMAGE:
+            return as_json(
+                {**told, "content": f"(an image of {len(image[0])} characters, too large to show)"}
+            )
         told["content"] = "(the image)"
         return [
-            {"type": "text", "text": _json(told)},
+            {"type": "text", "text": as_json(told)},
             {"type": "image", "base64": image[0], "mime_type": image[1]},
         ]
-    if isinstance(output.content, str):
-        told["content"] = truncate(output.content, MOST_TEXT)
-    return _json(told)
-
-
-def _json(told: Any) -> str:
-    return json.dumps(told, ensure_ascii=False, default=str)
+    return as_json(told)
 
 
 def image_of(content: str) -> tuple[str, str] | None:

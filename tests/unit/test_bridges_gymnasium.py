@@ -252,3 +252,16 @@ def test_a_png_holds_every_pixel(height, width, channels, seed):
     rows = np.frombuffer(zlib.decompress(chunks[b"IDAT"]), np.uint8).reshape(height, 1 + width * channels)
     assert (rows[:, 0] == 0).all()
     assert (rows[:, 1:].reshape(pixels.shape) == pixels).all()
+
+
+@pytest.mark.parametrize("value", [1e39, -1e39, 10**400], ids=["large", "small", "huge"])
+async def test_a_number_that_the_space_can_not_hold_is_refused(value):
+    """An environment would be stepped by an infinite force, and show nothing but nulls afterwards."""
+    room = Room()
+    room.action_space = spaces.Dict({"push": spaces.Box(-np.inf, np.inf, (1,), np.float32)})
+    harness = GymnasiumHarness(room)
+    await harness.reset(seed=1)
+    result = await harness.step("act", push=[value])
+
+    assert not result.success
+    assert "too large for float32" in str(result.error)

@@ -4,6 +4,7 @@ import asyncio
 import json
 import threading
 
+import numpy as np
 import pytest
 
 pytest.importorskip("gymnasium", reason="the extra 'gymnasium' is not installed")
@@ -159,3 +160,16 @@ def test_choices_are_numbered_where_they_have_an_end(parameters, number):
     """An action space would miss what can be done, or never be finished."""
     found = enumerated([ActionDefinition(name="go", parameters=parameters)])
     assert (None if found is None else len(found)) == number
+
+
+@pytest.mark.parametrize("action", ["abc", None, 1.7, 2.0, [1], 99, -1])
+def test_what_is_no_number_is_refused(action):
+    """A learner's mistake would end its program, or be taken for another action."""
+    env = HarnessEnv("maze")
+    env.reset(seed=1)
+    _, reward, terminated, truncated, info = env.step(action)
+
+    assert (reward, terminated, truncated) == (0.0, False, False)
+    assert "0 to 3" in info["error"]
+    assert env.step(np.int64(1))[4]["error"] != info["error"]
+    env.close()

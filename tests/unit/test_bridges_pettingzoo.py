@@ -197,3 +197,17 @@ def test_what_cannot_be_made_is_told_in_one_sentence(name, said):
     """People would be shown a traceback of somebody else's code."""
     with pytest.raises(InvalidInput, match=said):
         make_environment(f"pettingzoo/{name}")
+
+
+def test_what_was_refused_is_forgotten_once_an_action_is_taken():
+    """A learner would go on reading why its last move but one was refused."""
+    game = HarnessAEC("connect_four")
+    game.reset(seed=1)
+    for wrong in (99, 1.5, "abc", None):
+        game.step(wrong)
+        assert game.agent_selection == "red"
+        assert "0 to 6" in game.infos["red"]["error"]
+    game.step(1)
+
+    assert (game.agent_selection, game.infos["red"]["error"]) == ("yellow", None)
+    game.close()

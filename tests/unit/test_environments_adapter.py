@@ -376,3 +376,88 @@ def test_tools_are_imported_only_where_they_are_wanted() -> None:
     """If it failed, each process of an environment would load LangChain before it begins."""
     code = "import sys, shiftwork.environments.host; sys.exit('langchain_core' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code], check=False, timeout=60).returncode == 0
+
+
+class Pausing(Odd):
+    """Each step waits."""
+
+    async def step(self, action, /, **parameters):
+        await asyncio.sleep(0.2)
+        return await super().step(action, **parameters)
+
+
+@pytest.mark.parametrize("begin", ["adapter", "harness"])
+async def test_a_call_that_would_wait_for_its_own_loop_is_refused(begin: str) -> None:
+    """A tool that is called without `await` in the middle of another call would stop the program for good."""
+    adapter = HarnessAdapter(Pausing())
+    await adapter.ainvoke({"action": "reset"})
+    stepping = asyncio.create_task(
+        adapter.ainvoke({"action": "step", "action_name": "image"})
+        if begin == "adapter"
+        else adapter.harness.step("image")
+    )
+    await asyncio.sleep(0.05)
+
+    assert "await ainvoke(…) here" in adapter.invoke({"action": "observe"})
+    await stepping
+    assert "await ainvoke" not in adapter.invoke({"action": "observe"})
+
+
+async def test_a_call_that_was_given_up_is_forgotten() -> None:
+    """Blocking calls would be refused for ever after one that was cancelled while it waited."""
+    adapter = HarnessAdapter(Pausing())
+    await adapter.ainvoke({"action": "reset"})
+    calls = [
+        asyncio.create_task(adapter.ainvoke({"action": "step", "action_name": "image"})) for _ in range(3)
+    ]
+    await asyncio.sleep(0.05)
+    for call in calls[:2]:
+        call.cancel()
+    await asyncio.gather(*calls, return_exceptions=True)
+
+    assert "await ainvoke" not in adapter.invoke({"action": "observe"})
+
+
+async def test_one_word_is_what_to_do() -> None:
+    """LangChain passes on a text as it is, and the answer would be a traceback."""
+    adapter = HarnessAdapter(NumberGuessHarness())
+    assert "Guesses left" in adapter.invoke("reset")
+    assert "Guesses left" in await adapter.ainvoke("observe")
+
+
+@pytest.mark.parametrize("name", ["inner", "environment"])
+async def test_an_option_of_a_reset_may_have_any_name(name: str) -> None:
+    """A model would be told of the insides of the base class."""
+    answer = await HarnessAdapter(NumberGuessHarness()).execute("reset", **{name: 1})
+    assert not answer.success
+    assert "multiple values" not in str(answer.error)
+
+
+class Verbose(Odd):
+    """Tells more than a model can read."""
+
+    async def reset(self):
+        return Observation(
+            content=["x" * 100] * 100_000,
+            content_type="json",
+            metadata={"score": 1, "log": "y" * 10**6, **{f"cell {n}": n for n in range(50_000)}},
+            available_actions=[
+                ActionDefinition(name=f"go {n}", description="z" * 100) for n in range(10_000)
+            ],
+        )
+
+
+async def test_a_model_is_not_shown_more_than_it_can_read() -> None:
+    """One observation would fill a model's memory, and cost as much as a whole episode."""
+    adapter = HarnessAdapter(Verbose())
+    said = await adapter.ainvoke({"action": "reset"})
+
+    assert len(said) < 120_000
+    told = json.loads(said)
+    assert told["content"].endswith("more characters)")
+    assert told["metadata"]["score"] == 1
+    assert told["metadata"]["log"].endswith("more characters)")
+    assert "more, as there are too many to show" in told["metadata"]["left out"]
+    assert "more, as there are too many to show" in told["actions_left_out"]
+    assert told["available_actions"][0]["name"] == "go 0"
+    assert len((await adapter.execute("observe")).output.content) == 100_000

@@ -98,7 +98,8 @@ class GymnasiumHarness(BaseHarness):
             return ActionResult(success=False, observation=Observation(), error=str(error))
         value, reward, terminated, truncated, info = self._env.thing.step(taken)
         seen = self._observation(value, info)
-        ends = {"terminated": bool(terminated), "truncated": bool(truncated)}
+        # Gymnasium's time limits cut short what ended by itself, too.
+        ends = {"terminated": bool(terminated), "truncated": bool(truncated) and not terminated}
         ends["done"] = any(ends.values())
         return ActionResult(observation=seen.model_copy(update=ends), reward=float(reward))
 

@@ -117,6 +117,7 @@ class HarnessAEC(pettingzoo.AECEnv):  # type: ignore[misc] # PettingZoo tells no
         self._cumulative_rewards[agent] = 0.0
         self._clear_rewards()
         result = self._driven.take(action)
+        self.infos = {each: {**info, "error": None} for each, info in self.infos.items()}
         earned = {agent: result.reward, **result.rewards} if result.success else {agent: self._refused_reward}
         self.rewards |= {each: earned.get(each, 0.0) for each in self.agents}
         self._accumulate_rewards()

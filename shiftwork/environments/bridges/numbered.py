@@ -1,6 +1,7 @@
 """Our observations and actions as values of Gymnasium's spaces."""
 
 import json
+import operator
 from typing import Any, Final
 
 import numpy as np
@@ -57,7 +58,10 @@ class Numbered:
             NotAChoice: nothing.
         """
         if self.choices:
-            number = int(action)
+            number = _whole(action)
+            if number is None:
+                told = truncate(repr(action), 80)
+                raise NotAChoice(f"{told} is no action; give a number from 0 to {len(self.choices) - 1}")
             if not 0 <= number < len(self.choices):
                 raise NotAChoice(f"there is no action {number}; there are 0 to {len(self.choices) - 1}")
             return self.choices[number]
@@ -83,6 +87,14 @@ class Numbered:
     def _available(self, seen: Observation) -> tuple[Choice, ...]:
         there: list[ActionDefinition] = seen.available_actions or self._harness.get_action_space()
         return enumerated(there) or self.choices
+
+
+def _whole(action: Any) -> int | None:
+    """What is a whole number by its type, those of NumPy included."""
+    try:
+        return operator.index(action)
+    except TypeError:
+        return None
 
 
 def text_of(seen: Observation) -> str:

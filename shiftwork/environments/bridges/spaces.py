@@ -50,7 +50,11 @@ def schema_of(space: spaces.Space[Any]) -> Schema:  # noqa: PLR0911 - a table of
 
 
 def from_json(space: spaces.Space[Any], value: Any) -> Any:  # noqa: PLR0911 - a table of kinds
-    """A value that `schema_of(space)` allows, as the environment takes it."""
+    """A value that `schema_of(space)` allows, as the environment takes it.
+
+    Raises:
+        InvalidInput: a number is too large for the space's type.
+    """
     match space:
         case spaces.Discrete():
             return np.dtype(space.dtype).type(int(value))
@@ -65,7 +69,20 @@ def from_json(space: spaces.Space[Any], value: Any) -> Any:  # noqa: PLR0911 - a
             return tuple(from_json(space.feature_space, part) for part in value)
         case spaces.Text():
             return value
-    return np.asarray(value, dtype=space.dtype).reshape(space.shape)
+    return _array_of(space, value)
+
+
+def _array_of(space: spaces.Space[Any], value: Any) -> Any:
+    try:
+        with np.errstate(over="ignore"):  # what comes of it is looked at
+            array = np.asarray(value, dtype=space.dtype).reshape(space.shape)
+    except OverflowError:
+        raise InvalidInput(
+            f"a number of the action is too large for {space.dtype}; give smaller ones"
+        ) from None
+    if np.issubdtype(array.dtype, np.floating) and not np.isfinite(array).all():
+        raise InvalidInput(f"a number of the action is too large for {space.dtype}; give smaller ones")
+    return array
 
 
 def to_json(value: Any) -> Any:

@@ -8,6 +8,7 @@ from types import MethodType
 from typing import Any, Final
 
 from shiftwork.environments.base import BaseHarness
+from shiftwork.environments.conformance.wording import RAISED
 
 _APART: Final = frozenset({"_play", "step_timeout_seconds"})
 """What the base class keeps, and what the rules themselves change."""
@@ -17,7 +18,7 @@ def hold(environment: BaseHarness) -> dict[str, Any]:
     """A copy of each attribute of an instance and its classes; what can't be copied is left out."""
     copies = {}
     for name, value in _attributes(environment).items():
-        with suppress(Exception):  # whatever a foreign object's own copying raises
+        with suppress(*RAISED):  # whatever a foreign object's own copying raises
             copies[name] = copy.deepcopy(value)
     return copies
 
@@ -97,7 +98,7 @@ class _Comparison:
         """By what they would be pickled as: it tells random generators, queues and plain objects apart."""
         try:
             parts = one.__reduce_ex__(4), other.__reduce_ex__(4)
-        except Exception:  # noqa: BLE001 - whatever foreign code raises
+        except RAISED:
             return None
         if not all(isinstance(each, tuple) for each in parts):
             return None
@@ -120,5 +121,5 @@ def _equal(one: Any, other: Any) -> bool:
     try:
         same = one == other
         return bool(same.all() if hasattr(same, "all") else same)
-    except Exception:  # noqa: BLE001 - whatever foreign code raises
+    except RAISED:
         return True

@@ -1,6 +1,8 @@
 """Rules on episodes: the same again, apart from each other, and as they were after what was not taken."""
 
+import math
 import random
+import time
 from collections.abc import Awaitable, Callable, Iterator
 from typing import Any
 
@@ -84,7 +86,8 @@ async def separate_instances(subject: Subject) -> list[str]:
         return [
             (
                 f"playing in one instance changed {where!r} of another; keep what changes in the instance, "
-                "made in __init__ or reset(), not in the class, the module or a default argument"
+                "made in __init__ or reset(), not in the class, the module, a default argument or a "
+                "file that others use"
             )
         ]
     return await _interleaved(subject)
@@ -105,7 +108,7 @@ async def _interleaved(subject: Subject) -> list[str]:
         choice = await subject.choose(other, seen, steps_untold(len(other_choices)))
         other_choices.append(1)
         if choice is not None:
-            await subject.within(other.step(choice.action, **choice.parameters))
+            await subject.step(other, choice)
 
     where = unlike(reference, await subject.trace(one, between=play_the_other))
     if where is None:
@@ -119,17 +122,20 @@ async def _interleaved(subject: Subject) -> list[str]:
 
 
 async def exceptions(subject: Subject) -> list[str]:
-    """`step` raises nothing for an action that is available, with parameters that its schema allows.
+    """`step` takes an action that is available, with parameters that its schema allows, and raises nothing.
 
-    The base class makes an error of it that the player can't do anything about: the schema promised that the
-    action can be taken.
+    The base class makes an error of what it raises, or of a step that takes longer than it may, and the
+    player can't do anything about it: the schema promised that the action can be taken.
     """
+    slow = "step_timeout_seconds" if subject.fresh().step_timeout_seconds else "timeout_seconds"
     for moment in await moments_of(subject):
         error = "" if moment.result is None else moment.result.error or ""
         if "failed inside environment" in error:
             return [
                 f"{moment.label}: {error}; narrow the action's schema, or return success=False and say why"
             ]
+        if "took too long" in error and (slow == "step_timeout_seconds" or moment.steps == 0):
+            return [f"{moment.label}: {error}; make step() faster, or {slow} longer"]
     return []
 
 
@@ -158,7 +164,7 @@ async def refused_actions(subject: Subject) -> list[str]:
 
 async def _before_reset(subject: Subject, environment: BaseHarness) -> list[str]:
     for choice, why in _wrong_choices(environment.get_action_space()[:3], subject.seed):
-        result = await subject.within(environment.step(choice.action, **choice.parameters))
+        result = await subject.step(environment, choice)
         if result.success or not result.error:
             return [f"action {choice.action!r} ({why}) was taken before reset; leave step to the guards"]
     return []
@@ -180,7 +186,7 @@ async def _other_than_reference(
 
 async def _refused(subject: Subject, environment: BaseHarness, choice: Choice, why: str) -> list[str]:
     before, seen, counted = await _state(subject, environment)
-    result = await subject.within(environment.step(choice.action, **choice.parameters))
+    result = await subject.step(environment, choice)
     said = f"action {choice.action!r} ({why})"
     if result.success:
         return [f"{said} was taken; leave step to the base class's guards"]
@@ -199,10 +205,13 @@ async def failed_actions(subject: Subject) -> list[str]:
     """
     environment = subject.fresh()
     found: list[str] = []
+    began = (await moments_of(subject))[0].took
 
     async def be_late(choice: Choice) -> None:
         if not found:
-            found.extend(await _late(subject, environment, choice))
+            # The first step alone: undoing later ones may take as long as these did.
+            most = subject.block_seconds + 2 * began if environment.current_step == 0 else math.inf
+            found.extend(await _late(subject, environment, choice, most))
 
     where = await _other_than_reference(subject, environment, _MOST_LATE, be_late)
     if not found and where is not None:
@@ -213,14 +222,22 @@ async def failed_actions(subject: Subject) -> list[str]:
     return found[:1]
 
 
-async def _late(subject: Subject, environment: BaseHarness, choice: Choice) -> list[str]:
+async def _late(subject: Subject, environment: BaseHarness, choice: Choice, most: float) -> list[str]:
     before, seen, counted = await _state(subject, environment)
     limit = environment.step_timeout_seconds
     environment.step_timeout_seconds = _TOO_SHORT
+    began = time.monotonic()
     try:
-        result = await subject.within(environment.step(choice.action, **choice.parameters))
+        result = await subject.step(environment, choice)
     finally:
         environment.step_timeout_seconds = limit
+    if (took := time.monotonic() - began) > most:
+        return [
+            (
+                f"action {choice.action!r} went on for {took:.1f} s after its time was over; let "
+                "asyncio.CancelledError through"
+            )
+        ]
     if environment.status is HarnessStatus.ERROR:
         return [
             (

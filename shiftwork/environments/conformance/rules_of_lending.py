@@ -43,7 +43,7 @@ async def _players_changes(subject: Subject) -> list[str]:
             ]
         if choice is None or seen.done:
             break
-        result = await subject.within(environment.step(choice.action, **choice.parameters))
+        result = await subject.step(environment, choice)
         seen = result.observation
     return []
 

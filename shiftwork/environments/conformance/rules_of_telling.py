@@ -2,6 +2,7 @@
 
 import base64
 import binascii
+import functools
 import json
 import math
 from collections.abc import Callable, Iterable
@@ -9,9 +10,24 @@ from typing import Any
 
 from shiftwork.environments.conformance.subject import Subject, frozen
 from shiftwork.environments.conformance.watched import READING, Moment, episodes_of, moments_of
-from shiftwork.environments.protocol import Observation
+from shiftwork.environments.conformance.wording import CallFailed
+from shiftwork.environments.protocol import ActionDefinition, ActionResult, Observation
 
 _IMAGES = (b"\x89PNG\r\n\x1a\n", b"\xff\xd8\xff")
+
+
+async def answers(subject: Subject) -> list[str]:
+    """Each call of an episode answers in time, and raises nothing.
+
+    Whoever plays waits for it; and all that is said of an environment rests on episodes that can be played.
+    """
+    try:
+        await episodes_of(subject)
+    except CallFailed as failure:
+        if failure.hung:
+            return [f"{failure}; let what it waits for have an end, or give it step_timeout_seconds"]
+        return [f"{failure}; mend what raises that"]
+    return []
 
 
 async def observations(subject: Subject) -> list[str]:
@@ -27,10 +43,9 @@ def _ill_formed(moment: Moment) -> str | None:
     for what, said in (("observation", moment.observation), ("result", moment.result)):
         if said is None:
             continue
-        for name in ("content", "metadata"):
-            value = getattr(said, name, "")
+        for name, value in _texts(said).items():
             try:
-                json.dumps(value, allow_nan=False).encode()
+                json.dumps(value, allow_nan=False, ensure_ascii=False).encode()
             except (TypeError, ValueError, RecursionError) as error:
                 return (
                     f"the {name} of the {what} at {moment.label} is no JSON ({error}); give text, numbers, "
@@ -39,6 +54,13 @@ def _ill_formed(moment: Moment) -> str | None:
     if moment.observation.content_type == "image" and not _is_image(moment.observation.content):
         return f"the content at {moment.label} is no image; give a PNG or a JPEG, as bytes or in base64"
     return None
+
+
+def _texts(said: Observation | ActionResult) -> dict[str, Any]:
+    """What of it others read, by name."""
+    told = {name: getattr(said, name, "") for name in ("content", "metadata", "agent", "error")}
+    offered: list[ActionDefinition] = getattr(said, "available_actions", [])
+    return {**told, "available_actions": [each.model_dump(warnings=False) for each in offered]}
 
 
 def _is_image(content: Any) -> bool:
@@ -68,12 +90,28 @@ def _not_finite(moment: Moment) -> str | None:
 
 
 async def available_actions(subject: Subject) -> list[str]:
-    """What is available now is one of the actions that there are.
+    """What is available now is one of the actions that there are, and these stay the same.
 
     Who knows the action space alone, such as a policy that was trained on it, would be offered what it has
-    never heard of.
+    never heard of. What can't be done now is left out of `available_actions`.
     """
-    return _first(await moments_of(subject), _unknown_actions)
+    for episode in await episodes_of(subject):
+        since = functools.partial(_changed_since, episode[0])
+        found = _first(episode, _unknown_actions) or _first(episode, since)
+        if found:
+            return found
+    return []
+
+
+def _changed_since(first: Moment, moment: Moment) -> str | None:
+    before, now = ({each.name for each in at.answers.get("get_action_space", [])} for at in (first, moment))
+    for name in sorted(before ^ now):
+        how = "no longer in" if name in before else "new in"
+        return (
+            f"action {name!r} is {how} get_action_space() after {moment.label}; name every action there at "
+            "any time, and what can be done now in available_actions"
+        )
+    return None
 
 
 def _unknown_actions(moment: Moment) -> str | None:
@@ -178,6 +216,11 @@ def _done_otherwise(moment: Moment) -> str | None:
         return (
             f"is_done() is {said!r} after {moment.label}, and the observation says {done}; leave it to the "
             "base"
+        )
+    if moment.observation.terminated and moment.observation.truncated:
+        return (
+            f"terminated and truncated are both set after {moment.label}; an episode that ended of its own "
+            "is terminated alone"
         )
     won = moment.answers.get("is_success")
     if not isinstance(won, bool):

@@ -2,17 +2,24 @@
 
 import asyncio
 import threading
-from typing import Any
+from contextlib import suppress
+from dataclasses import dataclass, field
+from typing import Any, Final
+
+import psutil
 
 from shiftwork.environments.base import BaseHarness
 from shiftwork.environments.conformance.subject import NotChecked, Subject, frozen, step_of
 from shiftwork.environments.conformance.watched import moments_of
-from shiftwork.environments.conformance.wording import raised
+from shiftwork.environments.conformance.wording import RAISED, raised
 from shiftwork.environments.enforcement import MOST_SEED
 from shiftwork.environments.parameters import BadParameters, parameter_schema
 from shiftwork.environments.protocol import ActionDefinition, HarnessStatus, Observation
 from shiftwork.environments.trajectory import Step
 from shiftwork.errors import ShiftworkError
+
+_ASKED: Final = 8
+"""Times in which what is drawn by chance shows that it is."""
 
 
 async def initialize(subject: Subject) -> list[str]:
@@ -23,7 +30,7 @@ async def initialize(subject: Subject) -> list[str]:
     """
     try:
         ready: Any = await subject.within(subject.fresh().initialize())
-    except Exception as error:  # noqa: BLE001 - whatever foreign code raises
+    except RAISED as error:
         return [
             f"initialize() {raised(error)}; return False where it can't be used, and let it raise nothing"
         ]
@@ -57,11 +64,18 @@ async def action_space(subject: Subject) -> list[str]:
 
 
 def _lends_its_actions(environment: BaseHarness, there: list[ActionDefinition]) -> list[str]:
-    before = frozen([each.model_dump() for each in there])
+    before = _written(there)
+    if any(_written(environment.get_action_space()) != before for _ in range(_ASKED)):
+        return [
+            (
+                "get_action_space() differs from one call to the next, with nothing in between; let it tell "
+                "what is so, and draw nothing"
+            )
+        ]
     kept = [each.model_copy(deep=True) for each in there]
     there[0].parameters["changed by a player"] = {"type": "null"}
     there.append(ActionDefinition(name="added by a player"))
-    now = frozen([each.model_dump() for each in environment.get_action_space()])
+    now = _written(environment.get_action_space())
     there[:] = kept
     if now == before:
         return []
@@ -71,6 +85,10 @@ def _lends_its_actions(environment: BaseHarness, there: list[ActionDefinition]) 
             "there at the next call; make the list and its definitions anew at each call, or copy them"
         )
     ]
+
+
+def _written(space: list[ActionDefinition]) -> str:
+    return frozen([each.model_dump() for each in space])
 
 
 async def reset(subject: Subject) -> list[str]:
@@ -87,7 +105,7 @@ async def reset(subject: Subject) -> list[str]:
             seen = await subject.within(environment.reset(**given))
         except ShiftworkError as error:
             return [f"{said} failed: {error}; it has to begin an episode, each time and with every seed"]
-        except Exception as error:  # noqa: BLE001 - whatever foreign code raises
+        except RAISED as error:
             return [f"{said} {raised(error)}; it has to begin an episode, each time and with every seed"]
         if seen.done:
             return [
@@ -107,7 +125,7 @@ async def shutdown(subject: Subject) -> list[str]:
     unused = subject.fresh(alone=True)
     try:
         await subject.within(unused.shutdown())
-    except Exception as error:  # noqa: BLE001 - whatever foreign code raises
+    except RAISED as error:
         return [
             f"shutdown() before initialize() {raised(error)}; let it give back what is there, if anything"
         ]
@@ -116,11 +134,11 @@ async def shutdown(subject: Subject) -> list[str]:
     for which in ("shutdown()", "a second shutdown()"):
         try:
             await subject.within(environment.shutdown())
-        except Exception as error:  # noqa: BLE001 - whatever foreign code raises
+        except RAISED as error:
             return [f"{which} {raised(error)}; let it give back what is there, and raise nothing"]
     choice = await subject.choose(environment, seen, ())
     if choice is not None:
-        result = await subject.within(environment.step(choice.action, **choice.parameters))
+        result = await subject.step(environment, choice)
         if result.success:
             return [
                 f"action {choice.action!r} was taken after shutdown(); leave step to the base class's guards"
@@ -129,25 +147,44 @@ async def shutdown(subject: Subject) -> list[str]:
 
 
 async def left_behind(subject: Subject) -> list[str]:
-    """After `shutdown` no task and no thread of the environment goes on.
+    """After `shutdown` no task, no thread and no process of the environment goes on.
 
     A worker makes and ends thousands of environments; what each leaves running adds up until it falls over.
     """
-    tasks, threads = asyncio.all_tasks(), set(threading.enumerate())
+    before = _running()
     environment = subject.fresh(alone=True)
     await subject.trace(environment, most=3)
     await subject.within(environment.shutdown())
     for _ in range(20):
         await asyncio.sleep(0.02)
-        left = [repr(each.get_name()) for each in asyncio.all_tasks() - tasks]
-        left += [
-            repr(each.name)
-            for each in set(threading.enumerate()) - threads
-            if not each.name.startswith("asyncio_")  # those of the loop's own executor, which others use too
-        ]
+        left = sorted(_running() - before, key=lambda each: each.told)
         if not left:
             return []
-    return [f"after shutdown() there still runs {', '.join(sorted(left)[:5])}; end it in shutdown()"]
+    told = ", ".join(each.told for each in left[:5])
+    return [f"after shutdown() there still runs {told}; end it in shutdown()"]
+
+
+@dataclass(frozen=True, slots=True)
+class _Running:
+    """A task, a thread or a process, and how it is told."""
+
+    of: object
+    told: str = field(compare=False)
+
+
+def _running() -> set[_Running]:
+    found = {_Running(each, repr(each.get_name())) for each in asyncio.all_tasks()}
+    for thread in threading.enumerate():
+        # Those of the loop's own executor, and those that wait for its processes, are used by others too.
+        if not thread.name.startswith(("asyncio_", "waitpid-")):
+            found.add(_Running(thread, repr(thread.name)))
+    for process in psutil.Process().children(recursive=True):
+        with suppress(psutil.Error):
+            command = process.cmdline()
+            # What multiprocessing keeps is meant to live as long as the program.
+            if process.status() != psutil.STATUS_ZOMBIE and "multiprocessing." not in " ".join(command):
+                found.add(_Running(process, f"process {process.pid} ({process.name()})"))
+    return found
 
 
 async def ends(subject: Subject) -> list[str]:
@@ -168,7 +205,7 @@ async def ends(subject: Subject) -> list[str]:
         choice = await subject.choose(environment, seen, history)
         if choice is None:
             break
-        result = await subject.within(environment.step(choice.action, **choice.parameters))
+        result = await subject.step(environment, choice)
         history.append(step_of(choice, result))
         taken += result.success
         seen = result.observation
@@ -184,7 +221,7 @@ async def _nothing_after_the_end(subject: Subject, environment: BaseHarness, see
     if choice is None:
         return []
     before = environment.get_stats()
-    result = await subject.within(environment.step(choice.action, **choice.parameters))
+    result = await subject.step(environment, choice)
     after = environment.get_stats()
     if result.success or (before.total_steps, before.total_reward) != (after.total_steps, after.total_reward):
         return [f"action {choice.action!r} was taken after the end; leave step to the base class's guards"]

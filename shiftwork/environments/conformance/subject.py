@@ -1,20 +1,19 @@
 """The environment under test: fresh instances of it, calls that can't hang, and plays to compare."""
 
 import asyncio
-import copy
 import json
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Coroutine, Sequence
 from dataclasses import dataclass, field
-from typing import Any, TypeVar
+from typing import Any, Final, TypeVar
 
 from shiftwork.environments.base import BaseHarness
-from shiftwork.environments.conformance.holding import changed, hold
-from shiftwork.environments.conformance.wording import raised
+from shiftwork.environments.conformance.making import ByName
+from shiftwork.environments.conformance.wording import RAISED, CallFailed, raised
 from shiftwork.environments.policies import Policy
 from shiftwork.environments.protocol import ActionResult, Observation
 from shiftwork.environments.sampling import CannotSample
 from shiftwork.environments.trajectory import Choice, Step
-from shiftwork.errors import InvalidInput
+from shiftwork.errors import InvalidInput, ShiftworkError
 
 _Answer = TypeVar("_Answer")
 
@@ -30,10 +29,20 @@ class Seen:
     Attributes:
         label: where: `reset`, or which step with which action.
         shown: all of it, as text.
+        choice: what was done before it.
     """
 
     label: str
     shown: str
+    choice: Choice | None = field(default=None, compare=False)
+
+
+_CUT_BY_THE_CLOCK: Final = Seen("the end of its time", "")
+"""In a play that the episode's `timeout_seconds` cut short: what follows can't be compared."""
+
+
+_ONCE_HUNG: Final = 1.0
+"""Seconds for the end of an environment of which a call hung: the fault was told."""
 
 
 @dataclass(slots=True)
@@ -49,6 +58,10 @@ class Subject:
         call_seconds: how long one call may take.
         block_seconds: how long the event loop may be kept from everybody else.
         shared: why instances are not made anew, where they can't be.
+        by_name: how another process makes one; None: it can't.
+        on_call: is told of each call before it is made.
+        doing: the newest call.
+        hung: the first call that did not answer, and that it did not.
         notes: a sentence on what could not be checked.
     """
 
@@ -61,9 +74,13 @@ class Subject:
     call_seconds: float
     block_seconds: float
     shared: str | None = None
+    by_name: ByName | None = None
+    on_call: Callable[[str], None] = lambda _: None
     notes: list[str] = field(default_factory=list)
     kept: dict[str, Any] = field(default_factory=dict)
     made: list[BaseHarness] = field(default_factory=list)
+    doing: str = ""
+    hung: str = ""
 
     def fresh(self, *, alone: bool = False) -> BaseHarness:
         """Another instance, ended with the test.
@@ -73,27 +90,82 @@ class Subject:
 
         Raises:
             NotChecked: it has to be alone, and none can be made.
+            InvalidInput: what should make one raises, or makes something else.
         """
         if self.shared and alone:
             raise NotChecked(self.shared)
-        made = self.make()
+        self.tell("making an instance")
+        try:
+            made: object = self.make()
+        except ShiftworkError:
+            raise
+        except RAISED as error:
+            raise InvalidInput(
+                f"what should make the environment {raised(error)}; give an instance, or a function that "
+                "takes nothing and returns one"
+            ) from error
+        if not isinstance(made, BaseHarness):
+            raise InvalidInput(
+                f"what should make the environment returned a {type(made).__name__}, which is no "
+                "environment; let it return a BaseHarness"
+            )
         if all(made is not each for each in self.made):
             self.made.append(made)
         return made
 
-    async def within(self, call: Awaitable[_Answer]) -> _Answer:
+    async def within(self, call: Coroutine[Any, Any, _Answer], label: str = "") -> _Answer:
         """Wait for a call, but not for ever.
 
+        Args:
+            label: which call, where its name alone does not tell.
+
         Raises:
-            TimeoutError: it took longer than `call_seconds`.
+            CallFailed: it took longer than `call_seconds`, or was given up by itself.
         """
-        async with asyncio.timeout(self.call_seconds):
-            return await call
+        label = label or f"{getattr(call, '__name__', 'a call')}()"
+        self.tell(label)
+        limit = asyncio.timeout(self.call_seconds)
+        try:
+            async with limit:
+                answer = await call
+        except TimeoutError as error:
+            if not limit.expired():
+                raise
+            raise self._hung(label) from error
+        except asyncio.CancelledError as error:
+            task = asyncio.current_task()
+            if task is None or task.cancelling():
+                raise
+            raise CallFailed(label, "raised CancelledError, though nobody cancelled it") from error
+        if limit.expired():  # it was cancelled, and went on
+            raise self._hung(label)
+        return answer
+
+    def _hung(self, label: str) -> CallFailed:
+        why = f"did not answer in time ({self.call_seconds:g} s)"
+        self.hung = self.hung or f"{label} {why}"
+        return CallFailed(label, why, hung=True)
+
+    def tell(self, call: str) -> None:
+        """Say what is called now."""
+        self.doing = call
+        self.on_call(call)
 
     async def begin(self, environment: BaseHarness, seed: int | None = None) -> Observation:
         """Reset; None: with the seed of the test."""
-        chosen: Any = {"seed": self.seed if seed is None else seed}
-        return await self.within(environment.reset(**chosen))
+        chosen = self.seed if seed is None else seed
+        call: Any = environment.reset
+        seen: Observation = await self.within(call(seed=chosen), f"reset(seed={chosen})")
+        return seen
+
+    async def step(self, environment: BaseHarness, choice: Choice, where: str = "") -> ActionResult:
+        """Take an action.
+
+        Args:
+            where: which step, where it is one of an episode that is watched.
+        """
+        call: Coroutine[Any, Any, ActionResult] = environment.step(choice.action, **choice.parameters)
+        return await self.within(call, where or f"step({choice.action!r})")
 
     async def choose(
         self, environment: BaseHarness, seen: Observation, history: Sequence[Step]
@@ -131,11 +203,15 @@ class Subject:
                 break
             if between is not None:
                 await between(choice)
-            result = await self.within(environment.step(choice.action, **choice.parameters))
-            history.append(step_of(choice, result))
+            label = f"step {len(history) + 1}, action {choice.action!r}"
+            result = await self.step(environment, choice, label)
             seen = result.observation
-            label = f"step {len(history)}, action {choice.action!r}"
-            trace.append(Seen(label, shown_of(environment, seen, result)))
+            if not result.success and seen.truncated:
+                break
+            history.append(step_of(choice, result))
+            trace.append(Seen(label, shown_of(environment, seen, result), choice))
+        if seen.truncated and _time_is_up(environment):
+            trace.append(_CUT_BY_THE_CLOCK)
         return trace
 
     async def reference(self) -> list[Seen]:
@@ -152,11 +228,19 @@ class Subject:
 
     async def close(self) -> None:
         """End every instance; what that raises was told by the rule on `shutdown`."""
-        for each in self.made:
-            try:
-                await self.within(each.shutdown())
-            except Exception as error:  # noqa: BLE001 - whatever foreign code raises
-                self.note(f"shutdown() {raised(error)}")
+        await asyncio.gather(*map(self._end, self.made))
+
+    async def _end(self, environment: BaseHarness) -> None:
+        try:
+            async with asyncio.timeout(_ONCE_HUNG if self.hung else None):
+                await self.within(environment.shutdown())
+        except RAISED as error:
+            self.note(f"shutdown() {raised(error)}")
+
+
+def _time_is_up(environment: BaseHarness) -> bool:
+    limit = environment.timeout_seconds
+    return limit is not None and environment.get_stats().duration_seconds >= limit
 
 
 def step_of(choice: Choice, result: ActionResult) -> Step:
@@ -186,35 +270,12 @@ def frozen(value: Any) -> str:
 
 
 def unlike(one: Sequence[Seen], other: Sequence[Seen]) -> str | None:
-    """Where two plays differ first; None where they don't."""
+    """Where two plays differ first; None where they don't, as far as the clock let them go on."""
     for first, second in zip(one, other, strict=False):
+        if _CUT_BY_THE_CLOCK in (first, second):
+            return None
         if first != second:
             return first.label
-    return None if len(one) == len(other) else "its end"
-
-
-def maker(
-    environment: BaseHarness | Callable[[], BaseHarness],
-) -> tuple[Callable[[], BaseHarness], str | None]:
-    """What makes fresh instances, and why it can't if it can't.
-
-    Raises:
-        InvalidInput: it is no environment, and makes none.
-    """
-    if not isinstance(environment, BaseHarness):
-        if not callable(environment):
-            raise InvalidInput(f"{environment!r} is no environment; give a BaseHarness, or what makes one")
-        return environment, None
-    try:
-        another = type(environment)()  # type: ignore[call-arg] # whether it takes none is what is tried
-    except Exception:  # noqa: BLE001 - whatever foreign code raises
-        another = None
-    if type(another) is type(environment) and changed(environment, hold(another)) is None:
-        return type(environment), None
-    try:
-        pristine = copy.deepcopy(environment)
-        copy.deepcopy(pristine)
-    except Exception:  # noqa: BLE001 - whatever foreign code raises
-        reason = "the instance can't be copied, so no fresh one could be made; give check_harness its class"
-        return lambda: environment, reason
-    return lambda: copy.deepcopy(pristine), None
+    if len(one) == len(other) or _CUT_BY_THE_CLOCK in (*one[-1:], *other[-1:]):
+        return None
+    return "its end"

@@ -9,7 +9,7 @@ from typing import Any, Final, Self
 from shiftwork.environments.base import BaseHarness
 from shiftwork.environments.conformance.holding import changed, hold
 from shiftwork.environments.conformance.subject import Subject, frozen, step_of
-from shiftwork.environments.conformance.wording import raised
+from shiftwork.environments.conformance.wording import RAISED, CallFailed, raised
 from shiftwork.environments.protocol import ActionResult, EpisodeStats, HarnessStatus, Observation
 from shiftwork.environments.trajectory import Step
 
@@ -27,6 +27,7 @@ class Moment:
         result: of the step; None after a reset.
         steps: actions that were taken until then; `reward` is what they earned.
         blocked: seconds for which the event loop was kept.
+        took: seconds until the call returned.
         status: of the environment.
         answers: what each method of `READING` said.
         raised: which of them raised, and what.
@@ -40,6 +41,7 @@ class Moment:
     steps: int
     reward: float
     blocked: float
+    took: float
     status: HarnessStatus
     answers: dict[str, Any] = field(default_factory=dict)
     raised: dict[str, str] = field(default_factory=dict)
@@ -75,6 +77,12 @@ class LoopWatch:
     def begin(self) -> None:
         """Forget what was before."""
         self._worst, self._last = 0.0, time.monotonic()
+        self._began = self._last
+
+    @property
+    def seconds(self) -> float:
+        """Since `begin`."""
+        return time.monotonic() - self._began
 
     @property
     def worst(self) -> float:
@@ -88,16 +96,39 @@ class LoopWatch:
 
 
 async def episodes_of(subject: Subject) -> list[list[Moment]]:
-    """The episodes that are watched, each with its own seed; played once for all rules."""
+    """The episodes that are watched, each with its own seed; played once for all rules.
+
+    Raises:
+        CallFailed: one could not be played to its end; which call failed, and how.
+    """
     if "watched" not in subject.kept:
-        environment = subject.fresh()
-        async with LoopWatch() as watch:
-            subject.kept["watched"] = [
-                await _episode(subject, environment, watch, subject.seed + number)
-                for number in range(subject.episodes)
-            ]
-    found: list[list[Moment]] = subject.kept["watched"]
+        subject.kept["watched"] = await _watched(subject)
+    found: list[list[Moment]] | CallFailed = subject.kept["watched"]
+    if isinstance(found, CallFailed):
+        raise found
     return found
+
+
+async def _watched(subject: Subject) -> list[list[Moment]] | CallFailed:
+    environment = subject.fresh()
+    episodes: list[list[Moment]] = []
+    try:
+        async with LoopWatch() as watch:
+            for number in range(subject.episodes):
+                episodes.append(await _episode(subject, environment, watch, subject.seed + number))
+                if _keeps_the_loop(subject, [each for episode in episodes for each in episode]):
+                    break
+    except CallFailed as failure:
+        return failure
+    except RAISED as error:
+        return CallFailed(subject.doing, raised(error))
+    return episodes
+
+
+def _keeps_the_loop(subject: Subject, moments: list[Moment]) -> bool:
+    """Whether it is known by now that the loop is kept, so that nobody has to wait for more of it."""
+    slow = [each for each in moments if each.blocked > subject.block_seconds]
+    return max(sum(each.result is None for each in slow), sum(each.result is not None for each in slow)) > 1
 
 
 async def moments_of(subject: Subject) -> list[Moment]:
@@ -108,33 +139,34 @@ async def moments_of(subject: Subject) -> list[Moment]:
 async def _episode(subject: Subject, environment: BaseHarness, watch: LoopWatch, seed: int) -> list[Moment]:
     watch.begin()
     seen = await subject.begin(environment, seed)
-    moments = [_moment(f"reset(seed={seed})", environment, seen, watch.worst)]
+    moments = [_moment(f"reset(seed={seed})", environment, seen, watch)]
     await _read(subject, environment, moments[-1])
     history: list[Step] = []
-    while len(history) < subject.steps and not seen.done:
+    while len(history) < subject.steps and not seen.done and not _keeps_the_loop(subject, moments):
         choice = await subject.choose(environment, seen, history)
         if choice is None:
             break
+        label = f"step {len(history) + 1} of the episode of seed {seed}, action {choice.action!r}"
         watch.begin()
-        result = await subject.within(environment.step(choice.action, **choice.parameters))
-        blocked = watch.worst
+        result = await subject.step(environment, choice, label)
+        moment = _moment(label, environment, result.observation, watch)
         history.append(step_of(choice, result))
         seen = result.observation
-        label = f"step {len(history)} of the episode of seed {seed}, action {choice.action!r}"
-        moments.append(_after_step(_moment(label, environment, seen, blocked), result, moments[-1]))
+        moments.append(_after_step(moment, result, moments[-1]))
         await _read(subject, environment, moments[-1])
     return moments
 
 
-def _moment(label: str, environment: BaseHarness, seen: Observation, blocked: float) -> Moment:
+def _moment(label: str, environment: BaseHarness, seen: Observation, watch: LoopWatch) -> Moment:
     return Moment(
         label=label,
+        blocked=watch.worst,
+        took=watch.seconds,
         observation=seen,
         shown=frozen(seen.model_dump(warnings=False)),
         result=None,
         steps=0,
         reward=0.0,
-        blocked=blocked,
         status=environment.status,
     )
 
@@ -150,10 +182,14 @@ async def _read(subject: Subject, environment: BaseHarness, moment: Moment) -> N
     before = hold(environment)
     for name in READING:
         method: Callable[[], Any] = getattr(environment, name)
+        label = f"{name}() after {moment.label}"
+        subject.tell(label)
         try:
             said = method()
-            moment.answers[name] = await subject.within(said) if name == "get_observation" else said
-        except Exception as error:  # noqa: BLE001 - whatever foreign code raises
+            moment.answers[name] = await subject.within(said, label) if name == "get_observation" else said
+        except RAISED as error:
+            if isinstance(error, CallFailed) and error.hung:
+                raise
             moment.raised[name] = raised(error)
         where = changed(environment, before)
         if where is not None:

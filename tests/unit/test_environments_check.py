@@ -1,0 +1,232 @@
+"""What `check_harness` finds beyond the plainest faults, and how it says so."""
+
+import asyncio
+import json
+import subprocess
+import sys
+import time
+
+import pytest
+
+from client.__main__ import main
+from shiftwork.environments.conformance import ByName, check_by_name, check_harness
+from shiftwork.errors import InvalidInput
+from tests.unit.broken_environments import Sound
+
+HERE = __name__
+
+
+class ExitsInitialize(Sound):
+    async def initialize(self):
+        sys.exit(0)
+
+
+class ExitsReset(Sound):
+    async def reset(self, seed=0):
+        sys.exit(0)
+
+
+class ExitsSuccess(Sound):
+    def is_success(self):
+        sys.exit(0)
+
+
+class ExitsShutdown(Sound):
+    async def shutdown(self):
+        sys.exit(0)
+
+
+class ExitsAltogether(Sound):
+    async def initialize(self):
+        asyncio.get_running_loop().call_soon(sys.exit, 0)
+        await asyncio.sleep(5)
+        return True
+
+
+class GivesUp(Sound):
+    async def reset(self, seed=0):
+        raise asyncio.CancelledError
+
+
+class OrderOfASet(Sound):
+    def seen(self):
+        names = " ".join({"axe", "bow", "cup", "die", "elf", "fan", "gem"})
+        return super().seen().model_copy(update={"metadata": {"names": names}})
+
+
+class HalfACharacter(Sound):
+    def seen(self):
+        return super().seen().model_copy(update={"metadata": {"name": "\ud83d"}})
+
+
+class Shrinks(Sound):
+    def get_action_space(self):
+        return super().get_action_space()[: 1 if len(self.path) > 3 else 2]
+
+
+def waiting():
+    return subprocess.Popen([sys.executable, "-c", "input()"], stdin=subprocess.PIPE)
+
+
+class LeavesProcess(Sound):
+    started = ()
+
+    async def reset(self, seed=0):
+        self.begun = waiting()
+        LeavesProcess.started += (self.begun,)
+        return await super().reset(seed)
+
+    def __deepcopy__(self, memo):
+        raise TypeError
+
+
+class EndsBothWays(Sound):
+    def seen(self):
+        seen = super().seen()
+        return seen.model_copy(update={"truncated": seen.terminated})
+
+
+class DrawsItsActions(Sound):
+    asked = 0
+
+    def get_action_space(self):
+        DrawsItsActions.asked += 1
+        return super().get_action_space()[DrawsItsActions.asked % 2 :]
+
+
+class Waits(Sound):
+    async def step(self, action, **parameters):
+        await asyncio.sleep(3600)
+
+
+class LetsNothingThrough(Sound):
+    async def step(self, action, **parameters):
+        try:
+            await asyncio.sleep(0.001)
+        except asyncio.CancelledError:
+            await asyncio.sleep(0.8)
+        return await super().step(action, **parameters)
+
+
+class TooSlowForItself(Sound):
+    def __init__(self):
+        super().__init__(timeout_seconds=0.1)
+
+    async def step(self, action, **parameters):
+        await asyncio.sleep(0.15)
+        return await super().step(action, **parameters)
+
+
+class NeverReturns(Sound):
+    async def step(self, action, **parameters):
+        while True:
+            time.sleep(1)  # noqa: ASYNC251 - what is to be found
+
+
+class TakesLong(Sound):
+    async def step(self, action, **parameters):
+        time.sleep(0.2)  # noqa: ASYNC251 - what is to be found
+        return await super().step(action, **parameters)
+
+
+class CannotBeMade(Sound):
+    def __init__(self):
+        raise TypeError("no display")
+
+
+FINDS = {
+    ExitsInitialize: ("initialize", "raised SystemExit: 0"),
+    ExitsReset: ("reset", "SystemExit"),
+    ExitsSuccess: ("reading", "is_success() raised SystemExit: 0"),
+    ExitsShutdown: ("shutdown", "raised SystemExit: 0"),
+    GivesUp: ("reset", "nobody cancelled"),
+    OrderOfASet: ("another-process", "differs at reset in another process; sort"),
+    HalfACharacter: ("observations", "surrogates not allowed"),
+    Shrinks: ("available-actions", "'rest' is no longer in get_action_space()"),
+    LeavesProcess: ("left-behind", "there still runs process "),
+    EndsBothWays: ("is-done", "terminated and truncated are both set"),
+    DrawsItsActions: ("action-space", "differs from one call to the next"),
+    LetsNothingThrough: ("failed-actions", "after its time was over"),
+    TooSlowForItself: ("exceptions", "make step() faster, or timeout_seconds longer"),
+}
+
+
+@pytest.mark.parametrize("kind", FINDS, ids=lambda kind: kind.__name__)
+async def test_a_fault_is_found_and_named(kind):
+    """The environment would pass, end the program that checks it, or be mended in the wrong place."""
+    try:
+        report = await check_harness(kind, episodes=2, steps=12)
+    finally:
+        for process in LeavesProcess.started:
+            process.kill()
+            process.communicate()
+        LeavesProcess.started = ()
+
+    print(*report.faults, *report.skipped, sep="\n")
+    rule, message = FINDS[kind]
+    assert rule in {fault.rule for fault in report.faults}
+    assert message in next(fault.message for fault in report.faults if fault.rule == rule)
+    assert kind is ExitsSuccess or len(report.faults) == 1
+
+
+async def test_a_call_that_hangs_is_waited_for_once_and_told_once():
+    """A check would take minutes, and say the same under eight rules."""
+    began = time.monotonic()
+    report = await check_harness(Waits, call_seconds=0.3)
+
+    assert time.monotonic() - began < 3
+    (fault,) = report.faults
+    assert fault.rule == "answers"
+    assert "step 1 of the episode of seed 0, action " in fault.message
+    assert "did not answer in time (0.3 s)" in fault.message
+    (skipped,) = report.skipped
+    assert "same-seed, another-process, fresh-reset" in skipped
+    assert "not looked at, because step 1 of the episode" in skipped
+
+
+async def test_a_slow_environment_is_not_played_for_long():
+    """Who checks one whose steps block would wait for many of them, though two tell."""
+    began = time.monotonic()
+    report = await check_harness(TakesLong, block_seconds=0.1)
+
+    assert time.monotonic() - began < 5
+    assert [fault.rule for fault in report.faults] == ["blocking"]
+    assert any("same-seed" in told and "'blocking' is not kept" in told for told in report.skipped)
+
+
+@pytest.mark.parametrize("given", [CannotBeMade, lambda: 3, lambda: sys.exit(0)])
+async def test_what_makes_none_is_refused(given):
+    """People would get a traceback of a constructor, or nothing at all."""
+    with pytest.raises(InvalidInput, match="what should make the environment"):
+        await check_harness(given)
+
+
+async def test_an_environment_with_parameters_is_played_in_another_process_by_its_name():
+    """What depends on the process would be found in classes that take no parameters alone."""
+    report = await check_harness(ByName("number_guess", {"low": 5, "high": 50}), steps=5)
+
+    assert report.ok
+    assert "another-process" in report.checked
+
+
+async def test_what_can_not_be_interrupted_is_ended():
+    """`env check` would hang for good, and so would whatever runs it."""
+    report = await check_by_name(f"{HERE}:NeverReturns", call_seconds=0.5, grace_seconds=6.0)
+
+    assert report.faults[-1].rule == "blocking"
+    assert "step 1 of the episode of seed 0" in report.faults[-1].message
+    assert "did not return" in report.faults[-1].message
+    assert "reset" in report.checked
+
+
+@pytest.mark.parametrize("name", ["ExitsInitialize", "ExitsReset", "ExitsSuccess", "ExitsShutdown"])
+def test_a_check_that_an_environment_ends_has_not_passed(name, capsys):
+    """A pipeline would take an environment that calls `sys.exit(0)` for a sound one."""
+    assert main(["env", "check", f"{HERE}:{name}", "--json"]) == 5
+    assert not json.loads(capsys.readouterr().out)["ok"]
+
+
+def test_a_process_that_an_environment_ends_is_told(capsys):
+    """What ends the program from behind would end the check without a verdict."""
+    assert main(["env", "check", f"{HERE}:ExitsAltogether"]) == 1
+    assert "ended its process at " in capsys.readouterr().err
