@@ -37,6 +37,7 @@ class AgentRegistry(ScheduleControl):
         if _scheduled(definition):
             await self.temporal()  # nothing is stored where nothing can be scheduled
         async with self.store.transaction() as tx:
+            await tx.agents.claim_schedules(definition.config.schedules, name, None)
             agent = await tx.agents.register(name, definition)
         if _scheduled(definition):
             await self.reconcile_schedules([agent])
@@ -61,6 +62,7 @@ class AgentRegistry(ScheduleControl):
         before = await self.agent(ref)
         await self.check_schedule_ids(before.name, definition.config, before.id)
         async with self.store.transaction() as tx:
+            await tx.agents.claim_schedules(definition.config.schedules, before.name, before.id)
             agent = await tx.agents.change(before.id, definition, version)
         if _scheduled(before) or _scheduled(agent):
             await self.reconcile_schedules([agent])

@@ -1,53 +1,45 @@
 """Schedules of registered agents: Temporal's, kept as the agents' configurations say."""
 
+import logging
 import re
+import uuid
 from collections.abc import Awaitable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
+from typing import TypeVar
 
 from temporalio.client import (
     Client,
-    Schedule,
-    ScheduleActionStartWorkflow,
     ScheduleAlreadyRunningError,
-    ScheduleBackfill,
+    ScheduleDescription,
     ScheduleHandle,
-    ScheduleIntervalSpec,
-    ScheduleOverlapPolicy,
-    SchedulePolicy,
-    ScheduleSpec,
-    ScheduleState,
     ScheduleUpdate,
     ScheduleUpdateInput,
 )
 from temporalio.service import RPCError, RPCStatusCode
 
+from client.backfills import check_backfill, check_beside, check_number
 from client.connection import Connection
+from client.due import backfill_of, next_due
+from client.schedule_specs import OVERLAPS, action_of, wanted_schedule
 from shiftwork.contracts.agent import SCHEDULE_ID, AgentConfiguration, Overlap
-from shiftwork.contracts.task import ScheduledRun
 from shiftwork.errors import Conflict, InvalidInput, NotFound, ShiftworkError, StackError
 from shiftwork.schedules import Recurrence
 from shiftwork.store.agents import AgentRow
 from shiftwork.store.store import Transaction
-from shiftwork.temporal import SCHEDULED_RUN_WORKFLOW, TASK_QUEUE, agent_attributes
+from shiftwork.temporal import agent_attributes
 from shiftwork.text import plain_markdown
 
-MOST_OCCURRENCES = 1_000
-"""Of a backfill: Temporal keeps no more of them waiting, and drops the rest without a word."""
+log = logging.getLogger("shiftwork.schedules")
+
+Told = TypeVar("Told")
 
 _AGENT = "agent_id"
 """Where a schedule says whose it is."""
 
 _OWN = re.compile(r"agent_([0-9]+)")
 """The ids of agents' own schedules, also of agents that are still to come."""
-
-_OVERLAPS = {
-    Overlap.SKIP: ScheduleOverlapPolicy.SKIP,
-    Overlap.BUFFER_ONE: ScheduleOverlapPolicy.BUFFER_ONE,
-    Overlap.BUFFER_ALL: ScheduleOverlapPolicy.BUFFER_ALL,
-    Overlap.ALLOW_ALL: ScheduleOverlapPolicy.ALLOW_ALL,
-}
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,7 +49,7 @@ class ScheduleInfo:
     Attributes:
         agent_version: the version of the agent whose configuration says so.
         next_runs: the next moments, at most ten; none while it is paused.
-        recent: of the last occurrences, when each was due.
+        recent: of the last occurrences that have a task, when each was due.
         runs: how many occurrences were run; `skipped` those that met one that went on.
         missed: occurrences that came too late to be made up for.
     """
@@ -83,14 +75,27 @@ class ScheduleControl(Connection):
         """Have Temporal's schedules be as the agents' configurations say; any number of us may at once.
 
         Args:
-            agents: these alone; None: all of them. One that was deleted has none in the end.
+            agents: these alone; None: all of them, and one whose schedules can't be is told of in the log.
+                One that was deleted has none in the end.
+
+        Raises:
+            Conflict: a schedule that one of `agents` is to have is another's.
+            StackError: Temporal does not answer.
         """
         client = await self.temporal()
-        if agents is None:
-            async with self.store.transaction() as tx:
-                agents = await tx.agents.all()
-        for agent in agents:
-            await self._reconcile(client, agent)
+        if agents is not None:
+            for agent in agents:
+                await self._reconcile(client, agent)
+            return
+        async with self.store.transaction() as tx:
+            every = await tx.agents.all()
+        for agent in every:
+            try:
+                await self._reconcile(client, agent)
+            except (ShiftworkError, RPCError) as error:
+                if isinstance(error, RPCError) and error.status is RPCStatusCode.UNAVAILABLE:
+                    raise StackError(f"Temporal does not answer: {error.message}; try again.") from error
+                log.warning("the schedules of agent %r could not be made: %s", agent.name, error)
 
     async def _reconcile(self, client: Client, agent: AgentRow) -> None:
         """Until nobody changed the agent meanwhile: the newest configuration is the one that stays."""
@@ -150,11 +155,9 @@ class ScheduleControl(Connection):
         Raises:
             NotFound: there is no such agent, or it has no schedule.
         """
-        agent, handle = await self._scheduled(ref, job_id)
-        try:
-            description = await handle.describe()
-        except RPCError as error:
-            raise _missing(agent, error) from error
+        agent, handle, description = await self._scheduled(ref, job_id)
+        async with self.store.transaction() as tx:
+            tally = await tx.schedules.tally(agent.id, handle.id)
         info, state = description.info, description.schedule.state
         return ScheduleInfo(
             id=handle.id,
@@ -165,26 +168,50 @@ class ScheduleControl(Connection):
             paused=state.paused,
             note=state.note or "",
             next_runs=() if state.paused else tuple(info.next_action_times),
-            recent=tuple(action.scheduled_at for action in info.recent_actions),
-            runs=info.num_actions,
-            skipped=info.num_actions_skipped_overlap,
+            # Temporal counts what it began, also what was skipped then, or had been run before.
+            recent=tally.recent,
+            runs=tally.runs,
+            skipped=tally.skipped + info.num_actions_skipped_overlap,
             missed=info.num_actions_missed_catchup_window,
         )
 
+    async def next_runs(
+        self, ref: str | int, number: int = 10, *, job_id: str | None = None
+    ) -> list[datetime]:
+        """When the next so many occurrences begin, by the agent's clock, as if it were not paused.
+
+        Raises:
+            NotFound: as `schedule`.
+        """
+        agent, handle, _ = await self._scheduled(ref, job_id)
+        recurrence = Recurrence.parse(schedules_of(agent)[handle.id], agent.config.timezone)
+        return await _told(agent, next_due(await self.temporal(), handle.id, recurrence, number))
+
     async def pause_schedule(self, ref: str | int, note: str = "", *, job_id: str | None = None) -> None:
         """Have no occurrence run until it is unpaused; raises as `schedule`."""
-        agent, handle = await self._scheduled(ref, job_id)
+        agent, handle, _ = await self._scheduled(ref, job_id)
         await _told(agent, handle.pause(note=note or None))
 
     async def unpause_schedule(self, ref: str | int, note: str = "", *, job_id: str | None = None) -> None:
         """Have occurrences run again; those of the pause are not made up for. Raises as `schedule`."""
-        agent, handle = await self._scheduled(ref, job_id)
+        agent, handle, _ = await self._scheduled(ref, job_id)
         await _told(agent, handle.unpause(note=note or None))
 
     async def trigger_schedule(self, ref: str | int, *, job_id: str | None = None) -> None:
-        """Have an occurrence run now; raises as `schedule`."""
-        agent, handle = await self._scheduled(ref, job_id)
-        await _told(agent, handle.trigger())
+        """Have an occurrence run now, whatever else was triggered; raises as `schedule`."""
+        agent, handle, _ = await self._scheduled(ref, job_id)
+        action = action_of(agent, handle.id, self.settings.timings.workflow_task)
+        # Temporal's own trigger knows whole seconds only: of several within one it would run one.
+        starting = (await self.temporal()).start_workflow(
+            action.workflow,
+            args=action.args,
+            id=f"{action.id}-{datetime.now(UTC):%Y-%m-%dT%H:%M:%SZ}-{uuid.uuid4().hex[:12]}",
+            task_queue=action.task_queue,
+            task_timeout=action.task_timeout,
+            static_summary=plain_markdown(agent.name),
+            search_attributes=agent_attributes(agent.name),
+        )
+        await _told(agent, starting)
 
     async def backfill_schedule(
         self,
@@ -198,30 +225,43 @@ class ScheduleControl(Connection):
         """Have the occurrences of a time run now as if they were due; those that ran already don't again.
 
         Args:
-            start, end: moments with time zones; occurrences at both are among them.
+            start, end: moments with time zones, which have passed; occurrences at both are among them.
+            overlap: what becomes of those that meet a run of the agent, whatever its configuration says.
 
         Raises:
-            InvalidInput: the moments don't fit together, or more than `MOST_OCCURRENCES` are between them.
+            InvalidInput: the moments can't be, more than `MOST_OCCURRENCES` were due between them, or the
+                agent's runs can't go beside each other.
             NotFound: as `schedule`.
         """
-        if overlap not in _OVERLAPS:
-            raise InvalidInput(f"{overlap!r:.60} is no policy of overlap; they are {', '.join(Overlap)}.")
-        if not (_has_zone(start) and _has_zone(end)):
-            raise InvalidInput("The moments of a backfill need a time zone, such as 2026-01-01T00:00:00Z.")
-        if start >= end:
-            raise InvalidInput(f"A backfill from {start.isoformat()} to {end.isoformat()} has no time in it.")
-        agent, handle = await self._scheduled(ref, job_id)
-        _check_number(agent, handle.id, start, end)
-        # Temporal leaves out what is due at the very start.
-        before = start - timedelta(milliseconds=1)
-        backfill = ScheduleBackfill(start_at=before, end_at=end, overlap=_OVERLAPS[overlap])
-        await _told(agent, handle.backfill(backfill))
+        check_backfill(start, end, overlap)
+        agent, handle, _ = await self._scheduled(ref, job_id)
+        check_beside(agent, overlap)
+        check_number(agent, handle.id, schedules_of(agent)[handle.id], start, end)
+        async with self.store.transaction() as tx:
+            await tx.schedules.add_backfill(agent.id, handle.id, start, end, Overlap(overlap))
+        jitter = timedelta(seconds=agent.config.jitter_seconds)
+        client = await self.temporal()
+        asking = backfill_of(client, handle.id, (start, end), jitter, OVERLAPS[overlap])
+        await _told(agent, handle.backfill(await _told(agent, asking)))
 
-    async def _scheduled(self, ref: str | int, job_id: str | None) -> tuple[AgentRow, ScheduleHandle]:
+    async def _scheduled(
+        self, ref: str | int, job_id: str | None
+    ) -> tuple[AgentRow, ScheduleHandle, ScheduleDescription]:
+        """A schedule of the agent, which Temporal says is its own."""
         agent, named = await self.scheduled_agent(ref, job_id)
         if named not in schedules_of(agent):
             raise _none(agent, named)
-        return agent, (await self.temporal()).get_schedule_handle(named)
+        handle = (await self.temporal()).get_schedule_handle(named)
+        try:
+            description = await handle.describe()
+        except RPCError as error:
+            raise _missing(agent, error) from error
+        if await description.memo_value(_AGENT, default=None) != agent.id:
+            raise NotFound(
+                f"There is no schedule {named!r} of agent {agent.name!r}: the one of this id is not its own; "
+                "give its own another id."
+            )
+        return agent, handle, description
 
 
 def schedule_id(agent_id: int) -> str:
@@ -235,21 +275,6 @@ def check_schedule_id(job_id: object) -> None:
         raise InvalidInput(
             f"{job_id!r:.120} can't be the id of a schedule: it must be 1 to 100 letters (of ASCII), digits, "
             "'_', '.' and '-', the first a letter or digit; leave it out for the agent's own schedule."
-        )
-
-
-def _has_zone(at: object) -> bool:
-    return isinstance(at, datetime) and at.tzinfo is not None
-
-
-def _check_number(agent: AgentRow, named: str, start: datetime, end: datetime) -> None:
-    recurrence = Recurrence.parse(schedules_of(agent)[named], agent.config.timezone)
-    due = recurrence.next_runs(MOST_OCCURRENCES + 1, start - timedelta(milliseconds=1))
-    if len(due) > MOST_OCCURRENCES and due[-1] <= end:
-        raise InvalidInput(
-            f"More than {MOST_OCCURRENCES} occurrences of {named!r} are between {start.isoformat()} and "
-            f"{end.isoformat()}: make up for less time at once, up to {due[-2].isoformat()} for example, and "
-            "for the rest when those have run."
         )
 
 
@@ -276,7 +301,7 @@ def schedules_of(agent: AgentRow) -> dict[str, str]:
 
 
 async def _write(client: Client, agent: AgentRow, named: str, task_seconds: float) -> None:
-    wanted = _wanted(agent, named, task_seconds)
+    wanted = wanted_schedule(agent, named, schedules_of(agent)[named], task_seconds)
 
     async def change(now: ScheduleUpdateInput) -> ScheduleUpdate:
         if await now.description.memo_value(_AGENT, default=None) != agent.id:
@@ -304,36 +329,6 @@ async def _remove(client: Client, agent: AgentRow, named: str) -> None:
             await handle.delete()
 
 
-def _wanted(agent: AgentRow, named: str, task_seconds: float) -> Schedule:
-    config = agent.config
-    return Schedule(
-        action=ScheduleActionStartWorkflow(
-            SCHEDULED_RUN_WORKFLOW,
-            ScheduledRun(agent_id=agent.id, schedule_id=named, overlap=config.overlap),
-            id=f"scheduled-{named}",
-            task_queue=TASK_QUEUE,
-            task_timeout=timedelta(seconds=task_seconds),
-            static_summary=plain_markdown(agent.name),
-            typed_search_attributes=agent_attributes(agent.name),
-        ),
-        spec=_spec(schedules_of(agent)[named], config),
-        policy=SchedulePolicy(
-            overlap=_OVERLAPS[config.overlap], catchup_window=timedelta(seconds=config.catch_up_seconds)
-        ),
-        state=ScheduleState(note=plain_markdown(agent.description)[:1_000] or None),
-    )
-
-
-def _spec(expression: str, config: AgentConfiguration) -> ScheduleSpec:
-    recurrence = Recurrence.parse(expression, config.timezone)
-    jitter = timedelta(seconds=config.jitter_seconds) if config.jitter_seconds else None
-    if recurrence.interval is not None:
-        return ScheduleSpec(intervals=[ScheduleIntervalSpec(recurrence.interval)], jitter=jitter)
-    return ScheduleSpec(
-        cron_expressions=recurrence.cron_expressions(), time_zone_name=config.timezone, jitter=jitter
-    )
-
-
 @contextmanager
 def _suppress_missing() -> Iterator[None]:
     try:
@@ -343,9 +338,9 @@ def _suppress_missing() -> Iterator[None]:
             raise
 
 
-async def _told(agent: AgentRow, telling: Awaitable[None]) -> None:
+async def _told(agent: AgentRow, telling: Awaitable[Told]) -> Told:
     try:
-        await telling
+        return await telling
     except RPCError as error:
         raise _missing(agent, error) from error
 
@@ -362,4 +357,6 @@ def _none(agent: AgentRow, named: str) -> NotFound:
     config = agent.config
     has = named in config.schedules or (named == schedule_id(agent.id) and config.schedule is not None)
     why = "it is not enabled" if has else "it has none of this id" if config.schedules else "it has none"
-    return NotFound(f"There is no schedule of agent {agent.name!r}: {why}; `shiftwork agents edit` sets one.")
+    return NotFound(
+        f"There is no schedule of agent {agent.name!r}: {why}; `shiftwork schedules set` sets one."
+    )

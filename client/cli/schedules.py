@@ -1,6 +1,7 @@
 """`schedules`: when registered agents run by themselves."""
 
 from argparse import Namespace
+from contextlib import suppress
 from dataclasses import asdict
 from datetime import datetime
 from typing import Any
@@ -13,7 +14,7 @@ from client.cli.output import excerpt, pairs, print_json, table
 from client.cli.task_pages import moment
 from client.schedules import ScheduleInfo, schedules_of
 from shiftwork.contracts.agent import Overlap
-from shiftwork.errors import InvalidInput
+from shiftwork.errors import InvalidInput, NotFound
 from shiftwork.store.agents import AgentRow
 
 
@@ -22,7 +23,10 @@ def list_schedules(args: Namespace) -> int:
 
     async def command(shiftwork: Shiftwork) -> int:
         every = [(agent, name) for agent in await shiftwork.agents() for name in sorted(schedules_of(agent))]
-        found = [(agent, await shiftwork.schedule(agent.id, name)) for agent, name in every]
+        found = []
+        for agent, name in every:
+            with suppress(NotFound):  # it was removed meanwhile, or is being made
+                found.append((agent, await shiftwork.schedule(agent.id, name)))
         if args.json:
             print_json([_facts(agent, info) for agent, info in found])
         elif found:
@@ -44,7 +48,7 @@ def set_schedule(args: Namespace) -> int:
     """Have an agent run by a schedule."""
 
     async def command(shiftwork: Shiftwork) -> int:
-        await shiftwork.set_schedule(args.agent, args.cron, args.job_id)
+        await shiftwork.set_schedule(args.agent, args.cron, args.job_id, timezone=args.timezone)
         return await _shown(args, shiftwork)
 
     return connected(command)

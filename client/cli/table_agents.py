@@ -147,8 +147,19 @@ AGENTS = (
         "have an agent run by a schedule",
         "client.cli.schedules:set_schedule",
         "shiftwork schedules set price-watcher '0 9 * * 1-5'\n"
-        "shiftwork schedules set price-watcher '@every 90s' --id quick",
-        (SCHEDULED, argument("cron", metavar="CRON", help="five fields of cron, or `@every 90s`"), JOB, JSON),
+        "shiftwork schedules set price-watcher '@every 90s' --id quick\n"
+        "shiftwork schedules set price-watcher '0 9 * * 1-5' --timezone Europe/Berlin",
+        (
+            SCHEDULED,
+            argument("cron", metavar="CRON", help="five fields of cron, or `@every 90s`"),
+            JOB,
+            argument(
+                "--timezone",
+                metavar="ZONE",
+                help="whose clock all schedules of the agent are read by (default: as it is)",
+            ),
+            JSON,
+        ),
         "Its configuration says so too, as a new version.",
     ),
     Command(

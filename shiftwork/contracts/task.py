@@ -136,17 +136,24 @@ class ScheduledRun(Message):
 
 
 class Occurrence(Message):
-    """A moment at which a schedule has its agent run."""
+    """A moment at which a schedule has its agent run. `overlap`: the schedule's policy."""
 
     agent_id: int
     schedule_id: str
     at: datetime
+    overlap: Overlap = Overlap.SKIP
 
 
 class OccurrenceTask(Message):
-    """The task of an occurrence, ready to be started; `why` there is none, if `start` is None."""
+    """The task of an occurrence, ready to be started; `why` there is none, if `start` is None.
+
+    Attributes:
+        overlap: the policy of the backfill that asked for the occurrence; None: nobody asked, and it is the
+            schedule's.
+    """
 
     start: TaskStart | None = None
     name: str = ""
     summary: str = ""
     why: str = ""
+    overlap: Overlap | None = None

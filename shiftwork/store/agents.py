@@ -1,11 +1,12 @@
 """Registered agents: made, changed by new versions, found by id or name."""
 
+from collections.abc import Iterable
 from datetime import datetime
 from typing import Any
 
 from pydantic import JsonValue
-from sqlalchemy import ColumnElement, Select, func, select, update
-from sqlalchemy.dialects.postgresql import insert
+from sqlalchemy import ColumnElement, Select, func, select, type_coerce, update
+from sqlalchemy.dialects.postgresql import JSONB, insert
 
 from shiftwork.contracts.agent import AgentConfiguration
 from shiftwork.contracts.base import Message
@@ -49,11 +50,32 @@ class AgentRow(AgentDefinition):
             )
 
 
+_CLAIM = "shiftwork/schedule/"
+"""What precedes a schedule's id where it is locked."""
+
 _JOINED = AgentTable.__table__.join(AgentVersionTable.__table__, AgentVersionTable.agent_id == AgentTable.id)
 
 
 class Agents(Noun):
     """The rows of `agents` and `agent_versions`."""
+
+    async def claim_schedules(self, schedule_ids: Iterable[str], name: str, agent_id: int | None) -> None:
+        """Hold these ids of schedules until the transaction ends, for the agent that is to have them.
+
+        Call it before anything else in its transaction: two that hold one another's rows end one another.
+
+        Args:
+            agent_id: of the agent; None: it is to be registered.
+
+        Raises:
+            Conflict: a live agent has a schedule of such an id.
+        """
+        for named in sorted(schedule_ids):
+            await self._run("SELECT pg_advisory_xact_lock(hashtextextended($1, 0))", f"{_CLAIM}{named}")
+            has_it = type_coerce(AgentVersionTable.config, JSONB)["schedules"].has_key(named)
+            others = has_it & (AgentTable.id != (agent_id or 0))
+            if await self._first(_current().where(others).limit(1), AgentRow) is not None:
+                raise Conflict(f"The schedule {named!r} is not of agent {name!r}; choose another id.")
 
     async def register(self, name: str, definition: AgentDefinition) -> AgentRow:
         """A new agent, in version 1; raises `Conflict` if one has this name."""

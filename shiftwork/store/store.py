@@ -31,6 +31,7 @@ from shiftwork.store.lockers import LOST, Lockers
 from shiftwork.store.progress import Progress
 from shiftwork.store.projects import Projects
 from shiftwork.store.requests import Requests
+from shiftwork.store.schedules import Schedules
 from shiftwork.store.sessions import Sessions
 from shiftwork.store.tasks import Tasks
 from shiftwork.store.transcript import Transcript
@@ -86,6 +87,7 @@ class Transaction:
         self.fingerprints = FingerprintRows(connection)
         self.agents = Agents(connection)
         self.tasks = Tasks(connection)
+        self.schedules = Schedules(connection)
         self.handoffs = Handoffs(connection)
         self.evaluations = Evaluations(connection)
         self.episodes = Episodes(connection)

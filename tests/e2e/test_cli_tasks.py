@@ -173,14 +173,17 @@ def test_a_schedule_from_its_setting_to_its_end(type_):
     assert type_.run("schedules", "next", agent).stdout == "It is paused.\n"
     assert not type_.json("schedules", "unpause", agent)["paused"]
     named = f"quick-{agent}"
-    type_.run("schedules", "set", agent, "@every 1h", "--id", named)
+    type_.run("schedules", "set", agent, "@every 1h", "--id", named, "--timezone", "Europe/Berlin")
+    assert type_.json("schedules", "show", agent)["timezone"] == "Europe/Berlin"
     mine = [row for row in type_.json("schedules", "list") if row["name"] == agent]
     assert {row["schedule"] for row in mine} == {"0 9 * * 1-5", "@every 1h"}
     assert type_.json("schedules", "unset", agent, "--id", named)["schedules"] == [made["id"]]
     day = ("--from", "2026-01-05T00:00Z", "--to", "2026-01-06T23:00Z")
     assert type_.json("schedules", "backfill", agent, *day)["acknowledged"]
+    early = ("--from", "0001-01-01T00:00Z", "--to", "2026-01-06T23:00Z")
+    assert "begins before 1970" in type_.refused("schedules", "backfill", agent, *early)
     assert "runs by no schedule" in type_.run("schedules", "unset", agent).stdout
-    assert "schedule" in type_.refused("schedules", "show", agent)
+    assert "`shiftwork schedules set` sets one" in type_.refused("schedules", "show", agent)
 
 
 def test_handoffs_are_seen_and_set(type_):

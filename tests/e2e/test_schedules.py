@@ -104,9 +104,7 @@ async def test_an_occurrence_during_a_run_is_skipped(lab):
     """If it failed, an agent would run twice at once, or a queue of runs grow for ever."""
     agent = await register(lab, "slow", "import time; time.sleep(3)", schedule="0 3 * * *")
     running = await lab.shiftwork.run_agent(agent.id)
-    await lab.shiftwork.backfill_schedule(
-        agent.id, START, START + timedelta(days=1), overlap=Overlap.ALLOW_ALL
-    )
+    await lab.shiftwork.backfill_schedule(agent.id, START, START + timedelta(days=1), overlap=Overlap.SKIP)
     await lab.shiftwork.wait_task(running.id)
     assert [task.id for task in await lab.shiftwork.tasks(agent=agent.id)] == [running.id]
     await lab.shiftwork.delete_agent(agent.id)

@@ -427,6 +427,7 @@ class TestSchedules:
             ({"start": "0001-01-01T00:00:00Z", "end": "9999-12-31T23:59:59Z"}, "1970"),
             ({"start": "2020-01-02T00:00:00Z", "end": "2020-01-01T00:00:00Z"}, "no time"),
             ({"start": "2020-01-01T00:00:00Z", "end": "2021-01-01T00:00:00Z"}, "More than 1000 occurrences"),
+            ({"start": "2020-01-01T00:00:00Z", "end": "2999-01-01T00:00:00Z"}, "still to come"),
             ({"start": HUGE, "end": HUGE}, "/start"),
         ],
     )

@@ -18,7 +18,6 @@ from client.rest.versions import TAGGED, IfMatch, tag
 from client.schedules import schedule_id, schedules_of
 from shiftwork.contracts.agent import SCHEDULE_ID
 from shiftwork.errors import NotFound
-from shiftwork.schedules import Recurrence
 from shiftwork.store.agents import AgentRow
 
 router = APIRouter(prefix="/api/agents/{agent}", tags=["schedules"], responses=READS)
@@ -111,10 +110,10 @@ async def list_next_runs(
     schedule: ScheduleRef,
     number: Annotated[int, Query(ge=1, le=100, description="How many moments.")] = 10,
 ) -> Runs:
-    """The next moments, by the agent's clock; each run begins up to `jitter_seconds` later."""
+    """The next moments at which it begins, by the agent's clock, as Temporal has them; with its jitter."""
     row = await shiftwork.agent(agent)
     shown = await _show(shiftwork, row, _known(row, schedule))
-    due = Recurrence.parse(shown.schedule, shown.timezone).next_runs(number)
+    due = await shiftwork.next_runs(row.id, number, job_id=schedule)
     return Runs(schedule=shown.schedule, timezone=shown.timezone, paused=shown.paused, next_runs=due)
 
 

@@ -14,6 +14,7 @@ from shiftwork.store.tables.record import (
     TranscriptTable,
 )
 from shiftwork.store.tables.request import RequestTable
+from shiftwork.store.tables.schedule import ScheduleBackfillTable, ScheduleSkipTable
 from shiftwork.store.tables.secret import FingerprintTable
 from shiftwork.store.tables.session import (
     LEASE_TOKENS,
@@ -46,6 +47,8 @@ __all__ = [
     "ProgressTable",
     "ProjectTable",
     "RequestTable",
+    "ScheduleBackfillTable",
+    "ScheduleSkipTable",
     "SessionTable",
     "TaskTable",
     "TranscriptTable",

@@ -70,6 +70,12 @@ class TaskTable(Base):
         UniqueConstraint("uuid"),
         UniqueConstraint("request_key"),
         Index("ix_tasks_agent_id", "agent_id", text("id DESC")),
+        Index(
+            "ix_tasks_scheduled",
+            "request_key",
+            postgresql_ops={"request_key": "text_pattern_ops"},
+            postgresql_where=text("scheduled_at IS NOT NULL"),
+        ),
         Index("ix_tasks_open", "status", "id", postgresql_where=text("status IN ('created', 'running')")),
     )
 
