@@ -2,6 +2,7 @@
 
 import asyncio
 import os
+import time
 from collections.abc import Awaitable, Callable, Mapping
 from contextlib import suppress
 
@@ -26,7 +27,7 @@ from shiftwork.contracts.task import TaskUsage
 from shiftwork.environments.host import Order, Over
 from shiftwork.environments.hosting import EnvironmentHost, PlayFailed
 from shiftwork.environments.protocol import Observation
-from shiftwork.environments.trajectory import Choice, Step
+from shiftwork.environments.trajectory import Choice, Ending, Step
 from shiftwork.errors import Conflict, InvalidInput, LeaseLost, NotFound
 from shiftwork.repository.files import remove_tree
 from shiftwork.runner.limits import Limits
@@ -34,6 +35,7 @@ from shiftwork.store.episodes import EpisodeOutcome, EpisodeRow, StepRow, spent_
 from shiftwork.text import one_line, truncate
 
 _MOST_ERROR = 2_000
+_BROKEN = "An action failed inside the environment, which could not be put back to where it was."
 _BLAMED = {
     "invalid": EpisodeErrorKind.INVALID,
     "environment": EpisodeErrorKind.ENVIRONMENT,
@@ -74,7 +76,7 @@ class EpisodeActivities:
 
     @activity.defn(name=MOVE_EVALUATION)
     async def move_evaluation(self, move: EvaluationMove) -> None:
-        """Write how an evaluation stands; one that has ended stays as it is."""
+        """Write how an evaluation stands, and end what is open of one that fails; an ended one stays."""
         async with self._services.store.transaction() as tx:
             await tx.evaluations.move(move.evaluation_id, move.status)
 
@@ -93,12 +95,16 @@ class _Attempt:
         self._host = host
         self._seats = seats
         self._start = start
+        self._spent = 0.0
+        """Seconds for which it was played before this attempt, as far as anybody knows."""
+        self._since = time.monotonic()
 
     async def execute(self) -> EpisodeEnd:
         try:
             row, spec, steps, key = await self._begin()
         except Conflict:
             return await self._as_it_is()
+        self._spent = max(row.played_seconds, spent_in(steps))
         lost = row.attempt - 1 - row.worker_stops
         if lost > spec.retries:
             why = f"{lost} of its workers were lost; the episode is not taken up again."
@@ -121,15 +127,16 @@ class _Attempt:
         player: AskedPlayer | None = None
         try:
             await self._end_earlier(row)
+            self._since = time.monotonic()
             recorded = tuple(each.step for each in steps)
             spent = row.usage or TaskUsage()
             seat = Seat(spec, row.id, row.attempt, row.seed, key, recorded, folder, spent, self._tell(row))
             sits = seated(self._services, seat, self._seats)
-            async with asyncio.timeout(self._start.timeout), sits as player:
+            async with asyncio.timeout(self._start.timeout - self._spent), sits as player:
                 over = await self._play(row, seat, spent_in(steps), player)
             return _outcome(over, player)
         except TimeoutError:
-            why = f"It was ended after {self._start.timeout:g} s, because its time was over."
+            why = f"It was ended after {self._start.timeout:g} s of play, because its time was over."
             return _failure(EpisodeErrorKind.TIMEOUT, why, player)
         except PlayerFailed as error:
             return _failure(error.kind, str(error), player)
@@ -188,10 +195,11 @@ class _Attempt:
         return left or _failure(EpisodeErrorKind.CANCELLED, "The episode was cancelled.")
 
     async def _give_back(self, row: EpisodeRow) -> None:
-        """An attempt that a worker gave back was not lost."""
+        """An attempt that a worker gave back was not lost; what it played counts."""
+        played = self._spent + time.monotonic() - self._since
         with suppress(LeaseLost):
             async with self._services.store.transaction() as tx:
-                await tx.episodes.give_back(row.id, row.token or 0)
+                await tx.episodes.give_back(row.id, row.token or 0, played)
 
     async def _finish(self, row: EpisodeRow, outcome: EpisodeOutcome) -> EpisodeEnd:
         async with self._services.store.transaction() as tx:
@@ -207,8 +215,11 @@ class _Attempt:
 
 def _outcome(over: Over, player: AskedPlayer | None) -> EpisodeOutcome:
     stats = over.trajectory.stats
+    broken = over.trajectory.ending is Ending.BROKEN
     return EpisodeOutcome(
-        status=EpisodeStatus.COMPLETED,
+        status=EpisodeStatus.FAILED if broken else EpisodeStatus.COMPLETED,
+        error=_BROKEN if broken else None,
+        error_kind=EpisodeErrorKind.ENVIRONMENT if broken else None,
         ending=over.trajectory.ending,
         success=stats.success,
         terminated=stats.terminated,

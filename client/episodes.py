@@ -1,23 +1,16 @@
 """Evaluations and their episodes, as people and programs have them played, follow and end them."""
 
 from collections.abc import Sequence
-from datetime import timedelta
-
-from temporalio.common import WorkflowIDConflictPolicy, WorkflowIDReusePolicy
-from temporalio.exceptions import WorkflowAlreadyStartedError
-from temporalio.service import RPCError, RPCStatusCode
 
 from client.connection import Connection
+from client.evaluation_workflows import begin, cancel
 from client.vetting import check_agent, check_hosts
-from shiftwork.contracts.episode import EpisodeStatus, EvaluationSpec, EvaluationStart
-from shiftwork.contracts.workflow import Timeouts
-from shiftwork.errors import Conflict, NotFound, StackError
+from shiftwork.contracts.episode import EpisodeErrorKind, EpisodeStatus, EvaluationSpec
+from shiftwork.errors import Conflict
 from shiftwork.secrets.refusing import refuse_secrets
 from shiftwork.storable import check_mapping, check_text
 from shiftwork.store.episodes import EpisodeRow, StepRow
-from shiftwork.store.evaluations import EvaluationRow
-from shiftwork.temporal import EVALUATION_WORKFLOW, TASK_QUEUE, evaluation_workflow_id
-from shiftwork.text import plain_markdown
+from shiftwork.store.evaluations import CANCELLED, EvaluationRow
 
 
 class EpisodeControl(Connection):
@@ -34,6 +27,7 @@ class EpisodeControl(Connection):
 
         Raises:
             InvalidInput: what is given can't be kept as it is.
+            Conflict: the evaluation of this `request_key` plays something else.
             StackError: Temporal can't be reached; the same `request_key` again starts it.
         """
         check_text("environment", spec.environment)
@@ -46,7 +40,8 @@ class EpisodeControl(Connection):
             row = await tx.evaluations.create(spec, request_key)
             episodes = await tx.episodes.of(row.id)
         if row.status is EpisodeStatus.CREATED:
-            await self._begin_evaluation(row, [each.id for each in episodes if not each.status.ended])
+            unplayed = [each.id for each in episodes if not each.status.ended]
+            await begin(await self.temporal(), self.settings, row, unplayed)
         return row
 
     async def evaluation(self, evaluation_id: int) -> EvaluationRow:
@@ -86,40 +81,7 @@ class EpisodeControl(Connection):
         row = await self.evaluation(evaluation_id)
         if row.status.ended:
             raise Conflict(f"Evaluation {evaluation_id} has ended already: it is {row.status}.")
-        client = await self.temporal()
-        try:
-            await client.get_workflow_handle(evaluation_workflow_id(evaluation_id)).cancel()
-        except RPCError as error:
-            if error.status is not RPCStatusCode.NOT_FOUND:
-                raise _unreached(error) from error
-            raise NotFound(f"Evaluation {evaluation_id} is not under way.") from None
-
-    async def _begin_evaluation(self, row: EvaluationRow, episodes: Sequence[int]) -> None:
-        timings = self.settings.timings
-        start = EvaluationStart(
-            evaluation_id=row.id,
-            episodes=tuple(episodes),
-            parallel=row.spec.parallel,
-            timeout=row.spec.timeout,
-            timeouts=Timeouts(heartbeat=timings.heartbeat_timeout, retry_interval=timings.retry_interval),
-        )
-        client = await self.temporal()
-        try:
-            await client.start_workflow(
-                EVALUATION_WORKFLOW,
-                start,
-                id=evaluation_workflow_id(row.id),
-                task_queue=TASK_QUEUE,
-                id_conflict_policy=WorkflowIDConflictPolicy.FAIL,
-                id_reuse_policy=WorkflowIDReusePolicy.ALLOW_DUPLICATE,
-                task_timeout=timedelta(seconds=timings.workflow_task),
-                static_summary=plain_markdown(f"{row.environment}: {len(episodes)} episodes"),
-            )
-        except WorkflowAlreadyStartedError:
+        if await cancel(await self.temporal(), evaluation_id):
             return
-        except RPCError as error:
-            raise _unreached(error) from error
-
-
-def _unreached(error: RPCError) -> StackError:
-    return StackError(f"Temporal did not answer: {error.message}; try again.")
+        async with self.store.transaction() as tx:  # nobody else would write it
+            await tx.evaluations.fail(evaluation_id, CANCELLED, EpisodeErrorKind.CANCELLED)

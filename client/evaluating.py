@@ -1,21 +1,30 @@
 """What evaluations come to, while they go on and afterwards."""
 
 import asyncio
-from collections.abc import AsyncGenerator, Sequence
-from contextlib import aclosing
+import time
+from collections.abc import AsyncGenerator, Awaitable, Callable, Sequence
+from contextlib import aclosing, suppress
 from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
 from client.connection import Connection
+from client.evaluation_workflows import settle
 from client.resting import POLL_SECONDS
 from shiftwork.contracts.episode import EpisodeStatus
 from shiftwork.contracts.task import TaskUsage
 from shiftwork.environments.protocol import EpisodeStats
 from shiftwork.environments.scoring import Estimate, Score, score
+from shiftwork.errors import StackError
 from shiftwork.store.episodes import EpisodeRow
 from shiftwork.store.evaluations import EvaluationRow
 from shiftwork.store.store import Transaction
+
+Look = Callable[[EvaluationRow], Awaitable[None]]
+"""Writes the end of an evaluation that nothing plays any more; raises `StackError`."""
+
+_QUIET_SECONDS = 5.0
+"""After so long without a change somebody looks whether any can still come."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,9 +95,17 @@ class EvaluationResults(Connection):
 
     async def evaluation_changes(self, evaluation_id: int) -> AsyncGenerator[Result]:
         """What it comes to now, and whenever another episode began or ended, until it has ended itself."""
-        async with aclosing(changes(self.store, evaluation_id)) as told:
+        async with aclosing(changes(self.store, evaluation_id, self.settle_evaluation)) as told:
             async for result in told:
                 yield result
+
+    async def settle_evaluation(self, row: EvaluationRow) -> None:
+        """Write the end of an evaluation whose workflow was ended by Temporal's own means; else nothing.
+
+        Raises:
+            StackError: Temporal can't be reached.
+        """
+        await settle(await self.temporal(), self.store, row)
 
     async def wait_evaluation(self, evaluation_id: int) -> Result:
         """What an evaluation came to, once it has ended; raises `NotFound`."""
@@ -99,17 +116,23 @@ class EvaluationResults(Connection):
         raise AssertionError("changes end with the evaluation")  # pragma: no cover
 
 
-async def changes(store: Any, evaluation_id: int) -> AsyncGenerator[Result]:
+async def changes(store: Any, evaluation_id: int, look: Look) -> AsyncGenerator[Result]:
     """See `EvaluationResults.evaluation_changes`; `store` is a `PatientStore`."""
     last: tuple[EpisodeStatus, dict[EpisodeStatus, int]] | None = None
+    since = time.monotonic()
     while True:
         row, tally = await store.read(partial(_standing, evaluation_id=evaluation_id))
         if (row.status, tally) != last:
             last = (row.status, tally)
+            since = time.monotonic()
             result: Result = await store.read(partial(one_result, evaluation_id=evaluation_id))
             yield result
             if result.evaluation.status.ended:
                 return
+        elif time.monotonic() - since > _QUIET_SECONDS:
+            with suppress(StackError):  # it is away for a while: the rows are read on
+                await look(row)
+            since = time.monotonic()
         else:
             await asyncio.sleep(POLL_SECONDS)
 
@@ -163,5 +186,5 @@ def _spent(episodes: Sequence[EpisodeRow]) -> TaskUsage | None:
     return sum(spent, TaskUsage()) if spent else None
 
 
-def _interval(estimate: Estimate) -> dict[str, float]:
+def _interval(estimate: Estimate) -> dict[str, float | None]:
     return {"value": estimate.value, "low": estimate.low, "high": estimate.high}

@@ -3,10 +3,18 @@
 import asyncio
 
 from temporalio import workflow
+from temporalio.exceptions import (
+    ActivityError,
+    ChildWorkflowError,
+    WorkflowAlreadyStartedError,
+    is_cancelled_exception,
+)
 
 with workflow.unsafe.imports_passed_through():
     from activities.episodes import EpisodeActivities
     from shiftwork.contracts.episode import (
+        EpisodeErrorKind,
+        EpisodeGivenUp,
         EpisodeStart,
         EpisodeStatus,
         EvaluationEnd,
@@ -27,7 +35,21 @@ class EvaluationWorkflow:
 
     @workflow.run
     async def run(self, start: EvaluationStart) -> EvaluationEnd:
-        """Have them played; Cancel ends those under way, and begins no other."""
+        """Have them played; Cancel, whenever it comes, ends those under way, and begins no other."""
+        try:
+            status = await self._played(start)
+        except (ActivityError, asyncio.CancelledError) as error:
+            if not is_cancelled_exception(error):
+                raise
+            status = EpisodeStatus.FAILED
+        ending = asyncio.create_task(self._move(start, status))
+        try:
+            await asyncio.shield(ending)
+        except asyncio.CancelledError:  # too late: what has happened is written all the same
+            await ending
+        return EvaluationEnd(evaluation_id=start.evaluation_id, status=status)
+
+    async def _played(self, start: EvaluationStart) -> EpisodeStatus:
         await self._move(start, EpisodeStatus.RUNNING)
         now, later = start.episodes[:BATCH], start.episodes[BATCH:]
         places = asyncio.Semaphore(start.parallel)
@@ -35,9 +57,7 @@ class EvaluationWorkflow:
         cancelled = await self._ended(plays)
         if later and not cancelled:
             workflow.continue_as_new(start.model_copy(update={"episodes": later}))
-        status = EpisodeStatus.FAILED if cancelled else EpisodeStatus.COMPLETED
-        await self._move(start, status)
-        return EvaluationEnd(evaluation_id=start.evaluation_id, status=status)
+        return EpisodeStatus.FAILED if cancelled else EpisodeStatus.COMPLETED
 
     async def _ended(self, plays: "list[asyncio.Task[None]]") -> bool:
         """Wait for all of them; whether they had to be ended."""
@@ -54,12 +74,28 @@ class EvaluationWorkflow:
 
     async def _play(self, start: EvaluationStart, episode: int, places: asyncio.Semaphore) -> None:
         async with places:
-            await workflow.execute_child_workflow(
-                EpisodeWorkflow.run,
-                EpisodeStart(episode_id=episode, timeout=start.timeout, timeouts=start.timeouts),
-                id=episode_workflow_id(episode),
-                static_summary=f"episode {episode}",
-            )
+            try:
+                await workflow.execute_child_workflow(
+                    EpisodeWorkflow.run,
+                    EpisodeStart(episode_id=episode, timeout=start.timeout, timeouts=start.timeouts),
+                    id=episode_workflow_id(episode),
+                    static_summary=f"episode {episode}",
+                )
+            except (ChildWorkflowError, WorkflowAlreadyStartedError) as error:
+                await self._give_up(episode, error)
+
+    async def _give_up(self, episode: int, error: BaseException) -> None:
+        """Nobody else writes the end of an episode whose workflow was ended from outside."""
+        cancelled = is_cancelled_exception(error)
+        why = f"Its workflow did not come to its own end: {error.__cause__ or error}"
+        given_up = EpisodeGivenUp(
+            episode_id=episode,
+            error="The episode was cancelled." if cancelled else why,
+            error_kind=EpisodeErrorKind.CANCELLED if cancelled else EpisodeErrorKind.LOST,
+        )
+        await workflow.execute_local_activity_method(
+            EpisodeActivities.give_up_episode, given_up, **book_keeping("its workflow was ended")
+        )
 
     async def _move(self, start: EvaluationStart, status: EpisodeStatus) -> None:
         await workflow.execute_local_activity_method(

@@ -34,7 +34,8 @@ def run(args: Namespace) -> int:
         if args.wait:
             if not args.json:
                 print(f"Evaluation {row.id}: {counted(spec.episodes, 'episode')} of {spec.environment}.")
-            return await follow(args, shiftwork.store, row.id, worker=shiftwork.has_worker)
+            look = shiftwork.settle_evaluation
+            return await follow(args, shiftwork.store, row.id, look, worker=shiftwork.has_worker)
         if args.json:
             print_json((await shiftwork.evaluation_result(row.id)).facts())
         else:

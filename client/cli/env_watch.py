@@ -7,6 +7,8 @@ from argparse import Namespace
 from collections.abc import Awaitable, Callable
 from contextlib import aclosing
 
+from temporalio.client import Client
+
 from client.api import Shiftwork
 from client.cli.connecting import connected
 from client.cli.env_results import episode_line, results_table
@@ -15,16 +17,20 @@ from client.cli.folding import folded
 from client.cli.opening import reading
 from client.cli.output import bar, counted, print_json
 from client.cli.task_pages import NO_WORKER
-from client.evaluating import Result, changes
+from client.evaluating import Look, Result, changes
+from client.evaluation_workflows import settle
 from client.patience import PatientStore
 from shiftwork.contracts.episode import EpisodeStatus
+from shiftwork.settings import Settings
+from shiftwork.store.evaluations import EvaluationRow
+from shiftwork.temporal import connect
 
 
 def watch(args: Namespace) -> int:
     """Show how an evaluation goes until it has ended; the exit status says whether all could be played."""
 
     async def command(store: PatientStore) -> int:
-        return await follow(args, store, args.evaluation)
+        return await follow(args, store, args.evaluation, _settling(store))
 
     return reading(command)
 
@@ -52,6 +58,7 @@ async def follow(
     args: Namespace,
     store: PatientStore,
     evaluation_id: int,
+    look: Look,
     *,
     worker: Callable[[], Awaitable[bool]] | None = None,
 ) -> int:
@@ -59,7 +66,7 @@ async def follow(
     if worker is not None and not await worker():
         print(NO_WORKER, file=sys.stderr, flush=True)
     display = _Display(args.json)
-    async with aclosing(changes(store, evaluation_id)) as told:
+    async with aclosing(changes(store, evaluation_id, look)) as told:
         async for result in told:
             await display.show(store, result)
             if result.evaluation.status.ended:
@@ -72,6 +79,20 @@ async def follow(
         for reason in await _reasons(store, result):
             print(folded(reason, hang=2), file=sys.stderr)
     return DONE if result.all_played else NOT_PASSED
+
+
+def _settling(store: PatientStore) -> Look:
+    """Asks Temporal, which is connected at the first use, and again after it was away."""
+    client: Client | None = None
+
+    async def look(row: EvaluationRow) -> None:
+        nonlocal client
+        client, connected_before = None, client
+        asked = connected_before or await connect(Settings.from_environment(), tell=store.redactor.learn)
+        await settle(asked, store, row)
+        client = asked
+
+    return look
 
 
 class _Display:

@@ -88,7 +88,7 @@ ENVIRONMENTS = (
             number("--seed", "of the first; each further one has the next (default: 0)", values.seed),
             number("--parallel", "how many are played at once (default: 1)", values.count),
             number("--max-steps", "after so many actions the player is stopped", values.count),
-            number("--timeout", "seconds that an episode may take (default: 3600)", values.seconds, "S"),
+            number("--timeout", "seconds of play that an episode has (default: 3600)", values.seconds, "S"),
             argument(
                 "--profile",
                 choices=PROFILES,

@@ -35,8 +35,8 @@ class Interval(BaseModel):
     """A figure of the episodes that were played, and where it lies for all with 95 % confidence."""
 
     value: float
-    low: float
-    high: float
+    low: float | None = Field(description="Null where there is too little to tell, as of one episode.")
+    high: float | None = Field(description="Null as well.")
 
 
 class EvaluationLine(BaseModel):
@@ -120,6 +120,7 @@ class EpisodeStep(BaseModel):
     reward: float
     rewards: dict[str, float]
     error: str | None
+    fault: bool = Field(description="Whether it failed inside the environment.")
     observation: str = Field(description="Digest of what was perceived after it.")
     terminated: bool
     truncated: bool

@@ -219,11 +219,11 @@ class Recorded(Done):
 
 
 class Interval(BaseModel):
-    """A figure, and where it lies with 95 % confidence."""
+    """A figure, and where it lies with 95 % confidence; null where there is too little to tell."""
 
     value: float
-    low: float
-    high: float
+    low: float | None
+    high: float | None
 
 
 class Evaluation(Done):

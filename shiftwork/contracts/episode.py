@@ -39,7 +39,7 @@ class EpisodeErrorKind(StrEnum):
     INVALID = "invalid"
     """There is no such environment or player, or not with these parameters."""
     ENVIRONMENT = "environment"
-    """The environment could not begin, died, or did not do again what is recorded of it."""
+    """It could not begin, died, broke, failed again and again, or did not do again what is recorded of it."""
     PLAYER = "player"
     """Who plays died, or said what can't be understood."""
     TIMEOUT = "timeout"
@@ -54,7 +54,7 @@ class EpisodeErrorKind(StrEnum):
     """That provider accepts no request, as for a model that it does not know."""
     CANCELLED = "cancelled"
     LOST = "lost"
-    """Its workers were lost more often than it may be retried."""
+    """Its workers were lost more often than it may be retried, or Temporal was told to end it."""
 
 
 class PlayerKind(StrEnum):
@@ -122,7 +122,8 @@ class EpisodeSpec(Document):
         parameters: what it is made with.
         player: who plays.
         max_steps: after so many actions, refused ones included, the player is stopped; None: never.
-        timeout: seconds that an episode may take, its environment's own limits aside.
+        timeout: seconds for which an episode may be played, its environment's own limits aside; time in which
+            no worker plays it does not count.
         retries: how often an episode is taken up again whose worker was lost.
         limits: what the processes of a player may use.
         sandbox: what they may touch.
@@ -168,7 +169,7 @@ class EpisodeStart(Message):
     """The input of the workflow of one episode; its row exists.
 
     Attributes:
-        timeout: seconds that one attempt may take.
+        timeout: seconds for which it may be played, by all attempts together.
     """
 
     episode_id: int

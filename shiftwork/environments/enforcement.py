@@ -7,8 +7,7 @@ import secrets
 from collections.abc import Awaitable, Callable, Mapping
 from typing import TYPE_CHECKING, Any, Final, TypeVar
 
-from shiftwork.environments.episode import Episode, TakenAction
-from shiftwork.environments.one_by_one import OneByOne
+from shiftwork.environments.episode import Episode, TakenAction, check_rewards
 from shiftwork.environments.parameters import BadParameters, checked_parameters
 from shiftwork.environments.play_state import Play, episode_now, play_of, time_is_up
 from shiftwork.environments.protocol import (
@@ -224,14 +223,15 @@ async def _step(
         return _refusal(environment, episode, _failure(environment, action, error))
     before = set_aside(environment)
     try:
-        doing = inner(environment, action, **copied(checked))
-        answer = await within(_time_left(environment, episode), doing, episode.now)
-        result = as_earned(_of(ActionResult, "step", answer))
+        result = await _within_its_time(environment, episode, inner(environment, action, **checked))
+        check_rewards(_of(ActionResult, "step", result))
     except BaseException as error:  # a cancellation, too: half a step is undone
         await undo(environment, episode, before)
         if not is_failure(error):
             raise
-        episode_now(environment)
+        if _time_is_up(environment, episode):
+            _cut_short(environment, episode)
+        episode.faults += 1
         return _refusal(environment, episode, _failure(environment, action, error))
     if not result.success:
         await undo(environment, episode, before)

@@ -4,9 +4,12 @@ import random
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Final
 
-from shiftwork.environments.protocol import EpisodeStats, Observation
+from shiftwork.environments.protocol import MOST_REWARD, ActionResult, EpisodeStats, Observation
+
+PAYABLE: Final = f"pay numbers from -{MOST_REWARD:g} to {MOST_REWARD:g}"
+"""What is said of every reward that is none of those."""
 
 
 class SeededRandom(random.Random):
@@ -44,6 +47,7 @@ class Episode:
         reward: the sum of rewards.
         rewards: that of each agent.
         refused: actions that were not taken.
+        faults: those of them that failed inside the environment.
         now: the clock, in seconds.
     """
 
@@ -60,6 +64,7 @@ class Episode:
     reward: float = 0.0
     rewards: dict[str, float] = field(default_factory=dict)
     refused: int = 0
+    faults: int = 0
 
     @property
     def reproducible(self) -> bool:
@@ -110,3 +115,11 @@ class Episode:
             duration_seconds=self.seconds,
             rewards=dict(self.rewards),
         )
+
+
+def check_rewards(result: ActionResult) -> None:
+    """Raise `ValueError` for a reward that is too large for sums and means, or no number."""
+    seen = result.observation.reward
+    for reward in (result.reward, *result.rewards.values(), *(() if seen is None else (seen,))):
+        if not abs(reward) <= MOST_REWARD:
+            raise ValueError(f"a reward of {reward:g} was paid; {PAYABLE}")

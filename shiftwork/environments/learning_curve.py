@@ -1,6 +1,7 @@
 """A picture of rewards, episode by episode, as SVG."""
 
 import math
+import sys
 from collections.abc import Sequence
 from html import escape
 from typing import Final
@@ -65,16 +66,27 @@ class _Scale:
 
     def __init__(self, rewards: Sequence[float]) -> None:
         low, high = min(rewards), max(rewards)
-        room = (high - low) * 0.05 or max(abs(high), 1.0) * 0.1
-        self.low, self.high = low - room, high + room
+        # In units of the largest, whose differences are numbers too.
+        self._unit = max(abs(low), abs(high), 1.0)
+        low, high = low / self._unit, high / self._unit
+        room = (high - low) * 0.05 or 0.1
+        self._low, self._high = low - room, high + room
         self._last = max(len(rewards) - 1, 1)
 
     def x(self, place: int) -> float:
         return _LEFT + (_WIDTH - _LEFT - _RIGHT) * place / self._last
 
     def y(self, reward: float) -> float:
-        share = (reward - self.low) / (self.high - self.low)
+        return self.height((reward / self._unit - self._low) / (self._high - self._low))
+
+    def height(self, share: float) -> float:
+        """Where this share of the whole is: 0 at the bottom, 1 at the top."""
         return _HEIGHT - _BOTTOM - (_HEIGHT - _TOP - _BOTTOM) * share
+
+    def label(self, share: float) -> str:
+        """The reward that is there."""
+        reward = (self._low + (self._high - self._low) * share) * self._unit
+        return f"{max(-sys.float_info.max, min(reward, sys.float_info.max)):.3g}"
 
 
 def _description(rewards: Sequence[float], averages: Sequence[float], window: int) -> str:
@@ -87,10 +99,11 @@ def _description(rewards: Sequence[float], averages: Sequence[float], window: in
 def _grid(scale: _Scale, episodes: int) -> list[str]:
     drawn = []
     for number in range(_LINES + 1):
-        reward = scale.low + (scale.high - scale.low) * number / _LINES
-        y = scale.y(reward)
+        y = scale.height(number / _LINES)
         drawn.append(f'<line class="grid" x1="{_LEFT}" x2="{_WIDTH - _RIGHT}" y1="{y:.1f}" y2="{y:.1f}"/>')
-        drawn.append(f'<text x="{_LEFT - 8}" y="{y + 4:.1f}" text-anchor="end">{reward:.3g}</text>')
+        drawn.append(
+            f'<text x="{_LEFT - 8}" y="{y + 4:.1f}" text-anchor="end">{scale.label(number / _LINES)}</text>'
+        )
     below = _HEIGHT - _BOTTOM + 20
     drawn.append(f'<text x="{_LEFT}" y="{below}">1</text>')
     if episodes > 1:

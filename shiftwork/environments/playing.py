@@ -1,6 +1,7 @@
 """Playing episodes: from the beginning, or on from what is recorded of them."""
 
 from collections.abc import Awaitable, Callable, Sequence
+from itertools import takewhile
 from typing import Final
 
 from shiftwork.environments.base import BaseHarness
@@ -54,11 +55,12 @@ async def play(
         spent: seconds that the recorded part lasted.
         on_step: told of each new step before the player sees what came of it.
         most_steps: after so many the player stops, those included that were refused; None: it plays on.
-        most_refused: after so many refused actions in a row the player stops.
+        most_refused: after so many wrong actions in a row the player stops.
 
     Raises:
         Diverged: what is recorded went otherwise now.
-        EnvironmentFailed: the episode could not be begun.
+        EnvironmentFailed: the episode could not be begun, or as many actions in a row failed inside the
+            environment.
         InvalidInput: the seed is wrong, or the policy can't play here.
     """
     seen = await environment.reset(**({} if seed is None else {"seed": seed}))
@@ -72,8 +74,10 @@ async def play(
         if choice is None:
             ending = Ending.STOPPED
             break
+        faults = _faults(environment)
         result = await environment.step(choice.action, **choice.parameters)
-        steps.append(_step_of(len(steps) + 1, seen.agent, choice, result))
+        step = _step_of(len(steps) + 1, seen.agent, choice, result)
+        steps.append(step.model_copy(update={"fault": _faults(environment) > faults}))
         if on_step is not None:
             await on_step(steps[-1], result)
         seen = result.observation
@@ -99,8 +103,19 @@ def _ending(
         return Ending.TERMINATED if seen.terminated else Ending.TRUNCATED
     if environment.status is HarnessStatus.ERROR:
         return Ending.BROKEN
-    last = steps[-most_refused:]
-    return Ending.REFUSED if len(last) == most_refused and not any(step.success for step in last) else None
+    in_a_row = tuple(takewhile(lambda step: not step.success, reversed(steps)))
+    faults = [step for step in in_a_row if step.fault]
+    if len(faults) >= most_refused:
+        raise EnvironmentFailed(
+            f"{len(faults)} actions in a row failed inside environment {environment.name!r}; "
+            f"the last time: {faults[0].error}"
+        )
+    return Ending.REFUSED if len(in_a_row) - len(faults) >= most_refused else None
+
+
+def _faults(environment: BaseHarness) -> int:
+    episode = play_of(environment).episode
+    return 0 if episode is None else episode.faults
 
 
 def _step_of(number: int, agent: str | None, choice: Choice, result: ActionResult) -> Step:

@@ -2,12 +2,15 @@
 
 import base64
 from enum import StrEnum
-from typing import Annotated, Any, Literal, Self
+from typing import Annotated, Any, Final, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, JsonValue, field_validator, model_validator
 
 ActionName = Annotated[str, Field(min_length=1, max_length=200)]
 Reward = Annotated[float, Field(allow_inf_nan=False)]
+
+MOST_REWARD: Final = 1e100
+"""What one action may earn, or cost: sums and means of as many as there may be are still numbers."""
 
 
 class HarnessStatus(StrEnum):

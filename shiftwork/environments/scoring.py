@@ -4,6 +4,7 @@ import math
 import statistics
 from collections.abc import Sequence
 from dataclasses import dataclass
+from fractions import Fraction
 from typing import Final
 
 from shiftwork.environments.protocol import EpisodeStats
@@ -25,16 +26,26 @@ class Estimate:
 
     Attributes:
         value: of the episodes.
-        low: the lower end; equal to `value` where there is too little to tell.
-        high: the upper end.
+        low: the lower end; None where there is too little to tell.
+        high: the upper end; None as well.
     """
 
     value: float
-    low: float
-    high: float
+    low: float | None = None
+    high: float | None = None
 
     def __str__(self) -> str:
-        return f"{self.value:.3g} [{self.low:.3g}, {self.high:.3g}]"
+        return self._text(".3g")
+
+    @property
+    def percent(self) -> str:
+        """A share, in percent."""
+        return self._text(".0%")
+
+    def _text(self, form: str) -> str:
+        if self.low is None or self.high is None:
+            return f"{self.value:{form}}"
+        return f"{self.value:{form}} [{self.low:{form}}, {self.high:{form}}]"
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,7 +72,7 @@ class Score:
         """As a row of a results table, a text for each column."""
         return {
             "episodes": str(self.episodes),
-            "success": f"{self.success.value:.0%} [{self.success.low:.0%}, {self.success.high:.0%}]",
+            "success": self.success.percent,
             "reward": str(self.reward),
             "steps": str(self.steps),
             "truncated": str(self.truncated),
@@ -103,28 +114,40 @@ def success_rate(successes: int, of: int) -> Estimate:
 
 
 def mean(values: Sequence[float]) -> Estimate:
-    """The mean, with Student's interval; of one value nothing more can be told.
+    """The mean, with Student's interval; of one value, or where numbers don't reach, nothing more is told.
 
     Raises:
         InvalidInput: there is no value, or one that is not finite.
     """
     if not values or not all(math.isfinite(each) for each in values):
         raise InvalidInput("a mean needs finite numbers, at least one; leave the others out")
-    value = statistics.fmean(values)
+    value = average(values)
     if len(values) == 1:
-        return Estimate(value, value, value)
-    reach = _student(len(values) - 1) * statistics.stdev(values) / math.sqrt(len(values))
-    return Estimate(value, value - reach, value + reach)
+        return Estimate(value)
+    try:
+        reach = _student(len(values) - 1) * statistics.stdev(values) / math.sqrt(len(values))
+    except OverflowError:
+        return Estimate(value)
+    low, high = value - reach, value + reach
+    return Estimate(value, low, high) if math.isfinite(low) and math.isfinite(high) else Estimate(value)
+
+
+def average(values: Sequence[float]) -> float:
+    """The mean alone, of at least one number, however large they are."""
+    try:
+        return statistics.fmean(values)
+    except OverflowError:
+        return math.fsum(value / len(values) for value in values)
 
 
 def _student(freedom: int) -> float:
     if freedom <= len(_STUDENT):
         return _STUDENT[freedom - 1]
-    # the first terms of Cornish and Fisher's expansion; exact to three digits from 30 on
-    cube, fifth = _NORMAL**3, _NORMAL**5
-    return (
-        _NORMAL + (cube + _NORMAL) / (4 * freedom) + (5 * fifth + 16 * cube + 3 * _NORMAL) / (96 * freedom**2)
-    )
+    # the first terms of Cornish and Fisher's expansion; exact to five digits from 30 on
+    z, cube, fifth, seventh = (_NORMAL**power for power in (1, 3, 5, 7))
+    first = (cube + z) / (4 * freedom)
+    second = (5 * fifth + 16 * cube + 3 * z) / (96 * freedom**2)
+    return z + first + second + (3 * seventh + 19 * fifth + 17 * cube - 15 * z) / (384 * freedom**3)
 
 
 def moving_average(values: Sequence[float], window: int) -> list[float]:
@@ -135,8 +158,8 @@ def moving_average(values: Sequence[float], window: int) -> list[float]:
     """
     if window < 1:
         raise InvalidInput(f"the window of a moving average is {window}; give at least 1")
-    averages, total = [], 0.0
+    averages, total = [], Fraction(0)  # exact: what is taken off again leaves nothing behind
     for place, value in enumerate(values):
-        total += value - (values[place - window] if place >= window else 0.0)
-        averages.append(total / min(place + 1, window))
+        total += Fraction(value) - (Fraction(values[place - window]) if place >= window else 0)
+        averages.append(float(total / min(place + 1, window)))
     return averages

@@ -32,6 +32,7 @@ class Step(_Frozen):
         reward: what it earned.
         rewards: what it earned each agent, where several play.
         error: why it was not taken.
+        fault: whether it failed inside the environment, and not by what was asked for.
         observation: digest of what was perceived after it; see `digest`.
         terminated: whether the episode had ended by its own rules then.
         truncated: whether it had been cut short then.
@@ -45,6 +46,7 @@ class Step(_Frozen):
     reward: Reward = 0.0
     rewards: dict[str, Reward] = {}
     error: str | None = None
+    fault: bool = False
     observation: str
     terminated: bool = False
     truncated: bool = False
@@ -60,7 +62,7 @@ class Ending(StrEnum):
     STOPPED = "stopped"
     """The player had enough, or had to stop after a number of steps."""
     REFUSED = "refused"
-    """Too many of its actions in a row were refused."""
+    """Too many of its actions in a row were wrong."""
     BROKEN = "broken"
     """An action failed, and the environment could not be put back to where it was."""
 

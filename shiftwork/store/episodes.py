@@ -20,7 +20,8 @@ from shiftwork.store.tables import LEASE_TOKENS, EpisodeStepTable, EpisodeTable
 class EpisodeRow(Message):
     """One play. What it earned and how it ended is there once it has; `seconds`: how long it lasted.
 
-    `worker_stops`: how many attempts a worker gave back that was told to stop.
+    `worker_stops`: how many attempts a worker gave back that was told to stop. `played_seconds`: how long it
+    had been played when the last of those was.
     """
 
     id: int
@@ -45,6 +46,7 @@ class EpisodeRow(Message):
     sandbox: str
     attempt: int
     worker_stops: int
+    played_seconds: float
     token: int | None
     created_at: datetime
     started_at: datetime | None
@@ -66,6 +68,7 @@ class StepRow(Message):
     terminated: bool
     truncated: bool
     seconds: float
+    fault: bool
 
     @property
     def step(self) -> Step:
@@ -177,10 +180,15 @@ class Episodes(Noun):
         await self._held(episode_id, token)
         await self._write(episode_id, {"usage": usage.model_dump(mode="json")})
 
-    async def give_back(self, episode_id: int, token: int) -> None:
-        """Write that a worker was told to stop and gave it back, as its attempt; raises `LeaseLost`."""
+    async def give_back(self, episode_id: int, token: int, played_seconds: float) -> None:
+        """Write that a worker was told to stop and gave it back, as its attempt; raises `LeaseLost`.
+
+        Args:
+            played_seconds: how long it has been played by now, by all attempts.
+        """
         await self._held(episode_id, token)
-        await self._write(episode_id, {"worker_stops": EpisodeTable.worker_stops + 1})
+        stops = EpisodeTable.worker_stops + 1
+        await self._write(episode_id, {"worker_stops": stops, "played_seconds": played_seconds})
 
     async def finish(self, episode_id: int, token: int, outcome: EpisodeOutcome) -> EpisodeRow:
         """End it, as the attempt that has this token; raises `LeaseLost` if that is not it any more."""

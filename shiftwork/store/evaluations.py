@@ -8,13 +8,17 @@ from sqlalchemy import Select, func, insert, select, update
 from sqlalchemy.dialects.postgresql import insert as upsert
 
 from shiftwork.contracts.base import Message
-from shiftwork.contracts.episode import EpisodeStatus, EvaluationSpec
-from shiftwork.errors import NotFound
+from shiftwork.contracts.episode import EpisodeErrorKind, EpisodeStatus, EvaluationSpec
+from shiftwork.errors import Conflict, NotFound
 from shiftwork.store.noun import Noun, is_id
 from shiftwork.store.tables import EpisodeTable, EvaluationTable
 
 CHANNEL = "shiftwork_episodes"
 """Where PostgreSQL tells of each evaluation of which something changed: its id."""
+
+CANCELLED = "The evaluation was cancelled before this episode had ended."
+
+_OPEN = (EpisodeStatus.CREATED.value, EpisodeStatus.RUNNING.value)
 
 
 class EvaluationRow(Message):
@@ -35,7 +39,11 @@ class Evaluations(Noun):
     """The rows of `evaluations`."""
 
     async def create(self, spec: EvaluationSpec, request_key: str | None = None) -> EvaluationRow:
-        """The evaluation with its episodes, none played yet; one of the same `request_key` is found again."""
+        """The evaluation with its episodes, none played yet; one of the same `request_key` is found again.
+
+        Raises:
+            Conflict: the one of this `request_key` plays something else.
+        """
         values = {
             "environment": spec.environment,
             "player": spec.player.kind.value,
@@ -47,16 +55,26 @@ class Evaluations(Noun):
         statement = statement.on_conflict_do_nothing(index_elements=[EvaluationTable.request_key])
         new = await self._first(statement.returning(EvaluationTable.__table__), EvaluationRow)
         if new is None:
-            found = select(EvaluationTable.__table__).where(EvaluationTable.request_key == request_key)
-            row = await self._first(found, EvaluationRow)
-            assert row is not None
-            return row
+            return await self._found(spec, request_key)
         episodes = [
             {"evaluation_id": new.id, "number": number, "seed": spec.seed + number - 1, "status": "created"}
             for number in range(1, spec.episodes + 1)
         ]
         await self._connection.execute(insert(EpisodeTable), episodes)
         return new
+
+    async def _found(self, spec: EvaluationSpec, request_key: str | None) -> EvaluationRow:
+        keyed = select(EvaluationTable.__table__).where(EvaluationTable.request_key == request_key)
+        row = await self._first(keyed, EvaluationRow)
+        assert row is not None
+        # The database keeps 1e23 as a whole number, which Python finds unequal; it does not itself.
+        same = keyed.where(EvaluationTable.spec == spec.model_dump(mode="json"))
+        if row.spec != spec and await self._first(same, EvaluationRow) is None:
+            raise Conflict(
+                f"The key {request_key!r} is evaluation {row.id}'s, which was asked for otherwise; ask for "
+                "the same again, or give another key."
+            )
+        return row
 
     async def get(self, evaluation_id: int) -> EvaluationRow:
         """The evaluation with this id; raises `NotFound`."""
@@ -91,16 +109,38 @@ class Evaluations(Noun):
         return key
 
     async def move(self, evaluation_id: int, status: EpisodeStatus) -> None:
-        """Give it another status; one that has ended keeps its own."""
+        """Give it another status; one that has ended keeps its own. It fails by being cancelled."""
+        if status is EpisodeStatus.FAILED:
+            await self.fail(evaluation_id, CANCELLED, EpisodeErrorKind.CANCELLED)
+        else:
+            await self._write(evaluation_id, status)
+
+    async def fail(self, evaluation_id: int, error: str, kind: EpisodeErrorKind) -> None:
+        """End it, and each of its open episodes, for this reason; one that has ended stays as it is."""
+        if not await self._write(evaluation_id, EpisodeStatus.FAILED):
+            return
+        values = {
+            "status": EpisodeStatus.FAILED.value,
+            "error": error,
+            "error_kind": kind.value,
+            "token": None,
+        }
+        opened = EpisodeTable.status.in_(_OPEN)
+        changed = update(EpisodeTable).where(EpisodeTable.evaluation_id == evaluation_id).where(opened)
+        await self._connection.execute(changed.values(**values, ended_at=func.clock_timestamp()))
+
+    async def _write(self, evaluation_id: int, status: EpisodeStatus) -> bool:
+        """Whether it was open."""
         ended = {"ended_at": func.clock_timestamp()} if status.ended else {}
         changed = (
             update(EvaluationTable)
             .where(EvaluationTable.id == evaluation_id)
-            .where(EvaluationTable.status.in_([EpisodeStatus.CREATED.value, EpisodeStatus.RUNNING.value]))
+            .where(EvaluationTable.status.in_(_OPEN))
             .values(status=status.value, **ended)
         )
-        await self._connection.execute(changed)
+        written = await self._connection.execute(changed)
         await self._connection.execute(select(func.pg_notify(CHANNEL, str(evaluation_id))))
+        return bool(written.rowcount)
 
 
 def _evaluations(environment: str | None) -> Select[Any]:

@@ -1,7 +1,6 @@
 """Verification steps whose command has to play an environment well."""
 
 import asyncio
-import statistics
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,6 +13,7 @@ from shiftwork.environments.commanded import CommandPlayer, player_seed
 from shiftwork.environments.host import Order
 from shiftwork.environments.hosting import EnvironmentHost, PlayFailed
 from shiftwork.environments.registry import check_name
+from shiftwork.environments.scoring import average
 from shiftwork.environments.trajectory import Step, Trajectory
 from shiftwork.errors import InvalidInput, NotFound
 from shiftwork.text import one_line
@@ -158,7 +158,7 @@ class _Game:
 
 def _weighed(check: EnvironmentCheck, games: list[_Game]) -> Played:
     rewards = [game.reward for game in games]
-    mean, least = statistics.fmean(rewards), min(rewards)
+    mean, least = average(rewards), min(rewards)
     counts = least if check.reached_by is Reaching.EVERY else mean
     passed = counts >= check.min_reward - _ROUNDING
     earned = f"{least:g}" if len(games) == 1 else f"{mean:g} on average, {least:g} at least"

@@ -141,7 +141,8 @@ async def test_an_evaluation_is_cancelled(lab: Lab, shared_worker: WorkerProcess
     await lab.shiftwork.cancel_evaluation(evaluation.id)
     rows = await ended(lab, evaluation)
     assert (await lab.shiftwork.evaluation(evaluation.id)).status is EpisodeStatus.FAILED
-    assert not any(row.status is EpisodeStatus.RUNNING for row in rows)
-    assert any(row.status is EpisodeStatus.CREATED for row in rows)
+    assert {row.status for row in rows} <= {EpisodeStatus.COMPLETED, EpisodeStatus.FAILED}
+    kinds = {row.error_kind for row in rows if row.status is EpisodeStatus.FAILED}
+    assert kinds == {EpisodeErrorKind.CANCELLED}
     with pytest.raises(Conflict, match="has ended already"):
         await lab.shiftwork.cancel_evaluation(evaluation.id)

@@ -71,6 +71,21 @@ class Odd(Counter):
         return None
 
 
+class Paying(Counter):
+    """Pays what it is told to, which may be no number."""
+
+    def __init__(self, **reward):
+        super().__init__()
+        self._reward = reward
+
+    async def step(self, action, **parameters):
+        del action, parameters
+        self.total += 1
+        seen = Observation(content=str(self.total), reward=self._reward.get("seen"))
+        result = ActionResult(observation=seen)
+        return result.model_copy(update={k: v for k, v in self._reward.items() if k != "seen"})
+
+
 async def begun(environment, seed=1):
     await environment.initialize()
     await environment.reset(seed=seed)
@@ -118,6 +133,34 @@ async def test_an_action_that_is_not_taken_says_why_and_leaves_the_episode_as_it
     assert result.reward == 0
     assert [await held(environment), environment.total, environment.said] == [before, total, said]
     assert environment.get_stats().refused_actions == 1
+
+
+@pytest.mark.parametrize(
+    ("reward", "told"),
+    [
+        ({"reward": 1e101}, "1e+101"),
+        ({"reward": -1e308}, "-1e+308"),
+        ({"reward": float("nan")}, "nan"),
+        ({"rewards": {"black": 1.0, "white": 1e200}}, "1e+200"),
+        ({"seen": 1e150}, "1e+150"),
+    ],
+    ids=["large", "small", "no-number", "of-an-agent", "observed"],
+)
+async def test_a_reward_that_no_sum_can_hold_is_a_fault_of_its_environment(reward, told):
+    """A few such rewards would break every list that the episode is in."""
+    environment = await begun(Paying(**reward))
+    before = await held(environment)
+    result = await environment.step("add", amount=1)
+    why = f"a reward of {told} was paid; pay numbers from -1e+100 to 1e+100"
+    assert result.error == f"action 'add' failed inside environment 'counter': ValueError: {why}"
+    assert await held(environment) == before
+
+
+async def test_a_large_reward_is_paid():
+    """An environment that counts in large numbers could not be played."""
+    environment = await begun(Paying(reward=-1e100))
+    assert (await environment.step("add", amount=1)).success
+    assert environment.get_stats().total_reward == -1e100
 
 
 async def test_nothing_is_stepped_before_reset_nor_after_the_end():

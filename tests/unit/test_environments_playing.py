@@ -20,8 +20,9 @@ from shiftwork.environments.playing import (
     play,
 )
 from shiftwork.environments.sampling import CannotSample, sample, sample_parameters
-from shiftwork.errors import InvalidInput
+from shiftwork.errors import EnvironmentFailed, InvalidInput
 
+OPEN = [("open", {"door": 1})]
 DOORS = {"door": {"type": "integer", "minimum": 1, "maximum": 3}}
 
 
@@ -155,6 +156,53 @@ async def test_a_player_that_only_errs_is_stopped():
     ended = await play(Doors(), ScriptedPolicy(["kick"] * 50), seed=1, most_refused=4)
 
     assert (ended.ending, len(ended.steps)) == (Ending.REFUSED, 4)
+
+
+class Broken(Doors):
+    """Every door of it fails."""
+
+    async def step(self, action, **parameters):
+        if action == "open":
+            raise KeyError("the hinge")
+        return await super().step(action, **parameters)
+
+
+async def test_an_environment_that_only_fails_is_to_blame_itself():
+    """Its faults would count as a player's bad score."""
+    told = []
+
+    async def tell(step, result):
+        del result
+        told.append(step)
+
+    why = r"4 actions in a row failed inside environment 'doors'; the last time: .*KeyError: 'the hinge'"
+    player = [("open", {"door": 1}), "kick", ("open", {"door": 2}), ("open", {"door": 9}), *OPEN * 9]
+    with pytest.raises(EnvironmentFailed, match=why):
+        await play(Broken(), ScriptedPolicy(player), seed=1, most_refused=4, on_step=tell)
+    assert [step.fault for step in told] == [True, False, True, False, True, True]
+
+
+async def test_wrong_actions_among_faults_are_counted_for_themselves():
+    """A player would be stopped for what its environment did."""
+    player = ["kick", *OPEN * 2, "kick", "kick", *OPEN, "kick", *OPEN]
+    ended = await play(Broken(), ScriptedPolicy(player), seed=1, most_refused=4)
+    assert (ended.ending, len(ended.steps)) == (Ending.REFUSED, 7)
+
+
+async def test_faults_are_counted_on_after_a_crash():
+    """An episode would go on longer with a crash than without one."""
+    begun = await play(Broken(), ScriptedPolicy(OPEN * 3), seed=1, most_refused=4)
+    told = []
+
+    async def tell(step, result):
+        del result
+        told.append(step.number)
+
+    with pytest.raises(EnvironmentFailed, match="4 actions in a row"):
+        await play(
+            Broken(), ScriptedPolicy(OPEN * 9), seed=1, recorded=begun.steps, most_refused=4, on_step=tell
+        )
+    assert told == [4]
 
 
 async def test_a_player_may_be_given_so_many_steps():

@@ -1,7 +1,9 @@
 """What many episodes come to, and the picture of it."""
 
+import json
 import math
 import re
+import statistics
 from xml.etree import ElementTree as ET
 
 import pytest
@@ -43,8 +45,58 @@ def test_a_mean_has_its_interval_of_student(count, student):
 
 
 def test_of_one_episode_no_interval_is_told():
-    """A division by zero would otherwise end the report of a single episode."""
-    assert mean([3.0]) == Estimate(3.0, 3.0, 3.0)
+    """A single episode would otherwise be told as certain, with 95 % confidence, for all."""
+    assert mean([3.0]) == Estimate(3.0, None, None)
+    told = score([EpisodeStats(total_steps=4, total_reward=2.77, success=True, terminated=True)]).row()
+    assert (told["reward"], told["steps"], told["success"]) == ("2.77", "4", "100% [21%, 100%]")
+
+
+@pytest.mark.parametrize("count", [*range(2, 40), 61, 121, 1001])
+def test_the_interval_of_student_holds_95_percent_of_his_distribution(count):
+    """A slip in the table would make every interval of so many episodes wrong."""
+    values = [float(each % 2) for each in range(count)]
+    found, freedom = mean(values), count - 1
+    student = (found.high - found.value) / (statistics.stdev(values) / math.sqrt(count))
+    log_scale = math.lgamma((freedom + 1) / 2) - math.lgamma(freedom / 2) - math.log(freedom * math.pi) / 2
+
+    def density(t):
+        return math.exp(log_scale - (freedom + 1) / 2 * math.log1p(t * t / freedom))
+
+    assert 2 * integral(density, student) == pytest.approx(0.95, abs=5e-6)
+
+
+@pytest.mark.parametrize(
+    ("successes", "of"), [(0, 1), (1, 1), (1, 2), (3, 7), (10, 10), (81, 263), (1, 10_000)]
+)
+def test_the_ends_of_wilsons_interval_are_as_far_off_as_95_percent_are(successes, of):
+    """A slip in the formula would make every success rate seem surer, or less sure, than it is."""
+    found = success_rate(successes, of)
+    assert 0 <= found.low <= found.value <= found.high <= 1
+    for end in {found.low, found.high} - {0.0, 1.0}:
+        deviations = abs(found.value - end) / math.sqrt(end * (1 - end) / of)
+        held = 2 * integral(lambda z: math.exp(-z * z / 2) / math.sqrt(2 * math.pi), deviations)
+        assert held == pytest.approx(0.95, abs=1e-6)
+
+
+def integral(density, until, pieces=4000):
+    """From 0, by Simpson's rule."""
+    width = until / pieces
+    inner = sum((4 if place % 2 else 2) * density(place * width) for place in range(1, pieces))
+    return (density(0.0) + inner + density(until)) * width / 3
+
+
+@pytest.mark.parametrize(
+    ("values", "value"),
+    [([1e308, 1e308], 1e308), ([1e308, -1e308], 0.0), ([1.7e308] * 3, 1.7e308), ([1e308, 0.0], 5e307)],
+    ids=["two", "opposite", "three", "one"],
+)
+def test_rewards_near_the_largest_number_can_still_be_told(values, value):
+    """One episode of an odd environment would otherwise break each list that it is in."""
+    found = mean(values)
+    assert found.value == pytest.approx(value)
+    assert (found.low, found.high) in ((None, None), (found.value, found.value))
+    told = score([EpisodeStats(total_steps=1, total_reward=each) for each in values])
+    assert json.loads(json.dumps(told.reward.value)) == pytest.approx(value)
 
 
 def test_episodes_are_scored_together():
@@ -92,10 +144,23 @@ def test_a_moving_average_takes_the_last_values():
     """The curve would otherwise show a trend that is none."""
     assert moving_average([1.0, 3.0, 5.0, 7.0], 2) == [1.0, 2.0, 4.0, 6.0]
     assert moving_average([], 3) == []
+    assert moving_average([1e20, *([1.0] * 5)], 2)[2:] == [1.0] * 4
+    assert moving_average([1.5e308] * 3, 2) == [1.5e308] * 3
 
 
 @pytest.mark.parametrize(
-    "rewards", [[1.0], [2.0, 2.0], [-1.0, 5.0, 3.0], [float(each) for each in range(5000)]]
+    "rewards",
+    [
+        [1.0],
+        [2.0, 2.0],
+        [-1.0, 5.0, 3.0],
+        [float(each) for each in range(5000)],
+        [1.7e308, -1.7e308],
+        [1.7e308] * 3,
+        [5e-324, 0.0],
+        [1e20, *([1.0] * 9)],
+        [1e-9, 2e-9],
+    ],
 )
 def test_a_learning_curve_is_a_picture_that_everybody_can_read(rewards):
     """A browser would otherwise show nothing, and a screen reader say nothing."""
@@ -111,3 +176,5 @@ def test_a_learning_curve_is_a_picture_that_everybody_can_read(rewards):
     assert 1 <= len(root.findall(f"{SVG}circle")) <= 2000
     assert all(0 <= float(each) <= 720 for each in points)
     assert len(drawn) < 300_000
+    assert "nan" not in drawn
+    assert "inf" not in drawn

@@ -86,6 +86,7 @@ class EpisodeTable(Base):
     started_at: Mapped[Moment | None]
     ended_at: Mapped[Moment | None]
     worker_stops: Mapped[Count]
+    played_seconds: Mapped[float] = mapped_column(server_default=text("0"))
 
 
 class EpisodeStepTable(Base):
@@ -108,3 +109,4 @@ class EpisodeStepTable(Base):
     truncated: Mapped[bool]
     seconds: Mapped[float]
     created_at: Mapped[Now]
+    fault: Mapped[Flag]
