@@ -71,8 +71,8 @@ class Evaluations(Noun):
         same = keyed.where(EvaluationTable.spec == spec.model_dump(mode="json"))
         if row.spec != spec and await self._first(same, EvaluationRow) is None:
             raise Conflict(
-                f"The key {request_key!r} is evaluation {row.id}'s, which was asked for otherwise; ask for "
-                "the same again, or give another key."
+                f"The key {request_key!r:.80} is evaluation {row.id}'s, which was asked for otherwise; ask "
+                "for the same again, or give another key."
             )
         return row
 
