@@ -135,11 +135,11 @@ class CannotBeMade(Sound):
 
 
 FINDS = {
-    ExitsInitialize: ("initialize", "raised SystemExit: 0"),
+    ExitsInitialize: ("initialize", "SystemExit: 0"),
     ExitsReset: ("reset", "SystemExit"),
     ExitsSuccess: ("reading", "is_success() raised SystemExit: 0"),
     ExitsShutdown: ("shutdown", "raised SystemExit: 0"),
-    GivesUp: ("reset", "nobody cancelled"),
+    GivesUp: ("reset", "Cancelled"),
     OrderOfASet: ("another-process", "differs at reset in another process; sort"),
     HalfACharacter: ("observations", "surrogates not allowed"),
     Shrinks: ("available-actions", "'rest' is no longer in get_action_space()"),

@@ -14,6 +14,7 @@ from shiftwork.environments.conformance.subject import (
     frozen,
     shown_of,
     steps_untold,
+    time_is_up,
     unlike,
 )
 from shiftwork.environments.conformance.watched import moments_of
@@ -271,6 +272,8 @@ def _counts(environment: BaseHarness) -> str:
 async def _not_as_it_was(
     subject: Subject, environment: BaseHarness, before: dict[str, Any], seen: str, counted: str
 ) -> str | None:
+    if time_is_up(environment):
+        return None
     where = changed(environment, before)
     if where is not None:
         return f"{where!r} of the environment"

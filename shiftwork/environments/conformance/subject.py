@@ -210,7 +210,7 @@ class Subject:
                 break
             history.append(step_of(choice, result))
             trace.append(Seen(label, shown_of(environment, seen, result), choice))
-        if seen.truncated and _time_is_up(environment):
+        if seen.truncated and time_is_up(environment):
             trace.append(_CUT_BY_THE_CLOCK)
         return trace
 
@@ -238,7 +238,8 @@ class Subject:
             self.note(f"shutdown() {raised(error)}")
 
 
-def _time_is_up(environment: BaseHarness) -> bool:
+def time_is_up(environment: BaseHarness) -> bool:
+    """Whether the clock cuts the episode short, whatever is done in it."""
     limit = environment.timeout_seconds
     return limit is not None and environment.get_stats().duration_seconds >= limit
 
