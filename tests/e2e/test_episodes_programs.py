@@ -4,6 +4,8 @@ import random
 import shlex
 from pathlib import Path
 
+from sqlalchemy import text
+
 from shiftwork.contracts.episode import (
     EpisodeErrorKind,
     EpisodeStatus,
@@ -30,6 +32,16 @@ def python(code: str) -> str:
     return f"python3 -c {shlex.quote(code)}"
 
 
+async def evaluate_alike(lab: Lab, spec: EvaluationSpec, key: bytes) -> EvaluationRow:
+    """Have it played with this secret, as whose the seeds of its players are the same as in another one."""
+    name = f"alike {random.random()}"
+    async with lab.shiftwork.store.transaction() as tx:
+        row = await tx.evaluations.create(spec, name)
+        given = text("UPDATE evaluations SET player_key = :key WHERE id = :id")
+        await tx.evaluations._connection.execute(given, {"key": key, "id": row.id})
+    return await lab.shiftwork.evaluate(spec, request_key=name)
+
+
 async def ended(lab: Lab, evaluation: EvaluationRow, seconds: float = 100) -> list[EpisodeRow]:
     async def look() -> bool:
         return (await lab.shiftwork.evaluation(evaluation.id)).status.ended
@@ -47,7 +59,7 @@ async def test_a_killed_worker_changes_nothing_of_what_a_program_does(
 ) -> None:
     """A crash would have a program play another episode, or leave it running beside its successor."""
     spec = maze(python(GREEDY), seed=40, episodes=3, parallel=3)
-    expected = await ended(lab, await lab.shiftwork.evaluate(spec))
+    expected = await ended(lab, await evaluate_alike(lab, spec, b"the same"))
     # Slower, so that it can be met in the middle; else the same program.
     slow = maze(
         python(
@@ -57,7 +69,7 @@ async def test_a_killed_worker_changes_nothing_of_what_a_program_does(
         episodes=3,
         parallel=3,
     )
-    evaluation = await lab.shiftwork.evaluate(slow)
+    evaluation = await evaluate_alike(lab, slow, b"the same")
     chance = random.Random(3)
 
     async def in_the_middle() -> bool:
