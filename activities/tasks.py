@@ -151,7 +151,8 @@ class _Attempt:
         except ShiftworkError as error:
             return _failed(TaskErrorKind.INVALID, str(error))
         finally:
-            await asyncio.to_thread(remove_tree, folder, ignore_errors=True)
+            if os.path.lexists(folder):  # few providers need it; a thread for nothing takes as long as a row
+                await asyncio.to_thread(remove_tree, folder, ignore_errors=True)
 
     async def _end_earlier(self, row: TaskRow) -> None:
         folder = self._services.settings.task_folder

@@ -4,7 +4,7 @@ from typing import Any
 
 from client.api import Shiftwork
 from client.task_workflows import check_limits
-from shiftwork.contracts.agent import PYTHON
+from client.tasks import NotRunnable
 from shiftwork.contracts.task import TaskStatus
 from shiftwork.errors import InvalidInput, NotFound
 from shiftwork.settings import Settings
@@ -12,10 +12,6 @@ from shiftwork.store.tasks import TaskRow
 
 TIMEOUT = 300
 MAX_OUTPUT_SIZE = 1024 * 1024
-
-
-class NotRunnable(InvalidInput, ValueError):  # noqa: N818 - the tree names what happened
-    """An agent that there is not, or that has no code."""
 
 
 class AgentExecutor:
@@ -70,14 +66,11 @@ class AgentExecutor:
 
     async def _execute(self, shiftwork: Shiftwork, agent_id: int) -> dict[str, Any]:
         try:
-            agent = await shiftwork.agent(agent_id)
+            task = await shiftwork.run_agent(
+                agent_id, timeout=self.timeout, max_output_bytes=self.max_output_size
+            )
         except NotFound as error:
             raise NotRunnable(str(error)) from error
-        if agent.kind == PYTHON and agent.code is None:
-            raise NotRunnable(f"Agent {agent.name!r} has no code; give it some before it is run.")
-        task = await shiftwork.run_agent(
-            agent.id, timeout=self.timeout, max_output_bytes=self.max_output_size
-        )
         return outcome(await shiftwork.wait_task(task.id))
 
 

@@ -6,8 +6,9 @@ from contextlib import suppress
 from typing import Any
 
 from client.api import Shiftwork
-from client.executor import AgentExecutor, NotRunnable
+from client.executor import AgentExecutor
 from client.schedules import ScheduleInfo
+from client.tasks import NotRunnable
 from shiftwork.errors import InvalidInput, NotFound, ShiftworkError
 from shiftwork.settings import Settings
 

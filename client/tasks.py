@@ -9,7 +9,7 @@ from pydantic import JsonValue
 from client.connection import Connection
 from client.task_workflows import cancel, check_limits, closed, start_workflow, task_id_of, workflow_of
 from client.waiting import TaskWatch
-from shiftwork.contracts.agent import AgentConfiguration
+from shiftwork.contracts.agent import PYTHON, AgentConfiguration
 from shiftwork.contracts.task import TaskErrorKind, TaskStart, TaskStatus
 from shiftwork.contracts.workflow import Timeouts
 from shiftwork.errors import Conflict, InvalidInput, StackError
@@ -27,6 +27,10 @@ _LONGEST_PROVIDER = 60
 
 CANCEL_SECONDS = 60.0
 """For how long the end of a task that was cancelled is waited for."""
+
+
+class NotRunnable(InvalidInput, ValueError):  # noqa: N818 - the tree names what happened
+    """An agent that there is not, or that has no code."""
 
 
 class TaskControl(Connection):
@@ -110,11 +114,12 @@ class TaskControl(Connection):
 
         Raises:
             Conflict: it runs already, or under that key another agent's task was made; then no task was made.
-            InvalidInput: a limit can't be one, or what is given can't be kept as it is; then neither.
+            InvalidInput: it has no code, a limit can't be one, or what is given can't be kept as it is; then
+                neither.
         """
         check_limits(timeout, max_output_bytes)
         new = _new_task(AGENT_PROVIDER, instruction, parameters, request_key)
-        task, found = await self._created(new, agent)
+        task, found = await self._created(new, agent, to_run=True)
         if task.status is not TaskStatus.CREATED:
             return task  # of the same request
         try:
@@ -184,18 +189,23 @@ class TaskControl(Connection):
                 "ends as soon as one answers; `shiftwork status` tells whether one runs."
             ) from None
 
-    async def _created(self, new: NewTask, ref: str | int | None) -> tuple[TaskRow, AgentRow | None]:
+    async def _created(
+        self, new: NewTask, ref: str | int | None, *, to_run: bool = False
+    ) -> tuple[TaskRow, AgentRow | None]:
+        """The task, and its agent; `to_run`: that is to be run at once, so it must have something to run."""
         async with self.store.transaction() as tx:
             agent = None
             if ref is not None:
                 agent = await tx.agents.find(str(ref))
+                if to_run and agent.kind == PYTHON and agent.code is None:
+                    raise NotRunnable(f"Agent {agent.name!r} has no code; give it some before it is run.")
                 of_agent = {"agent_id": agent.id, "agent_version": agent.version}
                 new = new.model_copy(update=of_agent)
             task = await tx.tasks.create(new)
         if (task.provider, task.agent_id) != (new.provider, new.agent_id):
             raise Conflict(
-                f"The request_key {new.request_key!r:.80} is task {task.id}'s already, which is "
-                "another agent's or provider's; give each request a key of its own."
+                f"The request_key {new.request_key!r:.80} is task {task.id}'s already, which is another "
+                "agent's or provider's; give each request a key of its own."
             )
         return task, agent
 

@@ -90,7 +90,7 @@ class TaskWatch:
         return None
 
     async def _read(self, task_id: int) -> TaskRow:
-        async with self._store.transaction() as tx:
+        async with self._store.statements() as tx:
             return await tx.tasks.get(task_id)
 
     def _told(self, *message: Any) -> None:

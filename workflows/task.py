@@ -12,7 +12,9 @@ with workflow.unsafe.imports_passed_through():
     from workflows.options import book_keeping, whole_attempt
 
 
-@workflow.defn(name=TASK_WORKFLOW)
+# Outside the SDK's sandbox, which would import this file anew for each run: milliseconds, of a task that may
+# be as short. What it guards against has no place in these lines, and recorded histories are replayed.
+@workflow.defn(name=TASK_WORKFLOW, sandboxed=False)
 class TaskWorkflow:
     """Runs a task whose row exists. Its id is the agent's: of one agent, one at a time."""
 

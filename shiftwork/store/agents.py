@@ -128,11 +128,11 @@ class Agents(Noun):
 
     async def find(self, ref: str) -> AgentRow:
         """The agent of this name, or of this id; raises `NotFound`."""
+        if ref.isascii() and ref.isdigit():  # which is no name
+            return await self.get(int(ref))
         row = await self._first(_current().where(AgentTable.name == ref), AgentRow)
         if row is not None:
             return row
-        if ref.isascii() and ref.isdigit():
-            return await self.get(int(ref))
         raise NotFound(f"There is no agent {ref!r}; `shiftwork agents list` shows those there are.")
 
     async def all(self) -> list[AgentRow]:

@@ -6,8 +6,8 @@ from datetime import datetime
 from typing import Annotated, Any
 
 from pydantic import BeforeValidator, JsonValue
-from sqlalchemy import ColumnElement, Select, delete, func, select, update
-from sqlalchemy.dialects.postgresql import insert
+from sqlalchemy import ColumnElement, Select, Text, Update, cast, delete, func, select, update
+from sqlalchemy.dialects.postgresql import Insert, insert
 
 from shiftwork.contracts.base import Message
 from shiftwork.contracts.task import TRANSITIONS, TaskErrorKind, TaskStatus, TaskUsage
@@ -118,9 +118,8 @@ class Tasks(Noun):
         values = {**task.model_dump(), "status": TaskStatus.CREATED.value, "trace": {}}
         statement = insert(TaskTable).values(values)
         statement = statement.on_conflict_do_nothing(index_elements=[TaskTable.request_key])
-        new = await self._first(statement.returning(TaskTable.__table__), TaskRow)
+        new = await self._changed(statement)
         if new is not None:
-            await self._tell(new.id)
             return new
         assert task.request_key is not None
         return await self.by_key(task.request_key)
@@ -273,17 +272,22 @@ class Tasks(Noun):
         return await self._write(row.id, values)
 
     async def _write(self, task_id: int, values: Mapping[str, Any]) -> TaskRow:
-        changed = update(TaskTable).where(TaskTable.id == task_id).values(**values)
-        row = await self._first(changed.returning(TaskTable.__table__), TaskRow)
+        row = await self._changed(update(TaskTable).where(TaskTable.id == task_id).values(**values))
         assert row is not None
-        await self._tell(task_id)
         return row
 
-    async def _tell(self, task_id: int) -> None:
-        await self._connection.execute(select(func.pg_notify(CHANNEL, str(task_id))))
+    async def _changed(self, statement: Insert | Update) -> TaskRow | None:
+        """The row that it made or changed, if there is one; who listens is told by the same statement."""
+        told = func.pg_notify(CHANNEL, cast(TaskTable.id, Text)).label(_TOLD)
+        result = await self._connection.execute(statement.returning(TaskTable.__table__, told))
+        found = result.mappings().first()
+        if found is None:
+            return None
+        return TaskRow.model_validate({name: value for name, value in found.items() if name != _TOLD})
 
 
 _LONG = ("instruction", "result", "error")
+_TOLD = "told"
 
 
 def _select() -> Select[Any]:
