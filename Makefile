@@ -18,6 +18,9 @@ help: ## Show this list.
 
 install: $(INSTALLED) ## Make .venv with everything pinned, and Shiftwork in it.
 
+# Agents may not write into this folder, so none of them could keep what it compiled.
+COMPILE := $(BIN)/python -m compileall -q shiftwork activities workflows client worker.py
+
 $(INSTALLED): requirements/dev.txt pyproject.toml
 	@$(PYTHON) -c '$(NEW_ENOUGH)' >/dev/null 2>&1 || { \
 	  echo "Shiftwork needs Python 3.11 or newer, and $(PYTHON) is not: install one, or name it with \`make PYTHON=...\`." >&2; \
@@ -29,6 +32,7 @@ $(INSTALLED): requirements/dev.txt pyproject.toml
 	$(PYTHON) -m venv .venv
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes --requirement requirements/dev.txt
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation --editable .
+	$(COMPILE)
 	@touch $@
 
 demo: install ## Run a whole project with scripted agents, in under three minutes.
@@ -46,6 +50,7 @@ $(AGENTS): $(INSTALLED) requirements/agents.txt
 # A file stays with one worker, so that its servers are started once; the longest begin (tests/conftest.py).
 # A worker that dies is not replaced: pytest-xdist would wait for ever where all other work was already given out.
 test: install agents ## Run the tests, several files at a time; PYTEST_ARGS goes to pytest.
+	$(COMPILE)
 	$(BIN)/pytest --numprocesses auto --dist loadfile --no-loadscope-reorder --max-worker-restart 0 $(PYTEST_ARGS)
 
 local-model: install ## Run the test that has a real, tiny model do a project; gets 130 MB, takes minutes.
