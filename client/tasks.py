@@ -204,8 +204,8 @@ class TaskControl(Connection):
             task = await tx.tasks.create(new)
         if (task.provider, task.agent_id) != (new.provider, new.agent_id):
             raise Conflict(
-                f"The request_key {new.request_key!r:.80} is task {task.id}'s already, which is another "
-                "agent's or provider's; give each request a key of its own."
+                f"The request_key {new.request_key!r:.80} is task {task.id}'s already, which is "
+                "another agent's or provider's; give each request a key of its own."
             )
         return task, agent
 

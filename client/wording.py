@@ -44,6 +44,8 @@ def first_problem(error: ValidationError, model: type[BaseModel] | None = None) 
     place = tuple(problem["loc"])
     if place[-1:] == (_KEY,):  # the name itself is wrong: it is what the sentence is about
         place = place[:-2]
+    if not place and problem["type"] == "value_error":  # of the whole: it says what it is about
+        return _said(problem, model)
     where = ".".join(truncate(str(part), _SHOWN) for part in place) or "it"
     return f"{where}: {_said(problem, model)}"
 

@@ -45,7 +45,8 @@ ENVIRONMENTS = (
             number("--episodes", "how many are watched closely (default: 3)", values.count),
             JSON,
         ),
-        "It is played in a process of its own, which is ended if a call does not return. module:Class is also looked for in the folder where you are. Exit "
+        "It is played in a process of its own, which is ended if a call does not return. module:Class is "
+        "also looked for in the folder where you are. Exit "
         "status 5 if it breaks a rule.",
     ),
     Command(

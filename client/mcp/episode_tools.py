@@ -20,6 +20,7 @@ from shiftwork.contracts.environment_check import check_no_file
 from shiftwork.contracts.episode import MOST_SEED
 from shiftwork.environments.host import Order
 from shiftwork.environments.protocol import ActionDefinition, EpisodeStats, Observation
+from shiftwork.environments.registry import check_name
 from shiftwork.environments.shown import MOST_IMAGE, bounded, bounded_actions, bounded_mapping
 from shiftwork.environments.tool_result import image_of
 from shiftwork.environments.trajectory import Choice

@@ -74,9 +74,9 @@ class CreateEvaluation(Asked):
         int | None,
         Field(ge=1, le=1_000_000, strict=True, description="Then the player is stopped; null: never."),
     ] = None
-    timeout: Annotated[float, Field(gt=0, le=7 * 86_400, description="Seconds of play that an episode has.")] = (
-        3_600.0
-    )
+    timeout: Annotated[
+        float, Field(gt=0, le=7 * 86_400, strict=True, description="Seconds of play of an episode.")
+    ] = 3_600.0
     limits: Annotated[
         RunLimits, _known(RunLimits), Field(description="What the processes of a player may use.")
     ] = RunLimits()

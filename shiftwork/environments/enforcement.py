@@ -7,7 +7,9 @@ import secrets
 from collections.abc import Awaitable, Callable, Mapping
 from typing import TYPE_CHECKING, Any, Final, TypeVar
 
-from shiftwork.environments.episode import Episode, TakenAction, check_rewards
+from shiftwork.environments.episode import Episode, SeededRandom, TakenAction, check_rewards
+from shiftwork.environments.failures import TookTooLong, is_failure, why, within
+from shiftwork.environments.guarding import Wrap, guard_class, guarded
 from shiftwork.environments.parameters import BadParameters, checked_parameters
 from shiftwork.environments.play_state import Play, episode_now, play_of, time_is_up
 from shiftwork.environments.protocol import (
@@ -32,70 +34,14 @@ MOST_SEED: Final = 2**31 - 1
 
 _Answer = TypeVar("_Answer")
 
-_inside: ContextVar[frozenset[int]] = ContextVar("inside", default=frozenset())
-"""The environments whose guarded method is running: what that calls of it, `super()` too, is not guarded."""
-
-
-@dataclass(slots=True)
-class Play:
-    """What is kept beside an environment's own state.
-
-    Attributes:
-        episode: the one that goes on, or the last; None before the first.
-        episodes: how many were begun.
-        ready: what `initialize` said; None before it was asked.
-        lock: one guarded method at a time.
-    """
-
-    episode: Episode | None = None
-    episodes: int = 0
-    ready: bool | None = None
-    closed: bool = False
-    lock: OneByOne = field(default_factory=OneByOne)
-
-    @property
-    def newest(self) -> Observation:
-        """The newest observation; an empty one before the first."""
-        return Observation() if self.episode is None else self.episode.observation
-
-
-def play_of(environment: "BaseHarness") -> Play:
-    """What is kept beside it; made at the first use, as not every subclass calls `super().__init__`."""
-    play: Play | None = vars(environment).get("_play")
-    if play is None:
-        play = vars(environment)["_play"] = Play()
-    return play
-
 
 class _Refused(Exception):  # noqa: N818 - an action that is not taken; the text says why
     pass
 
 
 def guard_methods(cls: type["BaseHarness"]) -> None:
-    """Put the guards around what a class itself defines."""
-    for name, guard in _GUARDS.items():
-        if name in vars(cls):
-            setattr(cls, name, _guarded(vars(cls)[name], guard))
-    if "get_stats" in vars(cls):
-        cls.get_stats = _with_our_counts(vars(cls)["get_stats"])  # type: ignore[method-assign]
-
-
-def _guarded(
-    inner: Callable[..., Awaitable[Any]], guard: Callable[..., Awaitable[Any]]
-) -> Callable[..., Awaitable[Any]]:
-    @functools.wraps(inner)
-    # By position alone: parameters of actions may have any name.
-    async def outer(self: "BaseHarness", /, *arguments: Any, **options: Any) -> Any:
-        if id(self) in _inside.get():
-            return await inner(self, *arguments, **options)
-        async with play_of(self).lock.turn():
-            token = _inside.set(_inside.get() | {id(self)})
-            try:
-                return await guard(self, inner, *arguments, **options)
-            finally:
-                _inside.reset(token)
-
-    return outer
+    """Put the guards around what a class defines itself, or has from a mixin."""
+    guard_class(cls, _GUARDS)
 
 
 def _with_our_counts(inner: Callable[..., Any]) -> Callable[..., Any]:
@@ -220,18 +166,21 @@ async def _step(
     except BaseException as error:  # from `get_action_space`, or a schema of it
         if not is_failure(error):
             raise
+        if episode is not None:
+            episode.faults += 1
         return _refusal(environment, episode, _failure(environment, action, error))
     before = set_aside(environment)
     try:
-        result = await _within_its_time(environment, episode, inner(environment, action, **checked))
-        check_rewards(_of(ActionResult, "step", result))
+        doing = inner(environment, action, **copied(checked))
+        answer = await within(_time_left(environment, episode), doing, episode.now)
+        result = as_earned(_of(ActionResult, "step", answer))
+        check_rewards(result)
     except BaseException as error:  # a cancellation, too: half a step is undone
         await undo(environment, episode, before)
         if not is_failure(error):
             raise
-        if _time_is_up(environment, episode):
-            _cut_short(environment, episode)
         episode.faults += 1
+        episode_now(environment)
         return _refusal(environment, episode, _failure(environment, action, error))
     if not result.success:
         await undo(environment, episode, before)

@@ -4,12 +4,9 @@ import random
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from typing import Any, Final
+from typing import Any
 
 from shiftwork.environments.protocol import MOST_REWARD, ActionResult, EpisodeStats, Observation
-
-PAYABLE: Final = f"pay numbers from -{MOST_REWARD:g} to {MOST_REWARD:g}"
-"""What is said of every reward that is none of those."""
 
 
 class SeededRandom(random.Random):
@@ -118,8 +115,10 @@ class Episode:
 
 
 def check_rewards(result: ActionResult) -> None:
-    """Raise `ValueError` for a reward that is too large for sums and means, or no number."""
+    """Raise `ValueError` for a reward that is too large for sums and means."""
     seen = result.observation.reward
     for reward in (result.reward, *result.rewards.values(), *(() if seen is None else (seen,))):
         if not abs(reward) <= MOST_REWARD:
-            raise ValueError(f"a reward of {reward:g} was paid; {PAYABLE}")
+            raise ValueError(
+                f"a reward of {reward:g} was paid; pay numbers from -{MOST_REWARD:g} to {MOST_REWARD:g}"
+            )

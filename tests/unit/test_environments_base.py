@@ -72,7 +72,7 @@ class Odd(Counter):
 
 
 class Paying(Counter):
-    """Pays what it is told to, which may be no number."""
+    """Pays what it is told to."""
 
     def __init__(self, **reward):
         super().__init__()
@@ -140,11 +140,10 @@ async def test_an_action_that_is_not_taken_says_why_and_leaves_the_episode_as_it
     [
         ({"reward": 1e101}, "1e+101"),
         ({"reward": -1e308}, "-1e+308"),
-        ({"reward": float("nan")}, "nan"),
         ({"rewards": {"black": 1.0, "white": 1e200}}, "1e+200"),
         ({"seen": 1e150}, "1e+150"),
     ],
-    ids=["large", "small", "no-number", "of-an-agent", "observed"],
+    ids=["large", "small", "of-an-agent", "observed"],
 )
 async def test_a_reward_that_no_sum_can_hold_is_a_fault_of_its_environment(reward, told):
     """A few such rewards would break every list that the episode is in."""

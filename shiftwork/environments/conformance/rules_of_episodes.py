@@ -18,7 +18,6 @@ from shiftwork.environments.conformance.subject import (
     unlike,
 )
 from shiftwork.environments.conformance.watched import moments_of
-from shiftwork.environments.episode import PAYABLE
 from shiftwork.environments.parameters import BadParameters, checked_parameters, parameter_schema
 from shiftwork.environments.protocol import ActionDefinition, HarnessStatus
 from shiftwork.environments.sampling import CannotSample, sample_parameters
@@ -132,7 +131,7 @@ async def exceptions(subject: Subject) -> list[str]:
     slow = "step_timeout_seconds" if subject.fresh().step_timeout_seconds else "timeout_seconds"
     for moment in await moments_of(subject):
         error = "" if moment.result is None else moment.result.error or ""
-        if "failed inside environment" in error and PAYABLE not in error:
+        if "failed inside environment" in error:
             return [
                 f"{moment.label}: {error}; narrow the action's schema, or return success=False and say why"
             ]

@@ -10,8 +10,8 @@ from typing import Any
 
 from shiftwork.environments.conformance.subject import Subject, frozen
 from shiftwork.environments.conformance.watched import READING, Moment, episodes_of, moments_of
-from shiftwork.environments.episode import PAYABLE
-from shiftwork.environments.protocol import Observation
+from shiftwork.environments.conformance.wording import CallFailed
+from shiftwork.environments.protocol import ActionDefinition, ActionResult, Observation
 
 _IMAGES = (b"\x89PNG\r\n\x1a\n", b"\xff\xd8\xff")
 
@@ -82,8 +82,6 @@ async def rewards(subject: Subject) -> list[str]:
 def _not_finite(moment: Moment) -> str | None:
     if moment.result is None:
         return None
-    if PAYABLE in (moment.result.error or ""):
-        return f"{moment.label}: {moment.result.error}"
     for reward in (moment.result.reward, *moment.result.rewards.values(), moment.observation.reward or 0.0):
         good = isinstance(reward, int | float) and math.isfinite(reward)
         if not good:
