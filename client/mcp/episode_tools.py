@@ -132,7 +132,7 @@ class Seen(Result):
 
 
 class Stats(Result):
-    """How an episode goes, or went; whether it is a success is told when it is over."""
+    """How an episode goes, or went."""
 
     session_id: str
     ending: str | None
@@ -275,7 +275,7 @@ ROOM_TOOLS = (
     RoomTool(
         "harness_stats",
         "Tell how an episode goes",
-        "Tell steps, total reward and refused actions of an episode, and at its end whether it is a success.",
+        "Tell steps, total reward and refused actions of an episode, and whether it is a success by now.",
         OfEpisode,
         Stats,
         harness_stats,
