@@ -23,7 +23,7 @@ async def test_each_role_is_played_by_its_own_agent(lab: Lab) -> None:
     roles = {e.data["feature"]: e.data["role"] for e in await project.events("session_started")}
     assert roles == {"planning": "initializer", "a": "session", "b": "documentation"}
     prompts = [e.data["prompt"] for e in await project.events("attempt_started")]
-    assert prompts == ["2", "1", "project"]
+    assert prompts == ["3", "1", "project"]
     assert "Write in rhymes." in project.brief()
     assert project.request()["role"] == "documentation"
 

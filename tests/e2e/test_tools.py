@@ -318,14 +318,15 @@ async def test_a_model_has_episodes_played(lab: Lab) -> None:
     for given, sentence in (
         ({"player": "random", "agent": "claude"}, "agent and model are for player 'agent'"),
         ({"player": "agent"}, "agent is missing: say which one"),
+        ({"player": "random", "environment": "chess"}, "there is no environment 'chess'"),
     ):
-        refused = await answer_of(tools["run_evaluation"], **game, **given)
+        refused = await answer_of(tools["run_evaluation"], **{**game, **given})
         assert refused.status == "error"
         assert refused.content.startswith(sentence)
-    unknown = {"environment": "chess", "player": "random", "episodes": 1}
+    unknown = {"environment": "maze", "parameters": {"colour": 1}, "player": "random", "episodes": 1}
     failing = json.loads((await answer_of(tools["run_evaluation"], **unknown)).content)["evaluation_id"]
     told = await answer_of(tools["get_evaluation"], evaluation_id=failing, wait_seconds=60)
     failed = json.loads(told.content)
     assert (failed["episodes"]["failed"], failed["success"]) == (1, None)
-    assert "there is no environment 'chess'" in failed["errors"][0]
+    assert "does not take these parameters" in failed["errors"][0]
     assert failed["notice"].startswith("Quoted data")
