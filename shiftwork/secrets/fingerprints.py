@@ -96,13 +96,16 @@ class Fingerprints:
             if read["version"] == VERSION:
                 found.setdefault(b64decode(read["key"]), []).extend(map(_read, read["forms"]))
         self._tables = {view: _tables(found, view) for view in (_AS_IT_IS, _WRAPPED, _SPELT)}
+        self._flat = _tables(found, _AS_IT_IS, _WRAPPED)
 
     def spans(self, data: bytes) -> list[Span]:
         """Where the values are, in their order; what two of them have in common is in one span."""
-        hits = [hit for table in self._tables[_AS_IT_IS] for hit in table.hits(data, 0)]
-        if self._tables[_WRAPPED]:
-            bare = without_line_ends(data)
-            for run in _ENCODED.finditer(bare.data):
+        bare = without_line_ends(data)
+        if not bare:  # nothing can be wrapped: looking once is enough
+            hits = [hit for table in self._flat for hit in table.hits(data, 0)]
+        else:
+            hits = [hit for table in self._tables[_AS_IT_IS] for hit in table.hits(data, 0)]
+            for run in _ENCODED.finditer(bare.data) if self._tables[_WRAPPED] else ():
                 hits += _placed(bare, run[0], run.start(), self._tables[_WRAPPED])
         if self._tables[_SPELT]:
             hits += self._spelt(data)
@@ -193,8 +196,8 @@ def _whole(data: bytes, begin: int, end: int, found: Fingerprint) -> Span:
     return Span(begin, follows.end() if follows else end, found.label)
 
 
-def _tables(found: Mapping[bytes, Sequence[Fingerprint]], view: str) -> list[_Table]:
-    chosen = {key: [each for each in prints if each.view == view] for key, prints in found.items()}
+def _tables(found: Mapping[bytes, Sequence[Fingerprint]], *views: str) -> list[_Table]:
+    chosen = {key: [each for each in prints if each.view in views] for key, prints in found.items()}
     return [_Table(key, prints) for key, prints in chosen.items() if prints]
 
 
