@@ -4,19 +4,14 @@
 does. This one is made for one user, has nothing to load, and does nothing but four calls of the kernel.
 """
 
-import contextlib
 import errno
-import platform
 import shutil
 import struct
 import subprocess
-import sys
-import tempfile
 from functools import cache, lru_cache
-from pathlib import Path
 from typing import Final
 
-from shiftwork.sandbox.machine import executable, start_of_code
+from shiftwork.sandbox.machine import executable, is_executed, start_of_code
 
 _WRITE, _EXECVE, _EXIT, _SETGROUPS, _SETRESUID, _SETRESGID = 1, 59, 60, 116, 117, 119
 
@@ -28,7 +23,6 @@ _SHELL: Final = (b"/bin/sh\0", b"-c\0", b'exec "$0" "$@"\0')
 _FAILURE: Final = b"shiftwork: this program can't be run as another user\n"
 
 
-@lru_cache(maxsize=256)
 def program_to_become(user: int) -> bytes | None:
     """An executable file, whose arguments are a program by its absolute path and that one's arguments.
 
@@ -69,21 +63,12 @@ def _unshare() -> str | None:
     return unshare if b"--setuid" in said and b"--setgid" in said else None
 
 
-@cache
 def _is_executed() -> bool:
-    """Whether such a file runs where temporary files are; tried once, with root's own number."""
-    if (sys.platform, platform.machine()) != ("linux", "x86_64") or sys.maxsize < 1 << 32:
-        return False
-    with tempfile.TemporaryDirectory(prefix="shiftwork-become-") as folder:
-        path = Path(folder) / "become"
-        path.write_bytes(_file(0))
-        path.chmod(0o700)
-        with contextlib.suppress(OSError, subprocess.TimeoutExpired):
-            argv = (path, "/bin/sh", "-c", "exit 7")
-            return subprocess.run(argv, env={}, capture_output=True, check=False, timeout=5).returncode == 7
-    return False
+    """Whether such a file runs; tried with root's own number."""
+    return is_executed(_file(0), "/bin/sh", "-c", "exit 7", status=7)
 
 
+@lru_cache(maxsize=256)
 def _file(user: int) -> bytes:
     """The program for 64-bit x86: code, and texts."""
     texts = (*_SHELL, _FAILURE)

@@ -4,18 +4,12 @@ See `namespace.INIT`, which says it in a shell's words, and is used where this o
 and to fork it twice takes longer than most of what bubblewrap does.
 """
 
-import contextlib
-import platform
 import struct
-import subprocess
-import sys
-import tempfile
 from collections.abc import Sequence
-from functools import cache, lru_cache
-from pathlib import Path
+from functools import lru_cache
 from typing import Final
 
-from shiftwork.sandbox.machine import Assembly
+from shiftwork.sandbox.machine import Assembly, is_executed
 
 NOT_FIRST: Final = 125
 """The exit status where it is not process 1: outside a sandbox, its guardian would kill whatever it may."""
@@ -36,7 +30,6 @@ _ALL: Final = (1 << 64) - 1
 _PAUSE: Final = struct.pack("<qq", 0, 10_000_000)
 
 
-@lru_cache(maxsize=64)
 def first_process(limits: Sequence[Limit], *, drops: bool) -> bytes | None:
     """An executable file; its arguments are `PWD=` with the folder to start in, and a program with its own.
 
@@ -49,22 +42,12 @@ def first_process(limits: Sequence[Limit], *, drops: bool) -> bytes | None:
     return _file(limits, drops=drops) if _is_executed() else None
 
 
-@cache
 def _is_executed() -> bool:
-    """Whether such a file runs where temporary files are; tried once, where it refuses to go on."""
-    if (sys.platform, platform.machine()) != ("linux", "x86_64") or sys.maxsize < 1 << 32:
-        return False
-    with tempfile.TemporaryDirectory(prefix="shiftwork-first-") as folder:
-        path = Path(folder) / "first"
-        path.write_bytes(_file((), drops=False))
-        path.chmod(0o700)
-        with contextlib.suppress(OSError, subprocess.TimeoutExpired):
-            argv = (path, "PWD=/", "/bin/true")
-            done = subprocess.run(argv, env={}, capture_output=True, check=False, timeout=5)
-            return done.returncode == NOT_FIRST
-    return False
+    """Whether such a file runs: it refuses to go on where it is not process 1."""
+    return is_executed(_file((), drops=False), "PWD=/", "/bin/true", status=NOT_FIRST)
 
 
+@lru_cache(maxsize=64)
 def _file(limits: Sequence[Limit], *, drops: bool) -> bytes:
     table = b"".join(struct.pack("<QQQ", *(value & _ALL for value in limit)) for limit in limits)
     code = Assembly()
@@ -198,8 +181,8 @@ def _signal(code: Assembly) -> None:
     code.name("send")
     code.add(b"\xbf\xff\xff\xff\xff\x89\xde")  # mov edi, -1; mov esi, ebx
     code.call(_KILL)
-    code.add(b"\x85\xc0")  # test eax, eax
-    code.jump("line", "not negative")
+    code.add(b"\x83\xf8\xfd")  # cmp eax, -ESRCH
+    code.jump("line", "not equal")
     _pause(code)
     code.jump("send")
     code.name("failed")

@@ -1,10 +1,22 @@
 """Programs of a few hundred bytes for 64-bit x86, made of instructions, with nothing to load."""
 
+import errno
+import platform
 import struct
+import subprocess
+import sys
+import tempfile
+import time
+from functools import cache
+from pathlib import Path
 from typing import Final
 
 _ADDRESS: Final = 0x400000
 _HEADERS: Final = 64 + 56
+_TRIES: Final = 5
+_REFUSALS: Final = frozenset({errno.EACCES, errno.ENOEXEC, errno.EPERM})
+"""How a system says that it executes no such file, or none where temporary files are."""
+
 _LONG: Final = 4
 """Bytes of a jump's distance, and of an address."""
 
@@ -77,3 +89,37 @@ def executable(content: bytes) -> bytes:
     header = struct.pack("<16sHHIQQQIHHHHHH", identity, 2, 62, 1, start, 64, 0, 0, 64, 56, 1, 0, 0, 0)
     segment = struct.pack("<IIQQQQQQ", 1, 5, 0, _ADDRESS, _ADDRESS, size, size, 0x1000)
     return header + segment + content
+
+
+def is_executed(program: bytes, *arguments: str, status: int) -> bool:
+    """Whether such a program runs where temporary files are, and ends with this status.
+
+    Tried once, unless something else was in the way: a full disk, a machine too busy.
+    """
+    if (sys.platform, platform.machine()) != ("linux", "x86_64") or sys.maxsize < 1 << 32:
+        return False
+    try:
+        return _status(program, arguments) == status
+    except (OSError, subprocess.TimeoutExpired):
+        return False
+
+
+@cache
+def _status(program: bytes, arguments: tuple[str, ...]) -> int | None:
+    """How it ends; None if the system refuses to execute it."""
+    with tempfile.TemporaryDirectory(prefix="shiftwork-program-") as folder:
+        path = Path(folder) / "program"
+        path.write_bytes(program)
+        path.chmod(0o700)
+        argv = (str(path), *arguments)
+        for last in (*(False,) * (_TRIES - 1), True):
+            try:
+                return subprocess.run(argv, env={}, capture_output=True, check=False, timeout=5).returncode
+            except OSError as error:
+                if error.errno in _REFUSALS:
+                    return None
+                # A child that another thread started just then may still hold the file open for writing.
+                if last or error.errno != errno.ETXTBSY:
+                    raise
+                time.sleep(0.02)
+    raise AssertionError("the last try returns or raises")

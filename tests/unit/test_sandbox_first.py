@@ -3,6 +3,7 @@
 import os
 import resource
 import subprocess
+import sys
 import tempfile
 from dataclasses import dataclass
 from pathlib import Path
@@ -147,3 +148,31 @@ async def test_it_takes_in_orphans():
     zombies, leader = said.output.decode().splitlines()
     assert zombies == "0"
     assert leader == ".first"
+
+
+def test_no_line_keeps_a_program_from_ending(folder):
+    """Otherwise a number that is no signal's would have the end of the lease pass unnoticed."""
+    first = folder / "first"
+    first.write_bytes(first_process((), drops=False))
+    first.chmod(0o755)
+    bwrap = SANDBOX.wrap((), cwd=folder, limits=Limits())[0]
+    words = (bwrap, *WRAPPER, str(first), f"PWD={folder}", "/bin/sleep", "30")
+    pid, lease = spawn(words, dict(os.environ), streams=(None, None, None))
+    lease.send(999)
+    lease.close()
+    assert os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]) in {-9, 137}
+
+
+def test_it_is_tried_again_once_there_is_room(tmp_path):
+    """Otherwise a full disk at the first start would make all later ones slow, or fail them."""
+    code = (
+        "import tempfile, shiftwork.sandbox.first as f, shiftwork.sandbox.become as b\n"
+        f"tempfile.tempdir = {str(tmp_path / 'gone')!r}\n"
+        "print(f.first_process((), drops=False) is None, b.program_to_become(12345) is None)\n"
+        f"tempfile.tempdir = {str(tmp_path)!r}\n"
+        "print(f.first_process((), drops=False) is None)\n"
+    )
+    done = subprocess.run(
+        (sys.executable, "-c", code), capture_output=True, text=True, check=True, timeout=60
+    )
+    assert done.stdout.split() == ["True", "True", "False"]
