@@ -57,8 +57,8 @@ async def undo(environment: "BaseHarness", episode: Episode, before: Mapping[str
         return
     try:
         await within(environment.timeout_seconds, _make_again(environment, episode))
-    except BaseException as error:
-        environment.status = HarnessStatus.ERROR  # who is interrupted here leaves half an episode
+    except BaseException as error:  # an interruption leaves half an episode, too
+        environment.status = HarnessStatus.ERROR
         if not is_failure(error):
             raise
 

@@ -6,33 +6,9 @@ import time
 
 import pytest
 
-from shiftwork.environments import ActionDefinition, ActionResult, BaseHarness, HarnessStatus, Observation
+from shiftwork.environments import ActionDefinition, ActionResult, HarnessStatus
 from shiftwork.errors import EnvironmentFailed
-
-
-class Walk(BaseHarness):
-    """Walks on; each test changes one thing."""
-
-    def __init__(self, **limits):
-        super().__init__("walk", "Walk on.", **limits)
-        self.place = 0
-
-    async def reset(self, seed=None):
-        self.place = 0
-        return self.seen()
-
-    async def step(self, action, by=1):
-        self.place += by
-        return ActionResult(observation=self.seen(), reward=1.0)
-
-    def get_action_space(self):
-        return [ActionDefinition(name="go", parameters={"by": {"type": "integer", "default": 1}})]
-
-    async def get_observation(self):
-        return self.seen()
-
-    def seen(self):
-        return Observation(content=f"at {self.place}")
+from tests.unit.walking import Walk
 
 
 class Uncopyable(Walk):
