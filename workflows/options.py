@@ -26,20 +26,14 @@ def process_activity(
         seconds: what the work itself may take.
         summary: what people read in the Web UI.
     """
-    return workflow.ActivityConfig(
-        task_queue=PROCESS_QUEUE,
-        start_to_close_timeout=timedelta(seconds=seconds) + timedelta(minutes=10),
-        heartbeat_timeout=timedelta(seconds=timeouts.heartbeat),
-        retry_policy=RetryPolicy(
-            initial_interval=timedelta(seconds=min(retry.initial_interval, timeouts.retry_interval)),
-            backoff_coefficient=retry.backoff,
-            maximum_interval=timedelta(seconds=retry.maximum_interval),
-            maximum_attempts=retry.maximum_attempts,
-            non_retryable_error_types=NOT_RETRYABLE,
-        ),
-        cancellation_type=workflow.ActivityCancellationType.WAIT_CANCELLATION_COMPLETED,
-        summary=summary,
+    policy = RetryPolicy(
+        initial_interval=timedelta(seconds=min(retry.initial_interval, timeouts.retry_interval)),
+        backoff_coefficient=retry.backoff,
+        maximum_interval=timedelta(seconds=retry.maximum_interval),
+        maximum_attempts=retry.maximum_attempts,
+        non_retryable_error_types=NOT_RETRYABLE,
     )
+    return _process(timeouts, policy, seconds, summary)
 
 
 def whole_attempt(timeouts: Timeouts, seconds: float, summary: str) -> workflow.ActivityConfig:
@@ -50,15 +44,23 @@ def whole_attempt(timeouts: Timeouts, seconds: float, summary: str) -> workflow.
         seconds: what it may take; the server's own limit is for one that does not keep to that.
         summary: what people read in the Web UI.
     """
+    policy = RetryPolicy(
+        initial_interval=timedelta(seconds=timeouts.retry_interval),
+        maximum_interval=timedelta(seconds=30),
+        non_retryable_error_types=NOT_RETRYABLE,
+    )
+    return _process(timeouts, policy, seconds, summary)
+
+
+def _process(
+    timeouts: Timeouts, policy: RetryPolicy, seconds: float, summary: str
+) -> workflow.ActivityConfig:
+    """What heartbeats on the queue of processes, and is waited for when it is cancelled."""
     return workflow.ActivityConfig(
         task_queue=PROCESS_QUEUE,
         start_to_close_timeout=timedelta(seconds=seconds) + timedelta(minutes=10),
         heartbeat_timeout=timedelta(seconds=timeouts.heartbeat),
-        retry_policy=RetryPolicy(
-            initial_interval=timedelta(seconds=timeouts.retry_interval),
-            maximum_interval=timedelta(seconds=30),
-            non_retryable_error_types=NOT_RETRYABLE,
-        ),
+        retry_policy=policy,
         cancellation_type=workflow.ActivityCancellationType.WAIT_CANCELLATION_COMPLETED,
         summary=summary,
     )
