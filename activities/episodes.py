@@ -53,9 +53,7 @@ class EpisodeActivities:
     def __init__(self, services: Services, seats: Mapping[PlayerKind, Seats]) -> None:
         self._services = services
         self._seats = seats
-        self._host = EnvironmentHost(
-            services.sandbox, services.settings.state, redact=services.redactor.redact
-        )
+        self._host = EnvironmentHost(services.sandbox, services.settings.state, redactor=services.redactor)
 
     @activity.defn(name=PLAY_EPISODE)
     async def play_episode(self, start: EpisodeStart) -> EpisodeEnd:

@@ -54,7 +54,7 @@ def make_verifier(
         services.sandbox,
         services.settings.state,
         services.limits(project),
-        redact=services.redactor.redact,
+        redactor=services.redactor,
     )
     return LandingVerifier(
         repository=folder.repository,

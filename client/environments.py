@@ -65,7 +65,7 @@ def installed_environments() -> Environments:
             told.append(described(name, found.factories[name]))
         except (EnvironmentFailed, InvalidInput, NotFound) as error:
             problems.append(str(error))
-    return Environments(environments=told, problems=problems, bridges=_bridges())
+    return Environments(environments=told, problems=_without_secrets(problems), bridges=_bridges())
 
 
 def _bridges() -> list[str]:
@@ -84,7 +84,18 @@ def environment_page(name: str, parameters: Mapping[str, JsonValue] | None = Non
 
 
 def described(name: str, factory: Factory, given: Mapping[str, JsonValue] | None = None) -> Environment:
-    """What is told of an environment; see `environment_page`."""
+    """What is told of an environment, without secrets; see `environment_page`."""
+    page = _described(name, factory, given)
+    return Environment.model_validate({**_without_secrets(page.model_dump()), "name": name})
+
+
+def _without_secrets(told: Any) -> Any:
+    from shiftwork.secrets import own_redactor  # noqa: PLC0415 - takes long, and whoever lists tools needs none
+
+    return own_redactor().redact_json(told)
+
+
+def _described(name: str, factory: Factory, given: Mapping[str, JsonValue] | None) -> Environment:
     parameters = _parameters(factory)
     needs = [each.name for each in parameters if each.required and each.name not in (given or {})]
     made = None if needs and given is None else make_environment(name, given)

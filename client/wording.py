@@ -1,4 +1,4 @@
-"""What a validation found, in words for people who never heard of the library that does it."""
+"""What a validation found, or a library said, in words for people who never heard of that library."""
 
 from collections.abc import Sequence
 from typing import Any, get_args
@@ -53,6 +53,14 @@ def first_problem(error: ValidationError, model: type[BaseModel] | None = None) 
 def said_of(problem: Any) -> str:
     """One problem of a validation as a sentence without its end, which leaves out where it is."""
     return _said(problem, None)
+
+
+def unexpected(error: Exception) -> str:
+    """What nobody expected, as a sentence for a model: without our frames, and without secrets."""
+    from shiftwork.secrets import own_redactor  # noqa: PLC0415 - takes long, and hardly anything goes wrong
+
+    what = " ".join(own_redactor().redact(str(error)).split())[:500]
+    return f"Unexpected {type(error).__name__}: {what}."
 
 
 def _said(problem: Any, model: type[BaseModel] | None) -> str:

@@ -15,7 +15,7 @@ from client.tools.arguments import Arguments
 from client.tools.definition import Offer
 from client.tools.evaluation_arguments import EnvironmentName
 from client.tools.results import Done, Result
-from client.wording import first_problem
+from client.wording import first_problem, unexpected
 from shiftwork.contracts.environment_check import check_no_file
 from shiftwork.contracts.episode import MOST_SEED
 from shiftwork.environments.host import Order
@@ -56,8 +56,7 @@ class RoomTool(Offer):
         except ShiftworkError:
             raise
         except Exception as error:  # outermost frame of a tool: a model is told a sentence, not our frames
-            what = " ".join(str(error).split())[:500]
-            raise ShiftworkError(f"Unexpected {type(error).__name__}: {what}.") from error
+            raise ShiftworkError(unexpected(error)) from error
 
 
 class NoArguments(Arguments):

@@ -1,7 +1,6 @@
 """The episodes that one client plays: a bounded number, which end with it."""
 
 import asyncio
-import os
 import secrets
 import tempfile
 from collections.abc import AsyncIterator
@@ -88,11 +87,10 @@ class Room:
         from shiftwork.environments.hosting import EnvironmentHost  # noqa: PLC0415
         from shiftwork.environments.interactive import InteractiveEpisode  # noqa: PLC0415
         from shiftwork.sandbox.choose import cheap_sandbox  # noqa: PLC0415
-        from shiftwork.secrets import LazyRedactor  # noqa: PLC0415
+        from shiftwork.secrets import own_redactor  # noqa: PLC0415
 
         if self._host is None:
-            redactor = LazyRedactor(os.environ)
-            self._host = EnvironmentHost(cheap_sandbox(), self._folder, redact=redactor.redact)
+            self._host = EnvironmentHost(cheap_sandbox(), self._folder, redactor=own_redactor())
         return InteractiveEpisode(self._host, order)
 
     def find(self, session_id: str) -> "InteractiveEpisode":

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 from pydantic import ValidationError
 
 from client.tools.definition import Definition, Report, unreported
-from client.wording import first_problem
+from client.wording import first_problem, unexpected
 from shiftwork.contracts.project import ProjectOptions
 from shiftwork.errors import InvalidInput, ShiftworkError
 from shiftwork.settings import Settings
@@ -67,8 +67,7 @@ class Desk:
         except ShiftworkError:
             raise
         except Exception as error:  # outermost frame of a tool: a model is told a sentence, not our frames
-            what = " ".join(str(error).split())[:500]
-            raise ShiftworkError(f"Unexpected {type(error).__name__}: {what}.") from error
+            raise ShiftworkError(unexpected(error)) from error
         return result.model_dump(mode="json")
 
 

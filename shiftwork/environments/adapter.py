@@ -15,10 +15,12 @@ from shiftwork.environments.base import BaseHarness
 from shiftwork.environments.enforcement import play_of
 from shiftwork.environments.one_by_one import OneByOne
 from shiftwork.environments.protocol import ActionDefinition, HarnessStatus, Observation
+from shiftwork.environments.redacting import redacted_result
 from shiftwork.environments.tool_arguments import TOOL_ACTIONS, arguments_model, invalid_arguments
 from shiftwork.environments.tool_result import ToolResult, content_for_model
 from shiftwork.errors import InvalidInput, ShiftworkError
 from shiftwork.looping import LoopThread
+from shiftwork.secrets import own_redactor
 from shiftwork.text import one_line, truncate
 
 __all__ = ["HarnessAdapter", "ToolResult"]
@@ -41,6 +43,8 @@ class HarnessAdapter(BaseTool):
     call without one blocks its thread. Where an event loop runs, `await ainvoke(…)`: a call that would block
     the loop while another one that was begun in it goes on is refused, as neither would ever end. The
     environment is initialised before its first episode, once.
+
+    Secrets that this process knows, and tokens of known shapes, are taken out of every answer.
 
     As a tool of a chat model an error is the answer, in one sentence, with the status `error`, and what was
     done has its `ToolResult` as artifact.
@@ -69,7 +73,7 @@ class HarnessAdapter(BaseTool):
             )
         chosen = {
             "name": tool_name(harness.name),
-            "description": " ".join(filter(None, (harness.description, _HOW))),
+            "description": " ".join(filter(None, (own_redactor().redact(harness.description), _HOW))),
             "args_schema": arguments_model(_known_actions(harness)),
             "handle_tool_error": True,
             "handle_validation_error": _refused,
@@ -92,6 +96,21 @@ class HarnessAdapter(BaseTool):
             parameters: what the action takes, or the options of a `reset`.
             more: the same, each by itself; one named as an argument here goes into `parameters`.
         """
+        result = await self._outcome(action, action_name, parameters, more)
+        return await asyncio.to_thread(redacted_result, result, own_redactor())
+
+    async def shutdown(self) -> None:
+        """Shut the environment down, after the calls that came before; it can't be used afterwards."""
+        async with self._calls.turn():
+            await self.harness.shutdown()
+
+    async def _outcome(
+        self,
+        action: str | None,
+        action_name: str | None,
+        parameters: Mapping[str, Any] | None,
+        more: Mapping[str, Any],
+    ) -> ToolResult:
         try:
             given = _joined(parameters, more)
             _check(action, action_name, given)
@@ -100,13 +119,8 @@ class HarnessAdapter(BaseTool):
         except ShiftworkError as error:
             return ToolResult.failed(str(error))
         except (Exception, SystemExit) as error:  # noqa: BLE001 - whatever the code of an environment raises
-            why = one_line(truncate(f"{type(error).__name__}: {error}", 500))
+            why = one_line(truncate(own_redactor().redact(f"{type(error).__name__}: {error}"), 500))
             return ToolResult.failed(f"environment {self.harness.name!r} failed at {action!r}: {why}")
-
-    async def shutdown(self) -> None:
-        """Shut the environment down, after the calls that came before; it can't be used afterwards."""
-        async with self._calls.turn():
-            await self.harness.shutdown()
 
     async def _done(self, action: str, action_name: str, given: dict[str, Any]) -> ToolResult:
         match action:

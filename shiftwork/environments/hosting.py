@@ -15,6 +15,7 @@ from pydantic import ValidationError
 from shiftwork.agents.command import ProseLines
 from shiftwork.environments.host import MOST_LINE, Begun, Chosen, Failed, Kept, Order, Over, Taken, Told, Turn
 from shiftwork.environments.protocol import EpisodeStats, Observation
+from shiftwork.environments.redacting import Redacts, redacted_observation, redacted_step
 from shiftwork.environments.trajectory import Choice, Step
 from shiftwork.errors import ShiftworkError
 from shiftwork.runner.config import AgentConfig
@@ -80,7 +81,7 @@ class EnvironmentHost:
         sandbox: what holds the processes.
         folder: where they start.
         limits: what each may use; its memory is limited in any case, see `MEMORY_MB`.
-        redact: takes secrets out of what they say of their failures, before anybody cuts it.
+        redactor: takes secrets out of all that they tell, before anybody cuts it or sees it.
     """
 
     def __init__(
@@ -89,12 +90,12 @@ class EnvironmentHost:
         folder: Path,
         limits: Limits | None = None,
         *,
-        redact: Callable[[bytes], bytes] = lambda text: text,
+        redactor: Redacts | None = None,
     ) -> None:
         self._starter = Starter(sandbox)
         self._folder = folder
         self._limits = limits or Limits()
-        self._redact = redact
+        self._redactor = redactor
 
     async def play(
         self,
@@ -145,18 +146,20 @@ class EnvironmentHost:
             async for line in _lines(process):
                 match Told.validate_json(line):
                     case Over() as over:
-                        return over
+                        return over.model_copy(update={"observation": await self._clean(over.observation)})
                     case Failed() as failed:
                         raise PlayFailed(await self._redacted(failed.error), failed.why)
                     case Begun() as begun:
-                        listener.on_begin(begun)
+                        told = {"description": await self._redacted(begun.description)}
+                        listener.on_begin(begun.model_copy(update=told))
                     case Taken() as taken:
-                        await listener.on_step(taken.step, taken.seconds)
+                        await listener.on_step(self._clean_step(taken.step), taken.seconds)
                         await process.stdin.write(_line(Kept()))
                     case Turn() as turn:
                         assert listener.on_turn is not None, "asked for by `player`"
                         listener.on_stats(turn.stats)
-                        choice = await listener.on_turn(turn.observation, turn.last)
+                        last = None if turn.last is None else self._clean_step(turn.last)
+                        choice = await listener.on_turn(await self._clean(turn.observation), last)
                         await process.stdin.write(_line(Chosen(choice=choice)))
         except BrokenPipeError:
             pass  # it died: why is said below
@@ -174,9 +177,19 @@ class EnvironmentHost:
         words = one_line(truncate(last[-1], 500)) if last else "it does not say why"
         return f"its process ended with status {process.ended.result()}: {words}"
 
+    async def _clean(self, seen: Observation) -> Observation:
+        if self._redactor is None:
+            return seen
+        return await asyncio.to_thread(redacted_observation, seen, self._redactor)
+
+    def _clean_step(self, step: Step) -> Step:
+        return step if self._redactor is None else redacted_step(step, self._redactor)
+
     async def _redacted(self, said: str) -> str:
-        done = await asyncio.to_thread(self._redact, said.encode("utf-8", "replace"))
-        return done.decode("utf-8", "replace")
+        if self._redactor is None:
+            return said
+        done: str = await asyncio.to_thread(self._redactor.redact_excerpts, said)
+        return done
 
 
 def _ignore(_: object) -> None:

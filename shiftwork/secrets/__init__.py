@@ -4,7 +4,7 @@ from shiftwork.secrets.absent import assert_absent
 from shiftwork.secrets.added import AddedSecrets, Allowed, Finding, check_added, find_secrets
 from shiftwork.secrets.fingerprints import Fingerprints
 from shiftwork.secrets.joined import JoinedTexts
-from shiftwork.secrets.known import LazyRedactor, known_secrets, passwords
+from shiftwork.secrets.known import LazyRedactor, known_secrets, own_redactor, passwords
 from shiftwork.secrets.logs import RedactingFilter, RedactingFormatter, protect_handler
 from shiftwork.secrets.redactor import Redactor
 from shiftwork.secrets.reference import Secret, SecretRef, SecretSource
@@ -29,6 +29,7 @@ __all__ = [
     "check_added",
     "find_secrets",
     "known_secrets",
+    "own_redactor",
     "passwords",
     "protect_handler",
 ]

@@ -1,7 +1,9 @@
 """The secrets that a process knows of: what is to be kept out of everything it stores and shows."""
 
+import os
 import re
 from collections.abc import Iterable, Iterator, Mapping
+from functools import lru_cache
 from pathlib import Path
 from typing import Any, AnyStr
 
@@ -121,6 +123,16 @@ class LazyRedactor:
     def secret_in(self, value: Any) -> str | None:
         """See `Redactor.secret_in`."""
         return self.redactor.secret_in(value)
+
+
+def own_redactor() -> LazyRedactor:
+    """One that knows what this process's environment holds now; made anew only where that has changed."""
+    return _redactor_of(tuple(sorted(os.environ.items())))
+
+
+@lru_cache(maxsize=1)
+def _redactor_of(environ: tuple[tuple[str, str], ...]) -> LazyRedactor:
+    return LazyRedactor(dict(environ))
 
 
 def passwords(texts: Iterable[str]) -> Iterator[Secret]:

@@ -90,6 +90,35 @@ class Odd(BaseHarness):
         ]
 
 
+KEY = "sk-ant-api03-" + "Zq7" * 31 + "AA"
+
+
+class Telling(BaseHarness):
+    """Knows a key, and tells it wherever it can."""
+
+    name = "telling"
+
+    def __init__(self) -> None:
+        super().__init__(self.name, f"Made with {KEY}.")
+
+    async def reset(self) -> Observation:
+        return Observation(
+            content=f"the key is {KEY}",
+            metadata={"keys": [KEY]},
+            available_actions=self.get_action_space(),
+        )
+
+    async def step(self, action: str) -> ActionResult:
+        if action == "raise":
+            raise RuntimeError(f"can't log in with {KEY}")
+        return ActionResult(
+            success=action == "go", observation=Observation(content=KEY), error=KEY, metadata={"with": KEY}
+        )
+
+    def get_action_space(self) -> list[ActionDefinition]:
+        return [ActionDefinition(name=name, description=KEY) for name in ("go", "refuse", "raise")]
+
+
 class Raising(BaseHarness):
     """Nothing of it works but its beginning."""
 
@@ -119,6 +148,22 @@ class Raising(BaseHarness):
 def called(adapter: BaseTool, **given: Any) -> dict[str, Any]:
     """As a model calls a tool."""
     return {"name": adapter.name, "args": given, "id": "1", "type": "tool_call"}
+
+
+async def test_no_answer_holds_a_secret() -> None:
+    """If it failed, a key that an environment reads would go to a model's provider, and into its traces."""
+    adapter = HarnessAdapter(Telling())
+    assert "sk-ant" not in adapter.description
+    begun = await adapter.ainvoke(called(adapter, action="reset"))
+    assert json.loads(begun.content)["content"] == "the key is [redacted:anthropic-key]"
+    for action in ("go", "refuse", "raise"):
+        done = await adapter.ainvoke(called(adapter, action="step", action_name=action))
+        assert done.status == ("success" if action == "go" else "error")
+        assert "[redacted:anthropic-key]" in done.content
+        assert "sk-ant" not in repr((begun, done))
+    direct = await adapter.execute("observe")
+    assert direct.output.metadata == {}
+    assert "sk-ant" not in repr(direct)
 
 
 async def test_a_runtime_plays_an_episode() -> None:

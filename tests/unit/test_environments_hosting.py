@@ -10,12 +10,14 @@ from activities.players import PlayerFailed, check_kept
 from shiftwork.contracts.episode import EpisodeErrorKind
 from shiftwork.environments.host import Order, Over
 from shiftwork.environments.hosting import MEMORY_MB, EnvironmentHost, PlayFailed
+from shiftwork.environments.protocol import Observation
 from shiftwork.environments.trajectory import Step
 from shiftwork.runner.limits import Limits
 from shiftwork.sandbox.choose import cheap_sandbox
 from shiftwork.secrets import LazyRedactor
 
 KEY = "sk-ant-api03-" + "Zq7" * 31 + "AA"
+PLAIN = "mellon-9d41-speak-friend"
 GAME = f"""
 import os, sys
 from shiftwork.environments import ActionDefinition, ActionResult, BaseHarness, Observation
@@ -38,7 +40,8 @@ class Game(BaseHarness):
             kept[::4096] = b"x" * len(kept[::4096])
             import time
             time.sleep(20)
-        content = {{"flood": "x" * 17_000_000, "half": "half of \\ud83d"}}.get(self.does, "")
+        told = {{"flood": "x" * 17_000_000, "half": "half of \\ud83d", "tell": "the word is {PLAIN}"}}
+        content = told.get(self.does, "")
         return Observation(content=content, available_actions=self.get_action_space())
 
     async def step(self, action):
@@ -58,15 +61,24 @@ def folder(tmp_path: Path, monkeypatch) -> Path:
     return tmp_path
 
 
-async def played(folder: Path, does: str = "nothing", limits: Limits | None = None) -> Over:
+async def played(
+    folder: Path,
+    does: str = "nothing",
+    limits: Limits | None = None,
+    seen: list[Observation] | None = None,
+) -> Over:
     """An episode of the game; its process starts elsewhere."""
+    seen = [] if seen is None else seen
     (folder / "elsewhere").mkdir()
-    host = EnvironmentHost(cheap_sandbox(), folder / "elsewhere", redact=LazyRedactor({}).redact)
+    host = EnvironmentHost(
+        cheap_sandbox(), folder / "elsewhere", redactor=LazyRedactor({"GAME_API_KEY": PLAIN})
+    )
     order = Order(environment="game_of_hosts:Game", parameters={"does": does}, seed=1, player="asked")
 
     async def keep(step, seconds) -> None: ...
 
-    async def stop(observation, last) -> None: ...
+    async def stop(observation, last) -> None:
+        seen.append(observation)
 
     return await host.play(order, on_step=keep, on_turn=stop, limits=limits)
 
@@ -105,6 +117,14 @@ async def test_no_secret_is_among_its_last_words(folder, does) -> None:
     with pytest.raises(PlayFailed, match="can't log in with") as failed:
         await played(folder, does)
     assert "sk-ant" not in str(failed.value)
+
+
+async def test_no_secret_is_in_what_a_player_perceives(folder) -> None:
+    """If it failed, a key that an environment knows would go to the model that plays in it."""
+    seen: list[Observation] = []
+    over = await played(folder, "tell", seen=seen)
+    assert [each.content for each in seen] == ["the word is [redacted:GAME_API_KEY]"]
+    assert PLAIN not in over.model_dump_json()
 
 
 def test_a_secret_that_a_player_chose_is_said_to_be_the_players() -> None:
