@@ -121,6 +121,7 @@ def _light_worker(
             maintenance.remove_transcripts,
             maintenance.remove_requests,
             maintenance.end_lost_tasks,
+            maintenance.end_lost_evaluations,
             maintenance.find_places,
         ],
         sticky_queue_schedule_to_start_timeout=timedelta(seconds=timings.sticky_queue),

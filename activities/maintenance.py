@@ -10,11 +10,13 @@ from temporalio.api.workflowservice.v1 import DescribeTaskQueueRequest
 
 from activities.alive import heartbeating
 from activities.clearing import Clearing
+from activities.lost_evaluations import LostEvaluations
 from activities.lost_tasks import LostTasks
 from activities.names import (
     CLEAR_PROJECT_FOLDERS,
     CLEAR_REFERENCES,
     CLEAR_TASK_FOLDERS,
+    END_LOST_EVALUATIONS,
     END_LOST_TASKS,
     FIND_PLACES,
     REMOVE_HANDOFFS,
@@ -80,6 +82,12 @@ class MaintenanceActivities:
         """Have the tasks fail whose workflow ended without them: nobody else will."""
         async with heartbeating(self._services.record):
             return await LostTasks(self._services.store, activity.client()).end()
+
+    @activity.defn(name=END_LOST_EVALUATIONS)
+    async def end_lost_evaluations(self) -> int:
+        """Have the evaluations fail whose workflow was ended from outside: only who watches one does so."""
+        async with heartbeating(self._services.record):
+            return await LostEvaluations(self._services.store, activity.client()).end()
 
     # Places -----------------------------------------------------------------------------------------------
 

@@ -3,12 +3,13 @@
 from collections.abc import Sequence
 from datetime import timedelta
 
-from temporalio.client import Client, WorkflowExecutionStatus
+from temporalio.client import Client
 from temporalio.common import WorkflowIDConflictPolicy, WorkflowIDReusePolicy
 from temporalio.exceptions import WorkflowAlreadyStartedError
 from temporalio.service import RPCError, RPCStatusCode
 
-from shiftwork.contracts.episode import EpisodeErrorKind, EpisodeStatus, EvaluationStart
+from activities.lost_evaluations import OPEN, LostEvaluations, workflow_status
+from shiftwork.contracts.episode import EvaluationStart
 from shiftwork.contracts.workflow import Timeouts
 from shiftwork.errors import StackError
 from shiftwork.settings import Settings
@@ -16,9 +17,6 @@ from shiftwork.store.evaluations import EvaluationRow
 from shiftwork.store.store import Store
 from shiftwork.temporal import EVALUATION_WORKFLOW, TASK_QUEUE, evaluation_workflow_id
 from shiftwork.text import plain_markdown
-
-_OPEN = (WorkflowExecutionStatus.RUNNING, WorkflowExecutionStatus.CONTINUED_AS_NEW)
-_PATIENCE = timedelta(seconds=10)
 
 
 async def begin(client: Client, settings: Settings, row: EvaluationRow, episodes: Sequence[int]) -> None:
@@ -50,9 +48,9 @@ async def begin(client: Client, settings: Settings, row: EvaluationRow, episodes
 
 async def cancel(client: Client, evaluation_id: int) -> bool:
     """Cancel its workflow; False if none is open, so that nothing will come of it. Raises `StackError`."""
-    if await _status(client, evaluation_id) not in _OPEN:
-        return False
     try:
+        if await workflow_status(client, evaluation_id) not in OPEN:
+            return False
         await client.get_workflow_handle(evaluation_workflow_id(evaluation_id)).cancel()
     except RPCError as error:
         if error.status is not RPCStatusCode.NOT_FOUND:
@@ -64,28 +62,12 @@ async def cancel(client: Client, evaluation_id: int) -> bool:
 async def settle(client: Client, store: Store, row: EvaluationRow) -> None:
     """Write the end of an evaluation whose workflow was ended by Temporal's own means; else nothing.
 
-    One that nobody has taken up may have no workflow yet: whoever asked for it is about to start it.
-
     Raises:
         StackError: Temporal can't be reached.
     """
-    status = await _status(client, row.id)
-    if status in _OPEN or (status is None and row.status is EpisodeStatus.CREATED):
-        return
-    how = "is not there any more" if status is None else f"has ended ({status.name.lower()})"
-    why = f"The workflow of its evaluation {how}, and plays it no more."
-    async with store.transaction() as tx:
-        await tx.evaluations.fail(row.id, why, EpisodeErrorKind.LOST)
-
-
-async def _status(client: Client, evaluation_id: int) -> WorkflowExecutionStatus | None:
-    """Where its newest workflow stands; None if there is none."""
-    handle = client.get_workflow_handle(evaluation_workflow_id(evaluation_id))
     try:
-        return (await handle.describe(rpc_timeout=_PATIENCE)).status
+        await LostEvaluations(store, client).end_if_lost(row)
     except RPCError as error:
-        if error.status is RPCStatusCode.NOT_FOUND:
-            return None
         raise _unreached(error) from error
 
 

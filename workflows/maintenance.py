@@ -38,11 +38,19 @@ class MaintenanceWorkflow:
             self._count("transcript_items", do(rows.remove_transcripts, **self._options())),
             self._count("requests", do(rows.remove_requests, **self._options())),
             self._count("tasks", do(rows.end_lost_tasks, **self._options())),
+            self._end_lost_evaluations(),
             self._clear_places(),
         )
         summary = MaintenanceSummary(**self._counts, failed=tuple(sorted(self._failed)))
         workflow.set_current_details(_markdown(summary))
         return summary
+
+    async def _end_lost_evaluations(self) -> None:
+        if workflow.patched("end-lost-evaluations"):
+            lost = workflow.execute_activity_method(
+                MaintenanceActivities.end_lost_evaluations, **self._options()
+            )
+            await self._count("evaluations", lost)
 
     async def _clear_places(self) -> None:
         try:

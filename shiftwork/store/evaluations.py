@@ -86,6 +86,13 @@ class Evaluations(Noun):
             )
         return row
 
+    async def unended(self, *, before: int | None = None, limit: int = 50) -> list[EvaluationRow]:
+        """Those that have not ended, newest first: of ids below this one (any)."""
+        statement = _evaluations(None).where(EvaluationTable.status.in_(_OPEN))
+        if before is not None:
+            statement = statement.where(EvaluationTable.id < before)
+        return await self._all(statement.order_by(EvaluationTable.id.desc()).limit(limit), EvaluationRow)
+
     async def list(
         self, *, environment: str | None = None, limit: int = 50, offset: int = 0
     ) -> list[EvaluationRow]:
@@ -115,10 +122,10 @@ class Evaluations(Noun):
         else:
             await self._write(evaluation_id, status)
 
-    async def fail(self, evaluation_id: int, error: str, kind: EpisodeErrorKind) -> None:
-        """End it, and each of its open episodes, for this reason; one that has ended stays as it is."""
+    async def fail(self, evaluation_id: int, error: str, kind: EpisodeErrorKind) -> bool:
+        """End it, and each of its open episodes, for this reason; False: it had ended, and stays as it is."""
         if not await self._write(evaluation_id, EpisodeStatus.FAILED):
-            return
+            return False
         values = {
             "status": EpisodeStatus.FAILED.value,
             "error": error,
@@ -128,6 +135,7 @@ class Evaluations(Noun):
         opened = EpisodeTable.status.in_(_OPEN)
         changed = update(EpisodeTable).where(EpisodeTable.evaluation_id == evaluation_id).where(opened)
         await self._connection.execute(changed.values(**values, ended_at=func.clock_timestamp()))
+        return True
 
     async def _write(self, evaluation_id: int, status: EpisodeStatus) -> bool:
         """Whether it was open."""

@@ -1,8 +1,10 @@
 """What episodes leave behind is removed when nobody needs it any more."""
 
+import asyncio
 import re
 
-from shiftwork.contracts.episode import EpisodeStatus, EvaluationSpec
+from shiftwork.contracts.episode import EpisodeErrorKind, EpisodeStatus, EvaluationSpec
+from shiftwork.temporal import evaluation_workflow_id
 from tests.e2e.lab import Lab
 from tests.e2e.support import WorkerProcess
 from tests.e2e.test_episodes import ended
@@ -25,6 +27,31 @@ async def test_folders_of_dead_attempts_at_episodes_go(lab: Lab, shared_worker: 
     assert names[0] not in left
     for name in names[1:]:
         (lab.settings.tasks / name).rmdir()
+
+
+async def test_an_evaluation_that_nothing_plays_ends(lab: Lab, shared_worker: WorkerProcess) -> None:
+    """One that was terminated in Temporal would be `running` in all lists, until somebody watched it."""
+    shared_worker.kill()
+    client = await lab.shiftwork.temporal()
+    spec = EvaluationSpec(environment="number_guess", episodes=2)
+    dead, alive = await lab.shiftwork.evaluate(spec), await lab.shiftwork.evaluate(spec)
+    async with lab.shiftwork.store.transaction() as tx:
+        coming = await tx.evaluations.create(spec)  # whoever asked for it is about to start it
+    await client.get_workflow_handle(evaluation_workflow_id(dead.id)).terminate("by hand")
+    shared_worker.start()
+    first, second = await asyncio.gather(maintain(lab), maintain(lab))
+    assert (first.failed, second.failed, first.evaluations + second.evaluations) == ((), (), 1)
+    (line,) = [each for each in await lab.shiftwork.evaluation_results() if each.evaluation.id == dead.id]
+    assert (line.evaluation.status, line.tally) == (EpisodeStatus.FAILED, {EpisodeStatus.FAILED: 2})
+    for episode in await lab.shiftwork.episodes(dead.id):
+        assert episode.error_kind is EpisodeErrorKind.LOST
+        assert episode.error == (
+            "The workflow of its evaluation has ended (terminated), and plays it no more."
+        )
+    assert {each.status for each in await ended(lab, alive)} == {EpisodeStatus.COMPLETED}
+    assert (await lab.shiftwork.evaluation(coming.id)).status is EpisodeStatus.CREATED
+    await lab.shiftwork.cancel_evaluation(coming.id)
+    assert (await maintain(lab)).evaluations == 0
 
 
 async def test_old_steps_of_ended_episodes_go(lab: Lab, shared_worker: WorkerProcess) -> None:
