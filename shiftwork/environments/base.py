@@ -30,7 +30,8 @@ class BaseHarness(ABC):
     - nothing is stepped before `reset`, nor after the end.
 
     What an instance holds is copied before each step, to be put back if the step fails; what can't be copied
-    is made again from the seed, the options of `reset` and the actions taken. Code that neither waits nor
+    is made again from the seed, the options of `reset` and the actions taken; what does not come in time, or
+    comes to something else, is broken, and needs a `reset`. Code that neither waits nor
     returns can't be interrupted: its time is judged when it returns, or by who holds its process.
 
     Attributes:
@@ -39,6 +40,8 @@ class BaseHarness(ABC):
         max_steps: actions that an episode may take; None: as many as it likes.
         timeout_seconds: how long an episode may last; None: as long as it likes.
         step_timeout_seconds: how long one action may take; None: what is left of the episode.
+        undo_seconds: how much longer than it has lasted an episode may take to be made again, if it has no
+            `timeout_seconds`; with these, it may take as long as they say.
         agents: who plays, where several do; `Observation.agent` says whose turn it is.
         current_step: actions taken in this episode.
         status: where it stands.
@@ -50,6 +53,7 @@ class BaseHarness(ABC):
     max_steps: int | None = None
     timeout_seconds: float | None = None
     step_timeout_seconds: float | None = None
+    undo_seconds: float = 60.0
     agents: tuple[str, ...] = ()
     current_step: int = 0
     status: HarnessStatus = HarnessStatus.IDLE

@@ -47,7 +47,8 @@ def put_back(environment: "BaseHarness", state: Mapping[str, Any]) -> None:
 async def undo(environment: "BaseHarness", episode: Episode, before: Mapping[str, Any] | None) -> None:
     """As it was: from the copy, or made again; an environment for which neither can be done is broken.
 
-    Making it again may take as long as an episode may.
+    Making it again may take as long as an episode may; where that is without an end, as long as this one has
+    lasted and `undo_seconds` more.
     """
     if before is not None:
         put_back(environment, before)
@@ -56,11 +57,17 @@ async def undo(environment: "BaseHarness", episode: Episode, before: Mapping[str
         environment.status = HarnessStatus.ERROR
         return
     try:
-        await within(environment.timeout_seconds, _make_again(environment, episode))
+        await within(_time_for(environment, episode), _make_again(environment, episode))
     except BaseException as error:  # an interruption leaves half an episode, too
         environment.status = HarnessStatus.ERROR
         if not is_failure(error):
             raise
+
+
+def _time_for(environment: "BaseHarness", episode: Episode) -> float:
+    if environment.timeout_seconds is not None:
+        return environment.timeout_seconds
+    return episode.seconds + environment.undo_seconds
 
 
 async def _make_again(environment: "BaseHarness", episode: Episode) -> None:

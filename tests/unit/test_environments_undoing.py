@@ -137,6 +137,35 @@ async def test_one_that_does_not_come_to_the_same_again_is_called_broken():
     assert environment.status is HarnessStatus.ERROR
 
 
+async def test_one_that_hangs_while_it_is_made_again_is_called_broken():
+    """A game without a limit of time would hang for ever after one failed action."""
+    environment = Uncopyable()
+    environment.undo_seconds = 0.3
+    await environment.reset()
+    assert (await environment.step("go")).success
+
+    environment.fails = True
+    assert not (await environment.step("go")).success
+    assert environment.status is HarnessStatus.ACTIVE  # there was time for it
+
+    class Hangs(Uncopyable):
+        async def reset(self, seed=None):
+            if self.place:
+                await asyncio.Event().wait()
+            return await super().reset(seed=seed)
+
+    environment = Hangs()
+    environment.undo_seconds = 0.1
+    await environment.reset()
+    assert (await environment.step("go")).success
+    environment.fails = True
+    async with asyncio.timeout(20):
+        failed = await environment.step("go")
+    assert "the line is down" in failed.error
+    assert environment.status is HarnessStatus.ERROR
+    assert "call reset" in (await environment.step("go")).error
+
+
 @pytest.mark.parametrize("steps", [3, 4])
 async def test_a_reset_that_fails_leaves_an_episode_that_can_not_be_copied(steps):
     """A wrong option would wreck the game that goes on, or open one that is over."""
