@@ -39,6 +39,13 @@ async def within(
     return answer
 
 
+def of_type(wanted: type[_Answer], method: str, answer: object) -> _Answer:
+    """What a method returned; raises `TypeError` if that is something else than it has to be."""
+    if not isinstance(answer, wanted):
+        raise TypeError(f"{method} returned {type(answer).__name__}, not {wanted.__name__}")
+    return answer
+
+
 def is_failure(error: BaseException) -> bool:
     """Whether the environment failed: not so where somebody cancelled what asked it, or ends the process."""
     if isinstance(error, asyncio.CancelledError):

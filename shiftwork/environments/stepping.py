@@ -1,0 +1,138 @@
+"""One step of an environment: refused, undone, or taken and counted."""
+
+import json
+from collections.abc import Awaitable, Callable, Mapping
+from typing import TYPE_CHECKING, Any
+
+from shiftwork.environments.episode import Episode, TakenAction, check_rewards
+from shiftwork.environments.failures import TookTooLong, is_failure, of_type, why, within
+from shiftwork.environments.parameters import BadParameters, checked_parameters
+from shiftwork.environments.play_state import episode_now, play_of, time_is_up
+from shiftwork.environments.protocol import ActionDefinition, ActionResult, HarnessStatus, as_earned
+from shiftwork.environments.undoing import copied, set_aside, undo
+from shiftwork.text import truncate
+
+if TYPE_CHECKING:
+    from shiftwork.environments.base import BaseHarness
+
+
+class _Refused(Exception):  # noqa: N818 - an action that is not taken; the text says why
+    pass
+
+
+async def take_step(
+    environment: "BaseHarness",
+    inner: Callable[..., Awaitable[ActionResult]],
+    action: str,
+    /,
+    **parameters: Any,
+) -> ActionResult:
+    """The guard around an environment's `step`: what goes wrong is a result, and changes nothing."""
+    episode = episode_now(environment)
+    try:
+        episode = _going_on(environment, episode)
+        checked = _checked(environment, episode, action, parameters)
+    except _Refused as refusal:
+        return _refusal(environment, episode, str(refusal))
+    except BaseException as error:  # from `get_action_space`, or a schema of it
+        if not is_failure(error):
+            raise
+        if episode is not None:
+            episode.faults += 1
+        return _refusal(environment, episode, _failure(environment, action, error))
+    before = set_aside(environment)
+    try:
+        doing = inner(environment, action, **copied(checked))
+        answer = await within(_time_left(environment, episode), doing, episode.now)
+        result = as_earned(of_type(ActionResult, "step", answer))
+        check_rewards(result)
+    except BaseException as error:  # a cancellation, too: half a step is undone
+        await undo(environment, episode, before)
+        if not is_failure(error):
+            raise
+        episode.faults += 1
+        episode_now(environment)
+        return _refusal(environment, episode, _failure(environment, action, error))
+    if not result.success:
+        await undo(environment, episode, before)
+        return _refusal(environment, episode, result.error or f"action {action!r} was not taken", result)
+    episode.taken.append(TakenAction(action, checked))
+    return _counted(environment, episode, result)
+
+
+def _going_on(environment: "BaseHarness", episode: Episode | None) -> Episode:
+    if play_of(environment).closed:
+        raise _Refused(f"environment {environment.name!r} was shut down; make another one")
+    if episode is None:
+        raise _Refused(f"no episode of {environment.name!r} was begun; call reset first")
+    if episode.observation.done:
+        how = "terminated" if episode.observation.terminated else "was cut short"
+        raise _Refused(
+            f"the episode of {environment.name!r} {how} after {len(episode.taken)} steps; "
+            "call reset to begin another"
+        )
+    if environment.status is HarnessStatus.ERROR:
+        raise _Refused(
+            f"environment {environment.name!r} is broken: a failed action could not be undone; call reset"
+        )
+    return episode
+
+
+def _checked(
+    environment: "BaseHarness", episode: Episode, action: str, parameters: Mapping[str, Any]
+) -> dict[str, Any]:
+    there: list[ActionDefinition] = episode.observation.available_actions or environment.get_action_space()
+    found = next((each for each in there if each.name == action), None)
+    if found is None:
+        names = ", ".join(repr(each.name) for each in there) or "none"
+        raise _Refused(f"there is no action {truncate(repr(action), 100)} now; there is: {names}")
+    try:
+        json.dumps(parameters, allow_nan=False)
+    except (TypeError, ValueError, RecursionError):
+        raise _Refused(f"the parameters of action {action!r} are no JSON values") from None
+    try:
+        return checked_parameters(found, parameters)
+    except BadParameters as error:
+        raise _Refused(str(error)) from None
+
+
+def _time_left(environment: "BaseHarness", episode: Episode) -> float | None:
+    limit = environment.timeout_seconds
+    left = None if limit is None else max(limit - episode.seconds, 0.0)
+    return min((each for each in (left, environment.step_timeout_seconds) if each is not None), default=None)
+
+
+def _counted(environment: "BaseHarness", episode: Episode, result: ActionResult) -> ActionResult:
+    seen, reward = result.observation, result.reward
+    episode.earned(reward, result.rewards)
+    episode.note_drawing(environment.random)
+    steps = environment.current_step = len(episode.taken)
+    ended = seen.terminated or (environment.status is HarnessStatus.COMPLETED and not seen.truncated)
+    over = environment.max_steps is not None and steps >= environment.max_steps
+    cut = seen.truncated or (not ended and (over or time_is_up(environment, episode)))
+    shown = episode.show(
+        seen.model_copy(
+            update={"reward": reward, "terminated": ended, "truncated": cut, "done": ended or cut}
+        )
+    )
+    environment.status = HarnessStatus.COMPLETED if shown.done else HarnessStatus.ACTIVE
+    return result.model_copy(update={"observation": shown, "reward": reward, "error": None})
+
+
+def _refusal(
+    environment: "BaseHarness", episode: Episode | None, why: str, result: ActionResult | None = None
+) -> ActionResult:
+    if episode is not None:
+        episode.refused += 1
+    return ActionResult(
+        success=False,
+        observation=play_of(environment).newest.model_copy(update={"reward": None}, deep=True),
+        error=truncate(why, 2000),
+        metadata={} if result is None else result.metadata,
+    )
+
+
+def _failure(environment: "BaseHarness", action: str, error: BaseException) -> str:
+    if isinstance(error, TookTooLong):
+        return f"action {action!r} of {environment.name!r} took too long, and was undone"
+    return f"action {action!r} failed inside environment {environment.name!r}: {why(error)}"
