@@ -12,8 +12,10 @@ from langchain_core.messages import BaseMessage, HumanMessage, ToolMessage
 from langchain_core.tools import BaseTool
 from langchain_openai import ChatOpenAI
 from langchain_tests.integration_tests import ToolsIntegrationTests
+from mcp.shared.memory import create_connected_server_and_client_session as connected
 
 from client.api import Shiftwork
+from client.mcp.protocol import make_server
 from client.telling import tell
 from client.tools import long_running_tools
 from client.tools.desk import Desk
@@ -323,6 +325,14 @@ async def test_a_model_has_episodes_played(lab: Lab) -> None:
         refused = await answer_of(tools["run_evaluation"], **{**game, **given})
         assert refused.status == "error"
         assert refused.content.startswith(sentence)
+    one = {**game, "episodes": 1, "player": "random"}
+    async with connected(make_server(Desk(lab.settings))) as session:  # which checks answers by their schema
+        begun = (await session.call_tool("run_evaluation", one)).structuredContent
+        asked = {"evaluation_id": begun["evaluation_id"], "wait_seconds": 60}
+        told = (await session.call_tool("get_evaluation", asked)).structuredContent
+    assert (begun["reward"], told["status"]) == (None, "completed")
+    assert isinstance(told["reward"]["value"], float)
+    assert (told["reward"]["low"], told["reward"]["high"], told["steps"]["low"]) == (None, None, None)
     unknown = {"environment": "maze", "parameters": {"colour": 1}, "player": "random", "episodes": 1}
     failing = json.loads((await answer_of(tools["run_evaluation"], **unknown)).content)["evaluation_id"]
     told = await answer_of(tools["get_evaluation"], evaluation_id=failing, wait_seconds=60)

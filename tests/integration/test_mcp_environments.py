@@ -173,8 +173,9 @@ async def test_what_is_wrong_is_a_sentence_and_changes_nothing(tmp_path: Path) -
         assert (stats["total_steps"], stats["refused_actions"]) == (0, 3)
         assert "There is no episode 'nope'" in await refusal(session, "harness_stats", session_id="nope")
         assert "module:Class" not in await refusal(session, "start_episode", environment="nowhere")
-        given = {"environment": "coding_challenge", "parameters": {"path": "/etc/passwd"}}
-        assert "names a file of the worker's machine" in await refusal(session, "start_episode", **given)
+        for name, parameter in (("coding_challenge", "path"), ("gymnasium/Ant-v5", "xml_file")):
+            given = {"environment": name, "parameters": {parameter: "/etc/passwd"}}
+            assert "names a file of the worker's machine" in await refusal(session, "start_episode", **given)
         await answer(session, "end_episode", **episode)
         assert "There is no episode" in await refusal(session, "harness_observe", **episode)
     assert not hosts()

@@ -1,6 +1,7 @@
 """Environments over HTTP: what there is, what is played, and what comes of it."""
 
 import json
+import sys
 import uuid
 from collections.abc import Iterator
 
@@ -75,6 +76,42 @@ def test_an_evaluation_from_its_beginning_to_its_steps(client) -> None:
     assert again.status_code == 204
 
 
+def test_what_one_episode_can_not_tell_is_null(client, served) -> None:
+    """A program made from the description would break at the first evaluation of one episode."""
+    asked = {"environment": "maze", "parameters": {"rows": 4, "columns": 4}}
+    evaluation = client.post("/api/evaluations", json=asked).json()["id"]
+    told = followed(client, evaluation)[-2]
+    assert told == client.get(f"/api/evaluations/{evaluation}").json()
+    for figure in ("reward", "steps"):
+        assert isinstance(told[figure]["value"], float)
+        assert (told[figure]["low"], told[figure]["high"]) == (None, None)
+    assert told["success"]["low"] < told["success"]["high"]
+    schemas = client.get("/api/openapi.json").json()["components"]["schemas"]
+    for end in ("low", "high"):
+        assert {"type": "null"} in schemas["Interval"]["properties"][end]["anyOf"]
+    unplayed = {"environment": "maze", "parameters": {"colour": 1}}
+    evaluation = client.post("/api/evaluations", json=unplayed).json()["id"]
+    told = followed(client, evaluation)[-2]
+    assert [told[figure] for figure in ("success", "reward", "steps", "truncated", "usage")] == [None] * 5
+    assert {"type": "null"} in schemas["Evaluation"]["properties"]["reward"]["anyOf"]
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="memory is looked at on Linux")
+def test_an_environment_uses_no_more_than_was_asked_for(client) -> None:
+    """What people allow an environment would be taken, told back, and not held."""
+    asked = {
+        "environment": "maze",
+        "parameters": {"rows": 30, "columns": 30},
+        "environment_limits": {"memory_mb": 5},
+    }
+    made = client.post("/api/evaluations", json=asked).json()
+    assert made["spec"]["environment_limits"]["memory_mb"] == 5
+    assert followed(client, made["id"])[-1] == "completed"
+    (episode,) = client.get(f"/api/evaluations/{made['id']}/episodes").json()["items"]
+    assert (episode["status"], episode["error_kind"]) == ("failed", "environment")
+    assert "The limit memory_mb of 5 was breached" in episode["error"]
+
+
 def test_an_evaluation_is_ended(client) -> None:
     """A program that began too much could not end it."""
     asked = {"environment": "maze", "parameters": {"rows": 30, "columns": 30}, "episodes": 300}
@@ -112,6 +149,11 @@ def test_no_path_of_a_class_is_taken(client, environment) -> None:
         ({"environment": "maze", "seed": "7"}, 422, "seed"),
         ({"environment": "maze", "seed": 2**31 - 2, "episodes": 3}, 422, "seeds go up to 2147483647"),
         ({"environment": "coding_challenge", "parameters": {"path": "/etc/passwd"}}, 422, "names a file"),
+        (
+            {"environment": "gymnasium/Ant-v5", "parameters": {"xml_file": "/etc/passwd"}},
+            422,
+            "the parameter 'xml_file' of 'gymnasium/Ant-v5' names a file",
+        ),
         ({"environment": "maze", "sandbox": {"hosts": ["a.example"]}}, 422, "has no effect"),
     ],
 )

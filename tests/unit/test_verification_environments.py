@@ -1,5 +1,6 @@
 """Verification steps whose command has to play an environment well."""
 
+import os
 import shlex
 from pathlib import Path
 
@@ -123,6 +124,63 @@ async def test_what_can_not_be_played_says_why(checkout, environment, why):
     assert evidence.output_tail.startswith(why)
 
 
+PAYER = """
+from shiftwork.environments import ActionDefinition, ActionResult, BaseHarness, Observation
+
+
+class Payer(BaseHarness):
+    def __init__(self, pays: float):
+        super().__init__("payer", max_steps=2)
+        self.pays = pays
+
+    async def reset(self, seed=None):
+        return Observation(available_actions=self.get_action_space())
+
+    async def step(self, action):
+        return ActionResult(observation=Observation(), reward=self.pays)
+
+    def get_action_space(self):
+        return [ActionDefinition(name="pay")]
+"""
+PAYS = """import json, sys
+for line in sys.stdin:
+    print(json.dumps({"action": "pay"}), flush=True)
+"""
+
+
+@pytest.fixture
+def payer(tmp_path, monkeypatch) -> str:
+    """An environment of another distribution that pays what it is told to."""
+    about = tmp_path / "payer_of_tests-1.0.dist-info"
+    about.mkdir()
+    (tmp_path / "payer_of_tests.py").write_text(PAYER)
+    (about / "METADATA").write_text("Metadata-Version: 2.1\nName: payer-of-tests\nVersion: 1.0\n")
+    (about / "entry_points.txt").write_text("[shiftwork.environments]\npayer = payer_of_tests:Payer\n")
+    monkeypatch.setenv("PYTHONPATH", f"{tmp_path}{os.pathsep}{os.environ.get('PYTHONPATH', '')}")
+    return "payer"
+
+
+@pytest.mark.parametrize("pays", [1e308, -1e308])
+async def test_rewards_that_no_sum_can_hold_are_the_environments_fault(checkout, payer, pays):
+    """If it failed, a sum that overflows would pass or fail a program, or break the verification."""
+    (checkout / "pays.py").write_text(PAYS)
+    evidence = await run(checkout, "python3 pays.py", name=payer, parameters={"pays": pays}, episodes=2)
+    assert evidence.failure is FailureKind.STEP_FAILED
+    assert evidence.output_tail.startswith("The environment 'payer' can't be played: ")
+    assert f"a reward of {pays:g} was paid; pay numbers from -1e+100 to 1e+100" in evidence.output_tail
+
+
+@pytest.mark.parametrize(("pays", "asks", "failure"), [(1e100, 2e100, None), (-1e100, 1e308, "step_failed")])
+async def test_the_largest_rewards_are_weighed(checkout, payer, pays, asks, failure):
+    """If it failed, a game of large numbers could never be won, or never be lost."""
+    (checkout / "pays.py").write_text(PAYS)
+    playing = {"name": payer, "parameters": {"pays": pays}, "episodes": 2, "min_reward": asks}
+    for reached_by in ("every", "mean"):
+        evidence = await run(checkout, "python3 pays.py", reached_by=reached_by, **playing)
+        assert evidence.failure == failure, evidence.output_tail
+        assert evidence.output_tail.startswith(f"The reward was {2 * pays:g}")
+
+
 @pytest.mark.parametrize(
     ("step", "why"),
     [
@@ -154,10 +212,31 @@ async def test_what_can_not_be_played_says_why(checkout, environment, why):
             },
             "the parameter 'path' of 'coding_challenge' names a file of the worker's machine",
         ),
+        (
+            {
+                "command": "python3 x.py",
+                "environment": {
+                    "name": "gymnasium/Ant-v5",
+                    "min_reward": 1,
+                    "parameters": {"xml_file": "/etc/passwd"},
+                },
+            },
+            "the parameter 'xml_file' of 'gymnasium/Ant-v5' names a file of the worker's machine",
+        ),
         ({"command": "python3 x.py", "environment": {"name": "maze"}}, "Field required"),
         ({"command": "python3 x.py", "environment": {**MAZE, "min_reward": float("nan")}}, "finite number"),
     ],
-    ids=["no command", "output", "status", "a path", "a file", "a parameter", "no reward", "not a number"],
+    ids=[
+        "no command",
+        "output",
+        "status",
+        "a path",
+        "a file",
+        "a parameter",
+        "a bridge's",
+        "no reward",
+        "not a number",
+    ],
 )
 def test_steps_that_make_no_sense_are_refused(step, why):
     """If it failed, a plan could run code of its choice in the worker, or ask for what nothing decides."""
