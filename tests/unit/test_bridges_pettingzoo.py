@@ -9,13 +9,20 @@ pytest.importorskip("pettingzoo", reason="the extra 'pettingzoo' is not installe
 
 from gymnasium import spaces
 from pettingzoo import ParallelEnv
-from pettingzoo.test import api_test, seed_test
 
 from shiftwork.environments.bridges.pettingzoo import HarnessAEC, PettingZooHarness
 from shiftwork.environments.conformance import check_harness
 from shiftwork.environments.examples import ConnectFourHarness
+from shiftwork.environments.host import Order
+from shiftwork.environments.hosting import EnvironmentHost
 from shiftwork.environments.registry import make_environment
+from shiftwork.environments.trajectory import Ending
 from shiftwork.errors import InvalidInput
+from shiftwork.sandbox.choose import cheap_sandbox
+
+with warnings.catch_warnings():  # their tests import a game in the old way
+    warnings.simplefilter("ignore", DeprecationWarning)
+    from pettingzoo.test import api_test, seed_test
 
 WIN = (0, 1, 0, 1, 0, 1, 0)
 """Columns with which red wins."""
@@ -197,6 +204,21 @@ def test_what_cannot_be_made_is_told_in_one_sentence(name, said):
     """People would be shown a traceback of somebody else's code."""
     with pytest.raises(InvalidInput, match=said):
         make_environment(f"pettingzoo/{name}")
+
+
+@pytest.mark.parametrize("game", ["tictactoe-v3", "connect_four-v3", "rps-v2", "go-v5"])
+async def test_its_classic_games_are_there(game, tmp_path):
+    """The names in the documents would need packages that the extra does not bring."""
+    pytest.importorskip("pygame", reason="the extra 'pettingzoo' is not installed as it is now")
+    host = EnvironmentHost(cheap_sandbox(), tmp_path)
+
+    async def keep(step, seconds): ...
+
+    order = Order(environment=f"pettingzoo/classic/{game}", seed=3, most_steps=200)
+    over = await host.play(order, on_step=keep)
+    assert over.trajectory.stats.total_steps >= 2
+    assert over.trajectory.ending in (Ending.TERMINATED, Ending.TRUNCATED, Ending.STOPPED)
+    assert over.trajectory.stats.refused_actions == 0
 
 
 def test_what_was_refused_is_forgotten_once_an_action_is_taken():
