@@ -171,6 +171,13 @@ async def stack(folder: Path) -> AsyncIterator[Shiftwork]:
         yield shiftwork
 
 
+async def recognising(shiftwork: Shiftwork, bare: asyncpg.Connection) -> None:
+    """Look for what the worker knows from now on, as every client does some seconds after its start."""
+    while not await bare.fetchval("SELECT count(*) FROM secret_fingerprints"):  # noqa: ASYNC110
+        await asyncio.sleep(0.1)
+    await shiftwork.store.learn()
+
+
 async def measure(folder: Path) -> Took:
     """All of it."""
     took: Took = {}
@@ -180,6 +187,7 @@ async def measure(folder: Path) -> Took:
         agents = [await shiftwork.register_agent(name, definition) for name in ("ours", "floor")]
         bare = await asyncpg.connect(asyncpg_dsn(database_url(shiftwork.settings)))
         manager = HandoffManager(shiftwork.store)
+        await recognising(shiftwork, bare)
         try:
             await alternate(took, CHECKS, locks(shiftwork, bare))
             await alternate(took, CHECKS, handoffs(manager, bare, *(agent.id for agent in agents)))

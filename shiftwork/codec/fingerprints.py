@@ -8,7 +8,7 @@ from shiftwork.errors import CodecError
 from shiftwork.secrets.redactor import Redactor
 
 _LARGEST = 16 << 20
-"""Bytes of one document that are read; each form of a secret takes about 60."""
+"""Bytes of one document that are read; each form of a secret takes 100 to 250."""
 
 
 class SealedFingerprints(NamedTuple):

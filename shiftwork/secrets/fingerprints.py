@@ -1,59 +1,40 @@
 """Fingerprints of known values: whoever has them finds the values in texts, and can't tell what they are.
 
-Of each form of a value its length is kept, a keyed digest (HMAC-SHA-256), and the sums of the keyed weights
-of its first bytes and of all its bytes. Sums are cheap to have of every place of a text: digests are made
-only where both fit, so that a text that repeats how known keys begin needs none.
+Of each form of a value its length is kept, a keyed digest of the whole (HMAC-SHA-256), and keyed digests of a
+few samples of it (see `sampling`), by which places are found that are worth the whole one.
 """
 
-import hashlib
 import hmac
 import json
-import re
 from base64 import b64decode, b64encode
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from itertools import accumulate
-from operator import sub
 from typing import Any, NamedTuple
 
-from shiftwork.secrets.forms import SHORTEST, Form, tail_pattern
+from shiftwork.secrets.forms import Form, tail_pattern
+from shiftwork.secrets.sampling import Grid, Sampled, Sampler, grid_for, sieves
 from shiftwork.secrets.scanner import Span
-from shiftwork.secrets.views import View, without_escapes, without_line_ends
+from shiftwork.secrets.views import View, has_line_ends, without_escapes, without_line_ends
 
-VERSION = 2
-
-_WINDOWS = (16, SHORTEST)
-"""Bytes at a form's beginning whose weights are summed: as many of it as one of these takes in."""
+VERSION = 3
 
 _DIGEST_BYTES = 16
-_WEIGHT_BYTES = 2
-_PIECE = 1 << 16
-"""Bytes of a text of which sums are had at once."""
 
 _AS_IT_IS, _WRAPPED, _SPELT = "as it is", "wrapped", "spelt"
 """How a text is read: also without line ends, also without what JSON escapes."""
-
-_ENCODED = re.compile(rb"[0-9A-Za-z+/_-]{10,}")
-"""What base64 and hexadecimal digits are made of; no form that wraps holds anything else."""
 
 
 class Fingerprint(NamedTuple):
     """One form of a known value.
 
     Attributes:
-        size: its bytes.
-        window: how many of its first bytes are summed.
-        sum: of their weights.
-        whole: the sum of the weights of all its bytes.
+        sampled: its size, and digests of samples of it.
         digest: its HMAC-SHA-256, the first half of it.
         view: how a text is read to find it.
         tail: see `Form`.
         label: what is shown in its place.
     """
 
-    size: int
-    window: int
-    sum: int
-    whole: int
+    sampled: Sampled
     digest: bytes
     view: str
     tail: str
@@ -67,19 +48,16 @@ def fingerprints(labels: Mapping[Form, bytes], key: bytes) -> bytes:
         labels: what is shown in each form's place.
         key: 32 bytes. Whoever has the document and not the key, which is in it, too, could try out guesses.
     """
-    weights = _weights(key)
+    sampler = Sampler(key)
     made = []
     for form, label in sorted(labels.items()):
         view = _SPELT if form.escapes else _WRAPPED if form.wraps else _AS_IT_IS
         text = without_escapes(form.text).data if form.escapes else form.text
-        size = len(text)
-        window = next((width for width in _WINDOWS if width <= size), 0)
-        if not window:
-            continue
-        each = [weights[byte] for byte in text]
-        digest = b64encode(_digest(key, text)).decode()
-        made.append([size, window, sum(each[:window]), sum(each), digest, view, form.tail, label.decode()])
-    return json.dumps({"version": VERSION, "key": b64encode(key).decode(), "forms": made}).encode()
+        if grid := grid_for(len(text)):
+            sampled = sampler.sampled(text, grid)
+            digests = map(_encoded, (_digest(key, text), sampled.firsts, sampled.lasts))
+            made.append([len(text), *grid, *digests, view, form.tail, label.decode()])
+    return json.dumps({"version": VERSION, "key": _encoded(key), "forms": made}).encode()
 
 
 class Fingerprints:
@@ -100,13 +78,12 @@ class Fingerprints:
 
     def spans(self, data: bytes) -> list[Span]:
         """Where the values are, in their order; what two of them have in common is in one span."""
-        bare = without_line_ends(data)
-        if not bare:  # nothing can be wrapped: looking once is enough
-            hits = [hit for table in self._flat for hit in table.hits(data, 0)]
+        if not has_line_ends(data):  # nothing can be wrapped: looking once is enough
+            hits = [hit for table in self._flat for hit in table.hits(data)]
         else:
-            hits = [hit for table in self._tables[_AS_IT_IS] for hit in table.hits(data, 0)]
-            for run in _ENCODED.finditer(bare.data) if self._tables[_WRAPPED] else ():
-                hits += _placed(bare, run[0], run.start(), self._tables[_WRAPPED])
+            hits = [hit for table in self._tables[_AS_IT_IS] for hit in table.hits(data)]
+            if self._tables[_WRAPPED]:
+                hits += _placed(without_line_ends(data), self._tables[_WRAPPED])
         if self._tables[_SPELT]:
             hits += self._spelt(data)
         return merged(_whole(data, *hit) for hit in hits)
@@ -115,9 +92,9 @@ class Fingerprints:
         """What is found without escapes: twice, as a backslash that was escaped itself may seem to escape."""
         tables = self._tables[_SPELT]
         if b"\\" in data and (once := without_escapes(data)):
-            yield from _placed(once, once.data, 0, tables)
+            yield from _placed(once, tables)
             if b"\\" in once.data and (twice := without_escapes(once.data)):
-                for begin, end, found in _placed(twice, twice.data, 0, tables):
+                for begin, end, found in _placed(twice, tables):
                     yield once.begin(begin), once.end(end), found
 
 
@@ -150,42 +127,21 @@ class _Table:
 
     def __init__(self, key: bytes, prints: Iterable[Fingerprint]) -> None:
         self._key = key
-        self._weights = _weights(key)
         self._found = {each.digest: each for each in prints}
-        self._longest = max(each.size for each in self._found.values())
-        # By window and sum, for each size: the sums of all bytes.
-        self._sizes: dict[int, dict[int, dict[int, set[int]]]] = {}
-        for each in self._found.values():
-            sizes = self._sizes.setdefault(each.window, {}).setdefault(each.sum, {})
-            sizes.setdefault(each.size, set()).add(each.whole)
+        self._sieves = sieves(Sampler(key), (each.sampled for each in self._found.values()))
 
-    def hits(self, data: bytes, offset: int) -> Iterator[_Hit]:
-        """What is found in the data, its places counted from `offset` on."""
-        for position, size in self._candidates(data):
-            text = data[position : position + size]
-            if found := self._found.get(_digest(self._key, text)):
-                yield offset + position, offset + position + size, found
-
-    def _candidates(self, data: bytes) -> Iterator[tuple[int, int]]:
-        """Places and sizes for which the sums fit; all of it is looped over by the interpreter's own C."""
-        for begin in range(0, len(data), _PIECE):
-            piece = data[begin : begin + _PIECE + self._longest]
-            sums = [0, *accumulate(map(self._weights.__getitem__, piece))]
-            for window, sizes in self._sizes.items():
-                totals = list(map(sub, sums[window : window + _PIECE], sums))  # one for each place
-                fits = bytes(map(sizes.__contains__, totals))
-                place = fits.find(1)
-                while place >= 0:
-                    for size, wholes in sizes[totals[place]].items():
-                        if place + size <= len(piece) and sums[place + size] - sums[place] in wholes:
-                            yield begin + place, size
-                    place = fits.find(1, place + 1)
+    def hits(self, data: bytes) -> Iterator[_Hit]:
+        """What is found in the data."""
+        for sieve in self._sieves:
+            for position, size in sieve.candidates(data):
+                if found := self._found.get(_digest(self._key, data[position : position + size])):
+                    yield position, position + size, found
 
 
-def _placed(view: View, data: bytes, offset: int, tables: Iterable[_Table]) -> Iterator[_Hit]:
-    """The hits in data that stands at this offset of a view, by their places in what that is a view of."""
+def _placed(view: View, tables: Iterable[_Table]) -> Iterator[_Hit]:
+    """The hits in a view, by their places in what that is a view of."""
     for table in tables:
-        for begin, end, found in table.hits(data, offset):
+        for begin, end, found in table.hits(view.data):
             yield view.begin(begin), view.end(end), found
 
 
@@ -202,17 +158,13 @@ def _tables(found: Mapping[bytes, Sequence[Fingerprint]], *views: str) -> list[_
 
 
 def _read(fields: list[Any]) -> Fingerprint:
-    size, window, total, whole, digest, view, tail, label = fields
-    return Fingerprint(size, window, total, whole, b64decode(digest), view, tail, label.encode())
+    size, step, width, digest, firsts, lasts, view, tail, label = fields
+    sampled = Sampled(size, Grid(step, width), b64decode(firsts), b64decode(lasts))
+    return Fingerprint(sampled, b64decode(digest), view, tail, label.encode())
 
 
-def _weights(key: bytes) -> tuple[int, ...]:
-    """One for each byte that there is."""
-    stream = hashlib.shake_256(b"weights" + key).digest(256 * _WEIGHT_BYTES)
-    return tuple(
-        int.from_bytes(stream[place : place + _WEIGHT_BYTES], "big")
-        for place in range(0, len(stream), _WEIGHT_BYTES)
-    )
+def _encoded(data: bytes) -> str:
+    return b64encode(data).decode()
 
 
 def _digest(key: bytes, text: bytes) -> bytes:

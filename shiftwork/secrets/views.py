@@ -7,6 +7,7 @@ from collections.abc import Callable
 from shiftwork.secrets.spelling import unescaped
 
 _LINE_END = re.compile(rb"\\[rn]|[\r\n]")
+_LINE_ENDS = (b"\n", b"\r", b"\\n", b"\\r")
 _SPELT = re.compile(
     rb"\\{1,2}u[dD][89abAB][0-9A-Fa-f]{2}\\{1,2}u[dD][c-fC-F][0-9A-Fa-f]{2}|\\{1,2}u[0-9A-Fa-f]{4}"
     rb"|\\+(?P<mark>[\"'/])|(?P<slash>\\)(?:\\*(?=\\\\u[0-9A-Fa-f]{4})|\\+)"
@@ -24,7 +25,7 @@ class View:
     def __init__(
         self, data: bytes, pattern: re.Pattern[bytes], replace: Callable[[re.Match[bytes]], bytes]
     ) -> None:
-        self._matches = [found.span() for found in pattern.finditer(data)]
+        self._matches: list[tuple[int, int]] = []
         self._begins: list[int] = []
         self._ends: list[int] = []
         out: list[bytes] = []
@@ -37,6 +38,7 @@ class View:
             length += len(plain)
             self._ends.append(length)
             position = found.end()
+            self._matches.append(found.span())
         self.data = b"".join((*out, data[position:])) if out else data
 
     def __bool__(self) -> bool:
@@ -59,6 +61,11 @@ class View:
             return self._matches[number]
         before = self._matches[number][1] + place - self._ends[number]
         return before, before + 1
+
+
+def has_line_ends(data: bytes) -> bool:
+    """Whether the data has any; in a fraction of the time that a view takes to make."""
+    return any(end in data for end in _LINE_ENDS)
 
 
 def without_line_ends(data: bytes) -> View:
