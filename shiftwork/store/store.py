@@ -1,13 +1,13 @@
 """The store: a small pool of connections, and transactions that speak in nouns."""
 
 import re
-from collections.abc import AsyncIterator, Iterator, Mapping
+from collections.abc import AsyncIterator, Callable, Iterator, Mapping
 from contextlib import asynccontextmanager, contextmanager
-from typing import Any, Protocol, Self
+from typing import Any, Generic, Protocol, Self, TypeVar
 
 import asyncpg
 from sqlalchemy import Connection, event
-from sqlalchemy.exc import DBAPIError, InvalidatePoolError, StatementError
+from sqlalchemy.exc import DBAPIError, StatementError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, AsyncSession, create_async_engine
 from sqlalchemy.sql.dml import UpdateBase
@@ -27,7 +27,8 @@ from shiftwork.store.evidence import Evidence
 from shiftwork.store.features import Features
 from shiftwork.store.fingerprints import FingerprintRows
 from shiftwork.store.handoffs import Handoffs
-from shiftwork.store.lockers import LOST, Lockers
+from shiftwork.store.lending import lent, try_before_use
+from shiftwork.store.lockers import Lockers
 from shiftwork.store.progress import Progress
 from shiftwork.store.projects import Projects
 from shiftwork.store.requests import Requests
@@ -55,11 +56,29 @@ _LOCKERS = "lockers"
 _WRITES = re.compile(r"\b(?:INSERT|UPDATE)\b", re.IGNORECASE)
 
 
+OfNoun = TypeVar("OfNoun")
+
+
 class Learns(Protocol):
     """Has the redactor of a store know more; see `shiftwork.management.recognising`."""
 
     def learn(self, connection: Connection, *, within: float = 0.0) -> None:
         """Look again, unless that was done within so many seconds."""
+
+
+class _Own(Generic[OfNoun]):
+    """A noun of a transaction, made when it is first asked for: most transactions need two of twenty."""
+
+    def __init__(self, noun: Callable[[AsyncConnection], OfNoun]) -> None:
+        self._noun = noun
+
+    def __set_name__(self, owner: type, name: str) -> None:
+        self._name = name
+
+    def __get__(self, transaction: "Transaction", owner: type) -> OfNoun:
+        made = self._noun(transaction.connection)
+        transaction.__dict__[self._name] = made  # found there from now on, before this is
+        return made
 
 
 class Transaction:
@@ -69,28 +88,30 @@ class Transaction:
     first, then features, then the project (`projects.save`, `events.append`).
     """
 
+    projects = _Own(Projects)
+    features = _Own(Features)
+    sessions = _Own(Sessions)
+    attempts = _Own(Attempts)
+    leases = _Own(Leases)
+    conversations = _Own(Conversations)
+    usage = _Own(Usage)
+    events = _Own(Events)
+    progress = _Own(Progress)
+    decisions = _Own(Decisions)
+    checkpoints = _Own(Checkpoints)
+    evidence = _Own(Evidence)
+    transcript = _Own(Transcript)
+    requests = _Own(Requests)
+    fingerprints = _Own(FingerprintRows)
+    agents = _Own(Agents)
+    tasks = _Own(Tasks)
+    schedules = _Own(Schedules)
+    handoffs = _Own(Handoffs)
+    evaluations = _Own(Evaluations)
+    episodes = _Own(Episodes)
+
     def __init__(self, connection: AsyncConnection) -> None:
-        self.projects = Projects(connection)
-        self.features = Features(connection)
-        self.sessions = Sessions(connection)
-        self.attempts = Attempts(connection)
-        self.leases = Leases(connection)
-        self.conversations = Conversations(connection)
-        self.usage = Usage(connection)
-        self.events = Events(connection)
-        self.progress = Progress(connection)
-        self.decisions = Decisions(connection)
-        self.checkpoints = Checkpoints(connection)
-        self.evidence = Evidence(connection)
-        self.transcript = Transcript(connection)
-        self.requests = Requests(connection)
-        self.fingerprints = FingerprintRows(connection)
-        self.agents = Agents(connection)
-        self.tasks = Tasks(connection)
-        self.schedules = Schedules(connection)
-        self.handoffs = Handoffs(connection)
-        self.evaluations = Evaluations(connection)
-        self.episodes = Episodes(connection)
+        self.connection = connection
 
 
 class Store:
@@ -128,7 +149,7 @@ class Store:
             max_overflow=pool_size,
             json_serializer=json_serializer(redact),
         )
-        _try_before_use(self._engine)
+        try_before_use(self._engine)
         self._learns = learns
         if learns is not None:
             _learn_before_writing(self._engine, learns)
@@ -192,7 +213,7 @@ class Store:
             InvalidInput: as of `transaction`.
         """
         with self._telling():
-            async with self._single.connect() as connection:
+            async with lent(self._single) as connection:
                 yield Transaction(connection)
 
     async def learn(self) -> None:
@@ -208,7 +229,7 @@ class Store:
     @asynccontextmanager
     async def _begun(self) -> AsyncIterator[AsyncConnection]:
         with self._telling():
-            async with self._engine.begin() as connection:
+            async with lent(self._engine) as connection, connection.begin():
                 yield connection
 
     @contextmanager
@@ -229,22 +250,6 @@ class Store:
             raise
         except PoolTimeout as error:
             raise StackError(f"All connections to PostgreSQL at {self._place} are in use.") from error
-
-
-def _try_before_use(engine: AsyncEngine) -> None:
-    """A restarted server costs a reconnect, not an error.
-
-    SQLAlchemy's own way asks three times, in a transaction, on behalf of poolers that locks can't do with.
-    """
-
-    def before(connection: Any, *_: object) -> None:
-        try:
-            connection.run_async(lambda bare: bare.fetchrow(";"))
-        except (*LOST, asyncpg.PostgresError, asyncpg.InternalClientError) as error:
-            # The last one: the driver is just being told of its end, and can't be asked anything.
-            raise InvalidatePoolError(str(error)) from error
-
-    event.listen(engine.sync_engine, "checkout", before)
 
 
 def _learn_before_writing(engine: AsyncEngine, learns: Learns) -> None:

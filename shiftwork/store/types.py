@@ -56,6 +56,8 @@ class JsonText(str):
 
 def storable(text: str) -> str:
     """The text with U+FFFD in place of each character that PostgreSQL can't store."""
+    if text.isascii() and "\x00" not in text:  # in a fraction of the time
+        return text
     return _UNSTORABLE.sub("\ufffd", text)
 
 

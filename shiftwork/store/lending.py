@@ -1,0 +1,63 @@
+"""How connections of the pool are lent out: one that has died meanwhile is replaced first."""
+
+import asyncio
+import time
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from typing import Any
+
+import asyncpg
+from sqlalchemy import event
+from sqlalchemy.exc import InvalidatePoolError
+from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
+from sqlalchemy.pool import ConnectionPoolEntry
+
+from shiftwork.store.lockers import LOST
+
+_TRUSTED_SECONDS = 0.25
+"""How long after its last use a connection is taken for alive unless the driver heard otherwise."""
+
+_USED = "used"
+
+
+@asynccontextmanager
+async def lent(engine: AsyncEngine) -> AsyncIterator[AsyncConnection]:
+    """A connection of the pool's. What SQLAlchemy has for this gives each one back in a task of its own."""
+    connection = await engine.connect()
+    try:
+        yield connection
+    except BaseException:
+        # There may be something to end on it, which takes a while, and no cancellation may interrupt.
+        await asyncio.shield(asyncio.ensure_future(connection.close()))
+        raise
+    await connection.close()
+
+
+def try_before_use(engine: AsyncEngine) -> None:
+    """A restarted server costs a reconnect, not an error.
+
+    SQLAlchemy's own way asks three times, in a transaction, on behalf of poolers that locks can't do with.
+    One that was in use a moment ago is not asked: the driver has heard of its end, if that came.
+    """
+
+    async def hear(bare: asyncpg.Connection) -> None:
+        for _ in range(2):  # the loop looks what came in, and then the driver reads it
+            await asyncio.sleep(0)
+        if bare.is_closed():
+            raise InvalidatePoolError("the server closed the connection")
+
+    def before(connection: Any, record: ConnectionPoolEntry, _proxy: object) -> None:
+        if time.monotonic() - record.info.get(_USED, 0.0) < _TRUSTED_SECONDS:
+            connection.run_async(hear)
+            return
+        try:
+            connection.run_async(lambda bare: bare.fetchrow(";"))
+        except (*LOST, asyncpg.PostgresError, asyncpg.InternalClientError) as error:
+            # The last one: the driver is just being told of its end, and can't be asked anything.
+            raise InvalidatePoolError(str(error)) from error
+
+    def after(_connection: object, record: ConnectionPoolEntry) -> None:
+        record.info[_USED] = time.monotonic()
+
+    event.listen(engine.sync_engine, "checkout", before)
+    event.listen(engine.sync_engine, "checkin", after)
