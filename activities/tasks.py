@@ -129,7 +129,7 @@ class _Attempt:
         config = agent.config if agent else AgentConfiguration()
 
         async def tell(trace: Mapping[str, JsonValue]) -> None:
-            async with self._services.store.transaction() as tx:
+            async with self._services.store.statements() as tx:
                 await tx.tasks.note(row.id, row.token or 0, trace)
 
         assignment = Assignment(
@@ -167,7 +167,7 @@ class _Attempt:
         stops = row.trace.get("worker_stops")
         number = stops if isinstance(stops, int) else 0
         with suppress(LeaseLost):
-            async with self._services.store.transaction() as tx:
+            async with self._services.store.statements() as tx:
                 await tx.tasks.note(row.id, row.token or 0, {"worker_stops": number + 1})
 
     async def _finish(
@@ -182,7 +182,9 @@ class _Attempt:
             duration=seconds,
             trace={**processed.trace, f"{status}_at": _now()},
         )
-        async with self._services.store.transaction() as tx:
+        store = self._services.store
+        # What leaves nothing is ended by one statement, which is its own transaction.
+        async with store.statements() if processed.handoff is None else store.transaction() as tx:
             ended = await tx.tasks.finish(row.id, row.token or 0, outcome)
             if agent is not None:
                 await _hand_over(tx, ended, agent, processed)
@@ -190,7 +192,7 @@ class _Attempt:
 
     async def _as_it_is(self) -> TaskEnd:
         """It had ended already: an attempt whose answer was lost, or somebody ended it by hand."""
-        async with self._services.store.transaction() as tx:
+        async with self._services.store.statements() as tx:
             row = await tx.tasks.get(self._start.task_id)
         return TaskEnd(task_id=row.id, status=row.status, error_kind=row.error_kind)
 

@@ -131,7 +131,7 @@ class TaskControl(Connection):
 
     async def task(self, task_id: int) -> TaskRow:
         """The task; raises `NotFound`."""
-        async with self.store.transaction() as tx:
+        async with self.store.statements() as tx:
             return await tx.tasks.get(task_id)
 
     async def tasks(
@@ -193,7 +193,7 @@ class TaskControl(Connection):
         self, new: NewTask, ref: str | int | None, *, to_run: bool = False
     ) -> tuple[TaskRow, AgentRow | None]:
         """The task, and its agent; `to_run`: that is to be run at once, so it must have something to run."""
-        async with self.store.transaction() as tx:
+        async with self.store.statements() as tx:  # one of them writes
             agent = None
             if ref is not None:
                 agent = await tx.agents.find(str(ref))

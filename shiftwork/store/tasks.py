@@ -6,7 +6,7 @@ from datetime import datetime
 from typing import Annotated, Any
 
 from pydantic import BeforeValidator, JsonValue
-from sqlalchemy import ColumnElement, Select, Text, Update, cast, delete, func, select, update
+from sqlalchemy import ColumnElement, Select, Text, Update, cast, delete, func, literal, select, true, update
 from sqlalchemy.dialects.postgresql import Insert, insert
 
 from shiftwork.contracts.base import Message
@@ -198,24 +198,23 @@ class Tasks(Noun):
             NotFound: there is no such task.
             Conflict: it has ended.
         """
-        row = await self._locked(task_id)
-        if row.status is not TaskStatus.RUNNING:
-            _check(row, TaskStatus.RUNNING)
+        begins = TaskTable.status.in_(_BEGINNABLE)
         values = {
             "status": TaskStatus.RUNNING.value,
             "worker": worker,
-            "attempt": row.attempt + 1,
+            "attempt": TaskTable.attempt + 1,
             "token": LEASE_TOKENS.next_value(),
             "started_at": func.coalesce(TaskTable.started_at, func.clock_timestamp()),
-            # What an earlier attempt wrote stays.
-            "trace": {**trace, **row.trace},
+            "trace": _json(trace).op("||")(TaskTable.trace),  # what an earlier attempt wrote stays
         }
-        return await self._write(task_id, values)
+        row = await self._written(task_id, begins, values)
+        if row is None:
+            raise _refusal(await self.get(task_id), TaskStatus.RUNNING)
+        return row
 
     async def note(self, task_id: int, token: int, trace: Mapping[str, JsonValue]) -> None:
         """Add to the trace of a running task; raises `LeaseLost` if another attempt runs it, or it ended."""
-        row = await self._held(task_id, token)
-        await self._write(task_id, {"trace": {**row.trace, **trace}})
+        await self._write_held(task_id, token, {"trace": TaskTable.trace.op("||")(_json(trace))})
 
     async def finish(self, task_id: int, token: int, outcome: TaskOutcome) -> TaskRow:
         """End it, as the attempt that has this token.
@@ -223,8 +222,7 @@ class Tasks(Noun):
         Raises:
             LeaseLost: another attempt runs it, or it has ended; nothing was changed.
         """
-        row = await self._held(task_id, token)
-        return await self._end(row, outcome)
+        return await self._write_held(task_id, token, _ended(outcome))
 
     async def move(self, task_id: int, outcome: TaskOutcome) -> TaskRow:
         """Give it another status, whoever runs it; its attempt can no longer end it.
@@ -237,9 +235,10 @@ class Tasks(Noun):
         _check(row, outcome.status)
         if outcome.status is TaskStatus.RUNNING:
             # Nobody runs it yet: it has no worker, and this is no attempt.
-            started = {"started_at": func.clock_timestamp(), "trace": {**row.trace, **outcome.trace}}
+            trace = TaskTable.trace.op("||")(_json(outcome.trace))
+            started = {"started_at": func.clock_timestamp(), "trace": trace}
             return await self._write(task_id, {"status": outcome.status.value, **started})
-        return await self._end(row, outcome)
+        return await self._write(task_id, _ended(outcome))
 
     async def remove_unbegun(self, task_id: int) -> bool:
         """Remove a task that nothing has run; whether there was one."""
@@ -252,29 +251,29 @@ class Tasks(Noun):
         row = await self._first(statement, TaskRow) if is_id(task_id) else None
         return row or await self.get(task_id)
 
-    async def _held(self, task_id: int, token: int) -> TaskRow:
-        row = await self._locked(task_id)
-        if row.status is not TaskStatus.RUNNING or row.token != token:
-            raise LeaseLost(f"Task {task_id} is {row.status}, and another attempt's by now.")
+    async def _write_held(self, task_id: int, token: int, values: Mapping[str, Any]) -> TaskRow:
+        """Change what the attempt with this token runs: one statement, which waits for who has the row."""
+        held = (TaskTable.status == TaskStatus.RUNNING) & (TaskTable.token == token)
+        row = await self._written(task_id, held, values)
+        if row is None:
+            found = await self.get(task_id)
+            raise LeaseLost(f"Task {task_id} is {found.status}, and another attempt's by now.")
         return row
-
-    async def _end(self, row: TaskRow, outcome: TaskOutcome) -> TaskRow:
-        values = {
-            "status": outcome.status.value,
-            "result": outcome.result,
-            "error": outcome.error,
-            "error_kind": outcome.error_kind and outcome.error_kind.value,
-            "duration": outcome.duration,
-            "trace": {**row.trace, **outcome.trace},
-            "token": None,
-            "ended_at": func.clock_timestamp(),
-        }
-        return await self._write(row.id, values)
 
     async def _write(self, task_id: int, values: Mapping[str, Any]) -> TaskRow:
-        row = await self._changed(update(TaskTable).where(TaskTable.id == task_id).values(**values))
+        row = await self._written(task_id, true(), values)
         assert row is not None
         return row
+
+    async def _written(
+        self, task_id: int, condition: ColumnElement[bool], values: Mapping[str, Any]
+    ) -> TaskRow | None:
+        """The task as it is by now; None if there is none that this is true of."""
+        if not is_id(task_id):
+            return None
+        return await self._changed(
+            update(TaskTable).where(TaskTable.id == task_id, condition).values(**values)
+        )
 
     async def _changed(self, statement: Insert | Update) -> TaskRow | None:
         """The row that it made or changed, if there is one; who listens is told by the same statement."""
@@ -286,6 +285,9 @@ class Tasks(Noun):
         return TaskRow.model_validate({name: value for name, value in found.items() if name != _TOLD})
 
 
+_BEGINNABLE = (TaskStatus.CREATED, TaskStatus.RUNNING)
+"""What an attempt may begin: of a running task an earlier attempt was lost, or somebody moved it by hand."""
+
 _LONG = ("instruction", "result", "error")
 _TOLD = "told"
 
@@ -294,6 +296,28 @@ def _select() -> Select[Any]:
     return select(TaskTable.__table__)
 
 
+def _json(value: Mapping[str, JsonValue]) -> ColumnElement[Any]:
+    return literal(dict(value), TaskTable.trace.type)
+
+
+def _ended(outcome: TaskOutcome) -> dict[str, Any]:
+    """What becomes of the columns of a task that ends so."""
+    return {
+        "status": outcome.status.value,
+        "result": outcome.result,
+        "error": outcome.error,
+        "error_kind": outcome.error_kind and outcome.error_kind.value,
+        "duration": outcome.duration,
+        "trace": TaskTable.trace.op("||")(_json(outcome.trace)),
+        "token": None,
+        "ended_at": func.clock_timestamp(),
+    }
+
+
 def _check(row: TaskRow, status: TaskStatus) -> None:
     if status not in TRANSITIONS[row.status]:
-        raise Conflict(f"Task {row.id} is {row.status}, which {status} can't follow; nothing was changed.")
+        raise _refusal(row, status)
+
+
+def _refusal(row: TaskRow, status: TaskStatus) -> Conflict:
+    return Conflict(f"Task {row.id} is {row.status}, which {status} can't follow; nothing was changed.")

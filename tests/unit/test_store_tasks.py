@@ -5,6 +5,7 @@ from datetime import timedelta
 
 import asyncpg
 import pytest
+from sqlalchemy import event
 
 from shiftwork.contracts.agent import AgentConfiguration
 from shiftwork.contracts.task import TaskErrorKind, TaskStatus, TaskUsage
@@ -188,3 +189,50 @@ async def test_what_a_task_spent_is_in_its_row(store):
         assert (line.usage, line.usage.tokens) == (told, 15)
         await tx.tasks.note(task.id, begun.token, {"usage": {"input_tokens": "many"}})
         assert (await tx.tasks.get(task.id)).usage is None
+
+
+async def test_each_step_of_a_task_is_one_statement(store):
+    """If it failed, each run of an agent would wait for the database twice as often as it needs."""
+    task = await created(store)
+    statements: list[str] = []
+    event.listen(
+        store._engine.sync_engine,
+        "before_cursor_execute",
+        lambda *call: statements.append(call[2].split()[0]),
+    )
+    async with store.statements() as tx:
+        begun = await tx.tasks.begin(task.id, "host:1", {"sandbox": "bwrap"})
+        await tx.tasks.note(task.id, begun.token, {"progress": 0.5})
+        await tx.tasks.finish(task.id, begun.token, DONE)
+    assert statements == ["UPDATE"] * 3
+
+
+async def test_of_attempts_and_ends_at_once_one_counts(store):
+    """If it failed, what one wrote would be lost under another's, or an ended task would run again."""
+    task = await created(store)
+
+    async def begin(number):
+        async with store.statements() as tx:
+            return await tx.tasks.begin(task.id, f"host:{number}", {"first": number})
+
+    attempts = await asyncio.gather(*(begin(number) for number in range(4)))
+    assert sorted(row.attempt for row in attempts) == [1, 2, 3, 4]
+    last = max(attempts, key=lambda row: row.attempt)
+    assert len({row.trace["first"] for row in attempts}) == 1
+
+    async def note(number):
+        async with store.statements() as tx:
+            await tx.tasks.note(task.id, last.token, {f"note {number}": number})
+
+    async def finish(token):
+        async with store.statements() as tx:
+            return await tx.tasks.finish(task.id, token, DONE)
+
+    await asyncio.gather(*(note(number) for number in range(4)))
+    ends = await asyncio.gather(
+        *(finish(row.token) for row in attempts for _ in "12"), return_exceptions=True
+    )
+    (ended,) = (end for end in ends if not isinstance(end, LeaseLost))
+    assert {f"note {number}" for number in range(4)} < set(ended.trace)
+    with pytest.raises(Conflict, match="is completed, which running can't follow"):
+        await begin(5)
