@@ -1,13 +1,12 @@
 """Environments from the command line, where no stack is needed."""
 
-import io
 import json
 import subprocess
 import sys
+from dataclasses import dataclass
 
 import pytest
 
-from client.__main__ import main
 from tests.integration.test_cli_widths import shown
 
 BROKEN = """
@@ -36,23 +35,26 @@ class Cheater(BaseHarness):
 """
 
 
+@dataclass(frozen=True)
+class Said:
+    """What a command printed."""
+
+    out: str
+    err: str
+
+
 @pytest.fixture
-def typed(tmp_path, monkeypatch, capsys):
+def typed(tmp_path):
     """Types a command in a folder with a module of somebody's own; what it said."""
     (tmp_path / "my_game_for_tests.py").write_text(BROKEN)
-    monkeypatch.chdir(tmp_path)
 
     def run(*argv, status=0, stdin=""):
-        monkeypatch.setattr(sys, "stdin", io.StringIO(stdin))
-        path, sys.path = sys.path, list(sys.path)
-        try:
-            code = main(["env", *argv])
-        finally:
-            sys.path = path
-            sys.modules.pop("my_game_for_tests", None)
-        said = capsys.readouterr()
-        assert code == status, said
-        return said
+        command = [sys.executable, "-P", "-m", "client", "env", *argv]
+        done = subprocess.run(
+            command, cwd=tmp_path, input=stdin, capture_output=True, text=True, timeout=60, check=False
+        )
+        assert done.returncode == status, done
+        return Said(done.stdout, done.stderr)
 
     return run
 
