@@ -28,7 +28,7 @@ _MOST_NAMES = 100
 
 
 class AutoHarnessWrapper:
-    """Answers short requests directly and hands long ones to a project.
+    """Answers short requests directly and hands long ones to a project; of any thread, and several at once.
 
     Args:
         chat_model: what answers short requests, and does long ones: `provider:model`, an import path or a
@@ -62,7 +62,7 @@ class AutoHarnessWrapper:
         return analyze_task(prompt, self._threshold).should_use_harness
 
     def get_current_project_id(self) -> str | None:
-        """The project that the last long request became; None if there was none."""
+        """The project that the newest long request became; None if there was none."""
         return self._project_id
 
     def wrap_and_execute(
@@ -111,16 +111,18 @@ class AutoHarnessWrapper:
         analysis: TaskAnalysis,
         working_directory: str | Path | None,
     ) -> dict[str, Any]:
-        name, self._project_id = self._create(harness, prompt, working_directory)
+        # Not read from the attribute below: other calls may have written theirs there meanwhile.
+        name, project_id = self._create(harness, prompt, working_directory)
+        self._project_id = project_id
         self._tell(f"Project {name!r}", "created", 0.0)
-        result = harness.run_until_complete(self._project_id, max_sessions=self._max_sessions)
-        report = harness.export_project_report(self._project_id)
+        result = harness.run_until_complete(project_id, max_sessions=self._max_sessions)
+        report = harness.export_project_report(project_id)
         features = report["features"]
         for feature in features:
             self._tell(feature["name"], feature["status"], _share(result))
         return {
             "response": _summary(name, result, features),
-            "project_id": self._project_id,
+            "project_id": project_id,
             "task_count": len(features),
             "task_type": analysis.task_type.value,
             "status": result["status"],

@@ -2,11 +2,13 @@
 
 import asyncio
 import uuid
+from typing import Any
 
 import pytest
 from langchain_openai import ChatOpenAI
 
 from client import AutoHarnessWrapper, SyncLongRunningHarness, create_auto_wrapper
+from client.auto import project_name
 from shiftwork.errors import InvalidInput, ModelFailed
 from tests.e2e.support import quick_settings, scripted, simple_attempt, simple_feature, write_cassette
 from tests.llm.script import Fault, Reply, in_order
@@ -118,6 +120,25 @@ def test_a_long_request_becomes_a_project(settings, tmp_path) -> None:
     assert (tmp_path / "product" / "x.txt").read_text() == "done\n"
     assert wrapper.get_current_project_id() == again["project_id"] != result["project_id"]
     assert told[1] == ("x", "passing", 1.0)
+
+
+def test_requests_at_the_same_time_each_get_their_own_project(settings, tmp_path) -> None:
+    """An answer that tells what became of somebody else's request."""
+    cassette = write_cassette(tmp_path / "c.yml", [simple_feature("x")], {"x": [simple_attempt("x")]})
+    prompts = [LONG.format(uuid.uuid4().hex[:8]) for _ in range(3)]
+    with SyncLongRunningHarness(
+        agent="scripted", agent_settings={"cassette": cassette}, options=scripted(cassette), settings=settings
+    ) as harness:
+        wrapper = AutoHarnessWrapper(object(), harness=harness)
+
+        async def all_at_once() -> list[dict[str, Any]]:
+            return await asyncio.gather(*(wrapper.awrap_and_execute(prompt) for prompt in prompts))
+
+        results = asyncio.run(all_at_once())
+        names = [harness.get_project_status(result["project_id"])["name"] for result in results]
+    assert names == [project_name(prompt) for prompt in prompts]
+    assert [name in result["response"] for name, result in zip(names, results, strict=True)] == [True] * 3
+    assert wrapper.get_current_project_id() in [result["project_id"] for result in results]
 
 
 def test_who_can_not_do_it_says_so() -> None:
