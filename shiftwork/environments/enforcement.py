@@ -3,7 +3,7 @@
 import functools
 import inspect
 import secrets
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable
 from typing import TYPE_CHECKING, Any, Final
 
 from shiftwork.environments.episode import Episode, SeededRandom
@@ -11,6 +11,7 @@ from shiftwork.environments.failures import TookTooLong, is_failure, of_type, wh
 from shiftwork.environments.guarding import Wrap, guard_class, guarded
 from shiftwork.environments.play_state import Play, episode_now, play_of
 from shiftwork.environments.protocol import HarnessStatus, Observation, as_it_is
+from shiftwork.environments.restoring import Snapshot
 from shiftwork.environments.stepping import take_step
 from shiftwork.environments.undoing import copied, put_back, set_aside, undo
 from shiftwork.errors import EnvironmentFailed, InvalidInput
@@ -114,13 +115,13 @@ def _takes_seed(reset: Callable[..., Any]) -> bool:
 async def _go_back(
     environment: "BaseHarness",
     episode: Episode | None,
-    before: Mapping[str, Any] | None,
+    before: Snapshot | None,
     status: HarnessStatus,
 ) -> None:
     """To the episode before one that could not begin."""
-    if before is not None:
-        put_back(environment, before)
-    elif episode is not None and status is not HarnessStatus.ERROR:
+    if put_back(before):
+        return
+    if episode is not None and status is not HarnessStatus.ERROR:
         await undo(environment, episode, None)
     else:
         environment.status = status

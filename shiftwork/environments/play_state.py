@@ -31,7 +31,8 @@ class Play:
 
     def __deepcopy__(self, memo: dict[int, Any]) -> "Play":
         """Of a copy of the environment, which nobody waits for."""
-        return Play(copy.deepcopy(self.episode, memo), self.episodes, self.ready, self.closed)
+        lock = copy.deepcopy(self.lock, memo)
+        return Play(copy.deepcopy(self.episode, memo), self.episodes, self.ready, self.closed, lock)
 
     @property
     def newest(self) -> Observation:

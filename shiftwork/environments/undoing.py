@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any, Final
 from shiftwork.environments.episode import Episode, SeededRandom
 from shiftwork.environments.failures import is_failure, within
 from shiftwork.environments.protocol import HarnessStatus, Observation
+from shiftwork.environments.restoring import Snapshot
 from shiftwork.errors import EnvironmentFailed
 
 if TYPE_CHECKING:
@@ -16,14 +17,10 @@ _APART: Final = frozenset({"_play"})
 """What the base class keeps, and puts right itself."""
 
 
-def set_aside(environment: "BaseHarness") -> dict[str, Any] | None:
-    """A copy of all that an environment holds; None where something in it can't be copied.
-
-    What refers back to the environment, such as a bound method, does so in the copy too.
-    """
-    state = {name: value for name, value in vars(environment).items() if name not in _APART}
+def set_aside(environment: "BaseHarness") -> Snapshot | None:
+    """All that an environment holds; None where something in it can't be copied."""
     try:
-        return copy.deepcopy(state, {id(environment): environment})
+        return Snapshot(environment, _APART)
     except Exception:  # noqa: BLE001 - whatever a foreign object's own copying raises
         return None
 
@@ -36,22 +33,24 @@ def copied(options: Mapping[str, Any]) -> dict[str, Any]:
         return dict(options)
 
 
-def put_back(environment: "BaseHarness", state: Mapping[str, Any]) -> None:
-    """Let an environment hold what was set aside, and nothing else."""
-    held = vars(environment)
-    for name in [name for name in held if name not in _APART]:
-        del held[name]
-    held.update(state)
+def put_back(before: Snapshot | None) -> bool:
+    """Let an environment hold what was set aside, and nothing else; whether that could be done."""
+    if before is None:
+        return False
+    try:
+        before.put_back()
+    except Exception:  # noqa: BLE001 - as above
+        return False
+    return True
 
 
-async def undo(environment: "BaseHarness", episode: Episode, before: Mapping[str, Any] | None) -> None:
+async def undo(environment: "BaseHarness", episode: Episode, before: Snapshot | None) -> None:
     """As it was: from the copy, or made again; an environment for which neither can be done is broken.
 
     Making it again may take as long as an episode may; where that is without an end, as long as this one has
     lasted and `undo_seconds` more.
     """
-    if before is not None:
-        put_back(environment, before)
+    if put_back(before):
         return
     if not episode.reproducible:
         environment.status = HarnessStatus.ERROR

@@ -1,0 +1,269 @@
+"""Whether what an environment holds stays the objects that it is, when a failed action is undone."""
+
+import collections
+import dataclasses
+import tempfile
+import threading
+import weakref
+from pathlib import Path
+
+import pytest
+
+from shiftwork.environments import ActionResult, HarnessStatus, Observation
+from shiftwork.environments.restoring import Snapshot
+from tests.unit.walking import Walk
+
+NOWHERE = object()
+
+
+class Part:
+    """Of an environment; it may know of another one."""
+
+    def __init__(self, of=None):
+        self.of = of and weakref.ref(of)
+        self.count = 0
+
+
+class Counts(Walk):
+    """It changes something, however it holds it, and then takes the action or fails."""
+
+    async def reset(self, seed=None):
+        self.begin()
+        return self.seen()
+
+    async def step(self, action, by=1):
+        self.change()
+        if by == 7:
+            raise OSError("the line is down")
+        return ActionResult(success=by != 8, observation=self.seen())
+
+    def seen(self):
+        return Observation(content=str(self.read()))
+
+
+class WithSlot(Counts):
+    __slots__ = ("score",)
+
+    def begin(self):
+        self.score = 0
+
+    def change(self):
+        self.score += 1
+
+    def read(self):
+        return self.score
+
+
+@dataclasses.dataclass(slots=True)
+class SlotsAlone(Counts):
+    score: int = 0
+
+    def __post_init__(self):
+        Walk.__init__(self)
+
+    def begin(self):
+        self.score = 0
+
+    def change(self):
+        self.score += 1
+
+    def read(self):
+        return self.score
+
+
+class Parent(Counts):
+    """Its parts know each other weakly."""
+
+    def begin(self):
+        self.root = Part()
+        self.here = Part(self.root)
+        self.known = weakref.WeakValueDictionary(root=self.root)
+
+    def change(self):
+        self.here.of().count += 1
+        self.known["root"].count += 1
+
+    def read(self):
+        return self.root.count
+
+
+class ByIdentity(Counts):
+    """It knows its parts by what only they are."""
+
+    def begin(self):
+        self.part, self.place, self.pair = Part(), NOWHERE, ([0],)
+        self.visits = {id(self.part): 0, id(self.pair): 0}
+
+    def change(self):
+        self.visits[id(self.part)] += 1
+        self.visits[id(self.pair)] += 1
+
+    def read(self):
+        return f"{self.visits[id(self.part)]} {self.visits[id(self.pair)]} {self.place is NOWHERE}"
+
+
+class Draws(Counts):
+    """A function of it closes over its board."""
+
+    def begin(self):
+        board = self.board = {"count": 0}
+        self.draw = lambda: board["count"]
+
+    def change(self):
+        self.board["count"] += 1
+
+    def read(self):
+        return self.draw()
+
+
+class View(Counts):
+    """It changes its board by a view of it."""
+
+    def begin(self):
+        numpy = pytest.importorskip("numpy")
+        self.board = numpy.zeros((3, 3))
+        self.row = self.board[0]
+        self.chance = numpy.random.default_rng(self.random.randrange(99))
+        self.drawn = 0
+
+    def change(self):
+        self.row[0] += 1
+        self.drawn = int(self.chance.integers(1_000))
+
+    def read(self):
+        return f"{self.board[0, 0]} {self.drawn}"
+
+
+class Cached:
+    def __init__(self):
+        self.count, self.cache = 0, {}
+
+    def __getstate__(self):
+        return {"count": self.count}
+
+
+class LeavesOut(Counts):
+    """A part of it says that its cache is not to be copied."""
+
+    def begin(self):
+        self.part = Cached()
+
+    def change(self):
+        self.part.count += 1
+        self.part.cache[self.part.count] = True
+
+    def read(self):
+        return self.part.count
+
+
+class Keeps(Counts):
+    """It keeps files in a folder that goes with the object that made it."""
+
+    def begin(self):
+        self.folder = tempfile.TemporaryDirectory()
+        self.count = 0
+
+    def change(self):
+        self.count += 1
+        Path(self.folder.name, "count").write_text(str(self.count))
+
+    def read(self):
+        return f"{self.count} {Path(self.folder.name).is_dir()}"
+
+    async def shutdown(self):
+        self.folder.cleanup()
+
+
+@pytest.mark.parametrize(
+    "kind",
+    [WithSlot, SlotsAlone, Parent, ByIdentity, Draws, View, LeavesOut, Keeps],
+    ids=lambda kind: kind.__name__,
+)
+async def test_what_only_its_own_objects_can_do_works_after_a_failed_action(kind):
+    """A player would go on in a game that is in pieces, or that has moved on."""
+    environment, untouched = kind(), kind()
+    for each in (environment, untouched):
+        await each.reset(seed=3)
+        await each.step("go")
+    for by in (7, 8):
+        assert not (await environment.step("go", by=by)).success
+        assert environment.status is HarnessStatus.ACTIVE
+        assert environment.seen() == untouched.seen()
+    taken = await environment.step("go")
+    assert (taken.error, taken.observation) == (None, (await untouched.step("go")).observation)
+    for each in (environment, untouched):
+        await each.shutdown()
+
+
+async def test_an_environment_within_another_is_put_back_where_it_is():
+    """Who looks into the inner one would look into another game after a failed action."""
+
+    class Wrapper(Counts):
+        def begin(self):
+            self.inner = Walk()
+
+        async def reset(self, seed=None):
+            self.inner = Walk()
+            return await self.inner.reset()
+
+        async def step(self, action, by=1):
+            result = await self.inner.step(action, by=by)
+            return result.model_copy(update={"success": by != 8})
+
+    wrapper = Wrapper()
+    await wrapper.reset()
+    inner = wrapper.inner
+    await wrapper.step("go")
+    assert not (await wrapper.step("go", by=8)).success
+    assert wrapper.inner is inner
+    assert (inner.place, inner.get_stats().total_steps) == (1, 1)
+    assert (await inner.step("go")).success
+
+
+def test_every_kind_of_content_is_written_into_the_object_that_held_it():
+    """Another holder of the same list would see what a failed action left in it."""
+    held = Part()
+    held.rows = [[1], {2}]
+    held.same = (held.rows, (held.rows[0],))
+    held.more = {
+        "ordered": collections.OrderedDict(a=held.rows),
+        "default": collections.defaultdict(list, a=[1]),
+        "deque": collections.deque([1, 2], maxlen=2),
+        "bytes": bytearray(b"ab"),
+        "turns": iter(held.rows),
+        "add": held.rows.append,
+    }
+    was = {**held.more, "rows": held.rows, "same": held.same}
+    snapshot = Snapshot(held)
+
+    held.rows[0].append(9)
+    held.rows[1].clear()
+    held.rows.append(3)
+    held.more["ordered"]["b"] = 1
+    held.more["default"]["b"].append(4)
+    held.more["deque"].append(5)
+    held.more["bytes"] += b"cd"
+    next(held.more["turns"])
+    del held.same
+    held.new = held.rows
+    held.more = {}
+
+    snapshot.put_back()
+    assert held.rows == [[1], {2}]
+    assert held.more["ordered"] == {"a": held.rows}
+    assert dict(held.more["default"]) == {"a": [1]}
+    assert list(held.more["deque"]) == [1, 2]
+    assert held.more["bytes"] == b"ab"
+    assert not hasattr(held, "new")
+    now = {**held.more, "rows": held.rows, "same": held.same}
+    assert {name for name in was if now[name] is not was[name]} <= {"turns", "add"}
+    held.more["add"](5)
+    assert list(held.more["turns"]) == [[1], {2}, 5]  # made again, of the same list
+
+
+def test_what_can_not_be_copied_is_said():
+    """It would be put back to something that it never was."""
+    held = Part()
+    held.lock = threading.Lock()
+    with pytest.raises(TypeError):
+        Snapshot(held)
