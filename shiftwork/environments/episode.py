@@ -21,10 +21,12 @@ class SeededRandom(random.Random):
 
 @dataclass(slots=True)
 class TakenAction:
-    """An action that was taken, with its parameters as the environment got them."""
+    """An action that was taken, with its parameters as the environment got them, and what it earned."""
 
     action: str
     parameters: dict[str, Any]
+    reward: float
+    rewards: dict[str, float]
 
 
 @dataclass(slots=True)

@@ -141,6 +141,11 @@ def as_earned(result: ActionResult) -> ActionResult:
     return type(result).model_validate({**dict(result), "observation": seen, "reward": reward})
 
 
+def has_ended(status: HarnessStatus, seen: Observation) -> bool:
+    """Whether an action ended the episode by its own rules: it shows so, or the environment says so."""
+    return seen.terminated or (status is HarnessStatus.COMPLETED and not seen.truncated)
+
+
 class EpisodeStats(_Model):
     """How an episode goes, or went.
 

@@ -8,7 +8,13 @@ from shiftwork.environments.episode import Episode, TakenAction, check_rewards
 from shiftwork.environments.failures import TookTooLong, is_failure, of_type, why, within
 from shiftwork.environments.parameters import BadParameters, checked_parameters
 from shiftwork.environments.play_state import episode_now, play_of, time_is_up
-from shiftwork.environments.protocol import ActionDefinition, ActionResult, HarnessStatus, as_earned
+from shiftwork.environments.protocol import (
+    ActionDefinition,
+    ActionResult,
+    HarnessStatus,
+    as_earned,
+    has_ended,
+)
 from shiftwork.environments.undoing import copied, set_aside, undo
 from shiftwork.text import truncate
 
@@ -56,7 +62,7 @@ async def take_step(
     if not result.success:
         await undo(environment, episode, before)
         return _refusal(environment, episode, result.error or f"action {action!r} was not taken", result)
-    episode.taken.append(TakenAction(action, checked))
+    episode.taken.append(TakenAction(action, checked, result.reward, result.rewards))
     return _counted(environment, episode, result)
 
 
@@ -107,7 +113,7 @@ def _counted(environment: "BaseHarness", episode: Episode, result: ActionResult)
     episode.earned(reward, result.rewards)
     episode.note_drawing(environment.random)
     steps = environment.current_step = len(episode.taken)
-    ended = seen.terminated or (environment.status is HarnessStatus.COMPLETED and not seen.truncated)
+    ended = has_ended(environment.status, seen)
     over = environment.max_steps is not None and steps >= environment.max_steps
     cut = seen.truncated or (not ended and (over or time_is_up(environment, episode)))
     shown = episode.show(

@@ -5,8 +5,15 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, Final
 
 from shiftwork.environments.episode import Episode, SeededRandom
-from shiftwork.environments.failures import is_failure, within
-from shiftwork.environments.protocol import HarnessStatus, Observation
+from shiftwork.environments.failures import is_failure, of_type, within
+from shiftwork.environments.protocol import (
+    ActionResult,
+    HarnessStatus,
+    Observation,
+    as_earned,
+    as_it_is,
+    has_ended,
+)
 from shiftwork.environments.restoring import Snapshot
 from shiftwork.errors import EnvironmentFailed
 
@@ -15,6 +22,9 @@ if TYPE_CHECKING:
 
 _APART: Final = frozenset({"_play"})
 """What the base class keeps, and puts right itself."""
+
+_TOLD: Final = ("content", "content_type", "available_actions", "metadata", "agent")
+"""Of an observation, beside how the episode ended."""
 
 
 def set_aside(environment: "BaseHarness") -> Snapshot | None:
@@ -71,13 +81,25 @@ def _time_for(environment: "BaseHarness", episode: Episode) -> float:
 
 async def _make_again(environment: "BaseHarness", episode: Episode) -> None:
     environment.random = SeededRandom(episode.seed)
-    seen: Observation = await environment.reset(**copied(episode.options))
-    for each in episode.taken:
-        result = await environment.step(each.action, **copied(each.parameters))
+    environment.current_step = 0
+    seen = as_it_is(of_type(Observation, "reset", await environment.reset(**copied(episode.options))))
+    ended = seen.terminated
+    for count, each in enumerate(episode.taken, start=1):
+        if ended or seen.truncated:
+            raise EnvironmentFailed("it came to an end before, and went on")
+        environment.status = HarnessStatus.ACTIVE
+        answer = await environment.step(each.action, **copied(each.parameters))
+        result = as_earned(of_type(ActionResult, "step", answer))
         if not result.success:
             raise EnvironmentFailed(f"action {each.action!r} was taken before, and is not taken now")
+        if (result.reward, result.rewards) != (each.reward, each.rewards):
+            raise EnvironmentFailed(f"action {each.action!r} earned something else before")
         seen = result.observation
-    if seen.content != episode.observation.content:
+        ended = has_ended(environment.status, seen)
+        environment.current_step = count
+    known = episode.observation
+    if any(getattr(seen, name) != getattr(known, name) for name in _TOLD):
         raise EnvironmentFailed("the same seed and actions came to another observation")
-    environment.current_step = len(episode.taken)
-    environment.status = HarnessStatus.COMPLETED if episode.observation.done else HarnessStatus.ACTIVE
+    if ended != known.terminated or (seen.truncated and not known.truncated):
+        raise EnvironmentFailed("the same seed and actions came to another end")
+    environment.status = HarnessStatus.COMPLETED if known.done else HarnessStatus.ACTIVE

@@ -6,7 +6,7 @@ import time
 
 import pytest
 
-from shiftwork.environments import ActionDefinition, ActionResult, HarnessStatus
+from shiftwork.environments import ActionDefinition, ActionResult, HarnessStatus, Observation
 from shiftwork.errors import EnvironmentFailed
 from tests.unit.walking import Walk
 
@@ -164,6 +164,57 @@ async def test_one_that_hangs_while_it_is_made_again_is_called_broken():
     assert "the line is down" in failed.error
     assert environment.status is HarnessStatus.ERROR
     assert "call reset" in (await environment.step("go")).error
+
+
+async def test_one_that_tells_what_the_base_class_counts_is_made_again():
+    """An honest game that shows how many turns are left would be called broken at its first failed action."""
+
+    class Tells(Uncopyable):
+        def seen(self):
+            return Observation(content=f"{self.current_step} taken, at {self.place}")
+
+    environment = Tells()
+    await environment.reset()
+    for _ in range(3):
+        await environment.step("go")
+    environment.fails = True
+    assert "the line is down" in (await environment.step("go")).error
+    assert environment.status is HarnessStatus.ACTIVE
+    assert (await environment.step("go")).observation.content == "3 taken, at 4"
+
+
+@pytest.mark.parametrize("differs", ["metadata", "available_actions", "reward", "rewards", "terminated"])
+async def test_one_that_comes_to_something_else_beside_its_content_is_called_broken(differs):
+    """A player would go on in another world that only reads like the one it was shown."""
+
+    class Drifts(Uncopyable):
+        worlds = 0
+
+        async def reset(self, seed=None):
+            self.worlds += 1
+            return await super().reset()
+
+        async def step(self, action, by=1):
+            result = await super().step(action, by)
+            again = self.worlds > 1
+            shown = {
+                "metadata": {"world": self.worlds},
+                "available_actions": self.get_action_space() * self.worlds,
+                "terminated": again,
+            }
+            earned = {"reward": float(self.worlds), "rewards": {"walk": float(self.worlds)}}
+            observation = result.observation.model_copy(
+                update={k: v for k, v in shown.items() if k == differs}
+            )
+            changed = {k: v for k, v in earned.items() if k == differs}
+            return result.model_copy(update={"observation": observation, **changed})
+
+    environment = Drifts()
+    await environment.reset()
+    assert (await environment.step("go")).success
+    environment.fails = True
+    assert not (await environment.step("go")).success
+    assert environment.status is HarnessStatus.ERROR
 
 
 @pytest.mark.parametrize("steps", [3, 4])
