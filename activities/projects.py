@@ -110,7 +110,7 @@ class ProjectActivities:
             except (NotFound, InvalidInput, RepositoryError) as error:
                 return RevertResult(refused=str(error))
             async with self._services.store.transaction() as tx:
-                await tx.decisions.mark_reverted(request.project_id, reverted.undone)
+                await tx.decisions.follow_revert(request.project_id, reverted.gone)
                 await tx.checkpoints.add(request.project_id, reverted.commit, None, checkpoint.passing)
             await feed(self._services, request.project_id)
             return RevertResult(

@@ -1,5 +1,7 @@
 """Going back by going on: a commit with an older tree on top of main."""
 
+import re
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
@@ -8,6 +10,11 @@ from shiftwork.repository.git import Git
 from shiftwork.repository.history import Commit, find_by_trailers, on_first_parent, people_commits, read_log
 from shiftwork.repository.messages import OPERATION, compose
 from shiftwork.repository.objects import commit_tree
+
+_BACK_TO = "Back to the state of {}."
+_WENT_BACK = re.compile(
+    rf"^{re.escape(_BACK_TO).replace(re.escape('{}'), '([0-9a-f]{40,64})')}$", re.MULTILINE
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -18,12 +25,15 @@ class Revert:
         commit: the commit that has the target's tree.
         target: the commit gone back to.
         undone: the commits on main between the two, newest first.
+        gone: all of main's commits whose work is in the target's state no more, those that earlier reverts
+            undid among them; what an undone revert undid stands again.
         people: those among everything undone that people made, newest first.
     """
 
     commit: str
     target: str
     undone: tuple[str, ...]
+    gone: tuple[str, ...]
     people: tuple[Commit, ...]
 
 
@@ -47,7 +57,7 @@ async def make_revert(
             "give consent to undo them too.",
             [commit.commit for commit in people],
         )
-    body = f"Back to the state of {target}."
+    body = _BACK_TO.format(target)
     message = compose(f"Revert to {target[:10]}", body, {OPERATION: operation})
     tree = await git.text("rev-parse", "--verify", f"{target}^{{tree}}")
     commit = await commit_tree(git, tree, [main], message, at)
@@ -68,4 +78,29 @@ async def _describe(git: Git, commit: str, target: str, before: str) -> Revert:
     span = f"{target}..{before}"
     undone = await read_log(git, "--first-parent", span, "--")
     people = await people_commits(git, span)
-    return Revert(commit, target, tuple(entry.commit for entry in undone), tuple(people))
+    history = await read_log(git, "--first-parent", before, "--")
+    return Revert(
+        commit=commit,
+        target=target,
+        undone=tuple(entry.commit for entry in undone),
+        gone=_gone(history, target),
+        people=tuple(people),
+    )
+
+
+def _gone(history: Sequence[Commit], target: str) -> tuple[str, ...]:
+    """The commits of a first-parent history, newest first, whose work is not in the state of the target."""
+    back_to: str | None = target
+    standing = set()
+    for entry in history:
+        if back_to is not None and entry.commit != back_to:
+            continue
+        standing.add(entry.commit)
+        back_to = _went_back_to(entry)
+    return tuple(entry.commit for entry in history if entry.commit not in standing)
+
+
+def _went_back_to(entry: Commit) -> str | None:
+    """Which commit's state a revert made main's own again; None of any other commit."""
+    found = _WENT_BACK.search(entry.message) if OPERATION in entry.trailers else None
+    return found[1] if found else None

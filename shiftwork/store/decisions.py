@@ -31,8 +31,9 @@ from shiftwork.store.recall import RECALL, Subject, recall_arguments
 from shiftwork.store.rows import DecisionRow
 from shiftwork.store.tables import DecisionTable, FeatureTable, SessionTable
 
-# Without the search vector: only the database reads it.
-_COLUMNS = tuple(column for column in DecisionTable.__table__.c if column.key != "search")
+_OUR_OWN = {"search", "outcome_before", "score_before"}
+"""Columns that only statements read."""
+_COLUMNS = tuple(column for column in DecisionTable.__table__.c if column.key not in _OUR_OWN)
 _UNJUDGED = DecisionTable.judged_by.is_(None)
 _ALL = 2**31
 
@@ -152,29 +153,43 @@ class Decisions(Noun):
         sessions = select(SessionTable.id).where(SessionTable.feature_id == feature_id)
         return await self._judge(DecisionTable.session_id.in_(sessions), judgement)
 
-    async def mark_reverted(self, project_id: str, undone: Sequence[str]) -> int:
-        """Give the decisions behind landings that a revert undid the outcome `reverted`; how many there were.
+    async def follow_revert(self, project_id: str, gone: Sequence[str]) -> tuple[int, int]:
+        """Have outcomes follow what stands on main after a revert; how many that marked, and gave back.
 
-        Those are of the sessions that landed and of the earlier ones for the same features, back to a landing
-        that stands. Those that people judged stay as they are; a lesson stays, and a score that was lower.
+        The decisions behind landings that are gone become `reverted`: those of the sessions that landed
+        and of the earlier ones for the same features, back to a landing that stands. All others that a revert
+        marked get back what they had: their landings stand again. Those that people judged stay as they
+        are; a lesson stays, and a score that was lower.
 
         Args:
-            undone: the commits that were undone.
+            gone: the commits of main whose work is in it no more.
         """
-        statement = (
-            update(DecisionTable)
-            .where(
-                DecisionTable.session_id.in_(_sessions_behind(project_id, undone)),
-                DecisionTable.judged_by.is_distinct_from(Judge.PERSON),
-            )
-            .values(
-                outcome=DecisionOutcome.REVERTED,
-                score=func.least(DecisionTable.score, REVERTED_SCORE),
-                judged_by=Judge.HARNESS,
-                judged_at=func.clock_timestamp(),
-            )
+        behind = DecisionTable.session_id.in_(_sessions_behind(project_id, gone))
+        by_harness = DecisionTable.judged_by.is_distinct_from(Judge.PERSON)
+        reverted = DecisionTable.outcome == DecisionOutcome.REVERTED
+        marked = update(DecisionTable).values(
+            outcome=DecisionOutcome.REVERTED,
+            score=func.least(DecisionTable.score, REVERTED_SCORE),
+            outcome_before=DecisionTable.outcome,
+            score_before=DecisionTable.score,
+            judged_by=Judge.HARNESS,
+            judged_at=func.clock_timestamp(),
         )
-        return await self._count(statement)
+        given_back = update(DecisionTable).values(
+            outcome=DecisionTable.outcome_before,
+            score=DecisionTable.score_before,
+            judged_by=case((DecisionTable.outcome_before.is_not(None), Judge.HARNESS)),
+            judged_at=case((DecisionTable.outcome_before.is_not(None), func.clock_timestamp())),
+        )
+        mine = DecisionTable.project_id == project_id
+        return (
+            await self._count(
+                marked.where(
+                    behind, by_harness, DecisionTable.outcome.is_distinct_from(DecisionOutcome.REVERTED)
+                )
+            ),
+            await self._count(given_back.where(mine, not_(behind), by_harness, reverted)),
+        )
 
     async def _judge(self, which: ColumnElement[bool], judgement: Judgement) -> int:
         values: dict[str, Any] = {
@@ -203,9 +218,9 @@ def _of(project_id: str) -> Select[Any]:
     return _select().where(DecisionTable.project_id == project_id)
 
 
-def _sessions_behind(project_id: str, undone: Sequence[str]) -> Select[Any]:
+def _sessions_behind(project_id: str, commits: Sequence[str]) -> Select[Any]:
     """The ids of the sessions whose work came to main by these commits."""
-    gone = cast(list(undone), ARRAY(Text))
+    gone = cast(list(commits), ARRAY(Text))
     landed, standing = aliased(SessionTable), aliased(SessionTable)
     kept = exists().where(
         standing.feature_id == landed.feature_id,

@@ -62,6 +62,31 @@ async def test_everything_goes_back_to_the_checkpoint(lab: Lab) -> None:
     await lab.shiftwork.abandon(project.id)
 
 
+async def test_undoing_a_revert_gives_decisions_their_outcomes_back(lab: Lab) -> None:
+    """Briefs that warn of decisions as taken back, though the work they led to is on main again."""
+    names = ["a", "b"]
+    project = await lab.project(
+        [simple_feature("a"), simple_feature("b", "a")],
+        {name: [simple_attempt(name, decides(f"use {name}"))] for name in names},
+        autorun=False,
+    )
+    await project.pauses()
+    for name in names:
+        number = await lab.shiftwork.run_session(project.id, name)
+        await lab.shiftwork.wait_session(project.id, number)
+    landed = await checkpoints(project)
+    outcomes = []
+    reverted = await lab.shiftwork.revert(project.id, landed["a"])
+    for target in (None, landed["b"], reverted.commit):
+        if target is not None:
+            await lab.shiftwork.revert(project.id, target)
+        async with lab.shiftwork.store.transaction() as tx:
+            rows = await tx.decisions.history(project.id)
+        outcomes.append({row.decision: (row.outcome, row.score) for row in rows})
+    undone = {"use a": ("success", 0.5), "use b": ("reverted", -0.25)}
+    assert outcomes == [undone, dict.fromkeys(undone, ("success", 0.5)), undone]
+
+
 async def test_what_was_decided_before_the_checkpoint_goes_with_the_landing_it_led_to(lab: Lab) -> None:
     """A decision of interrupted work that stays a success after the landing it led to is undone."""
     slow = [[decides("slow first"), {"ask": "Which one?"}], [decides("slow last"), *simple_attempt("slow")]]

@@ -274,6 +274,22 @@ async def test_a_revert_goes_forward_and_happens_once(repo):
     assert again.undone == (third, made.commit, second)
 
 
+async def test_what_an_undone_revert_undid_stands_again(repo):
+    """What was decided for work that is on main would count as undone, or the other way round."""
+    first, second, third = [await land(repo, {"a": str(number)}, session=number) for number in (1, 2, 3)]
+    back = await repo.revert(second, "update-1", AT, consent=False)
+    assert back.gone == (third,)
+    fourth = await land(repo, {"b": "4"}, session=4)
+    again = await repo.revert(third, "update-2", AT, consent=False)
+    assert again.gone == (fourth, back.commit)
+    undone = await repo.revert(back.commit, "update-3", AT, consent=False)
+    assert undone.gone == (again.commit, fourth, third)
+    assert (await repo.revert(again.commit, "update-4", AT, consent=False)).gone == (
+        *(undone.commit, fourth, back.commit),
+    )
+    assert first not in undone.gone
+
+
 async def test_a_revert_needs_a_state_of_main(repo):
     """A candidate's commit could be brought onto main unverified."""
     base = await repo.tip()

@@ -225,8 +225,8 @@ async def test_a_revert_marks_what_was_decided_for_the_landings_it_undoes(tx, pr
         await tx.sessions.end(project.id, number, outcome="passed", landed_commit=commit)
         await tx.decisions.judge_session(session, LANDED)
     own = await record(tx, project, "a person's, without a session")
-    for _ in range(2):
-        assert await tx.decisions.mark_reverted(project.id, ["c4", "of a person"]) == 2
+    assert await tx.decisions.follow_revert(project.id, ["c4", "of a person"]) == (2, 0)
+    assert await tx.decisions.follow_revert(project.id, ["c4", "of a person"]) == (0, 0)
     outcomes = {row.id: row.outcome for row in await tx.decisions.history(project.id)}
     assert outcomes == {
         standing: "success",
@@ -239,7 +239,7 @@ async def test_a_revert_marks_what_was_decided_for_the_landings_it_undoes(tx, pr
     reverted = await tx.decisions.get(landed)
     assert (reverted.score, reverted.judged_by) == (-0.25, Judge.HARNESS)
     liked = await tx.decisions.feedback(quick, DecisionOutcome.SUCCESS, 1)
-    assert await tx.decisions.mark_reverted(project.id, ["c3", "c4", "c1"]) == 3
+    assert await tx.decisions.follow_revert(project.id, ["c3", "c4", "c1"]) == (1, 0)
     assert await tx.decisions.get(quick) == liked
     assert (await tx.decisions.get(standing)).outcome == "reverted"
 
@@ -249,6 +249,36 @@ async def test_a_revert_leaves_the_decisions_of_other_projects(tx, project, feat
     _, decision = await decided_in(tx, project, 1, features[0], "mine")
     await tx.sessions.end(project.id, 1, outcome="passed", landed_commit="c1")
     other = await tx.projects.create("another")
-    assert await tx.decisions.mark_reverted(other.id, ["c1"]) == 0
+    assert await tx.decisions.follow_revert(other.id, ["c1"]) == (0, 0)
     assert (await tx.decisions.get(decision)).outcome is None
-    assert await tx.decisions.mark_reverted(project.id, ["c1"]) == 1
+    assert await tx.decisions.follow_revert(project.id, ["c1"]) == (1, 0)
+    assert await tx.decisions.follow_revert(other.id, []) == (0, 0)
+
+
+async def test_what_stands_again_gets_back_the_outcome_it_had(tx, project, features):
+    """If it failed, briefs would warn of decisions whose work is on main, because it once was not."""
+    login, search = features
+    failed, first = await decided_in(tx, project, 1, login, "failed first")
+    await tx.decisions.judge_session(failed, FAILED)
+    landed, second = await decided_in(tx, project, 2, login, "then landed")
+    await tx.sessions.end(project.id, 2, outcome="passed", landed_commit="c2")
+    await tx.decisions.judge_session(landed, LANDED)
+    _, unjudged = await decided_in(tx, project, 3, search, "nobody said")
+    await tx.sessions.end(project.id, 3, outcome="passed", landed_commit="c3")
+    _, liked = await decided_in(tx, project, 4, search, "a person says")
+    await tx.sessions.end(project.id, 4, outcome="passed", landed_commit="c4")
+
+    async def rows():
+        found = await tx.decisions.history(project.id)
+        return {row.id: (row.outcome, row.score, row.lesson, row.judged_by) for row in found}
+
+    before = await rows()
+    assert await tx.decisions.follow_revert(project.id, ["c2", "c3", "c4"]) == (4, 0)
+    assert {outcome for outcome, *_ in (await rows()).values()} == {"reverted"}
+    await tx.decisions.feedback(liked, DecisionOutcome.REVERTED, -1)
+    assert await tx.decisions.follow_revert(project.id, ["c3", "c4"]) == (0, 2)
+    assert await tx.decisions.follow_revert(project.id, []) == (0, 1)
+    judged = {liked: (DecisionOutcome.REVERTED, -1, None, Judge.PERSON)}
+    assert await rows() == before | judged
+    assert before[first] == (DecisionOutcome.FAILURE, FAILED.score, FAILED.lesson, Judge.HARNESS)
+    assert (before[second][0], before[unjudged][0]) == (DecisionOutcome.SUCCESS, None)

@@ -64,7 +64,10 @@ class ProgressTable(Base):
 
 
 class DecisionTable(Base):
-    """A choice and its reasons; later its outcome, a score from -1 to 1, a lesson, and whose they are."""
+    """A choice and its reasons; later its outcome, a score from -1 to 1, a lesson, and whose they are.
+
+    `outcome_before` and `score_before` are those that a revert took from it, which another may give back.
+    """
 
     __tablename__ = "decisions"
     __table_args__ = (
@@ -91,6 +94,8 @@ class DecisionTable(Base):
     judged_at: Mapped[Moment | None]
     judged_by: Mapped[Code | None]
     lesson_by: Mapped[Code | None]
+    outcome_before: Mapped[Code | None]
+    score_before: Mapped[float | None]
     search: Mapped[Any] = mapped_column(TSVECTOR, Computed(SEARCHED, persisted=True))
 
 
