@@ -2,6 +2,7 @@
 
 import asyncio
 import inspect
+import logging
 import re
 from collections.abc import Callable, Mapping
 from pathlib import Path
@@ -23,6 +24,8 @@ Execute = Callable[[str], Any]
 Where `awrap_and_execute` calls it, it may also be async; else it is called in another thread.
 """
 
+log = logging.getLogger("shiftwork.auto")
+
 _NAME_CHARACTERS = 60
 _MOST_NAMES = 100
 
@@ -35,10 +38,13 @@ class AutoHarnessWrapper:
             mapping (see `shiftwork.sub_agents.agent_options`). Short ones it answers in this process, with
             the keys that are found here. An object of LangChain answers short ones
             alone: it can't cross processes, so long ones need a `harness` that knows its agent.
-        on_progress: told of the project's features.
+        on_progress: told of the project's features. What it raises is logged, and the work goes on.
         harness: who runs projects; None: one that works with `chat_model`.
         threshold: the confidence from which on a task is long (see `analyze_task`).
         max_sessions: sessions that one call may take; None: no limit.
+
+    Raises:
+        InvalidInput: the threshold, the limit or `on_progress` is none that can be used.
     """
 
     def __init__(
@@ -51,10 +57,10 @@ class AutoHarnessWrapper:
         max_sessions: int | None = None,
     ) -> None:
         self._chat_model = chat_model
-        self._on_progress = on_progress
+        self._on_progress = None if on_progress is None else _callable("on_progress", on_progress)
         self._harness = harness
-        self._threshold = threshold
-        self._max_sessions = max_sessions
+        self._threshold = _share_of_one("threshold", threshold)
+        self._max_sessions = _limit("max_sessions", max_sessions)
         self._project_id: str | None = None
 
     def should_wrap(self, prompt: str) -> bool:
@@ -82,14 +88,15 @@ class AutoHarnessWrapper:
             InvalidInput: there is nobody who could do it, or what was given can't be used.
             ModelFailed: the model did not answer a short one.
         """
+        where = _folder("working_directory", working_directory)
         analysis = analyze_task(prompt, self._threshold)
         if not analysis.should_use_harness:
-            answer = self._answer if execute_fn is None else _callable(execute_fn)
+            answer = self._answer if execute_fn is None else _callable("execute_fn", execute_fn)
             return _answered(answer(prompt))
         if self._harness is not None:
-            return self._run(self._harness, prompt, analysis, working_directory)
+            return self._run(self._harness, prompt, analysis, where)
         with SyncLongRunningHarness(chat_model=self._specification()) as harness:
-            return self._run(harness, prompt, analysis, working_directory)
+            return self._run(harness, prompt, analysis, where)
 
     async def awrap_and_execute(
         self, prompt: str, execute_fn: Execute | None = None, working_directory: str | Path | None = None
@@ -97,7 +104,8 @@ class AutoHarnessWrapper:
         """The same for programs with an event loop, which goes on meanwhile."""
         if execute_fn is None or self.should_wrap(prompt):
             return await asyncio.to_thread(self.wrap_and_execute, prompt, None, working_directory)
-        if inspect.iscoroutinefunction(_callable(execute_fn)):
+        _folder("working_directory", working_directory)
+        if inspect.iscoroutinefunction(_callable("execute_fn", execute_fn)):
             return _answered(await execute_fn(prompt))
         given = await asyncio.to_thread(execute_fn, prompt)
         return _answered(await given if inspect.isawaitable(given) else given)
@@ -145,8 +153,12 @@ class AutoHarnessWrapper:
         raise Conflict(f"there are {_MOST_NAMES - 1} projects named {base!r} already; delete some.")
 
     def _tell(self, task: str, status: str, share: float) -> None:
-        if self._on_progress is not None:
+        if self._on_progress is None:
+            return
+        try:
             self._on_progress(task, status, share)
+        except Exception:  # whatever it is, the project goes on and its answer is waited for
+            log.exception("on_progress failed when told that %r is %s.", task, status)
 
     def _specification(self) -> Specification | AgentOptions:
         if isinstance(self._chat_model, str | Mapping | AgentOptions):
@@ -186,13 +198,35 @@ def project_name(prompt: str) -> str:
     return words or "project"
 
 
-def _callable(execute_fn: Execute) -> Execute:
-    if callable(execute_fn):
-        return execute_fn
-    raise InvalidInput(
-        f"execute_fn is an object of type {type(execute_fn).__name__!r}; give a function that answers a "
-        "prompt."
-    )
+def _callable(name: str, given: Any) -> Any:
+    if callable(given):
+        return given
+    raise InvalidInput(f"{name} is {_kind(given)}; give a function.")
+
+
+def _share_of_one(name: str, given: Any) -> float:
+    if isinstance(given, int | float) and not isinstance(given, bool) and 0 <= given <= 1:
+        return given
+    said = repr(given) if isinstance(given, float | int) else _kind(given)
+    raise InvalidInput(f"{name} is {said}; give a number from 0 to 1.")
+
+
+def _limit(name: str, given: Any) -> int | None:
+    if given is None or (isinstance(given, int) and not isinstance(given, bool) and given >= 1):
+        return given
+    said = repr(given) if isinstance(given, float | int) else _kind(given)
+    raise InvalidInput(f"{name} is {said}; give a whole number from 1 on, or None for no limit.")
+
+
+def _folder(name: str, given: Any) -> str | Path | None:
+    if given is None or isinstance(given, Path) or (isinstance(given, str) and given.strip()):
+        return given
+    said = "empty" if isinstance(given, str) else _kind(given)
+    raise InvalidInput(f"{name} is {said}; give the path of a folder, or None.")
+
+
+def _kind(given: Any) -> str:
+    return f"an object of type {type(given).__name__!r}"
 
 
 def _answered(given: Any) -> dict[str, Any]:
@@ -200,8 +234,12 @@ def _answered(given: Any) -> dict[str, Any]:
     match given:
         case str():
             return {"response": given}
-        case Mapping():
+        case Mapping() if isinstance(given.get("response"), str):
             return dict(given)
+        case Mapping():
+            raise InvalidInput(
+                "execute_fn returned a mapping without a text under 'response'; put the answer there."
+            )
     if inspect.iscoroutine(given):
         given.close()
     if inspect.isawaitable(given):

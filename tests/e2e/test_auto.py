@@ -1,6 +1,7 @@
 """Long requests become projects, short ones are answered."""
 
 import asyncio
+import math
 import uuid
 from typing import Any
 
@@ -96,6 +97,9 @@ def test_what_answers_short_requests_may_be_async_or_return_a_text() -> None:
         wrapper.wrap_and_execute("hi", len)
     with pytest.raises(InvalidInput, match="execute_fn is an object of type 'str'; give a function"):
         wrapper.wrap_and_execute("hi", "answer")
+    for mapping in ({}, {"answer": "hi"}, {"response": None}):
+        with pytest.raises(InvalidInput, match="a mapping without a text under 'response'"):
+            wrapper.wrap_and_execute("hi", lambda _, mapping=mapping: mapping)
     for prompt in (None, 5, ["hi"]):
         with pytest.raises(InvalidInput, match=r"prompt is an object of type .*; give the request as a text"):
             wrapper.wrap_and_execute(prompt)
@@ -103,15 +107,47 @@ def test_what_answers_short_requests_may_be_async_or_return_a_text() -> None:
             asyncio.run(wrapper.awrap_and_execute(prompt, answers))
 
 
-def test_a_long_request_becomes_a_project(settings, tmp_path) -> None:
+@pytest.mark.parametrize(
+    ("options", "what"),
+    [
+        *(({"threshold": value}, "threshold") for value in (None, "x", math.nan, math.inf, -1, 2, True)),
+        *(({"max_sessions": value}, "max_sessions") for value in (0, -1, "x", 1.5, True)),
+        ({"on_progress": "x"}, "on_progress"),
+    ],
+    ids=str,
+)
+def test_a_wrapper_that_could_not_work_is_not_made(options, what) -> None:
+    """A project that is made and planned before it shows that its limits can't be used."""
+    with pytest.raises(InvalidInput, match=f"^{what} is .*; give a"):
+        AutoHarnessWrapper("openai:gpt-5", **options)
+    AutoHarnessWrapper("openai:gpt-5", threshold=1, max_sessions=1, on_progress=print)
+
+
+@pytest.mark.parametrize("where", [5, "", b"x", ["x"]])
+def test_a_folder_that_is_none_is_refused_at_once(where) -> None:
+    """A traceback of Python's own, or a project in a folder that nobody named."""
+    wrapper = AutoHarnessWrapper(object())
+    for prompt in ("hi", LONG.format("x")):
+        with pytest.raises(InvalidInput, match=r"^working_directory is .*; give the path of a folder"):
+            wrapper.wrap_and_execute(prompt, str, where)
+        with pytest.raises(InvalidInput, match=r"^working_directory is"):
+            asyncio.run(wrapper.awrap_and_execute(prompt, str, where))
+
+
+def test_a_long_request_becomes_a_project(settings, tmp_path, caplog) -> None:
     """A task of days that is squeezed into one answer."""
     cassette = write_cassette(tmp_path / "c.yml", [simple_feature("x")], {"x": [simple_attempt("x")]})
     told: list[tuple[str, str, float]] = []
+
+    def tell(*facts: Any) -> None:
+        told.append(facts)
+        raise ValueError(f"nobody reads {facts[1]}")
+
     prompt = LONG.format(uuid.uuid4().hex[:8])
     with SyncLongRunningHarness(
         agent="scripted", agent_settings={"cassette": cassette}, options=scripted(cassette), settings=settings
     ) as harness:
-        wrapper = AutoHarnessWrapper(object(), lambda *facts: told.append(facts), harness=harness)
+        wrapper = AutoHarnessWrapper(object(), tell, harness=harness)
         result = wrapper.wrap_and_execute(prompt, working_directory=tmp_path / "product")
         again = wrapper.wrap_and_execute(prompt)
     assert (result["status"], result["features_passing"], result["task_count"]) == ("completed", 1, 1)
@@ -120,6 +156,7 @@ def test_a_long_request_becomes_a_project(settings, tmp_path) -> None:
     assert (tmp_path / "product" / "x.txt").read_text() == "done\n"
     assert wrapper.get_current_project_id() == again["project_id"] != result["project_id"]
     assert told[1] == ("x", "passing", 1.0)
+    assert "on_progress failed when told that 'x' is passing." in caplog.text
 
 
 def test_requests_at_the_same_time_each_get_their_own_project(settings, tmp_path) -> None:
