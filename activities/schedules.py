@@ -32,6 +32,8 @@ class ScheduleActivities:
                 agent = await tx.agents.get(occurrence.agent_id)
             except NotFound as error:
                 return OccurrenceTask(why=str(error))
+            if not agent.config.enabled:
+                return OccurrenceTask(why=f"agent {agent.id} is not enabled")
             task = await tx.tasks.create(
                 NewTask(
                     provider=PROVIDER,

@@ -6,7 +6,8 @@ from typing import Any
 
 from pydantic import ValidationError
 
-from client.schedules import ScheduleControl, ScheduleInfo, schedule_id
+from client.schedule_names import schedule_id
+from client.schedules import ScheduleControl, ScheduleInfo
 from client.vetting import check_agent, check_hosts
 from client.wording import first_problem
 from shiftwork.agents.python.telling import check_code
@@ -81,10 +82,10 @@ class AgentRegistry(ScheduleControl):
         async with self.store.transaction() as tx:
             agent = await tx.agents.find(str(ref))
             await tx.agents.delete(agent.id, version)
-            gone = (await tx.agents.versions(agent.id))[0]
-        if _scheduled(agent):
-            await self.reconcile_schedules([gone])
-        return gone
+            versions = await tx.agents.versions(agent.id)
+        if any(map(_scheduled, versions)):
+            await self.reconcile_schedules(versions[:1])
+        return versions[0]
 
     async def agent(self, ref: str | int) -> AgentRow:
         """The agent of this name or id; raises `NotFound`."""

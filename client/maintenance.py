@@ -6,17 +6,15 @@ from temporalio.client import (
     Client,
     Schedule,
     ScheduleActionStartWorkflow,
-    ScheduleAlreadyRunningError,
     ScheduleIntervalSpec,
     ScheduleOverlapPolicy,
     SchedulePolicy,
     ScheduleSpec,
     ScheduleState,
-    ScheduleUpdate,
-    ScheduleUpdateInput,
 )
-from temporalio.service import RPCError, RPCStatusCode
+from temporalio.service import RPCError
 
+from client.schedule_changes import suppress_missing, write_schedule
 from shiftwork.contracts.maintenance import MaintenanceStart
 from shiftwork.contracts.workflow import Timeouts
 from shiftwork.errors import StackError
@@ -40,30 +38,16 @@ async def schedule_maintenance(client: Client, settings: Settings) -> None:
     """
     try:
         if settings.maintenance_interval:
-            await _write(client, _wanted(settings))
+            await write_schedule(client, MAINTENANCE, _wanted(settings))
         else:
             await _remove(client)
     except RPCError as error:
         raise StackError(f"The maintenance could not be scheduled: {error.message}; try again.") from error
 
 
-async def _write(client: Client, wanted: Schedule) -> None:
-    def change(now: ScheduleUpdateInput) -> ScheduleUpdate:
-        wanted.state = now.description.schedule.state
-        return ScheduleUpdate(wanted)
-
-    try:
-        await client.create_schedule(MAINTENANCE, wanted)
-    except ScheduleAlreadyRunningError:
-        await client.get_schedule_handle(MAINTENANCE).update(change)
-
-
 async def _remove(client: Client) -> None:
-    try:
+    with suppress_missing():
         await client.get_schedule_handle(MAINTENANCE).delete()
-    except RPCError as error:
-        if error.status is not RPCStatusCode.NOT_FOUND:
-            raise
 
 
 def _wanted(settings: Settings) -> Schedule:

@@ -12,7 +12,8 @@ from client.cli.exits import DONE
 from client.cli.folding import folded
 from client.cli.output import excerpt, pairs, print_json, table
 from client.cli.task_pages import moment
-from client.schedules import ScheduleInfo, schedules_of
+from client.schedule_names import schedules_of
+from client.schedules import ScheduleInfo
 from shiftwork.contracts.agent import Overlap
 from shiftwork.errors import InvalidInput, NotFound
 from shiftwork.store.agents import AgentRow

@@ -71,11 +71,15 @@ class Agents(Noun):
             Conflict: a live agent has a schedule of such an id.
         """
         for named in sorted(schedule_ids):
-            await self._run("SELECT pg_advisory_xact_lock(hashtextextended($1, 0))", f"{_CLAIM}{named}")
+            await self.hold_schedule(named)
             has_it = type_coerce(AgentVersionTable.config, JSONB)["schedules"].has_key(named)
             others = has_it & (AgentTable.id != (agent_id or 0))
             if await self._first(_current().where(others).limit(1), AgentRow) is not None:
                 raise Conflict(f"The schedule {named!r} is not of agent {name!r}; choose another id.")
+
+    async def hold_schedule(self, named: str) -> None:
+        """Have nobody else claim, make, change or remove this schedule until the transaction ends."""
+        await self._run("SELECT pg_advisory_xact_lock(hashtextextended($1, 0))", f"{_CLAIM}{named}")
 
     async def register(self, name: str, definition: AgentDefinition) -> AgentRow:
         """A new agent, in version 1; raises `Conflict` if one has this name."""

@@ -15,7 +15,7 @@ from client.rest.pages import Page, Paged
 from client.rest.problems import documented
 from client.rest.routes.agents import CHANGES, GONE, READS, VERSIONED, AgentRef
 from client.rest.versions import TAGGED, IfMatch, tag
-from client.schedules import schedule_id, schedules_of
+from client.schedule_names import schedule_id, schedules_of
 from shiftwork.contracts.agent import SCHEDULE_ID
 from shiftwork.errors import NotFound
 from shiftwork.store.agents import AgentRow
