@@ -4,11 +4,12 @@ from collections.abc import AsyncIterator
 from contextlib import suppress
 from datetime import UTC, datetime
 
-from temporalio.client import Client, WorkflowExecution, WorkflowExecutionStatus
+from temporalio.client import Client, WorkflowExecution, WorkflowExecutionDescription, WorkflowExecutionStatus
 from temporalio.service import RPCError, RPCStatusCode
 
 from shiftwork.contracts.task import TaskErrorKind, TaskStatus
 from shiftwork.errors import Conflict, NotFound
+from shiftwork.store.schedules import OCCURRENCE
 from shiftwork.store.store import Store
 from shiftwork.store.tasks import TaskOutcome, TaskRow
 from shiftwork.temporal import TASK_WORKFLOW, task_workflow_id
@@ -27,7 +28,7 @@ class LostTasks:
 
     async def end(self) -> int:
         """End them all; how many that were."""
-        return await self._end_running() + await self._end_unbegun()
+        return await self._end_running() + await self._end_unbegun() + await self._end_occurrences()
 
     async def _end_running(self) -> int:
         count, before = 0, None
@@ -65,6 +66,22 @@ class LostTasks:
                 count += await self._end_if_unbegun(task_id, execution.status)
         return count
 
+    async def _end_occurrences(self) -> int:
+        """Those of occurrences whose workflow was ended before it had them run."""
+        count, after = 0, 0
+        while True:
+            async with self._store.transaction() as tx:
+                rows = await tx.schedules.waiting(after, _PAGE)
+            for row in rows:
+                occurrence = row.trace.get(OCCURRENCE)
+                found = await self._describe(occurrence) if isinstance(occurrence, str) else None
+                if found is None or found.status is not WorkflowExecutionStatus.RUNNING:
+                    with suppress(NotFound):
+                        count += await self._end_if_unbegun(row.id, found.status if found else None)
+            if len(rows) < _PAGE:
+                return count
+            after = rows[-1].id
+
     async def _end_if_unbegun(self, task_id: int, status: WorkflowExecutionStatus | None) -> bool:
         async with self._store.transaction() as tx:
             # Locked: whoever starts it anew does so before this, and is seen, or after it, and is refused.
@@ -86,15 +103,18 @@ class LostTasks:
         """How the newest workflow of the task stands; None: there is none, or its agent has run since."""
         own = task_workflow_id(row.id, row.agent_id)
         for workflow_id in (own, f"{own}-task-{row.id}"):
-            try:
-                found = await self._client.get_workflow_handle(workflow_id).describe()
-            except RPCError as error:
-                if error.status is not RPCStatusCode.NOT_FOUND:
-                    raise
-                continue
-            if await found.memo_value("task_id", default=0, type_hint=int) == row.id:
+            found = await self._describe(workflow_id)
+            if found and await found.memo_value("task_id", default=0, type_hint=int) == row.id:
                 return found.status
         return None
+
+    async def _describe(self, workflow_id: str) -> WorkflowExecutionDescription | None:
+        try:
+            return await self._client.get_workflow_handle(workflow_id).describe()
+        except RPCError as error:
+            if error.status is not RPCStatusCode.NOT_FOUND:
+                raise
+            return None
 
 
 def _failed(status: WorkflowExecutionStatus | None) -> TaskOutcome:

@@ -45,6 +45,7 @@ class ScheduleActivities:
             )
             if task.status is not TaskStatus.CREATED:
                 return OccurrenceTask(why=f"task {task.id} of this occurrence is {task.status} already")
+            await tx.schedules.claim(task.id, activity.info().workflow_id or "")
             overlap = await tx.schedules.overlap_at(agent.id, occurrence.schedule_id, at)
             one_waits = (overlap or occurrence.overlap) is Overlap.BUFFER_ONE
             if one_waits and await tx.schedules.another_waits(agent.id, task.id):

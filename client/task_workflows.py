@@ -13,6 +13,7 @@ from temporalio.service import RPCError, RPCStatusCode
 
 from shiftwork.contracts.task import TaskStart
 from shiftwork.errors import InvalidInput, StackError
+from shiftwork.store.schedules import OCCURRENCE
 from shiftwork.store.tasks import TaskRow
 from shiftwork.temporal import TASK_QUEUE, TASK_WORKFLOW, agent_attributes, task_workflow_id
 from shiftwork.text import plain_markdown
@@ -79,6 +80,12 @@ async def workflow_of(client: Client, task: TaskRow) -> WorkflowHandle[Any, Any]
         if found is not None and found[1] == task.id:
             return found[0]
     return None
+
+
+async def occurrence_goes_on(client: Client, task: TaskRow) -> bool:
+    """Whether the workflow of an occurrence is still to have this task run. Raises `StackError`."""
+    occurrence = task.trace.get(OCCURRENCE)
+    return isinstance(occurrence, str) and await _running(client, occurrence) is not None
 
 
 async def cancel(workflow: WorkflowHandle[Any, Any]) -> None:

@@ -7,7 +7,15 @@ from contextlib import suppress
 from pydantic import JsonValue
 
 from client.connection import Connection
-from client.task_workflows import cancel, check_limits, closed, start_workflow, task_id_of, workflow_of
+from client.task_workflows import (
+    cancel,
+    check_limits,
+    closed,
+    occurrence_goes_on,
+    start_workflow,
+    task_id_of,
+    workflow_of,
+)
 from client.waiting import TaskWatch
 from shiftwork.contracts.agent import PYTHON, AgentConfiguration
 from shiftwork.contracts.task import TaskErrorKind, TaskStart, TaskStatus
@@ -78,7 +86,7 @@ class TaskControl(Connection):
 
         Raises:
             NotFound: there is no such task.
-            Conflict: it ran already, or its agent runs now; nothing was changed.
+            Conflict: it ran already, or its agent runs now, or its schedule has it run; nothing was changed.
             InvalidInput: a limit can't be one; nothing was changed.
         """
         return (await self.claim_task(task_id, timeout=timeout, max_output_bytes=max_output_bytes))[0]
@@ -98,6 +106,11 @@ class TaskControl(Connection):
             by_hand = task.status is TaskStatus.RUNNING and not task.worker
             if task.status is not TaskStatus.CREATED and not by_hand:
                 raise Conflict(f"Task {task.id} is {task.status} already; make another one.")
+            if task.scheduled_at is not None and await occurrence_goes_on(await self.temporal(), task):
+                raise Conflict(
+                    f"Task {task.id} is an occurrence of a schedule, which has it run when its turn comes; "
+                    "wait for it, or cancel it."
+                )
             return task, await self._begin(task, agent, timeout, max_output_bytes, look=tx.tasks.get)
 
     async def run_agent(

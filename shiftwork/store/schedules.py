@@ -2,7 +2,7 @@
 
 from datetime import UTC, datetime
 
-from sqlalchemy import ColumnElement, delete, func, select
+from sqlalchemy import ColumnElement, delete, func, literal, select, update
 from sqlalchemy.dialects.postgresql import insert
 
 from shiftwork.contracts.agent import Overlap
@@ -10,8 +10,12 @@ from shiftwork.contracts.base import Message
 from shiftwork.contracts.task import TaskStatus
 from shiftwork.store.noun import Noun
 from shiftwork.store.tables import ScheduleBackfillTable, ScheduleSkipTable, TaskTable
+from shiftwork.store.tasks import TaskRow
 
 MOST_RECENT = 10
+
+OCCURRENCE = "occurrence"
+"""Where the trace of an occurrence's task says which workflow has it run."""
 
 _PREFIX = "schedule/"
 
@@ -48,6 +52,18 @@ class Schedules(Noun):
         newest = select(table.overlap).where(of_it & with_it).order_by(table.id.desc()).limit(1)
         found = await self._value(newest)
         return None if found is None else Overlap(found)
+
+    async def claim(self, task_id: int, workflow_id: str) -> None:
+        """Let the task of an occurrence say which workflow has it run."""
+        noted = TaskTable.trace.op("||")(literal({OCCURRENCE: workflow_id}, TaskTable.trace.type))
+        claimed = update(TaskTable).where(TaskTable.id == task_id).values(trace=noted)
+        await self._connection.execute(claimed)
+
+    async def waiting(self, after: int = 0, limit: int = 500) -> list[TaskRow]:
+        """Tasks of occurrences that nothing has begun, by their ids, which come after this one."""
+        mine = TaskTable.scheduled_at.is_not(None) & (TaskTable.id > after)
+        waiting = select(TaskTable.__table__).where(TaskTable.status == TaskStatus.CREATED, mine)
+        return await self._all(waiting.order_by(TaskTable.id).limit(limit), TaskRow)
 
     async def another_waits(self, agent_id: int, task_id: int) -> bool:
         """Whether an older occurrence's task waits already while a run of the agent goes on."""

@@ -184,8 +184,8 @@ class Tasks(Noun):
         return int(await self._value(statement))
 
     async def pending(self, limit: int = 1_000) -> list[TaskRow]:
-        """Those that nothing has run yet, oldest first."""
-        waiting = TaskTable.status == TaskStatus.CREATED
+        """Those that nothing has run yet, oldest first; occurrences have workflows of their own."""
+        waiting = (TaskTable.status == TaskStatus.CREATED) & TaskTable.scheduled_at.is_(None)
         return await self._all(_select().where(waiting).order_by(TaskTable.id).limit(limit), TaskRow)
 
     async def begin(self, task_id: int, worker: str, trace: Mapping[str, JsonValue]) -> TaskRow:
