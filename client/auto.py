@@ -76,6 +76,9 @@ class AutoHarnessWrapper:
     ) -> dict[str, Any]:
         """Do what is asked for, however long it takes.
 
+        A project runs by itself from when it is made: should this program end before it does, `wait_project`
+        of a harness goes on waiting, by the name or id of the project.
+
         Args:
             execute_fn: answers a short request; None: the chat model does.
             working_directory: the git repository that a project delivers to; made if it is missing.
@@ -123,7 +126,7 @@ class AutoHarnessWrapper:
         name, project_id = self._create(harness, prompt, working_directory)
         self._project_id = project_id
         self._tell(f"Project {name!r}", "created", 0.0)
-        result = harness.run_until_complete(project_id, max_sessions=self._max_sessions)
+        result = harness.wait_project(project_id, after=0)
         report = harness.export_project_report(project_id)
         features = report["features"]
         for feature in features:
@@ -147,7 +150,7 @@ class AutoHarnessWrapper:
         for number in range(1, _MOST_NAMES):
             name = base if number == 1 else f"{base} {number}"
             try:
-                return name, harness.create_project(name, prompt, working_directory)
+                return name, harness.start_project(name, prompt, working_directory, self._max_sessions)
             except Conflict:
                 continue
         raise Conflict(f"there are {_MOST_NAMES - 1} projects named {base!r} already; delete some.")

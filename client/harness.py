@@ -9,6 +9,7 @@ from typing import Any, Self
 from pydantic import JsonValue
 
 from client.api import Shiftwork
+from client.connection import CLOSED
 from client.control import project_manager
 from client.progress import OnProgress, Progress
 from client.report import project_report
@@ -114,15 +115,33 @@ class LongRunningHarness:
 
         Sessions start with `run_session` or `run_until_complete`.
         """
-        categories = {**self._options.categories, **self._sub_agents}
-        options = self._options.model_copy(
-            update={"agent": self._agent, "autorun": False, "categories": categories}
-        )
-        project_id = await self._shiftwork.start(
-            name, description, repository=working_directory, description=description[:2000], options=options
-        )
+        project_id = await self._start(name, description, working_directory, {"autorun": False})
         await self._progress.until(project_id, 0, self._shiftwork.wait(project_id))
         return project_id
+
+    async def start_project(
+        self,
+        name: str,
+        description: str,
+        working_directory: str | Path | None = None,
+        max_sessions: int | None = None,
+    ) -> str:
+        """Create a project that runs by itself, whatever becomes of this program; returns its id at once.
+
+        Args:
+            max_sessions: sessions until it pauses; None: as the options say.
+        """
+        more = {"autorun": True} | ({} if max_sessions is None else {"max_sessions": max_sessions})
+        return await self._start(name, description, working_directory, more)
+
+    async def _start(
+        self, name: str, description: str, working_directory: str | Path | None, more: Mapping[str, Any]
+    ) -> str:
+        categories = {**self._options.categories, **self._sub_agents}
+        options = self._options.model_copy(update={"agent": self._agent, "categories": categories, **more})
+        return await self._shiftwork.start(
+            name, description, repository=working_directory, description=description[:2000], options=options
+        )
 
     async def run_session(self, project_id: str, feature_id: int | None = None) -> dict[str, Any]:
         """Run one session, of this feature or of the next; returns its row.
@@ -156,7 +175,26 @@ class LongRunningHarness:
             taken = await self._shiftwork.acknowledged(project, "resumed")
             end = self._shiftwork.wait(project.id, taken or project.event_sequence)
             await self._progress.until(project.id, project.event_sequence, end)
-        status = await self._shiftwork.status(project.id)
+        return await self._result(project.id, before)
+
+    async def wait_project(self, project_id: str, after: int | None = None) -> dict[str, Any]:
+        """Wait until a project rests that runs by itself; one that rests stays as it is.
+
+        Args:
+            after: `on_progress` is told the events from after this one on; None: those to come.
+
+        Returns:
+            What `run_until_complete` does; `sessions_run` are those since this call.
+        """
+        project = await self._shiftwork.find(project_id)
+        if project.status not in CLOSED:
+            await self._shiftwork.open(project.id)  # whoever made it may have ended before that
+        after = project.event_sequence if after is None else after
+        await self._progress.until(project.id, after, self._shiftwork.wait(project.id))
+        return await self._result(project.id, project.total_sessions)
+
+    async def _result(self, project_id: str, before: int) -> dict[str, Any]:
+        status = await self._shiftwork.status(project_id)
         return {
             "status": status["status"],
             "reason": status["reason"],

@@ -106,6 +106,16 @@ class SyncLongRunningHarness:
         """See `LongRunningHarness.create_project`."""
         return self._wait(self._harness.create_project(name, description, working_directory))
 
+    def start_project(
+        self,
+        name: str,
+        description: str,
+        working_directory: str | Path | None = None,
+        max_sessions: int | None = None,
+    ) -> str:
+        """See `LongRunningHarness.start_project`."""
+        return self._wait(self._harness.start_project(name, description, working_directory, max_sessions))
+
     def run_session(self, project_id: str, feature_id: int | None = None) -> dict[str, Any]:
         """See `LongRunningHarness.run_session`."""
         return self._wait(self._harness.run_session(project_id, feature_id))
@@ -113,6 +123,10 @@ class SyncLongRunningHarness:
     def run_until_complete(self, project_id: str, max_sessions: int | None = None) -> dict[str, Any]:
         """See `LongRunningHarness.run_until_complete`."""
         return self._wait(self._harness.run_until_complete(project_id, max_sessions))
+
+    def wait_project(self, project_id: str, after: int | None = None) -> dict[str, Any]:
+        """See `LongRunningHarness.wait_project`."""
+        return self._wait(self._harness.wait_project(project_id, after))
 
     def resume_project(
         self,

@@ -2,6 +2,8 @@
 
 import asyncio
 import math
+import subprocess
+import sys
 import uuid
 from typing import Any
 
@@ -9,9 +11,17 @@ import pytest
 from langchain_openai import ChatOpenAI
 
 from client import AutoHarnessWrapper, SyncLongRunningHarness, create_auto_wrapper
+from client.api import Shiftwork
 from client.auto import project_name
 from shiftwork.errors import InvalidInput, ModelFailed
-from tests.e2e.support import quick_settings, scripted, simple_attempt, simple_feature, write_cassette
+from tests.e2e.support import (
+    quick_environment,
+    quick_settings,
+    scripted,
+    simple_attempt,
+    simple_feature,
+    write_cassette,
+)
 from tests.llm.script import Fault, Reply, in_order
 from tests.llm.server import LlmServer
 
@@ -157,6 +167,55 @@ def test_a_long_request_becomes_a_project(settings, tmp_path, caplog) -> None:
     assert wrapper.get_current_project_id() == again["project_id"] != result["project_id"]
     assert told[1] == ("x", "passing", 1.0)
     assert "on_progress failed when told that 'x' is passing." in caplog.text
+
+
+ASKS = """
+import sys
+from client import AutoHarnessWrapper, SyncLongRunningHarness
+cassette, prompt = sys.argv[1:]
+harness = SyncLongRunningHarness(agent="scripted", agent_settings={"cassette": cassette})
+wrapper = AutoHarnessWrapper(
+    object(), lambda task, status, share: print(status, flush=True), harness=harness, max_sessions=1
+)
+wrapper.wrap_and_execute(prompt)
+"""
+
+
+def test_a_project_goes_on_when_its_caller_is_killed(settings, stack, tmp_path) -> None:
+    """A project that rests for good, not even planned, because whoever asked for it was killed."""
+    cassette = write_cassette(
+        tmp_path / "c.yml",
+        [simple_feature("x"), simple_feature("y", "x")],
+        {name: [simple_attempt(name)] for name in "xy"},
+    )
+    prompt = LONG.format(uuid.uuid4().hex[:8])
+    asks = [sys.executable, "-P", "-c", ASKS, str(cassette), prompt]
+    environment = quick_environment(stack.state)
+    with subprocess.Popen(asks, env=environment, stdout=subprocess.PIPE, text=True) as caller:
+        assert caller.stdout is not None
+        assert caller.stdout.readline() == "created\n"
+        caller.kill()
+    with SyncLongRunningHarness(settings=settings) as harness:
+        name = project_name(prompt)
+        first = harness.wait_project(name)
+        assert (first["status"], first["features_passing"]) == ("paused", 1)
+        assert first["reason"].startswith("max_sessions (1) reached")
+        assert harness.run_until_complete(name)["features_passing"] == 2
+        assert harness.wait_project(name)["status"] == "completed"
+
+
+def test_a_project_whose_maker_did_not_start_it_is_started_by_who_waits(settings, tmp_path) -> None:
+    """A wait without an end for a project whose maker was killed before it could start it."""
+    cassette = write_cassette(tmp_path / "c.yml", [simple_feature("x")], {"x": [simple_attempt("x")]})
+    name = uuid.uuid4().hex
+
+    async def only_rows() -> None:
+        async with Shiftwork(settings) as shiftwork:
+            await shiftwork.create(name, "A program.", options=scripted(cassette))
+
+    asyncio.run(only_rows())
+    with SyncLongRunningHarness(settings=settings) as harness:
+        assert harness.wait_project(name)["status"] == "completed"
 
 
 def test_requests_at_the_same_time_each_get_their_own_project(settings, tmp_path) -> None:
