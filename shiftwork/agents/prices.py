@@ -1,5 +1,6 @@
 """What tokens cost, where the agent's program does not say: the price table of `genai-prices`."""
 
+import re
 from collections.abc import Iterator, Mapping
 from functools import lru_cache
 from itertools import chain
@@ -10,8 +11,16 @@ from shiftwork.agents.events import AgentEvent
 from shiftwork.agents.langchain.providers import BY_WIRE, PROVIDERS
 from shiftwork.contracts.prices import Prices
 
-_AT_HOME = frozenset({"ollama", "ollama_chat", "lmstudio", "llama.cpp", "llamacpp", "llamafile", "vllm"})
-"""Whoever provides models by these names runs them on machines of their own, which nobody is paid for."""
+_AT_HOME = frozenset(
+    {
+        *("gpt4all", "hostedvllm", "koboldcpp", "llamacpp", "llamacpppython", "llamafile", "lmstudio"),
+        *("localai", "ollama", "ollamachat", "sglang", "vllm"),
+    }
+)
+"""Whoever provides models by these names runs them on machines of their own, which nobody is paid for.
+
+In small letters, and without what people part the words of them with.
+"""
 _MILLION = 1_000_000
 
 
@@ -83,7 +92,7 @@ def _found(answered: tuple[str, ...], told: str) -> _Rates | None:
     What runs at home costs nobody's prices, whatever it is called.
     """
     provider, bare = _parts(told)
-    if provider in _AT_HOME:
+    if _is_at_home(provider):
         return None
     names = [*answered, bare] if provider else []
     own = (_table(provider, name.removeprefix(f"{provider}/")) for name in names)
@@ -94,7 +103,7 @@ def _found(answered: tuple[str, ...], told: str) -> _Rates | None:
 def _of_anybody(name: str) -> Iterator[_Rates | None]:
     """The prices of a name, then of what is left of it without what is in front of it."""
     provider, bare = _parts(name)
-    if provider in _AT_HOME:
+    if _is_at_home(provider):
         return
     yield _table(provider, bare)
     if provider:
@@ -138,9 +147,13 @@ def _parts(model: str) -> tuple[str, str]:
     """Provider and name of `provider:name` or `provider/name`; a colon may also be a part of the name."""
     for separator in ":/":
         provider, found, name = model.partition(separator)
-        if found and (separator == "/" or provider in PROVIDERS or provider in _AT_HOME):
+        if found and (separator == "/" or provider in PROVIDERS or _is_at_home(provider)):
             return provider, name
     return "", model
+
+
+def _is_at_home(provider: str) -> bool:
+    return re.sub("[-_. ]", "", provider.casefold()) in _AT_HOME
 
 
 def _dollars(prices: Prices, usage: AgentEvent) -> float:

@@ -63,7 +63,16 @@ def test_a_server_that_answers_by_a_name_of_its_own_costs_what_was_asked(named):
 def test_what_runs_at_home_is_not_charged_by_its_name():
     """If it failed, a model of one's own machine would cost what its namesake costs elsewhere."""
     assert cost(used(input_tokens=10), model="deepseek:deepseek-chat") is not None
-    for told in ("ollama:deepseek-chat", "ollama/deepseek-chat", "lmstudio/deepseek-chat", "ollama:"):
+    for told in (
+        *("ollama:deepseek-chat", "ollama/deepseek-chat", "lmstudio/deepseek-chat", "ollama:"),
+        *(
+            "OLLAMA:deepseek-chat",
+            "Ollama/deepseek-chat",
+            "LM-Studio/deepseek-chat",
+            "lm_studio/deepseek-chat",
+        ),
+        *("llama.cpp/deepseek-chat", "llama-cpp/deepseek-chat", "hosted_vllm/deepseek-chat", "vLLM:gpt-4o"),
+    ):
         assert cost(used(input_tokens=10), model=told) is None
         assert cost(used(input_tokens=10, model="deepseek-chat"), model=told, asked="deepseek-r1:8b") is None
 
