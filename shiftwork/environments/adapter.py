@@ -13,6 +13,7 @@ from pydantic.v1 import ValidationError as OldValidationError
 
 from shiftwork.environments.base import BaseHarness
 from shiftwork.environments.enforcement import play_of
+from shiftwork.environments.failures import is_failure, why
 from shiftwork.environments.one_by_one import OneByOne
 from shiftwork.environments.protocol import ActionDefinition, HarnessStatus, Observation
 from shiftwork.environments.redacting import redacted_result
@@ -118,9 +119,11 @@ class HarnessAdapter(BaseTool):
                 return await self._done(str(action), action_name or "", given)
         except ShiftworkError as error:
             return ToolResult.failed(str(error))
-        except (Exception, SystemExit) as error:  # noqa: BLE001 - whatever the code of an environment raises
-            why = one_line(truncate(own_redactor().redact(f"{type(error).__name__}: {error}"), 500))
-            return ToolResult.failed(f"environment {self.harness.name!r} failed at {action!r}: {why}")
+        except BaseException as error:  # whatever the code of an environment raises
+            if not is_failure(error):
+                raise
+            told = one_line(truncate(own_redactor().redact(why(error)), 500))
+            return ToolResult.failed(f"environment {self.harness.name!r} failed at {action!r}: {told}")
 
     async def _done(self, action: str, action_name: str, given: dict[str, Any]) -> ToolResult:
         match action:

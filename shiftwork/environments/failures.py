@@ -7,7 +7,7 @@ from typing import Final, TypeVar
 
 from pydantic import ValidationError
 
-from shiftwork.text import one_line, truncate
+from shiftwork.text import one_line, printable, truncate
 
 _Answer = TypeVar("_Answer")
 
@@ -51,7 +51,9 @@ def is_failure(error: BaseException) -> bool:
     if isinstance(error, asyncio.CancelledError):
         task = asyncio.current_task()
         return task is not None and not task.cancelling()  # else it is one of its own that escaped
-    return isinstance(error, Exception | SystemExit)
+    if isinstance(error, BaseExceptionGroup):
+        return all(map(is_failure, error.exceptions))
+    return not isinstance(error, KeyboardInterrupt | GeneratorExit)  # meant for what asked it
 
 
 def why(error: BaseException) -> str:
@@ -60,8 +62,21 @@ def why(error: BaseException) -> str:
         return "it took too long"
     if isinstance(error, ValidationError):
         return _wrong_field(error)
-    text = truncate(str(error), _MOST_SAID)
+    if isinstance(error, BaseExceptionGroup):
+        others = len(error.exceptions) - 1
+        return f"{why(error.exceptions[0])}" + (f" (and {others} more)" if others else "")
+    text = truncate(said(error), _MOST_SAID)
     return f"{type(error).__name__}: {text}" if text else type(error).__name__
+
+
+def said(error: BaseException) -> str:
+    """Its text, as it can be shown and stored; nothing where it can't even be asked for one."""
+    try:
+        return printable(str(error))
+    except BaseException as another:
+        if not is_failure(another):
+            raise
+        return ""
 
 
 def _wrong_field(error: ValidationError) -> str:

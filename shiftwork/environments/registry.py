@@ -10,6 +10,7 @@ from typing import Any, Final
 
 from shiftwork.environments.base import BaseHarness
 from shiftwork.environments.bridges.extras import MissingExtra
+from shiftwork.environments.failures import is_failure, said
 from shiftwork.errors import EnvironmentFailed, InvalidInput, NotFound, ShiftworkError
 from shiftwork.text import one_line, truncate
 
@@ -124,7 +125,9 @@ def make_environment(
         made = factory(**given)
     except ShiftworkError:
         raise
-    except (Exception, SystemExit) as error:
+    except BaseException as error:
+        if not is_failure(error):
+            raise
         raise EnvironmentFailed(f"environment {name!r} could not be made: {_why(error)}") from error
     if not isinstance(made, BaseHarness):
         raise InvalidInput(
@@ -186,7 +189,9 @@ def _load(entry: EntryPoint) -> Factory:
         raise InvalidInput(
             f"environment {_said(entry)} can't be loaded: {_why(error)}{_hint(entry, error)}"
         ) from error
-    except (Exception, SystemExit) as error:
+    except BaseException as error:
+        if not is_failure(error):
+            raise
         raise InvalidInput(f"environment {_said(entry)} can't be loaded: {_why(error)}") from error
     if not callable(factory):
         raise InvalidInput(
@@ -226,4 +231,4 @@ def _said(entry: EntryPoint) -> str:
 
 
 def _why(error: BaseException) -> str:
-    return one_line(truncate(f"{type(error).__name__}: {error}", 500)).rstrip(".")
+    return one_line(truncate(f"{type(error).__name__}: {said(error)}", 500)).rstrip(".")

@@ -2,7 +2,7 @@
 
 import json
 from collections.abc import Awaitable, Callable, Mapping
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 from shiftwork.environments.episode import Episode, TakenAction, check_rewards
 from shiftwork.environments.failures import TookTooLong, is_failure, of_type, why, within
@@ -16,7 +16,7 @@ from shiftwork.environments.protocol import (
     has_ended,
 )
 from shiftwork.environments.undoing import copied, set_aside, undo
-from shiftwork.text import truncate
+from shiftwork.text import printable, truncate
 
 if TYPE_CHECKING:
     from shiftwork.environments.base import BaseHarness
@@ -26,15 +26,26 @@ class _Refused(Exception):  # noqa: N818 - an action that is not taken; the text
     pass
 
 
+_WRONG_CALL: Final = (
+    "give step the name of one action, and what it takes by name, as step('go', by=2); there were other "
+    "values than these"
+)
+
+
 async def take_step(
     environment: "BaseHarness",
     inner: Callable[..., Awaitable[ActionResult]],
-    action: str,
     /,
+    *named: Any,
     **parameters: Any,
 ) -> ActionResult:
     """The guard around an environment's `step`: what goes wrong is a result, and changes nothing."""
     episode = episode_now(environment)
+    if not named and "action" in parameters:
+        named = (parameters.pop("action"),)
+    if len(named) != 1:
+        return _refusal(environment, episode, _WRONG_CALL)
+    action: str = named[0]
     try:
         episode = _going_on(environment, episode)
         checked = _checked(environment, episode, action, parameters)
@@ -93,7 +104,7 @@ def _checked(
         names = ", ".join(repr(each.name) for each in there) or "none"
         raise _Refused(f"there is no action {truncate(repr(action), 100)} now; there is: {names}")
     try:
-        json.dumps(parameters, allow_nan=False)
+        json.dumps(parameters, allow_nan=False, ensure_ascii=False).encode()
     except (TypeError, ValueError, RecursionError):
         raise _Refused(f"the parameters of action {action!r} are no JSON values") from None
     try:
@@ -133,7 +144,7 @@ def _refusal(
     return ActionResult(
         success=False,
         observation=play_of(environment).newest.model_copy(update={"reward": None}, deep=True),
-        error=truncate(why, 2000),
+        error=truncate(printable(why), 2000),
         metadata={} if result is None else result.metadata,
     )
 

@@ -10,7 +10,7 @@ import pytest
 
 from client.__main__ import main
 from shiftwork.environments.conformance import ByName, check_by_name, check_harness
-from shiftwork.errors import InvalidInput
+from shiftwork.errors import EnvironmentFailed, InvalidInput
 from tests.unit.broken_environments import Sound
 
 HERE = __name__
@@ -24,6 +24,25 @@ class ExitsInitialize(Sound):
 class ExitsReset(Sound):
     async def reset(self, seed=0):
         sys.exit(0)
+
+
+class Foreign(BaseException):
+    """Of another package."""
+
+
+class RaisesForeign(Sound):
+    async def step(self, action, **parameters):
+        raise Foreign("time is up")
+
+
+class AsksForeign(Sound):
+    async def get_observation(self):
+        raise Foreign("time is up")
+
+
+class Interrupts(Sound):
+    async def step(self, action, **parameters):
+        raise KeyboardInterrupt
 
 
 class ExitsSuccess(Sound):
@@ -217,6 +236,25 @@ async def test_what_can_not_be_interrupted_is_ended():
     assert "step 1 of the episode of seed 0" in report.faults[-1].message
     assert "did not return" in report.faults[-1].message
     assert "reset" in report.checked
+
+
+@pytest.mark.parametrize(
+    ("name", "told"),
+    [("RaisesForeign", "step 1 of the episode of seed 0"), ("AsksForeign", "get_observation()")],
+)
+async def test_what_is_no_exception_is_found_where_it_was_raised(name, told):
+    """It would end the check, and be told as something that the environment did when it was shut down."""
+    report = await check_by_name(f"{HERE}:{name}", steps=4, episodes=1)
+
+    first = report.faults[0].message
+    assert told in first
+    assert "Foreign: time is up" in first
+
+
+async def test_who_interrupts_the_check_is_told_by_the_call():
+    """An environment that ends its program in a step would be looked through for what it does at its end."""
+    with pytest.raises(EnvironmentFailed, match="at step 1 of the episode of seed 0"):
+        await check_by_name(f"{HERE}:Interrupts", steps=4, episodes=1)
 
 
 @pytest.mark.parametrize("name", ["ExitsInitialize", "ExitsReset", "ExitsSuccess", "ExitsShutdown"])

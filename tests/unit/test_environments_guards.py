@@ -12,6 +12,7 @@ from shiftwork.environments import (
     HarnessStatus,
     Observation,
 )
+from shiftwork.environments.adapter import HarnessAdapter
 from shiftwork.errors import EnvironmentFailed
 from tests.unit.walking import Walk
 
@@ -228,6 +229,95 @@ async def test_a_step_may_wait_for_tasks_that_call_the_environment():
     environment = Gathers(step_timeout_seconds=5)
     await environment.reset()
     assert (await environment.step("go")).observation.content == "at 1"
+
+
+class Interrupt(BaseException):
+    """Of another package."""
+
+
+class MuteError(Exception):
+    def __str__(self):
+        raise RuntimeError("no words")
+
+
+class Raises(Walk):
+    """It raises what the test gives it."""
+
+    error = None
+
+    async def step(self, action, by=1):
+        await super().step(action, by)
+        if self.error:
+            raise self.error
+        return ActionResult(observation=self.seen())
+
+
+@pytest.mark.parametrize(
+    ("error", "told"),
+    [
+        (Interrupt("time is up"), "Interrupt: time is up"),
+        (MuteError(), "environment 'walk': MuteError"),
+        (BaseExceptionGroup("g", [SystemExit(3)]), "SystemExit: 3"),
+        (
+            ExceptionGroup("g", [ExceptionGroup("h", [ValueError("deep")]), OSError()]),
+            "ValueError: deep (and 1 more)",
+        ),
+        (OSError("no \udcff \x1b[2J file"), "OSError: no \ufffd [2J file"),
+    ],
+    ids=["a foreign one", "one without words", "a group that ends the program", "groups", "no text"],
+)
+async def test_whatever_an_environment_raises_is_a_result(error, told):
+    """It would end the program of whoever plays, or be told in words that nobody can store."""
+    environment = Raises()
+    await environment.reset()
+    environment.error = error
+    failed = await environment.step("go")
+    assert failed.error.endswith(told)
+    assert failed.model_dump_json()
+    result = await HarnessAdapter(environment).execute("step", action_name="go")
+    assert result.error.endswith(told)
+    environment.error = None
+    assert (await environment.step("go")).observation.content == "at 1"
+
+
+@pytest.mark.parametrize("error", [KeyboardInterrupt(), BaseExceptionGroup("g", [KeyboardInterrupt()])])
+async def test_who_interrupts_a_step_ends_the_program(error):
+    """A person at the terminal would press Ctrl-C, and the game would go on."""
+    environment = Raises()
+    await environment.reset()
+    environment.error = error
+    with pytest.raises(type(error)):
+        await environment.step("go")
+    environment.error = None
+    assert (await environment.step("go")).observation.content == "at 1"
+
+
+async def test_an_action_can_be_named_by_its_keyword():
+    """A call that the signature allows would raise an error about a function that nobody knows."""
+    environment = Walk()
+    await environment.reset()
+    assert (await environment.step(action="go", by=3)).observation.content == "at 3"
+
+    class Named(Walk):
+        async def step(self, action_, /, **parameters):
+            return ActionResult(observation=self.seen(), metadata=parameters)
+
+        def get_action_space(self):
+            return [ActionDefinition(name="go", parameters={"action": {"type": "string"}})]
+
+    named = Named()
+    await named.reset()
+    assert (await named.step("go", action="slowly")).metadata == {"action": "slowly"}
+
+
+@pytest.mark.parametrize(("given", "named"), [((), {}), ((), {"by": 1}), (("go", 2), {})])
+async def test_a_step_that_names_no_action_or_no_parameter_is_refused(given, named):
+    """A wrong call would end the program of whoever plays."""
+    environment = Walk()
+    await environment.reset()
+    refused = await environment.step(*given, **named)
+    assert "give step the name of one action" in refused.error
+    assert environment.get_stats().refused_actions == 1
 
 
 async def test_time_is_up_when_it_is_up():

@@ -12,7 +12,8 @@ from shiftwork.environments.conformance.making import ByName, maker
 from shiftwork.environments.conformance.report import ConformanceReport, Fault, NotConforming
 from shiftwork.environments.conformance.rules import RULES, Rule
 from shiftwork.environments.conformance.subject import NotChecked, Subject
-from shiftwork.environments.conformance.wording import RAISED, CallFailed, raised, sentence
+from shiftwork.environments.conformance.wording import CallFailed, raised, sentence
+from shiftwork.environments.failures import is_failure
 from shiftwork.environments.policies import Policy, RandomPolicy
 
 __all__ = [
@@ -101,7 +102,9 @@ async def _held_against_the_rules(
         except NotChecked as reason:
             skipped.append(f"{rule.name}: {reason}")
             continue
-        except RAISED as error:
+        except BaseException as error:
+            if not is_failure(error):
+                raise
             found = [_failed(subject, error)]
         checked.append(rule.name)
         subject.kept[rule.check.__name__] = not found

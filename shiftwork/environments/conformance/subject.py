@@ -9,6 +9,7 @@ from typing import Any, Final, TypeVar
 from shiftwork.environments.base import BaseHarness
 from shiftwork.environments.conformance.making import ByName
 from shiftwork.environments.conformance.wording import RAISED, CallFailed, raised
+from shiftwork.environments.failures import is_failure
 from shiftwork.environments.policies import Policy
 from shiftwork.environments.protocol import ActionResult, Observation
 from shiftwork.environments.sampling import CannotSample
@@ -137,6 +138,13 @@ class Subject:
             if task is None or task.cancelling():
                 raise
             raise CallFailed(label, "raised CancelledError, though nobody cancelled it") from error
+        except BaseException as error:
+            if isinstance(error, RAISED):
+                raise
+            if is_failure(error):
+                raise CallFailed(label, raised(error)) from error
+            self.on_call = lambda _: None  # that it was this call is known, whatever else ends with it
+            raise
         if limit.expired():  # it was cancelled, and went on
             raise self._hung(label)
         return answer

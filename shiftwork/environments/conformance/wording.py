@@ -2,6 +2,7 @@
 
 from typing import Final
 
+from shiftwork.environments.failures import said
 from shiftwork.text import one_line, truncate
 
 RAISED: Final = (Exception, SystemExit)
@@ -33,4 +34,4 @@ def raised(error: BaseException) -> str:
         return error.why
     if isinstance(error, TimeoutError):
         return "did not answer in time"
-    return sentence(f"raised {type(error).__name__}: {truncate(str(error), 300)}".rstrip(": "))
+    return sentence(f"raised {type(error).__name__}: {truncate(said(error), 300)}".rstrip(": "))
