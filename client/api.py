@@ -21,6 +21,7 @@ from shiftwork.codec.agreement import agree
 from shiftwork.contracts.project import ProjectOptions
 from shiftwork.errors import Conflict
 from shiftwork.secrets.refusing import refuse_in_words, refuse_secrets
+from shiftwork.specifications import check_specification
 from shiftwork.store.rows import ProjectRow
 from shiftwork.temporal import PROJECT_WORKFLOW
 
@@ -47,7 +48,7 @@ class Shiftwork(Messages, Following, AgentRegistry, TaskControl, EpisodeControl,
         """Create a project and start it; returns its id.
 
         Args:
-            spec: what the initializer agent turns into features.
+            spec: what the initializer agent turns into features; at most 1 MB of UTF-8.
             repository: the user's repository: a folder (made if it is missing), a bare one, or an address.
             allow_dirty: start from the last commit of a repository that has uncommitted changes.
         """
@@ -74,6 +75,8 @@ class Shiftwork(Messages, Following, AgentRegistry, TaskControl, EpisodeControl,
         project_id: str | None = None,
     ) -> ProjectRow:
         """Create a project's rows without starting it; see `start`. It gets this id, if one is given."""
+        check_specification(spec)
+        check_specification(description, "description")
         await agree(self.settings)  # nobody could start it from here
         options = options or ProjectOptions()
         redactor = await self.guard()

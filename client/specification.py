@@ -15,8 +15,7 @@ from shiftwork.contracts.project import AgentOptions, CategoryOptions
 from shiftwork.contracts.sandbox import SandboxOptions
 from shiftwork.contracts.session import Role
 from shiftwork.errors import InvalidInput
-
-_LIMIT = 1_000_000
+from shiftwork.specifications import MOST_BYTES
 
 
 class FrontMatter(Document):
@@ -60,8 +59,8 @@ def read_specification(path: Path) -> Specification:
         data = path.read_bytes()
     except OSError as error:
         raise InvalidInput(f"specification {str(path)!r} can't be read: {error.strerror}.") from error
-    if len(data) > _LIMIT:
-        raise InvalidInput(f"specification {str(path)!r} is larger than {_LIMIT:,} bytes; shorten it.")
+    if len(data) > MOST_BYTES:
+        raise InvalidInput(f"specification {str(path)!r} is larger than {MOST_BYTES:,} bytes; shorten it.")
     try:
         text = data.decode("utf-8")
     except UnicodeDecodeError as error:

@@ -12,6 +12,7 @@ from shiftwork.contracts.feature import FeatureCategory, FeatureStatus, Verifica
 from shiftwork.contracts.project import PauseMode, ProjectOptions
 from shiftwork.contracts.session import Role
 from shiftwork.errors import InvalidInput
+from shiftwork.specifications import MOST_BYTES
 
 Contract = TypeVar("Contract", bound=BaseModel)
 Reason = Annotated[str, Field(max_length=2000, description="Kept and shown.")]
@@ -57,8 +58,8 @@ class CreateProject(Asked):
         str,
         Field(
             min_length=1,
-            max_length=1_000_000,
-            description="What is to be built; the planning agent reads it.",
+            max_length=MOST_BYTES,
+            description="What is to be built; the planning agent reads it. At most 1,000,000 bytes of UTF-8.",
         ),
     ]
     description: Annotated[str, Field(max_length=20_000)] = ""

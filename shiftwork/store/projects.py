@@ -9,6 +9,7 @@ from sqlalchemy.dialects.postgresql import insert
 
 from shiftwork.contracts.project import ProjectOptions, ProjectStatus
 from shiftwork.errors import Conflict, NotFound
+from shiftwork.specifications import check_specification
 from shiftwork.store.noun import Noun, dump
 from shiftwork.store.rows import ProjectRow, Totals
 from shiftwork.store.status import FIND_SQL, NAMES_SQL, STATUS_SQL, choose, find_arguments, shape
@@ -54,6 +55,8 @@ class Projects(Noun):
         project_id: str | None = None,
     ) -> ProjectRow:
         """A new project, `initializing`, of this id or a new one; raises `Conflict` if the name is taken."""
+        check_specification(spec)
+        check_specification(description, "description")
         options = options or ProjectOptions()
         values = {
             "id": project_id or str(uuid.uuid4()),

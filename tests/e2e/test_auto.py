@@ -14,6 +14,7 @@ from client import AutoHarnessWrapper, SyncLongRunningHarness, create_auto_wrapp
 from client.api import Shiftwork
 from client.auto import project_name
 from shiftwork.errors import InvalidInput, ModelFailed
+from shiftwork.specifications import MOST_BYTES
 from tests.e2e.support import (
     quick_environment,
     quick_settings,
@@ -216,6 +217,25 @@ def test_a_project_whose_maker_did_not_start_it_is_started_by_who_waits(settings
     asyncio.run(only_rows())
     with SyncLongRunningHarness(settings=settings) as harness:
         assert harness.wait_project(name)["status"] == "completed"
+
+
+@pytest.mark.parametrize("character", ["x", "é"])
+def test_a_request_that_is_too_long_is_refused_in_one_sentence(settings, character) -> None:
+    """A database that gives up on an endless request, and blames itself for it."""
+    longest = LONG.format(uuid.uuid4().hex[:8]) + " "
+    longest += character * ((MOST_BYTES - len(longest)) // len(character.encode()))
+    with SyncLongRunningHarness(settings=settings) as harness:
+        for more in (character * 2, character * 12_000_000):
+            with pytest.raises(
+                InvalidInput, match="specification is larger than 1,000,000 bytes; shorten it"
+            ):
+                AutoHarnessWrapper(object(), harness=harness).wrap_and_execute(longest + more)
+            with pytest.raises(InvalidInput, match="specification is larger than 1,000,000 bytes"):
+                harness.project_manager.create_project("too long", spec=longest + more)
+            with pytest.raises(InvalidInput, match="description is larger than 1,000,000 bytes"):
+                harness.project_manager.create_project("too long", longest + more)
+        made = harness.project_manager.create_project(uuid.uuid4().hex, spec=longest)
+        assert harness.get_project_status(made.id)["name"] == made.name
 
 
 def test_requests_at_the_same_time_each_get_their_own_project(settings, tmp_path) -> None:
