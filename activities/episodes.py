@@ -27,7 +27,7 @@ from shiftwork.contracts.task import TaskUsage
 from shiftwork.environments.host import Order, Over
 from shiftwork.environments.hosting import EnvironmentHost, PlayFailed
 from shiftwork.environments.protocol import Observation
-from shiftwork.environments.trajectory import Choice, Ending, Step
+from shiftwork.environments.trajectory import Choice, Step
 from shiftwork.errors import Conflict, InvalidInput, LeaseLost, NotFound
 from shiftwork.repository.files import remove_tree
 from shiftwork.runner.limits import Limits
@@ -35,7 +35,6 @@ from shiftwork.store.episodes import EpisodeOutcome, EpisodeRow, StepRow, spent_
 from shiftwork.text import one_line, truncate
 
 _MOST_ERROR = 2_000
-_BROKEN = "An action failed inside the environment, which could not be put back to where it was."
 _BLAMED = {
     "invalid": EpisodeErrorKind.INVALID,
     "environment": EpisodeErrorKind.ENVIRONMENT,
@@ -213,11 +212,11 @@ class _Attempt:
 
 def _outcome(over: Over, player: AskedPlayer | None) -> EpisodeOutcome:
     stats = over.trajectory.stats
-    broken = over.trajectory.ending is Ending.BROKEN
+    fault = None if over.fault is None else one_line(truncate(over.fault, _MOST_ERROR))
     return EpisodeOutcome(
-        status=EpisodeStatus.FAILED if broken else EpisodeStatus.COMPLETED,
-        error=_BROKEN if broken else None,
-        error_kind=EpisodeErrorKind.ENVIRONMENT if broken else None,
+        status=EpisodeStatus.FAILED if fault else EpisodeStatus.COMPLETED,
+        error=fault,
+        error_kind=EpisodeErrorKind.ENVIRONMENT if fault else None,
         ending=over.trajectory.ending,
         success=stats.success,
         terminated=stats.terminated,

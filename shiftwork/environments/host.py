@@ -13,7 +13,7 @@ from pydantic import BaseModel, ConfigDict, Field, JsonValue, TypeAdapter, Valid
 from pydantic_core import PydanticSerializationError
 
 from shiftwork.environments.base import BaseHarness
-from shiftwork.environments.playing import Diverged, Policy, RandomPolicy, ScriptedPolicy, play
+from shiftwork.environments.playing import Diverged, Policy, RandomPolicy, ScriptedPolicy, fault_of, play
 from shiftwork.environments.protocol import ActionResult, EpisodeStats, Observation
 from shiftwork.environments.registry import make_environment
 from shiftwork.environments.trajectory import Choice, Step, Trajectory
@@ -84,11 +84,18 @@ class Turn(_Line):
 
 
 class Over(_Line):
-    """The episode is over; its steps were told before."""
+    """The episode is over; its steps were told before.
+
+    Attributes:
+        observation: the newest.
+        trajectory: without its steps.
+        fault: why it says nothing of the player, see `fault_of`.
+    """
 
     kind: Literal["over"] = "over"
     observation: Observation
     trajectory: Trajectory
+    fault: str | None = None
 
 
 class Failed(_Line):
@@ -188,7 +195,8 @@ async def _play(order: Order, wire: _Wire) -> Over:
         )
     finally:
         await environment.shutdown()
-    return Over(observation=newest, trajectory=trajectory.model_copy(update={"steps": ()}))
+    told = trajectory.model_copy(update={"steps": ()})
+    return Over(observation=newest, trajectory=told, fault=fault_of(trajectory))
 
 
 def _begun(environment: BaseHarness) -> Begun:

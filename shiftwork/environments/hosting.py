@@ -146,7 +146,7 @@ class EnvironmentHost:
             async for line in _lines(process):
                 match Told.validate_json(line):
                     case Over() as over:
-                        return over.model_copy(update={"observation": await self._clean(over.observation)})
+                        return await self._clean_over(over)
                     case Failed() as failed:
                         raise PlayFailed(await self._redacted(failed.error), failed.why)
                     case Begun() as begun:
@@ -181,6 +181,10 @@ class EnvironmentHost:
         if self._redactor is None:
             return seen
         return await asyncio.to_thread(redacted_observation, seen, self._redactor)
+
+    async def _clean_over(self, over: Over) -> Over:
+        fault = None if over.fault is None else await self._redacted(over.fault)
+        return over.model_copy(update={"observation": await self._clean(over.observation), "fault": fault})
 
     def _clean_step(self, step: Step) -> Step:
         return step if self._redactor is None else redacted_step(step, self._redactor)

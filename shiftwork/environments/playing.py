@@ -24,6 +24,7 @@ __all__ = [
     "Step",
     "Trajectory",
     "digest",
+    "fault_of",
     "play",
 ]
 
@@ -103,7 +104,7 @@ def _ending(
         return Ending.TERMINATED if seen.terminated else Ending.TRUNCATED
     if environment.status is HarnessStatus.ERROR:
         return Ending.BROKEN
-    in_a_row = tuple(takewhile(lambda step: not step.success, reversed(steps)))
+    in_a_row = _refused_last(steps)
     faults = [step for step in in_a_row if step.fault]
     if len(faults) >= most_refused:
         raise EnvironmentFailed(
@@ -111,6 +112,31 @@ def _ending(
             f"the last time: {faults[0].error}"
         )
     return Ending.REFUSED if len(in_a_row) - len(faults) >= most_refused else None
+
+
+def fault_of(trajectory: Trajectory) -> str | None:
+    """How its environment kept the player from more, so that the play says nothing of the player; else None.
+
+    It broke; or the last actions before the play was stopped or cut short failed inside the environment.
+    """
+    environment = trajectory.environment
+    faults = [step for step in _refused_last(trajectory.steps) if step.fault]
+    if trajectory.ending is Ending.BROKEN:
+        because = f": {faults[0].error}" if faults else ""
+        return (
+            f"An action failed inside environment {environment!r}, which could not be put back to where it "
+            f"was{because}"
+        )
+    cut_short = trajectory.ending in (Ending.STOPPED, Ending.TRUNCATED)
+    if not (cut_short and faults and trajectory.steps[-1].fault):
+        return None
+    last = f"last {len(faults)} actions" if len(faults) > 1 else "last action"
+    return f"The {last} of the episode failed inside environment {environment!r}: {faults[0].error}"
+
+
+def _refused_last(steps: Sequence[Step]) -> tuple[Step, ...]:
+    """Those at the end that were not taken, the newest first."""
+    return tuple(takewhile(lambda step: not step.success, reversed(steps)))
 
 
 def _faults(environment: BaseHarness) -> int:

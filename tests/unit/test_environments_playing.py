@@ -1,6 +1,7 @@
 """Playing episodes by policies, and taking them up again from what is recorded."""
 
 import random
+import re
 
 import jsonschema
 import pytest
@@ -17,6 +18,7 @@ from shiftwork.environments.playing import (
     ScriptedPolicy,
     Trajectory,
     digest,
+    fault_of,
     play,
 )
 from shiftwork.environments.sampling import CannotSample, sample, sample_parameters
@@ -203,6 +205,34 @@ async def test_faults_are_counted_on_after_a_crash():
             Broken(), ScriptedPolicy(OPEN * 9), seed=1, recorded=begun.steps, most_refused=4, on_step=tell
         )
     assert told == [4]
+
+
+@pytest.mark.parametrize(
+    ("player", "most", "why"),
+    [
+        (OPEN, None, r"The last action of the episode failed inside environment 'doors': .*'the hinge'"),
+        (OPEN * 9, 3, r"The last 3 actions of the episode failed inside environment 'doors': .*'the hinge'"),
+        (["kick", *OPEN, "kick", *OPEN], None, r"The last 2 actions of the episode failed inside"),
+        ([*OPEN, "kick"], None, None),
+        (["kick"] * 9, 3, None),
+    ],
+    ids=["stops after it", "the limit", "among wrong ones", "wrong since", "wrong alone"],
+)
+async def test_a_play_that_ends_with_faults_says_nothing_of_the_player(player, most, why):
+    """With few steps to take, a broken environment would count as a player's bad score."""
+    ended = await play(Broken(), ScriptedPolicy(player), seed=1, most_steps=most)
+    assert ended.ending is Ending.STOPPED
+    fault = fault_of(ended)
+    assert fault is None if why is None else re.match(why, fault or "")
+
+
+async def test_a_play_that_went_on_after_a_fault_is_the_players():
+    """One mistake of an environment would take from a player what it earned."""
+    ended = await play(Doors(), ScriptedPolicy([*OPEN, ("open", {"door": 2})]), seed=1)
+    broken = ended.steps[0].model_copy(update={"success": False, "fault": True, "error": "x"})
+    assert fault_of(ended.model_copy(update={"steps": (broken, *ended.steps[1:])})) is None
+    stuck = ended.model_copy(update={"steps": (broken,), "ending": Ending.BROKEN})
+    assert "which could not be put back to where it was: x" in (fault_of(stuck) or "")
 
 
 async def test_a_player_may_be_given_so_many_steps():

@@ -1,0 +1,55 @@
+"""A package of somebody's own that brings environments, installed where a worker finds it."""
+
+from pathlib import Path
+
+FRAGILE = '''
+import os
+
+from shiftwork.environments import ActionDefinition, ActionResult, BaseHarness, Observation
+
+
+class Fragile(BaseHarness):
+    """Pays 1 for each of three steps, unless it is broken on purpose."""
+
+    def __init__(self, breaks="", switch=""):
+        super().__init__("fragile", "Go three steps.", max_steps=50)
+        self.breaks = breaks
+        self.switch = switch
+
+    async def reset(self):
+        self.gone = self.random.randrange(1)
+        return self.seen()
+
+    async def step(self, action):
+        if self.breaks and not (self.switch and os.path.exists(self.switch)):
+            if self.breaks == "exit":
+                os._exit(3)
+            raise RuntimeError("the lamp fell down")
+        self.gone += 1
+        return ActionResult(observation=self.seen(), reward=1.0)
+
+    def seen(self):
+        done = self.gone == 3
+        return Observation(content=f"at {self.gone}", available_actions=self.get_action_space(), done=done)
+
+    def get_action_space(self):
+        return [ActionDefinition(name="go")]
+'''
+
+WALKER = """import json, sys
+for line in sys.stdin:
+    if not json.loads(line).get("over"):
+        print('{"action": "go"}', flush=True)
+"""
+"""Plays it well."""
+
+
+def install(folder: Path) -> Path:
+    """The package, as `pip` leaves it, in a folder that belongs on PYTHONPATH."""
+    about = folder / "fragile_game-1.0.dist-info"
+    about.mkdir(parents=True)
+    (folder / "fragile_game.py").write_text(FRAGILE)
+    (about / "METADATA").write_text("Metadata-Version: 2.1\nName: fragile-game\nVersion: 1.0\n")
+    names = "fragile = fragile_game:Fragile\nunloadable = nowhere_at_all:Game\n"
+    (about / "entry_points.txt").write_text(f"[shiftwork.environments]\n{names}")
+    return folder
