@@ -36,6 +36,7 @@ from shiftwork.text import one_line, truncate
 
 _MOST_ERROR = 2_000
 _BLAMED = {
+    "missing": EpisodeErrorKind.INVALID,
     "invalid": EpisodeErrorKind.INVALID,
     "environment": EpisodeErrorKind.ENVIRONMENT,
     "player": EpisodeErrorKind.PLAYER,

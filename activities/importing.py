@@ -9,7 +9,7 @@ from activities.services import Services
 from activities.verifying import make_verifier, passing_features
 from shiftwork.contracts.bookkeeping import ImportRequest, ImportResult
 from shiftwork.contracts.feature import FeatureStatus
-from shiftwork.errors import MergeConflict, RepositoryError
+from shiftwork.errors import EnvironmentFailed, MergeConflict, RepositoryError
 from shiftwork.repository import ImportPlan
 from shiftwork.repository.files import remove_tree
 from shiftwork.store.rows import FeatureRow, ProjectRow
@@ -56,7 +56,11 @@ class Import:
         broken: list[tuple[FeatureRow, str]] = []
         try:
             for feature in await passing_features(self._services, project.id):
-                failed = first_failure(await verifier.check(feature, plan.commit))
+                try:
+                    failed = first_failure(await verifier.check(feature, plan.commit))
+                except EnvironmentFailed as error:  # whether it still passes, nobody can say
+                    await self._warn(project.id, plan, f"{feature.name}: {error}", str(feature.id))
+                    continue
                 if failed is not None:
                     broken.append((feature, explain(feature, failed)))
         except SetupFailed as error:
@@ -90,12 +94,12 @@ class Import:
                 },
             )
 
-    async def _warn(self, project_id: str, plan: ImportPlan, text: str) -> None:
+    async def _warn(self, project_id: str, plan: ImportPlan, text: str, about: str = "setup") -> None:
         async with self._services.store.transaction() as tx:
             await tx.events.append(
                 project_id,
                 "warning",
-                key=f"warning:import:{plan.commit}",
+                key=f"warning:import:{plan.commit}:{about}",
                 reference=f"commit:{plan.commit}",
                 data={"text": truncate(text, 4000)},
             )

@@ -17,7 +17,7 @@
     ├── SandboxTooWeak             nothing here confines programs as far as is asked; carries the reasons
     ├── SecretExposed              a process that we start would be given a secret
     ├── ModelFailed                a chat model did not answer what it was asked
-    ├── EnvironmentFailed          an environment could not get ready, or could not begin an episode
+    ├── EnvironmentFailed          an environment could not get ready, begin an episode, or play it to its end
     ├── AgentError                 an agent's process: see `shiftwork.runner.failures`
     └── ShadowedPackage            another distribution stands in the place of one of ours
 
@@ -112,7 +112,7 @@ class ModelFailed(ShiftworkError):  # noqa: N818
 
 
 class EnvironmentFailed(ShiftworkError):  # noqa: N818
-    """An environment could not get ready, could not begin an episode, or could not take one up again."""
+    """An environment could not get ready, begin an episode, take one up again, or play it to its end."""
 
 
 class ShadowedPackage(ShiftworkError):  # noqa: N818

@@ -9,7 +9,10 @@ from shiftwork.contracts.project import RetryOptions
 from shiftwork.contracts.workflow import Timeouts
 from shiftwork.temporal import PROCESS_QUEUE
 
-NOT_RETRYABLE = ["InvalidInput", "CassetteError", "NotFound", "Conflict", "PeopleCommitsAtRisk"]
+NOT_RETRYABLE = [
+    *("InvalidInput", "CassetteError", "NotFound", "Conflict", "PeopleCommitsAtRisk"),
+    "EnvironmentFailed",  # it was tried again already
+]
 """Errors that trying again can't help; Temporal compares class names, not ancestors."""
 
 _LONG = timedelta(hours=24)

@@ -15,7 +15,7 @@ from pydantic_core import PydanticSerializationError
 from shiftwork.environments.base import BaseHarness
 from shiftwork.environments.playing import Diverged, Policy, RandomPolicy, ScriptedPolicy, fault_of, play
 from shiftwork.environments.protocol import ActionResult, EpisodeStats, Observation
-from shiftwork.environments.registry import make_environment
+from shiftwork.environments.registry import load_environment, make_environment
 from shiftwork.environments.trajectory import Choice, Step, Trajectory
 from shiftwork.errors import EnvironmentFailed, ShiftworkError
 
@@ -99,10 +99,10 @@ class Over(_Line):
 
 
 class Failed(_Line):
-    """It could not be played."""
+    """It could not be played; for `why` see `PlayFailed`."""
 
     kind: Literal["failed"] = "failed"
-    why: Literal["invalid", "environment", "player"]
+    why: Literal["missing", "invalid", "environment", "player"]
     error: str
 
 
@@ -172,8 +172,20 @@ class _Asked:
         return Chosen.model_validate_json(self._wire.read()).choice
 
 
+class _NotHere(ShiftworkError):  # noqa: N818 - it names what happened
+    """There is no such environment here, or it can't be loaded."""
+
+
+def _made(order: Order) -> BaseHarness:
+    try:
+        load_environment(order.environment)
+    except ShiftworkError as error:
+        raise _NotHere(str(error)) from error
+    return make_environment(order.environment, order.parameters)
+
+
 async def _play(order: Order, wire: _Wire) -> Over:
-    environment = make_environment(order.environment, order.parameters)
+    environment = _made(order)
     newest = Observation()
     wire.write(_begun(environment))
 
@@ -219,7 +231,9 @@ def _policy(order: Order, wire: _Wire, environment: BaseHarness) -> Policy:
             return _Asked(wire, environment)
 
 
-def _why(error: ShiftworkError) -> Literal["invalid", "environment"]:
+def _why(error: ShiftworkError) -> Literal["missing", "invalid", "environment"]:
+    if isinstance(error, _NotHere):
+        return "missing"
     return "environment" if isinstance(error, EnvironmentFailed | Diverged) else "invalid"
 
 

@@ -53,7 +53,8 @@ class PlayFailed(ShiftworkError):  # noqa: N818 - it names what happened
     """An episode could not be played to its end.
 
     Attributes:
-        why: what is to blame: `invalid` parameters, the `environment`, or the `player`.
+        why: what is to blame: an environment that is `missing` here, or can't be loaded; `invalid`
+            parameters; the `environment`; or the `player`.
     """
 
     def __init__(self, message: str, why: str) -> None:

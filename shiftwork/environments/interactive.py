@@ -147,7 +147,7 @@ class InteractiveEpisode:
             )
             self._show(over.observation if self._steps else self.position.observation, over)
         except PlayFailed as error:
-            invalid = error.why == "invalid"
+            invalid = error.why in ("missing", "invalid")
             self._error = InvalidInput(str(error)) if invalid else EnvironmentFailed(str(error))
         except AgentError as error:
             self._error = EnvironmentFailed(str(error))

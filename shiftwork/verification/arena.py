@@ -15,12 +15,18 @@ from shiftwork.environments.hosting import EnvironmentHost, PlayFailed
 from shiftwork.environments.registry import check_name
 from shiftwork.environments.scoring import average
 from shiftwork.environments.trajectory import Step, Trajectory
-from shiftwork.errors import InvalidInput, NotFound
-from shiftwork.text import one_line
+from shiftwork.errors import EnvironmentFailed, InvalidInput, NotFound
+from shiftwork.text import one_line, truncate
 from shiftwork.verification.shell import Shell
 
 _NO_SECRET: Final = b"verification"
 """Who writes the program reads the episodes' seeds: a program plays alike whenever it is verified."""
+
+_OF_THE_PROJECT: Final = ("player", "invalid")
+"""What of a step that can't be played belongs to the project: its program, and the parameters of its plan."""
+
+_MOST_CAUSE: Final = 200
+"""Characters of it: the sentence becomes the reason for which a project is paused."""
 
 _ROUNDING: Final = 1e-9
 """Sums of rewards that differ by less are the same."""
@@ -79,6 +85,7 @@ class Arena:
             timeout: seconds for all episodes together.
 
         Raises:
+            EnvironmentFailed: it is not here, or failed twice: that says nothing of the command.
             LeaseLost: it was ended because this process did not run.
             AgentError: a process could not be started.
         """
@@ -93,6 +100,8 @@ class Arena:
             why = f"The time of {timeout:g} s was over; {check.words} was asked for."
             return Played(FailureKind.STEP_TIMEOUT, (why, *(game.line for game in games)))
         except PlayFailed as error:
+            if error.why not in _OF_THE_PROJECT:
+                raise _broken(str(error)) from error
             last = "" if error.why == "player" else f"The environment {check.name!r} can't be played: "
             why = f"{last}{one_line(str(error))}"
             return Played(FailureKind.STEP_FAILED, (why, *(game.line for game in games)))
@@ -133,7 +142,16 @@ class _Game:
         )
 
     async def play(self, command: str, cwd: Path, scratch: Path) -> None:
-        """From its beginning to its end."""
+        """From its beginning to its end; once more if its environment fails, as for want of memory."""
+        try:
+            await self._play(command, cwd, scratch)
+        except PlayFailed as error:
+            if error.why != "environment":
+                raise
+            self.last = None
+            await self._play(command, cwd, scratch)
+
+    async def _play(self, command: str, cwd: Path, scratch: Path) -> None:
         order = Order(
             environment=self._check.name,
             parameters=self._check.parameters,
@@ -149,11 +167,20 @@ class _Game:
                 redact=self._shell.redact,
             )
             over = await self._host.play(order, on_step=self._keep, on_turn=player.act, on_begin=player.begin)
+            if over.fault is not None:
+                raise PlayFailed(over.fault, "environment")
             self.trajectory = over.trajectory
             await player.over(over.observation, self.last)
 
     async def _keep(self, step: Step, seconds: float) -> None:  # noqa: ARG002 - `OnStep`
         self.last = step
+
+
+def _broken(why: str) -> EnvironmentFailed:
+    cause = truncate(one_line(why), _MOST_CAUSE).rstrip(".")
+    return EnvironmentFailed(
+        f"A verification step can't be played: {cause}; mend it where the worker runs, then resume."
+    )
 
 
 def _weighed(check: EnvironmentCheck, games: list[_Game]) -> Played:

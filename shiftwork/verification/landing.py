@@ -190,18 +190,21 @@ def _failure(step: StepEvidence) -> Failure:
 
 def explain(feature: FeatureRow, failed: StepEvidence) -> str:
     """A failed step in words, with what it printed, for the next brief."""
+    played = failed.command is not None and feature.verification_steps[failed.step].environment is not None
     match failed.failure:
         case FailureKind.NO_COMMAND:
             what = "has no command, so nothing can execute it"
         case FailureKind.STEP_TIMEOUT:
             what = f"ran out of time after {failed.duration:.1f} s"
-        case FailureKind.STEP_FAILED if failed.exit_status is None:
+        case FailureKind.STEP_FAILED if played:
             what = "did not earn what it has to"
         case _:
             what = f"ended with exit status {failed.exit_status}"
     lines = [f"Verification step {failed.step + 1} of {feature.name!r} {what}."]
     if failed.command:
         lines.append(f"Command: {truncate(failed.command, 2000)}")
-    if failed.output_tail:
+    if played:  # how it ended comes first
+        lines.append(f"Played:\n{failed.output_tail[:4000]}")
+    elif failed.output_tail:
         lines.append(f"Output:\n{failed.output_tail[-4000:]}")
     return "\n".join(lines)

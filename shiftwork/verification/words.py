@@ -9,14 +9,17 @@ _LACKS = re.compile(r"\((standard output lacks .*)\)", re.DOTALL)
 
 
 def headline(detail: str) -> str:
-    """What a failed step printed last, or how anything else began; empty if nothing is there.
+    """What a failed step printed last, why one that plays failed, or how anything else began; maybe empty.
 
     It is what an agent or its programs wrote: fit for the rows, never for a history.
     """
     first, command, rest = detail.partition("\nCommand: ")
     if not command:
         return truncate(one_line(first.strip().partition("\n")[0]), _LIMIT)
-    printed = [line for line in rest.partition("\nOutput:")[2].split("\n") if line.strip()]
+    before, _, output = rest.partition("\nOutput:")
+    if said := before.partition("\nPlayed:\n")[2]:
+        return truncate(one_line(said.partition("\n")[0]), _LIMIT)
+    printed = [line for line in output.split("\n") if line.strip()]
     last = one_line(printed[-1]) if printed else ""
     lacks = _LACKS.fullmatch(last)
     return truncate(lacks.group(1) if lacks else last, _LIMIT)

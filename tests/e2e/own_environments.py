@@ -22,7 +22,9 @@ class Fragile(BaseHarness):
 
     async def step(self, action):
         if self.breaks and not (self.switch and os.path.exists(self.switch)):
-            if self.breaks == "exit":
+            if self.breaks == "once":
+                open(self.switch, "x").close()
+            if self.breaks != "raise":
                 os._exit(3)
             raise RuntimeError("the lamp fell down")
         self.gone += 1

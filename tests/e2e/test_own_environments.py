@@ -6,10 +6,12 @@ from collections.abc import AsyncIterator
 
 import pytest_asyncio
 
+from client.telling import tell
 from shiftwork.contracts.episode import EpisodeErrorKind, EpisodeStatus, EvaluationSpec
+from shiftwork.contracts.feature import FeatureStatus
 from tests.e2e.lab import Lab
-from tests.e2e.own_environments import install
-from tests.e2e.support import WorkerProcess, quick_environment, worker_process
+from tests.e2e.own_environments import WALKER, install
+from tests.e2e.support import WorkerProcess, quick_environment, simple_feature, worker_process
 
 
 @pytest_asyncio.fixture
@@ -23,6 +25,69 @@ async def equipped(lab: Lab, shared_worker: WorkerProcess) -> AsyncIterator[Lab]
             yield lab
     finally:
         shared_worker.start()
+
+
+async def test_a_broken_environment_costs_a_feature_nothing(equipped: Lab) -> None:
+    """A feature would be blocked after five attempts, and their money, for what nobody could do better."""
+    switch = equipped.folder / "mended"
+    environment = {
+        "name": "fragile",
+        "parameters": {"breaks": "exit", "switch": str(switch)},
+        "min_reward": 3,
+    }
+    bot = {
+        "name": "bot",
+        "verification_steps": [{"command": "python3 bot.py", "environment": environment}],
+    }
+    project = await equipped.project([bot], {"bot": [[{"write": {"path": "bot.py", "content": WALKER}}]]})
+    reason = await project.pauses()
+    assert reason == (
+        "A verification step can't be played: Environment 'fragile' failed: its process ended with status "
+        "3: it does not say why; mend it where the worker runs, then resume."
+    )
+    feature = (await project.features())["bot"]
+    assert (feature.attempts, feature.status) == (0, FeatureStatus.IN_PROGRESS)
+    assert await project.events("verification_failed") == []
+    [ended] = await project.events("session_ended")
+    assert f"interrupted: infrastructure; {reason}" in tell(ended)
+
+    switch.touch()
+    now = await project.now()
+    await equipped.shiftwork.resume(project.id)
+    await project.completes(now)
+    assert (await project.features())["bot"].attempts == 0
+    assert len(await project.events("attempt_started")) == 1
+
+
+async def test_commits_of_people_come_in_while_an_environment_is_broken(equipped: Lab) -> None:
+    """Their work would wait, or be said to break a feature, for what an environment did."""
+    switch = equipped.folder / "mended"
+    switch.touch()
+    environment = {
+        "name": "fragile",
+        "parameters": {"breaks": "exit", "switch": str(switch)},
+        "min_reward": 3,
+    }
+    bot = {"name": "bot", "verification_steps": [{"command": "python3 bot.py", "environment": environment}]}
+    written = {"bot": [[{"write": {"path": "bot.py", "content": WALKER}}]]}
+    project = await equipped.project([bot, simple_feature("notes", "bot")], written, max_sessions=1)
+    await project.pauses()
+    commit = project.people_commit({"people.txt": "hello\n"})
+    switch.unlink()
+    now = await project.now()
+    await equipped.shiftwork.resume(project.id, max_sessions=1)
+    assert "its process ended with status 3" in await project.pauses(now)
+    [imported] = await project.events("people_imported")
+    assert (imported.data["commit"], imported.data["broken"]) == (commit, [])
+    [warning] = await project.events("warning")
+    assert warning.data["text"].startswith("bot: A verification step can't be played: Environment 'fragile'")
+    assert (await project.statuses())["bot"] == "passing"
+
+    switch.touch()
+    now = await project.now()
+    await equipped.shiftwork.resume(project.id, max_sessions=9)
+    await project.completes(now)
+    assert project.landings() == ["bot", "notes"]
 
 
 async def test_an_episode_in_which_nothing_works_is_no_score(equipped: Lab) -> None:

@@ -2,6 +2,7 @@
 
 from pathlib import Path
 
+from client.telling import tell
 from tests.e2e.lab import Lab
 
 GREEDY = (Path(__file__).parents[2] / "examples" / "players" / "greedy_maze.py").read_text(encoding="utf-8")
@@ -27,7 +28,10 @@ async def test_a_bot_passes_by_what_it_earns(lab: Lab) -> None:
     project = await lab.project([bot], {"bot": [attempt(LIAR), attempt(LAZY), attempt(GREEDY)]})
     await project.completes()
     assert (await project.features())["bot"].attempts == 2
-    lied, stopped = (event.data["detail"] for event in await project.events("verification_failed"))
+    failed = await project.events("verification_failed")
+    lied, stopped = (event.data["detail"] for event in failed)
+    assert "verification failed: The player's program answered turn 1 with '{\"reward\"" in tell(failed[0])
+    assert "verification failed: The reward was 0 on average, 0 at least; a reward" in tell(failed[1])
     assert lied.startswith("Verification step 1 of 'bot' did not earn what it has to.")
     assert "The player's program answered turn 1 with '{\"reward\": 1" in lied
     assert "The reward was 0 on average, 0 at least; a reward of at least 0.4 in maze, in each of" in stopped

@@ -1,6 +1,7 @@
 """Verification steps whose command has to play an environment well."""
 
 import os
+import re
 import shlex
 from pathlib import Path
 
@@ -10,11 +11,13 @@ from pydantic import ValidationError
 from shiftwork.contracts.feature import FeatureSpec, VerificationStep
 from shiftwork.contracts.session import FailureKind
 from shiftwork.environments.hosting import EnvironmentHost
+from shiftwork.errors import EnvironmentFailed
 from shiftwork.sandbox.choose import choose_sandbox
 from shiftwork.verification.arena import Arena
 from shiftwork.verification.shell import Shell
 from shiftwork.verification.steps import StepEvidence, StepRunner
 from shiftwork.verification.trivial import proves_nothing
+from tests.e2e.own_environments import WALKER, install
 
 GREEDY = Path(__file__).parents[2] / "examples" / "players" / "greedy_maze.py"
 MAZE = {"name": "maze", "parameters": {"rows": 4, "columns": 4}, "min_reward": 0.5}
@@ -109,19 +112,50 @@ async def test_steps_and_time_are_limited(checkout):
     assert "in 2 steps; aim not reached, stopped" in short.output_tail
 
 
-@pytest.mark.parametrize(
-    ("environment", "why"),
-    [
-        ({"name": "nowhere"}, "The environment 'nowhere' can't be played: there is no environment 'nowhere'"),
-        ({"parameters": {"rows": "x"}}, "The environment 'maze' can't be played: rows is 'x'"),
-    ],
-    ids=["unknown", "parameters"],
-)
-async def test_what_can_not_be_played_says_why(checkout, environment, why):
+async def test_what_can_not_be_played_says_why(checkout):
     """If it failed, a mistake in a plan would look like one in the program."""
-    evidence = await run(checkout, "python3 greedy.py", **environment)
+    evidence = await run(checkout, "python3 greedy.py", parameters={"rows": "x"})
     assert evidence.failure is FailureKind.STEP_FAILED
-    assert evidence.output_tail.startswith(why)
+    assert evidence.output_tail.startswith("The environment 'maze' can't be played: rows is 'x'")
+
+
+@pytest.fixture
+def packages(tmp_path_factory, monkeypatch) -> Path:
+    """Where an environment is installed that can be broken, and one that can't be loaded."""
+    folder = install(tmp_path_factory.mktemp("packages"))
+    monkeypatch.setenv("PYTHONPATH", os.pathsep.join([str(folder), os.environ.get("PYTHONPATH", "")]))
+    return folder
+
+
+@pytest.mark.parametrize(
+    ("name", "breaks", "why"),
+    [
+        ("nowhere", "", "A verification step can't be played: there is no environment 'nowhere'; there are"),
+        ("unloadable", "", "No module named 'nowhere_at_all'"),
+        ("fragile", "exit", "its process ended with status 3: it does not say why; mend it where"),
+        ("fragile", "raise", "The last 3 actions of the episode failed inside environment 'fragile': "),
+    ],
+)
+@pytest.mark.usefixtures("packages")
+async def test_a_broken_environment_says_nothing_of_the_program(checkout, name, breaks, why):
+    """If it failed, a feature would be given up for what nobody who works on it can change."""
+    (checkout / "walker.py").write_text(WALKER)
+    check = {"name": name, "parameters": {"breaks": breaks} if breaks else {}, "max_steps": 3}
+    with pytest.raises(EnvironmentFailed) as failed:
+        await run(checkout, "python3 walker.py", **check)
+    assert why in str(failed.value)
+
+
+async def test_an_environment_that_failed_once_is_played_again(checkout, packages):
+    """If it failed, a moment without memory would stop a project until a person looks."""
+    (checkout / "walker.py").write_text(WALKER)
+    switch = packages / "mended"
+    parameters = {"breaks": "once", "switch": str(switch)}
+    evidence = await run(
+        checkout, "python3 walker.py", name="fragile", parameters=parameters, min_reward=3, max_steps=9
+    )
+    assert evidence.failure is None, evidence.output_tail
+    assert "seed 0: reward 3 in 3 steps" in evidence.output_tail
 
 
 PAYER = """
@@ -164,10 +198,9 @@ def payer(tmp_path, monkeypatch) -> str:
 async def test_rewards_that_no_sum_can_hold_are_the_environments_fault(checkout, payer, pays):
     """If it failed, a sum that overflows would pass or fail a program, or break the verification."""
     (checkout / "pays.py").write_text(PAYS)
-    evidence = await run(checkout, "python3 pays.py", name=payer, parameters={"pays": pays}, episodes=2)
-    assert evidence.failure is FailureKind.STEP_FAILED
-    assert evidence.output_tail.startswith("The environment 'payer' can't be played: ")
-    assert f"a reward of {pays:g} was paid; pay numbers from -1e+100 to 1e+100" in evidence.output_tail
+    with pytest.raises(EnvironmentFailed, match=f"a reward of {re.escape(f'{pays:g}')} was paid") as failed:
+        await run(checkout, "python3 pays.py", name=payer, parameters={"pays": pays}, episodes=2)
+    assert str(failed.value).startswith("A verification step can't be played: 20 actions in a row failed")
 
 
 @pytest.mark.parametrize(("pays", "asks", "failure"), [(1e100, 2e100, None), (-1e100, 1e308, "step_failed")])
