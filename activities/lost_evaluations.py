@@ -1,11 +1,13 @@
-"""Evaluations that no workflow plays any more, and that nobody else would end."""
+"""Evaluations that no workflow plays, and that nobody else would end or begin."""
 
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 
 from temporalio.client import Client, WorkflowExecutionStatus
 from temporalio.service import RPCError, RPCStatusCode
 
+from activities.starting_evaluations import start_evaluation
 from shiftwork.contracts.episode import EpisodeErrorKind, EpisodeStatus
+from shiftwork.settings import Settings
 from shiftwork.store.evaluations import EvaluationRow
 from shiftwork.store.store import Store
 from shiftwork.temporal import evaluation_workflow_id
@@ -14,39 +16,53 @@ OPEN = (WorkflowExecutionStatus.RUNNING, WorkflowExecutionStatus.CONTINUED_AS_NE
 
 _PAGE = 500
 _PATIENCE = timedelta(seconds=10)
+_TO_BEGIN = timedelta(seconds=30)
+"""For so long whoever asked for an evaluation may be about to start its workflow."""
 
 
 class LostEvaluations:
-    """Has the evaluations fail whose workflows were ended by Temporal's own means; may run twice at once."""
+    """Has the evaluations fail whose workflows were ended by Temporal's own means; may run twice at once.
 
-    def __init__(self, store: Store, client: Client) -> None:
+    Those whose workflow was never started, as their client died before that, are started.
+    """
+
+    def __init__(self, store: Store, client: Client, settings: Settings) -> None:
         self._store = store
         self._client = client
+        self._settings = settings
 
-    async def end(self) -> int:
-        """End them all; how many that were. Raises `RPCError`."""
+    async def settle_all(self) -> int:
+        """End or start them all; how many that were. Raises `RPCError`."""
         count, before = 0, None
         while True:
             async with self._store.transaction() as tx:
                 rows = await tx.evaluations.unended(before=before, limit=_PAGE)
             for row in rows:
-                count += await self.end_if_lost(row)
+                count += await self.settle(row)
             if len(rows) < _PAGE:
                 return count
             before = rows[-1].id
 
-    async def end_if_lost(self, row: EvaluationRow) -> bool:
-        """Whether nothing played it any more, and it was ended here; raises `RPCError`.
-
-        One that nobody has taken up may have no workflow yet: whoever asked for it is about to start it.
-        """
+    async def settle(self, row: EvaluationRow) -> bool:
+        """Whether nothing played it, and it was ended or started here; raises `RPCError`."""
         status = await workflow_status(self._client, row.id)
-        if status in OPEN or (status is None and row.status is EpisodeStatus.CREATED):
+        if status in OPEN:
             return False
+        if status is None and row.status is EpisodeStatus.CREATED:
+            return await self._start_if_left(row)
         how = "is not there any more" if status is None else f"has ended ({status.name.lower()})"
         why = f"The workflow of its evaluation {how}, and plays it no more."
         async with self._store.transaction() as tx:
             return await tx.evaluations.fail(row.id, why, EpisodeErrorKind.LOST)
+
+    async def _start_if_left(self, row: EvaluationRow) -> bool:
+        """Start one that whoever asked for it has left; started twice, its id makes it one."""
+        if datetime.now(UTC) - row.created_at < _TO_BEGIN:
+            return False
+        async with self._store.transaction() as tx:
+            episodes = await tx.episodes.of(row.id)
+        await start_evaluation(self._client, self._settings, row, episodes)
+        return True
 
 
 async def workflow_status(client: Client, evaluation_id: int) -> WorkflowExecutionStatus | None:

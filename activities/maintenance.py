@@ -85,9 +85,13 @@ class MaintenanceActivities:
 
     @activity.defn(name=END_LOST_EVALUATIONS)
     async def end_lost_evaluations(self) -> int:
-        """Have the evaluations fail whose workflow was ended from outside: only who watches one does so."""
-        async with heartbeating(self._services.record):
-            return await LostEvaluations(self._services.store, activity.client()).end()
+        """Have the evaluations fail whose workflow was ended from outside: only who watches one does so.
+
+        Start those, too, whose workflow nobody has started.
+        """
+        services = self._services
+        async with heartbeating(services.record):
+            return await LostEvaluations(services.store, activity.client(), services.settings).settle_all()
 
     # Places -----------------------------------------------------------------------------------------------
 

@@ -40,8 +40,7 @@ class EpisodeControl(Connection):
             row = await tx.evaluations.create(spec, request_key)
             episodes = await tx.episodes.of(row.id)
         if row.status is EpisodeStatus.CREATED:
-            unplayed = [each.id for each in episodes if not each.status.ended]
-            await begin(await self.temporal(), self.settings, row, unplayed)
+            await begin(await self.temporal(), self.settings, row, episodes)
         return row
 
     async def evaluation(self, evaluation_id: int) -> EvaluationRow:

@@ -21,7 +21,7 @@ from shiftwork.store.evaluations import EvaluationRow
 from shiftwork.store.store import Transaction
 
 Look = Callable[[EvaluationRow], Awaitable[None]]
-"""Writes the end of an evaluation that nothing plays any more; raises `StackError`."""
+"""Writes the end of an evaluation that nothing plays any more, or has it begin; raises `StackError`."""
 
 _QUIET_SECONDS = 5.0
 """After so long without a change somebody looks whether any can still come."""
@@ -102,10 +102,12 @@ class EvaluationResults(Connection):
     async def settle_evaluation(self, row: EvaluationRow) -> None:
         """Write the end of an evaluation whose workflow was ended by Temporal's own means; else nothing.
 
+        One whose client died before it started the workflow is started.
+
         Raises:
             StackError: Temporal can't be reached.
         """
-        await settle(await self.temporal(), self.store, row)
+        await settle(await self.temporal(), self.store, self.settings, row)
 
     async def wait_evaluation(self, evaluation_id: int) -> Result:
         """What an evaluation came to, once it has ended; raises `NotFound`."""

@@ -1,47 +1,26 @@
 """The workflows of evaluations, as clients start, find and cancel them."""
 
 from collections.abc import Sequence
-from datetime import timedelta
 
 from temporalio.client import Client
-from temporalio.common import WorkflowIDConflictPolicy, WorkflowIDReusePolicy
-from temporalio.exceptions import WorkflowAlreadyStartedError
 from temporalio.service import RPCError, RPCStatusCode
 
 from activities.lost_evaluations import OPEN, LostEvaluations, workflow_status
-from shiftwork.contracts.episode import EvaluationStart
-from shiftwork.contracts.workflow import Timeouts
+from activities.starting_evaluations import start_evaluation
 from shiftwork.errors import StackError
 from shiftwork.settings import Settings
+from shiftwork.store.episodes import EpisodeRow
 from shiftwork.store.evaluations import EvaluationRow
 from shiftwork.store.store import Store
-from shiftwork.temporal import EVALUATION_WORKFLOW, TASK_QUEUE, evaluation_workflow_id
-from shiftwork.text import plain_markdown
+from shiftwork.temporal import evaluation_workflow_id
 
 
-async def begin(client: Client, settings: Settings, row: EvaluationRow, episodes: Sequence[int]) -> None:
+async def begin(
+    client: Client, settings: Settings, row: EvaluationRow, episodes: Sequence[EpisodeRow]
+) -> None:
     """Start the workflow of an evaluation, unless it runs; raises `StackError`."""
-    timings = settings.timings
-    start = EvaluationStart(
-        evaluation_id=row.id,
-        episodes=tuple(episodes),
-        parallel=row.spec.parallel,
-        timeout=row.spec.timeout,
-        timeouts=Timeouts(heartbeat=timings.heartbeat_timeout, retry_interval=timings.retry_interval),
-    )
     try:
-        await client.start_workflow(
-            EVALUATION_WORKFLOW,
-            start,
-            id=evaluation_workflow_id(row.id),
-            task_queue=TASK_QUEUE,
-            id_conflict_policy=WorkflowIDConflictPolicy.FAIL,
-            id_reuse_policy=WorkflowIDReusePolicy.ALLOW_DUPLICATE,
-            task_timeout=timedelta(seconds=timings.workflow_task),
-            static_summary=plain_markdown(f"{row.environment}: {len(episodes)} episodes"),
-        )
-    except WorkflowAlreadyStartedError:
-        return
+        await start_evaluation(client, settings, row, episodes)
     except RPCError as error:
         raise _unreached(error) from error
 
@@ -59,14 +38,15 @@ async def cancel(client: Client, evaluation_id: int) -> bool:
     return True
 
 
-async def settle(client: Client, store: Store, row: EvaluationRow) -> None:
-    """Write the end of an evaluation whose workflow was ended by Temporal's own means; else nothing.
+async def settle(client: Client, store: Store, settings: Settings, row: EvaluationRow) -> None:
+    """Write the end of an evaluation whose workflow was ended by Temporal's own means, or start one's that
+    never was; else nothing.
 
     Raises:
         StackError: Temporal can't be reached.
     """
     try:
-        await LostEvaluations(store, client).end_if_lost(row)
+        await LostEvaluations(store, client, settings).settle(row)
     except RPCError as error:
         raise _unreached(error) from error
 

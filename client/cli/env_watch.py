@@ -88,8 +88,9 @@ def _settling(store: PatientStore) -> Look:
     async def look(row: EvaluationRow) -> None:
         nonlocal client
         client, connected_before = None, client
-        asked = connected_before or await connect(Settings.from_environment(), tell=store.redactor.learn)
-        await settle(asked, store, row)
+        settings = Settings.from_environment()
+        asked = connected_before or await connect(settings, tell=store.redactor.learn)
+        await settle(asked, store, settings, row)
         client = asked
 
     return look

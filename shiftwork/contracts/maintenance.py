@@ -24,7 +24,7 @@ class MaintenanceSummary(Message):
         transcript_items: older than transcripts are kept.
         requests: idempotency keys that are no longer remembered.
         tasks: that were `running`, and that nothing ran any more.
-        evaluations: that had not ended, and that nothing played any more.
+        evaluations: that had not ended, and that nothing played: they were ended, or begun.
         folders: of attempts, of tasks and of sessions, that nobody needs any more.
         references: candidates of ended sessions, in private repositories.
         places: how many state folders were looked through.

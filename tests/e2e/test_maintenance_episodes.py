@@ -4,6 +4,7 @@ import asyncio
 import re
 
 from shiftwork.contracts.episode import EpisodeErrorKind, EpisodeStatus, EvaluationSpec
+from shiftwork.store.evaluations import EvaluationRow
 from shiftwork.temporal import evaluation_workflow_id
 from tests.e2e.lab import Lab
 from tests.e2e.support import WorkerProcess
@@ -51,6 +52,31 @@ async def test_an_evaluation_that_nothing_plays_ends(lab: Lab, shared_worker: Wo
     assert {each.status for each in await ended(lab, alive)} == {EpisodeStatus.COMPLETED}
     assert (await lab.shiftwork.evaluation(coming.id)).status is EpisodeStatus.CREATED
     await lab.shiftwork.cancel_evaluation(coming.id)
+    assert (await maintain(lab)).evaluations == 0
+
+
+async def left(lab: Lab, *, seconds: int = 40) -> EvaluationRow:
+    """An evaluation whose client died after it had written the rows, so long ago."""
+    async with lab.shiftwork.store.transaction() as tx:
+        row = await tx.evaluations.create(EvaluationSpec(environment="number_guess", episodes=2))
+    earlier = f"UPDATE evaluations SET created_at = created_at - interval '{seconds} s' WHERE id = :id"
+    await execute(lab, earlier, id=row.id)
+    return row
+
+
+async def test_an_evaluation_whose_client_died_is_begun(lab: Lab, shared_worker: WorkerProcess) -> None:
+    """One that nobody asks for again by its key would be `created` for ever."""
+    row = await left(lab)
+    first, second = await asyncio.gather(maintain(lab), maintain(lab))
+    assert (first.failed, second.failed) == ((), ())
+    assert first.evaluations + second.evaluations >= 1
+    assert {each.status for each in await ended(lab, row)} == {EpisodeStatus.COMPLETED}
+    watched = await left(lab)
+    async with asyncio.timeout(60):
+        result = await lab.shiftwork.wait_evaluation(watched.id)
+    assert result.all_played
+    cancelled = await left(lab)
+    await lab.shiftwork.cancel_evaluation(cancelled.id)
     assert (await maintain(lab)).evaluations == 0
 
 
