@@ -8,6 +8,7 @@ from pydantic import ValidationError
 
 from client.schedule_names import schedule_id
 from client.schedules import ScheduleControl, ScheduleInfo
+from client.task_inputs import check_parameters
 from client.vetting import check_agent, check_hosts
 from client.wording import first_problem
 from shiftwork.agents.python.telling import check_code
@@ -178,6 +179,7 @@ def check_definition(definition: AgentDefinition) -> None:
     if definition.kind == PYTHON:
         if definition.settings:
             raise InvalidInput("An agent of kind 'python' has code, and no settings of a backend.")
+        check_parameters(definition, {})
         if definition.code is not None:
             check_code(definition.code)
             _check_syntax(definition.code)

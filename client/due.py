@@ -11,6 +11,9 @@ from shiftwork.schedules import Recurrence
 _MOMENT = timedelta(milliseconds=1)
 """Less than lies between any two occurrences."""
 
+MOST_RUNS = 1_000
+"""Moments that are told at once: Temporal tells no more."""
+
 _WIDER = (1, 2, 4)
 """How much more time is looked at where the clock leaves out some of what is expected."""
 

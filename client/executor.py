@@ -3,7 +3,7 @@
 from typing import Any
 
 from client.api import Shiftwork
-from client.task_workflows import check_limits
+from client.task_inputs import check_limits
 from client.tasks import NotRunnable
 from shiftwork.contracts.task import TaskStatus
 from shiftwork.errors import InvalidInput, NotFound

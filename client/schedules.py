@@ -10,18 +10,21 @@ from temporalio.client import ScheduleDescription, ScheduleHandle
 from temporalio.service import RPCError, RPCStatusCode
 
 from client.backfills import check_backfill, check_beside, check_number
-from client.due import backfill_of, next_due
+from client.due import MOST_RUNS, backfill_of, next_due
 from client.reconciling import AGENT, ScheduleReconciliation
 from client.schedule_names import check_schedule_id, owner_of, schedule_id, schedules_of
 from client.schedule_specs import OVERLAPS, action_of
 from shiftwork.contracts.agent import Overlap
-from shiftwork.errors import NotFound, ShiftworkError, StackError
+from shiftwork.errors import InvalidInput, NotFound, ShiftworkError, StackError
 from shiftwork.schedules import Recurrence
 from shiftwork.store.agents import AgentRow
 from shiftwork.temporal import agent_attributes
 from shiftwork.text import plain_markdown
 
 Told = TypeVar("Told")
+
+_PAUSED, _UNPAUSED = "Paused without a reason.", "Unpaused."
+"""Notes where nobody gives one; the SDK would name itself."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,9 +110,16 @@ class ScheduleControl(ScheduleReconciliation):
     ) -> list[datetime]:
         """When the next so many occurrences begin, by the agent's clock, as if it were not paused.
 
+        Args:
+            number: 1 to 1,000.
+            job_id: see `schedule`.
+
         Raises:
             NotFound: as `schedule`.
+            InvalidInput: that can't be the number.
         """
+        if isinstance(number, bool) or not isinstance(number, int) or not 1 <= number <= MOST_RUNS:
+            raise InvalidInput(f"number is {number!r:.80}; it must be a whole number from 1 to {MOST_RUNS}.")
         agent, handle, _ = await self._scheduled(ref, job_id)
         recurrence = Recurrence.parse(schedules_of(agent)[handle.id], agent.config.timezone)
         return await _told(agent, next_due(await self.temporal(), handle.id, recurrence, number))
@@ -117,12 +127,12 @@ class ScheduleControl(ScheduleReconciliation):
     async def pause_schedule(self, ref: str | int, note: str = "", *, job_id: str | None = None) -> None:
         """Have no occurrence run until it is unpaused; raises as `schedule`."""
         agent, handle, _ = await self._scheduled(ref, job_id)
-        await _told(agent, handle.pause(note=note or None))
+        await _told(agent, handle.pause(note=note or _PAUSED))
 
     async def unpause_schedule(self, ref: str | int, note: str = "", *, job_id: str | None = None) -> None:
         """Have occurrences run again; those of the pause are not made up for. Raises as `schedule`."""
         agent, handle, _ = await self._scheduled(ref, job_id)
-        await _told(agent, handle.unpause(note=note or None))
+        await _told(agent, handle.unpause(note=note or _UNPAUSED))
 
     async def trigger_schedule(self, ref: str | int, *, job_id: str | None = None) -> None:
         """Have an occurrence run now, whatever else was triggered; raises as `schedule`."""

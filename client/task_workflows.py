@@ -1,7 +1,6 @@
 """The workflows of tasks, as clients start, find and cancel them."""
 
 import asyncio
-import math
 from contextlib import suppress
 from datetime import timedelta
 from typing import Any
@@ -12,7 +11,7 @@ from temporalio.exceptions import WorkflowAlreadyStartedError
 from temporalio.service import RPCError, RPCStatusCode
 
 from shiftwork.contracts.task import TaskStart
-from shiftwork.errors import InvalidInput, StackError
+from shiftwork.errors import StackError
 from shiftwork.store.schedules import OCCURRENCE
 from shiftwork.store.tasks import TaskRow
 from shiftwork.temporal import TASK_QUEUE, TASK_WORKFLOW, agent_attributes, task_workflow_id
@@ -24,22 +23,6 @@ _TASK = "task_id"
 """Where a workflow says which task it runs."""
 
 _MOMENT = 5.0
-_LONGEST = 7 * 86_400
-_MOST_OUTPUT = 16 * 1024 * 1024
-
-
-def check_limits(
-    timeout: float | None, max_output_bytes: int | None, *, output: str = "max_output_bytes"
-) -> None:
-    """Raise `InvalidInput` for limits that are none: there is no run without a time.
-
-    Args:
-        output: what the caller calls `max_output_bytes`.
-    """
-    if timeout is not None and not (math.isfinite(timeout) and 0 < timeout <= _LONGEST):
-        raise InvalidInput(f"timeout is {timeout}; it must be more than 0 and at most {_LONGEST} seconds.")
-    if max_output_bytes is not None and not 0 < max_output_bytes <= _MOST_OUTPUT:
-        raise InvalidInput(f"{output} is {max_output_bytes}; it must be 1 to {_MOST_OUTPUT}.")
 
 
 async def start_workflow(

@@ -7,9 +7,9 @@ from contextlib import suppress
 from pydantic import JsonValue
 
 from client.connection import Connection
+from client.task_inputs import check_limits, check_parameters, check_wait, new_task
 from client.task_workflows import (
     cancel,
-    check_limits,
     closed,
     occurrence_goes_on,
     start_workflow,
@@ -22,16 +22,12 @@ from shiftwork.contracts.task import TaskErrorKind, TaskStart, TaskStatus
 from shiftwork.contracts.workflow import Timeouts
 from shiftwork.errors import Conflict, InvalidInput, StackError
 from shiftwork.stack.file import database_url
-from shiftwork.storable import check_mapping, check_text
 from shiftwork.store.agents import AgentRow
 from shiftwork.store.tasks import NewTask, TaskOutcome, TaskRow
 from shiftwork.temporal import task_workflow_id
-from shiftwork.text import one_line
 
 AGENT_PROVIDER = "agent"
 """The provider of tasks that are runs of registered agents."""
-
-_LONGEST_PROVIDER = 60
 
 CANCEL_SECONDS = 60.0
 """For how long the end of a task that was cancelled is waited for."""
@@ -70,7 +66,7 @@ class TaskControl(Connection):
         """
         if (agent is not None) != (provider == AGENT_PROVIDER):
             raise InvalidInput("A task of the provider 'agent' names an agent; those of others name none.")
-        new = _new_task(provider, instruction, parameters, request_key, user_id)
+        new = new_task(provider, instruction, parameters, request_key, user_id)
         return (await self._created(new, agent))[0]
 
     async def start_task(
@@ -131,7 +127,7 @@ class TaskControl(Connection):
                 neither.
         """
         check_limits(timeout, max_output_bytes)
-        new = _new_task(AGENT_PROVIDER, instruction, parameters, request_key)
+        new = new_task(AGENT_PROVIDER, instruction, parameters, request_key)
         task, found = await self._created(new, agent, to_run=True)
         if task.status is not TaskStatus.CREATED:
             return task  # of the same request
@@ -180,7 +176,9 @@ class TaskControl(Connection):
         Raises:
             NotFound: there is no such task.
             StackError: it has not ended in that time; it stays cancelled, and ends once a worker answers.
+            InvalidInput: that is no time.
         """
+        check_wait(timeout)
         task = await self.task(task_id)
         if task.status.ended:
             return task
@@ -193,6 +191,10 @@ class TaskControl(Connection):
             with suppress(Conflict):  # it ended meanwhile
                 async with self.store.transaction() as tx:
                     await tx.tasks.move(task_id, outcome)
+            # Ended here and now, however short the time is.
+            task = await self.task(task_id)
+            if task.status.ended:
+                return task
         try:
             async with asyncio.timeout(timeout):
                 return await self.wait_task(task_id)
@@ -213,6 +215,7 @@ class TaskControl(Connection):
                 if to_run and agent.kind == PYTHON and agent.code is None:
                     raise NotRunnable(f"Agent {agent.name!r} has no code; give it some before it is run.")
                 of_agent = {"agent_id": agent.id, "agent_version": agent.version}
+                check_parameters(agent, new.parameters)
                 new = new.model_copy(update=of_agent)
             task = await tx.tasks.create(new)
         if (task.provider, task.agent_id) != (new.provider, new.agent_id):
@@ -272,35 +275,3 @@ class TaskControl(Connection):
         if self._watch is not None:
             await self._watch.close()
             self._watch = None
-
-
-def _new_task(
-    provider: str,
-    instruction: str,
-    parameters: Mapping[str, JsonValue] | None,
-    request_key: str | None,
-    user_id: str = "",
-) -> NewTask:
-    """What a task is made of; raises `InvalidInput` for what would become something else when it is kept."""
-    _check_provider(provider)
-    check_text("The instruction", instruction)
-    check_text("user_id", user_id)
-    if request_key is not None:
-        check_text("request_key", request_key)
-    check_mapping("parameters", {} if parameters is None else parameters)
-    return NewTask(
-        provider=provider,
-        user_id=user_id,
-        instruction=instruction,
-        parameters=dict(parameters or {}),
-        request_key=request_key,
-    )
-
-
-def _check_provider(provider: str) -> None:
-    check_text("The provider", provider)
-    if not 0 < len(provider) <= _LONGEST_PROVIDER or one_line(provider) != provider:
-        raise InvalidInput(
-            f"{provider!r:.80} can't be a provider: name one in 1 to {_LONGEST_PROVIDER} characters, such as "
-            "'noop'; `shiftwork doctor` lists them."
-        )

@@ -7,6 +7,7 @@ from pydantic import AfterValidator, AwareDatetime, BeforeValidator, Field, Json
 from pydantic_core import PydanticCustomError
 
 from client.rest.asking import Asked, example
+from client.task_inputs import MOST_INSTRUCTION, MOST_USER_ID
 from client.tasks import AGENT_PROVIDER
 from client.wording import first_problem
 from shiftwork.agents.python.telling import MOST_CODE_BYTES
@@ -39,7 +40,7 @@ AgentName = Annotated[
     Field(description="Which agent, by name or id."),
     AfterValidator(_short),
 ]
-Instruction = Annotated[str, Field(max_length=100_000, description="What is asked for, in words.")]
+Instruction = Annotated[str, Field(max_length=MOST_INSTRUCTION, description="What is asked for, in words.")]
 Parameters = Annotated[
     dict[Annotated[str, Field(max_length=200)], JsonValue],
     Field(description="What the run is given; the agent's own stay where these say nothing else."),
@@ -101,7 +102,9 @@ class CreateTask(Asked):
     ] = AGENT_PROVIDER
     agent: Annotated[AgentName | None, Field(description="Of provider `agent`: which, by name or id.")] = None
     instruction: Instruction = ""
-    user_id: Annotated[str, Field(max_length=200, description="For whom, in words of your own.")] = ""
+    user_id: Annotated[str, Field(max_length=MOST_USER_ID, description="For whom, in words of your own.")] = (
+        ""
+    )
     parameters: Parameters = {}
 
 

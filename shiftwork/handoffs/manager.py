@@ -96,11 +96,10 @@ class HandoffManager:
         """What the agent's last runs left, newest first, without what has expired.
 
         Raises:
-            InvalidInput: the limit is negative.
+            InvalidInput: the limit is negative, or no number.
         """
         _check_ids(agent_id)
-        if limit < 0:
-            raise InvalidInput(f"limit is {limit}; it must not be negative.")
+        _check_limit(limit)
         async with self._handoffs(session) as handoffs:
             artifacts = await handoffs.history(agent_id, limit)
         return [(artifact, HandoffContext.from_json(artifact.context_data)) for artifact in artifacts]
@@ -111,10 +110,9 @@ class HandoffManager:
         """What a project's last sessions left, newest session first, without what has expired.
 
         Raises:
-            InvalidInput: the limit is negative.
+            InvalidInput: the limit is negative, or no number.
         """
-        if limit < 0:
-            raise InvalidInput(f"limit is {limit}; it must not be negative.")
+        _check_limit(limit)
         async with self._handoffs(session) as handoffs:
             artifacts = await handoffs.of_project(project_id, limit)
         return [(artifact, HandoffContext.from_json(artifact.context_data)) for artifact in artifacts]
@@ -137,6 +135,11 @@ def _check_ttl(days: object) -> None:
     number = isinstance(days, int | float) and not isinstance(days, bool)
     if days is not None and not (number and 0 < days <= 36_500):  # type: ignore[operator]  # it is a number
         raise InvalidInput(f"ttl_days is {days!r:.60}; it must be more than 0 and at most 36500, or None.")
+
+
+def _check_limit(limit: object) -> None:
+    if isinstance(limit, bool) or not isinstance(limit, int) or limit < 0:
+        raise InvalidInput(f"limit is {limit!r:.60}; it must be a whole number, 0 or more.")
 
 
 def _check_ids(*ids: object) -> None:

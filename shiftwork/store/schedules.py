@@ -17,7 +17,8 @@ MOST_RECENT = 10
 OCCURRENCE = "occurrence"
 """Where the trace of an occurrence's task says which workflow has it run."""
 
-_PREFIX = "schedule/"
+OCCURRENCE_KEYS = "schedule/"
+"""With this the request keys of occurrences' tasks begin, and no others."""
 
 
 class Tally(Message):
@@ -106,9 +107,9 @@ class Schedules(Noun):
 
 def occurrence_key(schedule_id: str, at: datetime) -> str:
     """The request key of an occurrence's task: there is one, however often it is asked for."""
-    return f"{_PREFIX}{schedule_id}/{at.astimezone(UTC).isoformat()}"
+    return f"{OCCURRENCE_KEYS}{schedule_id}/{at.astimezone(UTC).isoformat()}"
 
 
 def _of(schedule_id: str) -> ColumnElement[bool]:
-    prefix = f"{_PREFIX}{schedule_id}/"
+    prefix = f"{OCCURRENCE_KEYS}{schedule_id}/"
     return TaskTable.scheduled_at.is_not(None) & TaskTable.request_key.startswith(prefix, autoescape=True)

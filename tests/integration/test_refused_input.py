@@ -60,6 +60,12 @@ ODD_TASKS = [
     ({"instruction": None}, "The instruction must be text, not NoneType"),
     ({"user_id": "a\0"}, "user_id holds a NUL"),
     ({"request_key": "a\0"}, "request_key holds a NUL"),
+    ({"instruction": "x" * 100_001}, "has 100,001 characters, and may have 100,000"),
+    ({"instruction": "x" * 10_000_000}, "has 10,000,000 characters"),
+    ({"user_id": "x" * 201}, "user_id has 201 characters, and may have 200"),
+    ({"request_key": "x" * 201}, "request_key has 201 characters"),
+    ({"request_key": ""}, "request_key is empty; give each request a key"),
+    ({"request_key": "schedule/agent_1/2026-01-01T00:00:00+00:00"}, "as those of schedules' occurrences do"),
     ({"provider": ""}, "'' can't be a provider: name one"),
     ({"provider": "no\0op"}, "The provider holds a NUL"),
     ({"provider": "no\nop"}, "can't be a provider"),
@@ -90,6 +96,60 @@ ODD_AGENTS = [
     ({"description": "a\0"}, "The description of the agent holds a NUL"),
     ({"kind": "command", "code": None, "settings": {"argv": ["\0"]}}, "settings.argv.0 holds a NUL"),
 ]
+
+
+@pytest.mark.parametrize(
+    "asked", [{"timeout": True}, {"timeout": "3"}, {"timeout": math.nan}, {"timeout": 0}]
+)
+async def test_a_run_has_a_time_that_is_one(shiftwork, agent, asked) -> None:
+    """If it failed, a mistake would be an error of another kind, or a run of one second."""
+    with pytest.raises(InvalidInput, match=r"timeout is .*; it must be a number of more than 0"):
+        await shiftwork.run_agent(agent.id, **asked)
+    with pytest.raises(InvalidInput, match="max_output_bytes is '9'; it must be a whole number"):
+        await shiftwork.run_agent(agent.id, max_output_bytes="9")
+    assert await shiftwork.tasks() == []
+
+
+async def test_parameters_are_as_many_as_a_run_can_have(shiftwork, agent) -> None:
+    """If it failed, a task would be made that can't be run."""
+    much = {"a": "x" * 262_144}
+    for asking in (
+        shiftwork.create_task(agent=agent.id, parameters=much),
+        shiftwork.run_agent(agent.id, parameters=much),
+        shiftwork.register_agent(
+            "much", AgentDefinition(kind="python", code="pass", config=AgentConfiguration(parameters=much))
+        ),
+    ):
+        with pytest.raises(InvalidInput, match=r"takes 262,15. bytes, and may take 262,144"):
+            await asking
+    assert await shiftwork.tasks() == []
+    assert (await shiftwork.create_task("noop", parameters=much)).parameters == much
+
+
+async def test_what_waits_is_cancelled_at_once(shiftwork) -> None:
+    """If it failed, who does not wait would be told that the task has not ended, which it has."""
+    task = await shiftwork.create_task("noop", "waits")
+    for odd in (-1, math.nan, True, "3"):
+        with pytest.raises(InvalidInput, match=r"timeout is .*; it must be a number of seconds, 0 or more"):
+            await shiftwork.cancel_task(task.id, timeout=odd)
+    assert (await shiftwork.task(task.id)).status == "created"
+    assert (await shiftwork.cancel_task(task.id, timeout=0)).status == "failed"
+
+
+async def test_next_runs_have_a_number(shiftwork, agent) -> None:
+    """If it failed, who asks for many would get fewer without a word, or wait for ever."""
+    for odd in (0, -1, 1_001, 10**6, True, "3"):
+        with pytest.raises(InvalidInput, match=r"number is .*; it must be a whole number from 1 to 1000"):
+            await shiftwork.next_runs(agent.id, odd)
+    assert len(await shiftwork.next_runs(agent.id, 400)) == 400
+
+
+async def test_a_pause_without_a_note_names_no_program(shiftwork, agent) -> None:
+    """If it failed, people would read of a library that they do not know."""
+    await shiftwork.pause_schedule(agent.id)
+    assert (await shiftwork.schedule(agent.id)).note == "Paused without a reason."
+    await shiftwork.unpause_schedule(agent.id)
+    assert (await shiftwork.schedule(agent.id)).note == "Unpaused."
 
 
 async def test_an_agent_is_kept_as_it_is_or_not_at_all(shiftwork, agent) -> None:

@@ -133,6 +133,7 @@ async def test_what_is_wrong_is_refused_and_nothing_is_stored(store, agent_id):
     ):
         with pytest.raises(InvalidInput, match=says):
             await manager.save_handoff(agent_id, None, context, summary, ttl_days=days)
-    with pytest.raises(InvalidInput, match="limit is -1"):
-        await manager.load_handoff_history(agent_id, limit=-1)
+    for limit in (-1, None, True, "3"):
+        with pytest.raises(InvalidInput, match=f"limit is {limit!r}; it must be a whole number"):
+            await manager.load_handoff_history(agent_id, limit=limit)
     assert await manager.load_latest_handoff(agent_id) is None

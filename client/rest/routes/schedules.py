@@ -7,6 +7,7 @@ from typing import Annotated
 from fastapi import APIRouter, Path, Query
 from starlette.responses import Response
 
+from client.due import MOST_RUNS
 from client.rest import asking_tasks as asking
 from client.rest.answering_tasks import Runs, Schedule
 from client.rest.connections import Here
@@ -108,7 +109,7 @@ async def list_next_runs(
     shiftwork: Here,
     agent: AgentRef,
     schedule: ScheduleRef,
-    number: Annotated[int, Query(ge=1, le=100, description="How many moments.")] = 10,
+    number: Annotated[int, Query(ge=1, le=MOST_RUNS, description="How many moments.")] = 10,
 ) -> Runs:
     """The next moments at which it begins, by the agent's clock, as Temporal has them; with its jitter."""
     row = await shiftwork.agent(agent)
