@@ -40,14 +40,22 @@ _SAID = 1000
 
 def first_problem(error: ValidationError, model: type[BaseModel] | None = None) -> str:
     """The first problem of a validation, as field and sentence; `model` knows which fields there are."""
+    place, said = first_place(error, model)
+    if not place and error.errors()[0]["type"] == "value_error":  # of the whole: it says what it is about
+        return said
+    where = ".".join(truncate(str(part), _SHOWN) for part in place) or "it"
+    return f"{where}: {said}"
+
+
+def first_place(
+    error: ValidationError, model: type[BaseModel] | None = None
+) -> tuple[tuple[int | str, ...], str]:
+    """The same in two: where it is, and the sentence about that."""
     problem = error.errors()[0]
     place = tuple(problem["loc"])
     if place[-1:] == (_KEY,):  # the name itself is wrong: it is what the sentence is about
         place = place[:-2]
-    if not place and problem["type"] == "value_error":  # of the whole: it says what it is about
-        return _said(problem, model)
-    where = ".".join(truncate(str(part), _SHOWN) for part in place) or "it"
-    return f"{where}: {_said(problem, model)}"
+    return place, _said(problem, model)
 
 
 def said_of(problem: Any) -> str:

@@ -7,9 +7,10 @@ from pydantic import AfterValidator, AwareDatetime, BeforeValidator, Field, Json
 from pydantic_core import PydanticCustomError
 
 from client.rest.asking import Asked, example
+from client.rest.problems import WITHIN
 from client.task_inputs import MOST_INSTRUCTION, MOST_USER_ID
 from client.tasks import AGENT_PROVIDER
-from client.wording import first_problem
+from client.wording import first_place
 from shiftwork.agents.python.telling import MOST_CODE_BYTES
 from shiftwork.contracts.agent import PYTHON, AgentConfiguration, Expression, Overlap
 from shiftwork.contracts.base import Name
@@ -64,14 +65,17 @@ def _known_config(value: object) -> object:
     try:
         config = AgentConfiguration.model_validate(value, extra="forbid")
     except ValidationError as error:
-        said = first_problem(error, AgentConfiguration)
-        raise PydanticCustomError("config", "{said}", {"said": said}) from None
+        place, said = first_place(error, AgentConfiguration)
+        raise _wrong(place, said) from None
     for name in AgentLimits.model_fields:
         limit = getattr(config.limits, name)
         if limit is not None and limit > _LARGEST_LIMIT:
-            said = f"limits.{name}: must be {_LARGEST_LIMIT} or less, or null, which is no limit"
-            raise PydanticCustomError("config", "{said}", {"said": said})
+            raise _wrong(("limits", name), f"must be {_LARGEST_LIMIT} or less, or null, which is no limit")
     return value
+
+
+def _wrong(place: tuple[int | str, ...], said: str) -> PydanticCustomError:
+    return PydanticCustomError("config", "{said}", {"said": said, WITHIN: place})
 
 
 Configuration = Annotated[

@@ -1,6 +1,6 @@
 """Errors as problems (RFC 9457): every answer that is none is one of these, in one sentence."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from fastapi import FastAPI, Request
@@ -8,6 +8,8 @@ from fastapi.exceptions import RequestValidationError
 from pydantic import BaseModel, Field
 from starlette.exceptions import HTTPException
 from starlette.responses import Response
+from starlette.routing import Match
+from starlette.types import Scope
 from temporalio.service import RPCError
 
 from client.wording import said_of
@@ -156,13 +158,14 @@ def answer_with_problems(app: FastAPI, redactor: LazyRedactor) -> None:
         said = redactor.redact(error.message)
         return problem(503, f"Temporal refused or did not answer: {said}; try again.")
 
-    async def https(_: Request, error: Exception) -> Response:
+    async def https(request: Request, error: Exception) -> Response:
         assert isinstance(error, HTTPException)
-        return problem(error.status_code, _HTTP.get(error.status_code, error.detail), headers=error.headers)
+        headers = {"Allow": allowed(app, request.scope)} if error.status_code == 405 else error.headers
+        return problem(error.status_code, _HTTP.get(error.status_code, error.detail), headers=headers)
 
     async def invalid(_: Request, error: Exception) -> Response:
         assert isinstance(error, RequestValidationError)
-        fields = [_field(each) for each in error.errors()[:_MOST_FIELDS]]
+        fields = [_field(each, error.body) for each in error.errors()[:_MOST_FIELDS]]
         first = fields[0]
         where = (first.pointer or "").removeprefix("/").replace("/", ".") or first.parameter or "the body"
         return problem(422, redactor.redact(f"{where}: {first.detail}."), errors=fields)
@@ -177,6 +180,11 @@ def answer_with_problems(app: FastAPI, redactor: LazyRedactor) -> None:
     app.add_exception_handler(RequestValidationError, invalid)
 
 
+WITHIN = "within"
+"""Where what a validator of ours refuses says what part of its value is wrong."""
+
+_METHODS = ("DELETE", "GET", "HEAD", "PATCH", "POST", "PUT")
+
 _HTTP = {
     404: "There is nothing here; /api/openapi.json says what there is.",
     405: "There is no such method here; the header Allow says which there are.",
@@ -188,13 +196,36 @@ def unexpected(error: Exception) -> Response:
     return problem(500, f"Unexpected {type(error).__name__}; the log of the server says more.")
 
 
-def _field(error: Mapping[str, Any]) -> FieldProblem:
+def allowed(app: FastAPI, scope: Scope) -> str:
+    """Every method of this path, as the header `Allow` has them: each is a route of its own."""
+    return ", ".join(
+        method
+        for method in _METHODS
+        if any(route.matches({**scope, "method": method})[0] is Match.FULL for route in app.routes)
+    )
+
+
+def _field(error: Mapping[str, Any], body: object) -> FieldProblem:
     """A problem that a validation found, by its place."""
     kind, *place = error["loc"]
     detail = said_of(error)
     if kind != "body":
         return FieldProblem(parameter=".".join(map(str, place)), detail=detail)
-    return FieldProblem(pointer=pointer(place), detail=detail)
+    within = [*place, *error.get("ctx", {}).get(WITHIN, ())]
+    return FieldProblem(pointer=pointer(_place_in(body, within, error["type"])), detail=detail)
+
+
+def _place_in(body: Any, place: Sequence[Any], kind: str) -> list[Any]:
+    """The parts of a place that are in the body; the others say which kind of value was tried there."""
+    found: list[Any] = []
+    for part in place:
+        there = isinstance(body, list) and isinstance(part, int) and 0 <= part < len(body)
+        if there or (isinstance(body, dict) and part in body):
+            body = body[part]
+        elif kind != "missing" or part is not place[-1]:
+            continue
+        found.append(part)
+    return found
 
 
 def pointer(place: list[Any]) -> str:

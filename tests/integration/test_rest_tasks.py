@@ -491,6 +491,40 @@ def test_bad_requests_are_problems(http, asked, body, status, names) -> None:
         assert names in json.dumps(problem(answer, status), ensure_ascii=False)
 
 
+@pytest.mark.parametrize(
+    ("asked", "body", "pointers"),
+    [
+        ("/api/tasks", {"agent": True}, {"/agent"}),
+        ("/api/tasks", {"agent": ""}, {"/agent"}),
+        ("/api/agents", {"config": {}}, {"/name"}),
+        ("/api/agents", {"name": "a", "config": {"tiemout": 1}}, {"/config/tiemout"}),
+        ("/api/agents", {"name": "a", "config": {"limits": {"memory": 1}}}, {"/config/limits/memory"}),
+        (
+            "/api/agents",
+            {"name": "a", "config": {"limits": {"processes": HUGE}}},
+            {"/config/limits/processes"},
+        ),
+        ("/api/agents", {"name": "a", "config": {"timeout": "x"}}, {"/config/timeout"}),
+    ],
+)
+def test_a_problem_points_into_the_body(http, asked, body, pointers) -> None:
+    """If it failed, a program could not find the field that its user has to mend."""
+    errors = problem(http.post(asked, json=body), 422)["errors"]
+    assert {each["pointer"] for each in errors} == pointers
+
+
+def test_a_path_says_each_of_its_methods(http) -> None:
+    """If it failed, a program would take what there is for what there is not."""
+    for path, methods in (
+        ("/api/tasks", "GET, POST"),
+        ("/api/agents/7", "DELETE, GET, PATCH"),
+        ("/api/agents/7/schedules/agent_7", "DELETE, GET, PUT"),
+        ("/api/tasks/7/start", "POST"),
+    ):
+        answer = http.request("LOCK", path)
+        assert (answer.status_code, answer.headers["Allow"]) == (405, methods)
+
+
 def test_an_agent_without_code_is_told_so(http) -> None:
     """If it failed, a task would be made that can only fail."""
     agent = register(http, code=None)
