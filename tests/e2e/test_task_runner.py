@@ -290,14 +290,35 @@ def test_transitions_that_can_not_be_are_refused(conn):
     assert get_agent_task_by_id(conn, task.id) == failed
 
 
-def test_a_loop_of_a_thread_ends_when_told(conn):
+class EndOfRound(logging.Handler):
+    """Tells that a runner has done something, and logged what."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.seen = threading.Event()
+
+    def emit(self, record):
+        if record.getMessage().startswith("Run completed"):
+            self.seen.set()
+
+
+@pytest.fixture
+def end_of_round(caplog):
+    caplog.set_level(logging.INFO, logger="shiftwork.runner")
+    handler = EndOfRound()
+    logging.getLogger("shiftwork.runner").addHandler(handler)
+    yield handler
+    logging.getLogger("shiftwork.runner").removeHandler(handler)
+
+
+def test_a_loop_of_a_thread_ends_when_told(conn, end_of_round):
     """If it failed, a program could not end the loop that it started."""
     stop = threading.Event()
     task = create_agent_task("u", "noop", "one", conn=conn)
-    timer = threading.Timer(1.0, stop.set)
-    timer.start()
+    teller = threading.Thread(target=lambda: (end_of_round.seen.wait(60), stop.set()))
+    teller.start()
     assert counts(run_loop(conn, 0.2, stop)) == (1, 1, 0, 0)
-    timer.join()
+    teller.join()
     assert get_agent_task_by_id(conn, task.id).state == "completed"
 
 
