@@ -11,6 +11,7 @@ from shiftwork.environments.protocol import (
     EpisodeStats,
     HarnessStatus,
     Observation,
+    own_copy,
 )
 from shiftwork.errors import InvalidInput
 
@@ -121,7 +122,7 @@ class BaseHarness(ABC):
 
     async def get_observation(self) -> Observation:
         """What is perceived now; changes nothing."""
-        return play_of(self).newest.model_copy(deep=True)
+        return own_copy(play_of(self).newest)
 
     def is_done(self) -> bool:
         """Whether the episode is over; it is, too, when its time is up."""

@@ -10,7 +10,7 @@ from shiftwork.environments.episode import Episode, SeededRandom
 from shiftwork.environments.failures import TookTooLong, is_failure, of_type, why, within
 from shiftwork.environments.guarding import Wrap, guard_class, guarded
 from shiftwork.environments.play_state import Play, episode_now, play_of
-from shiftwork.environments.protocol import HarnessStatus, Observation, as_it_is
+from shiftwork.environments.protocol import HarnessStatus, Observation, as_it_is, own_copy
 from shiftwork.environments.restoring import Snapshot
 from shiftwork.environments.stepping import take_step
 from shiftwork.environments.undoing import copied, put_back, set_aside, undo
@@ -145,7 +145,12 @@ async def _get_observation(
         return seen
     known = episode.observation
     flags = {name: getattr(known, name) for name in ("terminated", "truncated", "done")}
-    return seen.model_copy(update=flags)
+    try:
+        return own_copy(seen).model_copy(update=flags)
+    except ValueError as error:
+        raise EnvironmentFailed(
+            f"what environment {environment.name!r} shows now can't be handed out: {why(error)}"
+        ) from error
 
 
 async def _shutdown(environment: "BaseHarness", inner: Callable[..., Awaitable[None]]) -> None:

@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from shiftwork.environments.protocol import MOST_REWARD, ActionResult, EpisodeStats, Observation
+from shiftwork.environments.protocol import MOST_REWARD, ActionResult, EpisodeStats, Observation, own_copy
 
 
 class SeededRandom(random.Random):
@@ -94,7 +94,7 @@ class Episode:
         shown = observation.model_copy(
             update={"terminated": terminated, "truncated": truncated, "done": terminated or truncated}
         )
-        self.observation = shown.model_copy(deep=True)
+        self.observation = own_copy(shown)
         if shown.done and self.ended is None:
             self.ended = self.now()
         return shown

@@ -1,8 +1,11 @@
 """What an environment shows and answers: observations, actions and their results, and how an episode went."""
 
 import base64
+import copy
+import math
+import re
 from enum import StrEnum
-from typing import Annotated, Any, Final, Literal, Self
+from typing import Annotated, Any, Final, Literal, Self, TypeVar
 
 from pydantic import BaseModel, ConfigDict, Field, JsonValue, field_validator, model_validator
 
@@ -11,6 +14,12 @@ Reward = Annotated[float, Field(allow_inf_nan=False)]
 
 MOST_REWARD: Final = 1e100
 """What one action may earn, or cost: sums and means of as many as there may be are still numbers."""
+
+
+_Shown = TypeVar("_Shown", bound="Observation")
+
+
+_SURROGATE: Final = re.compile("[\ud800-\udfff]")
 
 
 class HarnessStatus(StrEnum):
@@ -115,30 +124,64 @@ class ActionResult(_Model):
         return self.observation.done
 
 
+def own_copy(observation: _Shown) -> _Shown:
+    """An observation that shares nothing that can be changed.
+
+    Raises:
+        ValueError: a part of it is nothing that JSON knows.
+    """
+    return observation.model_copy(update={name: own_parts(value) for name, value in observation})
+
+
+def own_parts(value: Any) -> Any:
+    """A copy of a JSON value, or of actions; other things that it holds are copied as they say.
+
+    Raises:
+        ValueError: a part of it is a number or a text that JSON does not know.
+    """
+    if isinstance(value, str):
+        if not value.isascii() and _SURROGATE.search(value):
+            raise ValueError("a text of it holds a lone surrogate, which no encoding knows; replace it")
+        return value
+    if isinstance(value, float):
+        if not math.isfinite(value):
+            raise ValueError(f"a number of it is {value}, which JSON does not know; give a text, or null")
+        return value
+    if isinstance(value, dict):
+        return {own_parts(key): own_parts(each) for key, each in value.items()}
+    if isinstance(value, list):
+        return [own_parts(each) for each in value]
+    if isinstance(value, ActionDefinition):
+        return value.model_copy(update={"parameters": own_parts(value.parameters)})
+    return value if value is None or isinstance(value, int) else copy.deepcopy(value)
+
+
 def as_it_is(observation: Observation) -> Observation:
     """An observation checked again: what was assigned to it after it was made counts as well.
 
+    No part of it is the environment's any more.
+
     Raises:
-        ValidationError: it holds what none may.
+        ValueError: it holds what none may, numbers and text that JSON does not know among it.
     """
     if not isinstance(observation, Observation):  # assigned, too
-        return Observation.model_validate(observation)
+        return own_copy(Observation.model_validate(observation))
     checked = type(observation).model_validate(dict(observation))
-    return observation.model_copy(
-        update={flag: getattr(checked, flag) for flag in ("terminated", "truncated", "done", "reward")}
-    )
+    told = {flag: getattr(checked, flag) for flag in ("terminated", "truncated", "done", "reward")}
+    return own_copy(observation).model_copy(update=told)
 
 
 def as_earned(result: ActionResult) -> ActionResult:
     """A result checked again, with the reward that counts: the observation's, if the result names none.
 
     Raises:
-        ValidationError: it holds what none may.
+        ValueError: it holds what none may.
     """
     seen = as_it_is(result.observation)
     said = "reward" in result.model_fields_set or seen.reward is None
     reward = result.reward if said else seen.reward
-    return type(result).model_validate({**dict(result), "observation": seen, "reward": reward})
+    checked = type(result).model_validate({**dict(result), "observation": seen, "reward": reward})
+    return checked.model_copy(update={"metadata": own_parts(checked.metadata)})
 
 
 def has_ended(status: HarnessStatus, seen: Observation) -> bool:

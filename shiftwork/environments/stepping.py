@@ -14,6 +14,7 @@ from shiftwork.environments.protocol import (
     HarnessStatus,
     as_earned,
     has_ended,
+    own_copy,
 )
 from shiftwork.environments.undoing import copied, set_aside, undo
 from shiftwork.text import printable, truncate
@@ -143,7 +144,7 @@ def _refusal(
         episode.refused += 1
     return ActionResult(
         success=False,
-        observation=play_of(environment).newest.model_copy(update={"reward": None}, deep=True),
+        observation=own_copy(play_of(environment).newest).model_copy(update={"reward": None}),
         error=truncate(printable(why), 2000),
         metadata={} if result is None else result.metadata,
     )

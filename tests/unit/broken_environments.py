@@ -4,6 +4,7 @@ import asyncio
 import random
 import threading
 import time
+from copy import deepcopy
 
 from shiftwork.environments import ActionDefinition, ActionResult, BaseHarness, EpisodeStats, Observation
 
@@ -33,7 +34,7 @@ class Sound(BaseHarness):
         return ActionResult(observation=self.seen(), reward=self.height / self.target)
 
     def get_action_space(self):
-        return [ActionDefinition(name="climb", parameters=dict(AMOUNT)), ActionDefinition(name="rest")]
+        return [ActionDefinition(name="climb", parameters=deepcopy(AMOUNT)), ActionDefinition(name="rest")]
 
     async def get_observation(self):
         return self.seen()
@@ -153,6 +154,13 @@ class LendsItsActions(Sound):
         return self.actions
 
 
+class LendsItsSchemas(Sound):
+    KNOWN = {"amount": {"type": "integer", "enum": [1, 2, 3]}}
+
+    def get_action_space(self):
+        return [ActionDefinition(name="rest"), ActionDefinition(name="climb", parameters=self.KNOWN)]
+
+
 class Peeks(Sound):
     async def get_observation(self):
         self.height += 1
@@ -248,6 +256,23 @@ class BehindTheGuards(Sound):
 
     async def raw_step(self, action, **parameters):
         return await Sound.step.__wrapped__(self, action, **parameters)
+
+
+class LendsBehindTheGuards(BehindTheGuards):
+    """What it shows is its own, and nothing makes copies of it."""
+
+    def __init__(self):
+        super().__init__()
+        self.score = {"points": [0]}
+
+    async def raw_step(self, action, **parameters):
+        self.score["points"].append(1)
+        return await super().raw_step(action, **parameters)
+
+    def seen(self):
+        shown = super().seen()
+        shown.metadata = self.score
+        return shown
 
 
 class ChangesWhatItShowed(Sound):
@@ -448,7 +473,7 @@ class Endless(Sound):
 
     def get_action_space(self):
         rests = [ActionDefinition(name=f"rest {number}") for number in range(25)]
-        return [ActionDefinition(name="climb", parameters=dict(AMOUNT)), *rests]
+        return [ActionDefinition(name="climb", parameters=deepcopy(AMOUNT)), *rests]
 
     async def step(self, action, **parameters):
         if action == "climb":

@@ -413,6 +413,78 @@ def test_an_observation_agrees_with_itself():
         ActionResult(observation=Observation(), reward=float("nan"))
 
 
+async def test_what_a_player_changes_deep_in_an_answer_is_its_own():
+    """A player would allow itself what no action takes, in every instance of the class."""
+
+    class Lends(Counter):
+        SCHEMA = {"amount": {"type": "integer", "enum": [1, 3]}}
+        told = {"deep": [1]}
+
+        async def reset(self, seed=None):
+            return self.lent()
+
+        async def step(self, action, **parameters):
+            return ActionResult(observation=self.lent(), metadata=self.told)
+
+        async def get_observation(self):
+            return self.lent()
+
+        def lent(self):
+            return Observation(
+                content=self.told,
+                content_type="json",
+                metadata=self.told,
+                available_actions=self.get_action_space(),
+            )
+
+        def get_action_space(self):
+            return [ActionDefinition(name="add", parameters=self.SCHEMA)]
+
+    lends = Lends()
+    first = await lends.reset()
+    taken = await lends.step("add", amount=1)
+    refused = await lends.step("add", amount=2)
+    for seen in (first, taken.observation, refused.observation, await lends.get_observation()):
+        seen.available_actions[0].parameters["amount"]["enum"].append(2)
+        seen.content["deep"].append(2)
+        seen.metadata["deep"].append(2)
+    taken.metadata["deep"].append(2)
+
+    assert (Lends.SCHEMA["amount"]["enum"], Lends.told) == ([1, 3], {"deep": [1]})
+    assert "is not one of [1, 3]" in (await lends.step("add", amount=2)).error
+
+
+@pytest.mark.parametrize(
+    "told", [float("nan"), float("-inf"), {"deep": [float("inf")]}, "\udcff", {"\ud800": 1}]
+)
+@pytest.mark.parametrize("where", ["content", "metadata", "of the result"])
+async def test_what_json_does_not_know_is_an_error_of_the_step(told, where):
+    """It would be printed as NaN, which no other program reads, or could not be stored at all."""
+
+    class Tells(Counter):
+        shown = None
+
+        async def step(self, action, **parameters):
+            result = await super().step(action, **parameters)
+            if self.shown is None:
+                return result
+            if where == "of the result":
+                result.metadata["told"] = self.shown
+            elif where == "metadata":
+                result.observation.metadata["told"] = self.shown
+            else:
+                result.observation.content_type, result.observation.content = "json", self.shown
+            return result
+
+    tells = await begun(Tells())
+    tells.shown = told
+    failed = await tells.step("add", amount=1)
+    assert "no encoding knows" in failed.error or "JSON does not know" in failed.error
+    tells.shown = None
+    assert (await tells.step("add", amount=1)).success
+    assert "no JSON values" in (await tells.step("add", amount=1, note="\udcff")).error
+
+
 async def test_what_a_player_changes_in_an_observation_is_its_own():
     """A player could otherwise make actions available that are not, by its copy of the list."""
     counter = await begun(Counter())

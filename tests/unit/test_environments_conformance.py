@@ -9,6 +9,15 @@ from shiftwork.environments.playing import ScriptedPolicy
 from shiftwork.errors import InvalidInput
 from tests.unit import broken_environments as broken
 
+BEHIND_THE_GUARDS = {
+    "get-observation",
+    "is-done",
+    "stats",
+    "refused-actions",
+    "failed-actions",
+    "ends",
+    "shutdown",
+}
 BREAKS = {
     broken.SaysNothing: {"initialize"},
     broken.BeginsOnce: {"reset"},
@@ -19,6 +28,7 @@ BREAKS = {
     broken.NoActions: {"action-space"},
     broken.BadSchema: {"action-space"},
     broken.LendsItsActions: {"action-space"},
+    broken.LendsItsSchemas: {"action-space"},
     broken.Peeks: {"reading"},
     broken.DrawsWhenAsked: {"reading"},
     broken.CannotTell: {"reading"},
@@ -35,17 +45,8 @@ BREAKS = {
     broken.NeverDone: {"is-done"},
     broken.HalfSuccess: {"reading"},
     broken.StatsOfSomethingElse: {"stats"},
-    broken.BehindTheGuards: {
-        "get-observation",
-        "is-done",
-        "stats",
-        "refused-actions",
-        "failed-actions",
-        "ends",
-        "shutdown",
-    },
-    broken.ChangesWhatItShowed: {"handed-out"},
-    broken.ShowsItsOwn: {"handed-out"},
+    broken.BehindTheGuards: BEHIND_THE_GUARDS,
+    broken.LendsBehindTheGuards: (BEHIND_THE_GUARDS - {"failed-actions"}) | {"fresh-reset", "handed-out"},
     broken.Stumbles: {"exceptions"},
     broken.SharesPath: {"separate-instances"},
     broken.SharedRandom: {"separate-instances"},
@@ -68,6 +69,8 @@ SOUND = [
     broken.CountsWrongly,
     broken.RefersBack,
     broken.ShowsTheNewest,
+    broken.ChangesWhatItShowed,  # players have copies
+    broken.ShowsItsOwn,
 ]
 
 

@@ -49,17 +49,20 @@ async def _players_changes(subject: Subject) -> list[str]:
 
 
 def _scribble(seen: Observation) -> None:
-    seen.metadata["scribbled by a player"] = True
+    for each in seen.available_actions:
+        scribble_into(each.parameters)
     seen.available_actions.clear()
-    _scribble_into(seen.content)
+    scribble_into(seen.metadata)
+    scribble_into(seen.content)
 
 
-def _scribble_into(value: Any) -> None:
+def scribble_into(value: Any) -> None:
+    """Change a value that holds others, and all that it holds."""
     if isinstance(value, list):
         for each in value:
-            _scribble_into(each)
+            scribble_into(each)
         value.append("scribbled by a player")
     elif isinstance(value, dict):
         for each in value.values():
-            _scribble_into(each)
+            scribble_into(each)
         value["scribbled by a player"] = True

@@ -4,17 +4,20 @@ import asyncio
 import threading
 from contextlib import suppress
 from dataclasses import dataclass, field
+from types import SimpleNamespace
 from typing import Any, Final
 
 import psutil
 
 from shiftwork.environments.base import BaseHarness
+from shiftwork.environments.conformance.rules_of_lending import scribble_into
 from shiftwork.environments.conformance.subject import NotChecked, Subject, frozen, step_of
 from shiftwork.environments.conformance.watched import moments_of
 from shiftwork.environments.conformance.wording import RAISED, raised
 from shiftwork.environments.enforcement import MOST_SEED
 from shiftwork.environments.parameters import BadParameters, parameter_schema
 from shiftwork.environments.protocol import ActionDefinition, HarnessStatus, Observation
+from shiftwork.environments.restoring import Snapshot
 from shiftwork.environments.trajectory import Step
 from shiftwork.errors import ShiftworkError
 
@@ -72,11 +75,12 @@ def _lends_its_actions(environment: BaseHarness, there: list[ActionDefinition]) 
                 "what is so, and draw nothing"
             )
         ]
-    kept = [each.model_copy(deep=True) for each in there]
-    there[0].parameters["changed by a player"] = {"type": "null"}
+    before_it = Snapshot(SimpleNamespace(there=there))  # they may be its class's, and are used after this
+    for each in there:
+        scribble_into(each.parameters)
     there.append(ActionDefinition(name="added by a player"))
     now = _written(environment.get_action_space())
-    there[:] = kept
+    before_it.put_back()
     if now == before:
         return []
     return [

@@ -87,7 +87,7 @@ class TextAdventureHarness(BaseHarness):
 
     def get_action_space(self) -> list[ActionDefinition]:
         """Every action; which directions and things there are is in `available_actions`."""
-        return [_move(OPPOSITE), _take(None), _use(None), *_LOOKING]
+        return [_move(OPPOSITE), _take(None), _use(None), *_looking()]
 
     async def get_observation(self) -> Observation:
         """The room, what is in it, and where one can go."""
@@ -143,7 +143,7 @@ class TextAdventureHarness(BaseHarness):
             found.append(_take(lying))
         if carried := self._carried():
             found.append(_use(carried))
-        return [*found, *_LOOKING]
+        return [*found, *_looking()]
 
     def _told(self) -> str:
         world = self._world
@@ -163,10 +163,11 @@ class TextAdventureHarness(BaseHarness):
         return "\n".join(lines)
 
 
-_LOOKING: Final = (
-    ActionDefinition(name="look", description="Look around once more"),
-    ActionDefinition(name="inventory", description="List what you carry"),
-)
+def _looking() -> list[ActionDefinition]:
+    return [
+        ActionDefinition(name="look", description="Look around once more"),
+        ActionDefinition(name="inventory", description="List what you carry"),
+    ]
 
 
 def _move(ways: Iterable[str]) -> ActionDefinition:
