@@ -34,6 +34,7 @@ _OPTION: Final = re.compile(r"-[A-Za-z1]+")
 _AMOUNT: Final = re.compile(r"-[A-Za-z]{0,2}[0-9]{0,9}")
 _SECONDS: Final = re.compile(r"[0-9]{1,5}(\.[0-9]{1,5})?[smh]?")
 _PLAIN_FORMAT: Final = re.compile(r"([^%-]|%%|%s)([^%]|%%|%s)*")
+_NUMBER_AND_WORD: Final = re.compile(r"(?<!\w)[0-9][\w.]*(?:and|else|for|if|in|is|not|or)\b")
 _STATUS: Final = re.compile(r"[0-9]{1,3}")
 
 _MOST_STATUS: Final = 255
@@ -165,7 +166,8 @@ def _end_of_python(texts: Sequence[str]) -> End:
 
 def _is_idle(code: str) -> bool:
     """Whether Python code does nothing but say something fixed."""
-    if "\\" in code:  # An escape that Python does not know would warn, into our own output.
+    # An escape that Python does not know would warn, into our own output; so does a number before a word.
+    if "\\" in code or _NUMBER_AND_WORD.search(code):
         return False
     try:
         tree = ast.parse(code)

@@ -30,10 +30,17 @@ _NAMED: Final = MappingProxyType({"errexit": "e", "nounset": "u", "pipefail": "p
 
 
 class Going(NamedTuple):
-    """What redirections do; `muted`: what is said goes elsewhere, `may_fail`: nothing may run at all."""
+    """What redirections do.
+
+    Attributes:
+        muted: what is said goes elsewhere.
+        may_fail: nothing may run at all.
+        errors_are_heard: complaints count as said.
+    """
 
     muted: bool
     may_fail: bool
+    errors_are_heard: bool
 
 
 def going_of(redirections: Redirections) -> Going:
@@ -48,9 +55,11 @@ def going_of(redirections: Redirections) -> Going:
             muted = (muted or target.raw == "2") if says else muted
             errors_are_heard = errors_are_heard or (number == "2" and not muted)
             continue
+        if target.text.startswith(("/dev/", "/proc/")) and target.text != "/dev/null":
+            raise Unclear  # It may be another name of where the shell speaks.
         muted = muted or says
         may_fail = may_fail or (sign != "<<<" and target.raw != "/dev/null")
-    return Going(muted and not errors_are_heard, may_fail)
+    return Going(muted and not errors_are_heard, may_fail, errors_are_heard)
 
 
 def name_of(words: Sequence[Word]) -> tuple[str, Sequence[Word], bool]:

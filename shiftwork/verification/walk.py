@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 from typing import Final, NamedTuple
 
 from shiftwork.verification.constants import BUILT_IN, DEPENDS, End, end_of, status_of
-from shiftwork.verification.parts import going_of, has_own_programs, letters_of, name_of
+from shiftwork.verification.parts import Going, going_of, has_own_programs, letters_of, name_of
 from shiftwork.verification.script import (
     Chain,
     Choice,
@@ -170,7 +170,7 @@ class Walk:
             ends = self._apart(way, lambda own: self._commands(command.body, _one(own), guarded=guarded))
         else:
             ends = self._commands(command.body, _one(way), guarded=guarded)
-        return frozenset(end._replace(said=way.said) for end in ends) if going.muted else ends
+        return _heard(ends, way, going)
 
     def _choice(self, choice: Choice, way: Way, *, guarded: bool) -> Ways:
         undecided, ends = _one(way), Ways()
@@ -204,9 +204,11 @@ class Walk:
         else:
             if name == "[[" and command.redirections:  # A `<` in it compares.
                 raise Unclear
-            ends = _ways_of(end_of(name, rest) if name else End(0, ""), way)
-        if going.muted:
-            ends = frozenset(end._replace(said=way.said) for end in ends)
+            end = end_of(name, rest) if name else End(0, "")
+            ends = _ways_of(end, way)
+            if end.status is not None:  # Then it complains of nothing.
+                going = going._replace(errors_are_heard=False)
+        ends = _heard(ends, way, going)
         return ends | _one(way.after(FAILED, "")) if going.may_fail else ends
 
     def _options(self, words: Sequence[Word]) -> str:
@@ -248,6 +250,13 @@ def _exit(rest: Sequence[Word], way: Way) -> Way:
     if status is None:
         raise Unclear
     return way._replace(status=status, left=True)
+
+
+def _heard(ends: Ways, before: Way, going: Going) -> Ways:
+    """The same ends, with what is heard of what was said since."""
+    if going.errors_are_heard:
+        return frozenset(end._replace(said=None) for end in ends)
+    return frozenset(end._replace(said=before.said) for end in ends) if going.muted else ends
 
 
 def _ways_of(end: End, way: Way) -> Ways:

@@ -1,5 +1,7 @@
 """Which commands show nothing."""
 
+import warnings
+
 import pytest
 
 from shiftwork.contracts.feature import FeatureSpec
@@ -80,11 +82,23 @@ from shiftwork.verification.trivial import is_trivial, proves_nothing
         "echo 'a\nb'",
         "grep -q main app.py || exit 0",
         "test -f build/out\nexit 0",
+        "echo ok 2>&1",
+        "true 2>&1 && [ 1 = 1 ] 2>&1",
+        "grep -q x f > /dev/null 2>&1; true",
     ],
 )
 def test_what_comes_out_alike_whatever_the_project_holds_is_trivial(command: str) -> None:
     """Broken, a step would count as shown by a command that can't fail."""
     assert is_trivial(command)
+
+
+def test_looking_says_nothing() -> None:
+    """Broken, warnings of Python's own would stand among what a person is told."""
+    with warnings.catch_warnings(record=True) as told:
+        warnings.simplefilter("always")
+        for code in ("0x1for x in y", "[1.if 1else 2]", "1_0or 2", ".5and 1"):
+            assert not is_trivial(f"python -c 'print({code})'")
+    assert told == []
 
 
 @pytest.mark.parametrize(
@@ -208,6 +222,14 @@ def test_what_comes_out_alike_whatever_the_project_holds_is_trivial(command: str
         'sh -c "$CHECK"',
         "bash -c './app'",
         "sh -c 'exit 3' && ./app || ./app",
+        "grep -q x f 2>&1; true",
+        "grep -q x f 2>&1 > /dev/null; true",
+        "grep -q x f 2> /dev/stdout; true",
+        "{ grep -q x f; } 2>&1; true",
+        "(grep -q x f; true) 2>&1",
+        "sh -c 'grep -q x f; true' 2>&1",
+        "if true; then grep -q x f; fi 2>&1; true",
+        "[ -d $X ] 2>&1; true",
     ],
 )
 def test_what_looks_at_the_project_is_not_trivial(command: str) -> None:

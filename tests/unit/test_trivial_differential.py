@@ -21,6 +21,7 @@ ATOMS = (
     *("./app > /dev/null", "echo bad >&2", "./app 2>&1", "echo *", "test -z ''", "! test -f x", "unknown"),
     *("PATH=.:$PATH", "python3 -V", "python3 -c pass", "grep foo x", "test -f x -a -d src", "(exit 4)"),
     *("./true", "export PATH=$PWD/src", ": > dist/out", "env true", "command test -f x", "printf ok"),
+    *("grep -q foo x 2>&1", "{ grep -q foo x; } 2>&1", "[ -f x ] 2>&1", "echo ok 2>&1", "(./app) 2>&1"),
 )
 JOINTS = ("; ", "\n", " && ", " || ", " | ", " &&\n", " ||\n", " |\n", " \\\n && ")
 FRAMES = (
