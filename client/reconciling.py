@@ -2,6 +2,7 @@
 
 import logging
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import replace
 
 from temporalio.client import (
@@ -18,7 +19,7 @@ from client.schedule_changes import change_schedule, suppress_missing, write_sch
 from client.schedule_names import OWN, configured, foreign, schedule_id, schedules_of
 from client.schedule_specs import wanted_schedule
 from shiftwork.contracts.agent import AgentConfiguration
-from shiftwork.errors import NotFound, ShiftworkError, StackError
+from shiftwork.errors import CodecError, NotFound, ShiftworkError, StackError
 from shiftwork.store.agents import AgentRow
 from shiftwork.store.store import Transaction
 from shiftwork.temporal import SCHEDULED_RUN_WORKFLOW, agent_attributes
@@ -89,11 +90,10 @@ class ScheduleReconciliation(Connection):
         """Remove what is no agent's any more: whoever deleted it may have been ended before this was done."""
         known = {(agent.id, named) for agent in agents for named in configured(agent)}
         async for found in await client.list_schedules():
-            if not _is_occurrences(found):
-                continue
-            agent_id = await found.memo_value(AGENT, default=None)
-            if isinstance(agent_id, int) and (agent_id, found.id) not in known:
-                await self._settle(client, agent_id, found.id)
+            with suppress(CodecError):  # of a stack with other keys, which keeps its own
+                agent_id = await found.memo_value(AGENT, default=None) if _is_occurrences(found) else None
+                if isinstance(agent_id, int) and (agent_id, found.id) not in known:
+                    await self._settle(client, agent_id, found.id)
 
     async def _settle(self, client: Client, agent_id: int, named: str) -> None:
         """Have one schedule be as its agent says by now, which nobody else has done to it meanwhile."""
