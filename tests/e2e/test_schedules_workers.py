@@ -42,8 +42,8 @@ async def all_ended(lab: Lab, agent, at_least: int, at_most_open: int = 0):
 async def test_each_occurrence_runs_once_whatever_is_killed(lab: Lab, shared_worker: WorkerProcess) -> None:
     """If it failed, a crash at the wrong moment would lose a run of the night, or do it twice."""
     state, dice = lab.settings.state, random.Random(7)
-    live = await register(lab, "each second", "@every 1s")
-    daily = await register(lab, "each day", "0 3 * * *")
+    live = await register(lab, "each second, on three", "@every 1s")
+    daily = await register(lab, "each day, on three", "0 3 * * *")
     with ExitStack() as stack:
         more = [
             stack.enter_context(worker_process(quick_environment(state), state / f"worker{n}.log"))
