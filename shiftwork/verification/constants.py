@@ -1,6 +1,7 @@
 """Single commands whose end is known before they run: what they yield whatever the project holds."""
 
 import ast
+import operator
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -9,21 +10,35 @@ from typing import Final
 
 from shiftwork.verification.tokens import Word
 
-BUILT_IN: Final = frozenset({":", "[", "[[", "echo", "false", "printf", "test", "true"})
+BUILT_IN: Final = frozenset({":", "[", "[[", "cd", "echo", "false", "printf", "test", "true"})
 """What the shell does itself: no variable changes how it ends."""
 
 _FIXED: Final = MappingProxyType({":": 0, "false": 1, "true": 0})
 _LISTING: Final = frozenset({"date", "hostname", "id", "ls", "pwd", "uname", "whoami"})
 """They succeed on a folder that is always there, and say something different each time."""
 
-_FILTERS: Final = frozenset({"cat", "head", "tail", "wc"})
+_FILTERS: Final = frozenset({"cat", "head", "sed", "sort", "tail", "tee", "tr", "uniq", "wc"})
 """They succeed on what they hear: `pytest | tail` does, however pytest ends."""
+
+_HEARERS: Final = MappingProxyType(
+    {
+        "sed": re.compile(r"(-[nu] )?s/[\w :=-]+/[\w :=-]*/g?|-n [0-9]{1,4}(,[0-9]{1,4})?p"),
+        "sort": re.compile(r"((-[fnru]{1,4} )*-[fnru]{1,4})?"),
+        "tee": re.compile(r"(-a )?(/dev/null|[\w-]+\.(log|out|txt))|"),
+        "tr": re.compile(r"-d [\w:]+|[\w-]+ [\w-]+"),
+        "uniq": re.compile(r"((-[cdiu] )*-[cdiu])?"),
+    }
+)
+"""With these arguments they succeed, too."""
 
 _SEARCHES: Final = frozenset({"egrep", "fgrep", "grep"})
 _PYTHONS: Final = frozenset({"python", "python3"})
 _ALWAYS_THERE: Final = frozenset({"/bin", "/dev", "/etc", "/tmp", "/usr"})  # noqa: S108 - one is named, none is used
 _ABOUT_FOLDERS: Final = frozenset({"-d", "-e", "-r", "-x"})
 """Tests that hold for the folders that are always there."""
+
+_FLAGS: Final = frozenset({"-B", "-E", "-I", "-s", "-u"})
+"""Of Python; they change nothing of code that does nothing."""
 
 _ALWAYS_LOADED: Final = frozenset({"builtins", "io", "os", "sys", "time"})
 """Modules that no file of a project's can stand in for."""
@@ -35,6 +50,16 @@ _AMOUNT: Final = re.compile(r"-[A-Za-z]{0,2}[0-9]{0,9}")
 _SECONDS: Final = re.compile(r"[0-9]{1,5}(\.[0-9]{1,5})?[smh]?")
 _PLAIN_FORMAT: Final = re.compile(r"([^%-]|%%|%s)([^%]|%%|%s)*")
 _NUMBER_AND_WORD: Final = re.compile(r"(?<!\w)[0-9][\w.]*(?:and|else|for|if|in|is|not|or)\b")
+_RELATIONS: Final = MappingProxyType(
+    {
+        "-eq": operator.eq,
+        "-ge": operator.ge,
+        "-gt": operator.gt,
+        "-le": operator.le,
+        "-lt": operator.lt,
+        "-ne": operator.ne,
+    }
+)
 _STATUS: Final = re.compile(r"[0-9]{1,3}")
 
 _MOST_STATUS: Final = 255
@@ -74,8 +99,8 @@ def end_of(name: str, rest: Sequence[Word]) -> End:  # noqa: PLR0911 - a table
         return DEPENDS
     if name == "printf":
         return End(0, repr(texts)) if texts and _PLAIN_FORMAT.fullmatch(texts[0]) else DEPENDS
-    if name == "sleep":
-        return End(0, "") if len(texts) == 1 and _SECONDS.fullmatch(texts[0]) else DEPENDS
+    if name in ("cd", "sleep"):
+        return End(0, "") if _changes_nothing(name, texts) else DEPENDS
     if name in _FILTERS:
         return End(0) if _hears_only(name, texts) else DEPENDS
     if name in _LISTING:
@@ -90,8 +115,16 @@ def status_of(text: str) -> int | None:
     return int(text)
 
 
+def _changes_nothing(name: str, texts: Sequence[str]) -> bool:
+    if name == "cd":
+        return list(texts) in (["."], ["./"])
+    return len(texts) == 1 and _SECONDS.fullmatch(texts[0]) is not None
+
+
 def _hears_only(name: str, texts: Sequence[str]) -> bool:
-    """Whether these are options, and no files."""
+    """Whether these are options, and no files but those that anybody can write."""
+    if known := _HEARERS.get(name):
+        return known.fullmatch(" ".join(texts)) is not None
     pairs = zip(["", *texts], texts, strict=False)
     return all(
         _AMOUNT.fullmatch(text)
@@ -140,8 +173,9 @@ def _holds(operands: Sequence[str]) -> bool | None:  # noqa: PLR0911 - a table
             return left == right
         case [left, "!=", right]:
             return left != right
-        case [left, "-eq" | "-le" | "-ge", right] if left == right and _NUMBER.fullmatch(left):
-            return True
+        case [left, relation, right] if _NUMBER.fullmatch(left) and _NUMBER.fullmatch(right):
+            compare = _RELATIONS.get(relation)
+            return None if compare is None else bool(compare(int(left), int(right)))
         case _:
             return None
 
@@ -155,6 +189,8 @@ def _is_always_there(path: str) -> bool:
 
 
 def _end_of_python(texts: Sequence[str]) -> End:
+    while texts and texts[0] in _FLAGS:
+        texts = texts[1:]
     match list(texts):
         case ["--version" | "-V"]:
             return End(0, "the version of Python")
@@ -176,7 +212,7 @@ def _is_idle(code: str) -> bool:
     return all(_is_idle_statement(each) for each in tree.body)
 
 
-def _is_idle_statement(statement: ast.stmt) -> bool:
+def _is_idle_statement(statement: ast.stmt) -> bool:  # noqa: PLR0911 - a table
     match statement:
         case ast.Pass() | ast.Expr(ast.Constant()):
             return True
@@ -186,7 +222,13 @@ def _is_idle_statement(statement: ast.stmt) -> bool:
             return all(isinstance(each, ast.Constant) for each in arguments)
         case ast.Expr(ast.Call(ast.Name("exit") | ast.Attribute(ast.Name("sys"), "exit"), arguments, [])):
             return not arguments or (isinstance(arguments[0], ast.Constant) and arguments[0].value == 0)
+        case ast.Raise(ast.Name("SystemExit") | ast.Call(ast.Name("SystemExit"), [], []), None):
+            return True
+        case ast.Raise(ast.Call(ast.Name("SystemExit"), [ast.Constant(0)], []), None):
+            return True
         case ast.Assert(ast.Constant(value)):
             return bool(value)
+        case ast.Assert(ast.Compare(ast.Constant(left), [ast.Eq()], [ast.Constant(right)])):
+            return bool(left == right)
         case _:
             return False

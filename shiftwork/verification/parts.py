@@ -9,7 +9,7 @@ from shiftwork.verification.script import ASSIGNMENT, Redirections
 from shiftwork.verification.tokens import Token, Unclear, Word
 
 _WRAPPERS: Final = frozenset({"builtin", "command", "time"})
-_STARTERS: Final = frozenset({"env", "nohup"})
+_STARTERS: Final = frozenset({"env", "nohup", "timeout"})
 """They run programs, and nothing that is only part of a shell."""
 
 _SYSTEM: Final = frozenset({"/bin", "/usr/bin"})
@@ -25,6 +25,9 @@ _STEERED: Final = re.compile(
     r"(BASH\w*|DYLD_\w*|ENV|HOME|IFS|LD_\w*|PATH|POSIX\w*|PYTHON\w*|SHELLOPTS)\+?=", re.ASCII
 )
 """Assignments that do the same."""
+
+_LONG_ENOUGH: Final = re.compile(r"[1-9][0-9]{0,4}[smh]?")
+"""A time in which anything ends that does nothing."""
 
 _NAMED: Final = MappingProxyType({"errexit": "e", "nounset": "u", "pipefail": "p", "xtrace": "x"})
 
@@ -80,8 +83,7 @@ def name_of(words: Sequence[Word]) -> tuple[str, Sequence[Word], bool]:
         rest = words[1:]
         if name in _STARTERS:
             is_program = True
-            while name == "env" and rest and ASSIGNMENT.match(rest[0].raw):
-                rest = rest[1:]
+            rest = _started(name, rest)
             if not rest or rest[0].text.startswith("-"):
                 return name, rest, True
         elif name not in _WRAPPERS or is_program:
@@ -92,6 +94,16 @@ def name_of(words: Sequence[Word]) -> tuple[str, Sequence[Word], bool]:
             return "command -v", rest[1:], False
         words = rest
     return "", (), False
+
+
+def _started(name: str, rest: Sequence[Word]) -> Sequence[Word]:
+    """What is run, without what is said to what runs it; nothing if that may end it."""
+    if name == "timeout":
+        waits = any(word.text == "sleep" for word in rest)
+        return rest[1:] if rest and _LONG_ENOUGH.fullmatch(rest[0].text) and not waits else ()
+    while name == "env" and rest and ASSIGNMENT.match(rest[0].raw):
+        rest = rest[1:]
+    return rest
 
 
 def letters_of(words: Sequence[Word], known: re.Pattern[str]) -> tuple[str, Sequence[Word]]:

@@ -48,6 +48,7 @@ _SPECIAL: Final = _CHANGING | {":", "[[", "command -v", "exit", "set"}
 """What no program can do, and what a redirection that fails may end the shell with."""
 
 _OPTIONS: Final = re.compile(r"-[eux]*o?")
+_OPTIONS_OFF: Final = re.compile(r"\+[eux]*o?")
 _SHELL_OPTIONS: Final = re.compile(r"-[ceulx]*o?")
 
 
@@ -196,7 +197,7 @@ class Walk:
         elif name == "exit":
             ends = _one(_exit(rest, way))
         elif name == "set":
-            ends = _one(_set(way, self._options(rest)))
+            ends = _one(self._setting(rest, way))
         elif name in _SHELLS:
             ends = self._shell(name, rest, way)
         elif name and self._own_programs and (is_program or name not in BUILT_IN):
@@ -210,6 +211,18 @@ class Walk:
                 going = going._replace(errors_are_heard=False)
         ends = _heard(ends, way, going)
         return ends | _one(way.after(FAILED, "")) if going.may_fail else ends
+
+    def _setting(self, words: Sequence[Word], way: Way) -> Way:
+        if not words or not words[0].text.startswith("+"):
+            return _set(way, self._options(words))
+        letters, left = letters_of(words, _OPTIONS_OFF)
+        if left or not letters:
+            raise Unclear
+        return way._replace(
+            status=0,
+            errexit=way.errexit and "e" not in letters,
+            pipefail=way.pipefail and "p" not in letters,
+        )
 
     def _options(self, words: Sequence[Word]) -> str:
         """The letters of what `set` switches on; `p`: pipefail."""

@@ -21,6 +21,9 @@ ATOMS = (
     *("./app > /dev/null", "echo bad >&2", "./app 2>&1", "echo *", "test -z ''", "! test -f x", "unknown"),
     *("PATH=.:$PATH", "python3 -V", "python3 -c pass", "grep foo x", "test -f x -a -d src", "(exit 4)"),
     *("./true", "export PATH=$PWD/src", ": > dist/out", "env true", "command test -f x", "printf ok"),
+    *("set +e", "set +o pipefail", "sort", "sort -u", "uniq -c", "tr a b", "sed s/a/b/g", "tee", "tee x.log"),
+    *("[ 1 -lt 2 ]", "[ 2 -le 1 ]", "timeout 9 true", "timeout 9 ./app", "cd .", "python3 -I -c pass"),
+    *("python3 -c 'assert 1 == 1'", "python3 -c 'assert 1 == 2'", "python3 -c 'raise SystemExit'"),
     *("grep -q foo x 2>&1", "{ grep -q foo x; } 2>&1", "[ -f x ] 2>&1", "echo ok 2>&1", "(./app) 2>&1"),
 )
 JOINTS = ("; ", "\n", " && ", " || ", " | ", " &&\n", " ||\n", " |\n", " \\\n && ")
