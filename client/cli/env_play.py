@@ -3,6 +3,7 @@
 import asyncio
 import json
 import os
+import signal
 import sys
 from argparse import Namespace
 from collections.abc import Sequence
@@ -11,7 +12,7 @@ from typing import Any, Final
 
 from client.cli.env import described_action, find_paths, parameters_of
 from client.cli.env_words import understood
-from client.cli.exits import DONE
+from client.cli.exits import DONE, INTERRUPTED
 from client.cli.folding import folded
 from client.cli.output import excerpt, pairs, print_json_line
 from shiftwork.environments.base import BaseHarness
@@ -34,12 +35,16 @@ _LEFT = {
 
 
 def play(args: Namespace) -> int:
-    """Play an episode; Ctrl-D ends it."""
+    """Play an episode; Ctrl-D ends it, and Ctrl-C at once."""
     with suppress(ImportError):  # not everywhere; it lets people edit what they type
         import readline  # noqa: F401, PLC0415 - its import is what does it
     find_paths(args.environment)
     environment = make_environment(args.environment, parameters_of(args))
-    asyncio.run(_play(environment, _Told() if args.json else _Person(environment), args.seed))
+    try:
+        asyncio.run(_play(environment, _Told() if args.json else _Person(environment), args.seed))
+    except KeyboardInterrupt:
+        print("\nInterrupted: the episode is over.", file=sys.stderr)
+        return INTERRUPTED
     return DONE
 
 
@@ -193,7 +198,7 @@ def _json(observation: Observation) -> dict[str, Any]:
 def _read(prompt: str) -> str | None:
     """A line that was typed; None at the end."""
     try:
-        line = input(prompt)
+        line = _typed(prompt)
     except EOFError:
         if prompt:
             print()
@@ -201,3 +206,12 @@ def _read(prompt: str) -> str | None:
     except UnicodeDecodeError:
         raise InvalidInput("What was typed is no text in UTF-8; set the terminal to it.") from None
     return line.encode("utf-8", "replace").decode()
+
+
+def _typed(prompt: str) -> str:
+    """What `input` returns, which Ctrl-C ends: the loop's own answer to it comes only after a whole line."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    try:
+        return input(prompt)
+    finally:
+        signal.signal(signal.SIGINT, before)
