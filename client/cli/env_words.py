@@ -88,6 +88,8 @@ def _of_action(action: ActionDefinition, rest: str) -> Choice:
     for word in words:
         name, equals, value = word.partition("=")
         if equals and name in schemas:
+            if name in given:
+                raise InvalidInput(f"{name!r} is given twice; write it once.")
             given[name] = _value(value, schemas[name])
         else:
             left.append(word)

@@ -89,6 +89,13 @@ def test_nothing_that_is_typed_ends_the_game(typed) -> None:
         understood(typed, ACTIONS)
 
 
+@pytest.mark.parametrize("typed", ["guess number=5 number=6", "set lamp=a lamp=b on=no"])
+def test_what_is_given_twice_is_not_guessed_at(typed) -> None:
+    """One of two values would be played, and the person would not know which."""
+    with pytest.raises(InvalidInput, match="is given twice; write it once"):
+        understood(typed, ACTIONS)
+
+
 def test_a_file_is_handed_in(tmp_path) -> None:
     """Nobody could hand in a program of several lines."""
     file = tmp_path / "solution.py"
