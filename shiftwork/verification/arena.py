@@ -52,7 +52,7 @@ def check_environments(features: Iterable[FeatureSpec]) -> None:
             if step.environment is None:
                 continue
             try:
-                check_name(step.environment.name)
+                check_name(step.environment.name, by_path=False)
             except NotFound as error:
                 raise InvalidInput(
                     f"Feature {feature.name!r}, step {number} can't be played: {error}"

@@ -11,9 +11,9 @@ from pydantic import ValidationError
 from shiftwork.contracts.feature import FeatureSpec, VerificationStep
 from shiftwork.contracts.session import FailureKind
 from shiftwork.environments.hosting import EnvironmentHost
-from shiftwork.errors import EnvironmentFailed
+from shiftwork.errors import EnvironmentFailed, InvalidInput
 from shiftwork.sandbox.choose import choose_sandbox
-from shiftwork.verification.arena import Arena
+from shiftwork.verification.arena import Arena, check_environments
 from shiftwork.verification.shell import Shell
 from shiftwork.verification.steps import StepEvidence, StepRunner
 from shiftwork.verification.trivial import proves_nothing
@@ -276,6 +276,16 @@ def test_steps_that_make_no_sense_are_refused(step, why):
     with pytest.raises(ValidationError) as caught:
         VerificationStep.model_validate(step)
     assert why in str(caught.value)
+
+
+def test_a_plan_is_told_of_names_that_it_may_use():
+    """If it failed, an initializer would write the path of a class next, which is refused as well."""
+    step = {"command": "python3 x.py", "environment": {"name": "nowhere", "min_reward": 1}}
+    feature = FeatureSpec.model_validate({"name": "f", "verification_steps": [step]})
+    with pytest.raises(InvalidInput, match="step 1 can't be played: there is no environment 'now") as refused:
+        check_environments([feature])
+    assert "module:Class" not in str(refused.value)
+    assert "maze" in str(refused.value)
 
 
 def test_steps_of_before_are_read():
