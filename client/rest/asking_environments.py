@@ -1,5 +1,6 @@
 """What requests about evaluations hold."""
 
+import json
 from typing import Annotated, Any, Self
 
 from pydantic import (
@@ -22,12 +23,13 @@ from shiftwork.contracts.sandbox import SandboxOptions
 
 
 def _known(model: type[BaseModel]) -> BeforeValidator:
-    """What of a part is not known is refused at every depth, though a newer process's is read."""
+    """What of a part is not known, or of another type, is refused at every depth, though read from rows."""
 
     def check(value: object) -> object:
         if isinstance(value, dict):
             try:
-                model.model_validate(value, extra="forbid")
+                # As JSON, in which texts are enumerations and lists are tuples, though all is strict.
+                model.model_validate_json(json.dumps(value), extra="forbid", strict=True)
             except ValidationError as error:
                 said = first_problem(error, model)
                 raise PydanticCustomError("part", "{said}", {"said": said}) from None

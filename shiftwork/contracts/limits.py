@@ -1,10 +1,13 @@
 """What the processes of an agent may use, as a project may say it."""
 
-from typing import Annotated
+from typing import Annotated, Final
 
 from pydantic import Field
 
 from shiftwork.contracts.base import Message
+
+_MOST: Final = 1_000_000_000
+"""A petabyte, or thirty years: more is no limit, and some systems could not be told it."""
 
 
 class AgentLimits(Message):
@@ -19,9 +22,9 @@ class AgentLimits(Message):
         disk_mb: by how much all the folders that it may write to may grow, in units of 1,000,000 bytes.
     """
 
-    cpu_seconds: Annotated[float, Field(gt=0)] | None = None
-    memory_mb: Annotated[float, Field(gt=0)] | None = None
-    processes: Annotated[int, Field(ge=1)] | None = 1_000
-    file_size_mb: Annotated[float, Field(gt=0)] | None = 20_000
-    open_files: Annotated[int, Field(ge=16)] | None = None
-    disk_mb: Annotated[float, Field(gt=0)] | None = 50_000
+    cpu_seconds: Annotated[float, Field(gt=0, le=_MOST)] | None = None
+    memory_mb: Annotated[float, Field(gt=0, le=_MOST)] | None = None
+    processes: Annotated[int, Field(ge=1, le=_MOST)] | None = 1_000
+    file_size_mb: Annotated[float, Field(gt=0, le=_MOST)] | None = 20_000
+    open_files: Annotated[int, Field(ge=16, le=_MOST)] | None = None
+    disk_mb: Annotated[float, Field(gt=0, le=_MOST)] | None = 50_000

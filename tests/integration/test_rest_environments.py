@@ -147,6 +147,16 @@ def test_no_path_of_a_class_is_taken(client, environment) -> None:
         ({"environment": "maze", "episodes": 0}, 422, "episodes"),
         ({"environment": "maze", "episodes": True}, 422, "episodes"),
         ({"environment": "maze", "seed": "7"}, 422, "seed"),
+        ({"environment": "maze", "environment_limits": {"memory_mb": "5"}}, 422, "memory_mb"),
+        ({"environment": "maze", "environment_limits": {"memory_mb": 10**12}}, 422, "memory_mb"),
+        ({"environment": "maze", "limits": {"processes": True}}, 422, "processes"),
+        ({"environment": "maze", "limits": {"open_files": 10**12}}, 422, "open_files"),
+        (
+            {"environment": "maze", "player": {"kind": "random", "answer_timeout": "60"}},
+            422,
+            "answer_timeout",
+        ),
+        ({"environment": "maze", "sandbox": {"scratch_mb": "5"}}, 422, "scratch_mb"),
         ({"environment": "maze", "seed": 2**31 - 2, "episodes": 3}, 422, "seeds go up to 2147483647"),
         ({"environment": "coding_challenge", "parameters": {"path": "/etc/passwd"}}, 422, "names a file"),
         (
