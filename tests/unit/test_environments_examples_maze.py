@@ -18,6 +18,7 @@ def test_every_cell_of_every_maze_can_be_reached(rows, columns, loops):
         ways = maze.ways_from(maze.start)
         assert len(ways) == rows * columns
         assert maze.exit != maze.start
+        assert len(ways[maze.exit]) == max(map(len, ways.values()))
         assert all((b, a) in maze.passages for a, b in maze.passages)
         if loops == 0:
             assert len(maze.passages) == 2 * (rows * columns - 1)

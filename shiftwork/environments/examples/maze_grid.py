@@ -3,7 +3,7 @@
 import random
 from collections import deque
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from types import MappingProxyType
 from typing import Any, Final, Self
 
@@ -51,8 +51,9 @@ class Maze:
         walls = [pair for pair in tree.pairs() if pair not in tree.passages]
         opened = chance.sample(walls, round(loops * len(walls)))
         passages = tree.passages | set(opened) | {(b, a) for a, b in opened}
-        farthest = max(tree.ways_from(_START).items(), key=lambda found: (len(found[1]), found[0]))[0]
-        return cls(rows, columns, frozenset(passages), _START, farthest)
+        maze = cls(rows, columns, frozenset(passages), _START, _START)
+        farthest = max(maze.ways_from(_START).items(), key=lambda found: (len(found[1]), found[0]))[0]
+        return replace(maze, exit=farthest)
 
     def pairs(self) -> Iterator[tuple[Cell, Cell]]:
         """All neighbours, each pair once."""
