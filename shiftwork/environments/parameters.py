@@ -29,10 +29,19 @@ def parameter_schema(action: ActionDefinition) -> dict[str, Any]:
         BadParameters: the definition holds what is no JSON schema.
     """
     written = action.parameters
-    is_schema = isinstance(written.get("type"), str) or isinstance(written.get("$schema"), str)
-    schema = dict(written) if is_schema else _from_map(action.name, written)
+    schema = dict(written) if _is_schema(written) else _from_map(action.name, written)
+    if "type" not in schema or schema["type"] == ["object"]:
+        schema["type"] = "object"
     _validator(action.name, schema)
     return schema
+
+
+def _is_schema(written: Mapping[str, Any]) -> bool:
+    """Whether it is the schema of an object, and no map of parameters: each of these has a schema itself."""
+    kinds, properties = written.get("type"), written.get("properties")
+    if isinstance(kinds, str | list) or isinstance(written.get("$schema"), str):
+        return True
+    return isinstance(properties, Mapping) and all(isinstance(each, Mapping) for each in properties.values())
 
 
 def _validator(action: str, schema: Mapping[str, Any]) -> "Validator":

@@ -46,9 +46,9 @@ class ActionDefinition(_Model):
     Attributes:
         name: what `step` is called with.
         description: what it does, for the agent.
-        parameters: what it takes: a JSON schema of an object, or a map from each parameter's name to its
-            schema. In a map every parameter is required but those with a `default` or with
-            `"required": false`, and no other is taken.
+        parameters: what it takes: a JSON schema of an object (it has a `type`, or `properties` of which each
+            has a schema), or a map from each parameter's name to its schema. In a map every parameter is
+            required but those with a `default` or with `"required": false`, and no other is taken.
     """
 
     name: ActionName

@@ -52,6 +52,23 @@ def test_a_reference_to_nothing_is_found_before_it_is_used(schema):
         )
 
 
+@pytest.mark.parametrize(
+    "more", [{}, {"type": ["object"]}, {"required": ["x"]}, {"$schema": "https://x.org"}]
+)
+def test_an_object_is_told_by_its_properties_too(more):
+    """A player would be asked for a parameter that is called "properties"."""
+    action = ActionDefinition(name="go", parameters={"properties": {"x": {"type": "integer"}}, **more})
+    assert checked_parameters(action, {"x": 4.0}) == {"x": 4}
+    assert parameter_schema(action)["type"] == "object"
+
+
+@pytest.mark.parametrize("name", ["properties", "type"])
+def test_a_parameter_may_be_named_as_a_keyword_is(name):
+    """It would be taken for what it is in a schema."""
+    action = ActionDefinition(name="go", parameters={name: {"type": "string"}})
+    assert checked_parameters(action, {name: "x"}) == {name: "x"}
+
+
 def test_references_that_lead_somewhere_are_taken():
     """Schemas as pydantic writes them would be refused."""
     schema = {
