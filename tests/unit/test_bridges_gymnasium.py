@@ -101,9 +101,10 @@ async def test_any_action_that_is_offered_can_be_taken(kind):
     ("space", "said"),
     [
         (spaces.Graph(spaces.Discrete(2), None), "of the space Graph can't be written as JSON"),
+        (spaces.Tuple([spaces.Tuple([])]), "can't be written as JSON: the definition"),
         (spaces.Box(0, 1, (40, 40)), "has 1600 numbers, and at most 1000"),
     ],
-    ids=["graph", "large"],
+    ids=["graph", "nothing", "large"],
 )
 def test_actions_that_nobody_can_write_are_told(space, said):
     """People would find out in the middle of an episode."""
@@ -226,6 +227,13 @@ def test_a_missing_extra_says_how_to_get_it(bridge, package):
         f"the bridge to {bridge} needs the package {package!r}, which is not installed; "
         f"get it with: pip install 'shiftwork[{bridge}]'"
     )
+
+
+@pytest.mark.parametrize("given", [5, None, lambda: gymnasium.make_vec("CartPole-v1", num_envs=2)])
+def test_what_is_no_environment_is_told_at_once(given):
+    """A vector of environments would be made, and fail in the middle of its first episode."""
+    with pytest.raises(InvalidInput, match=r"give a gymnasium\.Env"):
+        GymnasiumHarness(given() if callable(given) else given)
 
 
 def test_what_is_asked_before_the_first_episode_is_answered():

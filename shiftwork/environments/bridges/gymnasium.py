@@ -149,6 +149,11 @@ def _made(
     if not isinstance(environment, str):
         if options:
             raise InvalidInput(f"{', '.join(options)}: options are for environments that are given by id")
+        if not isinstance(environment, gymnasium.Env):
+            raise InvalidInput(
+                f"a {type(environment).__name__} was given as an environment of Gymnasium; give a "
+                "gymnasium.Env, which plays one episode at a time, or the id of one"
+            )
         return environment
     try:
         if show == "render" and "render_mode" not in options:

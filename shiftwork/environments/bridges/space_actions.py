@@ -7,6 +7,7 @@ import numpy as np
 from gymnasium import spaces
 
 from shiftwork.environments.bridges.spaces import from_json, schema_of
+from shiftwork.environments.parameters import BadParameters, parameter_schema
 from shiftwork.environments.protocol import ActionDefinition
 from shiftwork.errors import InvalidInput
 
@@ -36,6 +37,11 @@ class SpaceActions:
         self._schema = schema_of(space)
         spread = isinstance(space, spaces.Dict) and not _TAKEN & self._schema["properties"].keys()
         self._one = not spread
+        try:
+            for each in self.definitions():
+                parameter_schema(each)
+        except BadParameters as error:  # such as an empty `Tuple`
+            raise InvalidInput(f"actions of the space {space} can't be written as JSON: {error}") from None
 
     def __deepcopy__(self, memo: dict[int, Any]) -> Self:
         """Itself: it never changes."""
