@@ -71,14 +71,16 @@ class BaseHarness(ABC):
         *,
         step_timeout_seconds: float | None = None,
     ) -> None:
-        for what, limit in (
-            ("max_steps", max_steps),
-            ("timeout_seconds", timeout_seconds),
-            ("step_timeout_seconds", step_timeout_seconds),
+        for what, limit, kinds, wanted in (
+            ("max_steps", max_steps, (int,), "an integer"),
+            ("timeout_seconds", timeout_seconds, (int, float), "a number"),
+            ("step_timeout_seconds", step_timeout_seconds, (int, float), "a number"),
         ):
-            if limit is not None and not limit > 0:
+            if limit is None:
+                continue
+            if isinstance(limit, bool) or not isinstance(limit, kinds) or not limit > 0:
                 raise InvalidInput(
-                    f"{what} of environment {name!r} is {limit!r}; give a number above 0, or None"
+                    f"{what} of environment {name!r} is {limit!r}; give {wanted} above 0, or None"
                 )
         if not name:
             raise InvalidInput("an environment has an empty name; give it one")

@@ -394,11 +394,17 @@ async def test_rewards_of_several_agents_are_added_up():
 
 
 @pytest.mark.parametrize("limit", ["max_steps", "timeout_seconds", "step_timeout_seconds"])
-@pytest.mark.parametrize("value", [0, -1, float("nan")])
+@pytest.mark.parametrize("value", [0, -1, float("nan"), True, "5"])
 def test_limits_are_above_zero(limit, value):
     """An episode would be over before it began."""
     with pytest.raises(InvalidInput, match=f"{limit} of environment 'counter' is"):
         Counter(**{limit: value})
+
+
+def test_steps_are_whole():
+    """An episode of two and a half steps would be cut short after three."""
+    with pytest.raises(InvalidInput, match=r"max_steps of environment 'counter' is 2\.5; give an integer"):
+        Counter(max_steps=2.5)
 
 
 def test_an_observation_agrees_with_itself():
