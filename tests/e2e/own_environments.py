@@ -1,6 +1,10 @@
-"""A package of somebody's own that brings environments, installed where a worker finds it."""
+"""Packages of somebody's own that bring environments, installed where a worker finds them."""
 
+import subprocess
+import tomllib
 from pathlib import Path
+
+from tests.unit.docs_support import scripts
 
 FRAGILE = '''
 import os
@@ -44,6 +48,30 @@ for line in sys.stdin:
         print('{"action": "go"}', flush=True)
 """
 """Plays it well."""
+
+
+def documented(folder: Path) -> Path:
+    """Where what the documents have a reader write is written: a package, a program and a feature."""
+    for script in scripts("docs/environments.md"):
+        if script.name in {"own", "own-bot"}:
+            writing = script.code.partition("\n(cd ")[0]
+            subprocess.run(["bash", "-eu", "-c", writing], cwd=folder, check=True, timeout=30)
+    return folder
+
+
+def install_documented(written: Path, packages: Path) -> None:
+    """Their package, as `pip` leaves it."""
+    project = tomllib.loads((written / "high-low" / "pyproject.toml").read_text())
+    about = packages / "high_low-1.0.dist-info"
+    about.mkdir(parents=True)
+    (packages / "high_low.py").write_text((written / "high-low" / "high_low.py").read_text())
+    facts = project["project"]
+    (about / "METADATA").write_text(
+        f"Metadata-Version: 2.1\nName: {facts['name']}\nVersion: {facts['version']}\n"
+    )
+    [(group, names)] = facts["entry-points"].items()
+    lines = (f"{name} = {value}\n" for name, value in names.items())
+    (about / "entry_points.txt").write_text(f"[{group}]\n{''.join(lines)}")
 
 
 def install(folder: Path) -> Path:

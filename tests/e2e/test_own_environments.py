@@ -5,12 +5,13 @@ import os
 from collections.abc import AsyncIterator
 
 import pytest_asyncio
+import yaml
 
 from client.telling import tell
 from shiftwork.contracts.episode import EpisodeErrorKind, EpisodeStatus, EvaluationSpec
 from shiftwork.contracts.feature import FeatureStatus
 from tests.e2e.lab import Lab
-from tests.e2e.own_environments import WALKER, install
+from tests.e2e.own_environments import WALKER, documented, install, install_documented
 from tests.e2e.support import WorkerProcess, quick_environment, simple_feature, worker_process
 
 
@@ -100,3 +101,15 @@ async def test_an_episode_in_which_nothing_works_is_no_score(equipped: Lab) -> N
     assert row.error is not None
     assert row.error.startswith("The last 5 actions of the episode failed inside environment 'fragile': ")
     assert "the lamp fell down" in row.error
+
+
+async def test_a_reader_has_an_environment_of_their_own_played(equipped: Lab) -> None:
+    """Who follows the documents would find that the worker does not know it, or that the bot fails."""
+    written = documented(equipped.folder)
+    install_documented(written, equipped.folder / "packages")
+    feature = yaml.safe_load((written / "feature.yml").read_text())
+    bot = {"write": {"path": "bot.py", "content": (written / "bot.py").read_text()}}
+    lazy = {"write": {"path": "bot.py", "content": "print('{\"stop\": true}')"}}
+    project = await equipped.project([feature], {"bot": [[lazy], [bot]]})
+    await project.completes()
+    assert (await project.features())["bot"].attempts == 1
