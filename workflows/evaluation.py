@@ -25,9 +25,6 @@ with workflow.unsafe.imports_passed_through():
     from workflows.episode import EpisodeWorkflow
     from workflows.options import book_keeping
 
-BATCH = 200
-"""Episodes that one history holds; the next begins where it ends."""
-
 
 @workflow.defn(name=EVALUATION_WORKFLOW)
 class EvaluationWorkflow:
@@ -51,7 +48,7 @@ class EvaluationWorkflow:
 
     async def _played(self, start: EvaluationStart) -> EpisodeStatus:
         await self._move(start, EpisodeStatus.RUNNING)
-        now, later = start.episodes[:BATCH], start.episodes[BATCH:]
+        now, later = start.episodes[: start.batch], start.episodes[start.batch :]
         places = asyncio.Semaphore(start.parallel)
         plays = [asyncio.create_task(self._play(start, episode, places)) for episode in now]
         cancelled = await self._ended(plays)

@@ -199,12 +199,14 @@ class EvaluationStart(Message):
     Attributes:
         episodes: those that have not ended, in order.
         parallel: how many are played at once.
+        batch: how many one history holds; the next begins where it ends.
         timeout: see `EpisodeStart`.
     """
 
     evaluation_id: int
     episodes: tuple[int, ...]
     parallel: int = 1
+    batch: Annotated[int, Field(ge=1)] = 200
     timeout: Annotated[float, Field(gt=0, allow_inf_nan=False)] = 3_600.0
     timeouts: Timeouts = Timeouts()
 

@@ -3,11 +3,16 @@
 import random
 
 import pytest
+from temporalio.client import WorkflowExecution
+from temporalio.worker import Replayer
 
+from shiftwork.codec.choose import choose_codec
 from shiftwork.contracts.episode import (
     EpisodeErrorKind,
     EpisodeStatus,
+    EvaluationEnd,
     EvaluationSpec,
+    EvaluationStart,
     Player,
     PlayerKind,
     ScriptedAction,
@@ -17,8 +22,10 @@ from shiftwork.environments.registry import make_environment
 from shiftwork.errors import Conflict
 from shiftwork.store.episodes import EpisodeRow
 from shiftwork.store.evaluations import EvaluationRow
+from shiftwork.temporal import EVALUATION_WORKFLOW, TASK_QUEUE, evaluation_workflow_id, plugin
 from tests.e2e.lab import Lab, eventually
 from tests.e2e.support import WorkerProcess, processes_of
+from workflows.evaluation import EvaluationWorkflow
 
 MAZE = {"rows": 12, "columns": 12}
 STEPS = 120
@@ -146,3 +153,27 @@ async def test_an_evaluation_is_cancelled(lab: Lab, shared_worker: WorkerProcess
     assert kinds == {EpisodeErrorKind.CANCELLED}
     with pytest.raises(Conflict, match="has ended already"):
         await lab.shiftwork.cancel_evaluation(evaluation.id)
+
+
+async def test_a_long_evaluation_goes_on_in_further_histories(lab: Lab, shared_worker: WorkerProcess) -> None:
+    """One of many episodes would outgrow what Temporal holds, or lose what comes after the first history."""
+    async with lab.shiftwork.store.transaction() as tx:
+        row = await tx.evaluations.create(EvaluationSpec(environment="number_guess", episodes=5, max_steps=2))
+        numbers = tuple(episode.id for episode in await tx.episodes.of(row.id))
+    client, workflow_id = await lab.shiftwork.temporal(), evaluation_workflow_id(row.id)
+    start = EvaluationStart(evaluation_id=row.id, episodes=numbers, parallel=2, batch=2)
+    await client.start_workflow(EVALUATION_WORKFLOW, start, id=workflow_id, task_queue=TASK_QUEUE)
+    rows = await ended(lab, row)
+    assert [each.status for each in rows] == [EpisodeStatus.COMPLETED] * 5
+    assert [each.attempt for each in rows] == [1] * 5
+    end = await client.get_workflow_handle(workflow_id, result_type=EvaluationEnd).result()
+    assert end.status is EpisodeStatus.COMPLETED
+
+    async def listed() -> list[WorkflowExecution] | None:
+        found = [each async for each in client.list_workflows(f"WorkflowId = '{workflow_id}'")]
+        return found if len(found) == 3 else None
+
+    runs, codec = await eventually(listed), choose_codec(lab.settings)
+    for each in runs:
+        history = await client.get_workflow_handle(workflow_id, run_id=each.run_id).fetch_history()
+        await Replayer(workflows=[EvaluationWorkflow], plugins=[plugin(codec)]).replay_workflow(history)
