@@ -129,10 +129,10 @@ class LetsNothingThrough(Sound):
 
 class TooSlowForItself(Sound):
     def __init__(self):
-        super().__init__(timeout_seconds=0.1)
+        super().__init__(timeout_seconds=0.3)
 
     async def step(self, action, **parameters):
-        await asyncio.sleep(0.15)
+        await asyncio.sleep(0.4)
         return await super().step(action, **parameters)
 
 
@@ -160,7 +160,7 @@ FINDS = {
     ExitsShutdown: ("shutdown", "raised SystemExit: 0"),
     GivesUp: ("reset", "Cancelled"),
     OrderOfASet: ("another-process", "differs at reset in another process; sort"),
-    HalfACharacter: ("observations", "surrogates not allowed"),
+    HalfACharacter: ("reset", "holds a lone surrogate, which no encoding knows; replace it"),
     Shrinks: ("available-actions", "'rest' is no longer in get_action_space()"),
     LeavesProcess: ("left-behind", "there still runs process "),
     EndsBothWays: ("is-done", "terminated and truncated are both set"),
