@@ -30,6 +30,13 @@ async def test_folders_of_dead_attempts_at_episodes_go(lab: Lab, shared_worker: 
         (lab.settings.tasks / name).rmdir()
 
 
+async def stays(lab: Lab, row: EvaluationRow) -> None:
+    """What has ended is ended no second time, nor begun."""
+    assert row.status.ended
+    assert (await maintain(lab)).failed == ()
+    assert await lab.shiftwork.evaluation(row.id) == row
+
+
 async def test_an_evaluation_that_nothing_plays_ends(lab: Lab, shared_worker: WorkerProcess) -> None:
     """One that was terminated in Temporal would be `running` in all lists, until somebody watched it."""
     shared_worker.kill()
@@ -41,7 +48,8 @@ async def test_an_evaluation_that_nothing_plays_ends(lab: Lab, shared_worker: Wo
     await client.get_workflow_handle(evaluation_workflow_id(dead.id)).terminate("by hand")
     shared_worker.start()
     first, second = await asyncio.gather(maintain(lab), maintain(lab))
-    assert (first.failed, second.failed, first.evaluations + second.evaluations) == ((), (), 1)
+    assert (first.failed, second.failed) == ((), ())
+    assert first.evaluations + second.evaluations >= 1  # other tests may have left some, too
     (line,) = [each for each in await lab.shiftwork.evaluation_results() if each.evaluation.id == dead.id]
     assert (line.evaluation.status, line.tally) == (EpisodeStatus.FAILED, {EpisodeStatus.FAILED: 2})
     for episode in await lab.shiftwork.episodes(dead.id):
@@ -52,7 +60,7 @@ async def test_an_evaluation_that_nothing_plays_ends(lab: Lab, shared_worker: Wo
     assert {each.status for each in await ended(lab, alive)} == {EpisodeStatus.COMPLETED}
     assert (await lab.shiftwork.evaluation(coming.id)).status is EpisodeStatus.CREATED
     await lab.shiftwork.cancel_evaluation(coming.id)
-    assert (await maintain(lab)).evaluations == 0
+    await stays(lab, await lab.shiftwork.evaluation(coming.id))
 
 
 async def left(lab: Lab, *, seconds: int = 40) -> EvaluationRow:
@@ -77,7 +85,7 @@ async def test_an_evaluation_whose_client_died_is_begun(lab: Lab, shared_worker:
     assert result.all_played
     cancelled = await left(lab)
     await lab.shiftwork.cancel_evaluation(cancelled.id)
-    assert (await maintain(lab)).evaluations == 0
+    await stays(lab, await lab.shiftwork.evaluation(cancelled.id))
 
 
 async def test_old_steps_of_ended_episodes_go(lab: Lab, shared_worker: WorkerProcess) -> None:
