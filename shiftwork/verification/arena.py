@@ -14,7 +14,7 @@ from shiftwork.environments.host import Order
 from shiftwork.environments.hosting import EnvironmentHost, PlayFailed
 from shiftwork.environments.registry import check_name
 from shiftwork.environments.scoring import average
-from shiftwork.environments.trajectory import Step, Trajectory
+from shiftwork.environments.trajectory import Ending, Step, Trajectory
 from shiftwork.errors import EnvironmentFailed, InvalidInput, NotFound
 from shiftwork.text import one_line, truncate
 from shiftwork.verification.shell import Shell
@@ -167,10 +167,15 @@ class _Game:
                 redact=self._shell.redact,
             )
             over = await self._host.play(order, on_step=self._keep, on_turn=player.act, on_begin=player.begin)
-            if over.fault is not None:
+            if over.fault is not None and not self._gave_up(over.trajectory.ending):
                 raise PlayFailed(over.fault, "environment")
             self.trajectory = over.trajectory
             await player.over(over.observation, self.last)
+
+    def _gave_up(self, ending: Ending) -> bool:
+        """Whether the command itself ended the play: it can't blame an action that failed and was undone."""
+        taken, most = (self.last.number if self.last else 0), self._check.max_steps
+        return ending is Ending.STOPPED and (most is None or taken < most)
 
     async def _keep(self, step: Step, seconds: float) -> None:  # noqa: ARG002 - `OnStep`
         self.last = step

@@ -182,6 +182,13 @@ for line in sys.stdin:
 """
 
 
+GIVES_UP = """
+for answer in ('{"action": "pay"}', '{"stop": true}'):
+    input()
+    print(answer, flush=True)
+"""
+
+
 @pytest.fixture
 def payer(tmp_path, monkeypatch) -> str:
     """An environment of another distribution that pays what it is told to."""
@@ -201,6 +208,14 @@ async def test_rewards_that_no_sum_can_hold_are_the_environments_fault(checkout,
     with pytest.raises(EnvironmentFailed, match=f"a reward of {re.escape(f'{pays:g}')} was paid") as failed:
         await run(checkout, "python3 pays.py", name=payer, parameters={"pays": pays}, episodes=2)
     assert str(failed.value).startswith("A verification step can't be played: 20 actions in a row failed")
+
+
+async def test_who_gives_up_after_a_fault_has_failed(checkout, payer):
+    """A program would have its project paused, instead of losing one of its feature's attempts."""
+    (checkout / "gives_up.py").write_text(GIVES_UP)
+    evidence = await run(checkout, "python3 gives_up.py", name=payer, parameters={"pays": 1e308})
+    assert evidence.failure is FailureKind.STEP_FAILED
+    assert "reward 0 in 1 steps, 1 of them refused; aim not reached, stopped" in evidence.output_tail
 
 
 @pytest.mark.parametrize(("pays", "asks", "failure"), [(1e100, 2e100, None), (-1e100, 1e308, "step_failed")])
