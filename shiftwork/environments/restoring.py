@@ -1,12 +1,15 @@
 """Putting an object back to what it held, part by part: each part stays the object that it is."""
 
+import builtins
 import copy
 import functools
+import sys
 import types
 from collections.abc import Iterable
 from typing import Any, Final
 
-from shiftwork.environments.restoring_parts import as_it_was, fits, way_of
+from shiftwork.environments.restoring_back import Back
+from shiftwork.environments.restoring_parts import as_it_was, way_of
 
 _COPYING: Final = ("__deepcopy__", "__getstate__", "__setstate__", "__reduce__", "__reduce_ex__")
 
@@ -35,56 +38,45 @@ class Snapshot:
         self._of = of
         self._apart = frozenset(apart)
         held = _held(of, self._apart)
-        memo: dict[int, Any] = {id(of): of}
+        # What a module holds is not the object's own; without its builtins the interpreter can't go on.
+        self._shared = [of, *_of_modules(of)]
+        memo: dict[int, Any] = {id(each): each for each in self._shared}
         self._names = list(held)
         self._values = copy.deepcopy(list(held.values()), memo)
         originals = memo.get(id(memo), [])  # `copy` keeps there what it has copied
         self._copies = [(each, memo[id(each)]) for each in originals if id(each) in memo]
-        self._left_out = {id(each): _left_out(each, copied) for each, copied in self._copies if _is_odd(each)}
+        self._of_odd = {id(each): _held(each) for each, _ in self._copies if _is_odd(each)}
 
     def put_back(self) -> None:
         """Let the object hold that, and nothing else."""
-        back = _Back(self._of, self._copies)
+        back = Back(self._shared, self._copies)
         values = [back(value) for value in self._values]
         kept = [(original, copied) for original, copied in self._copies if back.knows(original, copied)]
-        for original, copied in kept:
-            if as_it_was(type(original)):
-                held = {name: back(value) for name, value in _held(copied).items()}
-                _hold(original, {**self._left_out.get(id(original), {}), **held})
+        contents = [
+            (original, self._content(original, copied, back))
+            for original, copied in kept
+            if as_it_was(type(original))
+        ]
+        for original, content in contents:
+            _hold(original, content)
         _hold(self._of, dict(zip(self._names, values, strict=True)), self._apart)
         for original, copied in kept:  # after the attributes, of which hashes may be made
             way = way_of(type(original))
             if way is not None:
                 way(original, copied, back)
 
+    def _content(self, original: Any, copied: Any, back: Back) -> dict[_Name, Any]:
+        """All that is to be in its attributes.
 
-class _Back:
-    """From a copy to what was copied; what is neither is made of such again."""
-
-    def __init__(self, of: Any, copies: list[tuple[Any, Any]]) -> None:
-        self._memo: dict[int, Any] = {id(of): of}
-        for original, copied in copies:
-            if type(original) is type(copied) and fits(original, copied):
-                self._memo[id(copied)] = self._memo[id(original)] = original
-        for original, copied in copies:
-            if self._is_same(original, copied):
-                self._memo[id(copied)] = original
-
-    def __call__(self, copied: Any) -> Any:
-        return copy.deepcopy(copied, self._memo)
-
-    def knows(self, original: object, copied: object) -> bool:
-        return self._memo.get(id(copied)) is original
-
-    def _is_same(self, original: Any, copied: Any) -> bool:
-        """Whether something that never changes holds the same, once all is put back."""
-        if original is copied or self.knows(original, copied):
-            return True
-        if type(original) is tuple and type(copied) is tuple:
-            return all(map(self._is_same, original, copied))
-        if isinstance(original, types.MethodType) and isinstance(copied, types.MethodType):
-            return self._is_same(original.__self__, copied.__self__)
-        return False
+        A class that says itself what is copied may leave something out, which stays; or put something new
+        into each copy: a lock, say, that others may hold or wait for. The one that was there stays then, too.
+        """
+        held = {name: back(value) for name, value in _held(copied).items()}
+        before = self._of_odd.get(id(original))
+        if before is None:
+            return held
+        same = {name: one for name, one in before.items() if name in held and _is_like(one, held[name])}
+        return {**before, **held, **same}
 
 
 @functools.lru_cache(maxsize=_MOST_CLASSES)
@@ -92,7 +84,7 @@ def _slots_of(cls: type) -> tuple[types.MemberDescriptorType, ...]:
     return tuple(
         each
         for base in cls.__mro__
-        if way_of(base) is None and as_it_was(base)
+        if as_it_was(base) and "__slots__" in vars(base)
         for each in vars(base).values()
         if isinstance(each, types.MemberDescriptorType)
     )
@@ -139,7 +131,18 @@ def _is_odd(owner: Any) -> bool:
     return _copies_oddly(kind)
 
 
-def _left_out(original: Any, copied: Any) -> dict[_Name, Any]:
-    """What its class says is not to be copied, and stays."""
-    known = _held(copied)
-    return {name: value for name, value in _held(original).items() if name not in known}
+def _is_like(one: object, other: object) -> bool:
+    """Whether it is another one of the same kind, of which no copies can be made."""
+    if one is other or type(one) is not type(other):
+        return False
+    try:
+        copy.copy(one)
+    except Exception:  # noqa: BLE001 - whatever a foreign object's own copying raises
+        return True
+    return False
+
+
+def _of_modules(of: object) -> list[dict[str, Any]]:
+    """What the interpreter, and the module of an object's class, hold by themselves."""
+    module = sys.modules.get(type(of).__module__)
+    return [vars(builtins), *([] if module is None else [vars(module)])]

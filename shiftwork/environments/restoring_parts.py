@@ -87,13 +87,15 @@ def _weakly(original: Any, copied: Any, back: Back) -> None:
 
 def _array(original: Any, copied: Any, back: Back) -> None:
     ndarray = sys.modules["numpy"].ndarray
-    if not original.flags.writeable:
-        return
     content = copied.view(ndarray)
     if content.dtype == object:
         content = content.copy()
         for where, each in enumerate(content.flat):
             content.flat[where] = back(each)
+    if not original.flags.writeable:
+        if original.view(ndarray).tobytes() == content.tobytes():
+            return  # it was so before
+        original.flags.writeable = True
     original.view(ndarray)[...] = content
 
 
@@ -151,6 +153,8 @@ def fits(original: Any, copied: Any) -> bool:
     """Whether the content of a copy can be written into what was copied, of the same class."""
     kind: Any = type(original)  # as any: mypy takes no class for hashable
     way, by_attributes = _found(kind)
+    if way is _stream:
+        return not original.closed
     if way is _array:
         return bool(original.shape == copied.shape and original.dtype == copied.dtype)
     return way is not None or by_attributes

@@ -2,6 +2,7 @@
 
 import collections
 import dataclasses
+import io
 import tempfile
 import threading
 import weakref
@@ -267,3 +268,119 @@ def test_what_can_not_be_copied_is_said():
     held.lock = threading.Lock()
     with pytest.raises(TypeError):
         Snapshot(held)
+
+
+class WithLock:
+    """As the documentation of `pickle` has it."""
+
+    def __init__(self):
+        self.lock = threading.Lock()
+        self.cells = [1]
+
+    def __getstate__(self):
+        return {name: value for name, value in vars(self).items() if name != "lock"}
+
+    def __setstate__(self, state):
+        vars(self).update(state, lock=threading.Lock())
+
+
+class Sharing:
+    """All of them have one table."""
+
+    table = Part()
+
+    def __init__(self):
+        self.mine, self.cells = self.table, [1]
+
+    def __deepcopy__(self, memo):
+        other = Sharing()
+        other.cells = list(self.cells)
+        return other
+
+
+class Board(list):
+    """A list that knows more."""
+
+    __slots__ = ("turn",)
+
+
+class Owner:
+    """What is put back."""
+
+
+def test_the_interpreters_own_stays():
+    """An environment that runs code in a namespace of its own would end its process by its first mistake."""
+    owner = Owner()
+    owner.names = {}
+    exec("x = 1", owner.names)
+    before = Snapshot(owner)
+    exec("x = 2\ny = 3", owner.names)
+    before.put_back()
+    assert {name: owner.names[name] for name in owner.names if name != "__builtins__"} == {"x": 1}
+    assert owner.names["__builtins__"]["len"] is len
+
+
+def test_what_a_class_puts_into_its_copies_is_not_copied_again():
+    """Environments that follow the documentation of `pickle` would be broken by their first failed action."""
+    owner = Owner()
+    owner.locked, owner.sharing = WithLock(), Sharing()
+    parts = owner.locked, owner.locked.lock, owner.sharing
+    before = Snapshot(owner)
+    owner.locked.cells.append(2)
+    owner.sharing.cells.append(2)
+    before.put_back()
+    assert (owner.locked, owner.locked.lock, owner.sharing) == parts
+    assert owner.locked.cells == owner.sharing.cells == [1]
+    assert owner.sharing.mine is Sharing.table
+
+
+def test_what_others_hold_stays_in_weak_containers():
+    """They would be empty, as nobody holds the copies."""
+    elsewhere = [Part(), Part()]
+    owner = Owner()
+    owner.values = weakref.WeakValueDictionary(enumerate(elsewhere))
+    owner.keys = weakref.WeakKeyDictionary((each, 1) for each in elsewhere)
+    before = Snapshot(owner)
+    owner.values.pop(0)
+    owner.keys.clear()
+    before.put_back()
+    assert [*owner.values.values()] == [*owner.keys] == elsewhere
+
+
+def test_containers_that_know_more_or_have_ended_are_put_back():
+    """Each would silently be half of what it was, or break the environment."""
+    owner = Owner()
+    owner.board, owner.text = Board([1]), io.StringIO("said")
+    owner.board.turn = "x"
+    board = owner.board
+    before = Snapshot(owner)
+    owner.board.turn = "o"
+    owner.text.close()
+    before.put_back()
+    assert (owner.board is board, owner.board.turn, owner.text.getvalue()) == (True, "x", "said")
+
+
+def test_an_array_that_was_made_read_only_is_put_back():
+    """It would keep what the failed action wrote."""
+    numpy = pytest.importorskip("numpy")
+    owner = Owner()
+    owner.cells, owner.fixed = numpy.arange(3), numpy.arange(2)
+    owner.fixed.flags.writeable = False
+    before = Snapshot(owner)
+    owner.cells[:] = 9
+    owner.cells.flags.writeable = False
+    before.put_back()
+    assert (owner.cells.tolist(), owner.fixed.tolist()) == ([0, 1, 2], [0, 1])
+    owner.cells[0] = 5
+    assert not owner.fixed.flags.writeable
+
+
+def test_a_set_whose_elements_refer_to_it_stays_one():
+    """The members of a team would change another team than the environment has."""
+    owner, member = Owner(), Part()
+    owner.team = {member}
+    member.team = owner.team
+    team, before = owner.team, Snapshot(owner)
+    owner.team.clear()
+    before.put_back()
+    assert owner.team is member.team is team == {member}
