@@ -10,7 +10,8 @@ Each stands beside its floor, and they alternate, so that a busy moment of the m
 - code in an interpreter that waits, to its first line, beside `python -c pass` in the same sandbox with the
   same limits: at most a third;
 - `execute_agent` with its task's row, beside the same code run by `PythonRunner` without one: less than 50 ms
-  beyond the code's own time.
+  beyond the code's own time. What the same Temporal takes for a workflow with one activity that does nothing
+  stands beside it, too: it says how fast the machine is at the moment.
 
 On a busy machine root keeps what else runs out of the times by `chrt -f 20` before the command.
 """
@@ -23,12 +24,15 @@ import tempfile
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
 import asyncpg
+import temporalio.worker
 from bench_python_agent import measure as measure_starts
 from bench_resources import peer as psutil_figures
+from temporalio import activity, workflow
 
 from client import (
     AgentConfiguration,
@@ -68,6 +72,8 @@ SELECT = """
 SELECT * FROM handoff_artifacts WHERE agent_id = $1 AND expires_at > now()
 ORDER BY created_at DESC, id DESC LIMIT 1
 """
+
+TEMPORAL = "Temporal alone, one activity"
 
 Took = dict[str, list[float]]
 """Seconds, by what was done."""
@@ -131,15 +137,38 @@ def handoffs(manager: HandoffManager, bare: asyncpg.Connection, mine: int, floor
     return {"insert and select by asyncpg": floor, "handoff saved and loaded": ours}
 
 
+@activity.defn
+async def nothing() -> None:
+    """What the floor's workflow does."""
+
+
+@workflow.defn(sandboxed=False)
+class Floor:
+    """A workflow with one activity."""
+
+    @workflow.run
+    async def run(self) -> None:
+        """Have nothing done."""
+        await workflow.execute_activity(nothing, start_to_close_timeout=timedelta(seconds=30))
+
+
 async def runs(took: Took, shiftwork: Shiftwork, runner: PythonRunner, agent_id: int) -> None:
-    """Whole runs, and the same code without a task; the code's own time is taken off both."""
+    """Whole runs, the same code without a task, and a task without code; the code's own time is taken off."""
+    client = await shiftwork.temporal()
+    worker = temporalio.worker.Worker(
+        client,
+        task_queue="floor",
+        workflows=[Floor],
+        activities=[nothing],
+        disable_eager_activity_execution=True,
+    )
     executor = AgentExecutor(shiftwork=shiftwork)
 
     async def beyond(run: Callable[[], Awaitable[str | None]]) -> float:
         await asyncio.sleep(PAUSE)
         began = time.perf_counter()
         own = await run()
-        return time.perf_counter() - began - float(own or "")
+        return time.perf_counter() - began - float(own or 0)
 
     async def ours() -> str | None:
         ended: dict[str, Any] = await executor.execute_agent(agent_id)
@@ -150,11 +179,18 @@ async def runs(took: Took, shiftwork: Shiftwork, runner: PythonRunner, agent_id:
     async def floor() -> str | None:
         return (await runner.run(PythonJob(CODE))).result
 
-    for number in range(RUNS + UNCOUNTED):
-        for name, run in (("the code by PythonRunner", floor), ("execute_agent", ours)):
-            seconds = await beyond(run)
-            if number >= UNCOUNTED:
-                took.setdefault(name, []).append(seconds)
+    async def bare() -> str | None:
+        name = f"floor-{time.monotonic_ns()}"
+        await client.execute_workflow("Floor", id=name, task_queue="floor", result_type=type(None))
+        return None
+
+    acts = {"the code by PythonRunner": floor, TEMPORAL: bare, "execute_agent": ours}
+    async with worker:
+        for number in range(RUNS + UNCOUNTED):
+            for name, run in acts.items():
+                seconds = await beyond(run)
+                if number >= UNCOUNTED:
+                    took.setdefault(name, []).append(seconds)
 
 
 @asynccontextmanager
@@ -238,6 +274,7 @@ def main() -> int:
         print(line(floor, took[floor]))
         print(f"{line(ours, took[ours])}  {ratio:6.2f} x  (at most {bound}: {'met' if kept else 'missed'})")
         missed += not kept
+    print(line(TEMPORAL, took[TEMPORAL]))
     return min(missed, 1)
 
 
