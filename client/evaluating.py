@@ -26,6 +26,9 @@ Look = Callable[[EvaluationRow], Awaitable[None]]
 _QUIET_SECONDS = 5.0
 """After so long without a change somebody looks whether any can still come."""
 
+_ANSWER_SECONDS = 2.0
+"""For so long a look at an evaluation waits for Temporal."""
+
 
 @dataclass(frozen=True, slots=True)
 class Result:
@@ -79,7 +82,16 @@ class EvaluationResults(Connection):
     """What the evaluations of a stack come to."""
 
     async def evaluation_result(self, evaluation_id: int) -> Result:
-        """What an evaluation comes to so far; raises `NotFound`."""
+        """What an evaluation comes to so far; raises `NotFound`.
+
+        Of one that has not ended Temporal is asked first: it may have been terminated there. Where Temporal
+        does not answer at once, the rows tell.
+        """
+        row = await self.store.read(lambda tx: tx.evaluations.get(evaluation_id))
+        if not row.status.ended:
+            with suppress(StackError, TimeoutError):
+                async with asyncio.timeout(_ANSWER_SECONDS):
+                    await self.settle_evaluation(row)
         return await self.store.read(partial(one_result, evaluation_id=evaluation_id))
 
     async def evaluation_results(

@@ -63,6 +63,18 @@ async def test_an_evaluation_that_nothing_plays_ends(lab: Lab, shared_worker: Wo
     await stays(lab, await lab.shiftwork.evaluation(coming.id))
 
 
+async def test_who_looks_at_an_evaluation_is_told_of_its_end(lab: Lab, shared_worker: WorkerProcess) -> None:
+    """Who polls one that was terminated in Temporal would wait until the next maintenance."""
+    shared_worker.kill()
+    row = await lab.shiftwork.evaluate(EvaluationSpec(environment="number_guess"))
+    assert (await lab.shiftwork.evaluation_result(row.id)).evaluation.status is EpisodeStatus.CREATED
+    client = await lab.shiftwork.temporal()
+    await client.get_workflow_handle(evaluation_workflow_id(row.id)).terminate("by hand")
+    told = await lab.shiftwork.evaluation_result(row.id)
+    assert (told.evaluation.status, told.tally) == (EpisodeStatus.FAILED, {EpisodeStatus.FAILED: 1})
+    shared_worker.start()
+
+
 async def left(lab: Lab, *, seconds: int = 40) -> EvaluationRow:
     """An evaluation whose client died after it had written the rows, so long ago."""
     async with lab.shiftwork.store.transaction() as tx:

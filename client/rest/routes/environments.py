@@ -6,7 +6,7 @@ from fastapi import APIRouter, Header, Path, Query, Request
 from starlette.responses import Response, StreamingResponse
 
 from client.environments import Environment
-from client.evaluating import Result, one_result
+from client.evaluating import Result
 from client.rest.answering_environments import (
     EnvironmentPage,
     Episode,
@@ -98,8 +98,7 @@ async def create_evaluation(shiftwork: Here, once: Once, asked: CreateEvaluation
 @router.get("/evaluations/{evaluation}", summary="Show an evaluation")
 async def get_evaluation(shiftwork: Here, evaluation: EvaluationId) -> Evaluation:
     """What is played, how far it is, and what it comes to so far."""
-    async with shiftwork.store.transaction() as tx:
-        return Evaluation.of(await one_result(tx, evaluation))
+    return Evaluation.of(await shiftwork.evaluation_result(evaluation))
 
 
 @router.get("/evaluations/{evaluation}/episodes", summary="List the episodes of an evaluation")
