@@ -1,9 +1,11 @@
 """Putting an object back to what it held, part by part: each part stays the object that it is."""
 
+import asyncio
 import builtins
 import copy
 import functools
 import sys
+import threading
 import types
 from collections.abc import Iterable
 from typing import Any, Final
@@ -12,6 +14,12 @@ from shiftwork.environments.restoring_back import Back
 from shiftwork.environments.restoring_parts import as_it_was, way_of
 
 _COPYING: Final = ("__deepcopy__", "__getstate__", "__setstate__", "__reduce__", "__reduce_ex__")
+
+_LOCKS: Final = (
+    *(type(threading.Lock()), type(threading.RLock()), threading.Condition),
+    *(asyncio.Lock, asyncio.Condition),
+)
+"""What others may hold or wait for; it has no content besides."""
 
 _MOST_CLASSES: Final = 10_000
 """Of which it is remembered how their instances are put back."""
@@ -49,7 +57,12 @@ class Snapshot:
 
     def put_back(self) -> None:
         """Let the object hold that, and nothing else."""
-        back = Back(self._shared, self._copies)
+        # A frozen set is made by the hashes of its elements, which may be made of their attributes.
+        frozen = any(issubclass(type(copied), frozenset) for _, copied in self._copies)
+        for _ in range(2 if frozen else 1):
+            self._put_back(Back(self._shared, self._copies))
+
+    def _put_back(self, back: Back) -> None:
         values = [back(value) for value in self._values]
         kept = [(original, copied) for original, copied in self._copies if back.knows(original, copied)]
         contents = [
@@ -132,14 +145,8 @@ def _is_odd(owner: Any) -> bool:
 
 
 def _is_like(one: object, other: object) -> bool:
-    """Whether it is another one of the same kind, of which no copies can be made."""
-    if one is other or type(one) is not type(other):
-        return False
-    try:
-        copy.copy(one)
-    except Exception:  # noqa: BLE001 - whatever a foreign object's own copying raises
-        return True
-    return False
+    """Whether it is another lock of the same kind."""
+    return one is not other and type(one) is type(other) and issubclass(type(one), _LOCKS)
 
 
 def _of_modules(of: object) -> list[dict[str, Any]]:

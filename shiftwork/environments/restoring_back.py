@@ -3,20 +3,24 @@
 import copy
 import gc
 import types
+from collections import Counter
 from collections.abc import Iterable, Iterator
 from itertools import islice
 from typing import Any, Final
 
 from shiftwork.environments.restoring_parts import fits
 
-_MOST_LOOKED_AT: Final = 10_000
-"""Objects that are looked at to know whether something holds a copy; what was made of such has it near by."""
+_MOST_LOOKED_AT: Final = 100_000
+"""Objects that are looked at to know whether something holds a copy; each is once."""
 
 _HOLD_NO_COPIES: Final = (
     *(type, types.ModuleType, types.FunctionType, types.BuiltinFunctionType, types.CodeType),
-    *(types.FrameType, str, bytes, int, float, complex),
+    *(types.FrameType, types.NoneType, str, bytes, int, float, complex),
 )
 """Copying keeps these, or they refer to nothing."""
+
+_MADE_TWICE: Final = (set, Counter)
+"""`copy` makes these twice if their elements refer to them, and remembers the second one only."""
 
 
 class Back:
@@ -39,10 +43,11 @@ class Back:
         for original, copied in copies:
             if self._is_same(original, copied):
                 self._memo[id(copied)] = original
-        self._sets = {
+        self._without: set[int] = set()  # what was looked at, and holds no copies
+        self._made_twice = {
             _elements(copied): original
             for original, copied in copies
-            if isinstance(copied, set) and self.knows(original, copied)
+            if issubclass(type(copied), _MADE_TWICE) and self.knows(original, copied)
         }
 
     def __call__(self, copied: Any) -> Any:
@@ -51,10 +56,11 @@ class Back:
             return self._memo[id(copied)]
         if not self._holds_copies(copied):
             return copied
-        # `copy` makes a set twice if its elements refer to it, and remembers the second one only.
-        if isinstance(copied, set) and (original := self._sets.get(_elements(copied))) is not None:
-            self._memo[id(copied)] = original
-            return original
+        if issubclass(type(copied), _MADE_TWICE):
+            original = self._made_twice.get(_elements(copied))
+            if original is not None:
+                self._memo[id(copied)] = original
+                return original
         try:
             return copy.deepcopy(copied, self._memo)
         except Exception:  # noqa: BLE001 - a class may give its copies what can't be copied again
@@ -75,21 +81,30 @@ class Back:
         return False
 
     def _holds_copies(self, of: Any) -> bool:
-        return any(id(each) in self._copies for each in islice(_reached(of), _MOST_LOOKED_AT))
+        if issubclass(type(of), _HOLD_NO_COPIES) or id(of) in self._without:
+            return False
+        seen: set[int] = set()
+        for each in islice(_reached(of, self._without), _MOST_LOOKED_AT):
+            if id(each) in self._copies:
+                return True
+            seen.add(id(each))
+        self._without |= seen
+        return False
 
 
-def _reached(of: Any) -> Iterator[Any]:
-    """An object, and all that it refers to, the nearest first."""
+def _reached(of: Any, without: set[int]) -> Iterator[Any]:
+    """An object, and all that it refers to, the nearest first; but for what these hold."""
     known, coming = {id(of)}, [of]
     for each in coming:  # which grows
         yield each
-        if isinstance(each, _HOLD_NO_COPIES):
-            continue
         for one in gc.get_referents(each):
-            if id(one) not in known:
-                known.add(id(one))
+            key = id(one)
+            if key not in known and key not in without and not issubclass(type(one), _HOLD_NO_COPIES):
+                known.add(key)
                 coming.append(one)
 
 
-def _elements(of: set[Any]) -> tuple[type, frozenset[int]]:
-    return type(of), frozenset(map(id, set.__iter__(of)))
+def _elements(of: Any) -> tuple[type, frozenset[int]]:
+    """The kind and the elements of what `copy` makes twice; of a `Counter` how many there are, too."""
+    elements = set.__iter__(of) if isinstance(of, set) else (part for item in dict.items(of) for part in item)
+    return type(of), frozenset(map(id, elements))

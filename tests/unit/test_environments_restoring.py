@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from shiftwork.environments import ActionResult, HarnessStatus, Observation
+from shiftwork.environments import ActionResult, HarnessStatus, Observation, restoring_back
 from shiftwork.environments.restoring import Snapshot
 from tests.unit.walking import Walk
 
@@ -384,3 +384,94 @@ def test_a_set_whose_elements_refer_to_it_stays_one():
     owner.team.clear()
     before.put_back()
     assert owner.team is member.team is team == {member}
+
+
+class Linked:
+    """It links a table of all such again, as its copies are made."""
+
+    table = [Part() for _ in range(3_000)]
+
+    def __init__(self):
+        self.mine = self.table
+
+    def __getstate__(self):
+        return {}
+
+    def __setstate__(self, state):
+        self.mine = self.table
+
+
+def test_what_holds_no_copies_is_looked_at_once(monkeypatch):
+    """One failed action would block its process for seconds, where many parts refer to one large table."""
+    owner = Owner()
+    owner.parts = [Linked() for _ in range(300)]
+    before = Snapshot(owner)
+    looked = 0
+
+    def counted(each, look=restoring_back.gc.get_referents):
+        nonlocal looked
+        looked += 1
+        return look(each)
+
+    monkeypatch.setattr(restoring_back.gc, "get_referents", counted)
+    before.put_back()
+    assert looked < 10 * len(Linked.table)
+    assert all(part.mine is Linked.table for part in owner.parts)
+
+
+class Reader:
+    """It opens what it reads again, as its copies are made, and goes on where it was."""
+
+    def __init__(self, lines):
+        self.lines, self.number = lines, 0
+        self.coming = iter(lines)
+
+    def read(self):
+        self.number += 1
+        return next(self.coming)
+
+    def __getstate__(self):
+        return {"lines": self.lines, "number": self.number}
+
+    def __setstate__(self, state):
+        vars(self).update(state)
+        self.coming = (line for line in self.lines[self.number :])
+
+
+def test_what_a_class_makes_again_goes_on_where_it_was():
+    """It would go on where the failed action left it."""
+    owner = Owner()
+    owner.reader = Reader(("one", "two", "three"))
+    owner.reader.read()
+    for _ in range(3):
+        before = Snapshot(owner)
+        owner.reader.read()
+        before.put_back()
+    assert (owner.reader.read(), owner.reader.number) == ("two", 2)
+
+
+class Unit:
+    """Found by a number that an action may change."""
+
+    def __init__(self, number):
+        self.number = number
+
+    def __hash__(self):
+        return hash(self.number)
+
+    def __eq__(self, other):
+        return isinstance(other, Unit) and self.number == other.number
+
+
+def test_frozen_sets_and_counters_find_their_elements():
+    """What is in them would be found no more."""
+    owner, one, two, member = Owner(), Unit(1), Unit(2), Part()
+    owner.units, owner.counted = frozenset((one, two)), collections.Counter((member,))
+    member.counted = owner.counted
+    counted, before = owner.counted, Snapshot(owner)
+    two.number = 1
+    counted.clear()
+    before.put_back()
+    assert (one in owner.units, two in owner.units, len(owner.units)) == (True, True, 2)
+    assert owner.counted is member.counted is counted
+    assert counted[member] == 1

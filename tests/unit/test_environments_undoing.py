@@ -140,7 +140,7 @@ async def test_one_that_does_not_come_to_the_same_again_is_called_broken():
 async def test_one_that_hangs_while_it_is_made_again_is_called_broken():
     """A game without a limit of time would hang for ever after one failed action."""
     environment = Uncopyable()
-    environment.undo_seconds = 0.3
+    environment.undo_seconds = 1.5
     await environment.reset()
     assert (await environment.step("go")).success
 
