@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from client.chat import ask, ask_model
+from client.inputs import kind_of, session_limit
 from client.sync import SyncLongRunningHarness
 from shiftwork.analysis import THRESHOLD, TaskAnalysis, analyze_task
 from shiftwork.contracts.project import AgentOptions
@@ -60,7 +61,7 @@ class AutoHarnessWrapper:
         self._on_progress = None if on_progress is None else _callable("on_progress", on_progress)
         self._harness = harness
         self._threshold = _share_of_one("threshold", threshold)
-        self._max_sessions = _limit("max_sessions", max_sessions)
+        self._max_sessions = session_limit("max_sessions", max_sessions)
         self._project_id: str | None = None
 
     def should_wrap(self, prompt: str) -> bool:
@@ -204,32 +205,21 @@ def project_name(prompt: str) -> str:
 def _callable(name: str, given: Any) -> Any:
     if callable(given):
         return given
-    raise InvalidInput(f"{name} is {_kind(given)}; give a function.")
+    raise InvalidInput(f"{name} is {kind_of(given)}; give a function.")
 
 
 def _share_of_one(name: str, given: Any) -> float:
     if isinstance(given, int | float) and not isinstance(given, bool) and 0 <= given <= 1:
         return given
-    said = repr(given) if isinstance(given, float | int) else _kind(given)
+    said = repr(given) if isinstance(given, float | int) else kind_of(given)
     raise InvalidInput(f"{name} is {said}; give a number from 0 to 1.")
-
-
-def _limit(name: str, given: Any) -> int | None:
-    if given is None or (isinstance(given, int) and not isinstance(given, bool) and given >= 1):
-        return given
-    said = repr(given) if isinstance(given, float | int) else _kind(given)
-    raise InvalidInput(f"{name} is {said}; give a whole number from 1 on, or None for no limit.")
 
 
 def _folder(name: str, given: Any) -> str | Path | None:
     if given is None or isinstance(given, Path) or (isinstance(given, str) and given.strip()):
         return given
-    said = "empty" if isinstance(given, str) else _kind(given)
+    said = "empty" if isinstance(given, str) else kind_of(given)
     raise InvalidInput(f"{name} is {said}; give the path of a folder, or None.")
-
-
-def _kind(given: Any) -> str:
-    return f"an object of type {type(given).__name__!r}"
 
 
 def _answered(given: Any) -> dict[str, Any]:

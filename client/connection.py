@@ -18,6 +18,7 @@ from temporalio.client import (
 from temporalio.common import WorkflowIDConflictPolicy, WorkflowIDReusePolicy
 from temporalio.service import RPCError, RPCStatusCode
 
+from client.inputs import project_ref
 from client.patience import PatientStore
 from shiftwork.contracts.project import ProjectStatus
 from shiftwork.contracts.workflow import (
@@ -79,6 +80,7 @@ class Connection:
 
     async def find(self, ref: str) -> ProjectRow:
         """The project with that id, beginning of an id, or name."""
+        ref = project_ref(ref)
         async with self.store.transaction() as tx:
             return await tx.projects.find(ref)
 

@@ -11,6 +11,7 @@ from pydantic import JsonValue
 from client.api import Shiftwork
 from client.connection import CLOSED
 from client.control import project_manager
+from client.inputs import event_sequence, session_limit
 from client.progress import OnProgress, Progress
 from client.report import project_report
 from shiftwork.contracts.feature import FeatureCategory
@@ -131,7 +132,8 @@ class LongRunningHarness:
         Args:
             max_sessions: sessions until it pauses; None: as the options say.
         """
-        more = {"autorun": True} | ({} if max_sessions is None else {"max_sessions": max_sessions})
+        limit = session_limit("max_sessions", max_sessions)
+        more = {"autorun": True} | ({} if limit is None else {"max_sessions": limit})
         return await self._start(name, description, working_directory, more)
 
     async def _start(
@@ -186,6 +188,7 @@ class LongRunningHarness:
         Returns:
             What `run_until_complete` does; `sessions_run` are those since this call.
         """
+        after = event_sequence("after", after)
         project = await self._shiftwork.find(project_id)
         if project.status not in CLOSED:
             await self._shiftwork.open(project.id)  # whoever made it may have ended before that

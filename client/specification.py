@@ -70,7 +70,9 @@ def read_specification(path: Path) -> Specification:
     head = head.model_copy(update={"prompts": prompts}) if prompts else head
     if not body.strip():
         raise InvalidInput(f"specification {str(path)!r} is empty; describe what is to be built.")
-    return Specification(name=head.name or _title(body) or path.stem, text=body.strip() + "\n", head=head)
+    text = body.strip()
+    text += "\n" if len(text.encode()) < MOST_BYTES else ""
+    return Specification(name=head.name or _title(body) or path.stem, text=text, head=head)
 
 
 def read_prompt(path: Path) -> str:
