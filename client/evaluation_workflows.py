@@ -5,8 +5,6 @@ from collections.abc import Sequence
 from temporalio.client import Client
 from temporalio.service import RPCError, RPCStatusCode
 
-from activities.lost_evaluations import OPEN, LostEvaluations, workflow_status
-from activities.starting_evaluations import start_evaluation
 from shiftwork.errors import StackError
 from shiftwork.settings import Settings
 from shiftwork.store.episodes import EpisodeRow
@@ -19,6 +17,8 @@ async def begin(
     client: Client, settings: Settings, row: EvaluationRow, episodes: Sequence[EpisodeRow]
 ) -> None:
     """Start the workflow of an evaluation, unless it runs; raises `StackError`."""
+    from activities.starting_evaluations import start_evaluation  # noqa: PLC0415 - most commands need none
+
     try:
         await start_evaluation(client, settings, row, episodes)
     except RPCError as error:
@@ -27,6 +27,8 @@ async def begin(
 
 async def cancel(client: Client, evaluation_id: int) -> bool:
     """Cancel its workflow; False if none is open, so that nothing will come of it. Raises `StackError`."""
+    from activities.lost_evaluations import OPEN, workflow_status  # noqa: PLC0415 - as above
+
     try:
         if await workflow_status(client, evaluation_id) not in OPEN:
             return False
@@ -45,6 +47,8 @@ async def settle(client: Client, store: Store, settings: Settings, row: Evaluati
     Raises:
         StackError: Temporal can't be reached.
     """
+    from activities.lost_evaluations import LostEvaluations  # noqa: PLC0415 - as above
+
     try:
         await LostEvaluations(store, client, settings).settle(row)
     except RPCError as error:
