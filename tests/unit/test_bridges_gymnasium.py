@@ -193,9 +193,8 @@ async def test_text_is_shown_with_what_only_its_colour_told():
         ("CartPole-v1", {"actions": ["left"]}, "give 2 that all differ"),
         ("Pendulum-v1", {"actions": ["left"]}, "leave them out"),
         ("CartPole-v1", {"show": "film"}, "give 'observation' or 'render'"),
-        ("Blackjack-v1", {"show": "render"}, "pygame|renders neither"),
     ],
-    ids=["no-name", "unknown", "module", "option", "names", "no-names", "show", "pictures"],
+    ids=["no-name", "unknown", "module", "option", "names", "no-names", "show"],
 )
 async def test_what_cannot_be_made_is_told_in_one_sentence(name, parameters, said):
     """People would be shown a traceback of somebody else's code."""
