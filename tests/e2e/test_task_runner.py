@@ -202,7 +202,7 @@ async def test_a_loop_goes_on_until_it_is_stopped(lab, runner):
         task = await lab.shiftwork.create_task("noop", f"n{n}", parameters={"fail": "No."} if n else {})
         await asyncio.wait_for(lab.shiftwork.wait_task(task.id), 20)
         await asyncio.sleep(0.2)
-    slow = await lab.shiftwork.create_task("noop", "slow", parameters={"seconds": 2})
+    slow = await lab.shiftwork.create_task("noop", "slow", parameters={"seconds": 6})
     async with asyncio.timeout(20):
         while (await lab.shiftwork.task(slow.id)).status is TaskStatus.CREATED:  # noqa: ASYNC110 - rows
             await asyncio.sleep(0.05)
