@@ -67,7 +67,7 @@ def cost(
         return _dollars(prices, usage)
     if usage.cost_usd is not None:
         return usage.cost_usd
-    found = _found((usage.model or "", asked), model)
+    found = _found(usage.model or "", asked, model)
     if found is None:
         return None
     hours, searches = beside or Beside()
@@ -86,28 +86,39 @@ def told_model(settings: Mapping[str, Any]) -> str:
     return f"{provider.name}:{model}"
 
 
-def _found(answered: tuple[str, ...], told: str) -> _Rates | None:
+def _found(answered: str, asked: str, told: str) -> _Rates | None:
     """The price of the first name that has one; those of the provider that was told before anybody else's.
 
-    What runs at home costs nobody's prices, whatever it is called.
+    What runs at home costs nobody's prices, whatever it is called: what was told or asked for decides that,
+    and no answer, whose server may be at home and name the model as another one does.
     """
-    provider, bare = _parts(told)
-    if _is_at_home(provider):
+    if _runs_at_home(told):
         return None
-    names = [*answered, bare] if provider else []
-    own = (_table(provider, name.removeprefix(f"{provider}/")) for name in names)
-    theirs = (rates for name in (*answered, told) for rates in _of_anybody(name))
-    return next((rates for rates in chain(own, theirs) if rates is not None), None)
+    names = [] if _runs_at_home(asked) else [name for name in (answered, asked) if not _runs_at_home(name)]
+    provider, bare = _parts(told)
+    own = [*names, bare] if provider else []
+    theirs = (_table(provider, name.removeprefix(f"{provider}/")) for name in own)
+    anybodys = (rates for name in (*names, told) for rates in _of_anybody(name))
+    return next((rates for rates in chain(theirs, anybodys) if rates is not None), None)
+
+
+def _runs_at_home(model: str) -> bool:
+    """Whether a name says so, also behind another provider's: `openai:` may be what the server speaks."""
+    return any(_is_at_home(provider) for provider, _ in _peeled(model))
 
 
 def _of_anybody(name: str) -> Iterator[_Rates | None]:
     """The prices of a name, then of what is left of it without what is in front of it."""
+    return (_table(provider, bare) for provider, bare in _peeled(name))
+
+
+def _peeled(name: str) -> Iterator[tuple[str, str]]:
+    """Provider and name, then those of the name, until no provider is in front of it."""
     provider, bare = _parts(name)
-    if _is_at_home(provider):
-        return
-    yield _table(provider, bare)
-    if provider:
-        yield from _of_anybody(bare)
+    yield provider, bare
+    while provider:
+        provider, bare = _parts(bare)
+        yield provider, bare
 
 
 @lru_cache(maxsize=256)

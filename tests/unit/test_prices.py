@@ -77,6 +77,28 @@ def test_what_runs_at_home_is_not_charged_by_its_name():
         assert cost(used(input_tokens=10, model="deepseek-chat"), model=told, asked="deepseek-r1:8b") is None
 
 
+@pytest.mark.parametrize("answered", ["gpt-4o", "openai/gpt-4o", "LM-Studio/gpt-4o", "own", ""])
+@pytest.mark.parametrize(
+    "told",
+    ["openai:LM-Studio/gpt-4o", "openai:lmstudio:gpt-4o", "litellm/ollama/gpt-4o", "openai:a/ollama:gpt-4o"],
+)
+def test_no_answer_takes_a_model_from_home(told, answered):
+    """If it failed, a server of one's own that answers by a bare name would be paid for as another one."""
+    event = used(input_tokens=1_000_000, model=answered)
+    for asked in ("", told.partition(":")[2], "gpt-4o"):
+        assert cost(event, model=told, asked=asked) is None
+
+
+@pytest.mark.parametrize(
+    ("told", "dollars"), [("", None), ("openai:own-proxy", None), ("openai:gpt-4o", 2.5)]
+)
+def test_what_was_asked_for_at_home_costs_at_most_what_was_told(told, dollars):
+    """If it failed, an answer would price what was asked for at home, or such a question be free anywhere."""
+    for answered in ("gpt-5", "openai/gpt-5", ""):
+        event = used(input_tokens=1_000_000, model=answered)
+        assert cost(event, model=told, asked="LM-Studio/gpt-5") == dollars
+
+
 def test_what_is_charged_beside_tokens():
     """If it failed, searches and caches of an hour would cost nothing in all figures, and pass any budget."""
     written = used(model="claude-sonnet-4-5", cache_write_tokens=1_000_000)
