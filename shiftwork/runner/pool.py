@@ -17,6 +17,10 @@ from shiftwork.runner.shutdown import GracefulShutdown, uninterrupted
 _FIRST_PAUSE, _LONGEST_PAUSE = 0.1, 30.0
 """Seconds until an idle agent that ended is replaced; doubled each time as long as they end young."""
 
+_CALM = 0.1
+"""Seconds after which one that was lent is replaced while others wait: a start takes the processor that
+long, and must not take it from what has just been given work."""
+
 _OLD = 10.0
 """Seconds after which an idle agent that ends is not young any more."""
 
@@ -31,7 +35,8 @@ class AgentPool:
     """Keeps agents waiting on their standard input, and lends them.
 
     Idle and lent ones together are never more than `max_agents`; where there is room, `min_agents` are idle.
-    An idle one that ends is replaced after a moment, which grows if its successors end at once.
+    One that is lent is replaced, after a moment if another still waits. An idle one that ends is replaced
+    after a moment, which grows if its successors end at once.
 
     Args:
         min_agents: how many wait, once it has started.
@@ -136,7 +141,7 @@ class AgentPool:
         if self._closed:  # while it was started
             await self.release(handle)
             raise ExecutionError("The pool was closed; start it, or make another one.")
-        self._refill_soon()
+        self._refill_soon(_CALM if self.idle else 0.0)
         return handle
 
     async def release(self, handle: AgentHandle, *, reuse: bool = True) -> None:
