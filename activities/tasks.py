@@ -105,17 +105,17 @@ class _Attempt:
         raise ApplicationError(str(error), type=LeaseLost.__name__, category=benign) from None
 
     async def _begin(self) -> tuple[TaskRow, AgentRow | None, HandoffContext | None]:
-        async with self._services.store.transaction() as tx:
+        async with self._services.store.statements() as tx:  # nearly always a single one
             trace = {"auto_started_at": _now(), "sandbox": self._services.sandbox.level}
-            row = await tx.tasks.begin(self._start.task_id, self._worker, trace)
+            begun = await tx.tasks.begin(self._start.task_id, self._worker, trace)
+            row = begun.task
             if row.agent_id is None:
                 return row, None, None
-            agent = await tx.agents.get(row.agent_id, row.agent_version)
+            agent = begun.agent or await tx.agents.get(row.agent_id, row.agent_version)
             held = self._services.held_by(agent.config.sandbox)
             if row.trace.get("sandbox") != held:  # as an earlier attempt was, or as most are
                 await tx.tasks.note(row.id, row.token or 0, {"sandbox": held})
-            latest = await tx.handoffs.latest(row.agent_id)
-        handoff = None if latest is None else HandoffContext.from_json(latest.context_data)
+        handoff = None if begun.handoff is None else HandoffContext.from_json(begun.handoff)
         return row, agent, handoff
 
     @property

@@ -8,9 +8,10 @@ from typing import Any
 import asyncpg
 
 from shiftwork.errors import StackError
+from shiftwork.store.beginning import CHANNEL
 from shiftwork.store.connect import connect
 from shiftwork.store.store import Store
-from shiftwork.store.tasks import CHANNEL, TaskRow
+from shiftwork.store.tasks import TaskRow
 
 _LOOK_SECONDS = 1.0
 """How often a row is read in any case: what PostgreSQL told while a connection was away is lost."""

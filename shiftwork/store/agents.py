@@ -5,12 +5,13 @@ from datetime import datetime
 from typing import Any
 
 from pydantic import JsonValue
-from sqlalchemy import ColumnElement, Select, func, select, type_coerce, update
+from sqlalchemy import Select, func, select, type_coerce, update
 from sqlalchemy.dialects.postgresql import JSONB, insert
 
 from shiftwork.contracts.agent import AgentConfiguration
 from shiftwork.contracts.base import Message
 from shiftwork.errors import Conflict, NotFound, Stale
+from shiftwork.store.beginning import agent_columns
 from shiftwork.store.noun import Noun, is_id
 from shiftwork.store.tables import AgentTable, AgentVersionTable
 
@@ -166,13 +167,7 @@ class Agents(Noun):
 
 
 def _select() -> Select[Any]:
-    agent = AgentTable.__table__.c
-    version = AgentVersionTable.__table__.c
-    columns: list[ColumnElement[Any]] = [
-        *(agent[name] for name in ("id", "name", "created_at", "updated_at", "deleted_at")),
-        *(version[name] for name in ("version", "kind", "description", "code", "settings", "config")),
-    ]
-    return select(*columns).select_from(_JOINED)
+    return select(*agent_columns()).select_from(_JOINED)
 
 
 def _current() -> Select[Any]:

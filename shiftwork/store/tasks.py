@@ -6,18 +6,16 @@ from datetime import datetime
 from typing import Annotated, Any
 
 from pydantic import BeforeValidator, JsonValue
-from sqlalchemy import ColumnElement, Select, Text, Update, cast, delete, func, literal, select, true, update
+from sqlalchemy import ColumnElement, Select, Update, delete, func, literal, select, true, update
 from sqlalchemy.dialects.postgresql import Insert, insert
 
 from shiftwork.contracts.base import Message
 from shiftwork.contracts.task import TRANSITIONS, TaskErrorKind, TaskStatus, TaskUsage
 from shiftwork.errors import Conflict, LeaseLost, NotFound
+from shiftwork.store.agents import AgentRow
+from shiftwork.store.beginning import BEGIN, beginning, parts, told_of
 from shiftwork.store.noun import Noun, is_id
-from shiftwork.store.tables import LEASE_TOKENS, TaskTable
-
-CHANNEL = "shiftwork_tasks"
-"""Where PostgreSQL tells of each task that changed: its id."""
-
+from shiftwork.store.tables import TaskTable
 
 MOST_OF_A_LINE = 1_000
 """Characters of an instruction, a result and an error that are in a line of a list."""
@@ -110,6 +108,20 @@ class TaskOutcome(Message):
     trace: dict[str, JsonValue] = {}
 
 
+@dataclass(frozen=True, slots=True)
+class Begun:
+    """A task whose attempt begins, and what it is run with.
+
+    Attributes:
+        agent: in the version that the task names; None: it has none.
+        handoff: the context of the agent's latest that has not expired, as JSON; None: there is none.
+    """
+
+    task: TaskRow
+    agent: AgentRow | None
+    handoff: str | None
+
+
 class Tasks(Noun):
     """The rows of `tasks`."""
 
@@ -188,7 +200,7 @@ class Tasks(Noun):
         waiting = (TaskTable.status == TaskStatus.CREATED) & TaskTable.scheduled_at.is_(None)
         return await self._all(_select().where(waiting).order_by(TaskTable.id).limit(limit), TaskRow)
 
-    async def begin(self, task_id: int, worker: str, trace: Mapping[str, JsonValue]) -> TaskRow:
+    async def begin(self, task_id: int, worker: str, trace: Mapping[str, JsonValue]) -> Begun:
         """Run it from now on: an attempt of its own, which alone may end it; an earlier one may no longer.
 
         Args:
@@ -198,19 +210,18 @@ class Tasks(Noun):
             NotFound: there is no such task.
             Conflict: it has ended.
         """
-        begins = TaskTable.status.in_(_BEGINNABLE)
-        values = {
-            "status": TaskStatus.RUNNING.value,
-            "worker": worker,
-            "attempt": TaskTable.attempt + 1,
-            "token": LEASE_TOKENS.next_value(),
-            "started_at": func.coalesce(TaskTable.started_at, func.clock_timestamp()),
-            "trace": _json(trace).op("||")(TaskTable.trace),  # what an earlier attempt wrote stays
-        }
-        row = await self._written(task_id, begins, values)
-        if row is None:
+        if not is_id(task_id):
             raise _refusal(await self.get(task_id), TaskStatus.RUNNING)
-        return row
+        result = await self._connection.execute(BEGIN, beginning(task_id, worker, trace))
+        found = result.mappings().first()
+        if found is None:
+            raise _refusal(await self.get(task_id), TaskStatus.RUNNING)
+        task, agent, handoff = parts(dict(found))
+        return Begun(
+            task=TaskRow.model_validate(task),
+            agent=AgentRow.model_validate(agent) if agent else None,
+            handoff=handoff,
+        )
 
     async def note(self, task_id: int, token: int, trace: Mapping[str, JsonValue]) -> None:
         """Add to the trace of a running task; raises `LeaseLost` if another attempt runs it, or it ended."""
@@ -277,19 +288,15 @@ class Tasks(Noun):
 
     async def _changed(self, statement: Insert | Update) -> TaskRow | None:
         """The row that it made or changed, if there is one; who listens is told by the same statement."""
-        told = func.pg_notify(CHANNEL, cast(TaskTable.id, Text)).label(_TOLD)
+        told = told_of()
         result = await self._connection.execute(statement.returning(TaskTable.__table__, told))
         found = result.mappings().first()
         if found is None:
             return None
-        return TaskRow.model_validate({name: value for name, value in found.items() if name != _TOLD})
+        return TaskRow.model_validate({name: value for name, value in found.items() if name != told.name})
 
-
-_BEGINNABLE = (TaskStatus.CREATED, TaskStatus.RUNNING)
-"""What an attempt may begin: of a running task an earlier attempt was lost, or somebody moved it by hand."""
 
 _LONG = ("instruction", "result", "error")
-_TOLD = "told"
 
 
 def _select() -> Select[Any]:

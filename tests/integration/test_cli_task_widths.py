@@ -38,7 +38,7 @@ async def agent(stack) -> AsyncIterator[AgentRow]:
         async with shiftwork.store.transaction() as tx:
             of = {"agent_id": made.id, "agent_version": 1}
             new = NewTask(provider="agent", user_id="u" * 150, instruction=f"look at {LONG} " * 4, **of)
-            task = await tx.tasks.begin((await tx.tasks.create(new)).id, f"{'host' * 30}:1", {})
+            task = (await tx.tasks.begin((await tx.tasks.create(new)).id, f"{'host' * 30}:1", {})).task
             failed = TaskOutcome(
                 status=TaskStatus.FAILED,
                 error=f"There is no {LONG}: nothing was done.",

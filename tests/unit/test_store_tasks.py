@@ -11,9 +11,10 @@ from shiftwork.contracts.agent import AgentConfiguration
 from shiftwork.contracts.task import TaskErrorKind, TaskStatus, TaskUsage
 from shiftwork.errors import Conflict, LeaseLost, NotFound
 from shiftwork.store.agents import AgentDefinition
+from shiftwork.store.beginning import CHANNEL
 from shiftwork.store.migrate import migrate
 from shiftwork.store.store import Store
-from shiftwork.store.tasks import CHANNEL, NewTask, TaskFilter, TaskOutcome
+from shiftwork.store.tasks import NewTask, TaskFilter, TaskOutcome
 
 DONE = TaskOutcome(status=TaskStatus.COMPLETED, result="42\n", duration=0.5, trace={"completed_at": "now"})
 
@@ -90,9 +91,9 @@ async def test_only_the_newest_attempt_ends_a_task(store):
     """If it failed, a worker thought lost would write its result over that of its successor."""
     task = await created(store)
     async with store.transaction() as tx:
-        first = await tx.tasks.begin(task.id, "one", {"auto_started_at": "then"})
+        first = (await tx.tasks.begin(task.id, "one", {"auto_started_at": "then"})).task
     async with store.transaction() as tx:
-        second = await tx.tasks.begin(task.id, "two", {})
+        second = (await tx.tasks.begin(task.id, "two", {})).task
     with pytest.raises(LeaseLost):
         async with store.transaction() as tx:
             await tx.tasks.finish(task.id, first.token, DONE)
@@ -181,7 +182,7 @@ async def test_what_a_task_spent_is_in_its_row(store):
     task = await created(store)
     assert task.usage is None
     async with store.transaction() as tx:
-        begun = await tx.tasks.begin(task.id, "here:1", {})
+        begun = (await tx.tasks.begin(task.id, "here:1", {})).task
         told = TaskUsage(calls=2, input_tokens=10, cache_read_tokens=5, cost_usd=0.25)
         await tx.tasks.note(task.id, begun.token, {"usage": told.model_dump(mode="json")})
         assert (await tx.tasks.get(task.id)).usage == told
@@ -201,10 +202,35 @@ async def test_each_step_of_a_task_is_one_statement(store):
         lambda *call: statements.append(call[2].split()[0]),
     )
     async with store.statements() as tx:
-        begun = await tx.tasks.begin(task.id, "host:1", {"sandbox": "bwrap"})
+        begun = (await tx.tasks.begin(task.id, "host:1", {"sandbox": "bwrap"})).task
         await tx.tasks.note(task.id, begun.token, {"progress": 0.5})
         await tx.tasks.finish(task.id, begun.token, DONE)
-    assert statements == ["UPDATE"] * 3
+    assert statements == ["WITH", "UPDATE", "UPDATE"]
+
+
+async def test_a_task_begins_with_its_agent_as_it_was_and_the_latest_handoff(store, agent):
+    """If it failed, a run would take code, or a handoff, that is not its own."""
+    bare = await created(store)
+    task = await created(store, agent_id=agent.id, agent_version=1)
+    other = AgentDefinition(kind="python", code="print(43)")
+    async with store.transaction() as tx:
+        assert (await tx.tasks.begin(bare.id, "w", {})).agent is None
+        stranger = await tx.agents.register("tick", other)
+        await tx.agents.change(agent.id, other)
+        was = await tx.agents.get(agent.id, 1)
+        await tx.handoffs.save('"another\'s"', "", agent_id=stranger.id)
+        begun = await tx.tasks.begin(task.id, "w", {})
+        assert (begun.agent, begun.handoff) == (was, None)
+        assert begun.task == await tx.tasks.get(task.id)
+        for text, ttl in (('"older"', None), ('"newer"', None), ('"over"', timedelta(seconds=-1))):
+            await tx.handoffs.save(text, "", agent_id=agent.id, ttl=ttl)
+        assert (await tx.tasks.begin(task.id, "w", {})).handoff == '"newer"'
+        await tx.agents.delete(agent.id)
+        assert (await tx.tasks.begin(task.id, "w", {})).agent.code == "print(42)"
+    for task_id in (0, 2**63, 10**6):
+        with pytest.raises(NotFound, match=f"no task {task_id};"):
+            async with store.transaction() as tx:
+                await tx.tasks.begin(task_id, "w", {})
 
 
 async def test_of_attempts_and_ends_at_once_one_counts(store):
@@ -213,7 +239,7 @@ async def test_of_attempts_and_ends_at_once_one_counts(store):
 
     async def begin(number):
         async with store.statements() as tx:
-            return await tx.tasks.begin(task.id, f"host:{number}", {"first": number})
+            return (await tx.tasks.begin(task.id, f"host:{number}", {"first": number})).task
 
     attempts = await asyncio.gather(*(begin(number) for number in range(4)))
     assert sorted(row.attempt for row in attempts) == [1, 2, 3, 4]
