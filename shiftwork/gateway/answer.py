@@ -82,7 +82,10 @@ class Answer:
             raise
         finally:
             if not self._record.told:
-                self._learn()
+                try:
+                    await self._meter.end()
+                finally:
+                    self._learn()
 
     async def _stream(self) -> None:
         left = self._response.content_length
@@ -93,18 +96,19 @@ class Answer:
             ends = left is not None and left <= 0
             passed = self._hiding.body(data, last=ends)
             if ends:
-                self._tell(self._outgoing.sent + len(passed))
+                await self._tell(self._outgoing.sent + len(passed))
             await self._outgoing.write(passed)
         self._record.began()
         rest = self._hiding.rest()
-        self._tell(self._outgoing.sent + len(rest))
+        await self._tell(self._outgoing.sent + len(rest))
         await self._outgoing.write(rest)
         await self._outgoing.finish()
 
-    def _tell(self, sent: int) -> None:
+    async def _tell(self, sent: int) -> None:
         """Report the call before its client has all of it, so that the next question finds it counted."""
         if self._record.told or self._outgoing.lost:
             return
+        await self._meter.end()
         self._record.outcome = Outcome.ANSWERED
         self._learn()
         self._record.told = True
@@ -120,7 +124,6 @@ class Answer:
                     left -= len(data)
 
     def _learn(self) -> None:
-        self._meter.finish()
         if self._words is not None and self._context.policy.on_words and (said := self._words.text()):
             self._context.policy.on_words(said)
         limited = is_limit(self._response.status, self._meter.error)

@@ -5,8 +5,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Protocol
 
-SLICE = 32 * 1024
-"""Bytes that are looked at without a pause."""
+SLICE = 4 * 1024
+"""Bytes that are cut, or inflated, without a pause."""
 
 _HEAD = 64 * 1024
 _TAIL = 256 * 1024

@@ -64,14 +64,15 @@ class Meter:
         coding = encoding.strip().lower()
         self._inflation = Inflation() if coding in _INFLATED else None
         self._lost = coding not in {"", "identity", *_INFLATED}
+        self._ending = self._last_steps()
 
     async def hear(self, data: bytes) -> None:
         """Look at the next piece of the body, without keeping others waiting."""
-        since = time.perf_counter()
-        for _ in self._steps(data):
-            if time.perf_counter() - since > _TURN:
-                await asyncio.sleep(0)
-                since = time.perf_counter()
+        await _in_turns(self._steps(data))
+
+    async def end(self) -> None:
+        """The body has ended, or was cut off: look at what is left, without keeping others waiting."""
+        await _in_turns(self._ending)
 
     def feed(self, data: bytes) -> None:
         """Look at the next piece of the body at once."""
@@ -79,9 +80,9 @@ class Meter:
             pass
 
     def finish(self) -> None:
-        """The body has ended, or was cut off."""
-        for document in self._documents.finish():
-            self._read(document)
+        """The body has ended, or was cut off: look at what is left at once."""
+        for _ in self._ending:
+            pass
 
     def estimate(self, question: int) -> Tokens:
         """The tokens as they were told, with a guess at those that were not.
@@ -106,10 +107,14 @@ class Meter:
             self._heard += len(piece)
             if self._lost:
                 self._untold += len(piece)
-                continue
-            for document in self._documents.feed(piece):
-                self._read(document)
+            else:
+                for document in self._documents.feed(piece):
+                    yield from self._read(document)
             yield
+
+    def _last_steps(self) -> Iterator[None]:
+        for document in self._documents.finish():
+            yield from self._read(document)
 
     def _pieces(self, data: bytes) -> Iterator[bytes]:
         if self._inflation is not None and not self._lost:
@@ -122,28 +127,36 @@ class Meter:
         for at in range(0, len(data), SLICE):
             yield data[at : at + SLICE]
 
-    def _read(self, document: Document) -> None:
+    def _read(self, document: Document) -> Iterator[None]:
         data = document.data
         if self._words is not None:
-            self._words.hear(document)
+            yield from self._words.hear(document)
+        yield
         if document.cut:
             self._untold += document.size
-            self._search(data)
+            yield from self._search(data)
             return
-        self._untold += said(self._wire, data)
+        for size in said(self._wire, data):
+            self._untold += size
+            yield
         if any(mark in data for mark in MARKS) or (not self.model and b'"model' in data):
-            facts = whole_facts(data)
-            for each in facts:
-                self._note(each)
-            if not facts:
-                self._search(data)
+            found = False
+            for facts in whole_facts(data):
+                if facts is not None:
+                    found = True
+                    self._note(facts)
+                yield
+            if not found:
+                yield from self._search(data)
 
-    def _search(self, data: bytes) -> None:
+    def _search(self, data: bytes) -> Iterator[None]:
         """What is found may be a part of what the model made up: the most that was told counts."""
         for facts in found_facts(data):
-            before = self.tokens
-            self._note(facts)
-            self.tokens = Tokens(*map(max, astuple(before), astuple(self.tokens)))
+            if facts is not None:
+                before = self.tokens
+                self._note(facts)
+                self.tokens = Tokens(*map(max, astuple(before), astuple(self.tokens)))
+            yield
 
     def _note(self, told: Mapping[str, Any]) -> None:
         if isinstance(told.get("error"), dict | str):
@@ -169,6 +182,14 @@ class Meter:
         self._told |= names
         if names & OUTPUTS:
             self._untold = 0
+
+
+async def _in_turns(steps: Iterator[None]) -> None:
+    since = time.perf_counter()
+    for _ in steps:
+        if time.perf_counter() - since > _TURN:
+            await asyncio.sleep(0)
+            since = time.perf_counter()
 
 
 def guess(size: int) -> int:

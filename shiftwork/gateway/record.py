@@ -38,8 +38,6 @@ class Record:
 
     def call(self, status: int, sent: int, received: int) -> Call:
         """What became of it."""
-        if self.meter is not None:
-            self.meter.finish()
         tokens, estimated = self._tokens(received)
         more = dict(self.meter.beside) if self.meter else {}
         tokens += more.pop("", Tokens())

@@ -5,7 +5,6 @@ import math
 import re
 from collections import deque
 from collections.abc import Callable, Iterator, Mapping
-from itertools import islice
 from typing import Any
 
 from shiftwork.gateway.call import Tokens
@@ -41,41 +40,59 @@ _KEY = re.compile(
     rb'(?<!\\)"(usage|usageMetadata|error|prompt_eval_count|eval_count)"[ \t\r\n]*:[ \t\r\n]*(?=[{"0-9])'
 )
 
+_BETWEEN = re.compile(r"[, \r\n\t]*+")
+"""The parts of a list."""
+_DECODER = json.JSONDecoder()
 
-def said(wire: Wire, data: bytes) -> int:
-    """Bytes of what the model says in a document."""
+
+def said(wire: Wire, data: bytes) -> Iterator[int]:
+    """Bytes of each text that the model says in a document."""
     if wire is Wire.OLLAMA:
         pattern = _SAID_BY_OLLAMA
     else:
         pattern = _SAID_IN_RESPONSES if b'"response.' in data else _SAID
-    return sum(len(match[1]) for match in pattern.finditer(data))
+    for match in pattern.finditer(data):
+        yield len(match[1])
 
 
-def whole_facts(data: bytes) -> list[Mapping[str, Any]]:
+def whole_facts(data: bytes) -> Iterator[Mapping[str, Any] | None]:
     """The objects of a document: one, or a list's; of a list that was cut off, those that are whole.
 
-    Of a very long list only the first one and the last ones: they tell sums.
+    Of a very long list only the first one and the last ones: they tell sums. None: the next one is still
+    looked for.
     """
     text = data.decode("utf-8-sig", "replace").strip()
     try:
         value = json.loads(text)
     except (ValueError, RecursionError):
-        value = [*_whole(text)]
-    objects = value if isinstance(value, list) else [value]
-    facts: list[Mapping[str, Any]] = [each for each in objects if isinstance(each, dict)]
-    return facts[:1] + facts[1:][-_LISTED:]
+        value = _whole(text)
+    first, last = True, deque[Mapping[str, Any]](maxlen=_LISTED)
+    for each in value if isinstance(value, list | Iterator) else [value]:
+        if not isinstance(each, dict):
+            yield None
+        elif first:
+            first = False
+            yield each
+        else:
+            last.append(each)
+            yield None
+    yield from last
 
 
-def found_facts(data: bytes) -> Iterator[Mapping[str, Any]]:
-    """What tells tokens, or an error, in a document that can't be read as a whole: the first and the last."""
-    decoder, matches = json.JSONDecoder(), _KEY.finditer(data)
-    for match in (*islice(matches, _FOUND), *deque(matches, _FOUND)):
-        window = data[match.end() : match.end() + _WINDOW].decode("utf-8", "replace")
-        try:
-            value, _ = decoder.raw_decode(window)
-        except (ValueError, RecursionError):
-            continue
-        yield {match[1].decode(): value}
+def found_facts(data: bytes) -> Iterator[Mapping[str, Any] | None]:
+    """What tells tokens, or an error, in a document that can't be read as a whole: the first and the last.
+
+    None: the next one is still looked for.
+    """
+    last = deque[re.Match[bytes]](maxlen=_FOUND)
+    for number, match in enumerate(_KEY.finditer(data)):
+        if number < _FOUND:
+            yield _fact(data, match)
+        else:
+            last.append(match)
+            yield None
+    for match in last:
+        yield _fact(data, match)
 
 
 def usage_in(wire: Wire, facts: Mapping[str, Any]) -> Mapping[str, Any]:
@@ -116,19 +133,25 @@ def read_usage(wire: Wire, usage: Mapping[str, Any], before: Tokens) -> Tokens:
     return _READERS[wire](usage, before)
 
 
-def _whole(text: str) -> Iterator[Mapping[str, Any]]:
-    """The objects at the front of a list that ends too early."""
-    decoder, at = json.JSONDecoder(), 1
-    while text.startswith("[") and at < len(text):
-        if text[at] in ", \r\n\t":
-            at += 1
-            continue
+def _fact(data: bytes, match: re.Match[bytes]) -> Mapping[str, Any] | None:
+    """What follows the name that was found."""
+    window = data[match.end() : match.end() + _WINDOW].decode("utf-8", "replace")
+    try:
+        value, _ = _DECODER.raw_decode(window)
+    except (ValueError, RecursionError):
+        return None
+    return {match[1].decode(): value}
+
+
+def _whole(text: str) -> Iterator[Any]:
+    """What is at the front of a list that ends too early."""
+    at = 1
+    while text.startswith("[") and (begin := _BETWEEN.match(text, at)):
         try:
-            value, at = decoder.raw_decode(text, at)
+            value, at = _DECODER.raw_decode(text, begin.end())
         except (ValueError, RecursionError):
             return
-        if isinstance(value, dict):
-            yield value
+        yield value
 
 
 def _elsewhere(facts: Mapping[str, Any]) -> Mapping[str, Any]:

@@ -11,7 +11,7 @@ _MOST = 1_000_000
 """Characters of one answer; of what follows nothing is heard."""
 
 Piece = tuple[object, str]
-"""Which block of the answer a text continues, and the text."""
+"""Which block of the answer a text continues, and the text; none where there is none."""
 
 
 class Words:
@@ -22,8 +22,8 @@ class Words:
         self._blocks: dict[object, list[str]] = {}
         self._room = _MOST
 
-    def hear(self, document: Document) -> None:
-        """The next document of the answer; one that is cut, or that is no JSON, says nothing."""
+    def hear(self, document: Document) -> Iterator[None]:
+        """The next document of the answer, in steps; one that is cut, or that is no JSON, says nothing."""
         if document.cut:
             return
         try:
@@ -32,8 +32,11 @@ class Words:
             return
         for facts in told if isinstance(told, list) else [told]:
             for block, text in self._read(_mapping(facts)):
-                self._blocks.setdefault(block, []).append(text[: self._room])
-                self._room -= min(self._room, len(text))
+                if text:
+                    self._blocks.setdefault(block, []).append(text[: self._room])
+                    self._room -= min(self._room, len(text))
+                yield
+            yield
 
     def text(self) -> str:
         """All of it so far, each block on lines of its own."""
@@ -48,8 +51,7 @@ def _anthropic(facts: Mapping[str, Any]) -> Iterator[Piece]:
     if start.get("type") == "text":
         yield from _text(facts.get("index"), start.get("text"))
     for number, block in enumerate(_objects(facts.get("content"))):
-        if block.get("type") == "text":
-            yield from _text(number, block.get("text"))
+        yield from _text(number, block.get("text") if block.get("type") == "text" else "")
 
 
 def _openai(facts: Mapping[str, Any]) -> Iterator[Piece]:
@@ -66,8 +68,9 @@ def _openai(facts: Mapping[str, Any]) -> Iterator[Piece]:
 def _gemini(facts: Mapping[str, Any]) -> Iterator[Piece]:
     for candidate in _objects(facts.get("candidates")):
         for part in _objects(_mapping(candidate.get("content")).get("parts")):
-            if part.get("thought") is not True:
-                yield from _text(candidate.get("index"), part.get("text"))
+            yield from _text(
+                candidate.get("index"), part.get("text") if part.get("thought") is not True else ""
+            )
 
 
 def _ollama(facts: Mapping[str, Any]) -> Iterator[Piece]:
@@ -82,12 +85,11 @@ def _content(block: object, content: object) -> Iterator[Piece]:
 
 
 def _text(block: object, text: object) -> Iterator[Piece]:
-    if isinstance(text, str) and text:
-        yield (block if isinstance(block, int | tuple) else 0), text
+    yield (block if isinstance(block, int | tuple) else 0), (text if isinstance(text, str) else "")
 
 
 def _objects(value: object) -> Iterable[Mapping[str, Any]]:
-    return [each for each in value if isinstance(each, dict)] if isinstance(value, list) else ()
+    return map(_mapping, value) if isinstance(value, list) else ()
 
 
 def _mapping(value: object) -> Mapping[str, Any]:

@@ -65,7 +65,7 @@ async def test_what_was_said_before_an_answer_broke_off_is_told() -> None:
 def test_nonsense_says_nothing(wire: Wire, data: bytes) -> None:
     """An answer that its provider garbled would break the call."""
     words = Words(wire)
-    words.hear(Document(data, len(data)))
+    list(words.hear(Document(data, len(data))))
     assert words.text() == ""
 
 
@@ -81,5 +81,5 @@ def test_thoughts_are_not_said() -> None:
         (gemini, {"candidates": [{"content": {"parts": [{"text": SAID, "thought": True}]}}]}),
     ):
         data = json.dumps(facts).encode()
-        words.hear(Document(data, len(data)))
+        list(words.hear(Document(data, len(data))))
         assert words.text() == ""
