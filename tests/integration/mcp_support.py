@@ -6,11 +6,17 @@ import signal
 import subprocess
 import sys
 from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from datetime import timedelta
 from pathlib import Path
 
+import httpx
 import pytest
-from mcp import types
+from mcp import ClientSession, types
+from mcp.client.streamable_http import streamable_http_client
 
+LONGEST = 60.0
+"""Seconds that an answer may take on a busy machine; the first one waits for what the server imports."""
 COMMAND = ["-P", "-m", "client", "mcp"]
 INITIALIZE = {
     "jsonrpc": "2.0",
@@ -52,3 +58,20 @@ def bearer(served: dict) -> dict[str, str]:
     """The headers of who knows the token."""
     token = Path(served["token_file"]).read_text().strip()
     return {"Authorization": f"Bearer {token}", "Accept": "application/json, text/event-stream"}
+
+
+@asynccontextmanager
+async def over_http(served: dict, timeout: httpx.Timeout | None = None) -> AsyncIterator[ClientSession]:
+    """A client of the server that was started; an answer that gets lost is an error.
+
+    Args:
+        timeout: how long it waits for the next word; None: as long as for a whole answer.
+    """
+    longest = timedelta(seconds=LONGEST)
+    async with (
+        httpx.AsyncClient(headers=bearer(served), timeout=timeout or httpx.Timeout(LONGEST)) as http,
+        streamable_http_client(served["url"], http_client=http) as (read, write, _),
+        ClientSession(read, write, read_timeout_seconds=longest) as session,
+    ):
+        await session.initialize()
+        yield session

@@ -16,7 +16,6 @@ import httpx
 import pytest
 from mcp import ClientSession, McpError, StdioServerParameters, types
 from mcp.client.stdio import stdio_client
-from mcp.client.streamable_http import streamable_http_client
 from mcp.shared.memory import create_connected_server_and_client_session as connected
 from pydantic import AnyUrl
 
@@ -28,7 +27,7 @@ from client.tools.desk import Desk
 from client.tools.table import DEFINITIONS
 from shiftwork.contracts.feature import FeatureSpec
 from shiftwork.errors import InvalidInput
-from tests.integration.mcp_support import COMMAND, INITIALIZE, bearer, environment, served
+from tests.integration.mcp_support import COMMAND, INITIALIZE, bearer, environment, over_http, served
 from tests.llm.programs import find_program_or_skip
 
 __all__ = ["served"]
@@ -203,12 +202,7 @@ async def test_over_http_it_is_the_same(served: dict, project: str) -> None:
     """If it failed, a client that can't start programs could not use the server."""
     assert served["url"].startswith("http://127.0.0.1:")
     assert stat.S_IMODE(Path(served["token_file"]).stat().st_mode) == 0o600
-    async with (
-        httpx.AsyncClient(headers=bearer(served)) as http,
-        streamable_http_client(served["url"], http_client=http) as (read, write, _),
-        ClientSession(read, write) as session,
-    ):
-        await session.initialize()
+    async with over_http(served) as session:
         assert len((await session.list_tools()).tools) == len(DEFINITIONS) + len(ROOM_TOOLS)
         answer = await session.call_tool("list_project_features", {"project_id": project})
         assert [each["name"] for each in answer.structuredContent["features"]] == ["a"]

@@ -7,11 +7,9 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
 
-import httpx
 import psutil
 from mcp import ClientSession, StdioServerParameters
 from mcp.client.stdio import stdio_client
-from mcp.client.streamable_http import streamable_http_client
 from mcp.shared.memory import create_connected_server_and_client_session as connected
 
 from client.mcp import room
@@ -19,7 +17,7 @@ from client.mcp.episode_tools import ROOM_TOOLS, Seen, shown
 from client.mcp.protocol import make_server
 from client.tools.desk import Desk
 from shiftwork.settings import Settings
-from tests.integration.mcp_support import COMMAND, bearer, environment, served
+from tests.integration.mcp_support import COMMAND, environment, over_http, served
 from tests.unit.docs_support import table
 
 __all__ = ["served"]
@@ -101,20 +99,9 @@ async def test_over_pipes_an_episode_is_played_and_nothing_is_left(tmp_path: Pat
 
 async def test_over_http_each_client_has_its_own(served: dict) -> None:
     """If it failed, one client could play, or end, the episode of another one."""
-
-    @asynccontextmanager
-    async def client() -> AsyncIterator[ClientSession]:
-        async with (
-            httpx.AsyncClient(headers=bearer(served)) as http,
-            streamable_http_client(served["url"], http_client=http) as (read, write, _),
-            ClientSession(read, write) as session,
-        ):
-            await session.initialize()
-            yield session
-
-    async with client() as one:
+    async with over_http(served) as one:
         seen = await win(one, seed=4)
-        async with client() as other:
+        async with over_http(served) as other:
             assert "There is no episode" in await refusal(
                 other, "harness_observe", session_id=seen["session_id"]
             )
