@@ -8,6 +8,7 @@ from typing import Any
 import uvicorn
 from mcp.server.lowlevel import Server
 from mcp.server.streamable_http_manager import StreamableHTTPSessionManager
+from sse_starlette import EventSourceResponse
 from starlette.applications import Starlette
 from starlette.routing import Mount
 
@@ -22,6 +23,12 @@ from shiftwork.stack.strangers import Strangers
 TOKEN_FILE = "mcp-token"  # noqa: S105 - a file's name
 PATH = "/mcp"
 _GRACE_SECONDS = 2
+_SILENT_SECONDS = 2
+"""After so long without a word, a comment says that an answer is still to come.
+
+Python's official client stops reading after 5 s of silence, unless it was told otherwise, and then waits for
+the answer for ever.
+"""
 _IDLE_SECONDS = 1800.0
 _MOST_SESSIONS = 256
 _MOST_CONNECTIONS = 256
@@ -47,6 +54,9 @@ async def serve_http(
     sessions = StreamableHTTPSessionManager(
         server, session_idle_timeout=_IDLE_SECONDS, max_sessions=_MOST_SESSIONS
     )
+
+    # The protocol's package passes none on, so it is set for the process, which does nothing else.
+    EventSourceResponse.DEFAULT_PING_INTERVAL = _SILENT_SECONDS
 
     @asynccontextmanager
     async def living(_: Starlette) -> AsyncIterator[None]:

@@ -210,6 +210,14 @@ async def test_over_http_it_is_the_same(served: dict, project: str) -> None:
         assert refused.isError
 
 
+async def test_over_http_an_answer_may_take_long(served: dict, project: str) -> None:
+    """If it failed, a client with the usual 5 s of patience would wait for ever for what takes longer."""
+    async with over_http(served, timeout=httpx.Timeout(5)) as session:
+        asked = {"project_id": project, "timeout_seconds": 7}
+        answer = await session.call_tool("wait_for_project", asked)
+    assert answer.structuredContent["at_rest"] is False
+
+
 @pytest.mark.parametrize(
     ("headers", "path", "status"),
     [
