@@ -14,6 +14,7 @@ from client.sync import SyncLongRunningHarness
 from shiftwork.analysis import THRESHOLD, TaskAnalysis, analyze_task
 from shiftwork.contracts.project import AgentOptions
 from shiftwork.errors import Conflict, InvalidInput
+from shiftwork.storable import given_path
 from shiftwork.sub_agents import Specification
 
 OnTask = Callable[[str, str, float], None]
@@ -29,6 +30,7 @@ log = logging.getLogger("shiftwork.auto")
 
 _NAME_CHARACTERS = 60
 _MOST_NAMES = 100
+_ASYNC = "execute_fn is async: call awrap_and_execute, which waits for its answer."
 
 
 class AutoHarnessWrapper:
@@ -45,7 +47,7 @@ class AutoHarnessWrapper:
         max_sessions: sessions that one call may take; None: no limit.
 
     Raises:
-        InvalidInput: the threshold, the limit or `on_progress` is none that can be used.
+        InvalidInput: the threshold, the limit, `on_progress` or `harness` is none that can be used.
     """
 
     def __init__(
@@ -59,7 +61,7 @@ class AutoHarnessWrapper:
     ) -> None:
         self._chat_model = chat_model
         self._on_progress = None if on_progress is None else _callable("on_progress", on_progress)
-        self._harness = harness
+        self._harness = _harness(harness)
         self._threshold = _share_of_one("threshold", threshold)
         self._max_sessions = session_limit("max_sessions", max_sessions)
         self._project_id: str | None = None
@@ -93,9 +95,11 @@ class AutoHarnessWrapper:
             ModelFailed: the model did not answer a short one.
         """
         where = _folder("working_directory", working_directory)
+        answer = self._answer if execute_fn is None else _of_a_prompt("execute_fn", execute_fn)
+        if _is_async(execute_fn):
+            raise InvalidInput(_ASYNC)
         analysis = analyze_task(prompt, self._threshold)
         if not analysis.should_use_harness:
-            answer = self._answer if execute_fn is None else _callable("execute_fn", execute_fn)
             return _answered(answer(prompt))
         if self._harness is not None:
             return self._run(self._harness, prompt, analysis, where)
@@ -106,10 +110,12 @@ class AutoHarnessWrapper:
         self, prompt: str, execute_fn: Execute | None = None, working_directory: str | Path | None = None
     ) -> dict[str, Any]:
         """The same for programs with an event loop, which goes on meanwhile."""
+        _folder("working_directory", working_directory)
+        if execute_fn is not None:
+            _of_a_prompt("execute_fn", execute_fn)
         if execute_fn is None or self.should_wrap(prompt):
             return await asyncio.to_thread(self.wrap_and_execute, prompt, None, working_directory)
-        _folder("working_directory", working_directory)
-        if inspect.iscoroutinefunction(_callable("execute_fn", execute_fn)):
+        if _is_async(execute_fn):
             return _answered(await execute_fn(prompt))
         given = await asyncio.to_thread(execute_fn, prompt)
         return _answered(await given if inspect.isawaitable(given) else given)
@@ -208,6 +214,32 @@ def _callable(name: str, given: Any) -> Any:
     raise InvalidInput(f"{name} is {kind_of(given)}; give a function.")
 
 
+def _of_a_prompt(name: str, given: Any) -> Any:
+    """A function that can be called with a prompt and nothing else, as far as Python can tell."""
+    try:
+        signature = inspect.signature(_callable(name, given))
+    except (TypeError, ValueError):  # one that is not written in Python may tell nothing
+        return given
+    try:
+        signature.bind("")
+    except TypeError as error:
+        raise InvalidInput(
+            f"{name} can't be called with the prompt alone: {error}; give a function that can."
+        ) from error
+    return given
+
+
+def _is_async(given: Any) -> bool:
+    """Whether calling it gives something to wait for: a function, or an object that is called as one."""
+    return any(inspect.iscoroutinefunction(each) for each in (given, type(given).__call__))
+
+
+def _harness(given: Any) -> SyncLongRunningHarness | None:
+    if given is None or isinstance(given, SyncLongRunningHarness):
+        return given
+    raise InvalidInput(f"harness is {kind_of(given)}; give a SyncLongRunningHarness, or None.")
+
+
 def _share_of_one(name: str, given: Any) -> float:
     if isinstance(given, int | float) and not isinstance(given, bool) and 0 <= given <= 1:
         return given
@@ -216,8 +248,11 @@ def _share_of_one(name: str, given: Any) -> float:
 
 
 def _folder(name: str, given: Any) -> str | Path | None:
-    if given is None or isinstance(given, Path) or (isinstance(given, str) and given.strip()):
-        return given
+    if given is None:
+        return None
+    if isinstance(given, Path) or (isinstance(given, str) and given.strip()):
+        given_path(name, given)
+        return given  # as it is: it may also be an address
     said = "empty" if isinstance(given, str) else kind_of(given)
     raise InvalidInput(f"{name} is {said}; give the path of a folder, or None.")
 
@@ -236,7 +271,7 @@ def _answered(given: Any) -> dict[str, Any]:
     if inspect.iscoroutine(given):
         given.close()
     if inspect.isawaitable(given):
-        raise InvalidInput("execute_fn is async: call awrap_and_execute, which waits for its answer.")
+        raise InvalidInput(_ASYNC)
     raise InvalidInput(
         f"execute_fn returned an object of type {type(given).__name__!r}; return the answer as a text, or "
         "as a mapping that holds it under 'response'."

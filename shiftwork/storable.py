@@ -8,6 +8,7 @@ import json
 import math
 import re
 from collections.abc import Mapping
+from pathlib import Path
 
 from shiftwork.errors import InvalidInput
 
@@ -28,6 +29,15 @@ def check_text(what: str, value: object) -> None:
         raise InvalidInput(f"{what} must be text, not {type(value).__name__}.")
     if problem := _unfit(value):
         raise InvalidInput(f"{what} {problem}.")
+
+
+def given_path(what: str, value: str | Path) -> Path:
+    """The path that is given, with the home folder that it names; raises `InvalidInput` for what is none."""
+    check_text(what, str(value))
+    try:
+        return Path(value).expanduser()
+    except RuntimeError as error:
+        raise InvalidInput(f"{what} is {str(value)!r}, and there is no such home folder.") from error
 
 
 def check_mapping(what: str, value: object) -> None:

@@ -21,6 +21,7 @@ from shiftwork.agents.prices import cost
 from shiftwork.agents.registry import backends
 from shiftwork.contracts.project import AgentOptions, PauseMode, ProjectOptions, ProjectStatus
 from shiftwork.errors import InvalidInput
+from shiftwork.storable import given_path
 
 _ONE_TOKEN = AgentEvent(kind=AgentEventKind.USAGE, input_tokens=1)
 
@@ -105,12 +106,7 @@ def _check_price(base: ProjectOptions, agent: AgentOptions, model: str) -> None:
 def _folder(path: str | None) -> Path | None:
     if path is None:
         return None
-    try:
-        folder = Path(path).expanduser()
-    except RuntimeError as error:  # of a user that there is not
-        raise InvalidInput(f"working_directory is {path!r}, and there is no such home folder.") from error
-    if "\0" in path:
-        raise InvalidInput(f"working_directory is {path!r}; a path holds no NUL character.")
+    folder = given_path("working_directory", path)
     if not folder.is_absolute():
         raise InvalidInput(
             f"working_directory is {path!r}; give an absolute path: nobody knows what it is relative to."

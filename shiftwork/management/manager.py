@@ -9,6 +9,7 @@ from shiftwork.contracts.project import ProjectOptions, ProjectStatus
 from shiftwork.errors import NotFound
 from shiftwork.management.records import Records, valid
 from shiftwork.planning.choose import ready
+from shiftwork.storable import given_path
 from shiftwork.store.rows import FeatureRow, ProjectRow
 from shiftwork.store.states import project_state
 
@@ -40,11 +41,15 @@ class ProjectManager(Records):
 
         Raises:
             Conflict: the name is taken.
-            InvalidInput: the name is empty or too long.
+            InvalidInput: the name is empty or too long, or the working directory can't be one.
             RepositoryError: the repository can't be made; there is no project then either.
         """
         name = valid(FeatureSpec, name=name).name
-        folder = None if working_directory is None else Path(working_directory).expanduser().absolute()
+        folder = (
+            None
+            if working_directory is None
+            else given_path("working_directory", working_directory).absolute()
+        )
         where = None if folder is None else str(folder)
         async with self._store.transaction() as tx:
             project = await tx.projects.create(

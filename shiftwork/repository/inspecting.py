@@ -1,5 +1,6 @@
 """Finding out what a person's path or address is, before anything is changed there."""
 
+import errno
 import os
 import re
 from dataclasses import dataclass
@@ -7,8 +8,10 @@ from enum import StrEnum
 from pathlib import Path
 from urllib.parse import unquote, urlsplit
 
+from shiftwork.errors import InvalidInput
 from shiftwork.repository.git import Git, people_environment
 from shiftwork.repository.threads import in_thread
+from shiftwork.storable import check_text, given_path
 
 STATE_FOLDER = ".shiftwork"
 """The default state folder may lie in a repository; it is nobody's uncommitted work."""
@@ -55,11 +58,15 @@ async def inspect(where: str | Path) -> Description:
     """Describe a path or an address without changing it, and without the network.
 
     Raises:
+        InvalidInput: it can't be the path or address of anything.
         RepositoryError: there is a repository that git can't read.
     """
+    check_text("The repository's path", str(where))
     path = local_path(where)
     if path is None:
         return Description(RepositoryKind.REMOTE, str(where))
+    if _is_too_long(path):
+        raise InvalidInput(f"Repository {str(path)!r:.200} has too long a name; choose another folder.")
     anchor = path
     while not os.path.lexists(anchor) and anchor != anchor.parent:
         anchor = anchor.parent
@@ -98,7 +105,15 @@ def local_path(where: str | Path) -> Path | None:
         text = unquote(urlsplit(text).path)
     elif "://" in text or (re.match(r"[^/]+:", text) and not os.path.lexists(text)):
         return None
-    return Path(os.path.abspath(Path(text).expanduser()))  # noqa: PTH100 - `..` goes, links stay
+    return Path(os.path.abspath(given_path("The repository's path", text)))  # noqa: PTH100 - `..` goes, links stay
+
+
+def _is_too_long(path: Path) -> bool:
+    try:
+        os.lstat(path)
+    except OSError as error:
+        return error.errno == errno.ENAMETOOLONG
+    return False
 
 
 def people_git(folder: Path) -> Git:

@@ -5,12 +5,14 @@ import math
 import subprocess
 import sys
 import uuid
+from functools import partial
+from pathlib import Path
 from typing import Any
 
 import pytest
 from langchain_openai import ChatOpenAI
 
-from client import AutoHarnessWrapper, SyncLongRunningHarness, create_auto_wrapper
+from client import AutoHarnessWrapper, LongRunningHarness, SyncLongRunningHarness, create_auto_wrapper
 from client.api import Shiftwork
 from client.auto import project_name
 from shiftwork.errors import InvalidInput, ModelFailed
@@ -124,6 +126,7 @@ def test_what_answers_short_requests_may_be_async_or_return_a_text() -> None:
         *(({"threshold": value}, "threshold") for value in (None, "x", math.nan, math.inf, -1, 2, True)),
         *(({"max_sessions": value}, "max_sessions") for value in (0, -1, "x", 1.5, True)),
         ({"on_progress": "x"}, "on_progress"),
+        *(({"harness": value}, "harness") for value in ("x", object(), LongRunningHarness)),
     ],
     ids=str,
 )
@@ -132,6 +135,57 @@ def test_a_wrapper_that_could_not_work_is_not_made(options, what) -> None:
     with pytest.raises(InvalidInput, match=f"^{what} is .*; give a"):
         AutoHarnessWrapper("openai:gpt-5", **options)
     AutoHarnessWrapper("openai:gpt-5", threshold=1, max_sessions=1, on_progress=print)
+
+
+class Answers:
+    async def __call__(self, prompt: str) -> str:
+        return prompt
+
+
+@pytest.mark.parametrize(
+    ("function", "why"),
+    [
+        ("x", "is an object of type 'str'; give a function"),
+        (lambda: "x", r"can't be called with the prompt alone: too many positional arguments; give"),
+        (
+            lambda prompt, more: prompt + more,
+            r"can't be called with .*: missing a required argument: 'more'; give",
+        ),
+        (lambda *, prompt: prompt, "can't be called with the prompt alone: "),
+    ],
+)
+def test_a_function_that_can_not_answer_is_refused_at_once(function, why) -> None:
+    """A bare error of Python, or one that shows only once there is a short request to answer."""
+    wrapper = AutoHarnessWrapper(object())
+    for prompt in ("hi", LONG.format("x")):
+        with pytest.raises(InvalidInput, match=f"^execute_fn {why}"):
+            wrapper.wrap_and_execute(prompt, function)
+        with pytest.raises(InvalidInput, match=f"^execute_fn {why}"):
+            asyncio.run(wrapper.awrap_and_execute(prompt, function))
+
+
+def test_an_async_function_is_not_called_where_nobody_waits_for_it() -> None:
+    """Half of an answer: the function was called, and what it gave is thrown away."""
+    wrapper = AutoHarnessWrapper(object())
+    for prompt in ("hi", LONG.format("x")):
+        for function in (Answers(), Answers().__call__, partial(Answers().__call__)):
+            with pytest.raises(InvalidInput, match=r"^execute_fn is async: call awrap_and_execute"):
+                wrapper.wrap_and_execute(prompt, function)
+    for function in (Answers(), partial(Answers().__call__), str):
+        assert asyncio.run(wrapper.awrap_and_execute("hi", function)) == {"response": "hi"}
+
+
+@pytest.mark.parametrize("where", ["a\0b", Path("a\0b"), "\ud800", "~nobody-has-this-name/x"])
+def test_a_path_that_none_can_be_is_refused_at_once(where) -> None:
+    """A bare error of Python, after a model was asked or a project made."""
+    wrapper = AutoHarnessWrapper(object())
+    for prompt in ("hi", LONG.format("x")):
+        with pytest.raises(
+            InvalidInput, match=r"^working_directory (holds|is) .*(remove it|no such home folder)"
+        ):
+            wrapper.wrap_and_execute(prompt, str, where)
+        with pytest.raises(InvalidInput, match=r"^working_directory"):
+            asyncio.run(wrapper.awrap_and_execute(prompt, str, where))
 
 
 @pytest.mark.parametrize("where", [5, "", b"x", ["x"]])

@@ -313,3 +313,13 @@ def test_synchronous_form_without_a_server():
     """If it failed, a stopped server would leave a thread behind that keeps the program from ending."""
     with pytest.raises(Exception, match="can't be reached"):
         SyncProjectManager("postgresql://u@127.0.0.1:1/x")
+
+
+@pytest.mark.parametrize("where", ["a\0b", "~nobody-has-this-name/x"])
+async def test_a_project_is_not_made_for_a_path_that_none_can_be(manager, where):
+    """A bare error of Python, or a project in a folder that nobody finds."""
+    with pytest.raises(
+        InvalidInput, match=r"^working_directory (holds a NUL character|is .* no such home folder)"
+    ):
+        await manager.create_project("chat", working_directory=where)
+    assert await manager.list_projects() == []

@@ -53,6 +53,24 @@ async def test_an_existing_repository_is_continued(repo, tmp_path):
     assert (again.warning, again.branch_updated) == (None, False)
 
 
+@pytest.mark.parametrize(
+    ("where", "why"),
+    [
+        ("/tmp/a\0b", "holds a NUL character"),
+        ("https://example.com/a\0.git", "holds a NUL character"),
+        ("\ud800", "holds half of a character"),
+        ("~nobody-has-this-name/x", "no such home folder"),
+        ("/tmp/" + "x" * 300, "has too long a name; choose another folder"),
+    ],
+    ids=["NUL", "NUL in an address", "surrogate", "home", "long"],
+)
+async def test_what_can_be_no_path_is_refused_in_one_sentence(where, why):
+    """A bare error of Python, in whose words nobody finds what to change."""
+    for look in (inspect, open_user_repository):
+        with pytest.raises(InvalidInput, match=why):
+            await look(where)
+
+
 async def test_a_dirty_repository_is_refused_and_left_alone(repo, tmp_path):
     """Uncommitted work would be overwritten or committed by the harness."""
     path = person_repository(tmp_path / "mine")
