@@ -78,6 +78,32 @@ class WithoutSeed(Sound):
         return await super().step(action, **parameters)
 
 
+class WithoutChance(Sound):
+    """Sound: nothing is drawn in it, and so it needs no seed."""
+
+    async def reset(self):
+        self.target, self.height, self.path = 9, 0, []
+        return self.seen()
+
+    async def step(self, action, **parameters):
+        self.height += parameters.get("amount", 0)
+        self.path.append(self.height)
+        return ActionResult(observation=self.seen(), reward=1.0)
+
+
+class CountsOn(WithoutChance):
+    """Without chance or seed, and its reset leaves the number of steps taken."""
+
+    taken = 0
+
+    async def step(self, action, **parameters):
+        self.taken += 1
+        return await super().step(action, **parameters)
+
+    def seen(self):
+        return super().seen().model_copy(update={"metadata": {"taken": self.taken}})
+
+
 class Uncopyable(Sound):
     """Sound: it can't be copied, and is made again from its seed."""
 
@@ -123,6 +149,19 @@ class OverAtOnce(Sound):
     async def reset(self, seed=0):
         seen = await super().reset(seed)
         return seen.model_copy(update={"terminated": True, "done": True})
+
+
+class OrderOfASet(Sound):
+    """Other processes order it otherwise."""
+
+    def seen(self):
+        names = " ".join({"axe", "bow", "cup", "die", "elf", "fan", "gem"})
+        return super().seen().model_copy(update={"metadata": {"names": names}})
+
+
+class Waits(Sound):
+    async def step(self, action, **parameters):
+        await asyncio.sleep(3600)
 
 
 class Hangs(Sound):
@@ -273,6 +312,53 @@ class LendsBehindTheGuards(BehindTheGuards):
         shown = super().seen()
         shown.metadata = self.score
         return shown
+
+
+class BeyondTheGuards(Sound):
+    """Its instances change what the guards answer."""
+
+    def __init__(self):
+        super().__init__()
+        self.step = self.changed_step
+
+    async def changed_step(self, action, **parameters):
+        return await Sound.step(self, action, **parameters)
+
+
+class PaysInfinity(BeyondTheGuards):
+    async def changed_step(self, action, **parameters):
+        result = await super().changed_step(action, **parameters)
+        return result.model_copy(update={"reward": float("inf")})
+
+
+class GoesOnAfterTheEnd(BeyondTheGuards):
+    async def changed_step(self, action, **parameters):
+        if self.is_done():
+            return ActionResult(observation=self.seen())
+        return await super().changed_step(action, **parameters)
+
+
+class TakesWhatIsUnknown(BeyondTheGuards):
+    async def changed_step(self, action, **parameters):
+        if action not in ("climb", "rest"):
+            return ActionResult(observation=self.seen())
+        return await super().changed_step(action, **parameters)
+
+
+class ChangesWhatWasHandedOut(BeyondTheGuards):
+    """It keeps what the guards gave out, and writes into it."""
+
+    async def changed_step(self, action, **parameters):
+        for each in HANDED_OUT:
+            each.metadata["late"] = True
+        HANDED_OUT.clear()
+        result = await super().changed_step(action, **parameters)
+        HANDED_OUT.append(result.observation)
+        return result
+
+
+HANDED_OUT = []
+"""By `ChangesWhatWasHandedOut`."""
 
 
 class ChangesWhatItShowed(Sound):

@@ -11,7 +11,7 @@ import pytest
 from client.__main__ import main
 from shiftwork.environments.conformance import ByName, check_by_name, check_harness
 from shiftwork.errors import EnvironmentFailed, InvalidInput
-from tests.unit.broken_environments import Sound
+from tests.unit.broken_environments import OrderOfASet, Sound, Waits
 
 HERE = __name__
 
@@ -67,12 +67,6 @@ class GivesUp(Sound):
         raise asyncio.CancelledError
 
 
-class OrderOfASet(Sound):
-    def seen(self):
-        names = " ".join({"axe", "bow", "cup", "die", "elf", "fan", "gem"})
-        return super().seen().model_copy(update={"metadata": {"names": names}})
-
-
 class HalfACharacter(Sound):
     def seen(self):
         return super().seen().model_copy(update={"metadata": {"name": "\ud83d"}})
@@ -111,11 +105,6 @@ class DrawsItsActions(Sound):
     def get_action_space(self):
         DrawsItsActions.asked += 1
         return super().get_action_space()[DrawsItsActions.asked % 2 :]
-
-
-class Waits(Sound):
-    async def step(self, action, **parameters):
-        await asyncio.sleep(3600)
 
 
 class LetsNothingThrough(Sound):

@@ -36,6 +36,9 @@ BREAKS = {
     broken.NotJson: {"exceptions"},
     broken.NoImage: {"observations"},
     broken.InfiniteReward: {"exceptions"},
+    broken.PaysInfinity: {"rewards"},
+    broken.Waits: {"answers"},
+    broken.Sleeps: {"blocking"},
     broken.OffersUnknown: {"available-actions"},
     broken.TurnOfNobody: {"agents"},
     broken.TurnOfStrangers: {"agents"},
@@ -47,24 +50,34 @@ BREAKS = {
     broken.StatsOfSomethingElse: {"stats"},
     broken.BehindTheGuards: BEHIND_THE_GUARDS,
     broken.LendsBehindTheGuards: (BEHIND_THE_GUARDS - {"failed-actions"}) | {"fresh-reset", "handed-out"},
+    broken.TakesWhatIsUnknown: {"refused-actions"},
+    broken.GoesOnAfterTheEnd: {"ends"},
+    broken.ChangesWhatWasHandedOut: {"handed-out"},
     broken.Stumbles: {"exceptions"},
     broken.SharesPath: {"separate-instances"},
     broken.SharedRandom: {"separate-instances"},
     broken.DrawsElsewhere: {"same-seed"},
     broken.Clock: {"same-seed"},
+    broken.OrderOfASet: {"another-process"},
     broken.Forgets: {"fresh-reset"},
+    broken.CountsOn: {"fresh-reset"},
     broken.KeepsElsewhere: {"failed-actions"},
     broken.CannotUndo: {"failed-actions"},
     broken.WontShutDown: {"shutdown"},
     broken.NeedsToHaveBegun: {"shutdown"},
     broken.LeavesTask: {"left-behind"},
 }
-
+HOW = {
+    broken.Waits: {"call_seconds": 0.3},
+    broken.Sleeps: {"steps": 2, "block_seconds": 0.05},
+}
+"""What of it is not as usual, where it would take long."""
 
 SOUND = [
     broken.Sound,
     broken.TwoPlayers,
     broken.WithoutSeed,
+    broken.WithoutChance,
     broken.Uncopyable,
     broken.CountsWrongly,
     broken.RefersBack,
@@ -86,12 +99,19 @@ def rules_broken(report):
 @pytest.mark.parametrize("kind", BREAKS, ids=lambda kind: kind.__name__)
 async def test_each_fault_is_found_under_its_rule(kind):
     """An environment with this fault would otherwise be taken for sound, or be mended in the wrong place."""
-    report = await check_harness(kind, episodes=2, steps=20)
+    report = await check_harness(kind, **{"episodes": 2, "steps": 20, **HOW.get(kind, {})})
 
     assert rules_broken(report) == BREAKS[kind]
     for task in broken.KEPT:
         task.cancel()
     broken.KEPT.clear()
+
+
+def test_each_rule_is_broken_alone():
+    """A rule that finds nothing would otherwise be taken for one that everybody keeps."""
+    alone = {rule for rules in BREAKS.values() if len(rules) == 1 for rule in rules}
+
+    assert alone == {rule.name for rule in RULES}
 
 
 @pytest.mark.parametrize("kind", SOUND, ids=lambda kind: kind.__name__)
@@ -110,13 +130,6 @@ async def test_a_sound_environment_is_sound_with_every_seed():
     """What is found would otherwise be chance."""
     for seed in (1, 2):
         assert rules_broken(await check_harness(broken.TwoPlayers, seed=seed, episodes=1)) == set()
-
-
-async def test_a_step_that_keeps_the_loop_is_found():
-    """One environment would otherwise stop every episode of a worker."""
-    report = await check_harness(broken.Sleeps, episodes=2, steps=2, block_seconds=0.05)
-
-    assert rules_broken(report) == {"blocking"}
 
 
 async def test_a_call_without_end_is_a_fault():
