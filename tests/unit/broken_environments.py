@@ -104,6 +104,15 @@ class CountsOn(WithoutChance):
         return super().seen().model_copy(update={"metadata": {"taken": self.taken}})
 
 
+class ThrowsADie(WithoutChance):
+    """Sound: it draws without a seed, and is marked as not reproducible; two plays may agree by chance."""
+
+    async def reset(self):
+        await super().reset()
+        self.target = random.SystemRandom().randint(9, 14)
+        return self.seen()
+
+
 class Uncopyable(Sound):
     """Sound: it can't be copied, and is made again from its seed."""
 

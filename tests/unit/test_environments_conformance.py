@@ -114,6 +114,17 @@ def test_each_rule_is_broken_alone():
     assert alone == {rule.name for rule in RULES}
 
 
+async def test_what_draws_without_a_seed_has_the_same_verdict_each_time():
+    """It is marked as not reproducible: chance would find a fault one time, and nothing to mend it by."""
+    for _ in range(4):
+        report = await check_harness(broken.ThrowsADie, episodes=1, steps=6)
+
+        assert rules_broken(report) == set()
+        told = dict(each.split(": ", 1) for each in report.skipped)
+        assert set(told) == {"same-seed", "another-process", "fresh-reset"}
+        assert "its reset takes no seed and its episodes differ" in told["same-seed"]
+
+
 @pytest.mark.parametrize("kind", SOUND, ids=lambda kind: kind.__name__)
 async def test_a_sound_environment_has_no_fault(kind):
     """People would otherwise mend what is not broken, and learn to look away."""

@@ -2,13 +2,15 @@
 
 import asyncio
 import os
+from functools import partial
 from typing import Final
 
 from pydantic import BaseModel
 
 from shiftwork.environments.conformance.child import Order, child
+from shiftwork.environments.conformance.comparing import differences
 from shiftwork.environments.conformance.making import ByName
-from shiftwork.environments.conformance.subject import NotChecked, Seen, Subject, unlike
+from shiftwork.environments.conformance.subject import NotChecked, Seen, Subject
 from shiftwork.environments.trajectory import Choice
 
 _MODULE: Final = f"{__package__}.replaying"
@@ -54,16 +56,14 @@ async def another_process(subject: Subject) -> list[str]:
         )
     if not subject.kept.get("same_seed"):
         raise NotChecked("its episodes differ in one process already")
-    reference = await subject.reference()
-    where = unlike(reference, await _replayed(subject, subject.by_name, reference))
-    if where is None:
-        return []
-    return [
-        (
+    return await differences(
+        subject,
+        partial(_replayed, subject, subject.by_name, await subject.reference()),
+        lambda where: (
             f"an episode of seed {subject.seed} differs at {where} in another process; sort what comes "
             "from a set, and use no hash() of texts and nothing that a process keeps"
-        )
-    ]
+        ),
+    )
 
 
 async def _replayed(subject: Subject, made: ByName, reference: list[Seen]) -> list[Seen]:

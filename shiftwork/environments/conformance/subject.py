@@ -225,7 +225,9 @@ class Subject:
     async def reference(self) -> list[Seen]:
         """The trace of a fresh instance, which others are compared with."""
         if "reference" not in self.kept:
-            self.kept["reference"] = await self.trace(self.fresh())
+            environment = self.fresh()
+            self.kept["reference"] = await self.trace(environment)
+            self.kept["marked"] = environment.get_stats().reproducible
         found: list[Seen] = self.kept["reference"]
         return found
 
