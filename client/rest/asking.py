@@ -107,9 +107,22 @@ class Resume(Asked):
         dict[Annotated[str, Field(min_length=1, max_length=200)], JsonValue],
         Field(max_length=100, description="Settings of the agent from now on; null takes one away."),
     ] = {}
-    role: Annotated[Role | None, Field(description="Whose settings these are, if not the project's own.")] = (
-        None
-    )
+    role: Annotated[
+        Role | None,
+        Field(
+            description="Whose settings these are, where a role has an agent of its own; null: the project's."
+        ),
+    ] = None
+    category: Annotated[
+        FeatureCategory | None,
+        Field(description="The same, where a category has an agent of its own; instead of `role`."),
+    ] = None
+    fallback: Annotated[
+        int | None,
+        Field(
+            ge=1, le=1_000, description="Which fallback of that agent is meant, the first is 1; null: itself."
+        ),
+    ] = None
 
 
 class Abandon(Asked):
