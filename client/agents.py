@@ -6,6 +6,7 @@ from typing import Any
 
 from pydantic import ValidationError
 
+from client.merging import merged
 from client.schedule_names import schedule_id
 from client.schedules import ScheduleControl, ScheduleInfo
 from client.task_inputs import check_parameters
@@ -195,6 +196,18 @@ def checked_configuration(keys: Mapping[str, Any]) -> AgentConfiguration:
         return AgentConfiguration.model_validate(keys)
     except ValidationError as error:
         raise InvalidInput(f"{first_problem(error, AgentConfiguration)}.") from error
+
+
+def patched_configuration(before: AgentConfiguration, patch: Mapping[str, Any] | None) -> dict[str, Any]:
+    """The keys that a configuration has after a JSON merge patch; nothing is checked yet.
+
+    Null takes a key away, so that its default holds again; but a limit that is null is no limit.
+    """
+    after: dict[str, Any] = merged(before.model_dump(), patch) or {}
+    limits = (patch or {}).get("limits")
+    if isinstance(limits, Mapping):
+        after["limits"] = {**before.limits.model_dump(), **limits}
+    return after
 
 
 def definition_of(agent: AgentRow, **changes: object) -> AgentDefinition:

@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from client.agents import checked_configuration
+from client.agents import checked_configuration, patched_configuration
 from client.api import Shiftwork
 from client.cli.connecting import connected
 from client.cli.exits import DONE
@@ -147,7 +147,9 @@ def _definition(base: AgentDefinition, args: Namespace) -> AgentDefinition:
         given["code"] = _code(args.code)
     if args.setting:
         given["settings"] = _merged(base.settings, dict(args.setting))
-    config = {**base.config.model_dump(mode="json"), **_config(args.config)}
+    said = _config(args.config)
+    changes = isinstance(base, AgentRow)
+    config = patched_configuration(base.config, said) if changes else {**base.config.model_dump(), **said}
     simple = ("timezone", "timeout", "overlap", "enabled")
     config |= {name: getattr(args, name) for name in simple if getattr(args, name) is not None}
     if args.schedule is not None:

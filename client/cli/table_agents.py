@@ -95,7 +95,7 @@ AGENTS = (
         "shiftwork agents edit price-watcher --code watcher.py",
         (AGENT, *_definition(new=False), JSON),
         "What is not given stays. Settings, limits and parameters replace those of the same name; the value "
-        "`null` takes one away.",
+        "`null` takes one away. --config is a JSON merge patch: what it does not name stays, too.",
     ),
     Command(
         "agents delete",

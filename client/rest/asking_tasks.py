@@ -6,6 +6,8 @@ from typing import Annotated, Any
 from pydantic import AfterValidator, AwareDatetime, BeforeValidator, Field, JsonValue, ValidationError
 from pydantic_core import PydanticCustomError
 
+from client.agents import patched_configuration
+from client.merging import merged, patch_of
 from client.rest.asking import Asked, example
 from client.rest.problems import WITHIN
 from client.task_inputs import MOST_INSTRUCTION, MOST_USER_ID
@@ -15,6 +17,7 @@ from shiftwork.agents.python.telling import MOST_CODE_BYTES
 from shiftwork.contracts.agent import PYTHON, AgentConfiguration, Expression, Overlap
 from shiftwork.contracts.base import Name
 from shiftwork.contracts.limits import AgentLimits
+from shiftwork.store.agents import AgentDefinition
 
 LARGEST_ID = 2**63 - 1
 MOST_WAIT_SECONDS = 300
@@ -81,6 +84,13 @@ def _wrong(place: tuple[int | str, ...], said: str) -> PydanticCustomError:
 Configuration = Annotated[
     AgentConfiguration, BeforeValidator(_known_config), Field(description="How it is run, and when.")
 ]
+
+
+class ConfigurationPatch(patch_of(AgentConfiguration)):  # type: ignore[misc]  # made of that one's fields
+    """What of a configuration changes; null takes a parameter, a schedule or a limit away.
+
+    Any other field goes back to its default by null.
+    """
 
 
 def _near(moment: datetime) -> datetime:
@@ -166,15 +176,30 @@ class RegisterAgent(Asked):
 
 
 class ChangeAgent(Asked):
-    """What of an agent changes; what is left out stays, of `config` too."""
+    """What of an agent changes, as a JSON merge patch (RFC 7396): what is left out stays, at every depth."""
 
-    model_config = example(config={"timeout": 60})
+    model_config = example(config={"timeout": 60, "parameters": {"symbol": "EMCA"}})
 
     kind: Kind = PYTHON
-    description: Description = ""
+    description: Annotated[
+        Description | None, Field(description="What it is for, for people; null: nothing.")
+    ] = ""
     code: Code = None
-    settings: Settings = {}
-    config: Configuration = AgentConfiguration()
+    settings: Annotated[
+        Settings | None, Field(description="Of its backend; null takes one away, or all.")
+    ] = {}
+    config: Annotated[
+        ConfigurationPatch | None,
+        Field(description="How it is run, and when; null takes one away, or all; of limits it is no limit."),
+    ] = None
+
+    def of(self, before: AgentDefinition) -> dict[str, Any]:
+        """The fields that change, with what they are then; a configuration is not checked yet."""
+        patch = self.model_dump(exclude_unset=True)
+        changed = merged(before.model_dump(include=set(patch)), patch)
+        if "config" in patch:
+            changed["config"] = patched_configuration(before.config, patch["config"])
+        return {name: changed.get(name, AgentDefinition.model_fields[name].default) for name in patch}
 
 
 class PutSchedule(Asked):

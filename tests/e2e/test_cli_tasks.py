@@ -89,7 +89,11 @@ def test_an_agent_from_its_registration_to_its_end(type_):
     Path("config.json").write_text('{"retries": 0, "enabled": true}')
     changed = type_.json("agents", "edit", agent, "--config", "@config.json", "--description", "Counts.")
     assert (changed["version"], changed["config"]["retries"], changed["code"]) == (4, 0, "print('new')\n")
-    assert [row["version"] for row in type_.json("agents", "versions", agent)] == [4, 3, 2, 1]
+    patch = '{"limits": {"processes": 60}, "retries": null, "parameters": {"a": {"b": 1}}}'
+    config = type_.json("agents", "edit", agent, "--config", patch)["config"]
+    assert (config["limits"]["memory_mb"], config["limits"]["processes"]) == (400, 60)
+    assert (config["retries"], config["enabled"], config["parameters"]) == (2, True, {"a": {"b": 1}})
+    assert [row["version"] for row in type_.json("agents", "versions", agent)] == [5, 4, 3, 2, 1]
     assert type_.json("agents", "show", agent, "--version", 1)["code"] == COUNTER
     assert agent in type_.run("agents", "list").stdout
     assert "repeat the command with --yes" in type_.refused("agents", "delete", agent)

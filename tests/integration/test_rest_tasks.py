@@ -293,6 +293,75 @@ class TestAgents:
         assert problem(http.post("/api/agents", json={"name": agent["name"]}), 409)
         assert execute(http, agent["id"]).json()["result"] == "new\n"
 
+    def test_a_change_is_merged_at_every_depth(self, http) -> None:
+        """If it failed, who changes one limit would silently lift the others."""
+        name = f"s{uuid.uuid4().hex[:8]}"
+        agent = register(
+            http,
+            timeout=30,
+            parameters={"a": {"x": 1, "y": 2}, "b": None, "c": 3},
+            limits={"memory_mb": 400, "processes": 50},
+            sandbox={"profile": "networked", "hosts": ["a.example"]},
+            schedules={name: NEVER["schedule"], f"{name}-2": NEVER["schedule"]},
+        )
+        path = f"/api/agents/{agent['id']}"
+        before = agent["config"]
+
+        def changed(**config) -> dict:
+            answer = http.patch(path, json={"config": config})
+            assert answer.status_code == 200, answer.text
+            return answer.json()["config"]
+
+        limits = {**before["limits"], "processes": 60}
+        assert changed(limits={"processes": 60}) == {**before, "limits": limits}
+        parameters = {"a": {"x": 1, "y": 4, "z": {}}, "b": None}
+        patch = {"a": {"y": 4, "z": {"none": None}}, "c": None, "d": None}
+        assert changed(parameters=patch)["parameters"] == parameters
+        assert list(changed(schedules={name: None})["schedules"]) == [f"{name}-2"]
+        sandbox = changed(sandbox={"readable": ["/usr/share"], "hosts": ["b.example"]})["sandbox"]
+        assert (sandbox["profile"], sandbox["hosts"]) == ("networked", ["b.example"])
+        # Null is no limit, and elsewhere what there was before somebody said anything.
+        assert changed(limits={"processes": None, "memory_mb": None})["limits"]["processes"] is None
+        assert changed(timeout=None, limits=None)["timeout"] == 300
+        assert http.get(path).json()["config"]["limits"]["processes"] == 1_000
+        assert changed(parameters=None)["parameters"] == {}
+        http.patch(path, json={"description": "d"})
+        assert http.patch(path, json={"description": None}).json()["description"] == ""
+        assert http.get(path).json()["code"] == agent["code"]
+
+    def test_settings_are_merged_too(self, http) -> None:
+        """If it failed, who chooses another model would lose what else its backend was told."""
+        asked = {"name": f"a{uuid.uuid4().hex[:8]}", "kind": "command"}
+        settings = {"argv": ["true"], "pass_environment": ["LANG"]}
+        assert http.post("/api/agents", json={**asked, "settings": settings}).status_code == 201
+        path = f"/api/agents/{asked['name']}"
+        changed = http.patch(path, json={"settings": {"argv": ["false"]}}).json()
+        assert changed["settings"] == {**settings, "argv": ["false"]}
+        changed = http.patch(path, json={"settings": {"pass_environment": None}}).json()
+        assert changed["settings"] == {"argv": ["false"]}
+        assert "argv" in problem(http.patch(path, json={"settings": None}), 422)["detail"]
+
+    @pytest.mark.parametrize(
+        ("config", "pointer", "names"),
+        [
+            ({"tiemout": 1}, "/config/tiemout", "not known"),
+            ({"limits": {"memory": 1}}, "/config/limits/memory", "not known"),
+            ({"limits": {"processes": HUGE}}, "/config/limits/processes", "or less"),
+            ({"timeout": "x"}, "/config/timeout", "number"),
+            ({"schedules": {"!": None}}, "/config/schedules/!", "form"),
+            ({"sandbox": {"hosts": ["a.example"]}}, None, "networked"),
+            ({"workspace": "keep", "overlap": "allow_all"}, None, "kept"),
+            ({"prices": {"input": -1}}, "/config/prices/input", "0 or more"),
+        ],
+    )
+    def test_a_change_that_can_not_be_is_refused(self, http, config, pointer, names) -> None:
+        """If it failed, a mistake would be stored, and found when the agent runs."""
+        agent = register(http)
+        found = problem(http.patch(f"/api/agents/{agent['id']}", json={"config": config}), 422)
+        assert names in found["detail"]
+        assert [each["pointer"] for each in found.get("errors", [])] == ([pointer] if pointer else [])
+        assert http.get(f"/api/agents/{agent['id']}").json() == agent
+
     def test_who_names_what_they_have_read_undoes_nothing(self, http) -> None:
         """If it failed, one of two people who change an agent would undo what the other did meanwhile."""
         agent = register(http, schedules={f"s{uuid.uuid4().hex[:8]}": NEVER["schedule"]})

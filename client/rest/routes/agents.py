@@ -8,7 +8,7 @@ from starlette.responses import Response
 from client.agents import checked_configuration, definition_of
 from client.rest import asking_tasks as asking
 from client.rest.answering_tasks import Agent, AgentLine
-from client.rest.asking import changes, contract
+from client.rest.asking import contract
 from client.rest.connections import Here
 from client.rest.idempotency import Making, Once
 from client.rest.pages import Page, Paged
@@ -89,14 +89,14 @@ async def get_agent(
 async def change_agent(
     shiftwork: Here, response: Response, matching: IfMatch, agent: AgentRef, asked: asking.ChangeAgent
 ) -> Agent:
-    """Give it a new version, which its next runs take: what is given changes, in `config` key by key."""
-    changed = changes(asked)
-    if not changed:
+    """Give it a new version, which its next runs take: what is given changes, by name at every depth."""
+    if not asked.model_fields_set:
         raise InvalidInput("Nothing to change: give a field of the agent.")
     row = await shiftwork.agent(agent)
     version = matching.version(row)
+    changed = asked.of(row)
     if "config" in changed:
-        changed["config"] = checked_configuration({**row.config.model_dump(), **changes(changed["config"])})
+        changed["config"] = checked_configuration(changed["config"])
     definition = definition_of(row, **changed)
     return _tagged(response, await shiftwork.change_agent(row.id, definition, version=version))
 
