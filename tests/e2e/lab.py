@@ -8,13 +8,16 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from sqlalchemy import update
 from temporalio.client import WorkflowHistory
 
 from client.api import Shiftwork
 from shiftwork.contracts.feature import FeatureSpec
 from shiftwork.contracts.state import FeatureState
 from shiftwork.settings import Settings
+from shiftwork.store.noun import dump
 from shiftwork.store.rows import EventRow, FeatureRow
+from shiftwork.store.tables.project import ProjectTable
 from shiftwork.temporal import project_workflow_id
 from tests.e2e.support import (
     git,
@@ -177,6 +180,15 @@ class Project:
             start.model_copy(update={"timeouts": changed}),
             **shiftwork._workflow_options(await shiftwork.find(self.id)),
         )
+
+    async def give_sessions(self, seconds: float) -> None:
+        """Have each agent that is started from now on run for as long as this."""
+        options = (await self.lab.shiftwork.find(self.id)).options
+        changed = options.model_copy(update={"session_timeout": seconds})
+        async with self.lab.shiftwork.store.transaction() as tx:
+            await tx.projects._connection.execute(
+                update(ProjectTable).where(ProjectTable.id == self.id).values(options=dump(changed))
+            )
 
     async def control(self) -> dict[str, FeatureState]:
         """Its features as the workflow knows them."""

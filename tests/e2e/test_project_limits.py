@@ -117,7 +117,7 @@ async def test_a_hanging_agent_ends_with_its_time(lab: Lab) -> None:
     daemon = {"spawn": "trap '' TERM; sleep 300"}
     hanging = [daemon, {"write": {"path": "a.txt", "content": "done\n"}}, "hang"]
     attempts = [hanging, simple_attempt("a", daemon, {"flood": 3}, SHOW_BRIEF)]
-    project = await lab.project(sessions={"a": attempts}, session_timeout=1.5)
+    project = await lab.project(sessions={"a": attempts}, session_timeout=8)
     await project.completes()
     await no_process_lives(lab)
     assert (await project.features())["a"].attempts == 1
