@@ -4,8 +4,6 @@ import copy
 import itertools
 import math
 import random
-import statistics
-import time
 
 import pytest
 
@@ -17,6 +15,7 @@ from shiftwork.environments.examples.coding.problems import PROBLEMS
 from shiftwork.environments.examples.coding.program import decode, encode
 from shiftwork.environments.examples.coding.telling import Unreadable, value_of
 from shiftwork.errors import InvalidInput
+from tests.unit.pace_support import paces
 
 
 def test_every_example_has_a_name_and_a_limit_of_its_own():
@@ -30,17 +29,12 @@ def test_every_example_has_a_name_and_a_limit_of_its_own():
 
 
 @pytest.mark.parametrize("name", EXAMPLES)
-async def test_what_an_example_holds_is_copied_in_well_under_a_millisecond(name):
+async def test_what_an_example_holds_is_copied_quickly(name):
     """Every step would wait for a copy of a world."""
     environment = EXAMPLES[name]()
     await environment.reset(seed=1)
     state = {key: value for key, value in vars(environment).items() if key != "_play"}
-    times = []
-    for _ in range(30):
-        began = time.perf_counter()
-        copy.deepcopy(state)
-        times.append(time.perf_counter() - began)
-    assert statistics.median(times) < 0.001
+    assert paces(lambda: [copy.deepcopy(state) for _ in range(30)]) < 5
 
 
 @pytest.mark.parametrize("name", EXAMPLES)

@@ -11,7 +11,6 @@ import pytest
 from activities.ending import AttemptRows
 from activities.metering import Meter
 from activities.orphans import WorkerRecord
-from activities.purse import FRESH
 from activities.services import Services
 from activities.stop import Stop
 from shiftwork.contracts.prices import Prices
@@ -27,6 +26,7 @@ from shiftwork.store.store import Store
 from tests.llm.script import Reply, Usage
 from tests.llm.server import LlmServer
 from tests.unit.gateway_support import Run, request, send, until
+from tests.unit.pace_support import paces
 
 NOWHERE = "postgresql://nobody@127.0.0.1:1/nothing"
 DOLLAR = Call(kind="messages", model="m", tokens=Tokens(input=1_000_000))
@@ -95,9 +95,7 @@ async def test_what_another_worker_spends_is_seen_without_spending_anything(work
     project = await a_project(here, 1)
     async with session(here, project, 1) as (one, stop), session(there, project, 2) as (two, _):
         two.count(DOLLAR)
-        began = time.monotonic()
         await until(one.over)
-        assert time.monotonic() - began < 3 * FRESH
         assert not stop.is_set()  # It may end its work; only questions are refused.
         async with here.store.transaction() as tx:
             await tx.projects.save(project.id, 1, budget_usd=5)
@@ -111,10 +109,8 @@ async def test_looks_at_the_budget_ask_no_database(worker, database_url):
     async with session(services, project, 1) as (meter, _):
         services.store.move(NOWHERE)
         await services.store.close()
-        looks = 1000
-        began = time.perf_counter()
-        assert {meter.over() for _ in range(looks)} == {None}
-        assert time.perf_counter() - began < 0.1
+        assert paces(lambda: [meter.over() for _ in range(1000)], time.perf_counter) < 20
+        assert meter.over() is None
         meter.count(DOLLAR)
         meter.count(DOLLAR)
         assert meter.over()

@@ -2,7 +2,6 @@
 
 import random
 import subprocess
-import time
 from pathlib import Path
 
 import pytest
@@ -13,6 +12,7 @@ from shiftwork.shells import shell_argv
 from shiftwork.verification.tokens import Unclear
 from shiftwork.verification.trivial import is_trivial
 from shiftwork.verification.walk import MOST_WORK, Walk, Way
+from tests.unit.pace_support import paces
 
 ATOMS = (
     *("true", "false", "echo ok", "echo no", "exit", "exit 0", "exit 3", "set -e", "set -o pipefail"),
@@ -142,10 +142,7 @@ HARD = (
 @pytest.mark.parametrize("command", HARD, ids=range(len(HARD)))
 def test_no_command_takes_long_or_makes_it_raise(command: str) -> None:
     """A worker that one command keeps busy, or a plan that is adopted again and again."""
-    began = time.process_time()
-    assert is_trivial(command) in (True, False)
-    assert is_trivial(command, output=False) in (True, False)
-    assert time.process_time() - began < 3
+    assert paces(lambda: [is_trivial(command), is_trivial(command, output=False)]) < 200
 
 
 def test_much_that_is_looked_at_on_many_ways_is_given_up() -> None:
