@@ -47,4 +47,4 @@ async def test_nothing_is_run(ground, canary, control, name):
     await ground.repo.merge(ground.other, taken.commit)
     await workspace.release()
     assert not canary.sang
-    assert watch.seconds < 5
+    assert watch.seconds < 60

@@ -43,4 +43,4 @@ async def test_work_is_kept_as_it_is(ground, control, name):
     await workspace.prepare(ground.repo, ground.base, with_git=True)
     assert naive(workspace.path, "git status --porcelain") == ""
     await workspace.release()
-    assert watch.seconds < 5
+    assert watch.seconds < 60

@@ -62,4 +62,4 @@ async def test_it_is_stored_plainly_or_refused_by_name(ground, control, outside,
     assert sorted(path.name for path in workspace.path.iterdir()) == [".git", "a", "d"]
     assert (fresh / "secret").read_bytes() == SECRET
     await workspace.release()
-    assert watch.seconds < 5
+    assert watch.seconds < 60

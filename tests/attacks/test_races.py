@@ -60,7 +60,7 @@ async def test_a_folder_that_becomes_a_link_is_never_followed(ground, tmp_path):
     with meanwhile(swap):
         watch = Stopwatch()
         while not falls_for_it():
-            assert watch.seconds < 20, "the attack does not work: it shows nothing"
+            assert watch.seconds < 60, "the attack does not work: it shows nothing"
         watch = Stopwatch()
         while watch.seconds < 1.5:
             with suppress(SnapshotRefused):
@@ -86,9 +86,9 @@ def test_a_file_that_changes_while_it_is_read_is_noticed(tmp_path):
         watch = Stopwatch()
         while not mixed:
             mixed = len(set(path.read_bytes())) > 1
-            assert watch.seconds < 20, "the attack does not work: it shows nothing"
+            assert watch.seconds < 60, "the attack does not work: it shows nothing"
         while read_regular("x", folder, 1 << 30) is not None:
-            assert watch.seconds < 20
+            assert watch.seconds < 60
     assert read_regular("x", folder, 1 << 30) == path.read_bytes()
     os.close(folder)
 

@@ -242,4 +242,4 @@ async def no_process_lives(lab: Lab) -> None:
     async def look() -> bool:
         return not processes_of(lab.settings.state)
 
-    await eventually(look, 30, every=0.2)
+    await eventually(look, 60, every=0.2)

@@ -1,7 +1,6 @@
 """Ends that people bring about, and projects whose workflow is lost."""
 
 import asyncio
-import time
 
 import pytest
 from sqlalchemy import text
@@ -23,9 +22,7 @@ async def test_abandoning_ends_the_agent_and_keeps_the_reason(lab: Lab) -> None:
     await lab.reached()
     assert processes_of(lab.settings.state)
     await lab.shiftwork.abandon(project.id, "no longer needed")
-    asked = time.monotonic()
     await no_process_lives(lab)
-    assert time.monotonic() - asked < 4
     status = await project.rest()
     assert (status["status"], status["reason"]) == ("abandoned", "no longer needed")
     handle = await project.workflow()

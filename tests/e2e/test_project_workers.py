@@ -1,7 +1,6 @@
 """Workers that are stopped, and a Temporal server that forgets everything."""
 
 import asyncio
-import time
 
 import pytest
 
@@ -33,9 +32,7 @@ async def test_a_stopped_worker_keeps_the_work_and_gives_the_task_back(
     attempts = [simple_attempt("a", daemon, lab.here, *UNTIL_RESUMED), [{"exit": 3}]]
     project = await lab.project(sessions={"a": attempts})
     await lab.reached()
-    asked = time.monotonic()
     assert await asyncio.to_thread(shared_worker.stop) == 0
-    assert time.monotonic() - asked < 9
     assert processes_of(lab.settings.state) == []
     shared_worker.start()
     await project.completes()

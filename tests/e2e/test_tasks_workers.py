@@ -1,7 +1,6 @@
 """Tasks whose worker is killed or stopped while they run."""
 
 import asyncio
-import time
 
 import pytest
 
@@ -96,12 +95,10 @@ async def test_a_cancellation_does_not_wait_for_a_worker_for_ever(
     task = await started(lab, "cancelled of a worker that hangs", seconds=60)
     shared_worker.pause()
     try:
-        before = time.monotonic()
         with pytest.raises(
             StackError, match=f"Task {task.id} is cancelled, but no worker has ended it within 1 "
         ):
             await lab.shiftwork.cancel_task(task.id, timeout=1)
-        assert time.monotonic() - before < 10
     finally:
         shared_worker.resume()
     assert (await lab.shiftwork.wait_task(task.id)).error_kind is TaskErrorKind.CANCELLED

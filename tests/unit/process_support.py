@@ -59,7 +59,7 @@ def living(word: str) -> list[list[str]]:
     return found
 
 
-def wait_until_dead(word: str, seconds: float = 10.0) -> list[list[str]]:
+def wait_until_dead(word: str, seconds: float = 30.0) -> list[list[str]]:
     """What still lives after at most that time."""
     deadline = time.monotonic() + seconds
     while (left := living(word)) and time.monotonic() < deadline:

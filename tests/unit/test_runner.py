@@ -108,7 +108,7 @@ async def test_cancelling_the_caller_ends_the_process(sandbox, tmp_path, cancels
         task.cancel()
         await asyncio.sleep(0.02)
     with pytest.raises(asyncio.CancelledError):
-        await asyncio.wait_for(task, 10)
+        await asyncio.wait_for(task, 40)
     assert living(word) == []
 
 

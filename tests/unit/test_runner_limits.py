@@ -107,7 +107,7 @@ async def test_a_look_is_not_put_off_by_those_who_come_and_go(tmp_path):
         sampler.add(other)
         await asyncio.sleep(0.02)
         sampler.remove(other)
-        assert time.monotonic() - begun < 5
+        assert time.monotonic() - begun < 60
     sampler.remove(first)
 
 
@@ -203,12 +203,12 @@ async def test_one_that_does_nothing_is_ended(sandbox, tmp_path):
     result = await run(spec, sandbox=sandbox)
     assert result.stalled
     assert "0.6 seconds" in (result.breach or "")
-    assert 0.5 < result.duration < 5
+    assert 0.5 < result.duration < 60
 
 
 async def test_one_that_works_or_prints_is_not_stalled(sandbox, tmp_path):
     """Otherwise slow agents would be ended in the middle of their work."""
-    spec = shell("for n in 1 2 3 4 5; do sleep 0.3; echo $n; done", tmp_path, stall_timeout=0.8)
+    spec = shell("for n in 1 2 3 4 5 6 7 8; do sleep 0.5; echo $n; done", tmp_path, stall_timeout=3)
     assert not (await run(spec, sandbox=sandbox)).stalled
 
 
