@@ -92,6 +92,39 @@ async def test_a_program_plays_to_the_end(lab: Lab) -> None:
     await nothing_lives(lab)
 
 
+PYTHON = """
+assert handoff is None
+seen = environment.observe()
+while not seen["over"]:
+    known = seen["observation"]["metadata"]
+    seen = environment.step("guess", number=(known["least"] + known["most"]) // parameters["parts"])
+after = environment.step("guess", number=1)
+assert not after["ok"] and "over" in after["error"], after
+assert environment.stats()["steps"] == seen["steps"]
+assert instruction.count("Be quick.") == 1, instruction
+"""
+
+
+@pytest.mark.parametrize("code", [PYTHON, HALVES], ids=["by-an-object", "by-the-program"])
+async def test_code_of_python_plays(lab: Lab, code: str) -> None:
+    """If it failed, the simplest agent that anybody can write could not be exercised in an environment."""
+    file = lab.folder / "agent.py"
+    file.write_text(code)
+    agent = player("python", "Be quick.", file=str(file), parameters={"parts": 2})
+    row = await played(lab, agent)
+    assert (row.status, row.error, row.success) == (EpisodeStatus.COMPLETED, None, True)
+    assert 0 < row.total_steps <= 7
+    await nothing_lives(lab)
+
+
+async def test_what_code_of_python_dies_of_is_the_players_failure(lab: Lab) -> None:
+    """If it failed, an environment would be blamed for the mistakes of who plays."""
+    code = "environment.step('guess', number=1)\nenvironment.ask()"
+    row = await played(lab, player("python", code=code))
+    assert (row.status, row.error_kind) == (EpisodeStatus.FAILED, EpisodeErrorKind.PLAYER)
+    assert "AttributeError: 'Environment' object has no attribute 'ask'" in (row.error or "")
+
+
 SLOW_HALVES = """
 import json, os, pathlib, subprocess, sys, time
 

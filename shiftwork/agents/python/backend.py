@@ -1,5 +1,6 @@
-"""Backend `python`: a session of a project whose agent is a text of Python."""
+"""Backend `python`: an agent that is a text of Python, in a session of a project or in an episode."""
 
+import json
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Annotated, Any, Final, Self
@@ -7,12 +8,13 @@ from typing import Annotated, Any, Final, Self
 from pydantic import Field, field_validator, model_validator
 
 from shiftwork.agents.access import OwnProgramSettings, given_environment, own_provider
-from shiftwork.agents.brief import REQUEST_FILE, BriefRequest
+from shiftwork.agents.brief import REQUEST_FILE
 from shiftwork.agents.command import ProseLines, full_prompt
 from shiftwork.agents.events import AgentEvent, AgentEventKind
 from shiftwork.agents.protocol import AgentCommand, AgentRequest, BackendReport, Provider, Reader, Settings
 from shiftwork.agents.python.telling import MOST_CODE_BYTES, check_code, interpreter, told
 from shiftwork.agents.scripted import EventLines
+from shiftwork.contracts.outbox import Handoff
 from shiftwork.errors import InvalidInput
 from shiftwork.runner.environment import base_python
 
@@ -140,8 +142,8 @@ def _code(settings: PythonSettings) -> str:
 
 
 def _handoff(brief: Path | None) -> dict[str, Any] | None:
-    """What the session before left; None outside of sessions, or if it left nothing."""
+    """What the session before left; None outside of sessions (episodes have none), or if it left nothing."""
     if brief is None or not (brief / REQUEST_FILE).exists():
         return None
-    left = BriefRequest.model_validate_json((brief / REQUEST_FILE).read_bytes()).handoff
-    return None if left is None else left.model_dump(mode="json")
+    left = json.loads((brief / REQUEST_FILE).read_bytes()).get("handoff")
+    return None if left is None else Handoff.model_validate(left).model_dump(mode="json")

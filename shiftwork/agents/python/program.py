@@ -106,11 +106,39 @@ def save_handoff(
     os.replace(f"{path}.new", path)  # noqa: PTH105 - quicker
 
 
+class Environment:
+    """What is played, by the program `play` of the brief; each answer is a dictionary, as that prints it."""
+
+    def __init__(self, brief: str) -> None:
+        import runpy  # noqa: PLC0415 - needed by players alone
+
+        self._play = runpy.run_path(os.path.join(brief, "play"))  # noqa: PTH118 - quicker
+
+    def observe(self) -> dict[str, Any]:
+        """Look again; changes nothing."""
+        return self._ask({"do": "observe"})
+
+    def step(self, action: str, /, **parameters: Any) -> dict[str, Any]:
+        """Act; an action that is refused is an answer too: `ok` is False, and `error` says why."""
+        return self._ask({"do": "step", "action": action, "parameters": parameters})
+
+    def stats(self) -> dict[str, Any]:
+        """How the episode goes."""
+        return self._ask({"do": "stats"})
+
+    def _ask(self, said: dict[str, Any]) -> dict[str, Any]:
+        """Raises `Unusable` where it can't be asked."""
+        answer: dict[str, Any] = self._play["ask"](*self._play["connection"](os.environ), said)
+        return answer
+
+
 def _given(job: dict[str, Any]) -> dict[str, Any]:
     handoff = job["handoff"]
     if handoff is not None:
         handoff = types.SimpleNamespace(**{name: _decoded(part) for name, part in handoff.items()})
+    plays = "SHIFTWORK_ENVIRONMENT_URL" in os.environ
     return {
+        "environment": Environment(os.environ["SHIFTWORK_BRIEF"]) if plays else None,
         "handoff": handoff,
         "parameters": job["parameters"],
         "instruction": job["instruction"],
