@@ -62,6 +62,10 @@ class PlayFailed(ShiftworkError):  # noqa: N818 - it names what happened
         self.why = why
 
 
+class _ReadsNoMore(Exception):  # noqa: N818 - it names what happened
+    """An environment's process, which has died."""
+
+
 @dataclass(frozen=True, slots=True)
 class _Listener:
     """Who is told of an episode, and asked."""
@@ -143,9 +147,9 @@ class EnvironmentHost:
 
     async def _follow(self, process: Process, order: Order, listener: _Listener) -> Over:
         try:
-            await process.stdin.write(_line(order))
+            await _write(process, order)
             async for line in _lines(process):
-                match Told.validate_json(line):
+                match _understood(line, order):
                     case Over() as over:
                         return await self._clean_over(over)
                     case Failed() as failed:
@@ -155,17 +159,15 @@ class EnvironmentHost:
                         listener.on_begin(begun.model_copy(update=told))
                     case Taken() as taken:
                         await listener.on_step(self._clean_step(taken.step), taken.seconds)
-                        await process.stdin.write(_line(Kept()))
+                        await _write(process, Kept())
                     case Turn() as turn:
                         assert listener.on_turn is not None, "asked for by `player`"
                         listener.on_stats(turn.stats)
                         last = None if turn.last is None else self._clean_step(turn.last)
                         choice = await listener.on_turn(await self._clean(turn.observation), last)
-                        await process.stdin.write(_line(Chosen(choice=choice)))
-        except BrokenPipeError:
-            pass  # it died: why is said below
-        except ValidationError as error:
-            raise PlayFailed(_blames(order, "what it told can't be understood"), "environment") from error
+                        await _write(process, Chosen(choice=choice))
+        except _ReadsNoMore:
+            pass  # why is said below
         raise PlayFailed(_blames(order, await self._last_words(process)), "environment")
 
     async def _last_words(self, process: Process) -> str:
@@ -215,8 +217,18 @@ def _import_path(base: Mapping[str, str]) -> dict[str, str]:
     return {"PYTHONPATH": os.pathsep.join(str(Path(entry).absolute()) for entry in named)} if named else {}
 
 
-def _line(told: Order | Kept | Chosen) -> bytes:
-    return told.model_dump_json().encode() + b"\n"
+async def _write(process: Process, told: Order | Kept | Chosen) -> None:
+    try:
+        await process.stdin.write(told.model_dump_json().encode() + b"\n")
+    except BrokenPipeError:
+        raise _ReadsNoMore from None
+
+
+def _understood(line: bytes, order: Order) -> Begun | Taken | Turn | Over | Failed:
+    try:
+        return Told.validate_json(line)
+    except ValidationError as error:
+        raise PlayFailed(_blames(order, "what it told can't be understood"), "environment") from error
 
 
 async def _lines(process: Process) -> AsyncIterator[bytes]:

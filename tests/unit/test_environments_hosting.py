@@ -5,6 +5,7 @@ import sys
 from pathlib import Path
 
 import pytest
+from pydantic import ValidationError
 
 from activities.players import PlayerFailed, check_kept
 from shiftwork.contracts.episode import EpisodeErrorKind
@@ -136,6 +137,20 @@ def test_a_secret_that_a_player_chose_is_said_to_be_the_players() -> None:
         check_kept(harmless.model_copy(update={"number": 2, "parameters": {"to": KEY}}), redactor)
     assert failed.value.kind is EpisodeErrorKind.PLAYER
     assert KEY not in str(failed.value)
+
+
+@pytest.mark.parametrize("kind", [ValidationError, BrokenPipeError])
+async def test_what_a_player_raises_is_not_blamed_on_the_environment(folder, kind) -> None:
+    """If it failed, people would look for a player's fault in an environment that has none."""
+
+    async def fail(observation, last) -> None:
+        if kind is BrokenPipeError:
+            raise BrokenPipeError
+        Observation.model_validate({"agent": 3})
+
+    order = Order(environment="game_of_hosts:Game", seed=1, player="asked")
+    with pytest.raises(kind):
+        await EnvironmentHost(cheap_sandbox(), folder).play(order, on_step=fail, on_turn=fail)
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="memory is looked at on Linux")
