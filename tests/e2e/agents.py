@@ -16,9 +16,19 @@ from tests.llm.programs import find_program_or_skip
 from tests.llm.script import Answer, Reply, Turn
 from tests.llm.server import LlmServer
 
-MODELS = {"claude": "claude-sonnet-4-5", "codex": "gpt-5-codex", "opencode": "test/gpt-5-mini"}
-KEYS = {"claude": "ANTHROPIC_API_KEY", "codex": "OPENAI_API_KEY", "opencode": "OPENAI_API_KEY"}
-PATHS = {"claude": "", "codex": "/v1", "opencode": "/v1"}
+MODELS = {
+    "claude": "claude-sonnet-4-5",
+    "codex": "gpt-5-codex",
+    "gemini": "gemini-2.5-pro",
+    "opencode": "test/gpt-5-mini",
+}
+KEYS = {
+    "claude": "ANTHROPIC_API_KEY",
+    "codex": "OPENAI_API_KEY",
+    "gemini": "GEMINI_API_KEY",
+    "opencode": "OPENAI_API_KEY",
+}
+PATHS = {"claude": "", "codex": "/v1", "gemini": "", "opencode": "/v1"}
 FEATURE = re.compile(r"Your one feature: (\w+)")
 
 
@@ -28,6 +38,8 @@ def shell(turn: Turn, command: str) -> Reply:
         return Reply(tool_calls=(("Bash", {"command": command, "description": "work"}),))
     if "bash" in turn.tools:
         return Reply(tool_calls=(("bash", {"command": command, "description": "work"}),))
+    if "run_shell_command" in turn.tools:
+        return Reply(tool_calls=(("run_shell_command", {"command": command}),))
     if "exec_command" in turn.tools:
         return Reply(tool_calls=(("exec_command", {"cmd": command}),))
     if "shell_command" in turn.tools:

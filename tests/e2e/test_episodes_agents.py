@@ -420,21 +420,22 @@ async def test_a_chat_model_plays_by_a_tool(lab: Lab) -> None:
     assert row.usage.cost_usd > 0
 
 
+def by_halves(turn: Turn) -> Answer:
+    """What a model does whose program has a shell."""
+    return halving(
+        turn,
+        lambda number: shell(turn, f"./play step guess number={number}"),
+        lambda: shell(turn, "./play observe"),
+    )
+
+
 @pytest.mark.slow
 @pytest.mark.timeout(180)
-@pytest.mark.parametrize("name", ["claude", "codex", "opencode"])
+@pytest.mark.parametrize("name", ["claude", "codex", "gemini", "opencode"])
 async def test_a_real_agent_plays(name: str, lab: Lab) -> None:
     """If it failed, the agents that people use could not be exercised in an environment."""
     found = find_program_or_skip(name)
-
-    def script(turn: Turn) -> Answer:
-        return halving(
-            turn,
-            lambda number: shell(turn, f"./play step guess number={number}"),
-            lambda: shell(turn, "./play observe"),
-        )
-
-    with LlmServer.in_thread(script) as server:
+    with LlmServer.in_thread(by_halves) as server:
         settings = {
             "program": found,
             "model": MODELS[name],
@@ -442,6 +443,44 @@ async def test_a_real_agent_plays(name: str, lab: Lab) -> None:
             "environment": {KEYS[name]: "no-secret"},
         }
         row = await played(lab, player(name, "Guess by halves.", **settings), seconds=120)
+        assert any("Guess by halves." in turn.user_text for turn in server.turns)
+    assert (row.status, row.error, row.success) == (EpisodeStatus.COMPLETED, None, True)
+    assert row.usage is not None
+    assert row.usage.cost_usd > 0
+    await nothing_lives(lab)
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(180)
+async def test_an_agent_plays_that_speaks_its_protocol(lab: Lab) -> None:
+    """If it failed, agents of the Agent Client Protocol could not be exercised in an environment."""
+    found = find_program_or_skip("opencode")
+    limit = {"context": 100_000, "output": 4_000}
+    provider = {
+        "npm": "@ai-sdk/anthropic",
+        "options": {"baseURL": "{env:ANTHROPIC_BASE_URL}/v1", "apiKey": "{env:ANTHROPIC_API_KEY}"},
+        "models": {MODELS["claude"]: {"name": "scripted", "limit": limit}},
+    }
+    model = f"scripted/{MODELS['claude']}"
+    config = {
+        "model": model,
+        "small_model": model,
+        "enabled_providers": ["scripted"],
+        "provider": {"scripted": provider},
+    }
+    off = ("AUTOUPDATE", "MODELS_FETCH", "LSP_DOWNLOAD", "DEFAULT_PLUGINS")
+    environment = {f"OPENCODE_DISABLE_{name}": "1" for name in off}
+    environment |= {"OPENCODE_CONFIG_CONTENT": json.dumps(config), "ANTHROPIC_API_KEY": "no-secret"}
+    with LlmServer.in_thread(by_halves) as server:
+        agent = player(
+            "acp",
+            "Guess by halves.",
+            argv=[found, "acp"],
+            provider="anthropic",
+            base_url=server.url,
+            environment=environment,
+        )
+        row = await played(lab, agent, seconds=120)
         assert any("Guess by halves." in turn.user_text for turn in server.turns)
     assert (row.status, row.error, row.success) == (EpisodeStatus.COMPLETED, None, True)
     assert row.usage is not None
