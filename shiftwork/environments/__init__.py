@@ -8,6 +8,7 @@ from shiftwork.environments.protocol import (
     HarnessStatus,
     Observation,
 )
+from shiftwork.environments.sharing import NeverChanges
 
 __all__ = [
     "ActionDefinition",
@@ -15,5 +16,6 @@ __all__ = [
     "BaseHarness",
     "EpisodeStats",
     "HarnessStatus",
+    "NeverChanges",
     "Observation",
 ]

@@ -13,7 +13,7 @@ from shiftwork.environments.play_state import Play, episode_now, play_of
 from shiftwork.environments.protocol import HarnessStatus, Observation, as_it_is, own_copy
 from shiftwork.environments.restoring import Snapshot
 from shiftwork.environments.stepping import take_step
-from shiftwork.environments.undoing import copied, put_back, set_aside, undo
+from shiftwork.environments.undoing import PutBack, copied, put_back, set_aside, undo
 from shiftwork.errors import EnvironmentFailed, InvalidInput
 
 if TYPE_CHECKING:
@@ -119,11 +119,9 @@ async def _go_back(
     status: HarnessStatus,
 ) -> None:
     """To the episode before one that could not begin."""
-    if put_back(before):
-        return
     if episode is not None and status is not HarnessStatus.ERROR:
-        await undo(environment, episode, None)
-    else:
+        await undo(environment, episode, before)
+    elif put_back(before) is PutBack.NOT:
         environment.status = status
 
 

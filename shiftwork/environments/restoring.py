@@ -1,155 +1,204 @@
-"""Putting an object back to what it held, part by part: each part stays the object that it is."""
+"""Putting an object back to what it held, part by part: each part stays the object that it is.
 
-import asyncio
+Nothing is copied: of each object that can be reached and may change it is noted which objects it holds, and
+these are written into it again. So identity, aliases, cycles, weak references and views are right without
+anything being done for them. What can't be noted whole is not noted at all, and after everything was put back
+it is looked at once more: either all is as it was, or it is said that it is not.
+"""
+
 import builtins
-import copy
-import functools
+import os
 import sys
-import threading
-import types
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from contextlib import suppress
 from typing import Any, Final
 
-from shiftwork.environments.restoring_back import Back
-from shiftwork.environments.restoring_parts import as_it_was, way_of
-
-_COPYING: Final = ("__deepcopy__", "__getstate__", "__setstate__", "__reduce__", "__reduce_ex__")
-
-_LOCKS: Final = (
-    *(type(threading.Lock()), type(threading.RLock()), threading.Condition),
-    *(asyncio.Lock, asyncio.Condition),
+from shiftwork.environments.restoring_contents import (
+    CanNotPutBack,
+    Content,
+    same_objects,
+    same_order,
 )
-"""What others may hold or wait for; it has no content besides."""
+from shiftwork.environments.restoring_kinds import Kind, kind_of
 
-_MOST_CLASSES: Final = 10_000
-"""Of which it is remembered how their instances are put back."""
+_MISSING: Final = object()
+"""In a slot: nothing."""
 
-_Name = str | types.MemberDescriptorType
-"""Of what an object holds: in its `__dict__`, or in a slot."""
+
+class _Noted:
+    """One object, and what it held."""
+
+    __slots__ = ("attributes", "cls", "content", "kind", "owner", "slots")
+
+    def __init__(self, owner: Any, kind: Kind) -> None:
+        self.owner = owner
+        self.kind = kind
+        self.cls = type(owner)
+        self.attributes: dict[Any, Any] | None = _attributes(owner)
+        self.slots = [_in_slot(owner, slot) for slot in kind.slots]
+        self.content: Any = None if kind.content is None else kind.content.note(owner)
+
+    def within(self) -> Iterator[Any]:
+        """What it held, but for its attributes."""
+        yield from self.slots
+        if self.kind.content is not None:
+            yield from self.kind.content.within(self.content)
+        if self.kind.within is not None:
+            yield from self.kind.within(self.owner)
+
+    def holds(self) -> bool:
+        """Whether it is as it was."""
+        owner, content = self.owner, self.kind.content
+        return (
+            type(owner) is self.cls
+            and _attributes(owner) is self.attributes
+            and same_objects([_in_slot(owner, slot) for slot in self.kind.slots], self.slots)
+            and (content is None or content.holds(owner, self.content))
+        )
+
+    def put_attributes(self) -> None:
+        """Have it be of its class again, and hold its own attributes, which are put back apart."""
+        if type(self.owner) is not self.cls:
+            object.__setattr__(self.owner, "__class__", self.cls)
+        if _attributes(self.owner) is not self.attributes:
+            object.__setattr__(self.owner, "__dict__", self.attributes)
+        for slot, value in zip(self.kind.slots, self.slots, strict=True):
+            now = _in_slot(self.owner, slot)
+            if value is _MISSING and now is not _MISSING:
+                slot.__delete__(self.owner)
+            elif now is not value:
+                slot.__set__(self.owner, value)
+
+    @property
+    def by_hash(self) -> bool:
+        """Whether it finds what it holds by hashes, which may be made of all the rest."""
+        return self.kind.content is not None and self.kind.content.hashes
+
+    def put_content(self) -> None:
+        """Have it hold what it held beside its attributes."""
+        content: Content | None = self.kind.content
+        if content is not None and not content.holds(self.owner, self.content):
+            content.put(self.owner, self.content)
+
+
+class _Attributes:
+    """Attributes by name; those `apart` are nobody's business here."""
+
+    __slots__ = ("apart", "named", "noted")
+
+    def __init__(self, named: dict[Any, Any], apart: frozenset[str] = frozenset()) -> None:
+        self.named = named
+        self.apart = apart
+        self.noted = self._now()
+
+    def _now(self) -> dict[Any, Any]:
+        if not self.apart:
+            return dict.copy(self.named)
+        return {name: value for name, value in self.named.items() if name not in self.apart}
+
+    def holds(self) -> bool:
+        now = self._now()
+        return list(now) == list(self.noted) and same_objects([*now.values()], [*self.noted.values()])
+
+    def put(self) -> None:
+        if self.holds():
+            return
+        now = self._now()
+        if list(now) != list(self.noted):
+            for name in now:
+                del self.named[name]
+        dict.update(self.named, self.noted)
 
 
 class Snapshot:
-    """What an object held, and what that held in turn, at one moment.
-
-    All of it is copied; to put it back, the content of each copy is written into the object that was copied.
-    So weak references, views, keys made of `id(…)`, comparisons by `is` and other holders of a part are right
-    afterwards, too. An object of which only its own package knows how to write into it is replaced by its
-    copy.
-    """
+    """What an object held, and what that held in turn, at one moment."""
 
     def __init__(self, of: Any, apart: Iterable[str] = ()) -> None:
-        """Copy all that it holds, but for the attributes `apart`.
+        """Note all that it holds, but for the attributes `apart`.
 
         Raises:
-            Exception: whatever the copying of a part that can't be copied raises.
+            CanNotPutBack: it holds something that can't be put back.
+            Exception: whatever an object raises that is looked at.
         """
-        self._of = of
-        self._apart = frozenset(apart)
-        held = _held(of, self._apart)
-        # What a module holds is not the object's own; without its builtins the interpreter can't go on.
-        self._shared = [of, *_of_modules(of)]
-        memo: dict[int, Any] = {id(each): each for each in self._shared}
-        self._names = list(held)
-        self._values = copy.deepcopy(list(held.values()), memo)
-        originals = memo.get(id(memo), [])  # `copy` keeps there what it has copied
-        self._copies = [(each, memo[id(each)]) for each in originals if id(each) in memo]
-        self._of_odd = {id(each): _held(each) for each, _ in self._copies if _is_odd(each)}
+        self._noted: list[_Noted] = []
+        self._attributes: list[_Attributes] = []
+        apart = frozenset(apart)
+        seen: dict[int, Any] = {}
+        waiting = [of]
+        while waiting:
+            each = waiting.pop()
+            kind = kind_of(type(each))
+            if kind.stays or id(each) in seen:
+                continue
+            if kind.why:
+                raise CanNotPutBack(f"a {kind.why} can't be put back")
+            if each is os.environ or (type(each) is dict and _is_shared(each)):
+                continue
+            seen[id(each)] = each
+            noted = _Noted(each, kind)
+            if kind.content is not None or kind.slots or noted.attributes is not None:
+                self._noted.append(noted)
+            named = noted.attributes
+            if named is not None and named is not each and id(named) not in seen:
+                seen[id(named)] = named
+                self._attributes.append(_Attributes(named, apart if each is of else frozenset()))
+                waiting.extend(self._attributes[-1].noted.values())
+            waiting.extend(noted.within())
 
-    def put_back(self) -> None:
-        """Let the object hold that, and nothing else."""
-        # A frozen set is made by the hashes of its elements, which may be made of their attributes.
-        frozen = any(issubclass(type(copied), frozenset) for _, copied in self._copies)
-        for _ in range(2 if frozen else 1):
-            self._put_back(Back(self._shared, self._copies))
+    def put_back(self) -> bool:
+        """Let the object hold that, and nothing else.
 
-    def _put_back(self, back: Back) -> None:
-        values = [back(value) for value in self._values]
-        kept = [(original, copied) for original, copied in self._copies if back.knows(original, copied)]
-        contents = [
-            (original, self._content(original, copied, back))
-            for original, copied in kept
-            if as_it_was(type(original))
-        ]
-        for original, content in contents:
-            _hold(original, content)
-        _hold(self._of, dict(zip(self._names, values, strict=True)), self._apart)
-        for original, copied in kept:  # after the attributes, of which hashes may be made
-            way = way_of(type(original))
-            if way is not None:
-                way(original, copied, back)
+        Returns:
+            False: all holds what it held, but a set had others in between, which its order, and what it pops
+            next, still tell.
 
-    def _content(self, original: Any, copied: Any, back: Back) -> dict[_Name, Any]:
-        """All that is to be in its attributes.
-
-        A class that says itself what is copied may leave something out, which stays; or put something new
-        into each copy: a lock, say, that others may hold or wait for. The one that was there stays then, too.
+        Raises:
+            CanNotPutBack: something does not hold what it held.
+            Exception: whatever an object raises that is looked at.
         """
-        held = {name: back(value) for name, value in _held(copied).items()}
-        before = self._of_odd.get(id(original))
-        if before is None:
-            return held
-        same = {name: one for name, one in before.items() if name in held and _is_like(one, held[name])}
-        return {**before, **held, **same}
+        sets = (noted for noted in self._noted if issubclass(noted.cls, set))
+        exactly = all(same_order(noted.owner, noted.content) for noted in sets)
+        for _ in range(2):  # some can only be right once others are
+            self._put()
+            wrong = self._wrong()
+            if not wrong:
+                return exactly
+        raise CanNotPutBack(f"a {type(wrong[0]).__qualname__} is not as it was")
+
+    def _put(self) -> None:
+        """Write what can be written; what came of it is looked at afterwards."""
+        by_hash = [noted.put_content for noted in self._noted if noted.by_hash]
+        others = [noted.put_content for noted in self._noted if not noted.by_hash]
+        attributes = [each.put for each in self._attributes]
+        for put in (*(noted.put_attributes for noted in self._noted), *attributes, *others, *by_hash):
+            with suppress(Exception):
+                put()
+
+    def _wrong(self) -> list[Any]:
+        """What does not hold what it held."""
+        wrong: list[Any] = [noted for noted in self._noted if not noted.holds()]
+        wrong.extend(each for each in self._attributes if not each.holds())
+        return wrong
 
 
-@functools.lru_cache(maxsize=_MOST_CLASSES)
-def _slots_of(cls: type) -> tuple[types.MemberDescriptorType, ...]:
-    return tuple(
-        each
-        for base in cls.__mro__
-        if as_it_was(base) and "__slots__" in vars(base)
-        for each in vars(base).values()
-        if isinstance(each, types.MemberDescriptorType)
-    )
+def _attributes(owner: Any) -> dict[Any, Any] | None:
+    try:
+        named = object.__getattribute__(owner, "__dict__")
+    except AttributeError:
+        return None
+    return named if isinstance(named, dict) else None
 
 
-def _slots(owner: Any) -> tuple[types.MemberDescriptorType, ...]:
-    kind: Any = type(owner)  # as any: mypy takes no class for hashable
-    return _slots_of(kind)
+def _in_slot(owner: Any, slot: Any) -> Any:
+    try:
+        return slot.__get__(owner)
+    except AttributeError:
+        return _MISSING
 
 
-def _held(owner: Any, apart: Iterable[str] = ()) -> dict[_Name, Any]:
-    held: dict[_Name, Any] = {
-        name: value for name, value in getattr(owner, "__dict__", {}).items() if name not in apart
-    }
-    for slot in _slots(owner):
-        try:
-            held[slot] = slot.__get__(owner)
-        except AttributeError:  # nothing was put there
-            continue
-    return held
-
-
-def _hold(owner: Any, held: dict[_Name, Any], apart: Iterable[str] = ()) -> None:
-    named: dict[Any, Any] | None = getattr(owner, "__dict__", None)
-    if named is not None:
-        for name in [name for name in named if name not in apart]:
-            del named[name]
-        named.update((name, value) for name, value in held.items() if isinstance(name, str))
-    for slot in _slots(owner):
-        if slot in held:
-            slot.__set__(owner, held[slot])
-        elif slot in _held(owner):
-            slot.__delete__(owner)
-
-
-@functools.lru_cache(maxsize=_MOST_CLASSES)
-def _copies_oddly(cls: type) -> bool:
-    """Whether a class says itself what is copied of its instances."""
-    return as_it_was(cls) and any(name in vars(base) for base in cls.__mro__[:-1] for name in _COPYING)
-
-
-def _is_odd(owner: Any) -> bool:
-    kind: Any = type(owner)
-    return _copies_oddly(kind)
-
-
-def _is_like(one: object, other: object) -> bool:
-    """Whether it is another lock of the same kind."""
-    return one is not other and type(one) is type(other) and issubclass(type(one), _LOCKS)
-
-
-def _of_modules(of: object) -> list[dict[str, Any]]:
-    """What the interpreter, and the module of an object's class, hold by themselves."""
-    module = sys.modules.get(type(of).__module__)
-    return [vars(builtins), *([] if module is None else [vars(module)])]
+def _is_shared(names: dict[Any, Any]) -> bool:
+    """Whether it is what a module, or the interpreter, holds: an environment may know it, not own it."""
+    if names is vars(builtins) or names is sys.modules:
+        return True
+    module = sys.modules.get(str(names.get("__name__")))
+    return module is not None and vars(module) is names

@@ -1,6 +1,7 @@
 """Putting an environment back to where it was before an action that failed."""
 
 import copy
+import enum
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, Final
 
@@ -28,10 +29,10 @@ _TOLD: Final = ("content", "content_type", "available_actions", "metadata", "age
 
 
 def set_aside(environment: "BaseHarness") -> Snapshot | None:
-    """All that an environment holds; None where something in it can't be copied."""
+    """All that an environment holds; None where something in it can't be put back."""
     try:
         return Snapshot(environment, _APART)
-    except Exception:  # noqa: BLE001 - whatever a foreign object's own copying raises
+    except Exception:  # noqa: BLE001 - whatever a foreign object raises that is looked at
         return None
 
 
@@ -43,32 +44,47 @@ def copied(options: Mapping[str, Any]) -> dict[str, Any]:
         return dict(options)
 
 
-def put_back(before: Snapshot | None) -> bool:
-    """Let an environment hold what was set aside, and nothing else; whether that could be done."""
+class PutBack(enum.Enum):
+    """How far an environment holds what was set aside."""
+
+    NOT = 0
+    NEARLY = 1
+    """But for the order in which a set has its elements, and pops them."""
+
+    WHOLLY = 2
+
+
+def put_back(before: Snapshot | None) -> PutBack:
+    """Let an environment hold what was set aside, and nothing else."""
     if before is None:
-        return False
+        return PutBack.NOT
     try:
-        before.put_back()
+        return PutBack.WHOLLY if before.put_back() else PutBack.NEARLY
     except Exception:  # noqa: BLE001 - as above
-        return False
-    return True
+        return PutBack.NOT
 
 
 async def undo(environment: "BaseHarness", episode: Episode, before: Snapshot | None) -> None:
-    """As it was: from the copy, or made again; an environment for which neither can be done is broken.
+    """As it was: put back, or made again; an environment for which neither can be done is broken.
+
+    What comes next may follow the order of a set's elements: where only that is another one, and the episode
+    can be made again, it is; else the elements themselves are what counts.
 
     Making it again may take as long as an episode may; where that is without an end, as long as this one has
     lasted and `undo_seconds` more.
     """
-    if put_back(before):
+    found = put_back(before)
+    if found is PutBack.WHOLLY:
         return
     if not episode.reproducible:
-        environment.status = HarnessStatus.ERROR
+        if found is PutBack.NOT:
+            environment.status = HarnessStatus.ERROR
         return
     try:
         await within(_time_for(environment, episode), _make_again(environment, episode))
     except BaseException as error:  # an interruption leaves half an episode, too
-        environment.status = HarnessStatus.ERROR
+        if put_back(before) is PutBack.NOT:
+            environment.status = HarnessStatus.ERROR
         if not is_failure(error):
             raise
 

@@ -2,7 +2,6 @@
 
 import asyncio
 import random
-import threading
 import time
 from copy import deepcopy
 
@@ -114,10 +113,10 @@ class ThrowsADie(WithoutChance):
 
 
 class Uncopyable(Sound):
-    """Sound: it can't be copied, and is made again from its seed."""
+    """Sound: it can't be put back, and is made again from its seed."""
 
     async def reset(self, seed=0):
-        self.lock = threading.Lock()
+        self.turns = (turn for turn in "ab")
         return await super().reset(seed)
 
 
@@ -467,33 +466,31 @@ class Forgets(Sound):
         return await super().step(action, **parameters)
 
 
-class Ledger:
-    """What can't be put back: a copy of it is itself, as of a file or a server."""
-
-    def __init__(self):
-        self.lines = []
-
-    def __deepcopy__(self, memo):
-        return self
-
-
 class KeepsElsewhere(Sound):
+    """A function of it has what it wrote, where nobody else can put anything back."""
+
     async def reset(self, seed=0):
-        self.ledger = Ledger()
+        lines = []
+
+        def write(line):
+            lines.append(line)
+            return len(lines)
+
+        self.write, self.written = write, 0
         return await super().reset(seed)
 
     async def step(self, action, **parameters):
-        self.ledger.lines.append(action)
+        self.written = self.write(action)
         return await super().step(action, **parameters)
 
     def seen(self):
-        lines = self.ledger.lines if "ledger" in vars(self) else []
-        return super().seen().model_copy(update={"metadata": {"lines": len(lines)}})
+        written = vars(self).get("written", 0)
+        return super().seen().model_copy(update={"metadata": {"lines": written}})
 
 
 class CannotUndo(Sound):
     async def reset(self):
-        self.lock = threading.Lock()
+        self.turns = (turn for turn in "ab")
         self.random = random.Random(5)  # its own: nobody can know that it makes the same again
         return await super().reset()
 

@@ -1,7 +1,6 @@
 """The rules that `BaseHarness` holds every environment to, whatever its subclass does."""
 
 import asyncio
-import threading
 import time
 
 import pytest
@@ -303,13 +302,13 @@ async def test_an_episode_that_can_not_begin_leaves_the_one_before():
     assert (await held(environment), environment.total) == (before, total)
 
 
-async def test_what_can_not_be_copied_is_made_again_from_the_seed():
-    """A failed step of an environment that holds a lock or a socket would leave half a move behind."""
+async def test_what_can_not_be_put_back_is_made_again_from_the_seed():
+    """A failed step of an environment that holds a generator or a socket would leave half a move behind."""
 
     class Holding(Counter):
         def __init__(self):
             super().__init__()
-            self.lock = threading.Lock()
+            self.turns = (turn for turn in (1, 2))
 
     environment = await begun(Holding())
     await environment.step("add", amount=2)
@@ -324,13 +323,13 @@ async def test_what_can_not_be_copied_is_made_again_from_the_seed():
     assert (await environment.step("add", amount=1)).success
 
 
-async def test_what_can_be_neither_copied_nor_made_again_is_called_broken():
+async def test_what_can_be_neither_put_back_nor_made_again_is_called_broken():
     """The episode would go on with half a move in it."""
 
     class Lost(Counter):
         def __init__(self):
             super().__init__()
-            self.lock = threading.Lock()
+            self.turns = (turn for turn in (1, 2))
 
         async def reset(self):
             self.total = 0

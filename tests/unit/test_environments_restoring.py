@@ -1,22 +1,26 @@
-"""Whether what an environment holds stays the objects that it is, when a failed action is undone."""
+"""Whether what an object holds is put back, each part as the object that it is."""
 
+import array
 import collections
-import dataclasses
-import gc
+import contextvars
+import ctypes
 import io
-import sys
-import tempfile
+import itertools
+import random
+import socket
 import threading
 import weakref
-from pathlib import Path
+import zlib
 
 import pytest
 
-from shiftwork.environments import ActionResult, HarnessStatus, Observation
+from shiftwork.environments import NeverChanges
 from shiftwork.environments.restoring import Snapshot
-from tests.unit.walking import Walk
+from shiftwork.environments.restoring_contents import CanNotPutBack
 
-NOWHERE = object()
+
+class Owner:
+    """What is put back."""
 
 
 class Part:
@@ -27,195 +31,20 @@ class Part:
         self.count = 0
 
 
-class Counts(Walk):
-    """It changes something, however it holds it, and then takes the action or fails."""
+class History(dict):
+    """It tells the order in which it was written."""
 
-    async def reset(self, seed=None):
-        self.begin()
-        return self.seen()
-
-    async def step(self, action, by=1):
-        self.change()
-        if by == 7:
-            raise OSError("the line is down")
-        return ActionResult(success=by != 8, observation=self.seen())
-
-    def seen(self):
-        return Observation(content=str(self.read()))
-
-
-class Scores(Counts):
-    """It has a score, wherever that is held."""
-
-    def begin(self):
-        self.score = 0
-
-    def change(self):
-        self.score += 1
-
-    def read(self):
-        return self.score
-
-
-class WithSlot(Scores):
-    __slots__ = ("score",)
-
-
-@dataclasses.dataclass(slots=True)
-class SlotsAlone(Scores):
-    score: int = 0
-
-    def __post_init__(self):
-        Walk.__init__(self)
-
-
-class Parent(Counts):
-    """Its parts know each other weakly."""
-
-    def begin(self):
-        self.root = Part()
-        self.here = Part(self.root)
-        self.known = weakref.WeakValueDictionary(root=self.root)
-
-    def change(self):
-        self.here.of().count += 1
-        self.known["root"].count += 1
-
-    def read(self):
-        return self.root.count
-
-
-class ByIdentity(Counts):
-    """It knows its parts by what only they are."""
-
-    def begin(self):
-        self.part, self.place, self.pair = Part(), NOWHERE, ([0],)
-        self.visits = {id(self.part): 0, id(self.pair): 0}
-
-    def change(self):
-        self.visits[id(self.part)] += 1
-        self.visits[id(self.pair)] += 1
-
-    def read(self):
-        return f"{self.visits[id(self.part)]} {self.visits[id(self.pair)]} {self.place is NOWHERE}"
-
-
-class Draws(Counts):
-    """A function of it closes over its board."""
-
-    def begin(self):
-        board = self.board = {"count": 0}
-        self.draw = lambda: board["count"]
-
-    def change(self):
-        self.board["count"] += 1
-
-    def read(self):
-        return self.draw()
-
-
-class View(Counts):
-    """It changes its board by a view of it."""
-
-    def begin(self):
-        numpy = pytest.importorskip("numpy")
-        self.board = numpy.zeros((3, 3))
-        self.row = self.board[0]
-        self.chance = numpy.random.default_rng(self.random.randrange(99))
-        self.drawn = 0
-
-    def change(self):
-        self.row[0] += 1
-        self.drawn = int(self.chance.integers(1_000))
-
-    def read(self):
-        return f"{self.board[0, 0]} {self.drawn}"
-
-
-class Cached:
     def __init__(self):
-        self.count, self.cache = 0, {}
+        super().__init__()
+        self.order = []
 
-    def __getstate__(self):
-        return {"count": self.count}
-
-
-class LeavesOut(Counts):
-    """A part of it says that its cache is not to be copied."""
-
-    def begin(self):
-        self.part = Cached()
-
-    def change(self):
-        self.part.count += 1
-        self.part.cache[self.part.count] = True
-
-    def read(self):
-        return self.part.count
+    def __setitem__(self, key, value):
+        self.order.append(key)
+        super().__setitem__(key, value)
 
 
-class Keeps(Counts):
-    """It keeps files in a folder that goes with the object that made it."""
-
-    def begin(self):
-        self.folder = tempfile.TemporaryDirectory()
-        self.count = 0
-
-    def change(self):
-        self.count += 1
-        Path(self.folder.name, "count").write_text(str(self.count))
-
-    def read(self):
-        return f"{self.count} {Path(self.folder.name).is_dir()}"
-
-    async def shutdown(self):
-        self.folder.cleanup()
-
-
-@pytest.mark.parametrize(
-    "kind",
-    [WithSlot, SlotsAlone, Parent, ByIdentity, Draws, View, LeavesOut, Keeps],
-    ids=lambda kind: kind.__name__,
-)
-async def test_what_only_its_own_objects_can_do_works_after_a_failed_action(kind):
-    """A player would go on in a game that is in pieces, or that has moved on."""
-    environment, untouched = kind(), kind()
-    for each in (environment, untouched):
-        await each.reset(seed=3)
-        await each.step("go")
-    for by in (7, 8):
-        assert not (await environment.step("go", by=by)).success
-        assert environment.status is HarnessStatus.ACTIVE
-        assert environment.seen() == untouched.seen()
-    taken = await environment.step("go")
-    assert (taken.error, taken.observation) == (None, (await untouched.step("go")).observation)
-    for each in (environment, untouched):
-        await each.shutdown()
-
-
-async def test_an_environment_within_another_is_put_back_where_it_is():
-    """Who looks into the inner one would look into another game after a failed action."""
-
-    class Wrapper(Counts):
-        def begin(self):
-            self.inner = Walk()
-
-        async def reset(self, seed=None):
-            self.inner = Walk()
-            return await self.inner.reset()
-
-        async def step(self, action, by=1):
-            result = await self.inner.step(action, by=by)
-            return result.model_copy(update={"success": by != 8})
-
-    wrapper = Wrapper()
-    await wrapper.reset()
-    inner = wrapper.inner
-    await wrapper.step("go")
-    assert not (await wrapper.step("go", by=8)).success
-    assert wrapper.inner is inner
-    assert (inner.place, inner.get_stats().total_steps) == (1, 1)
-    assert (await inner.step("go")).success
+class Awake:
+    word = "awake"
 
 
 def test_every_kind_of_content_is_written_into_the_object_that_held_it():
@@ -232,6 +61,7 @@ def test_every_kind_of_content_is_written_into_the_object_that_held_it():
         "add": held.rows.append,
     }
     was = {**held.more, "rows": held.rows, "same": held.same}
+    order = list(was)
     snapshot = Snapshot(held)
 
     held.rows[0].append(9)
@@ -246,7 +76,7 @@ def test_every_kind_of_content_is_written_into_the_object_that_held_it():
     held.new = held.rows
     held.more = {}
 
-    snapshot.put_back()
+    assert not snapshot.put_back()  # a set had something else in between
     assert held.rows == [[1], {2}]
     assert held.more["ordered"] == {"a": held.rows}
     assert dict(held.more["default"]) == {"a": [1]}
@@ -254,17 +84,60 @@ def test_every_kind_of_content_is_written_into_the_object_that_held_it():
     assert held.more["bytes"] == b"ab"
     assert not hasattr(held, "new")
     now = {**held.more, "rows": held.rows, "same": held.same}
-    assert {name for name in was if now[name] is not was[name]} <= {"turns", "add"}
+    assert [name for name in order if now[name] is was[name]] == order
     held.more["add"](5)
-    assert list(held.more["turns"]) == [[1], {2}, 5]  # made again, of the same list
+    assert list(held.more["turns"]) == [[1], {2}, 5]
 
 
-def test_what_can_not_be_copied_is_said():
+@pytest.mark.parametrize(
+    "made",
+    [
+        lambda: (each for each in ()),
+        itertools.count,
+        zlib.compressobj,
+        socket.socket,
+        lambda: memoryview(bytearray(1)),
+        lambda: ValueError("no"),
+        lambda: ctypes.c_int(1),
+        contextvars.copy_context,
+    ],
+    ids=["generator", "count", "packer", "socket", "view", "exception", "c", "context"],
+)
+def test_what_can_not_be_put_back_is_said(made):
     """It would be put back to something that it never was."""
     held = Part()
-    held.lock = threading.Lock()
-    with pytest.raises(TypeError):
+    held.within = ({"this": made()},)
+    with pytest.raises(CanNotPutBack):
         Snapshot(held)
+    if isinstance(held.within[0]["this"], socket.socket):
+        held.within[0]["this"].close()
+
+
+def test_a_lock_that_is_held_otherwise_is_said():
+    """A failed action would leave it locked for ever, or open what others believe locked."""
+    held = Part()
+    held.lock, held.again = threading.Lock(), threading.RLock()
+    before = Snapshot(held)
+    with held.lock, held.again:
+        held.count += 1
+    assert before.put_back()
+    assert held.count == 0
+    held.lock.acquire()
+    with pytest.raises(CanNotPutBack):
+        before.put_back()
+    held.lock.release()
+    assert before.put_back()
+
+
+def test_what_was_closed_or_came_to_its_end_is_said():
+    """The environment would go on with nothing to read."""
+    for change in (lambda o: o.text.close(), lambda o: list(o.turns)):
+        owner = Owner()
+        owner.text, owner.turns = io.StringIO("said"), iter([1, 2])
+        before = Snapshot(owner)
+        change(owner)
+        with pytest.raises(CanNotPutBack):
+            before.put_back()
 
 
 class WithLock:
@@ -299,10 +172,6 @@ class Board(list):
     """A list that knows more."""
 
     __slots__ = ("turn",)
-
-
-class Owner:
-    """What is put back."""
 
 
 def test_the_interpreters_own_stays():
@@ -344,17 +213,23 @@ def test_what_others_hold_stays_in_weak_containers():
     assert [*owner.values.values()] == [*owner.keys] == elsewhere
 
 
-def test_containers_that_know_more_or_have_ended_are_put_back():
+def test_containers_that_know_more_are_put_back():
     """Each would silently be half of what it was, or break the environment."""
     owner = Owner()
-    owner.board, owner.text = Board([1]), io.StringIO("said")
+    owner.board, owner.text, owner.bits = Board([1]), io.StringIO("said"), io.BytesIO(b"bits")
     owner.board.turn = "x"
-    board = owner.board
+    owner.numbers = array.array("d", [float("nan"), 1])
+    owner.text.seek(2)
+    board, text = owner.board, owner.text
     before = Snapshot(owner)
     owner.board.turn = "o"
-    owner.text.close()
-    before.put_back()
-    assert (owner.board is board, owner.board.turn, owner.text.getvalue()) == (True, "x", "said")
+    owner.numbers.append(2)
+    owner.text.write("more")
+    owner.bits.truncate(1)
+    assert before.put_back()
+    assert (owner.board is board, owner.board.turn) == (True, "x")
+    assert (owner.text is text, owner.text.getvalue(), owner.text.tell()) == (True, "said", 2)
+    assert (owner.bits.getvalue(), len(owner.numbers)) == (b"bits", 2)
 
 
 def test_an_array_that_was_made_read_only_is_put_back():
@@ -383,71 +258,127 @@ def test_a_set_whose_elements_refer_to_it_stays_one():
     assert owner.team is member.team is team == {member}
 
 
-class Linked:
-    """It links a table of all such again, as its copies are made."""
-
-    table = [Part() for _ in range(3_000)]
-
-    def __init__(self):
-        self.mine = self.table
-
-    def __getstate__(self):
-        return {}
-
-    def __setstate__(self, state):
-        self.mine = self.table
-
-
-def test_what_holds_no_copies_is_looked_at_once():
-    """One failed action would block its process for seconds, where many parts refer to one large table."""
+def test_a_long_chain_is_put_back():
+    """Environments of many parts that know each other could only be made again."""
     owner = Owner()
-    owner.parts = [Linked() for _ in range(300)]
+    owner.last = None
+    for number in range(20_000):
+        part = Part()
+        part.count, part.before = number, owner.last
+        owner.last = part
     before = Snapshot(owner)
-    looked = 0
-
-    def count(_frame, event, called):
-        nonlocal looked
-        looked += event == "c_call" and called is gc.get_referents
-
-    others = sys.getprofile()
-    sys.setprofile(count)
-    try:
-        before.put_back()
-    finally:
-        sys.setprofile(others)
-    assert len(Linked.table) < looked < 10 * len(Linked.table)
-    assert all(part.mine is Linked.table for part in owner.parts)
+    owner.last.before.before.count = -1
+    owner.last = owner.last.before
+    assert before.put_back()
+    assert (owner.last.count, owner.last.before.before.count) == (19_999, 19_997)
 
 
-class Reader:
-    """It opens what it reads again, as its copies are made, and goes on where it was."""
+def test_what_never_changes_is_not_looked_into():
+    """A large map would be looked through before each step."""
 
-    def __init__(self, lines):
-        self.lines, self.number = lines, 0
-        self.coming = iter(lines)
+    class Map(NeverChanges):
+        def __init__(self):
+            self.rows = [[0]]
 
-    def read(self):
-        self.number += 1
-        return next(self.coming)
-
-    def __getstate__(self):
-        return {"lines": self.lines, "number": self.number}
-
-    def __setstate__(self, state):
-        vars(self).update(state)
-        self.coming = (line for line in self.lines[self.number :])
-
-
-def test_what_a_class_makes_again_goes_on_where_it_was():
-    """It would go on where the failed action left it."""
     owner = Owner()
-    owner.reader = Reader(("one", "two", "three"))
-    owner.reader.read()
-    for _ in range(3):
-        before = Snapshot(owner)
-        owner.reader.read()
+    owner.map = Map()
+    before = Snapshot(owner)
+    owner.map.rows[0][0] = 1
+    assert before.put_back()
+    assert owner.map.rows == [[1]]
+
+
+class Awkward:
+    """Equal to all others once an action has made it so."""
+
+    same = False
+
+    def __hash__(self):
+        return 7
+
+    def __eq__(self, other):
+        return self is other or self.same
+
+
+def test_what_does_not_come_right_is_said():
+    """An environment would go on without a part of what it had, and nobody would know."""
+    owner = Owner()
+    owner.found = {Awkward(): 1, Awkward(): 2}
+    before = Snapshot(owner)
+    owner.found.clear()
+    Awkward.same = True
+    try:
+        with pytest.raises(CanNotPutBack):
+            before.put_back()
+    finally:
+        Awkward.same = False
+
+
+def test_only_the_order_of_a_set_is_told_apart():
+    """An episode that can't be made again would be called broken for something that it never shows."""
+    owner = Owner()
+    owner.free = set(range(64))
+    was, before = set(owner.free), Snapshot(owner)
+    assert before.put_back()
+    owner.free.pop()
+    assert not before.put_back()
+    assert owner.free == was
+
+
+def test_graphs_made_by_chance_come_back():
+    """A mistake would show in the one environment that is made just so."""
+    for seed in range(300):
+        chance = random.Random(seed)
+        made = [kind() for kind in chance.choices(_KINDS, k=chance.randint(2, 12))]
+        owner = Owner()
+        owner.all = made[0]
+        for _ in range(40):
+            _meddle(chance, made, owner)
+        was, before = _picture(owner), Snapshot(owner)
+        assert _picture(owner) == was
+        for _ in range(40):
+            _meddle(chance, made, owner)
         before.put_back()
-    assert (owner.reader.read(), owner.reader.number) == ("two", 2)
+        assert _picture(owner) == was, f"seed {seed}"
+
+
+_KINDS = [list, dict, set, collections.deque, Part, Board, collections.OrderedDict, Awake, Owner, History]
+
+
+def _meddle(chance, made, owner):
+    one, other = chance.choice([*made, owner]), chance.choice(made)
+    value = chance.choice([other, chance.randrange(5), (other, 1), (1, (other,))])
+    if isinstance(one, list):
+        chance.choice([lambda: one.append(value), one.reverse, lambda: one and one.pop(0)])()
+    elif isinstance(one, collections.deque):
+        chance.choice([lambda: one.append(value), lambda: one.rotate(1), lambda: one and one.pop()])()
+    elif isinstance(one, set):
+        chance.choice([lambda: one.add(chance.randrange(9)), lambda: one.add(Part()), one.clear])()
+    elif isinstance(one, dict):
+        one.pop(chance.choice("abc"), None) if chance.random() < 0.3 else one.update(
+            {chance.choice("abc"): value}
+        )
+    else:
+        vars(one)[chance.choice("abc")] = value
+
+
+def _picture(root):
+    """Which objects there are, and which of them each one holds."""
+    found, waiting = {}, [root]
+    while waiting:
+        one = waiting.pop()
+        if id(one) in found or isinstance(one, int | str | type | weakref.ref | None):
+            continue
+        held = [*vars(one).items()] if hasattr(one, "__dict__") else []
+        if isinstance(one, dict):
+            held += dict.items(one)
+        elif isinstance(one, list | tuple | collections.deque):
+            held += enumerate(one)
+        elif isinstance(one, set):
+            held += [(id(each), each) for each in sorted(one, key=id)]
+        found[id(one)] = one, [(name, value if isinstance(value, int) else id(value)) for name, value in held]
+        waiting += [value for _, value in held]
+    return {key: told for key, (_, told) in found.items()}
 
 
 class Unit:

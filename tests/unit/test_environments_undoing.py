@@ -1,7 +1,6 @@
 """How `BaseHarness` puts environments back that are hard to put back."""
 
 import asyncio
-import threading
 import time
 
 import pytest
@@ -16,7 +15,7 @@ class Uncopyable(Walk):
 
     def __init__(self, **limits):
         super().__init__(**limits)
-        self.held = threading.Lock()
+        self.held = (each for each in ())
         self.pause = 0.0
         self.fails = False
 
@@ -274,6 +273,36 @@ async def test_an_undo_that_is_cancelled_leaves_no_episode_that_seems_to_go_on()
         await step
     assert environment.status is HarnessStatus.ERROR
     assert "could not be undone" in (await environment.step("go")).error
+
+
+@pytest.mark.parametrize("told", [True, False])
+async def test_a_set_that_changed_in_between_is_made_again_or_else_has_its_elements(told):
+    """What a set pops next tells what was in it: an episode would go on otherwise than without a failure."""
+
+    class Pops(Walk):
+        worlds = 0
+
+        async def reset(self, seed=None):
+            self.worlds += 1
+            self.free = set(range(5))
+            return await super().reset()
+
+        async def step(self, action, by=1):
+            self.place = self.free.pop()
+            if by > 5:
+                raise OSError("too far")
+            shown = {"world": self.worlds} if told else {}
+            return ActionResult(observation=Observation(content=str(self.place), metadata=shown))
+
+    environment, untouched = Pops(), Pops()
+    for each in (environment, untouched):
+        await each.reset(seed=1)
+        await each.step("go")
+    assert not (await environment.step("go", by=6)).success
+    assert environment.status is HarnessStatus.ACTIVE
+    assert environment.free == untouched.free
+    if not told:
+        assert (await environment.step("go")).observation == (await untouched.step("go")).observation
 
 
 async def test_an_undo_takes_no_longer_than_an_episode_may():

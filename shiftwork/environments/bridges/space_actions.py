@@ -9,6 +9,7 @@ from gymnasium import spaces
 from shiftwork.environments.bridges.spaces import from_json, schema_of
 from shiftwork.environments.parameters import BadParameters, parameter_schema
 from shiftwork.environments.protocol import ActionDefinition
+from shiftwork.environments.sharing import NeverChanges
 from shiftwork.errors import InvalidInput
 
 ACT: Final = "act"
@@ -18,7 +19,7 @@ _TAKEN: Final = frozenset({"self", "action"})
 """Names that no parameter can have, as `step` has them."""
 
 
-class SpaceActions:
+class SpaceActions(NeverChanges):
     """What can be done in an environment with such an action space.
 
     A `Discrete` space whose actions have names offers each by its name, without parameters. Any other has one

@@ -2,10 +2,12 @@
 
 from typing import Any, Generic, NoReturn, Self, TypeVar
 
+from shiftwork.environments.sharing import MadeAgain, NeverChanges
+
 _Thing = TypeVar("_Thing")
 
 
-class Uncopied(Generic[_Thing]):
+class Uncopied(MadeAgain, Generic[_Thing]):
     """Holds an object that a copy would not hold as it is.
 
     Environments of other packages often copy themselves by making another one (`EzPickle`), as it is before
@@ -21,7 +23,7 @@ class Uncopied(Generic[_Thing]):
         raise TypeError(f"a {type(self.thing).__name__} is not copied, but played again")
 
 
-class Constant(Generic[_Thing]):
+class Constant(NeverChanges, Generic[_Thing]):
     """Holds an object that never changes, so that copies share it."""
 
     def __init__(self, thing: _Thing) -> None:

@@ -16,6 +16,7 @@ from shiftwork.environments.examples.adventure_words import (
     TRINKETS,
     Kind,
 )
+from shiftwork.environments.sharing import NeverChanges
 
 Move = tuple[str, dict[str, Any]]
 """What `step` is called with: an action and its parameters."""
@@ -39,7 +40,7 @@ class Room:
 
 
 @dataclass(frozen=True)
-class World:
+class World(NeverChanges):
     """Rooms, and what lies in them at first; it never changes. The start is room 0.
 
     Attributes:
@@ -61,7 +62,7 @@ class World:
 
 
 @dataclass(frozen=True)
-class Place:
+class Place(NeverChanges):
     """How far an adventure has come; an action gives another one.
 
     Attributes:

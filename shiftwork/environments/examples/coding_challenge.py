@@ -17,6 +17,7 @@ from shiftwork.environments.examples.coding.judging import (
 from shiftwork.environments.examples.coding.problem import Case, Difficulty, Problem
 from shiftwork.environments.examples.coding.problems import PROBLEMS
 from shiftwork.environments.protocol import ActionDefinition, ActionResult, Observation
+from shiftwork.environments.sharing import NeverChanges
 from shiftwork.errors import InvalidInput
 from shiftwork.text import printable, truncate
 
@@ -167,7 +168,7 @@ class CodingChallengeHarness(BaseHarness):
         return f"{self.said or 'Nothing was submitted yet.'}{left}"
 
 
-class _Problems(tuple[Problem, ...]):
+class _Problems(NeverChanges, tuple[Problem, ...]):
     """Problems, which never change."""
 
     __slots__ = ()

@@ -7,6 +7,8 @@ from dataclasses import dataclass, replace
 from types import MappingProxyType
 from typing import Any, Final, Self
 
+from shiftwork.environments.sharing import NeverChanges
+
 Cell = tuple[int, int]
 """A row and a column, counted from 0 at the top left."""
 
@@ -22,7 +24,7 @@ def neighbour(cell: Cell, direction: str) -> Cell:
 
 
 @dataclass(frozen=True)
-class Maze:
+class Maze(NeverChanges):
     """A maze, which never changes.
 
     Attributes:

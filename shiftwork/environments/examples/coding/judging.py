@@ -10,6 +10,7 @@ from shiftwork.environments.examples.coding.confined import Allowance, find_sand
 from shiftwork.environments.examples.coding.problem import Arguments, Asserts, Case, Problem, same
 from shiftwork.environments.examples.coding.program import encode
 from shiftwork.environments.examples.coding.telling import Told, Unreadable, value_of
+from shiftwork.environments.sharing import NeverChanges
 from shiftwork.errors import EnvironmentFailed
 
 _SEEDS: Final = 2**31
@@ -51,7 +52,7 @@ class Verdict:
 
 
 @dataclass(frozen=True)
-class Task:
+class Task(NeverChanges):
     """A problem with the hidden tests of one episode.
 
     Attributes:

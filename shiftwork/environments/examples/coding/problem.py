@@ -5,6 +5,8 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal, Self
 
+from shiftwork.environments.sharing import NeverChanges
+
 Difficulty = Literal["easy", "medium", "hard"]
 Arguments = tuple[Any, ...]
 
@@ -48,7 +50,7 @@ class Asserts:
 
 
 @dataclass(frozen=True)
-class Problem:
+class Problem(NeverChanges):
     """A function to write.
 
     Attributes:
