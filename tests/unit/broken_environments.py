@@ -3,6 +3,7 @@
 import asyncio
 import random
 import time
+import weakref
 from copy import deepcopy
 
 from shiftwork.environments import ActionDefinition, ActionResult, BaseHarness, EpisodeStats, Observation
@@ -103,6 +104,21 @@ class CountsOn(WithoutChance):
         return super().seen().model_copy(update={"metadata": {"taken": self.taken}})
 
 
+class CountsForAll(WithoutChance):
+    """Without chance or seed, and its class keeps the number of steps that were ever taken."""
+
+    taken = 0
+
+    async def step(self, action, **parameters):
+        CountsForAll.taken += 1
+        return await super().step(action, **parameters)
+
+    def seen(self):
+        return super().seen().model_copy(update={"metadata": {"taken": self.taken}})
+
+    get_observation = BaseHarness.get_observation
+
+
 class ThrowsADie(WithoutChance):
     """Sound: it draws without a seed, and is marked as not reproducible; two plays may agree by chance."""
 
@@ -120,6 +136,40 @@ class Uncopyable(Sound):
         return await super().reset(seed)
 
 
+class Node:
+    """A part that refers to another without holding it."""
+
+    score = 0
+
+
+class RefersWeakly(Sound):
+    """Sound: of its parts one refers to the other weakly, and counts there."""
+
+    def __init__(self):
+        super().__init__()
+        self.root, self.other, self.child = Node(), Node(), Node()
+        self.child.parent = weakref.proxy(self.root)
+
+    async def reset(self, seed=0):
+        self.root.score = 0
+        return await super().reset(seed)
+
+    async def step(self, action, **parameters):
+        self.child.parent.score += 1
+        return await super().step(action, **parameters)
+
+    def seen(self):
+        return super().seen().model_copy(update={"metadata": {"score": self.root.score}})
+
+
+class RefersElsewhere(RefersWeakly):
+    """Who looks at it has a part of it refer to another one, of the same content."""
+
+    async def get_observation(self):
+        self.child.parent = weakref.proxy(self.other)
+        return await super().get_observation()
+
+
 class ShowsTheNewest(Sound):
     """Sound: what it perceives is what the base class kept of the last step."""
 
@@ -129,6 +179,11 @@ class ShowsTheNewest(Sound):
 class SaysNothing(Sound):
     async def initialize(self):
         pass
+
+
+class CannotBeUsedHere(Sound):
+    async def initialize(self):
+        return False
 
 
 class BeginsOnce(Sound):

@@ -20,6 +20,7 @@ BEHIND_THE_GUARDS = {
 }
 BREAKS = {
     broken.SaysNothing: {"initialize"},
+    broken.CannotBeUsedHere: {"initialize"},
     broken.BeginsOnce: {"reset"},
     broken.ResetsToNothing: {"reset"},
     broken.SmallSeedsOnly: {"reset"},
@@ -31,6 +32,7 @@ BREAKS = {
     broken.LendsItsSchemas: {"action-space"},
     broken.Peeks: {"reading"},
     broken.DrawsWhenAsked: {"reading"},
+    broken.RefersElsewhere: {"reading"},
     broken.CannotTell: {"reading"},
     broken.CountsErrors: {"reading"},
     broken.NotJson: {"exceptions"},
@@ -55,6 +57,7 @@ BREAKS = {
     broken.ChangesWhatWasHandedOut: {"handed-out"},
     broken.Stumbles: {"exceptions"},
     broken.SharesPath: {"separate-instances"},
+    broken.CountsForAll: {"separate-instances"},
     broken.SharedRandom: {"separate-instances"},
     broken.DrawsElsewhere: {"same-seed"},
     broken.Clock: {"same-seed"},
@@ -135,6 +138,14 @@ async def test_a_sound_environment_has_no_fault(kind):
     assert report.skipped == ()
     assert report.checked == tuple(rule.name for rule in RULES)
     report.raise_for_faults()
+
+
+async def test_a_weak_reference_is_no_change():
+    """A copy of it is an object, and would be told as a change by whoever only looked."""
+    report = await check_harness(broken.RefersWeakly, episodes=1)
+
+    assert "reading" in report.checked
+    assert not rules_broken(report) & {"reading", "separate-instances"}
 
 
 async def test_a_sound_environment_is_sound_with_every_seed():

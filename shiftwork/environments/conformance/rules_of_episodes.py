@@ -8,7 +8,7 @@ from shiftwork.environments.conformance.comparing import (
     differs_by_chance,
     shows_otherwise,
 )
-from shiftwork.environments.conformance.holding import changed, hold
+from shiftwork.environments.conformance.holding import changed, changed_shared, hold, hold_shared
 from shiftwork.environments.conformance.subject import (
     NotChecked,
     Seen,
@@ -30,6 +30,23 @@ async def same_seed(subject: Subject) -> list[str]:
     if where is None and not subject.kept["marked"]:  # two may agree by chance, and none of it is a fault
         where = await differs_by_chance(subject)
     return [] if where is None else chance_is_a_fault(subject, where)
+
+
+async def _shared_by_all(subject: Subject) -> list[str]:
+    """What is wrong where episodes may differ by chance, and differ by what was played before, too."""
+    environment = subject.fresh(alone=True)
+    before = hold_shared(environment)
+    await subject.trace(environment)
+    where = changed_shared(environment, before)
+    if where is None:
+        return []
+    return [
+        (
+            f"episodes in fresh instances differ at {await differs_by_chance(subject)}, and playing one "
+            f"changed {where!r}, which all instances share; keep what changes in the instance, made in "
+            "reset()"
+        )
+    ]
 
 
 async def fresh_reset(subject: Subject) -> list[str]:
@@ -103,8 +120,10 @@ async def _interleaved(subject: Subject) -> list[str]:
             "between; keep what changes in the instance, and draw from self.random"
         )
 
-    if await differs_by_chance(subject, times=1) is not None:
-        return []  # which is another rule's affair
+    await subject.reference()
+    marked = subject.kept["marked"]
+    if await differs_by_chance(subject, times=1 if marked else None) is not None:
+        return [] if marked else await _shared_by_all(subject)  # if it takes a seed, another rule's affair
     with suppress(NotChecked):
         return await differences(subject, play, fault)
     return []
