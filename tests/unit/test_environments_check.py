@@ -11,7 +11,7 @@ import pytest
 from client.__main__ import main
 from shiftwork.environments.conformance import ByName, check_by_name, check_harness
 from shiftwork.errors import EnvironmentFailed, InvalidInput
-from tests.unit.broken_environments import OrderOfASet, Sound, Waits
+from tests.unit.broken_environments import CannotBeUsedHere, OrderOfASet, Sound, Waits
 
 HERE = __name__
 
@@ -144,6 +144,7 @@ class CannotBeMade(Sound):
 
 FINDS = {
     ExitsInitialize: ("initialize", "SystemExit: 0"),
+    CannotBeUsedHere: ("initialize", "returned False: the environment can't be used here; check it where"),
     ExitsReset: ("reset", "SystemExit"),
     ExitsSuccess: ("reading", "is_success() raised SystemExit: 0"),
     ExitsShutdown: ("shutdown", "raised SystemExit: 0"),

@@ -26,16 +26,24 @@ _ASKED: Final = 8
 
 
 async def initialize(subject: Subject) -> list[str]:
-    """`initialize` returns True, or False where the environment can't be used here.
+    """`initialize` returns True here: what can't be used can't be checked.
 
-    Whoever plays asks it first, and plays nothing where it says anything but True: an `initialize` that ends
-    without a `return` makes an environment that nobody can use.
+    Whoever plays asks it first, and plays nothing where it says anything but True. False is right where
+    something is missing that the environment needs; an `initialize` that ends without a `return` makes an
+    environment that nobody can use.
     """
     try:
         ready: Any = await subject.within(subject.fresh().initialize())
     except RAISED as error:
         return [
             f"initialize() {raised(error)}; return False where it can't be used, and let it raise nothing"
+        ]
+    if ready is False:
+        return [
+            (
+                "initialize() returned False: the environment can't be used here; check it where there is "
+                "what it needs, or return True"
+            )
         ]
     if ready is not True:
         return ["initialize() did not return True; return True once the environment can be used"]
