@@ -57,7 +57,7 @@ def is_failure(error: BaseException) -> bool:
 
 
 def why(error: BaseException) -> str:
-    """What went wrong, in a few words."""
+    """What went wrong, in a few words on one line."""
     if isinstance(error, TookTooLong):
         return "it took too long"
     if isinstance(error, ValidationError):
@@ -65,7 +65,7 @@ def why(error: BaseException) -> str:
     if isinstance(error, BaseExceptionGroup):
         others = len(error.exceptions) - 1
         return f"{why(error.exceptions[0])}" + (f" (and {others} more)" if others else "")
-    text = truncate(said(error), _MOST_SAID)
+    text = one_line(truncate(said(error), _MOST_SAID))
     return f"{type(error).__name__}: {text}" if text else type(error).__name__
 
 

@@ -95,6 +95,7 @@ def raises(error):
         pytest.param(changed_later(observation=None), "Observation: Input should be a valid", id="nothing"),
         pytest.param(Metadata, "Observation.metadata.when: input was not", id="no-json"),
         pytest.param(raises(asyncio.CancelledError("mine")), "CancelledError: mine", id="cancelled"),
+        pytest.param(raises(OSError("no\r\nreply\n\n twice")), "OSError: no reply twice", id="lines"),
         pytest.param(raises(TimeoutError("no reply")), "TimeoutError: no reply", id="own-timeout"),
     ],
 )
