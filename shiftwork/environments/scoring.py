@@ -3,7 +3,7 @@
 import math
 import statistics
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from fractions import Fraction
 from typing import Final
 
@@ -56,7 +56,8 @@ class Score:
         episodes: how many there are.
         success: share of those that reached their aim, with Wilson's interval.
         reward: mean of an episode, with Student's interval.
-        steps: mean of an episode, with Student's interval.
+        steps: mean of an episode, with Student's interval, cut off where no mean can be: below 1 where each
+            episode has a step, else below 0.
         truncated: how many were cut short.
         refused: mean number of refused actions of an episode.
     """
@@ -88,11 +89,12 @@ def score(episodes: Sequence[EpisodeStats]) -> Score:
     """
     if not episodes:
         raise InvalidInput("there is no episode to score; play one first")
+    steps = [each.total_steps for each in episodes]
     return Score(
         episodes=len(episodes),
         success=success_rate(sum(each.success for each in episodes), len(episodes)),
         reward=mean([each.total_reward for each in episodes]),
-        steps=mean([each.total_steps for each in episodes]),
+        steps=_not_below(min(1, *steps), mean(steps)),
         truncated=sum(each.truncated for each in episodes),
         refused=statistics.fmean(each.refused_actions for each in episodes),
     )
@@ -130,6 +132,10 @@ def mean(values: Sequence[float]) -> Estimate:
         return Estimate(value)
     low, high = value - reach, value + reach
     return Estimate(value, low, high) if math.isfinite(low) and math.isfinite(high) else Estimate(value)
+
+
+def _not_below(least: float, estimate: Estimate) -> Estimate:
+    return estimate if estimate.low is None else replace(estimate, low=max(estimate.low, least))
 
 
 def average(values: Sequence[float]) -> float:

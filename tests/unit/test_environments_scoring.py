@@ -44,6 +44,19 @@ def test_a_mean_has_its_interval_of_student(count, student):
     assert found.value - found.low == pytest.approx(found.high - found.value)
 
 
+@pytest.mark.parametrize(
+    ("steps", "low"),
+    [((4, 8, 16), 1.0), ((0, 4, 8), 0.0), ((9, 10, 11), 7.516), ((0, 0), 0.0), ((1, 1), 1.0)],
+)
+def test_the_interval_of_steps_holds_numbers_of_steps_alone(steps, low):
+    """An agent would be told to win in less than no step."""
+    found = score([EpisodeStats(total_steps=each, total_reward=-1.0, success=True) for each in steps])
+
+    assert found.steps.low == pytest.approx(low, abs=1e-3)
+    assert found.steps.low <= found.steps.value <= found.steps.high
+    assert found.reward == Estimate(-1.0, -1.0, -1.0)
+
+
 def test_of_one_episode_no_interval_is_told():
     """A single episode would otherwise be told as certain, with 95 % confidence, for all."""
     assert mean([3.0]) == Estimate(3.0, None, None)
@@ -114,7 +127,7 @@ def test_episodes_are_scored_together():
         "episodes": "2",
         "success": "50% [9%, 91%]",
         "reward": "0.5 [-5.85, 6.85]",
-        "steps": "6 [-19.4, 31.4]",
+        "steps": "6 [1, 31.4]",
         "truncated": "1",
         "refused": "1.5",
     }
