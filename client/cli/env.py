@@ -4,6 +4,7 @@ import asyncio
 import json
 import sys
 from argparse import Namespace
+from collections.abc import Set as AbstractSet
 from pathlib import Path
 
 from pydantic import JsonValue
@@ -12,7 +13,7 @@ from client.cli.exits import DONE, NOT_PASSED
 from client.cli.folding import folded
 from client.cli.output import excerpt, pairs, print_json, table
 from client.environments import Environment, environment_page, installed_environments
-from shiftwork.environments.conformance import ConformanceReport, check_by_name
+from shiftwork.environments.conformance import RULES, ConformanceReport, check_by_name
 from shiftwork.environments.protocol import ActionDefinition
 
 
@@ -125,11 +126,31 @@ def _page(page: Environment) -> str:
 
 
 def _report(report: ConformanceReport) -> str:
-    rules = f"{len(report.checked)} rules"
     lines = [folded(f"{each.rule}: {excerpt(each.message, 1_000)}", hang=2) for each in report.faults]
-    lines += [folded(f"not checked: {excerpt(each, 1_000)}", hang=2) for each in report.skipped]
-    kept = f"keeps the {rules} it was held against" if report.ok else "breaks rules"
-    if not report.ok:
-        broken = len({each.rule for each in report.faults})
-        kept = f"breaks {broken} of the {rules} it was held against"
-    return "\n".join([*lines, folded(f"{excerpt(report.environment, 100)} {kept}.")])
+    partly = set()
+    for each in report.skipped:
+        named = {*each.partition(":")[0].split(", ")} & {*report.checked}
+        partly |= named
+        how = "checked in part" if named else "not checked"
+        lines.append(folded(f"{how}: {excerpt(each, 1_000)}", hang=2))
+    return "\n".join([*lines, folded(f"{excerpt(report.environment, 100)} {_verdict(report, partly)}.")])
+
+
+def _verdict(report: ConformanceReport, partly: AbstractSet[str]) -> str:
+    """How many rules are kept, and how many not.
+
+    Args:
+        partly: rules that were looked at in part alone.
+    """
+    broken = {each.rule for each in report.faults}
+    some = partly - broken
+    kept, total = len({*report.checked} - broken - some), len(RULES)
+    left = total - len(report.checked)
+    if kept == total:
+        return f"keeps the {total} rules it was held against"
+    told = f"keeps {kept} of {total} rules"
+    if broken:
+        told = f"breaks {len(broken)} of {total} rules, and keeps {kept}"
+    open_ones = [f"{left} {'was' if left == 1 else 'were'} not checked"] if left else []
+    open_ones += [f"{len(some)} {'was' if len(some) == 1 else 'were'} checked in part"] if some else []
+    return "; ".join([told, *([", ".join(open_ones)] if open_ones else [])])

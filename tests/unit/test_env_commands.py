@@ -35,6 +35,27 @@ class Cheater(BaseHarness):
 """
 
 
+PATIENT = """
+from shiftwork.environments import ActionDefinition, ActionResult, BaseHarness, Observation
+
+
+class Patient(BaseHarness):
+    def __init__(self, until: int = 0):
+        super().__init__("patient", max_steps=1000)
+        self.until = until
+
+    async def reset(self):
+        return Observation(content="Wait.")
+
+    async def step(self, action):
+        over = self.current_step + 1 == self.until
+        return ActionResult(observation=Observation(content="Wait.", terminated=over))
+
+    def get_action_space(self):
+        return [ActionDefinition(name="wait")]
+"""
+
+
 @dataclass(frozen=True)
 class Said:
     """What a command printed."""
@@ -47,6 +68,7 @@ class Said:
 def typed(tmp_path):
     """Types a command in a folder with a module of somebody's own; what it said."""
     (tmp_path / "my_game_for_tests.py").write_text(BROKEN)
+    (tmp_path / "waiting_for_tests.py").write_text(PATIENT)
 
     def run(*argv, status=0, stdin=""):
         command = [sys.executable, "-P", "-m", "client", "env", *argv]
@@ -81,10 +103,18 @@ def test_environments_are_listed_and_shown(typed) -> None:
 
 def test_an_environment_is_checked(typed) -> None:
     """Somebody who writes one would have to write a program to hold it against the rules."""
-    assert typed("check", "number_guess").out.startswith("number_guess keeps the ")
+    assert typed("check", "number_guess").out == "number_guess keeps the 24 rules it was held against.\n"
+    tried = "ends: max_steps is 1000, and 300 steps were tried\n"
+    assert typed("check", "waiting_for_tests:Patient").out == (
+        "not checked: ends: no episode was over after 300 steps; give it max_steps, or another player\n"
+        f"not checked: {tried}patient keeps 23 of 24 rules; 1 was not checked.\n"
+    )
+    assert typed("check", "waiting_for_tests:Patient", "--parameter", "until=20").out == (
+        f"checked in part: {tried}patient keeps 23 of 24 rules; 1 was checked in part.\n"
+    )
     args = ("check", "my_game_for_tests:Cheater", "--parameter", "colour=red")
     said = typed(*args, status=5).out
-    assert "cheater breaks " in said
+    assert "cheater breaks 1 of 24 rules, and keeps 19; 4 were not checked." in said
     told = json.loads(typed(*args, "--json", status=5).out)
     assert not told["ok"]
     assert {"rule", "message"} == set(told["faults"][0])
