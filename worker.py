@@ -12,6 +12,7 @@ from datetime import timedelta
 from typing import TypeVar
 
 from temporalio.client import Client
+from temporalio.service import RPCError
 from temporalio.worker import (
     FixedSizeSlotSupplier,
     Worker,
@@ -23,6 +24,7 @@ from activities.bookkeeping import BookkeepingActivities
 from activities.credentials import learn_open_projects
 from activities.episodes import EpisodeActivities
 from activities.fingerprints import FingerprintPublisher
+from activities.left_projects import LeftProjects
 from activities.maintenance import MaintenanceActivities
 from activities.orphans import WorkerRecord
 from activities.processors import Processors
@@ -122,6 +124,7 @@ def _light_worker(
             maintenance.remove_requests,
             maintenance.end_lost_tasks,
             maintenance.end_lost_evaluations,
+            maintenance.begin_left_projects,
             maintenance.find_places,
         ],
         sticky_queue_schedule_to_start_timeout=timedelta(seconds=timings.sticky_queue),
@@ -189,6 +192,15 @@ async def reconcile_schedules(settings: Settings, client: Client) -> None:
         log.warning("the schedules could not be looked at: %s", error)
 
 
+async def begin_left_projects(services: Services, client: Client) -> None:
+    """Start the projects whose maker ended before it could; the maintenance does that, too."""
+    try:
+        if begun := await LeftProjects(services.store, client, services.settings).begin_all():
+            log.info("began %d projects whose makers had ended before that", begun)
+    except (ShiftworkError, RPCError) as error:
+        log.warning("projects that are left could not be begun: %s", error)
+
+
 def _tuner(client: Client, settings: Settings) -> WorkerTuner:
     """Slots for processes while this host has room for another."""
     return WorkerTuner.create_composite(
@@ -243,6 +255,7 @@ async def serve(
                 ", ".join(weak),
             )
         await reconcile_schedules(settings, client)
+        await begin_left_projects(services, client)
         record.holds(services.sandbox.level)
         log.info("worker ready: sandbox %s, state %s", services.sandbox.level, settings.state)
         await stop.wait()

@@ -10,9 +10,11 @@ from temporalio.api.workflowservice.v1 import DescribeTaskQueueRequest
 
 from activities.alive import heartbeating
 from activities.clearing import Clearing
+from activities.left_projects import LeftProjects
 from activities.lost_evaluations import LostEvaluations
 from activities.lost_tasks import LostTasks
 from activities.names import (
+    BEGIN_LEFT_PROJECTS,
     CLEAR_PROJECT_FOLDERS,
     CLEAR_REFERENCES,
     CLEAR_TASK_FOLDERS,
@@ -92,6 +94,13 @@ class MaintenanceActivities:
         services = self._services
         async with heartbeating(services.record):
             return await LostEvaluations(services.store, activity.client(), services.settings).settle_all()
+
+    @activity.defn(name=BEGIN_LEFT_PROJECTS)
+    async def begin_left_projects(self) -> int:
+        """Start the projects whose maker ended before it could."""
+        services = self._services
+        async with heartbeating(services.record):
+            return await LeftProjects(services.store, activity.client(), services.settings).begin_all()
 
     # Places -----------------------------------------------------------------------------------------------
 

@@ -59,6 +59,7 @@ class Shiftwork(Messages, Following, AgentRegistry, TaskControl, EpisodeControl,
             description=description,
             options=options,
             allow_dirty=allow_dirty,
+            start=True,
         )
         await self.open(project.id)
         return project.id
@@ -73,8 +74,14 @@ class Shiftwork(Messages, Following, AgentRegistry, TaskControl, EpisodeControl,
         options: ProjectOptions | None = None,
         allow_dirty: bool = False,
         project_id: str | None = None,
+        start: bool = False,
     ) -> ProjectRow:
-        """Create a project's rows without starting it; see `start`. It gets this id, if one is given."""
+        """Create a project's rows without starting it; see `start`.
+
+        Args:
+            project_id: the id that it gets, if one is given.
+            start: it is to be started next, by `open`; should this program end before that, a worker does.
+        """
         check_specification(spec)
         check_specification(description, "description")
         await agree(self.settings)  # nobody could start it from here
@@ -104,6 +111,8 @@ class Shiftwork(Messages, Following, AgentRegistry, TaskControl, EpisodeControl,
                 budget_usd=options.budget_usd,
                 project_id=project_id,
             )
+            if start:
+                await tx.starts.add(project.id)
             data = {"agent": options.agent.backend}
             await tx.events.append(
                 project.id, "project_created", key="project_created", actor=actor(), data=data
@@ -113,11 +122,12 @@ class Shiftwork(Messages, Following, AgentRegistry, TaskControl, EpisodeControl,
     async def open(self, project_id: str) -> None:
         """Start the project's workflow from its rows; nothing happens if it runs."""
         client = await self.temporal()
+        project = await self.find(project_id)
         await client.start_workflow(
-            PROJECT_WORKFLOW,
-            self._start(project_id),
-            **self._workflow_options(await self.find(project_id)),
+            PROJECT_WORKFLOW, self._start(project_id), **self._workflow_options(project)
         )
+        async with self.store.transaction() as tx:
+            await tx.starts.done(project.id)
 
     async def status(self, ref: str) -> dict[str, Any]:
         """Where the project stands, from the rows."""

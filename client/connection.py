@@ -4,7 +4,6 @@ import asyncio
 import getpass
 import time
 from contextlib import AsyncExitStack
-from datetime import timedelta
 from types import TracebackType
 from typing import Any, Self
 
@@ -15,24 +14,20 @@ from temporalio.client import (
     Client,
     WorkflowHandle,
 )
-from temporalio.common import WorkflowIDConflictPolicy, WorkflowIDReusePolicy
 from temporalio.service import RPCError, RPCStatusCode
 
+from activities.starting_projects import project_start, workflow_options
 from client.inputs import project_ref
 from client.patience import PatientStore
 from shiftwork.contracts.project import ProjectStatus
-from shiftwork.contracts.workflow import (
-    ProjectStart,
-    Timeouts,
-)
+from shiftwork.contracts.workflow import ProjectStart
 from shiftwork.errors import StackError
 from shiftwork.secrets import LazyRedactor
 from shiftwork.settings import Settings
 from shiftwork.stack.file import database_url
 from shiftwork.store.migrate import migrate
 from shiftwork.store.rows import ProjectRow
-from shiftwork.temporal import TASK_QUEUE, connect, project_attributes, project_workflow_id
-from shiftwork.text import plain_markdown
+from shiftwork.temporal import TASK_QUEUE, connect, project_workflow_id
 
 CLOSED = (ProjectStatus.COMPLETED, ProjectStatus.ABANDONED)
 
@@ -110,25 +105,10 @@ class Connection:
             await asyncio.sleep(0.2)
 
     def _start(self, project_id: str) -> ProjectStart:
-        timings = self.settings.timings
-        timeouts = Timeouts(
-            heartbeat=timings.heartbeat_timeout,
-            retry_interval=timings.retry_interval,
-            workflow_task=timings.workflow_task,
-        )
-        return ProjectStart(project_id=project_id, timeouts=timeouts)
+        return project_start(self.settings, project_id)
 
     def _workflow_options(self, project: ProjectRow) -> dict[str, Any]:
-        """Whoever starts a project's workflow: it has one id, and a name that people can read."""
-        return {
-            "id": project_workflow_id(project.id),
-            "task_queue": TASK_QUEUE,
-            "id_conflict_policy": WorkflowIDConflictPolicy.USE_EXISTING,
-            "id_reuse_policy": WorkflowIDReusePolicy.ALLOW_DUPLICATE,
-            "task_timeout": timedelta(seconds=self.settings.timings.workflow_task),
-            "static_summary": plain_markdown(project.name),  # the Web UI takes it for Markdown
-            "search_attributes": project_attributes(project.name, project.status, 0, 0),
-        }
+        return workflow_options(self.settings, project.id, project.name, project.status)
 
     def _handle(self, project_id: str, client: Client) -> WorkflowHandle[Any, Any]:
         return client.get_workflow_handle(project_workflow_id(project_id))

@@ -39,6 +39,7 @@ class MaintenanceWorkflow:
             self._count("requests", do(rows.remove_requests, **self._options())),
             self._count("tasks", do(rows.end_lost_tasks, **self._options())),
             self._end_lost_evaluations(),
+            self._begin_left_projects(),
             self._clear_places(),
         )
         summary = MaintenanceSummary(**self._counts, failed=tuple(sorted(self._failed)))
@@ -51,6 +52,13 @@ class MaintenanceWorkflow:
                 MaintenanceActivities.end_lost_evaluations, **self._options()
             )
             await self._count("evaluations", lost)
+
+    async def _begin_left_projects(self) -> None:
+        if workflow.patched("begin-left-projects"):
+            left = workflow.execute_activity_method(
+                MaintenanceActivities.begin_left_projects, **self._options()
+            )
+            await self._count("projects", left)
 
     async def _clear_places(self) -> None:
         try:
@@ -106,4 +114,4 @@ def _markdown(summary: MaintenanceSummary) -> str:
     counts = summary.model_dump(exclude={"failed"})
     lines = [f"- {name.replace('_', ' ')}: {count}" for name, count in counts.items()]
     failed = [f"- **failed:** {plain_markdown(each)}" for each in summary.failed]
-    return "\n".join(["Removed or ended:", "", *lines, *failed])
+    return "\n".join(["Removed, ended or begun:", "", *lines, *failed])

@@ -25,6 +25,7 @@ class MaintenanceSummary(Message):
         requests: idempotency keys that are no longer remembered.
         tasks: that were `running`, and that nothing ran any more.
         evaluations: that had not ended, and that nothing played: they were ended, or begun.
+        projects: whose maker ended before it could start them: they were begun.
         folders: of attempts, of tasks and of sessions, that nobody needs any more.
         references: candidates of ended sessions, in private repositories.
         places: how many state folders were looked through.
@@ -36,6 +37,7 @@ class MaintenanceSummary(Message):
     requests: int = 0
     tasks: int = 0
     evaluations: int = 0
+    projects: int = 0
     folders: int = 0
     references: int = 0
     places: int = 0

@@ -34,6 +34,7 @@ from shiftwork.store.projects import Projects
 from shiftwork.store.requests import Requests
 from shiftwork.store.schedules import Schedules
 from shiftwork.store.sessions import Sessions
+from shiftwork.store.starts import ProjectStarts
 from shiftwork.store.tasks import Tasks
 from shiftwork.store.transcript import Transcript
 from shiftwork.store.types import Redacts, clean_parameter, json_serializer
@@ -89,6 +90,7 @@ class Transaction:
     """
 
     projects = _Own(Projects)
+    starts = _Own(ProjectStarts)
     features = _Own(Features)
     sessions = _Own(Sessions)
     attempts = _Own(Attempts)

@@ -106,7 +106,16 @@ async def occurrence_waiting(lab: Lab, _: WorkerProcess) -> dict[str, WorkflowHi
 
 
 async def maintenance(lab: Lab, _: WorkerProcess) -> dict[str, WorkflowHistory]:
-    """A round of maintenance, at one place."""
+    """A round of maintenance, at one place; recorded before it looked for evaluations and projects."""
+    return await _maintained(lab)
+
+
+async def maintenance_of_all(lab: Lab, _: WorkerProcess) -> dict[str, WorkflowHistory]:
+    """One that looks for evaluations and projects, too."""
+    return await _maintained(lab)
+
+
+async def _maintained(lab: Lab) -> dict[str, WorkflowHistory]:
     client = await lab.shiftwork.temporal()
     start = MaintenanceStart(timeouts=Timeouts(heartbeat=4, retry_interval=0.1))
     handle = await client.start_workflow(
@@ -138,7 +147,7 @@ async def evaluation_cancelled(lab: Lab, _: WorkerProcess) -> dict[str, Workflow
 
 RUNS: tuple[Run, ...] = (
     *(task_completed, task_failed, task_cancelled, task_given_up, task_taken_over),
-    *(occurrence, occurrence_skipped, occurrence_waiting, maintenance),
+    *(occurrence, occurrence_skipped, occurrence_waiting, maintenance, maintenance_of_all),
     *(evaluation, evaluation_cancelled),
 )
 

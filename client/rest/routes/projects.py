@@ -67,6 +67,7 @@ async def create_project(shiftwork: Here, once: Once, asked: asking.CreateProjec
             options=asked.options,
             allow_dirty=asked.allow_dirty,
             project_id=making.thing,
+            start=asked.start,
         )
         if asked.start:
             await shiftwork.open(project.id)

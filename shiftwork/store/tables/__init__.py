@@ -5,7 +5,7 @@
 
 from shiftwork.store.tables.base import Base
 from shiftwork.store.tables.episode import EpisodeStepTable, EpisodeTable, EvaluationTable
-from shiftwork.store.tables.project import EventTable, FeatureTable, ProjectTable
+from shiftwork.store.tables.project import EventTable, FeatureTable, ProjectStartTable, ProjectTable
 from shiftwork.store.tables.record import (
     CheckpointTable,
     DecisionTable,
@@ -45,6 +45,7 @@ __all__ = [
     "HandoffTable",
     "LeaseTable",
     "ProgressTable",
+    "ProjectStartTable",
     "ProjectTable",
     "RequestTable",
     "ScheduleBackfillTable",

@@ -53,6 +53,16 @@ class ProjectTable(Base):
     updated_at: Mapped[Now]
 
 
+class ProjectStartTable(Base):
+    """A project whose workflow is to be started; it goes as soon as somebody has started it."""
+
+    __tablename__ = "project_starts"
+    __table_args__ = (PrimaryKeyConstraint("project_id"),)
+
+    project_id: Mapped[ProjectId]
+    created_at: Mapped[Now]
+
+
 class FeatureTable(Base):
     """A piece of a project: its definition, which people and plans write, and its control state."""
 
