@@ -158,6 +158,7 @@ class AgentLaunch:
             check_budget=meter.over,
             before_question=copies.before_question,
             on_call=meter.count,
+            settle=meter.settle,
             on_words=self._spoken.answer if self._spoken else None,
             label=f"{self._rows.project.name}/{self._rows.session.number}",
         )

@@ -3,6 +3,7 @@
 import asyncio
 import logging
 from collections import deque
+from collections.abc import Sequence
 from contextlib import suppress
 from types import TracebackType
 from typing import Self
@@ -47,9 +48,11 @@ class Meter:
         self._purse = services.purses.of(services.store, project.id)
         self._waiting: deque[tuple[Call, float]] = deque()
         self._news = asyncio.Event()
+        self._saved = asyncio.Condition()
         self._closing = False
         self._blind = False
-        self._written = 0
+        self._counted = self._written = 0
+        self._gave_up = False
         self._task: asyncio.Task[None] | None = None
         self.spent = Spent()
 
@@ -83,16 +86,29 @@ class Meter:
         if self._denied.news:
             self._news.set()
 
+    async def settle(self) -> None:
+        """Return once all that was counted until now is written, or never will be: the lease is lost."""
+        last = self._counted
+        async with self._saved:
+            await self._saved.wait_for(lambda: self._gave_up or self._written >= last)
+
     def over(self) -> str | None:
         """A sentence once the budget is spent, by whichever of the project's sessions; asks nobody."""
         return self._purse.spent_up()
 
     async def _write_all(self) -> None:
+        try:
+            await self._write_until_closed()
+        finally:
+            self._gave_up = True
+            async with self._saved:
+                self._saved.notify_all()
+
+    async def _write_until_closed(self) -> None:
         while True:
             self._news.clear()
             while self._waiting:
-                await self._write(*self._waiting[0])
-                self._waiting.popleft()
+                await self._write([*self._waiting])
             for host, why in self._denied.take():
                 await self._tell(host, why)
             if self._closing:
@@ -103,6 +119,7 @@ class Meter:
 
     def _spend(self, call: Call, dollars: float) -> None:
         self._waiting.append((call, dollars))
+        self._counted += 1
         self._purse.count(dollars)
         self.spent += Spent(
             input_tokens=call.tokens.input,
@@ -126,28 +143,37 @@ class Meter:
         except StackError:
             log.warning("the refusal of a host was not written: the database is away", exc_info=True)
 
-    async def _write(self, call: Call, dollars: float) -> None:
-        number = self._written + 1
+    async def _write(self, calls: Sequence[tuple[Call, float]]) -> None:
+        """Write what has come together meanwhile, in one transaction; whoever waits for it goes on then."""
+        first = self._written + 1
 
         async def add(tx: Transaction) -> None:
-            await tx.usage.add(
-                self._session_id,
-                self._attempt.attempt,
-                self._attempt.token,
-                number,
-                input_tokens=call.tokens.input,
-                output_tokens=call.tokens.output,
-                cost_usd=dollars,
-                cli_session=METERED,
-                cache_read_tokens=call.tokens.cache_read,
-                cache_write_tokens=call.tokens.cache_write,
-                estimated=call.estimated,
-            )
+            for number, (call, dollars) in enumerate(calls, first):
+                await self._add(tx, number, call, dollars)
 
-        await self._purse.write(add, dollars)
-        self._written = number
+        await self._purse.write(add, sum(dollars for _, dollars in calls))
+        for _ in calls:
+            self._waiting.popleft()
         if self._purse.overdrawn:
             self._stop.ask(InterruptionReason.BUDGET)
+        async with self._saved:
+            self._written += len(calls)
+            self._saved.notify_all()
+
+    async def _add(self, tx: Transaction, number: int, call: Call, dollars: float) -> None:
+        await tx.usage.add(
+            self._session_id,
+            self._attempt.attempt,
+            self._attempt.token,
+            number,
+            input_tokens=call.tokens.input,
+            output_tokens=call.tokens.output,
+            cost_usd=dollars,
+            cli_session=METERED,
+            cache_read_tokens=call.tokens.cache_read,
+            cache_write_tokens=call.tokens.cache_write,
+            estimated=call.estimated,
+        )
 
     async def _look(self) -> None:
         try:

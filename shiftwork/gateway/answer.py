@@ -93,9 +93,9 @@ class Answer:
             await self._meter.hear(data)
             self._record.began()
             left = None if left is None else left - len(data)
-            ends = left is not None and left <= 0
-            passed = self._hiding.body(data, last=ends)
-            if ends:
+            whole = left is not None and left <= 0
+            passed = self._hiding.body(data, last=whole)
+            if whole or self._meter.ended:
                 await self._tell(self._outgoing.sent + len(passed))
             await self._outgoing.write(passed)
         self._record.began()
@@ -105,7 +105,7 @@ class Answer:
         await self._outgoing.finish()
 
     async def _tell(self, sent: int) -> None:
-        """Report the call before its client has all of it, so that the next question finds it counted."""
+        """Report the call before its client has all of it: whoever can use an answer has been counted."""
         if self._record.told or self._outgoing.lost:
             return
         await self._meter.end()
@@ -113,6 +113,8 @@ class Answer:
         self._learn()
         self._record.told = True
         self._context.report(self._record.call(self._outgoing.status, sent, self._incoming.received))
+        if self._record.asked:
+            await self._context.settle()
 
     async def _read_on(self) -> None:
         """Hear the rest of an answer that costs although its client has gone: how much is told last."""

@@ -3,7 +3,7 @@
 import base64
 import binascii
 import hmac
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 
 import aiohttp
@@ -26,6 +26,7 @@ class Context:
     Attributes:
         authorities: what a request's `host` may be.
         report: is told of every request after its end.
+        settle: waits, not for long, until what was told is durable.
         holding: the bytes of questions that are in memory.
         reading: of questions.
         limits: that the session ran into.
@@ -38,6 +39,7 @@ class Context:
     http: aiohttp.ClientSession
     egress: Egress
     report: Callable[[Call], None]
+    settle: Callable[[], Awaitable[None]]
     holding: Holding
     reading: Reading
     limits: Limits

@@ -9,6 +9,7 @@ from typing import Any
 
 from shiftwork.gateway.call import Tokens
 from shiftwork.gateway.documents import SLICE, Document, Inflation, splitter
+from shiftwork.gateway.ends import is_end
 from shiftwork.gateway.refusals import Wire
 from shiftwork.gateway.usage import (
     INPUTS,
@@ -45,6 +46,7 @@ class Meter:
         tokens: as far as they were told.
         beside: those that are in none of these figures, by model; '' is the model itself.
         error: the error that a stream told of, as the provider wrote it.
+        ended: whether a stream said that it is at its end; its body may go on for a moment.
     """
 
     def __init__(
@@ -54,6 +56,7 @@ class Meter:
         self.tokens = Tokens()
         self.beside: Mapping[str, Tokens] = {}
         self.error: Mapping[str, Any] = {}
+        self.ended = False
         self._told: set[str] = set()
         self._heard = 0
         self._untold = 0
@@ -136,6 +139,7 @@ class Meter:
             self._untold += document.size
             yield from self._search(data)
             return
+        self.ended = self.ended or is_end(self._wire, data)
         for size in said(self._wire, data):
             self._untold += size
             yield

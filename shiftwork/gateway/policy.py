@@ -33,6 +33,7 @@ class Bounds:
         stall: between two pieces of a body, or until the client takes what it is sent.
         connect: until the provider, or a listed host, accepts the connection.
         read_on: how long an answer is still heard whose client has gone, to learn what it costs.
+        settle: how long the end of an answer waits until its cost is written.
         silence: until the head of a provider's answer, and between two pieces of it; models may think long.
     """
 
@@ -46,6 +47,7 @@ class Bounds:
     stall: float = 60.0
     connect: float = 15.0
     read_on: float = 20.0
+    settle: float = 5.0
     silence: float = 900.0
 
 
@@ -130,6 +132,10 @@ def _unheard(call: Call) -> None:
     """For sessions that nobody meters."""
 
 
+async def _settled() -> None:
+    """For sessions whose calls nobody writes down."""
+
+
 @dataclass(frozen=True, slots=True)
 class Policy:
     """What one session may do.
@@ -145,6 +151,10 @@ class Policy:
         before_question: awaited before each question to a model: a sentence if it can't be asked now, else
             None. What it waits for is not counted as the provider's silence.
         on_call: told of every request after its end; must return at once.
+        settle: awaited after `on_call` was told of an answer to a question that costs, before the client has
+            its end: returns once what was counted is durable, so that whoever can use an answer has been
+            counted, whatever is killed then. After `Bounds.settle` seconds the answer is passed on anyway:
+            it was paid for, and that somebody can use it matters more than when it is written.
         on_words: told what the model said in each answer, once it is over or was broken off; must return at
             once. None: nothing is made of it.
         environment: answers what is said at `ENVIRONMENT_PATH`; None: there is nothing to be played.
@@ -162,6 +172,7 @@ class Policy:
     check_budget: Callable[[], str | None] = _no_budget
     before_question: Callable[[], Awaitable[str | None]] = _ready
     on_call: Callable[[Call], None] = _unheard
+    settle: Callable[[], Awaitable[None]] = _settled
     on_words: Callable[[str], None] | None = None
     environment: AnswerEnvironment | None = None
     label: str = ""

@@ -203,6 +203,7 @@ class GatewaySession:
             http=self._http,
             egress=self._egress,
             report=self._report,
+            settle=self._settle,
             holding=self._holding,
             reading=self._reading,
             limits=self._limits,
@@ -224,3 +225,13 @@ class GatewaySession:
             self._policy.on_call(call)
         except Exception:  # noqa: BLE001 - the caller's own code; the connection's end must still be tidy
             _LOG.exception("what counts calls of the gateway failed")
+
+    async def _settle(self) -> None:
+        """Wait until what was counted is durable, but not for long: the answer is paid for."""
+        try:
+            async with asyncio.timeout(self._policy.bounds.settle):
+                await self._policy.settle()
+        except TimeoutError:
+            _LOG.warning("an answer is passed on before its cost is written (%s)", self._policy.label)
+        except Exception:  # noqa: BLE001 - as above
+            _LOG.exception("what writes down calls of the gateway failed")

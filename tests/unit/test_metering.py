@@ -1,11 +1,16 @@
 """A project's budget while several of its sessions spend from it at once, in one worker and in several."""
 
 import asyncio
+import json
+import signal
+import sys
 import time
 from contextlib import asynccontextmanager
 from dataclasses import replace
 from datetime import UTC, datetime
+from types import SimpleNamespace
 
+import asyncpg
 import pytest
 
 from activities.ending import AttemptRows
@@ -17,7 +22,7 @@ from shiftwork.contracts.prices import Prices
 from shiftwork.contracts.project import AgentOptions, ProjectOptions
 from shiftwork.contracts.session import InterruptionReason, Role
 from shiftwork.errors import LeaseLost
-from shiftwork.gateway import Call, Gateway, Policy, Tokens, Upstream, Wire
+from shiftwork.gateway import Bounds, Call, Gateway, Policy, Tokens, Upstream, Wire
 from shiftwork.sandbox.choose import cheap_sandbox
 from shiftwork.secrets import LazyRedactor
 from shiftwork.settings import Settings
@@ -71,6 +76,18 @@ async def session(services, project, number):
 async def spent(services, project):
     async with services.store.transaction() as tx:
         return await tx.usage.spent(project.id)
+
+
+@asynccontextmanager
+async def locked(database_url):
+    """Nothing that anybody spends can be written meanwhile; gives the connection that keeps it so."""
+    connection = await asyncpg.connect(database_url)
+    try:
+        async with connection.transaction():
+            await connection.execute("LOCK TABLE usage IN EXCLUSIVE MODE")
+            yield connection
+    finally:
+        await connection.close()
 
 
 async def test_each_session_of_a_worker_sees_at_once_what_the_others_spend(worker):
@@ -217,3 +234,127 @@ async def test_a_model_of_ones_own_machine_spends_no_budget(worker):
         assert meter.over() is None
     assert not stop.is_set()
     assert await spent(services, project) == 0
+
+
+def answers(_):
+    return Reply("x", usage=Usage(input=1_000_000, output=0))
+
+
+async def test_an_answer_ends_once_its_cost_is_in_the_database(worker, database_url):
+    """If it failed, a worker that is killed would take what its agents spent with it."""
+    services = worker()
+    project = await a_project(services, 3)
+    async with (
+        LlmServer(answers) as model,
+        services.gateway,
+        session(services, project, 1) as (meter, _),
+    ):
+        policy = Policy(
+            upstream=Upstream(Wire.ANTHROPIC, model.url),
+            check_budget=meter.over,
+            on_call=meter.count,
+            settle=meter.settle,
+        )
+        async with services.gateway.open(policy) as opened:
+            run = Run(opened, model, [])
+            async with locked(database_url):
+                answer = asyncio.ensure_future(send(run, request(run, stream=True)))
+                await until(lambda: meter.spent.input_tokens)
+                await asyncio.sleep(0.3)
+                assert not answer.done()
+            assert b"message_stop" in (await answer).body
+            assert await spent(services, project) == 1
+
+
+async def test_a_worker_that_is_killed_as_its_agent_has_an_answer_has_counted_it(
+    worker, database_url, tmp_path
+):
+    """If it failed, each crash would make a project's sums a little too small, and its budget too large."""
+    services = worker()
+    project = await a_project(services, None)
+    async with LlmServer(answers) as model:
+        child = await asyncio.create_subprocess_exec(
+            *(sys.executable, "-P", "-m", "tests.unit.metered_worker"),
+            json.dumps([database_url, model.url, project.id, str(tmp_path)]),
+            stdin=asyncio.subprocess.PIPE,
+            stdout=asyncio.subprocess.PIPE,
+        )
+        try:
+            port, token = json.loads(await asyncio.wait_for(child.stdout.readline(), 60))
+            opened = SimpleNamespace(url=f"http://127.0.0.1:{port}", token=token)
+            reader, writer = await asyncio.open_connection("127.0.0.1", port)
+            writer.write(request(Run(opened, model, []), stream=True))
+            async with asyncio.timeout(20):
+                await reader.readuntil(b"message_stop")
+        finally:
+            child.send_signal(signal.SIGKILL)
+            await child.wait()
+        writer.close()
+    assert await spent(services, project) == 1
+
+
+async def test_an_answer_is_there_although_the_database_is_not(worker, database_url):
+    """If it failed, an outage would have every answer paid for twice."""
+    services = worker()
+    project = await a_project(services, 2)
+    async with (
+        LlmServer(answers) as model,
+        services.gateway,
+        session(services, project, 1) as (meter, _),
+    ):
+        policy = Policy(
+            upstream=Upstream(Wire.ANTHROPIC, model.url),
+            check_budget=meter.over,
+            on_call=meter.count,
+            settle=meter.settle,
+            bounds=Bounds(settle=0.5),
+        )
+        async with services.gateway.open(policy) as opened:
+            run = Run(opened, model, [])
+            services.store.move(NOWHERE)
+            await services.store.close()
+            began = time.monotonic()
+            statuses = [(await send(run, request(run))).status for _ in range(3)]
+            took = time.monotonic() - began
+            services.store.move(database_url)
+    assert statuses == [200, 200, 402]
+    assert 1.0 <= took < 8
+    assert await spent(services, project) == 2
+
+
+async def test_what_comes_together_is_written_together(worker, database_url):
+    """If it failed, each of many answers would wait for the transactions of all others."""
+    services = worker()
+    project = await a_project(services, None)
+    async with session(services, project, 1) as (meter, _):
+        async with locked(database_url):
+            meter.count(DOLLAR)
+            await asyncio.sleep(0.1)
+            for _ in range(20):
+                meter.count(DOLLAR)
+        await meter.settle()
+        assert await spent(services, project) == 21
+    connection = await asyncpg.connect(database_url)
+    try:
+        assert await connection.fetchval("SELECT count(DISTINCT xmin::text) FROM usage") == 2
+    finally:
+        await connection.close()
+
+
+async def test_nobody_waits_for_what_is_never_written(worker):
+    """If it failed, the agent of a superseded attempt would stand still at each answer."""
+    services = worker()
+    project = await a_project(services, 1)
+
+    async def superseded():
+        async with session(services, project, 1) as (meter, _):
+            async with services.store.transaction() as tx:
+                row = await tx.sessions.get(project.id, 1)
+                await tx.attempts.begin(row.id, "elsewhere", 60)
+            for _ in range(2):
+                meter.count(DOLLAR)
+                async with asyncio.timeout(5):
+                    await meter.settle()
+
+    with pytest.raises(LeaseLost):
+        await superseded()
