@@ -153,7 +153,7 @@ class BackendRun:
 
 def metered(hearing: Hearing, label: str) -> Policy:
     """The way out of an agent whose spending somebody hears of; `label` names it in the log."""
-    return Policy(check_budget=hearing.spent_up, on_call=hearing.count, label=label)
+    return Policy(check_budget=hearing.spent_up, on_call=hearing.count, settle=hearing.settle, label=label)
 
 
 def refuse_secrets(services: Services, agent: AgentOptions, whose: str) -> None:

@@ -111,6 +111,7 @@ class Hearing:
         self._spent = earlier
         self._tools = 0
         self._told: dict[str, JsonValue] = {}
+        self._writing = asyncio.Lock()
         self._task: asyncio.Task[None] | None = None
         self.counts = True
         """Whether what the agent says of its usage is what it spent; else the gateway counts that."""
@@ -152,6 +153,13 @@ class Hearing:
             )
             more = Beside(tokens.cache_write_hour, tokens.searches)
             self._spend(usage, calls=calls, estimated=call.estimated, asked=call.requested, beside=more)
+
+    async def settle(self) -> None:
+        """Return once all that was counted until now is written."""
+        while True:
+            if await self._is_written():
+                return
+            await asyncio.sleep(_EVERY)
 
     def spent_up(self) -> str | None:
         """A sentence if nothing more may be spent."""
@@ -198,17 +206,23 @@ class Hearing:
             self._stop.ask(InterruptionReason.BUDGET)
 
     async def _write_regularly(self) -> None:
-        """So that what a lost attempt spent is not lost with it."""
+        """What was counted is written before its answer is there; what the agent itself tells, only here."""
         while True:
             await asyncio.sleep(_EVERY)
+            await self._is_written()
+
+    async def _is_written(self) -> bool:
+        """Write what is not written yet; False: the database is away."""
+        async with self._writing:  # an older figure is not to follow a newer one
             now = self.trace
             if now == self._told:
-                continue
+                return True
             try:
                 await self._tell(now)
-                self._told = now
             except LeaseLost:
                 self._stop.ask(InterruptionReason.INFRASTRUCTURE)
-                return
             except StackError as error:
                 log.warning("what a task spends can't be written now: %s", error)
+                return False
+            self._told = now
+            return True
