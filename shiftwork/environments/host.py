@@ -13,6 +13,7 @@ from pydantic import BaseModel, ConfigDict, Field, JsonValue, TypeAdapter, Valid
 from pydantic_core import PydanticSerializationError
 
 from shiftwork.environments.base import BaseHarness
+from shiftwork.environments.play_state import play_of
 from shiftwork.environments.playing import Diverged, Policy, RandomPolicy, ScriptedPolicy, fault_of, play
 from shiftwork.environments.protocol import ActionResult, EpisodeStats, Observation
 from shiftwork.environments.registry import load_environment, make_environment
@@ -186,7 +187,7 @@ def _made(order: Order) -> BaseHarness:
 
 async def _play(order: Order, wire: _Wire) -> Over:
     environment = _made(order)
-    newest = Observation()
+    newest: Observation | None = None
     wire.write(_begun(environment))
 
     async def keep(step: Step, result: ActionResult) -> None:
@@ -208,7 +209,8 @@ async def _play(order: Order, wire: _Wire) -> Over:
     finally:
         await environment.shutdown()
     told = trajectory.model_copy(update={"steps": ()})
-    return Over(observation=newest, trajectory=told, fault=fault_of(trajectory))
+    seen = newest or play_of(environment).newest  # of one that was over with its last recorded step
+    return Over(observation=seen, trajectory=told, fault=fault_of(trajectory))
 
 
 def _begun(environment: BaseHarness) -> Begun:

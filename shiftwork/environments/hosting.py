@@ -1,22 +1,34 @@
 """Playing an episode in an environment with a process of its own; see `shiftwork.environments.host`."""
 
 import asyncio
+import logging
 import os
+import signal
 import sys
 import uuid
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
-from dataclasses import dataclass, replace
+from asyncio import FIRST_COMPLETED
+from collections.abc import AsyncIterator, Mapping
+from dataclasses import replace
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 import psutil
 from pydantic import ValidationError
 
 from shiftwork.agents.command import ProseLines
 from shiftwork.environments.host import MOST_LINE, Begun, Chosen, Failed, Kept, Order, Over, Taken, Told, Turn
-from shiftwork.environments.protocol import EpisodeStats, Observation
+from shiftwork.environments.lasting import (
+    MOST_LOST,
+    LastingPlay,
+    Listener,
+    OnBegin,
+    OnStats,
+    OnStep,
+    OnTurn,
+)
+from shiftwork.environments.protocol import Observation
 from shiftwork.environments.redacting import Redacts, redacted_observation, redacted_step
-from shiftwork.environments.trajectory import Choice, Step
+from shiftwork.environments.trajectory import Step
 from shiftwork.errors import ShiftworkError
 from shiftwork.runner.config import AgentConfig
 from shiftwork.runner.environment import child_environment
@@ -35,18 +47,10 @@ _MOST_OF_MACHINE: Final = 0.8
 
 _CONFIG: Final = AgentConfig("environment", "environment", "host an environment")
 
-OnStep = Callable[[Step, float], Awaitable[None]]
-"""Is told of each new step, and how many seconds the episode has lasted; the player sees it afterwards."""
+_TO_END: Final = 1.0
+"""Seconds in which a process is expected to be gone that has closed its output, or reads no more."""
 
-OnTurn = Callable[[Observation, Step | None], Awaitable[Choice | None]]
-"""Is asked for each choice: what is perceived, and the step before; None: the player stops."""
-
-
-OnBegin = Callable[[Begun], None]
-"""Is told what is played, before anything else."""
-
-OnStats = Callable[[EpisodeStats], None]
-"""Is told how the episode goes, before each turn."""
+log = logging.getLogger("shiftwork.episodes")
 
 
 class PlayFailed(ShiftworkError):  # noqa: N818 - it names what happened
@@ -66,14 +70,8 @@ class _ReadsNoMore(Exception):  # noqa: N818 - it names what happened
     """An environment's process, which has died."""
 
 
-@dataclass(frozen=True, slots=True)
-class _Listener:
-    """Who is told of an episode, and asked."""
-
-    on_step: OnStep
-    on_turn: OnTurn | None
-    on_begin: OnBegin
-    on_stats: OnStats
+class _Lost(Exception):  # noqa: N818 - it names what happened
+    """A signal ended an environment's process, and none of ours; the text says how, in a few words."""
 
 
 class EnvironmentHost:
@@ -114,6 +112,7 @@ class EnvironmentHost:
     ) -> Over:
         """Play an episode, from its beginning or on from what is recorded.
 
+        Where somebody's signal ends its process, it goes on in another one, and nobody notices.
         However this is left, cancellation included, no process of it lives.
 
         Args:
@@ -123,11 +122,27 @@ class EnvironmentHost:
             PlayFailed: it could not be played to its end.
             AgentError: its process could not be started.
         """
-        listener = _Listener(on_step, on_turn, on_begin or _ignore, on_stats or _ignore)
-        process = await self._start(_with_memory(limits or self._limits))
+        lasting = LastingPlay(order, Listener(on_step, on_turn, on_begin or _ignore, on_stats or _ignore))
+        bounds = _with_memory(limits or self._limits)
+        while True:
+            try:
+                return await self._hosted(lasting, bounds)
+            except _Lost as lost:
+                number = lasting.lose()
+                if number >= MOST_LOST:
+                    why = (
+                        f"{lost}; {MOST_LOST} in a row were ended by a signal without a step in between: "
+                        "look for what ends them, such as a machine with too little memory"
+                    )
+                    raise PlayFailed(_blames(order, why), "environment") from None
+                log.warning("environment %r: %s; its episode goes on in another", order.environment, lost)
+
+    async def _hosted(self, lasting: LastingPlay, limits: Limits) -> Over:
+        """Play on in a process of its own, of which nothing is left afterwards."""
+        process = await self._start(limits)
         process.breach.add_done_callback(lambda _: process.kill())
         try:
-            return await self._follow(process, order, listener)
+            return await self._follow(process, lasting)
         finally:
             process.kill()
             await uninterrupted(asyncio.wait({process.ended}))
@@ -145,7 +160,8 @@ class EnvironmentHost:
         planned = Plan(program, b"", ProseLines(), interrupt_first=False)
         return await self._starter.start(_CONFIG, uuid.uuid4().hex, planned, lambda _: None)
 
-    async def _follow(self, process: Process, order: Order, listener: _Listener) -> Over:
+    async def _follow(self, process: Process, lasting: LastingPlay) -> Over:
+        order = lasting.order
         try:
             await _write(process, order)
             async for line in _lines(process):
@@ -156,29 +172,36 @@ class EnvironmentHost:
                         raise PlayFailed(await self._redacted(failed.error), failed.why)
                     case Begun() as begun:
                         told = {"description": await self._redacted(begun.description)}
-                        listener.on_begin(begun.model_copy(update=told))
-                    case Taken() as taken:
-                        await listener.on_step(self._clean_step(taken.step), taken.seconds)
+                        lasting.begin(begun.model_copy(update=told))
+                    case Taken(step=step, seconds=seconds):
+                        await lasting.keep(step, self._clean_step(step), seconds)
                         await _write(process, Kept())
                     case Turn() as turn:
-                        assert listener.on_turn is not None, "asked for by `player`"
-                        listener.on_stats(turn.stats)
+                        lasting.note(turn.stats)
                         last = None if turn.last is None else self._clean_step(turn.last)
-                        choice = await listener.on_turn(await self._clean(turn.observation), last)
+                        choice = await lasting.choose(await self._clean(turn.observation), last)
                         await _write(process, Chosen(choice=choice))
         except _ReadsNoMore:
             pass  # why is said below
-        raise PlayFailed(_blames(order, await self._last_words(process)), "environment")
+        raise PlayFailed(_blames(order, await self._how_it_ended(process)), "environment")
 
-    async def _last_words(self, process: Process) -> str:
+    async def _how_it_ended(self, process: Process) -> str:
+        """Why it says no more, in words; raises `_Lost` if somebody else's signal ended it."""
+        ends: set[asyncio.Future[Any]] = {process.ended, process.breach}
+        await asyncio.wait(ends, return_when=FIRST_COMPLETED, timeout=_TO_END)
         if process.breach.done():
             return process.breach.result()
-        process.kill()
-        await asyncio.wait({process.ended})
+        if not process.ended.done():
+            return "its process speaks no more, and has not ended"
+        status = process.ended.result()
+        if breach := process.breach_by_end(status):
+            return breach
         said = await self._redacted((process.stderr.read() or b"").decode("utf-8", "replace"))
         last = said.strip().splitlines()
         words = one_line(truncate(last[-1], 500)) if last else "it does not say why"
-        return f"its process ended with status {process.ended.result()}: {words}"
+        if (name := _signal(status)) is None:
+            return f"its process ended with status {status}: {words}"
+        raise _Lost(f"its process ended with status {status} ({name}): {words.rstrip('.')}")
 
     async def _clean(self, seen: Observation) -> Observation:
         if self._redactor is None:
@@ -222,6 +245,14 @@ async def _write(process: Process, told: Order | Kept | Chosen) -> None:
         await process.stdin.write(told.model_dump_json().encode() + b"\n")
     except BrokenPipeError:
         raise _ReadsNoMore from None
+
+
+def _signal(status: int) -> str | None:
+    """The signal that an exit status tells of; None: it ended by itself."""
+    try:
+        return signal.Signals(status - 128).name
+    except ValueError:
+        return None
 
 
 def _understood(line: bytes, order: Order) -> Begun | Taken | Turn | Over | Failed:

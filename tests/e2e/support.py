@@ -49,6 +49,12 @@ class WorkerProcess:
         self._log = log
         self._process: subprocess.Popen[bytes] | None = None
 
+    @property
+    def pid(self) -> int:
+        """Of the one that runs."""
+        assert self._process is not None
+        return self._process.pid
+
     def start(self) -> None:
         """Start it, without waiting until it is ready."""
         with self._log.open("ab") as log:

@@ -1,7 +1,11 @@
 """Episodes of environments, played by a worker that is killed again and again."""
 
 import random
+import shlex
+from contextlib import suppress
+from typing import Any
 
+import psutil
 import pytest
 from temporalio.client import WorkflowExecution
 from temporalio.worker import Replayer
@@ -17,7 +21,8 @@ from shiftwork.contracts.episode import (
     PlayerKind,
     ScriptedAction,
 )
-from shiftwork.environments.playing import RandomPolicy, play
+from shiftwork.environments.playing import Choice, Policy, RandomPolicy, Trajectory, play
+from shiftwork.environments.protocol import Observation
 from shiftwork.environments.registry import make_environment
 from shiftwork.errors import Conflict
 from shiftwork.store.episodes import EpisodeRow
@@ -47,10 +52,10 @@ async def in_the_middle(lab: Lab, evaluation: EvaluationRow, steps: int) -> bool
     return False
 
 
-async def undisturbed(seed: int):
-    """The same episode, played here."""
+async def undisturbed(seed: int, policy: Policy | None = None) -> Trajectory:
+    """The same episode, played here, by chance if by nobody else."""
     environment = make_environment("maze", MAZE)
-    return await play(environment, RandomPolicy(seed), seed=seed, most_steps=STEPS)
+    return await play(environment, policy or RandomPolicy(seed), seed=seed, most_steps=STEPS)
 
 
 @pytest.mark.timeout(240)
@@ -79,6 +84,85 @@ async def test_killed_workers_change_no_trajectory(lab: Lab, shared_worker: Work
         assert row.total_reward == pytest.approx(stats.total_reward)
         assert (row.total_steps, row.success) == (stats.total_steps, stats.success)
     assert not [each for each in processes_of(lab.settings.state, "") if "environments.host" in each]
+
+
+def hosts_of(worker: WorkerProcess) -> list[psutil.Process]:
+    """The processes in which a worker's environments are."""
+    found = []
+    for process in psutil.Process(worker.pid).children(recursive=True):
+        with suppress(psutil.Error):
+            if process.cmdline()[1:] == ["-P", "-m", "shiftwork.environments.host"]:
+                found.append(process)
+    return found
+
+
+@pytest.mark.timeout(240)
+@pytest.mark.parametrize("by_a_program", [False, True], ids=["by-chance", "by-a-program"])
+async def test_killed_environments_change_no_trajectory(
+    lab: Lab, shared_worker: WorkerProcess, *, by_a_program: bool
+) -> None:
+    """If it failed, whatever ends an environment's process would lose an episode that could go on."""
+    chooser = Player()
+    if by_a_program:
+        chooser = Player(kind=PlayerKind.COMMAND, command=f"python3 -c {shlex.quote(WANDERS)}")
+    spec = EvaluationSpec(
+        environment="maze", parameters=MAZE, player=chooser, episodes=4, seed=5, parallel=2, max_steps=STEPS
+    )
+    evaluation = await lab.shiftwork.evaluate(spec)
+    taken: dict[int, int] = {}
+
+    async def further() -> bool:
+        """Whether each episode under way has taken more steps than when a process was killed last."""
+        rows = await lab.shiftwork.episodes(evaluation.id)
+        assert [row.error for row in rows if row.error] == []
+        running = [row.id for row in rows if row.status is EpisodeStatus.RUNNING]
+        now = {number: len(await lab.shiftwork.episode_steps(number)) for number in running}
+        if not now or any(steps <= taken.get(number, 0) for number, steps in now.items()):
+            return False
+        taken.update(now)
+        return True
+
+    killed = 0
+    while killed < 3:
+        await eventually(further, 60, every=0.01)
+        for host in hosts_of(shared_worker):
+            host.kill()
+            killed += 1
+    rows = await ended(lab, evaluation, 180)
+    for row in rows:
+        expected = await undisturbed(row.seed, Wanders() if by_a_program else None)
+        assert (row.status, row.error, row.attempt) == (EpisodeStatus.COMPLETED, None, 1)
+        assert [each.step for each in await lab.shiftwork.episode_steps(row.id)] == list(expected.steps)
+        assert (row.total_steps, row.ending) == (expected.stats.total_steps, expected.ending)
+        assert row.total_reward == pytest.approx(expected.stats.total_reward)
+
+
+WANDERS = """
+import json, sys
+asked = 0
+for line in sys.stdin:
+    turn = json.loads(line)
+    if turn.get("over"):
+        break
+    asked += 1  # it remembers how often: to be asked twice for a step would change what it does
+    actions = turn["observation"]["available_actions"]
+    ways = actions[0]["parameters"]["direction"]["enum"]
+    way = ways[asked * asked % len(ways)]
+    print(json.dumps({"action": "move", "parameters": {"direction": way}}), flush=True)
+"""
+
+
+class Wanders:
+    """The same, here."""
+
+    def __init__(self) -> None:
+        self.asked = 0
+
+    async def act(self, observation: Observation, _: object) -> Choice:
+        self.asked += 1
+        ways: Any = observation.available_actions[0].parameters
+        ways = ways["direction"]["enum"]
+        return Choice(action="move", parameters={"direction": ways[self.asked * self.asked % len(ways)]})
 
 
 async def test_a_worker_that_stops_loses_no_episode(lab: Lab, shared_worker: WorkerProcess) -> None:

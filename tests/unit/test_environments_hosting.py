@@ -2,6 +2,7 @@
 
 import os
 import sys
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import pytest
@@ -9,10 +10,11 @@ from pydantic import ValidationError
 
 from activities.players import PlayerFailed, check_kept
 from shiftwork.contracts.episode import EpisodeErrorKind
-from shiftwork.environments.host import Order, Over
+from shiftwork.environments.host import Begun, Order, Over
 from shiftwork.environments.hosting import MEMORY_MB, EnvironmentHost, PlayFailed
+from shiftwork.environments.lasting import MOST_LOST
 from shiftwork.environments.protocol import Observation
-from shiftwork.environments.trajectory import Step
+from shiftwork.environments.trajectory import Choice, Step
 from shiftwork.runner.limits import Limits
 from shiftwork.sandbox.choose import cheap_sandbox
 from shiftwork.secrets import LazyRedactor
@@ -37,6 +39,8 @@ class Game(BaseHarness):
         if self.does == "raise":
             raise ValueError("can't log in with {KEY}")
         if self.does == "grow":
+            with open("grown", "a") as file:
+                print("grows", file=file)
             kept = bytearray(400_000_000)
             kept[::4096] = b"x" * len(kept[::4096])
             import time
@@ -139,6 +143,126 @@ def test_a_secret_that_a_player_chose_is_said_to_be_the_players() -> None:
     assert KEY not in str(failed.value)
 
 
+DYING = """
+import os, signal
+from shiftwork.environments import ActionDefinition, ActionResult, BaseHarness, Observation
+
+
+class Dying(BaseHarness):
+    # Pays what is drawn for each of five steps; some of its processes are ended by a signal.
+
+    def __init__(self, log, dies=(), always=False):
+        super().__init__("dying")
+        self.log, self.dies, self.always = log, dies, always
+        self.note("begun")
+
+    def note(self, what):
+        with open(self.log, "a") as file:
+            print(what, file=file)
+
+    async def reset(self):
+        self.at = 0
+        return self.seen()
+
+    async def step(self, action, number):
+        if self.at in self.dies:
+            with open(self.log) as file:
+                said = file.read()
+            if self.always or f"died {self.at}" not in said:
+                self.note(f"died {self.at}")
+                os.kill(os.getpid(), signal.SIGKILL)
+        self.at += 1
+        return ActionResult(observation=self.seen(), reward=self.random.random() + number)
+
+    def seen(self):
+        actions = self.get_action_space()
+        return Observation(content=f"at {self.at}", available_actions=actions, done=self.at == 5)
+
+    def get_action_space(self):
+        return [ActionDefinition(name="go", parameters={"number": {"type": "integer"}})]
+"""
+
+
+@dataclass
+class Told:
+    """What a player of it was told and asked, and what became of the episode."""
+
+    over: Over | None = None
+    failed: PlayFailed | None = None
+    begun: int = 0
+    turns: list[tuple[str, int]] = field(default_factory=list)
+    steps: list[Step] = field(default_factory=list)
+    processes: int = 0
+
+
+@pytest.fixture
+def dying(folder):
+    """Plays it, on from what is recorded."""
+    (folder / "dying_game.py").write_text(DYING, encoding="utf-8")
+
+    async def play(name: str, recorded=(), **parameters) -> Told:
+        log = folder / f"{name}.log"
+        order = Order(
+            environment="dying_game:Dying",
+            parameters={"log": str(log), **parameters},
+            seed=7,
+            recorded=recorded,
+            player="asked",
+        )
+        told = Told()
+
+        async def keep(step, seconds) -> None:
+            told.steps.append(step)
+
+        async def choose(observation, last) -> Choice:
+            told.turns.append((observation.content, last.number if last else 0))
+            return Choice(action="go", parameters={"number": len(told.turns)})
+
+        def begin(_: Begun) -> None:
+            told.begun += 1
+
+        host = EnvironmentHost(cheap_sandbox(), folder)
+        try:
+            told.over = await host.play(order, on_step=keep, on_turn=choose, on_begin=begin)
+        except PlayFailed as error:
+            told.failed = error
+        told.processes = log.read_text().count("begun")
+        return told
+
+    return play
+
+
+async def test_a_play_outlives_the_processes_of_its_environment(dying) -> None:
+    """If it failed, whatever the system kills would lose an episode, or play it otherwise."""
+    expected, told = await dying("undisturbed"), await dying("disturbed", dies=[0, 2, 3, 4])
+    assert (told.failed, told.processes) == (None, 5)
+    assert (told.begun, told.turns, told.steps) == (1, expected.turns, expected.steps)
+    assert told.over.observation == expected.over.observation
+    assert told.over.trajectory.stats.total_reward == expected.over.trajectory.stats.total_reward
+
+
+async def test_an_environment_whose_processes_die_again_and_again_is_given_up(dying) -> None:
+    """If it failed, one that can't be played would be tried for ever, or nobody would know why."""
+    told = await dying("always", dies=[2], always=True)
+    assert told.processes == MOST_LOST == 3
+    assert len(told.steps) == 2
+    assert [number for _, number in told.turns] == [0, 1, 2]
+    assert told.failed.why == "environment"
+    assert str(told.failed) == (
+        "Environment 'dying_game:Dying' failed: its process ended with status 137 (SIGKILL): it does not say "
+        "why; 3 in a row were ended by a signal without a step in between: look for what ends them, such as "
+        "a machine with too little memory."
+    )
+
+
+async def test_the_end_is_shown_to_who_goes_on_after_the_last_step(dying) -> None:
+    """If it failed, a player whose worker was lost in the last moment would see an empty end."""
+    first = await dying("first")
+    again = await dying("again", tuple(first.steps))
+    assert (again.turns, again.steps) == ([], [])
+    assert again.over.observation.content == first.over.observation.content == "at 5"
+
+
 @pytest.mark.parametrize("kind", [ValidationError, BrokenPipeError])
 async def test_what_a_player_raises_is_not_blamed_on_the_environment(folder, kind) -> None:
     """If it failed, people would look for a player's fault in an environment that has none."""
@@ -158,4 +282,5 @@ async def test_an_environment_that_needs_too_much_memory_is_ended(folder) -> Non
     """If it failed, an environment with a leak would take the whole machine."""
     with pytest.raises(PlayFailed, match="The limit memory_mb of 300 was breached"):
         await played(folder, "grow", Limits(memory_mb=300))
+    assert (folder / "elsewhere" / "grown").read_text() == "grows\n"
     assert MEMORY_MB == 4_000
