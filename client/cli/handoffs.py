@@ -3,17 +3,17 @@
 import json
 import sys
 from argparse import Namespace
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 from client.cli.exits import DONE
-from client.cli.opening import reading
+from client.cli.opening import newest, reading
 from client.cli.output import counted, excerpt, pairs, part_of, print_json, table
 from client.cli.task_pages import moment
 from client.patience import PatientStore
 from shiftwork.errors import InvalidInput, NotFound
 from shiftwork.handoffs import HandoffContext, HandoffManager
-from shiftwork.handoffs.manager import TTL_DAYS
 from shiftwork.store.handoffs import HandoffArtifact
 
 _LAST = 10
@@ -28,27 +28,48 @@ def list_handoffs(args: Namespace) -> int:
             agent = await tx.agents.find(args.agent)
             found = await tx.handoffs.history(agent.id, args.last or _LAST)
             total = await tx.handoffs.count(agent.id)
-        if args.json:
-            print_json([_facts(artifact) for artifact in found])
-        elif found:
-            head = ("id", "task", "left", "expires", "summary")
-            rows = [
-                (
-                    each.id,
-                    each.task_id,
-                    moment(each.created_at),
-                    moment(each.expires_at),
-                    excerpt(each.summary, 160),
-                )
-                for each in found
-            ]
-            print(table(head, rows, spare=(3, 1)))
-            print(part_of(len(found), total, "`--last N` shows more"), end="")
-        else:
+        if not found and not args.json:
             print("None of its runs left anything that has not expired.")
+            return DONE
+        _listed(args, found, "task")
+        if found and not args.json:
+            print(part_of(len(found), total, "`--last N` shows more"), end="")
         return DONE
 
     return reading(command)
+
+
+def list_of_project(args: Namespace) -> int:
+    """Print what a project's sessions left."""
+
+    async def command(store: PatientStore) -> int:
+        project = await newest(store, args.project)
+        async with store.transaction() as tx:
+            found = await tx.handoffs.of_project(project.id, args.last or _LAST)
+        if found or args.json:
+            _listed(args, found, "session")
+        else:
+            print(f"No session of {excerpt(project.name)} left anything that has not expired.")
+        return DONE
+
+    return reading(command)
+
+
+def _listed(args: Namespace, found: Sequence[HandoffArtifact], left_by: str) -> None:
+    if args.json:
+        print_json([_facts(artifact) for artifact in found])
+        return
+    rows = [
+        (
+            each.id,
+            getattr(each, f"{left_by}_id"),
+            moment(each.created_at),
+            moment(each.expires_at),
+            excerpt(each.summary, 160),
+        )
+        for each in found
+    ]
+    print(table(("id", left_by, "left", "expires", "summary"), rows, spare=(3, 1)))
 
 
 def show(args: Namespace) -> int:
@@ -83,8 +104,9 @@ def save(args: Namespace) -> int:
     async def command(store: PatientStore) -> int:
         async with store.transaction() as tx:
             agent = await tx.agents.find(args.agent)
-        days = TTL_DAYS if args.ttl_days is None else args.ttl_days
-        saved = await HandoffManager(store).save_handoff(agent.id, None, context, args.summary, ttl_days=days)
+        saved = await HandoffManager(store).save_handoff(
+            agent.id, args.task, context, args.summary, ttl_days=args.ttl_days
+        )
         if args.json:
             print_json(_facts(saved))
         else:

@@ -1,7 +1,7 @@
 """The commands of tasks, and of what they leave for each other."""
 
 from client.cli import values
-from client.cli.arguments import JSON
+from client.cli.arguments import JSON, NEWEST
 from client.cli.command import Command, argument, number, switch
 from client.cli.table_agents import AGENT, PARAMETER
 
@@ -23,6 +23,7 @@ TASKS = (
             argument("--status", choices=TASK_STATUSES, metavar="STATUS", help=", ".join(TASK_STATUSES)),
             argument("--agent", metavar="AGENT", help="only of this agent, by name or id"),
             argument("--provider", metavar="NAME", help="only of this provider"),
+            argument("--user", metavar="NAME", help="only those for this user"),
             number("--last", "only the newest N (default: 50)", values.count),
             number("--before", "only those with smaller numbers: the next page", values.count),
             JSON,
@@ -99,6 +100,13 @@ TASKS = (
         (AGENT, number("--last", "only the newest N (default: 10)", values.count), JSON),
     ),
     Command(
+        "handoffs project",
+        "list what a project's sessions left, newest first",
+        "client.cli.handoffs:list_of_project",
+        "shiftwork handoffs project linkshelf --last 5",
+        (NEWEST, number("--last", "only the newest N (default: 10)", values.count), JSON),
+    ),
+    Command(
         "handoffs show",
         "show a handoff",
         "client.cli.handoffs:show",
@@ -127,7 +135,14 @@ TASKS = (
                 "file", metavar="FILE", completes="file", help="the context as JSON; - is standard input"
             ),
             argument("--summary", default="", metavar="TEXT", help="for people"),
-            number("--ttl-days", "days until it expires (default: 30)", values.seconds, "N"),
+            argument(
+                "--ttl-days",
+                type=values.days_or_none,
+                default=30.0,
+                metavar="N",
+                help="days until it expires, or `none`: never (default: 30)",
+            ),
+            number("--task", "the run of this agent that leaves it", values.count, "TASK"),
             JSON,
         ),
         "Its keys are `observations`, `actions`, `state` and `metadata`.",

@@ -3,6 +3,7 @@
 import asyncio
 from argparse import Namespace
 from collections.abc import Iterator
+from dataclasses import asdict
 from typing import Any
 
 from client.api import Shiftwork
@@ -31,14 +32,9 @@ def list_tasks(args: Namespace) -> int:
             agent_id = None if args.agent is None else (await tx.agents.find(args.agent)).id
             limit = args.last or _LAST
             statuses = [TaskStatus(args.status)] if args.status else []
-            found = await tx.tasks.select(
-                statuses=statuses,
-                agent_id=agent_id,
-                provider=args.provider,
-                before=args.before,
-                limit=limit,
-            )
-            total = await tx.tasks.count(TaskFilter(statuses, agent_id, args.provider))
+            wanted = TaskFilter(statuses, agent_id, args.provider, args.user)
+            found = await tx.tasks.select(**asdict(wanted), before=args.before, limit=limit)
+            total = await tx.tasks.count(wanted)
         if args.json:
             print_json([task.model_dump(mode="json", exclude={"token"}) for task in found])
         elif found:

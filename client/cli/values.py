@@ -103,6 +103,11 @@ def dollars_or_none(text: str) -> float | None:
     return None if text.lower() == "none" else dollars(text)
 
 
+def days_or_none(text: str) -> float | None:
+    """A number of days above 0, or `none`: for ever."""
+    return None if text == "none" else seconds(text)
+
+
 def score(text: str) -> float:
     """A number from -1 to 1."""
     value = _number(text)

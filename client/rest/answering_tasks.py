@@ -106,11 +106,12 @@ class Runs(BaseModel):
 
 
 class Handoff(BaseModel):
-    """What a run of an agent left for the next one."""
+    """What a run of an agent, or a session of a project, left for the next one."""
 
     id: int
     agent_id: int | None
     task_id: int | None
+    session_id: int | None
     context: dict[str, Any] = Field(
         description='Its observations, actions, state and metadata; `{"$datetime": …}` stands for a moment.'
     )

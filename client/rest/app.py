@@ -50,6 +50,7 @@ ROUTERS: tuple[APIRouter, ...] = (
     schedules.router,
     schedules.everywhere,
     handoffs.router,
+    handoffs.of_projects,
     handoffs.everywhere,
     environments.router,
 )

@@ -3,7 +3,6 @@
 import asyncio
 import time
 from collections.abc import AsyncIterator
-from functools import partial
 from typing import Any
 
 from starlette.requests import Request
@@ -14,8 +13,9 @@ from client.api import Shiftwork
 from client.rest.problems import problem
 from client.resting import POLL_SECONDS, at_rest
 from client.telling import as_json, tell
+from client.watch import Listener
 from shiftwork.errors import ShiftworkError
-from shiftwork.store.rows import EventRow
+from shiftwork.store.rows import EventRow, TranscriptRow
 from shiftwork.store.store import Transaction
 from shiftwork.text import printable_json
 
@@ -64,6 +64,7 @@ class EventStream:
 
     Args:
         until_rest: end with the event `rest`, which carries the status, once nothing happens any more.
+        agents: also what agents say and do, as events `said`; who comes again hears their last words again.
         heartbeat: seconds of silence after which a comment says that the stream is alive.
     """
 
@@ -74,12 +75,14 @@ class EventStream:
         after: int,
         *,
         until_rest: bool,
+        agents: bool = False,
         heartbeat: float = HEARTBEAT_SECONDS,
     ) -> None:
         self._shiftwork = shiftwork
         self._project_id = project_id
         self._after = after
         self._until_rest = until_rest
+        self._listener = Listener() if agents else None
         self._heartbeat = heartbeat
         self._heard = time.monotonic()
 
@@ -93,17 +96,19 @@ class EventStream:
         yield f"retry: {RETRY_MS}\n\n"
         while not streams.closing.is_set() and not await request.is_disconnected():
             try:
-                status, events = await self._look()
+                status, events, said = await self._look()
             except ShiftworkError as error:
                 # Deleted, or the stack is away for long: the client asks anew, and is told.
                 yield f": {printable_json(str(error))}\n\n"
                 return
+            for number, item in said:
+                yield _said(number, item)
             for event in events:
                 self._after = event.sequence
                 yield _part(event)
                 # Sending does not wait: without this nobody would notice in between that the client is gone.
                 await asyncio.sleep(0)
-            if events:
+            if events or said:
                 self._heard = time.monotonic()
             elif self._until_rest and at_rest(status):
                 yield f"event: rest\ndata: {printable_json(status)}\n\n"
@@ -114,21 +119,21 @@ class EventStream:
                     yield ": still here\n\n"
                 await pause(streams.closing)
 
-    async def _look(self) -> tuple[dict[str, Any], list[EventRow]]:
-        return await self._shiftwork.store.read(
-            partial(_look, project_id=self._project_id, after=self._after, status=self._until_rest)
-        )
+    async def _look(self) -> "_Look":
+        return await self._shiftwork.store.read(self._read)
+
+    async def _read(self, tx: Transaction) -> "_Look":
+        # In this order: what the status tells has its events in what is read after it.
+        standing = await tx.projects.status(self._project_id) if self._until_rest else {}
+        said = await self._listener.hear(tx, self._project_id) if self._listener else []
+        events = await tx.events.after(self._project_id, self._after)
+        if not events:
+            await tx.projects.get(self._project_id)  # raises `NotFound` for one that was deleted meanwhile
+        return standing, events, said
 
 
-async def _look(
-    tx: Transaction, *, project_id: str, after: int, status: bool
-) -> tuple[dict[str, Any], list[EventRow]]:
-    # In this order: what the status tells has its events in what is read after it.
-    standing = await tx.projects.status(project_id) if status else {}
-    events = await tx.events.after(project_id, after)
-    if not events:
-        await tx.projects.get(project_id)  # raises `NotFound` for one that was deleted meanwhile
-    return standing, events
+_Look = tuple[dict[str, Any], list[EventRow], list[tuple[int, TranscriptRow]]]
+"""A status, new events, and what was said in which session since the last look."""
 
 
 async def pause(closing: asyncio.Event) -> None:
@@ -138,6 +143,11 @@ async def pause(closing: asyncio.Event) -> None:
             await closing.wait()
     except TimeoutError:
         return
+
+
+def _said(session: int, item: TranscriptRow) -> str:
+    told = {"session": session, **item.model_dump(mode="json")}
+    return f"event: said\ndata: {printable_json(told)}\n\n"
 
 
 def _part(event: EventRow) -> str:

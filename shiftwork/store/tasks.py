@@ -167,15 +167,16 @@ class Tasks(Noun):
         statuses: Sequence[TaskStatus] = (),
         agent_id: int | None = None,
         provider: str | None = None,
+        user_id: str | None = None,
         before: int | None = None,
         limit: int = 50,
     ) -> list[TaskRow]:
-        """Tasks of these statuses (any), this agent (any) and this provider (any), newest first.
+        """Tasks of these statuses, this agent, this provider and this user (of each any), newest first.
 
         Args:
             before: only those with a smaller id, which is how the next page is had.
         """
-        wanted = TaskFilter(statuses, agent_id, provider)
+        wanted = TaskFilter(statuses, agent_id, provider, user_id)
         statement = _select().where(*wanted.conditions()).order_by(TaskTable.id.desc()).limit(limit)
         if before is not None:
             statement = statement.where(TaskTable.id < before)

@@ -1,4 +1,4 @@
-"""Handoffs: what a run of an agent leaves for the next one."""
+"""Handoffs: what a run of an agent, or a session of a project, leaves for the next one."""
 
 import json
 from datetime import timedelta
@@ -15,10 +15,12 @@ from client.rest.idempotency import Making, Once
 from client.rest.pages import Page, Window
 from client.rest.problems import documented
 from client.rest.routes.agents import CHANGES, READS, AgentRef
+from client.rest.routes.projects import Ref
 from shiftwork.errors import InvalidInput, NotFound
 from shiftwork.handoffs import HandoffContext
 
 router = APIRouter(prefix="/api/agents/{agent}/handoffs", tags=["handoffs"], responses=READS)
+of_projects = APIRouter(prefix="/api/projects", tags=["handoffs"], responses=READS)
 everywhere = APIRouter(prefix="/api/handoffs", tags=["handoffs"], responses=documented())
 
 _MOST = 50
@@ -84,6 +86,18 @@ async def save_handoff(shiftwork: Here, once: Once, agent: AgentRef, asked: aski
         return made
 
     return await once.once(201, make)
+
+
+@of_projects.get("/{project}/handoffs", summary="List what a project's sessions left, newest first")
+async def list_project_handoffs(
+    shiftwork: Here,
+    project: Ref,
+    limit: Annotated[int, Query(ge=1, le=_MOST, description="The most items to return.")] = 10,
+) -> list[Handoff]:
+    """What each handed over to the next, without what has expired."""
+    row = await shiftwork.find(project)
+    async with shiftwork.store.transaction() as tx:
+        return [Handoff.of(each) for each in await tx.handoffs.of_project(row.id, limit)]
 
 
 @everywhere.post(

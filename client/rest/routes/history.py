@@ -1,5 +1,6 @@
 """What happened in a project: sessions, transcripts, events, checkpoints, reports."""
 
+from collections import deque
 from typing import Annotated
 
 from fastapi import APIRouter, Header, Path, Query, Request
@@ -16,6 +17,7 @@ from client.rest.routes.projects import CHANGES, READS, Ref
 from client.rest.streams import EventStream
 from client.rest.working import answered
 from shiftwork.store.rows import CheckpointRow, EventRow, SessionRow
+from shiftwork.store.store import Transaction
 from shiftwork.text import printable
 
 router = APIRouter(prefix="/api/projects/{project}", tags=["history"], responses=READS)
@@ -24,6 +26,10 @@ _LARGEST = 2**63 - 1
 Number = Annotated[int, Path(ge=0, le=2**31 - 1, description="The session's number; 0 is the planning.")]
 After = Annotated[int, Query(ge=0, le=_LARGEST, description="Only events after this sequence.")]
 Limit = Annotated[int, Query(ge=1, le=MOST, description="The most items to return.")]
+Last = Annotated[
+    int | None,
+    Query(ge=1, le=1_000_000, description="Only the newest so many, of which `after` may leave out some."),
+]
 
 
 @router.get("/sessions", summary="List a project's sessions, newest first")
@@ -45,7 +51,7 @@ async def get_session(shiftwork: Here, project: Ref, number: Number) -> SessionR
 
 
 @router.get("/sessions/{number}/transcript", summary="Read what an agent said and did")
-async def read_transcript(
+async def read_transcript(  # noqa: PLR0917 - FastAPI passes them by name
     shiftwork: Here,
     project: Ref,
     number: Number,
@@ -57,6 +63,7 @@ async def read_transcript(
             description="`next_after` of the page before: an attempt and a sequence in it.",
         ),
     ] = "-1:-1",
+    last: Last = None,
 ) -> Transcript:
     """All attempts of the session, oldest first."""
     row = await shiftwork.find(project)
@@ -64,14 +71,16 @@ async def read_transcript(
     heard = (int(attempt), int(sequence))
     async with shiftwork.store.transaction() as tx:
         session = await tx.sessions.get(row.id, number)
+        if last is not None:
+            heard = max(heard, await tx.transcript.before_last(session.id, last))
         found = await tx.transcript.since(session.id, heard, limit + 1)
     items = found[:limit]
-    last = f"{items[-1].attempt}:{items[-1].sequence}" if items else after
-    return Transcript(items=items, next_after=last, more=len(found) > limit)
+    following = f"{items[-1].attempt}:{items[-1].sequence}" if items else after
+    return Transcript(items=items, next_after=following, more=len(found) > limit)
 
 
 @router.get("/events", summary="List what happened")
-async def list_events(
+async def list_events(  # noqa: PLR0917 - FastAPI passes them by name
     shiftwork: Here,
     project: Ref,
     after: After = 0,
@@ -79,11 +88,14 @@ async def list_events(
     session: Annotated[
         int | None, Query(ge=0, le=2**31 - 1, description="Only events of this session.")
     ] = None,
+    last: Last = None,
 ) -> Events:
     """Events in their order, oldest first; `events/stream` tells of them as they happen."""
     row = await shiftwork.find(project)
-    items: list[Event] = []
     async with shiftwork.store.transaction() as tx:
+        if last is not None:
+            after = max(after, await _before_last(tx, row.id, last, session))
+        items: list[Event] = []
         more = True
         while more and len(items) < limit:
             page = await tx.events.after(row.id, after, MOST)
@@ -93,13 +105,25 @@ async def list_events(
                     more = True
                     break
                 after = event.sequence
-                if session is None or _is_of(event, session):
+                if _is_of(event, session):
                     items.append(Event.of(event))
     return Events(items=items, next_after=after, more=more)
 
 
-def _is_of(event: EventRow, session: int) -> bool:
-    return event.reference == f"session:{session}" or event.data.get("session") == session
+async def _before_last(tx: Transaction, project_id: str, count: int, session: int | None) -> int:
+    """The sequence after which the last so many events of a project, or of one of its sessions, come."""
+    newest: deque[int] = deque(maxlen=count + 1)
+    page, after = await tx.events.after(project_id, 0, MOST), 0
+    while page:
+        newest.extend(event.sequence for event in page if _is_of(event, session))
+        after = page[-1].sequence
+        page = await tx.events.after(project_id, after, MOST)
+    return newest[0] if len(newest) > count else 0
+
+
+def _is_of(event: EventRow, session: int | None) -> bool:
+    named = event.reference == f"session:{session}" or event.data.get("session") == session
+    return session is None or named
 
 
 @router.get(
@@ -108,7 +132,9 @@ def _is_of(event: EventRow, session: int) -> bool:
     response_class=StreamingResponse,
     responses={
         200: {
-            "description": "Server-sent events: `id` is the sequence, `data` an event as the list has it.",
+            "description": "Server-sent events: `id` is the sequence, `data` an event as the list has it; "
+            "with `agents` also events `said`, without an id, whose data is what an agent said, as its "
+            "transcript has it, with the number of its `session`.",
             "content": {
                 "text/event-stream": {
                     "schema": {"type": "string"},
@@ -139,11 +165,14 @@ async def stream_events(  # noqa: PLR0917 - FastAPI passes them by name
             description="End with the event `rest` and the project's status once nothing happens any more."
         ),
     ] = False,
+    agents: Annotated[  # noqa: FBT002 - a parameter of a query
+        bool, Query(description="Tell also what the agents of running sessions say and do.")
+    ] = False,
 ) -> Response:
     """Every event after a sequence, then each as it happens, none lost or doubled; heartbeats between."""
     row = await shiftwork.find(project)
     since = after if last_event_id is None else last_event_id
-    stream = EventStream(shiftwork, row.id, since, until_rest=until_rest)
+    stream = EventStream(shiftwork, row.id, since, until_rest=until_rest, agents=agents)
     return stream.response(request, request.app.state.streams)
 
 

@@ -51,6 +51,15 @@ async def list_schedules(shiftwork: Here, agent: AgentRef) -> list[Schedule]:
     return await _shown(shiftwork, [(row, name) for name in _names(row)])
 
 
+@router.delete("/schedules", status_code=204, summary="Remove all of an agent's schedules", responses=GONE)
+async def delete_schedules(shiftwork: Here, matching: IfMatch, agent: AgentRef) -> None:
+    """Have it run by none any more; its configuration says so, as a new version. One that has none stays."""
+    row = await shiftwork.agent(agent)
+    version = matching.version(row)
+    if row.config.schedule is not None or row.config.schedules:
+        await shiftwork.unset_schedule(row.id, version=version)
+
+
 @router.get("/schedule", summary="Show an agent's own schedule", responses=TAGGED)
 async def get_own_schedule(shiftwork: Here, response: Response, agent: AgentRef) -> Schedule:
     """The one that its configuration has as `schedule`."""
