@@ -50,7 +50,7 @@ def page(task: TaskRow) -> str:
             ("ended", moment(task.ended_at)),
             ("took", "" if task.duration is None else f"{task.duration:.2f} s"),
             ("worker", task.worker),
-            ("attempts", task.attempt if task.attempt > 1 else ""),
+            ("attempts", task.attempt or ""),
             ("spent", _spent(task)),
             ("failed by", task.error_kind.value if task.error_kind else ""),
             ("error", excerpt(task.error or "", 1_000)),

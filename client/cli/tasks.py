@@ -108,13 +108,14 @@ def logs(args: Namespace) -> int:
 
     async def command(store: PatientStore) -> int:
         task_id = (await find_task(store, args.task)).id
-        told = 0
+        told: list[dict[str, Any]] = []
         while True:
             task = await store.read(lambda tx: tx.tasks.get(task_id))
-            entries = list(_entries(task))
-            for entry in entries[told:]:
+            # What is new may stand anywhere: the trace is ordered by its names.
+            new = [entry for entry in _entries(task) if entry not in told]
+            for entry in new:
                 _tell(entry, as_json=args.json)
-            told = len(entries)
+            told += new
             if task.status.ended or not args.follow:
                 return DONE
             await asyncio.sleep(_LOOK_SECONDS)
@@ -123,7 +124,7 @@ def logs(args: Namespace) -> int:
 
 
 def _entries(task: TaskRow) -> Iterator[dict[str, Any]]:
-    """What happened, in an order in which later looks only add."""
+    """What happened so far."""
     yield {"task_id": task.id, "kind": "created", "text": moment(task.created_at)}
     for name, value in task.trace.items():
         if name != "stderr":

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Annotated, Any
 
-from pydantic import BeforeValidator, JsonValue
+from pydantic import BeforeValidator, JsonValue, ValidationInfo, field_validator
 from sqlalchemy import ColumnElement, Select, Update, delete, func, literal, select, true, update
 from sqlalchemy.dialects.postgresql import Insert, insert
 
@@ -55,12 +55,23 @@ class TaskLine(Message):
 
 
 class TaskRow(TaskLine):
-    """A task. `trace`: what happened to it when."""
+    """A task.
+
+    Attributes:
+        trace: what happened to it when, and what was told of its progress; of one that an attempt has begun
+            with `worker` and `attempts`, which stand in columns of their own.
+    """
 
     parameters: dict[str, JsonValue]
     request_key: str | None
     trace: dict[str, JsonValue]
     token: int | None
+
+    @field_validator("trace")
+    @classmethod
+    def _with_attempts(cls, trace: dict[str, JsonValue], known: ValidationInfo) -> dict[str, JsonValue]:
+        attempts = known.data.get("attempt")
+        return {**trace, "worker": known.data.get("worker"), "attempts": attempts} if attempts else trace
 
     @property
     def state(self) -> TaskStatus:

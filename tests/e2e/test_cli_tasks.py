@@ -119,6 +119,17 @@ def test_a_run_that_fails_says_so(type_):
     assert kinds[-1] == "error"
 
 
+def test_who_follows_a_task_hears_each_thing_once(type_):
+    """If it failed, whoever waits at a terminal would not be told of the end, and of the start twice."""
+    Path("slow.py").write_text("import time\ntime.sleep(2)\nprint('slow')\n")
+    type_.run("agents", "register", f"{type_.agent}-slow", "--code", "slow.py")
+    task = type_.json("agents", "run", f"{type_.agent}-slow", "--no-wait")["id"]
+    told = type_.run("tasks", "logs", task, "--follow", "--json").stdout.splitlines()
+    kinds = [json.loads(line)["kind"] for line in told]
+    assert sorted(kinds) == sorted(set(kinds))
+    assert {"auto_started_at", "completed_at", "worker", "attempts", "stdout"} <= set(kinds)
+
+
 def test_a_task_from_its_making_to_its_end(type_):
     """If it failed, what was made could not be run, ended or found again."""
     made = type_.json("tasks", "create", "--agent", type_.agent, "--parameter", "step=5", "--user", "ada")

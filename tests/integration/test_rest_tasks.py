@@ -82,6 +82,11 @@ def test_an_agent_runs_and_goes_on_from_its_last_run(http) -> None:
     assert second["result"] == " 42\n"
     assert second["agent_version"] == 1
     assert "token" not in second
+    assert {name: second["trace"][name] for name in ("worker", "attempts")} == {
+        "worker": second["worker"],
+        "attempts": 1,
+    }
+    assert second["worker"]
 
     assert http.get(f"/api/tasks/{second['id']}").json() == second
     assert http.get(f"/api/tasks/{second['uuid'].upper()}").json() == second

@@ -101,7 +101,8 @@ async def test_only_the_newest_attempt_ends_a_task(store):
         await tx.tasks.note(task.id, second.token, {"progress": 0.5})
         ended = await tx.tasks.finish(task.id, second.token, DONE)
     assert (ended.status, ended.result, ended.attempt, ended.worker) == ("completed", "42\n", 2, "two")
-    assert ended.trace == {"auto_started_at": "then", "progress": 0.5, "completed_at": "now"}
+    told = {"auto_started_at": "then", "progress": 0.5, "completed_at": "now"}
+    assert ended.trace == {**told, "worker": "two", "attempts": 2}
     assert ended.started_at == first.started_at
     with pytest.raises(LeaseLost):
         async with store.transaction() as tx:
