@@ -2,7 +2,7 @@
 
 from typing import Annotated, Any, TypeVar
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, JsonValue, ValidationError
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, JsonValue, ValidationError
 from pydantic_core import PydanticCustomError
 
 from client.wording import first_problem
@@ -12,7 +12,7 @@ from shiftwork.contracts.feature import FeatureCategory, FeatureStatus, Verifica
 from shiftwork.contracts.project import PauseMode, ProjectOptions
 from shiftwork.contracts.session import Role
 from shiftwork.errors import InvalidInput
-from shiftwork.specifications import MOST_BYTES
+from shiftwork.specifications import MOST_BYTES, check_specification
 
 Contract = TypeVar("Contract", bound=BaseModel)
 Reason = Annotated[str, Field(max_length=2000, description="Kept and shown.")]
@@ -43,6 +43,15 @@ def _known_options(value: object) -> object:
     return value
 
 
+def _fitting(spec: str) -> str:
+    """Counted in bytes, as everywhere: the longest that a schema could tell is in characters."""
+    try:
+        check_specification(spec)
+    except InvalidInput as error:
+        raise PydanticCustomError("bytes", "{said}", {"said": str(error).removesuffix(".")}) from None
+    return spec
+
+
 class CreateProject(Asked):
     """A new project."""
 
@@ -58,9 +67,10 @@ class CreateProject(Asked):
         str,
         Field(
             min_length=1,
-            max_length=MOST_BYTES,
             description="What is to be built; the planning agent reads it. At most 1,000,000 bytes of UTF-8.",
+            json_schema_extra={"maxLength": MOST_BYTES},
         ),
+        AfterValidator(_fitting),
     ]
     description: Annotated[str, Field(max_length=20_000)] = ""
     repository: Annotated[

@@ -198,6 +198,17 @@ def test_bad_addresses_are_problems(http, project, asked, status, names) -> None
     assert names in problem(answer, status)["detail"]
 
 
+@pytest.mark.parametrize("spec", ["x" * 1_000_001, "é" * 500_001, "é" * 1_000_001], ids=len)
+def test_a_specification_is_counted_in_bytes(http, spec) -> None:
+    """If it failed, who shortens what is too long would be told another number than what counts."""
+    said = problem(http.post("/api/projects", json=new_project(spec=spec)), 422)
+    assert "larger than 1,000,000 bytes; shorten it" in said["detail"]
+    assert "characters" not in said["detail"]
+    assert said["detail"].endswith("where agents read them.")
+    assert not said["detail"].endswith("..")
+    assert [each["pointer"] for each in said["errors"]] == ["/spec"]
+
+
 def test_a_project_is_made_read_and_deleted(http) -> None:
     """If it failed, programs could not do what people do."""
     asked = new_project(description="d")
