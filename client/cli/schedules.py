@@ -3,7 +3,7 @@
 from argparse import Namespace
 from contextlib import suppress
 from dataclasses import asdict
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import Any
 
 from client.api import Shiftwork
@@ -121,10 +121,11 @@ def next_runs(args: Namespace) -> int:
 
     async def command(shiftwork: Shiftwork) -> int:
         info = await shiftwork.schedule(args.agent, args.job_id)
+        due = [] if info.paused else await shiftwork.next_runs(args.agent, args.count, job_id=args.job_id)
         if args.json:
-            print_json([at.isoformat() for at in info.next_runs])
-        elif info.next_runs:
-            print("\n".join(moment(at) for at in info.next_runs))
+            print_json([at.astimezone(UTC).isoformat() for at in due])
+        elif due:
+            print("\n".join(moment(at) for at in due))
         else:
             print("It is paused." if info.paused else "It has no further moment.")
         return DONE

@@ -220,7 +220,18 @@ AGENTS = (
         "schedules next",
         "print the next moments of a schedule",
         "client.cli.schedules:next_runs",
-        "shiftwork schedules next price-watcher",
-        (SCHEDULED, JOB, JSON),
+        "shiftwork schedules next price-watcher --count 3",
+        (
+            SCHEDULED,
+            JOB,
+            argument(
+                "--count",
+                type=values.moments,
+                default=10,
+                metavar="N",
+                help=f"how many, at most {values.MOST_MOMENTS:,} (default: 10)",
+            ),
+            JSON,
+        ),
     ),
 )

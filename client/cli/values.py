@@ -15,6 +15,9 @@ WALL_TIME: Final = "session_timeout"
 MOST_SEED: Final = 2**31 - 1
 """`MOST_SEED` in contracts, which costs an import."""
 
+MOST_MOMENTS: Final = 1_000
+"""`MOST_RUNS` of schedules, which costs an import."""
+
 LIMITS: Final = MappingProxyType(
     {
         "memory_mb": None,
@@ -37,6 +40,14 @@ def count(text: str) -> int:
         value = 0
     if value < 1:
         raise ArgumentTypeError(f"{text!r} is not a whole number from 1 up")
+    return value
+
+
+def moments(text: str) -> int:
+    """How many moments of a schedule are told."""
+    value = count(text)
+    if value > MOST_MOMENTS:
+        raise ArgumentTypeError(f"{text!r} is more than {MOST_MOMENTS:,}")
     return value
 
 

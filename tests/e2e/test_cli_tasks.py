@@ -182,7 +182,12 @@ def test_a_schedule_from_its_setting_to_its_end(type_):
     made = type_.json("schedules", "set", agent, "0 9 * * 1-5")
     assert (made["schedule"], made["paused"], made["name"]) == ("0 9 * * 1-5", False, agent)
     assert "agent" in type_.run("schedules", "show", agent).stdout
-    assert len(type_.json("schedules", "next", agent)) >= 1
+    assert len(type_.json("schedules", "next", agent)) == 10
+    assert len(type_.json("schedules", "next", agent, "--count", "300")) == 300
+    assert len(type_.run("schedules", "next", agent, "--count", "3").stdout.splitlines()) == 3
+    for odd in ("0", "-1", "x", "1001"):
+        with pytest.raises(SystemExit):
+            type_.run("schedules", "next", agent, "--count", odd)
     assert type_.json("schedules", "pause", agent, "--reason", "holidays")["note"] == "holidays"
     assert type_.json("schedules", "next", agent) == []
     assert type_.run("schedules", "next", agent).stdout == "It is paused.\n"

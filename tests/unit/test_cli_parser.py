@@ -14,7 +14,8 @@ from client.cli.arguments import CATEGORIES, OUTCOMES, PROFILES, STATUSES
 from client.cli.exits import MEANINGS
 from client.cli.parser import build_parser
 from client.cli.table import COMMANDS, GROUPS
-from client.cli.values import LIMITS, WALL_TIME
+from client.cli.values import LIMITS, MOST_MOMENTS, WALL_TIME
+from client.due import MOST_RUNS
 from shiftwork.contracts.decision import DecisionOutcome
 from shiftwork.contracts.feature import FeatureCategory
 from shiftwork.contracts.limits import AgentLimits
@@ -283,3 +284,8 @@ def test_both_ways_to_start_it_work():
             [*argv, "--help"], capture_output=True, text=True, check=True, cwd="/", env=dict(os.environ)
         )
         assert done.stdout.startswith("usage: shiftwork")
+
+
+def test_as_many_moments_can_be_asked_for_as_are_told():
+    """If it failed, a number would be refused that is good, or one taken that is not."""
+    assert MOST_MOMENTS == MOST_RUNS
