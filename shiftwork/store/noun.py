@@ -46,8 +46,11 @@ class Noun:
 
 
 def is_id(value: int) -> bool:
-    """Whether a number can be an id at all: PostgreSQL refuses to compare with what does not fit."""
-    return 0 < value <= _LARGEST_ID
+    """Whether this can be an id at all: PostgreSQL refuses to compare with what does not fit.
+
+    To Python `True` is 1, which is somebody's id.
+    """
+    return isinstance(value, int) and not isinstance(value, bool) and 0 < value <= _LARGEST_ID
 
 
 def dump(value: object) -> Any:

@@ -50,6 +50,18 @@ async def test_an_agent_keeps_its_versions(store, agent):
         assert (await tx.agents.find("clock")).config.schedule == "0 * * * *"
 
 
+async def test_neither_yes_nor_no_is_an_id(store, agent):
+    """If it failed, `True` would be the first agent, the first task, the first of whatever there is."""
+    task = await created(store)
+    assert (agent.id, task.id) == (1, 1)
+    async with store.transaction() as tx:
+        for odd in (True, False):
+            with pytest.raises(NotFound):
+                await tx.agents.get(odd)
+            with pytest.raises(NotFound):
+                await tx.tasks.get(odd)
+
+
 async def test_a_name_is_one_agents_until_that_is_deleted(store, agent):
     """If it failed, a name could mean two agents, or be lost for ever."""
     with pytest.raises(Conflict, match="'clock' exists already"):
