@@ -56,6 +56,13 @@ class Environments(BaseModel):
     )
 
 
+class Told(BaseModel):
+    """One environment as another process tells it, or a sentence on why it can't."""
+
+    environment: Environment | None = None
+    problem: str = ""
+
+
 def installed_environments() -> Environments:
     """Those that are found here; each is imported, and made if it needs nothing for that."""
     found = find_environments()
@@ -155,10 +162,18 @@ def _first_line(factory: Factory) -> str:
     return lines[0].strip() if lines else ""
 
 
+def _told(name: str) -> Told:
+    try:
+        return Told(environment=environment_page(name))
+    except (EnvironmentFailed, InvalidInput, NotFound) as error:
+        return Told(problem=_without_secrets(str(error)))
+
+
 def main() -> None:
-    """Print them all as JSON, for a server: foreign code may harm this process, and not that one."""
+    """Print them all as JSON, or the one that is named: foreign code may harm this process, no server."""
+    named = sys.argv[1:]
     with redirect_stdout(sys.stderr):  # what their packages print on import
-        told = installed_environments()
+        told = _told(named[0]) if named else installed_environments()
     sys.stdout.write(told.model_dump_json())
 
 

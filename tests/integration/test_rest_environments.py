@@ -48,6 +48,25 @@ def test_what_there_is_to_play(client) -> None:
     assert "'a/b'" in problem(client.get("/api/environments/a/b"), 404)["detail"]
 
 
+def test_an_environment_of_another_package_is_shown_by_its_name(client) -> None:
+    """A program could have it played, and not find out what it takes."""
+    pytest.importorskip("gymnasium")
+    pole = client.get("/api/environments/gymnasium/CartPole-v1").json()
+    assert (pole["name"], pole["max_steps"]) == ("gymnasium/CartPole-v1", 500)
+    assert client.get("/api/environments/gymnasium%2FCartPole-v1").json() == pole
+    unknown = problem(client.get("/api/environments/gymnasium/Nothing-v0"), 404)["detail"]
+    assert "'gymnasium/Nothing-v0'" in unknown
+    for path in (
+        "os:getcwd",
+        "gymnasium/os:Nothing-v0",
+        "gymnasium/%0A",
+        "textworld/../game.z8",
+        "textworld//etc/x",
+    ):
+        told = problem(client.get(f"/api/environments/{path.replace('/', '%2F')}"), 404)["detail"]
+        assert "that can be shown" not in told, "it was looked for, and not refused"
+
+
 def test_an_evaluation_from_its_beginning_to_its_steps(client) -> None:
     """A program could not have an environment played, follow it, or read what came of it."""
     asked = {"environment": "maze", "parameters": {"rows": 4, "columns": 4}, "episodes": 2, "seed": 9}

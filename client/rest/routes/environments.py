@@ -25,13 +25,17 @@ from client.rest.task_stream import ENDED, ChangeStream, change
 from client.rest.working import answered
 from shiftwork.contracts.episode import EvaluationSpec
 from shiftwork.environments.registry import check_name
-from shiftwork.errors import NotFound
 
 router = APIRouter(prefix="/api", tags=["environments"], responses=documented(404))
 
 EnvironmentName = Annotated[
     str,
-    Path(alias="environment", max_length=300, description="The environment's name.", examples=["maze"]),
+    Path(
+        alias="environment",
+        max_length=300,
+        description="The environment's name; of another package's, PACKAGE/NAME.",
+        examples=["maze", "gymnasium/CartPole-v1"],
+    ),
 ]
 EvaluationId = Annotated[
     int, Path(alias="evaluation", ge=1, le=LARGEST_ID, description="The evaluation's id.", examples=[3])
@@ -52,12 +56,8 @@ async def list_environments(request: Request, window: Paged) -> EnvironmentPage:
 @router.get("/environments/{environment:path}", summary="Show an environment")
 async def get_environment(request: Request, environment: EnvironmentName) -> Environment:
     """What it is made with, and what can be done in it."""
-    told = await request.app.state.catalogue.get()
-    for each in told.environments:
-        if each.name == environment:
-            found: Environment = each
-            return found
-    raise _unknown(environment)
+    page: Environment = await request.app.state.catalogue.page(environment)
+    return page
 
 
 @router.get("/evaluations", summary="List the evaluations, newest first")
@@ -187,12 +187,6 @@ async def list_steps(shiftwork: Here, episode: EpisodeId, window: Paged) -> Page
         rows = await tx.episodes.steps(episode, after=window.offset, limit=window.limit)
         total = await tx.episodes.count_steps(episode)
     return Page.of_part([EpisodeStep.of(each) for each in rows], window, total)
-
-
-def _unknown(environment: str) -> NotFound:
-    return NotFound(
-        f"There is no environment {environment!r}; `GET /api/environments` lists those there are."
-    )
 
 
 def _part(result: Result) -> str:
