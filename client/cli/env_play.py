@@ -1,7 +1,6 @@
 """`env play`: a person plays in the terminal."""
 
 import asyncio
-import json
 import os
 import signal
 import sys
@@ -13,7 +12,9 @@ from typing import Any, Final
 from client.cli.env import described_action, find_paths, parameters_of
 from client.cli.env_words import understood
 from client.cli.exits import DONE, INTERRUPTED
-from client.cli.folding import folded
+from client.cli.folding import folded, terminal_width
+from client.cli.json_lines import json_lines
+from client.cli.layout import laid_out
 from client.cli.output import excerpt, pairs, print_json_line
 from shiftwork.environments.base import BaseHarness
 from shiftwork.environments.playing import play as play_on
@@ -21,10 +22,15 @@ from shiftwork.environments.protocol import ActionResult, Observation
 from shiftwork.environments.registry import make_environment
 from shiftwork.environments.trajectory import Choice, Ending, Step, Trajectory
 from shiftwork.errors import InvalidInput
-from shiftwork.text import printable
+from shiftwork.text import printable, truncate
 
 _BOLD, _DIM, _RED, _PLAIN = "\x1b[1m", "\x1b[2m", "\x1b[31m", "\x1b[0m"
 _HELP: Final = "`help` shows the actions, `look` what you see, `quit` or Ctrl-D ends."
+_MORE: Final = "`about` shows all that the environment says about itself."
+_WIDTH: Final = 100
+"""Of a line, where no terminal says how long it may be."""
+_MOST_ABOUT: Final = 1_500
+"""Characters of what it says about itself that are shown without being asked for."""
 _LEFT = {
     Ending.TERMINATED: "It is over.",
     Ending.TRUNCATED: "It was cut short: too many steps, or too long.",
@@ -86,15 +92,14 @@ class _Person:
 
     def __init__(self, environment: BaseHarness) -> None:
         self._environment = environment
+        self._about = ""
         tty = sys.stdout.isatty() and os.environ.get("TERM") != "dumb"
         self._colours = tty and not os.environ.get("NO_COLOR")
 
     async def act(self, observation: Observation, history: Sequence[Step]) -> Choice | None:
         """Ask until the answer is an action; None at the end of what is typed."""
         if not history:
-            said = excerpt(self._environment.description, 1_000)
-            self._say(f"{self._styled(excerpt(self._environment.name, 100), _BOLD)}: {said}", _HELP, "")
-            self._show(observation)
+            self._begin(observation)
         while (line := _read(self._prompt(observation))) is not None:
             word = line.strip()
             ours = self._ours(word, observation)
@@ -107,6 +112,17 @@ class _Person:
             except InvalidInput as error:
                 self._say(self._styled(printable(str(error)), _RED))
         return None
+
+    def _begin(self, observation: Observation) -> None:
+        said = excerpt(self._environment.description, 1_000)
+        self._say(f"{self._styled(excerpt(self._environment.name, 100), _BOLD)}: {said}")
+        about = observation.metadata.get("about")
+        self._about = printable(about).strip() if isinstance(about, str) else ""
+        if self._about:
+            first = _first_part(self._about)
+            self._say("", *_page(first), "", *([_MORE] if first != self._about else []))
+        self._say(_HELP, "")
+        self._show(observation)
 
     async def saw(self, step: Step, result: ActionResult) -> None:
         """Show what came of an action."""
@@ -147,6 +163,8 @@ class _Person:
                 self._help(observation)
             case "look":
                 self._show(observation)
+            case "about" if self._about:
+                self._say(*_page(self._about))
             case "quit" | "exit":
                 pass
             case _:
@@ -165,6 +183,9 @@ class _Person:
 
     def _show(self, observation: Observation) -> None:
         self._say(*_text(observation).split("\n"))
+        unsaid = observation.agent and observation.agent not in str(observation.content)
+        if unsaid and not observation.done:
+            self._say(self._styled(f"It is the turn of {excerpt(observation.agent or '', 40)}.", _DIM))
 
     def _prompt(self, observation: Observation) -> str:
         if not sys.stdin.isatty():
@@ -183,12 +204,21 @@ def _text(observation: Observation) -> str:
     """What is perceived, without anything that steers a terminal."""
     match observation.content_type:
         case "json":
-            return printable(json.dumps(observation.content, indent=2, ensure_ascii=False))
+            return printable("\n".join(json_lines(observation.content, terminal_width() or _WIDTH)))
         case "image":
             size = len(str(observation.content)) * 3 // 4
             return f"(an image of about {size:,} bytes; `--json` prints it in base64)"
         case _:
             return printable(str(observation.content))
+
+
+def _first_part(about: str) -> str:
+    """Up to its second heading, or where it gets long."""
+    return truncate(about.partition("\n#")[0].strip(), _MOST_ABOUT)
+
+
+def _page(markdown: str) -> list[str]:
+    return laid_out(markdown, terminal_width() or _WIDTH).split("\n")
 
 
 def _json(observation: Observation) -> dict[str, Any]:

@@ -53,6 +53,20 @@ class Patient(BaseHarness):
 
     def get_action_space(self):
         return [ActionDefinition(name="wait")]
+
+
+class Board(Patient):
+    agents = ("ann", "bob")
+
+    async def reset(self):
+        about = "## Rules\\n\\nThree in a row.\\n\\n## History\\n\\nNobody has ever won."
+        return self.seen().model_copy(update={"metadata": {"about": about}})
+
+    async def step(self, action):
+        return ActionResult(observation=self.seen())
+
+    def seen(self):
+        return Observation(content=[[[0, 0]] * 3] * 3, content_type="json", agent="ann")
 """
 
 
@@ -156,6 +170,21 @@ def test_a_person_plays(typed) -> None:
     told = typed("play", "number_guess", "--seed", "7", "--json", stdin="foo\n50\n{}\nguess 50\n").out
     kinds = [json.loads(line)["kind"] for line in told.splitlines()]
     assert kinds == ["observation", "misunderstood", "step", "step", "step", "end"]
+
+
+def test_a_person_sees_the_board_whose_turn_it_is_and_what_the_game_is(typed) -> None:
+    """The board of a game would take a line for each number, and nobody would know who is asked."""
+    said = typed("play", "waiting_for_tests:Board", stdin="about\nwait\n").out.splitlines()
+    board = said.index("[[[0, 0], [0, 0], [0, 0]], [[0, 0], [0, 0], [0, 0]], [[0, 0], [0, 0], [0, 0]]]")
+    assert said[board - 3 : board] == [
+        "`about` shows all that the environment says about itself.",
+        "`help` shows the actions, `look` what you see, `quit` or Ctrl-D ends.",
+        "",
+    ]
+    assert said[board + 1] == "It is the turn of ann."
+    assert "Three in a row." in said[:board]
+    assert "Nobody has ever won." not in said[:board]
+    assert "Nobody has ever won." in said[board:]
 
 
 def test_what_an_environment_tells_does_not_steer_the_terminal(typed, tmp_path) -> None:
