@@ -2,6 +2,7 @@
 
 import asyncio
 import time
+import traceback
 from collections.abc import Awaitable, Callable
 from typing import Final, TypeVar
 
@@ -54,6 +55,20 @@ def is_failure(error: BaseException) -> bool:
     if isinstance(error, BaseExceptionGroup):
         return all(map(is_failure, error.exceptions))
     return not isinstance(error, KeyboardInterrupt | GeneratorExit)  # meant for what asked it
+
+
+def let_go(error: BaseException) -> None:
+    """Have nothing of the step that it left live on: what ends with that ends now, not after the undo."""
+    waiting: list[BaseException | None] = [error]
+    seen: set[int] = set()
+    while waiting:
+        one = waiting.pop()
+        if one is None or id(one) in seen:
+            continue
+        seen.add(id(one))
+        traceback.clear_frames(one.__traceback__)
+        waiting += [one.__cause__, one.__context__]
+        waiting += one.exceptions if isinstance(one, BaseExceptionGroup) else []
 
 
 def why(error: BaseException) -> str:

@@ -8,6 +8,7 @@ it is looked at once more: either all is as it was, or it is said that it is not
 
 import builtins
 import os
+import random
 import sys
 from collections.abc import Iterable, Iterator
 from contextlib import suppress
@@ -16,10 +17,13 @@ from typing import Any, Final
 from shiftwork.environments.restoring_contents import (
     CanNotPutBack,
     Content,
+    is_untouched,
     same_objects,
-    same_order,
 )
 from shiftwork.environments.restoring_kinds import Kind, kind_of
+
+_DRAWN: Final = getattr(random.random, "__self__", None)
+"""What `random.random` and its like draw from."""
 
 _MISSING: Final = object()
 """In a slot: nothing."""
@@ -73,6 +77,17 @@ class _Noted:
     def by_hash(self) -> bool:
         """Whether it finds what it holds by hashes, which may be made of all the rest."""
         return self.kind.content is not None and self.kind.content.hashes
+
+    @property
+    def can(self) -> bool:
+        """Whether it can still be put back."""
+        return self.kind.content is None or self.kind.content.can(self.owner, self.content)
+
+    def find_again(self) -> None:
+        """Have it find what it holds, as hashes may have changed with what they are made of."""
+        content: Content | None = self.kind.content
+        if content is not None and not content.finds(self.owner):
+            content.put(self.owner, self.content)
 
     def put_content(self) -> None:
         """Have it hold what it held beside its attributes."""
@@ -132,7 +147,7 @@ class Snapshot:
                 continue
             if kind.why:
                 raise CanNotPutBack(f"a {kind.why} can't be put back")
-            if each is os.environ or (type(each) is dict and _is_shared(each)):
+            if _is_everybodys(each):
                 continue
             seen[id(each)] = each
             noted = _Noted(each, kind)
@@ -156,14 +171,17 @@ class Snapshot:
             CanNotPutBack: something does not hold what it held.
             Exception: whatever an object raises that is looked at.
         """
+        for noted in self._noted:
+            if not noted.can:  # before anything is written
+                raise CanNotPutBack(f"a {noted.cls.__qualname__} can't be put back any more")
         sets = (noted for noted in self._noted if issubclass(noted.cls, set))
-        exactly = all(same_order(noted.owner, noted.content) for noted in sets)
+        exactly = all(is_untouched(noted.owner, noted.content) for noted in sets)
         for _ in range(2):  # some can only be right once others are
             self._put()
             wrong = self._wrong()
             if not wrong:
                 return exactly
-        raise CanNotPutBack(f"a {type(wrong[0]).__qualname__} is not as it was")
+        raise CanNotPutBack(f"{wrong[0]} is not as it was")
 
     def _put(self) -> None:
         """Write what can be written; what came of it is looked at afterwards."""
@@ -173,11 +191,15 @@ class Snapshot:
         for put in (*(noted.put_attributes for noted in self._noted), *attributes, *others, *by_hash):
             with suppress(Exception):
                 put()
+        for noted in self._noted:
+            if noted.by_hash:
+                with suppress(Exception):
+                    noted.find_again()
 
-    def _wrong(self) -> list[Any]:
-        """What does not hold what it held."""
-        wrong: list[Any] = [noted for noted in self._noted if not noted.holds()]
-        wrong.extend(each for each in self._attributes if not each.holds())
+    def _wrong(self) -> list[str]:
+        """The kinds of what does not hold what it held."""
+        wrong = [f"a {noted.cls.__qualname__}" for noted in self._noted if not noted.holds()]
+        wrong.extend("an attribute" for each in self._attributes if not each.holds())
         return wrong
 
 
@@ -196,9 +218,12 @@ def _in_slot(owner: Any, slot: Any) -> Any:
         return _MISSING
 
 
-def _is_shared(names: dict[Any, Any]) -> bool:
-    """Whether it is what a module, or the interpreter, holds: an environment may know it, not own it."""
-    if names is vars(builtins) or names is sys.modules:
+def _is_everybodys(one: Any) -> bool:
+    """Whether it is the interpreter's, or a module's: an environment may know it, and does not own it."""
+    if type(one) is not dict:
+        drawn = getattr(sys.modules.get("numpy.random.mtrand"), "_rand", None)
+        return any(one is each for each in (os.environ, os.environb, sys.path, _DRAWN, drawn))
+    if one is vars(builtins) or one is sys.modules:
         return True
-    module = sys.modules.get(str(names.get("__name__")))
-    return module is not None and vars(module) is names
+    module = sys.modules.get(str(one.get("__name__")))
+    return module is not None and vars(module) is one

@@ -31,6 +31,8 @@ class Content:
         holds: whether an object holds what was noted, and nothing else, in that order.
         put: have it hold that; what can't be done raises, or `holds` finds it.
         hashes: whether it finds its elements by hashes, which may be made of what else is put back.
+        can: whether it can still be put back; looked at before anything is written.
+        finds: whether it finds all that it holds.
     """
 
     note: Callable[[Any], Any]
@@ -38,6 +40,8 @@ class Content:
     holds: Callable[[Any, Any], bool]
     put: Callable[[Any, Any], None]
     hashes: bool = False
+    can: Callable[[Any, Any], bool] = lambda *_: True
+    finds: Callable[[Any], bool] = lambda _: True
 
 
 def same_objects(some: Any, others: Any) -> bool:
@@ -47,6 +51,10 @@ def same_objects(some: Any, others: Any) -> bool:
 
 def _nothing(*_: Any) -> Any:
     return ()
+
+
+_PLAIN: Final = frozenset({str, int, float, bool, bytes, type(None)})
+"""Of which the hash never changes."""
 
 
 def _list_put(owner: list[Any], noted: list[Any]) -> None:
@@ -92,29 +100,40 @@ def _mapping(kind: Any, *, factory: bool = False) -> Content:
     def put(owner: Any, noted: tuple[list[Any], list[Any], Any]) -> None:
         if factory:
             owner.default_factory = noted[2]
-        if not same_objects(list(kind.keys(owner)), noted[0]):
+        if not same_objects(list(kind.keys(owner)), noted[0]) or not finds(owner):
             kind.clear(owner)
         for key, value in zip(noted[0], noted[1], strict=True):
             kind.__setitem__(owner, key, value)
 
-    return Content(note, within, holds, put, hashes=True)
+    def finds(owner: Any) -> bool:
+        return all(type(key) in _PLAIN or kind.__contains__(owner, key) for key in kind.keys(owner))
+
+    return Content(note, within, holds, put, hashes=True, finds=finds)
 
 
-def _set_put(owner: set[Any], noted: list[Any]) -> None:
+def _set_note(owner: set[Any]) -> tuple[list[Any], int]:
+    return list(set.__iter__(owner)), sys.getsizeof(owner)
+
+
+def _set_put(owner: set[Any], noted: tuple[list[Any], int]) -> None:
     set.clear(owner)
-    set.update(owner, noted)
+    set.update(owner, noted[0])
 
 
-def _set_holds(owner: set[Any], noted: list[Any]) -> bool:
-    return set(map(id, set.__iter__(owner))) == set(map(id, noted))
+def _set_holds(owner: set[Any], noted: tuple[list[Any], int]) -> bool:
+    return set(map(id, set.__iter__(owner))) == set(map(id, noted[0]))
 
 
-def same_order(owner: set[Any], noted: list[Any]) -> bool:
-    """Whether a set has these elements in this order, which is made by all that was ever in it."""
-    return same_objects(list(set.__iter__(owner)), noted)
+def is_untouched(owner: set[Any], noted: tuple[list[Any], int]) -> bool:
+    """Whether a set has these elements in this order and width, which are made by all that was ever in it."""
+    return same_objects(list(set.__iter__(owner)), noted[0]) and sys.getsizeof(owner) == noted[1]
 
 
-SET: Final = Content(lambda owner: list(set.__iter__(owner)), iter, _set_holds, _set_put, hashes=True)
+def _set_finds(owner: set[Any]) -> bool:
+    return all(type(each) in _PLAIN or set.__contains__(owner, each) for each in set.__iter__(owner))
+
+
+SET: Final = Content(_set_note, lambda noted: noted[0], _set_holds, _set_put, hashes=True, finds=_set_finds)
 
 
 def _numbers(kind: Any) -> Content:
@@ -140,7 +159,10 @@ def _stream(kind: Any) -> Content:
             raise CanNotPutBack("a file in memory that was closed or opened")
         kind.__setstate__(owner, (*noted, None))
 
-    return Content(note, _nothing, lambda owner, noted: bool(note(owner) == noted), put)
+    def holds(owner: Any, noted: Any) -> bool:
+        return bool(note(owner) == noted)
+
+    return Content(note, _nothing, holds, put, can=lambda owner, noted: (noted is None) == owner.closed)
 
 
 def _chance_put(owner: random.Random, noted: Any) -> None:
@@ -175,6 +197,10 @@ def _iterator_holds(owner: Any, noted: tuple[Any, ...]) -> bool:
     return same_objects(now[1], noted[1]) and now[2:] == noted[2:]
 
 
+def _lock_holds(owner: Any, noted: str) -> bool:
+    return _lock_note(owner) == noted
+
+
 ITERATOR: Final = Content(
     lambda owner: owner.__reduce__(), lambda noted: noted[1], _iterator_holds, _iterator_put
 )
@@ -201,7 +227,7 @@ CONTENTS: Final[dict[type, Content]] = {
     weakref.WeakKeyDictionary: KEPT,
     weakref.WeakSet: KEPT,
 }
-LOCK: Final = Content(_lock_note, _nothing, lambda owner, noted: _lock_note(owner) == noted, _lock_put)
+LOCK: Final = Content(_lock_note, _nothing, _lock_holds, _lock_put, can=_lock_holds)
 
 
 # Of numpy ---------------------------------------------------------------------------------------------------
@@ -216,12 +242,13 @@ def _array_note(owner: Any) -> tuple[Any, ...]:
         raise CanNotPutBack("an array of records with objects")
     flat = _plain(owner)
     where = (owner.shape, owner.strides, owner.dtype, owner.__array_interface__["data"][0])
-    return flat.copy(), owner.base, owner.flags.writeable, where
+    of_another = isinstance(owner.base, type(flat))  # which has what this one shows
+    return None if of_another else flat.copy(), owner.base, owner.flags.writeable, where
 
 
 def _array_within(noted: tuple[Any, ...]) -> Iterable[Any]:
     yield noted[1]
-    if noted[0].dtype == object:
+    if noted[0] is not None and noted[0].dtype == object:
         yield from noted[0].flat
 
 
@@ -231,6 +258,8 @@ def _array_is_there(owner: Any, noted: tuple[Any, ...]) -> bool:
 
 
 def _array_has(owner: Any, noted: tuple[Any, ...]) -> bool:
+    if noted[0] is None:
+        return True
     if owner.dtype == object:
         return same_objects(list(_plain(owner).flat), list(noted[0].flat))
     return bool(_plain(owner).tobytes() == noted[0].tobytes())
@@ -281,7 +310,7 @@ def _legacy_put(owner: Any, noted: Any) -> None:
 
 
 OF_PACKAGES: Final[dict[tuple[str, str], Content]] = {
-    ("numpy", "ndarray"): Content(_array_note, _array_within, _array_holds, _array_put),
+    ("numpy", "ndarray"): Content(_array_note, _array_within, _array_holds, _array_put, can=_array_is_there),
     ("numpy.random.bit_generator", "BitGenerator"): Content(
         lambda owner: (owner.state, _spawned(owner)),
         _nothing,

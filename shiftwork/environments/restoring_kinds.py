@@ -61,7 +61,7 @@ def _mapped(owner: object) -> Iterable[Any]:
 _IMMUTABLE_PARTS: Final[dict[type, Callable[[Any], Iterable[Any]]]] = {
     tuple: tuple.__iter__,
     frozenset: frozenset.__iter__,
-    types.MethodType: lambda owner: (owner.__self__,),
+    types.MethodType: lambda owner: (owner.__self__, owner.__func__),
     types.BuiltinFunctionType: lambda owner: (owner.__self__,),
     types.MethodWrapperType: lambda owner: (owner.__self__,),
     types.MappingProxyType: _mapped,
@@ -77,6 +77,16 @@ _OF_NUMPY: Final = frozenset({("numpy", "dtype"), ("numpy", "generic"), ("numpy"
 """They stay what they are, but for records, which are views."""
 
 _DRAWS: Final = frozenset(name for name in OF_PACKAGES if name[0].startswith("numpy.random."))
+
+
+_OTHERS_WAIT: Final = frozenset(
+    {
+        *("threading", "queue", "concurrent", "multiprocessing", "asyncio", "anyio", "trio", "sched"),
+        *("subprocess", "socket", "ssl", "selectors", "socketserver", "http", "dbm", "shelve"),
+        *("requests", "urllib3", "httpx", "httpcore", "aiohttp"),
+    }
+)
+"""Packages and modules of what threads, tasks, processes or machines beside the environment wait for."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -115,7 +125,8 @@ def _kind_of(cls: type) -> Kind:
         own = tuple(base for base in own if not base.__module__.startswith("numpy.random."))
     known = tuple(base for base in own if _is_known(base))
     seen = (_is_made_by_statement(base) or any(issubclass(one, base) for one in known) for base in own)
-    if issubclass(cls, MadeAgain) or not all(seen):
+    waited = any(base.__module__.partition(".")[0] in _OTHERS_WAIT for base in own)
+    if issubclass(cls, MadeAgain) or waited or not all(seen):
         return Kind(why=cls.__qualname__)
     contents = (_content(base) for base in cls.__mro__)
     parts = (_IMMUTABLE_PARTS.get(base) for base in cls.__mro__)

@@ -5,7 +5,7 @@ from collections.abc import Awaitable, Callable, Mapping
 from typing import TYPE_CHECKING, Any, Final
 
 from shiftwork.environments.episode import Episode, TakenAction, check_rewards
-from shiftwork.environments.failures import TookTooLong, is_failure, of_type, why, within
+from shiftwork.environments.failures import TookTooLong, is_failure, let_go, of_type, why, within
 from shiftwork.environments.parameters import BadParameters, checked_parameters
 from shiftwork.environments.play_state import episode_now, play_of, time_is_up
 from shiftwork.environments.protocol import (
@@ -65,6 +65,7 @@ async def take_step(
         result = as_earned(of_type(ActionResult, "step", answer))
         check_rewards(result)
     except BaseException as error:  # a cancellation, too: half a step is undone
+        let_go(error)
         await undo(environment, episode, before)
         if not is_failure(error):
             raise

@@ -1,16 +1,22 @@
 """Whether what an object holds is put back, each part as the object that it is."""
 
 import array
+import asyncio
 import collections
 import contextvars
 import ctypes
 import io
 import itertools
+import os
+import queue
 import random
 import socket
+import sys
 import threading
+import tracemalloc
 import weakref
 import zlib
+from concurrent import futures
 
 import pytest
 
@@ -138,6 +144,87 @@ def test_what_was_closed_or_came_to_its_end_is_said():
         change(owner)
         with pytest.raises(CanNotPutBack):
             before.put_back()
+
+
+async def test_what_others_wait_for_is_left_alone():
+    """A step that failed would leave a lock of everybody locked for ever, or a worker asleep."""
+    for made in (
+        asyncio.Lock,
+        asyncio.Queue,
+        queue.Queue,
+        threading.Event,
+        threading.Condition,
+        futures.Future,
+    ):
+        owner = Owner()
+        owner.shared = made()
+        with pytest.raises(CanNotPutBack):
+            Snapshot(owner)
+
+
+def test_nothing_is_written_where_it_can_not_all_be():
+    """Half of it would be of before the action, and others would find it so."""
+    owner, shared = Owner(), [1]
+    owner.shared, owner.text, owner.lock = shared, io.StringIO(), threading.Lock()
+    for spoil in (lambda: owner.text.close(), lambda: owner.lock.acquire()):  # noqa: PLW0108 - as it is then
+        before = Snapshot(owner)
+        shared.append(2)
+        spoil()
+        with pytest.raises(CanNotPutBack):
+            before.put_back()
+        assert shared.pop() == 2
+        owner.text = io.StringIO()
+
+
+def test_what_is_everybodys_stays():
+    """A failed action of one environment would have all others draw the same again."""
+    owner = Owner()
+    owner.draw, owner.roll = random.random, random.randint
+    owner.variables, owner.path = os.environ, sys.path
+    before = Snapshot(owner)
+    drawn = [owner.draw(), owner.roll(1, 10**9)]
+    sys.path.append("added")
+    try:
+        assert before.put_back()
+        assert sys.path[-1] == "added"
+    finally:
+        sys.path.remove("added")
+    assert [owner.draw(), owner.roll(1, 10**9)] != drawn
+
+
+def test_what_moved_is_found_where_it_was():
+    """It would be in its set, and not be found there."""
+    owner, unit, key = Owner(), Unit(1), Unit(2)
+    owner.units, owner.places, owner.deep = {unit}, {key: "here"}, {}
+    owner.deep[(key,)] = owner.places
+    before = Snapshot(owner)
+    owner.units.discard(unit)
+    del owner.places[key], owner.deep[(key,)]
+    unit.number = key.number = 9
+    owner.units.add(unit)
+    owner.places[key] = "here"
+    owner.deep[(key,)] = owner.places
+    before.put_back()
+    assert unit in owner.units
+    assert owner.places[key] == "here"
+    assert owner.deep[(key,)] is owner.places
+
+
+def test_views_of_one_array_are_noted_once():
+    """Many views of a large array would each be copied before every step."""
+    numpy = pytest.importorskip("numpy")
+    owner = Owner()
+    owner.grid = numpy.zeros(200_000)
+    owner.views = [owner.grid[number:] for number in range(500)]
+    tracemalloc.start()
+    try:
+        before = Snapshot(owner)
+        assert tracemalloc.get_traced_memory()[1] < 3 * owner.grid.nbytes
+    finally:
+        tracemalloc.stop()
+    owner.views[7][0] = 1
+    assert before.put_back()
+    assert owner.grid[7] == 0
 
 
 class WithLock:

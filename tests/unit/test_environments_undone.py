@@ -375,11 +375,37 @@ class Scratches(Counts):
         return f"{self.count} {self.scratch.folder.is_dir()}"
 
 
+class Cleans(Counts):
+    """What a step entered writes at its end."""
+
+    def begin(self):
+        self.count = 0
+
+    def going(self):
+        try:
+            yield
+        finally:
+            self.count = -1
+
+    async def step(self, action, by=1):
+        if by > 6:
+            coming = self.going()
+            next(coming)
+            raise OSError("the line is down")
+        return await super().step(action, by)
+
+    def change(self):
+        self.count += 1
+
+    def read(self):
+        return self.count
+
+
 @pytest.mark.parametrize(
     "kind",
     [
         *(WithSlot, SlotsAlone, Parent, ByIdentity, Draws, View, LeavesOut, Keeps),
-        *(OwnKinds, SameMembers, Free, Proxied, Deals, Turns, Packs, Falls, Named, Grid, Scratches),
+        *(OwnKinds, SameMembers, Free, Proxied, Deals, Turns, Packs, Falls, Named, Grid, Scratches, Cleans),
     ],
     ids=lambda kind: kind.__name__,
 )
