@@ -59,7 +59,7 @@ def test_an_environment_of_another_package_is_shown_by_its_name(client) -> None:
     for path in (
         "os:getcwd",
         "gymnasium/os:Nothing-v0",
-        "gymnasium/%0A",
+        "gymnasium/a%7Fb",
         "textworld/../game.z8",
         "textworld//etc/x",
     ):
