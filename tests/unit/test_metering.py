@@ -8,6 +8,7 @@ import time
 from contextlib import asynccontextmanager
 from dataclasses import replace
 from datetime import UTC, datetime
+from pathlib import Path
 from types import SimpleNamespace
 
 import asyncpg
@@ -274,7 +275,7 @@ async def test_a_worker_that_is_killed_as_its_agent_has_an_answer_has_counted_it
     project = await a_project(services, None)
     async with LlmServer(answers) as model:
         child = await asyncio.create_subprocess_exec(
-            *(sys.executable, "-P", "-m", "tests.unit.metered_worker"),
+            *(sys.executable, "-P", str(Path(__file__).with_name("metered_worker.py"))),
             json.dumps([database_url, model.url, project.id, str(tmp_path)]),
             stdin=asyncio.subprocess.PIPE,
             stdout=asyncio.subprocess.PIPE,
