@@ -22,7 +22,11 @@ async def connect(database_url: str, **options: Any) -> asyncpg.Connection:
     dsn = asyncpg_dsn(database_url)
     try:
         return await asyncpg.connect(dsn, **options)
-    except (OSError, asyncpg.PostgresError) as error:  # TimeoutError is an OSError
+    except (
+        OSError,
+        asyncpg.PostgresError,
+        asyncpg.InternalClientError,
+    ) as error:  # TimeoutError is an OSError
         raise StackError(
             f"PostgreSQL at {place(database_url)} can't be reached ({error or 'no answer'}); "
             "start it, or correct the database address."

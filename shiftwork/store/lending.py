@@ -8,10 +8,11 @@ from typing import Any
 
 import asyncpg
 from sqlalchemy import event
-from sqlalchemy.exc import InvalidatePoolError
+from sqlalchemy.exc import InvalidatePoolError, InvalidRequestError
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 from sqlalchemy.pool import ConnectionPoolEntry
 
+from shiftwork.errors import StackError
 from shiftwork.store.lockers import LOST
 
 _TRUSTED_SECONDS = 0.25
@@ -22,8 +23,15 @@ _USED = "used"
 
 @asynccontextmanager
 async def lent(engine: AsyncEngine) -> AsyncIterator[AsyncConnection]:
-    """A connection of the pool's. What SQLAlchemy has for this gives each one back in a task of its own."""
-    connection = await engine.connect()
+    """A connection of the pool's. What SQLAlchemy has for this gives each one back in a task of its own.
+
+    Raises:
+        StackError: the server can't be reached, or ends what is connected.
+    """
+    try:
+        connection = await engine.connect()
+    except InvalidRequestError as error:  # each one that was made was dead before it was lent
+        raise StackError("PostgreSQL ends every connection to it at once; try again in a moment.") from error
     try:
         yield connection
     except BaseException:

@@ -245,7 +245,7 @@ class Store:
                 raise InvalidInput(f"PostgreSQL does not take what is to be stored: {why}.") from error
             if not _passes(error):
                 raise
-            raise StackError(f"PostgreSQL at {self._place} gave up a transaction: {error.orig}.") from error
+            raise StackError(f"PostgreSQL at {self._place} gave up a transaction: {_why(error)}.") from error
         except StatementError as error:
             if isinstance(error.orig, InvalidInput):
                 raise error.orig from None
@@ -299,6 +299,13 @@ def _redact_parameters(engine: AsyncEngine, redactor: Redacts) -> None:
 def _passes(error: DBAPIError) -> bool:
     state = getattr(error.orig, "sqlstate", None) or ""
     return error.connection_invalidated or state.startswith(_PASSING)
+
+
+def _why(error: DBAPIError) -> str:
+    if isinstance(getattr(error.orig, "__cause__", None), asyncpg.InternalClientError):
+        # The driver was asked while it was being told of the end; it tells of its own states.
+        return "the server closed the connection"
+    return str(error.orig)
 
 
 def _is_unfit(error: DBAPIError) -> bool:

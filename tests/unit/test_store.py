@@ -5,6 +5,7 @@ from datetime import UTC, datetime, timedelta
 
 import asyncpg
 import pytest
+from sqlalchemy import text
 
 from shiftwork.contracts.feature import FeatureEdit, FeatureSpec, FeatureStatus
 from shiftwork.contracts.outbox import DecisionNote, Handoff
@@ -392,6 +393,38 @@ async def test_survives_connections_that_the_server_ended(store, database_url):
         await interrupted()
     async with store.transaction() as tx:
         assert (await tx.projects.get(project.id)).revision == 0
+    await admin.close()
+
+
+async def test_who_is_told_of_the_end_says_so_in_a_sentence(store, database_url):
+    """If it failed, people would read of the driver's own states whenever PostgreSQL stops."""
+    await migrate(database_url)
+    admin = await asyncpg.connect(database_url)
+    said = set()
+
+    async def busy(way):
+        while True:
+            try:
+                async with way() as tx:
+                    await tx.connection.execute(text("SELECT 1"))
+                    await tx.connection.execute(text("SELECT 2"))
+            except StackError as error:
+                said.add(str(error))
+
+    async with Store(database_url) as ended:
+        work = [asyncio.create_task(busy(way)) for way in (ended.transaction, ended.statements) * 3]
+        for _ in range(500):
+            await admin.execute(
+                "SELECT pg_terminate_backend(pid) FROM pg_stat_activity "
+                "WHERE application_name = 'shiftwork' AND datname = current_database()"
+            )
+            await asyncio.sleep(0.002)
+        assert not any(each.done() for each in work)  # nothing but what a person can act on
+        for each in work:
+            each.cancel()
+        await asyncio.wait(work)
+    assert said
+    assert not [each for each in said if "state" in each]
     await admin.close()
 
 
