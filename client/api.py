@@ -15,7 +15,9 @@ from client.evaluating import EvaluationResults
 from client.following import Following
 from client.messages import Messages
 from client.resting import at_rest
+from client.schedule_changes import suppress_missing
 from client.tasks import TaskControl
+from client.temporal_errors import answering
 from client.vetting import vet_options
 from shiftwork.codec.agreement import agree
 from shiftwork.contracts.project import ProjectOptions
@@ -123,9 +125,10 @@ class Shiftwork(Messages, Following, AgentRegistry, TaskControl, EpisodeControl,
         """Start the project's workflow from its rows; nothing happens if it runs."""
         client = await self.temporal()
         project = await self.find(project_id)
-        await client.start_workflow(
-            PROJECT_WORKFLOW, self._start(project_id), **self._workflow_options(project)
-        )
+        with answering():
+            await client.start_workflow(
+                PROJECT_WORKFLOW, self._start(project_id), **self._workflow_options(project)
+            )
         async with self.store.transaction() as tx:
             await tx.starts.done(project.id)
 
@@ -143,7 +146,8 @@ class Shiftwork(Messages, Following, AgentRegistry, TaskControl, EpisodeControl,
                 raise Conflict(
                     f"project {project.name!r} is {project.status}; abandon it before deleting it."
                 )
-            await self._handle(project.id, await self.temporal()).terminate("the project is deleted")
+            with answering(), suppress_missing():  # it may have ended meanwhile
+                await self._handle(project.id, await self.temporal()).terminate("the project is deleted")
         async with self.store.transaction() as tx:
             await tx.projects.delete(project.id)
         await asyncio.to_thread(_remove, self.settings.projects / project.id)

@@ -4,6 +4,7 @@ import asyncio
 import getpass
 import time
 from contextlib import AsyncExitStack
+from dataclasses import replace
 from types import TracebackType
 from typing import Any, Self
 
@@ -19,12 +20,14 @@ from temporalio.service import RPCError, RPCStatusCode
 from activities.starting_projects import project_start, workflow_options
 from client.inputs import project_ref
 from client.patience import PatientStore
+from client.temporal_errors import answering
 from shiftwork.contracts.project import ProjectStatus
 from shiftwork.contracts.workflow import ProjectStart
 from shiftwork.errors import StackError
 from shiftwork.secrets import LazyRedactor
 from shiftwork.settings import Settings
-from shiftwork.stack.file import database_url
+from shiftwork.stack.file import StackFile, database_url, temporal_is_external
+from shiftwork.stack.following import RunningStack
 from shiftwork.store.migrate import migrate
 from shiftwork.store.rows import ProjectRow
 from shiftwork.temporal import TASK_QUEUE, connect, project_workflow_id
@@ -39,9 +42,11 @@ class Connection:
         self.settings = settings or Settings.from_environment()
         self._stack = AsyncExitStack()
         self._store: PatientStore | None = None
+        self._running_stack = RunningStack(self.settings)
+        self._connecting = asyncio.Lock()
         self._client: Client | None = None
-        self._client_of = 0
-        """After how many silences of the stack the client was connected."""
+        self._client_of: StackFile | None = None
+        """The stack that the client was connected to, unless settings say where Temporal is."""
 
     async def __aenter__(self) -> Self:
         await migrate(database_url(self.settings))
@@ -67,11 +72,19 @@ class Connection:
         return self.store.redactor
 
     async def temporal(self) -> Client:
-        """The Temporal client, connected at the first use, and anew after the stack was away."""
-        if self._client is None or self._client_of != self.store.silences:
-            self._client_of = self.store.silences
-            self._client = await connect(self.settings, tell=self.store.redactor.learn)
-        return self._client
+        """The Temporal client, connected at the first use, and anew where the stack was started again.
+
+        So it is asked for whenever it is needed, and not kept.
+
+        Raises:
+            StackError: no stack runs, or Temporal can't be reached.
+        """
+        async with self._connecting:  # of many that ask at once, one connects
+            stack = None if temporal_is_external() else self._running_stack.now()
+            if self._client is None or not _is_same(stack, self._client_of):
+                self._client = await connect(self.settings, tell=self.store.redactor.learn)
+                self._client_of = stack
+            return self._client
 
     async def find(self, ref: str) -> ProjectRow:
         """The project with that id, beginning of an id, or name."""
@@ -82,12 +95,13 @@ class Connection:
     async def running(self, project_id: str) -> bool:
         """Whether the project's workflow is open."""
         handle = self._handle(project_id, await self.temporal())
-        try:
-            description = await handle.describe()
-        except RPCError as error:
-            if error.status is RPCStatusCode.NOT_FOUND:
-                return False
-            raise
+        with answering():
+            try:
+                description = await handle.describe()
+            except RPCError as error:
+                if error.status is RPCStatusCode.NOT_FOUND:
+                    return False
+                raise
         return description.close_time is None
 
     async def has_worker(self, seconds: float = 5.0) -> bool:
@@ -112,6 +126,15 @@ class Connection:
 
     def _handle(self, project_id: str, client: Client) -> WorkflowHandle[Any, Any]:
         return client.get_workflow_handle(project_workflow_id(project_id))
+
+
+def _is_same(stack: StackFile | None, other: StackFile | None) -> bool:
+    """Whether it was not started again meanwhile; its keys may have been rotated, which the codec sees."""
+    return stack is other or (
+        stack is not None
+        and other is not None
+        and replace(stack, codec_key_ids=()) == replace(other, codec_key_ids=())
+    )
 
 
 async def has_pollers(client: Client) -> bool:

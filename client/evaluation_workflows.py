@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from temporalio.client import Client
 from temporalio.service import RPCError, RPCStatusCode
 
-from shiftwork.errors import StackError
+from client.temporal_errors import unanswered
 from shiftwork.settings import Settings
 from shiftwork.store.episodes import EpisodeRow
 from shiftwork.store.evaluations import EvaluationRow
@@ -22,7 +22,7 @@ async def begin(
     try:
         await start_evaluation(client, settings, row, episodes)
     except RPCError as error:
-        raise _unreached(error) from error
+        raise unanswered(error) from error
 
 
 async def cancel(client: Client, evaluation_id: int) -> bool:
@@ -35,7 +35,7 @@ async def cancel(client: Client, evaluation_id: int) -> bool:
         await client.get_workflow_handle(evaluation_workflow_id(evaluation_id)).cancel()
     except RPCError as error:
         if error.status is not RPCStatusCode.NOT_FOUND:
-            raise _unreached(error) from error
+            raise unanswered(error) from error
         return False  # it ended meanwhile
     return True
 
@@ -52,8 +52,4 @@ async def settle(client: Client, store: Store, settings: Settings, row: Evaluati
     try:
         await LostEvaluations(store, client, settings).settle(row)
     except RPCError as error:
-        raise _unreached(error) from error
-
-
-def _unreached(error: RPCError) -> StackError:
-    return StackError(f"Temporal did not answer: {error.message}; try again.")
+        raise unanswered(error) from error

@@ -12,6 +12,7 @@ from temporalio.client import (
 from temporalio.exceptions import ActivityError, ApplicationError
 
 from client.connection import CLOSED, Connection, actor
+from client.temporal_errors import answering
 from client.vetting import vet_options
 from client.wording import first_problem
 from shiftwork.contracts.bookkeeping import RevertResult
@@ -101,14 +102,7 @@ class Messages(Connection):
             actor=actor(),
             **place.model_dump(),
         )
-        client = await self.temporal()
-        await client.start_workflow(
-            PROJECT_WORKFLOW,
-            self._start(project.id),
-            start_signal="resume",
-            start_signal_args=[request],
-            **self._workflow_options(project),
-        )
+        await self._send(project, "resume", request)
 
     async def abandon(self, ref: str, reason: str = "") -> None:
         """End the project for good; the reason is kept and shown."""
@@ -126,15 +120,18 @@ class Messages(Connection):
         await self._signal(ref, "steer", request, closed="steered")
 
     async def _signal(self, ref: str, name: str, request: Any, *, closed: str) -> None:
-        project = await self._changeable(ref, closed)
+        await self._send(await self._changeable(ref, closed), name, request)
+
+    async def _send(self, project: ProjectRow, name: str, request: Any) -> None:
         client = await self.temporal()
-        await client.start_workflow(
-            PROJECT_WORKFLOW,
-            self._start(project.id),
-            start_signal=name,
-            start_signal_args=[request],
-            **self._workflow_options(project),
-        )
+        with answering():
+            await client.start_workflow(
+                PROJECT_WORKFLOW,
+                self._start(project.id),
+                start_signal=name,
+                start_signal_args=[request],
+                **self._workflow_options(project),
+            )
 
     async def _changeable(self, ref: str, what: str) -> ProjectRow:
         project = await self.find(ref)
@@ -224,15 +221,16 @@ class Messages(Connection):
             PROJECT_WORKFLOW, self._start(project.id), **self._workflow_options(project)
         )
         try:
-            handle = await client.start_update_with_start_workflow(
-                update.name,
-                request,
-                id=request_id,
-                result_type=update.answered,
-                wait_for_stage=WorkflowUpdateStage.COMPLETED,
-                start_workflow_operation=operation,
-            )
-            answer: Answered = await handle.result()
+            with answering():
+                handle = await client.start_update_with_start_workflow(
+                    update.name,
+                    request,
+                    id=request_id,
+                    result_type=update.answered,
+                    wait_for_stage=WorkflowUpdateStage.COMPLETED,
+                    start_workflow_operation=operation,
+                )
+                answer: Answered = await handle.result()
         except WorkflowUpdateFailedError as error:
             raise _domain_error(error.cause) from None
         return answer

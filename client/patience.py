@@ -5,6 +5,7 @@ import os
 import sys
 import time
 from collections.abc import Awaitable, Callable
+from functools import partial
 from typing import TypeVar
 
 from client.resting import POLL_SECONDS
@@ -26,12 +27,11 @@ _TELL_EVERY = 10.0
 
 
 class PatientStore(Store):
-    """The store of a stack. `read` waits for a stack that is away, wherever it is started again.
+    """The store of a stack, wherever that is started again; `read` waits for one that is away.
 
     Attributes:
         on_silence: is called again and again while a `read` gets no answer, and once when it gets one.
         redactor: takes secrets that this process knows, or recognises, out of what it writes.
-        silences: how often the stack was away; whoever keeps another connection to it makes a new one then.
     """
 
     def __init__(
@@ -39,10 +39,13 @@ class PatientStore(Store):
     ) -> None:
         url = database_url(settings)
         self.redactor = LazyRedactor(os.environ, [url])
-        super().__init__(url, redact=self.redactor, learns=Recognition(settings, self.redactor))
+        super().__init__(
+            url,
+            redact=self.redactor,
+            learns=Recognition(settings, self.redactor),
+            moved=partial(database_url, settings),
+        )
         self.on_silence = on_silence
-        self.silences = 0
-        self._settings = settings
         self._patience = patience
 
     async def read(self, read: Callable[[Transaction], Awaitable[Answered]]) -> Answered:
@@ -55,8 +58,6 @@ class PatientStore(Store):
         silent = False
         while True:
             try:
-                if silent:
-                    self.move(database_url(self._settings))
                 async with self.transaction() as tx:
                     answer = await read(tx)
             except StackError:
@@ -68,7 +69,6 @@ class PatientStore(Store):
                 await asyncio.sleep(POLL_SECONDS)
             else:
                 if silent:
-                    self.silences += 1
                     self._tell(None)
                 return answer
 

@@ -12,14 +12,15 @@ from temporalio.client import (
     ScheduleListDescription,
     ScheduleSpec,
 )
-from temporalio.service import RPCError, RPCStatusCode
+from temporalio.service import RPCError
 
 from client.connection import Connection
 from client.schedule_changes import change_schedule, suppress_missing, write_schedule
 from client.schedule_names import OWN, configured, foreign, schedule_id, schedules_of
 from client.schedule_specs import wanted_schedule
+from client.temporal_errors import SILENT, answering, unanswered
 from shiftwork.contracts.agent import AgentConfiguration
-from shiftwork.errors import CodecError, NotFound, ShiftworkError, StackError
+from shiftwork.errors import CodecError, NotFound, ShiftworkError
 from shiftwork.store.agents import AgentRow
 from shiftwork.store.store import Transaction
 from shiftwork.temporal import SCHEDULED_RUN_WORKFLOW, agent_attributes
@@ -47,8 +48,9 @@ class ScheduleReconciliation(Connection):
         """
         client = await self.temporal()
         if agents is not None:
-            for agent in agents:
-                await self._reconcile(client, agent)
+            with answering():
+                for agent in agents:
+                    await self._reconcile(client, agent)
             return
         async with self.store.transaction() as tx:
             every = await tx.agents.all()
@@ -73,7 +75,7 @@ class ScheduleReconciliation(Connection):
         for named in config.schedules if config.enabled else ():
             if OWN.fullmatch(named) and (agent_id is None or named != schedule_id(agent_id)):
                 raise foreign(named, name)
-            with suppress_missing():
+            with answering(), suppress_missing():
                 description = await (await self.temporal()).get_schedule_handle(named).describe()
                 if agent_id is None or await description.memo_value(AGENT, default=None) != agent_id:
                     raise foreign(named, name)
@@ -140,5 +142,5 @@ def _is_occurrences(found: ScheduleListDescription) -> bool:
 
 
 def _check_answers(error: Exception) -> None:
-    if isinstance(error, RPCError) and error.status is RPCStatusCode.UNAVAILABLE:
-        raise StackError(f"Temporal does not answer: {error.message}; try again.") from error
+    if isinstance(error, RPCError) and error.status in SILENT:
+        raise unanswered(error) from error

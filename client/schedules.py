@@ -14,8 +14,9 @@ from client.due import MOST_RUNS, backfill_of, next_due
 from client.reconciling import AGENT, ScheduleReconciliation
 from client.schedule_names import check_schedule_id, owner_of, schedule_id, schedules_of
 from client.schedule_specs import OVERLAPS, action_of
+from client.temporal_errors import unanswered
 from shiftwork.contracts.agent import Overlap
-from shiftwork.errors import InvalidInput, NotFound, ShiftworkError, StackError
+from shiftwork.errors import InvalidInput, NotFound, ShiftworkError
 from shiftwork.schedules import Recurrence
 from shiftwork.store.agents import AgentRow
 from shiftwork.temporal import agent_attributes
@@ -210,7 +211,7 @@ async def _told(agent: AgentRow, telling: Awaitable[Told]) -> Told:
 
 def _missing(agent: AgentRow, error: RPCError) -> ShiftworkError:
     if error.status is not RPCStatusCode.NOT_FOUND:
-        return StackError(f"Temporal refused or did not answer: {error.message}; try again.")
+        return unanswered(error)
     return NotFound(
         f"Agent {agent.name!r} has a schedule that Temporal does not know yet; the next worker makes it."
     )

@@ -10,14 +10,12 @@ from temporalio.common import WorkflowIDConflictPolicy, WorkflowIDReusePolicy
 from temporalio.exceptions import WorkflowAlreadyStartedError
 from temporalio.service import RPCError, RPCStatusCode
 
+from client.temporal_errors import unanswered
 from shiftwork.contracts.task import TaskStart
-from shiftwork.errors import StackError
 from shiftwork.store.schedules import OCCURRENCE
 from shiftwork.store.tasks import TaskRow
 from shiftwork.temporal import TASK_QUEUE, TASK_WORKFLOW, agent_attributes, task_workflow_id
 from shiftwork.text import plain_markdown
-
-_SILENT = (RPCStatusCode.UNAVAILABLE, RPCStatusCode.DEADLINE_EXCEEDED)
 
 _TASK = "task_id"
 """Where a workflow says which task it runs."""
@@ -45,7 +43,7 @@ async def start_workflow(
     except WorkflowAlreadyStartedError:
         return False
     except RPCError as error:
-        raise _told(error) from error
+        raise unanswered(error) from error
     return True
 
 
@@ -77,7 +75,7 @@ async def cancel(workflow: WorkflowHandle[Any, Any]) -> None:
         await workflow.cancel()
     except RPCError as error:
         if error.status is not RPCStatusCode.NOT_FOUND:
-            raise _told(error) from error
+            raise unanswered(error) from error
 
 
 async def closed(client: Client, workflow_id: str) -> None:
@@ -93,14 +91,8 @@ async def _running(client: Client, workflow_id: str) -> tuple[WorkflowHandle[Any
     except RPCError as error:
         if error.status is RPCStatusCode.NOT_FOUND:
             return None
-        raise _told(error) from error
+        raise unanswered(error) from error
     if found.status is not WorkflowExecutionStatus.RUNNING:
         return None
     task_id: int | None = await found.memo_value(_TASK, default=None, type_hint=int)
     return client.get_workflow_handle(workflow_id, run_id=found.run_id), task_id
-
-
-def _told(error: RPCError) -> Exception:
-    if error.status in _SILENT:
-        return StackError(f"Temporal did not answer: {error.message}; try again.")
-    return error

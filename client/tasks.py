@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping, Sequence
 from contextlib import suppress
+from functools import partial
 
 from pydantic import JsonValue
 
@@ -267,7 +268,7 @@ class TaskControl(Connection):
 
     def _watching(self) -> TaskWatch:
         if self._watch is None:
-            self._watch = TaskWatch(self.store, database_url(self.settings))
+            self._watch = TaskWatch(self.store, partial(database_url, self.settings))
             self._stack.push_async_callback(self._stop_watching)
         return self._watch
 

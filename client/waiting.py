@@ -1,7 +1,7 @@
 """Waiting for tasks by their rows: PostgreSQL tells when one changed."""
 
 import asyncio
-from collections.abc import AsyncGenerator, Iterator
+from collections.abc import AsyncGenerator, Callable, Iterator
 from contextlib import aclosing, contextmanager, suppress
 from typing import Any
 
@@ -10,6 +10,7 @@ import asyncpg
 from shiftwork.errors import StackError
 from shiftwork.store.beginning import CHANNEL
 from shiftwork.store.connect import connect
+from shiftwork.store.lockers import LOST
 from shiftwork.store.store import Store
 from shiftwork.store.tasks import TaskRow
 
@@ -22,10 +23,10 @@ class TaskWatch:
 
     Args:
         store: the rows.
-        database_url: where they are.
+        database_url: tells where they are by now.
     """
 
-    def __init__(self, store: Store, database_url: str) -> None:
+    def __init__(self, store: Store, database_url: Callable[[], str]) -> None:
         self._store = store
         self._url = database_url
         self._waiting: dict[int, set[asyncio.Event]] = {}
@@ -39,12 +40,20 @@ class TaskWatch:
             self._connection = None
 
     async def listen(self) -> None:
-        """Be told from now on; what happens after this is not missed."""
+        """Be told from now on; what happens after this is not missed. Raises `StackError`."""
         async with self._connecting:
             if self._connection is None or self._connection.is_closed():
-                connection = await connect(self._url, server_settings={"application_name": "shiftwork watch"})
-                await connection.add_listener(CHANNEL, self._told)
-                self._connection = connection
+                options = {"application_name": "shiftwork watch"}
+                connection = await connect(self._url(), server_settings=options)
+                try:
+                    await connection.add_listener(CHANNEL, self._told)
+                except LOST as error:
+                    raise StackError("PostgreSQL ended the connection; try again.") from error
+                else:
+                    self._connection = connection
+                finally:
+                    if self._connection is not connection:
+                        connection.terminate()
 
     async def ended(self, task_id: int) -> TaskRow:
         """The task, once it has ended; a stack that is away is waited for. Raises `NotFound`."""

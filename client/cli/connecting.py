@@ -3,11 +3,9 @@
 import asyncio
 from collections.abc import Awaitable, Callable
 
-from temporalio.service import RPCError
-
 from client.api import Shiftwork
 from client.patience import SilenceLines
-from shiftwork.errors import StackError
+from client.temporal_errors import answering
 from shiftwork.settings import Settings
 
 
@@ -17,9 +15,7 @@ def connected(command: Callable[[Shiftwork], Awaitable[int]], settings: Settings
 
 
 async def _connected(command: Callable[[Shiftwork], Awaitable[int]], settings: Settings | None) -> int:
-    try:
+    with answering():
         async with Shiftwork(settings) as shiftwork:
             shiftwork.store.on_silence = SilenceLines()
             return await command(shiftwork)
-    except RPCError as error:
-        raise StackError(f"Temporal refused or did not answer: {error.message}; try again.") from error

@@ -12,6 +12,7 @@ from starlette.routing import Match
 from starlette.types import Scope
 from temporalio.service import RPCError
 
+from client.temporal_errors import unanswered
 from client.wording import said_of
 from shiftwork.errors import (
     CodecError,
@@ -155,8 +156,7 @@ def answer_with_problems(app: FastAPI, redactor: LazyRedactor) -> None:
 
     async def temporals(_: Request, error: Exception) -> Response:
         assert isinstance(error, RPCError)
-        said = redactor.redact(error.message)
-        return problem(503, f"Temporal refused or did not answer: {said}; try again.")
+        return problem(503, redactor.redact(str(unanswered(error))))
 
     async def https(request: Request, error: Exception) -> Response:
         assert isinstance(error, HTTPException)

@@ -3,14 +3,12 @@
 from dataclasses import dataclass
 from typing import Any
 
-from temporalio.service import RPCError
-
 from client.api import Shiftwork
 from client.control import project_manager
+from client.temporal_errors import answering
 from client.tools.definition import Report, Work, unreported
 from client.tools.results import Result
 from shiftwork.contracts.project import ProjectOptions
-from shiftwork.errors import StackError
 from shiftwork.project_manager import ProjectManager
 from shiftwork.settings import Settings
 
@@ -38,8 +36,6 @@ async def carry_out(
     work: Work, asked: Any, *, settings: Settings | None, options: ProjectOptions, report: Report
 ) -> Result:
     """Do the work of a tool over a connection of its own; raises `ShiftworkError`, and whatever it raises."""
-    try:
+    with answering():
         async with Shiftwork(settings) as shiftwork:
             return await work(Call(shiftwork, options, report), asked)
-    except RPCError as error:
-        raise StackError(f"Temporal refused or did not answer: {error.message}; try again.") from error

@@ -4,7 +4,7 @@ import inspect
 import os
 import weakref
 from collections.abc import Callable
-from functools import wraps
+from functools import partial, wraps
 from typing import Any, Self
 
 from shiftwork.looping import LoopThread
@@ -53,7 +53,12 @@ class SyncProjectManager(WaitingProjectManager):
         settings = Settings.from_environment()
         url = database_url or configured_database_url(settings)
         redactor = LazyRedactor(os.environ, [url])
-        store = Store(url, redact=redactor, learns=Recognition(settings, redactor))
+        store = Store(
+            url,
+            redact=redactor,
+            learns=Recognition(settings, redactor),
+            moved=None if database_url else partial(configured_database_url, settings),
+        )
         super().__init__(LoopThread("project manager"), ProjectManager(store))
         self._stop = weakref.finalize(self, self._loop.stop, store.close)
         try:

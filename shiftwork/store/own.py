@@ -2,6 +2,7 @@
 
 import asyncio
 import os
+from functools import partial
 
 from shiftwork.management.recognising import Recognition
 from shiftwork.secrets import LazyRedactor
@@ -33,7 +34,12 @@ class OwnStore:
                 url = database_url(settings)
                 await migrate(url)
                 redactor = LazyRedactor(os.environ, [url])
-                self._store = Store(url, redact=redactor, learns=Recognition(settings, redactor))
+                self._store = Store(
+                    url,
+                    redact=redactor,
+                    learns=Recognition(settings, redactor),
+                    moved=partial(database_url, settings),
+                )
             return self._store
 
     async def close(self) -> None:

@@ -121,6 +121,7 @@ class Store:
 
     Args:
         database_url: any form of a PostgreSQL DSN.
+        moved: tells where that database is by now, before each new connection; None: it stays there.
         pool_size: connections kept; as many again are opened under load.
         idle_limit: seconds a transaction may do nothing before the server ends it, so that a process that
             was stopped in the middle of one holds no lock against its successor.
@@ -136,9 +137,11 @@ class Store:
         idle_limit: float = 10.0,
         redact: Redacts | None = None,
         learns: Learns | None = None,
+        moved: Callable[[], str] | None = None,
     ) -> None:
         self._place = place(database_url)
         self._dsn = asyncpg_dsn(database_url)
+        self._moved = moved
         settings = {
             "application_name": "shiftwork",
             "idle_in_transaction_session_timeout": str(round(idle_limit * 1000)),
@@ -146,7 +149,7 @@ class Store:
         }
         self._engine = create_async_engine(
             "postgresql+asyncpg://",
-            async_creator=lambda: connect(self._dsn, server_settings=settings),
+            async_creator=lambda: self._connect(settings),
             pool_size=pool_size,
             max_overflow=pool_size,
             json_serializer=json_serializer(redact),
@@ -159,7 +162,7 @@ class Store:
             _redact_parameters(self._engine, redact)
         # Made last, because it hears of no listener that is added later.
         self._single = self._engine.execution_options(isolation_level="AUTOCOMMIT")
-        self.lockers = Lockers(lambda: connect(self._dsn, server_settings=_LOCKER))
+        self.lockers = Lockers(lambda: self._connect(_LOCKER))
 
     async def open(self) -> None:
         """Connect once; raises `StackError` if the server can't be reached, `InvalidInput` for a bad DSN."""
@@ -227,6 +230,11 @@ class Store:
         if self._learns is not None:
             async with self._begun() as connection:
                 await connection.run_sync(self._learns.learn)
+
+    async def _connect(self, server_settings: dict[str, str]) -> asyncpg.Connection:
+        if self._moved is not None:
+            self.move(self._moved())
+        return await connect(self._dsn, server_settings=server_settings)
 
     @asynccontextmanager
     async def _begun(self) -> AsyncIterator[AsyncConnection]:

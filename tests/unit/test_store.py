@@ -428,6 +428,23 @@ async def test_who_is_told_of_the_end_says_so_in_a_sentence(store, database_url)
     await admin.close()
 
 
+async def test_a_database_that_moved_is_found_by_the_next_connection(database_url):
+    """If it failed, a client would ask at an address where nobody is any more."""
+    await migrate(database_url)
+    nowhere = "postgresql://u:secret@127.0.0.1:1/x"
+    places = [nowhere, database_url]
+    store = Store(nowhere, moved=lambda: places[0])
+    with pytest.raises(StackError, match="can't be reached"):
+        await store.open()
+    places.pop(0)
+    async with store.transaction() as tx:
+        assert await tx.projects.list() == []
+    places[0] = nowhere
+    async with store.transaction() as tx:  # on the connection that there is
+        assert await tx.projects.list() == []
+    await store.close()
+
+
 async def test_stopped_process_holds_no_lock(database_url):
     """If it failed, a worker stopped inside a transaction would block its successor for ever."""
     await migrate(database_url)

@@ -1,0 +1,37 @@
+"""Where the stack runs by now, as whoever lives longer than it finds out."""
+
+import os
+
+import pytest
+
+from shiftwork.errors import StackError
+from shiftwork.settings import Settings
+from shiftwork.stack.file import StackFile, remove_stack, write_stack
+from shiftwork.stack.following import RunningStack
+
+
+def publish(settings, address):
+    write_stack(
+        settings,
+        StackFile(
+            pid=os.getpid(), started_at="", namespace="default", database_url="", temporal_address=address
+        ),
+    )
+
+
+def test_a_stack_that_was_started_again_is_seen(tmp_path):
+    """If it failed, a client would ask at the old address for ever."""
+    settings = Settings(state=tmp_path)
+    stack = RunningStack(settings)
+    with pytest.raises(StackError, match="No stack is running in"):
+        stack.now()
+    publish(settings, "127.0.0.1:1")
+    first = stack.now()
+    assert stack.now() is first  # nothing is read that is known
+    publish(settings, "127.0.0.1:2")
+    assert stack.now().temporal_address == "127.0.0.1:2"
+    remove_stack(settings)
+    with pytest.raises(StackError, match="No stack is running in"):
+        stack.now()
+    publish(settings, "127.0.0.1:3")
+    assert stack.now().temporal_address == "127.0.0.1:3"
