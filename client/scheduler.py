@@ -9,7 +9,8 @@ from client.api import Shiftwork
 from client.executor import AgentExecutor
 from client.schedules import ScheduleInfo
 from client.tasks import NotRunnable
-from shiftwork.errors import InvalidInput, NotFound, ShiftworkError
+from client.wording import sentence
+from shiftwork.errors import InvalidInput, NotFound
 from shiftwork.settings import Settings
 
 RECONCILE_SECONDS = 60.0
@@ -122,8 +123,8 @@ class AgentScheduler:
             await asyncio.sleep(self._interval)
             try:
                 await shiftwork.reconcile_schedules()
-            except ShiftworkError as error:
-                log.warning("schedules could not be looked at, and are again later: %s", error)
+            except Exception as error:  # noqa: BLE001 - nobody awaits this task: it must not end unseen
+                log.warning("schedules could not be looked at, and are again later: %s", sentence(error))
 
 
 class _OfProcess:

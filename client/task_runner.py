@@ -6,7 +6,7 @@ import os
 import time
 from collections.abc import Mapping
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any
 
@@ -14,8 +14,9 @@ from pydantic import JsonValue
 
 from client.api import Shiftwork
 from client.task_refs import find_task
+from client.wording import sentence
 from shiftwork.contracts.task import TaskErrorKind, TaskStatus
-from shiftwork.errors import Conflict, InvalidInput, NotFound, ShiftworkError
+from shiftwork.errors import Conflict, InvalidInput, NotFound
 from shiftwork.settings import is_enabled
 from shiftwork.storable import check_mapping
 from shiftwork.store.tasks import TaskOutcome, TaskRow
@@ -27,6 +28,8 @@ INTERVAL = 5.0
 
 _AT_ONCE = 8
 """So many tasks are waited for at once; workers decide how many they run."""
+
+_COUNTS = ("tasks_started", "tasks_completed", "tasks_failed", "tasks_skipped")
 
 _MOST_SHOWN = 200
 """Characters of an instruction that the log shows."""
@@ -56,16 +59,18 @@ class RunSummary:
     tasks_completed: int = 0
     tasks_failed: int = 0
     tasks_skipped: int = 0
+    not_started: list[int] = field(default_factory=list)
+    """Of those that were skipped, what an error kept from being started."""
 
     def add(self, other: "RunSummary") -> None:
         """Count another round too."""
-        for name in ("tasks_started", "tasks_completed", "tasks_failed", "tasks_skipped"):
+        for name in _COUNTS:
             setattr(self, name, getattr(self, name) + getattr(other, name))
 
     def facts(self) -> dict[str, Any]:
         """With the keys that programs rely on, and the present moment."""
-        counts = {name: getattr(self, name) for name in self.__dataclass_fields__}
-        return {**counts, "timestamp": datetime.now(UTC).isoformat()}
+        counts = {name: getattr(self, name) for name in _COUNTS}
+        return {"enabled": self.enabled, **counts, "timestamp": datetime.now(UTC).isoformat()}
 
 
 class TaskRunner:
@@ -89,12 +94,16 @@ class TaskRunner:
         Args:
             stop: when it is set, nothing more is started or waited for; what runs goes on in its worker.
         """
-        return (await self._round(stop or asyncio.Event())).facts()
+        found = await self._round(stop or asyncio.Event())
+        if found.not_started:
+            numbers = ", ".join(map(str, sorted(found.not_started)))
+            log.error("Could not be started, and stay as they are: tasks %s", numbers)
+        return found.facts()
 
     async def run_loop(self, interval: float = INTERVAL, stop: asyncio.Event | None = None) -> dict[str, Any]:
         """Do so again and again until `stop` is set; the summary of all rounds.
 
-        An error of a round is logged, and the next one tries again.
+        An error of a round, whatever it is, is logged, and the next one tries again.
 
         Raises:
             InvalidInput: the interval is none.
@@ -110,8 +119,8 @@ class TaskRunner:
                 total.add(found)
                 if found.tasks_started or found.tasks_skipped:
                     log.info("Run completed: %s", found.facts())
-            except ShiftworkError as error:
-                log.error("Error in runner loop: %s", error)  # noqa: TRY400 - a sentence says it all
+            except Exception as error:  # noqa: BLE001 - whatever a round meets, the next one is begun
+                log.error("Error in runner loop: %s", sentence(error))  # noqa: TRY400 - a sentence says it all
             with suppress(TimeoutError):
                 await asyncio.wait_for(stop.wait(), max(0.05, interval - (time.monotonic() - began)))
         return total.facts()
@@ -192,9 +201,10 @@ class TaskRunner:
             log.warning("Invalid transition: %s", error)
             summary.tasks_skipped += 1
             return
-        except ShiftworkError as error:
-            log.error("Task %s could not be started: %s", task.id, error)  # noqa: TRY400 - as above
+        except Exception as error:  # noqa: BLE001 - as above
+            log.error("Task %s could not be started: %s", task.id, sentence(error))  # noqa: TRY400
             summary.tasks_skipped += 1
+            summary.not_started.append(task.id)
             return
         if not ours:
             log.warning("Task %s was started by somebody else", task.id)
@@ -203,7 +213,11 @@ class TaskRunner:
         summary.tasks_started += 1
         log.info("Auto-started task %s (%s)", task.id, task.uuid)
         log.info("Processing task %s: %s", task.id, one_line(truncate(task.instruction, _MOST_SHOWN)))
-        ended = await self._shiftwork.wait_task(task.id)
+        try:
+            ended = await self._shiftwork.wait_task(task.id)
+        except Exception as error:  # noqa: BLE001 - as above
+            log.error("The end of task %s can't be told: %s", task.id, sentence(error))  # noqa: TRY400
+            return
         if ended.status is TaskStatus.COMPLETED:
             summary.tasks_completed += 1
             log.info("Task %s completed successfully", task.id)

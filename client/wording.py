@@ -5,7 +5,8 @@ from typing import Any, get_args
 
 from pydantic import BaseModel, ValidationError
 
-from shiftwork.text import truncate
+from shiftwork.errors import ShiftworkError
+from shiftwork.text import one_line, truncate
 
 _KINDS = {
     "dict_type": "must be a mapping of names to values",
@@ -36,6 +37,13 @@ _KEY = "[key]"
 _SHOWN = 120
 """Characters of a name or a value that somebody gave: more would hide what is said of it."""
 _SAID = 1000
+
+
+def sentence(error: Exception) -> str:
+    """What an error says, on one line; one that is none of ours with its kind before it."""
+    if isinstance(error, ShiftworkError):
+        return str(error)
+    return truncate(one_line(f"unexpected {type(error).__name__}: {error}"), _SAID)
 
 
 def first_problem(error: ValidationError, model: type[BaseModel] | None = None) -> str:

@@ -11,6 +11,7 @@ import threading
 from itertools import pairwise
 
 import pytest
+from sqlalchemy import text
 
 from client.task_functions import (
     TaskConnection,
@@ -26,6 +27,7 @@ from shiftwork.contracts.agent import AgentConfiguration
 from shiftwork.contracts.task import TaskErrorKind, TaskStatus
 from shiftwork.errors import Conflict, InvalidInput
 from shiftwork.store.agents import AgentDefinition
+from shiftwork.store.tasks import NewTask
 from tests.e2e.support import quick_environment
 
 KEYS = {"enabled", "tasks_started", "tasks_completed", "tasks_failed", "tasks_skipped", "timestamp"}
@@ -108,6 +110,58 @@ async def test_run_once_error_handling(lab, runner, caplog):
     assert "known are: agent, github, llm, noop" in (await lab.shiftwork.task(unknown.id)).error
     assert (await lab.shiftwork.task(good.id)).status is TaskStatus.COMPLETED
     assert f"Task {bad.id} failed: It can't be." in caplog.text
+
+
+async def not_startable(lab, request) -> tuple[int, int]:
+    """Two tasks that can't be started: Temporal refuses the one, of the other we can't read what it is."""
+    async with lab.shiftwork.store.transaction() as tx:
+        refused = await tx.tasks.create(NewTask(provider="p" * 5_000))
+    definition = AgentDefinition(kind="python", code="print('ran')", config=AgentConfiguration(timeout=20))
+    agent = await lab.shiftwork.register_agent(request.node.name, definition)
+    unread = await lab.shiftwork.create_task(agent=agent.id)
+    await configure(lab, agent.id, '{"timeout": "as long as it takes"}')
+    return refused.id, unread.id
+
+
+async def configure(lab, agent_id, config) -> None:
+    """Write an agent's configuration as a version might that is not ours."""
+    async with lab.shiftwork.store.transaction() as tx:
+        written = text("UPDATE agent_versions SET config = CAST(:config AS jsonb) WHERE agent_id = :id")
+        await tx.connection.execute(written, {"config": config, "id": agent_id})
+
+
+async def test_what_can_not_be_started_ends_no_loop(lab, runner, request, caplog):
+    """If it failed, one odd task would end the runner, and with it every task to come."""
+    first = await lab.shiftwork.create_task("noop", "first")
+    assert counts(await runner.run_once()) == (1, 1, 0, 0)  # by now the worker has read every agent
+    assert (await lab.shiftwork.task(first.id)).status is TaskStatus.COMPLETED
+    refused, unread = await not_startable(lab, request)
+    try:
+        good = await lab.shiftwork.create_task("noop", "good")
+        stop = asyncio.Event()
+        loop = asyncio.create_task(runner.run_loop(0.1, stop))
+        assert (await asyncio.wait_for(lab.shiftwork.wait_task(good.id), 60)).status is TaskStatus.COMPLETED
+        later = await lab.shiftwork.create_task("noop", "later")
+        assert (await asyncio.wait_for(lab.shiftwork.wait_task(later.id), 60)).status is TaskStatus.COMPLETED
+        assert not loop.done()
+        stop.set()
+        assert (await loop)["tasks_started"] == 2
+        for task_id, why in ((refused, "Temporal refused"), (unread, "unexpected ValidationError: ")):
+            lines = [
+                line for line in caplog.messages if f"Task {task_id} could not be started: {why}" in line
+            ]
+            assert lines
+            assert "\n" not in lines[0]
+            assert (await lab.shiftwork.task(task_id)).status is TaskStatus.CREATED
+        caplog.clear()
+        last = await lab.shiftwork.create_task("noop", "last")
+        assert counts(await runner.run_once()) == (1, 1, 0, 2)
+        assert (await lab.shiftwork.task(last.id)).status is TaskStatus.COMPLETED
+        assert caplog.messages[-1] == f"Could not be started, and stay as they are: tasks {refused}, {unread}"
+    finally:
+        await configure(lab, (await lab.shiftwork.task(unread)).agent_id, "{}")
+        for task_id in (refused, unread):
+            await lab.shiftwork.cancel_task(task_id)
 
 
 async def test_runs_of_one_agent_follow_each_other(lab, runner, request):
