@@ -97,10 +97,11 @@ class AgentScheduler:
         await shiftwork.unset_schedule(agent_id, job_id)
 
     async def execute_now(self, agent_id: int) -> dict[str, Any]:
-        """Run the agent now, and wait for its end; see `AgentExecutor.execute_agent`."""
+        """Run the agent now, by its own limits, and wait for its end; see `AgentExecutor.execute_agent`."""
         shiftwork = await self._of(agent_id)
-        timeout = (await shiftwork.agent(agent_id)).config.timeout
-        return await AgentExecutor(timeout, shiftwork=shiftwork).execute_agent(agent_id)
+        config = (await shiftwork.agent(agent_id)).config
+        executor = AgentExecutor(config.timeout, config.max_output_bytes, shiftwork=shiftwork)
+        return await executor.execute_agent(agent_id)
 
     async def _of(self, agent_id: int) -> Shiftwork:
         """The open connection, for an agent that there is."""

@@ -189,4 +189,6 @@ async def test_the_scheduler_of_a_process_runs_agents_now(lab, monkeypatch):
     await scheduler.start()
     await scheduler.start()
     assert (await scheduler.execute_now(agent.id))["result"] == "ran\n"
+    short = await register(lab, "now, shortly", "print('x' * 5_000)", max_output_bytes=1_000)
+    assert "of 5,001 bytes, the first are kept" in (await scheduler.execute_now(short.id))["result"]
     await scheduler.stop()
