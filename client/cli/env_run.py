@@ -75,11 +75,13 @@ def player(args: Namespace) -> Player:
     named = {"--instruction": args.instruction, "--max-cost": args.max_cost}
     extra = [name for name, value in named.items() if value is not None]
     extra += ["--model, --base-url or --agent-setting"] if settings else []
-    backend = kind == "scripted" and not colon and bool(settings)  # the one that is named so
+    backend = kind in ("scripted", "command") and not colon and bool(settings)  # those that are named so
     if extra and not backend and kind in ("random", "scripted", "command"):
         raise InvalidInput(f"{extra[0]} is for agents, and {kind!r} is none; leave it out.")
-    if args.answer_timeout is not None and kind != "command":
-        raise InvalidInput(f"--answer-timeout is for commands, and {kind!r} is none; leave it out.")
+    if args.answer_timeout is not None and (kind != "command" or backend):
+        raise InvalidInput(
+            f"--answer-timeout is for --agent command:CMD, and {args.agent!r} is none; leave it out."
+        )
     match kind:
         case "random" if not colon:
             return Player()
@@ -92,7 +94,8 @@ def player(args: Namespace) -> Player:
         case "random" | "scripted" | "command" if not backend:
             raise InvalidInput(
                 f"--agent {args.agent!r} is no player; write random, scripted:FILE or command:CMD, or for "
-                "the backend scripted --agent scripted --agent-setting cassette=/FILE."
+                "the backends of these names --agent scripted --agent-setting cassette=/FILE or --agent "
+                "command --agent-setting 'argv=[PROGRAM, …]'."
             )
     if colon:
         raise InvalidInput(f"--agent {args.agent!r}: name the model of {kind!r} by --model instead.")

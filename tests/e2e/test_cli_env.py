@@ -59,6 +59,15 @@ def test_what_could_not_be_played_has_its_exit_status(type_) -> None:
     assert "0/2" in done.stdout
 
 
+def test_the_backend_of_programs_plays(type_) -> None:
+    """An agent that does whole projects by this backend could not be scored from the command line."""
+    argv = json.dumps(["sh", "-c", "./play step guess number=2"])
+    settings = ("--agent", "command", "--agent-setting", f"argv={argv}", "--instruction", "Guess.")
+    limits = ("--parameter", "low=2", "--parameter", "high=2")
+    told = type_.json("env", "run", "number_guess", *limits, *settings)
+    assert (told["player"], told["success"]["value"]) == ("command", 1)
+
+
 def test_an_evaluation_is_ended(type_) -> None:
     """A thousand episodes that were begun by mistake could not be ended from the command line."""
     argv = ("env", "run", "maze", "--episodes", 500, "--parameters", '{"rows": 30, "columns": 30}')
@@ -85,7 +94,13 @@ def test_an_evaluation_is_ended(type_) -> None:
         ),
         (("run", "maze", "--seed", "2147483646", "--episodes", "3"), "seeds go up to 2147483647"),
         (("run", "maze", "--parallel", "65"), "parallel"),
-        (("run", "maze", "--answer-timeout", "5"), "is for commands, and 'random' is none"),
+        (("run", "maze", "--answer-timeout", "5"), "is for --agent command:CMD, and 'random' is none"),
+        (
+            ("run", "maze", "--agent", "command", "--agent-setting", "argv=[]", "--answer-timeout", "5"),
+            "is for --agent command:CMD, and 'command' is none",
+        ),
+        (("run", "maze", "--agent", "command"), "--agent command --agent-setting 'argv=[PROGRAM, …]'"),
+        (("run", "maze", "--agent", "command", "--instruction", "x"), "is for agents, and 'command' is none"),
         (("run", "maze", "--readable", "/dev/null"), "readable"),
         (("run", "maze", "--allow-host", "a.example"), "has no effect in the profile 'strict'"),
         (("stats", "987654321"), "There is no evaluation 987654321"),
