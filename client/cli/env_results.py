@@ -121,7 +121,7 @@ def _line(row: EpisodeRow) -> tuple[object, ...]:
         row.status.value,
         ("yes" if row.success else "no") if played else "",
         f"{row.total_reward:.4g}" if row.total_reward is not None else "",
-        row.total_steps if played else "",
+        row.total_steps if row.total_reward is not None else "",
         "" if row.seconds is None else f"{row.seconds:.1f} s",
         excerpt(row.error or "", 200) or (row.ending.value if row.ending else ""),
     )

@@ -76,7 +76,7 @@ class Evaluation(EvaluationLine):
 
 
 class Episode(BaseModel):
-    """One play; what it earned and how it ended is there once it has."""
+    """One play; what it earned and how it ended is there once it has: a failed one, what its steps earned."""
 
     id: int
     evaluation_id: int
@@ -99,6 +99,8 @@ class Episode(BaseModel):
     worker: str
     sandbox: str
     attempt: int
+    worker_stops: int = Field(description="How many attempts a worker gave back that was told to stop.")
+    played_seconds: float = Field(description="How long it had been played when the last of those was.")
     created_at: datetime
     started_at: datetime | None
     ended_at: datetime | None

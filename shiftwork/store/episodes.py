@@ -12,13 +12,15 @@ from shiftwork.contracts.episode import EpisodeErrorKind, EpisodeStatus
 from shiftwork.contracts.task import TaskUsage
 from shiftwork.environments.trajectory import Ending, Step
 from shiftwork.errors import Conflict, LeaseLost, NotFound
+from shiftwork.store.earnings import by_kept_steps
 from shiftwork.store.evaluations import CHANNEL
 from shiftwork.store.noun import Noun, is_id
 from shiftwork.store.tables import LEASE_TOKENS, EpisodeStepTable, EpisodeTable
 
 
 class EpisodeRow(Message):
-    """One play. What it earned and how it ended is there once it has; `seconds`: how long it lasted.
+    """One play. What it earned and how it ended is there once it has; `seconds`: how long it lasted. Of one
+    that failed, what it earned is that of the steps that were kept.
 
     `worker_stops`: how many attempts a worker gave back that was told to stop. `played_seconds`: how long it
     had been played when the last of those was.
@@ -215,6 +217,8 @@ class Episodes(Noun):
         values = outcome.model_dump(mode="json")
         if outcome.usage is None:  # who ends it does not know: what is written of it counts
             del values["usage"]
+        if outcome.total_reward is None:  # nor what it came to
+            values |= by_kept_steps()
         return await self._write(episode_id, {**values, "token": None, "ended_at": func.clock_timestamp()})
 
     async def _write(self, episode_id: int, values: Mapping[str, Any]) -> EpisodeRow:

@@ -10,6 +10,7 @@ from sqlalchemy.dialects.postgresql import insert as upsert
 from shiftwork.contracts.base import Message
 from shiftwork.contracts.episode import EpisodeErrorKind, EpisodeStatus, EvaluationSpec
 from shiftwork.errors import Conflict, NotFound
+from shiftwork.store.earnings import by_kept_steps
 from shiftwork.store.noun import Noun, is_id
 from shiftwork.store.tables import EpisodeTable, EvaluationTable
 
@@ -131,6 +132,7 @@ class Evaluations(Noun):
             "error": error,
             "error_kind": kind.value,
             "token": None,
+            **by_kept_steps(),
         }
         opened = EpisodeTable.status.in_(_OPEN)
         changed = update(EpisodeTable).where(EpisodeTable.evaluation_id == evaluation_id).where(opened)

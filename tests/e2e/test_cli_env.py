@@ -1,6 +1,7 @@
 """Evaluations, as people type them, with a real worker."""
 
 import json
+import shlex
 import xml.etree.ElementTree as ET
 
 import pytest
@@ -66,6 +67,21 @@ def test_the_backend_of_programs_plays(type_) -> None:
     limits = ("--parameter", "low=2", "--parameter", "high=2")
     told = type_.json("env", "run", "number_guess", *limits, *settings)
     assert (told["player"], told["success"]["value"]) == ("command", 1)
+
+
+def test_what_a_failed_episode_came_to_is_shown(type_, tmp_path) -> None:
+    """People would think that nothing was done in an episode that failed after an hour of play."""
+    answers = [{"action": "guess", "parameters": {"number": number}} for number in (1, "one", 2)]
+    lines = "; ".join(f"read turn; echo {shlex.quote(json.dumps(each))}" for each in answers)
+    type_.run("env", "run", "number_guess", "--seed", 3, "--agent", f"command:{lines}; exit 5", status=5)
+    number = type_.json("env", "stats", "--environment", "number_guess", "--last", 1)[0]["id"]
+    (episode,) = type_.json("env", "episodes", number)
+    steps = type_.json("env", "steps", episode["id"])
+    assert [each["success"] for each in steps] == [True, False, True]
+    assert (episode["status"], episode["total_steps"], episode["refused_actions"]) == ("failed", 2, 1)
+    assert episode["total_reward"] == sum(each["reward"] for each in steps)
+    line = type_.run("env", "episodes", number).stdout.splitlines()[1].split()
+    assert line[:6] == [*map(str, (episode["id"], 1, 3)), "failed", f"{episode['total_reward']:.4g}", "2"]
 
 
 def test_an_evaluation_is_ended(type_) -> None:

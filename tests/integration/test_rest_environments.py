@@ -9,6 +9,7 @@ import httpx
 import pytest
 
 from client.rest.catalogue import Catalogue
+from shiftwork.store.episodes import EpisodeRow
 from tests.e2e.support import quick_environment, worker_process
 from tests.integration.rest_support import Served, problem, serving, wait_for_worker
 
@@ -86,6 +87,7 @@ def test_an_evaluation_from_its_beginning_to_its_steps(client) -> None:
     page = client.get(f"/api/evaluations/{evaluation}/episodes", params={"limit": 1}).json()
     assert (page["total"], page["next_offset"], page["items"][0]["seed"]) == (2, 1, 9)
     episode = page["items"][0]["id"]
+    assert set(page["items"][0]) == set(EpisodeRow.model_fields) - {"token"}
     assert client.get(f"/api/episodes/{episode}").json() == page["items"][0]
     steps = client.get(f"/api/episodes/{episode}/steps", params={"limit": 2, "offset": 1}).json()
     assert [each["number"] for each in steps["items"]] == [2, 3]

@@ -86,3 +86,31 @@ async def test_an_episode_keeps_how_long_it_was_played_and_whose_faults_there_we
         again = await tx.episodes.begin(episode.id, "here", "none")
         assert (again.worker_stops, again.played_seconds) == (1, 12.5)
         assert [each.step for each in await tx.episodes.steps(episode.id)] == [step]
+
+
+@pytest.mark.parametrize("by", ["finish", "give_up", "fail"])
+async def test_an_episode_that_failed_came_to_what_its_steps_did(store, by):
+    """What was played for an hour would be told as nothing, because it did not come to its end."""
+    outcome = EpisodeOutcome(status=EpisodeStatus.FAILED, error="gone", error_kind=EpisodeErrorKind.LOST)
+    async with store.transaction() as tx:
+        row = await tx.evaluations.create(SPEC.model_copy(update={"episodes": 2}))
+        played, untouched = await tx.episodes.of(row.id)
+        held = await tx.episodes.begin(played.id, "here", "none")
+        await tx.episodes.begin(untouched.id, "here", "none")
+        for number, reward in enumerate((0.1, 0.2, None), start=1):
+            paid = {} if reward is None else {"reward": reward, "rewards": {"ann": reward, "bob": -1.0}}
+            step = Step(number=number, action="go", success=reward is not None, observation="0", **paid)
+            await tx.episodes.add(played.id, held.token, step, number)
+        if by == "fail":
+            await tx.evaluations.fail(row.id, "gone", EpisodeErrorKind.LOST)
+        elif by == "finish":
+            await tx.episodes.finish(played.id, held.token, outcome)
+        else:
+            await tx.episodes.give_up(played.id, outcome)
+        if by != "fail":
+            await tx.episodes.give_up(untouched.id, outcome)
+        first, second = await tx.episodes.of(row.id)
+    assert (first.status, first.total_steps, first.refused_actions) == (EpisodeStatus.FAILED, 2, 1)
+    assert (first.total_reward, first.rewards) == (0.1 + 0.2, {"ann": 0.1 + 0.2, "bob": -2.0})
+    assert (second.total_steps, second.refused_actions) == (0, 0)
+    assert (second.total_reward, second.rewards) == (None, None)
