@@ -3,8 +3,10 @@
 import asyncio
 import logging
 from datetime import UTC, datetime, timedelta
+from itertools import pairwise
 
 import pytest
+from temporalio.client import ScheduleOverlapPolicy
 
 from client.scheduler import AgentScheduler
 from shiftwork.contracts.agent import AgentConfiguration, Overlap, WorkspaceMode
@@ -203,3 +205,40 @@ async def test_the_next_runs_are_temporals(lab):
     assert len(await lab.shiftwork.next_runs(agent.id, 100, job_id="autumn")) >= 50
     for each in (agent, late):
         await lab.shiftwork.delete_agent(each.id)
+
+
+async def test_nothing_runs_beside_itself_unless_that_is_allowed(lab):
+    """If it failed, an agent that takes longer than from one run to the next would run twice at once."""
+    agent = await register(lab, "takes long", "import time; time.sleep(2.5)", schedule="@every 1s")
+    client = await lab.shiftwork.temporal()
+    kept = (await client.get_schedule_handle(f"agent_{agent.id}").describe()).schedule.policy
+    assert (kept.overlap, kept.catchup_window) == (ScheduleOverlapPolicy.SKIP, timedelta(seconds=60))
+
+    async def several():
+        return len([task for task in await lab.shiftwork.tasks(agent=agent.id) if task.status.ended]) >= 3
+
+    await eventually(several)
+    await lab.shiftwork.pause_schedule(agent.id)
+    await due(lab, agent, 3)
+    tasks = sorted(await lab.shiftwork.tasks(agent=agent.id), key=lambda task: task.started_at)
+    assert all(first.ended_at <= second.started_at for first, second in pairwise(tasks))
+    info = await lab.shiftwork.schedule(agent.id)
+    assert info.runs == len(tasks)
+    assert info.skipped >= len(tasks)
+    await lab.shiftwork.delete_agent(agent.id)
+
+
+async def test_jitter_is_by_chance_and_bounded(lab):
+    """If it failed, a hundred agents would begin in the same moment, or run in another's turn."""
+    agent = await register(lab, "is spread", schedule="@every 3s", jitter_seconds=2)
+    told = (await lab.shiftwork.schedule(agent.id)).next_runs
+    turn = timedelta(seconds=3)
+    due_at = {at - (at - datetime.fromtimestamp(0, UTC)) % turn: at for at in told}
+    late = [at - due for due, at in due_at.items()]
+    assert all(each <= timedelta(seconds=2) for each in late)
+    assert len(set(late)) > 1
+    await due(lab, agent, 3)
+    ran = [task for task in await lab.shiftwork.tasks(agent=agent.id) if task.scheduled_at in due_at]
+    assert ran
+    assert all(task.created_at >= due_at[task.scheduled_at] for task in ran)
+    await lab.shiftwork.delete_agent(agent.id)

@@ -6,6 +6,7 @@ import signal
 import subprocess
 import sys
 from contextlib import asynccontextmanager
+from datetime import UTC, datetime, timedelta
 
 import pytest
 
@@ -13,7 +14,7 @@ from client.api import Shiftwork
 from client.rest.connections import Connections
 from client.scheduler import AgentScheduler
 from client.task_functions import TaskConnection, create_agent_task, get_agent_task_by_id
-from shiftwork.contracts.agent import AgentConfiguration
+from shiftwork.contracts.agent import AgentConfiguration, Overlap
 from shiftwork.contracts.task import TaskStatus
 from shiftwork.errors import StackError
 from shiftwork.stack.dev import DevStack
@@ -30,6 +31,9 @@ from tests.e2e.support import (
 )
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(400)]
+
+NARROW_SECONDS = 10
+"""For how long the agent that makes up for least does so."""
 
 
 @pytest.fixture
@@ -104,3 +108,44 @@ async def test_every_client_goes_on_with_a_stack_that_was_started_again(settings
         await shiftwork.__aexit__(None, None, None)
         await asyncio.to_thread(functions.close)
     assert summary["tasks_completed"] >= 2
+
+
+async def register_each_other_second(shiftwork, name, catch_up):
+    """An agent of which every occurrence runs that is not missed."""
+    config = AgentConfiguration(
+        schedule="@every 2s", catch_up_seconds=catch_up, overlap=Overlap.BUFFER_ALL, retries=100
+    )
+    definition = AgentDefinition(kind="python", code="print('ran')", config=config)
+    return await shiftwork.register_agent(name, definition)
+
+
+async def test_what_was_due_while_the_stack_was_away_is_made_up_for_within_its_time(settings):
+    """If it failed, runs of the night would be lost, or hours later a flood of runs nobody wants begin."""
+    async with running(settings), Shiftwork(settings) as shiftwork:
+        wide = await register_each_other_second(shiftwork, "wide", 600)
+        narrow = await register_each_other_second(shiftwork, "narrow", NARROW_SECONDS)
+        for agent in (wide, narrow):
+            await eventually(lambda ref=agent.id: shiftwork.tasks(agent=ref), 90)
+    await asyncio.sleep(NARROW_SECONDS + 4)
+    async with running(settings), Shiftwork(settings) as shiftwork:
+        back = datetime.now(UTC)
+        for agent, some_are_missed in ((wide, False), (narrow, True)):
+
+            async def goes_on(ref=agent.id):
+                return (await shiftwork.tasks(agent=ref, limit=1))[0].scheduled_at > back
+
+            await eventually(goes_on, 90)
+            await shiftwork.pause_schedule(agent.id)
+
+            async def rests(ref=agent.id):
+                return all(task.status.ended for task in await shiftwork.tasks(agent=ref, limit=1_000))
+
+            await eventually(rests, 90)
+            tasks = await shiftwork.tasks(agent=agent.id, limit=1_000)
+            assert {task.status for task in tasks} == {TaskStatus.COMPLETED}
+            moments = [task.scheduled_at for task in tasks]
+            assert len(set(moments)) == len(moments)
+            since = (max(moments) - min(moments)) // timedelta(seconds=2) + 1
+            info = await shiftwork.schedule(agent.id)
+            assert (info.runs, info.skipped, info.missed) == (len(tasks), 0, since - len(tasks))
+            assert (info.missed > 0) is some_are_missed
