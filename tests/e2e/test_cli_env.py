@@ -8,12 +8,14 @@ import pytest
 
 from tests.e2e.support import quick_environment
 from tests.e2e.test_cli_tasks import Typist
+from tests.integration.rest_support import wait_for_worker
 from tests.integration.test_cli_widths import shown
 
 
 @pytest.fixture
 def type_(stack, shared_worker, tmp_path, monkeypatch) -> Typist:
-    """Somebody in a folder of their own."""
+    """Somebody in a folder of their own, who meets a worker that is there."""
+    wait_for_worker(stack)
     for name, value in quick_environment(stack.state).items():
         monkeypatch.setenv(name, value)
     monkeypatch.chdir(tmp_path)
