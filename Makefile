@@ -71,7 +71,8 @@ format: install ## Put the code into its format.
 bench: install ## Measure; BENCH_ARGS goes to the benchmark.
 	$(BIN)/python -P benchmarks/bench.py $(BENCH_ARGS)
 
-soak: install ## Run projects for a long time while things are killed; SOAK_ARGS goes to the run.
+soak: install ## Ask REST everything, then run projects for long while things are killed; SOAK_ARGS goes to that run.
+	REST_EXAMPLES=$${REST_EXAMPLES:-100} $(BIN)/pytest tests/integration/test_rest_schema.py
 	$(BIN)/python -P benchmarks/soak.py $(SOAK_ARGS)
 
 LOCK := uv pip compile --quiet --universal --python-version 3.11 --generate-hashes \
