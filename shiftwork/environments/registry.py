@@ -11,6 +11,7 @@ from typing import Any, Final
 from shiftwork.environments.base import BaseHarness
 from shiftwork.environments.bridges.extras import MissingExtra
 from shiftwork.environments.failures import is_failure, said
+from shiftwork.environments.option_types import check_option_types
 from shiftwork.errors import EnvironmentFailed, InvalidInput, NotFound, ShiftworkError
 from shiftwork.text import one_line, truncate
 
@@ -222,6 +223,7 @@ def _check_parameters(name: str, factory: Factory, given: Mapping[str, Any]) -> 
         raise InvalidInput(
             f"environment {name!r} does not take these parameters: {error}; it takes: {takes}"
         ) from None
+    check_option_types(name, factory, given)
 
 
 def _said(entry: EntryPoint) -> str:

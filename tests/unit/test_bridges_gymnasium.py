@@ -192,7 +192,7 @@ async def test_text_is_shown_with_what_only_its_colour_told():
         ("CartPole-v1", {"colour": "red"}, "unexpected keyword argument 'colour'"),
         ("CartPole-v1", {"actions": ["left"]}, "give 2 that all differ"),
         ("Pendulum-v1", {"actions": ["left"]}, "leave them out"),
-        ("CartPole-v1", {"show": "film"}, "give 'observation' or 'render'"),
+        ("CartPole-v1", {"show": "film"}, "one of 'observation', 'render'"),
     ],
     ids=["no-name", "unknown", "module", "option", "names", "no-names", "show"],
 )

@@ -80,7 +80,7 @@ async def test_a_seed_makes_a_game_and_nothing_of_it_is_left():
             {"level": "x"},
             "can't make tw-coin_collector: argument --level: invalid int value",
         ),
-        ("custom", {"commands": "all"}, "give 'admissible' or 'any'"),
+        ("custom", {"commands": "all"}, "one of 'admissible', 'any'"),
     ],
     ids=["unknown", "file", "size", "setting", "challenge", "commands"],
 )

@@ -140,6 +140,10 @@ def test_an_environment_is_checked(typed) -> None:
         (("show", "nowhere"), "there is no environment 'nowhere'; there are: coding_challenge"),
         (("check", "my_game_for_tests:Nobody"), "can't be loaded: AttributeError"),
         (("check", "my_game_for_tests:Cheater"), "missing a required argument: 'colour'"),
+        (
+            ("show", "waiting_for_tests:Patient", "--parameter", "until=soon"),
+            "until is 'soon'; give environment 'waiting_for_tests:Patient' an integer",
+        ),
         (("play", "maze", "--parameter", "rows=1"), "rows is 1; give a whole number from 2 to"),
         (("show", "a b:c d"), "is no path of a class"),
         (("show", "os:getcwd"), "is no BaseHarness but a str"),
