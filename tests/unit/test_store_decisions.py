@@ -184,6 +184,56 @@ async def test_what_matters_most_is_recalled_first(tx, project, features):
     assert await tx.decisions.judge_session(session, LANDED) == 1
 
 
+# In these the better one is recorded first, and all else is equal: of equal ones the newer would come first.
+
+
+@pytest.mark.parametrize(
+    ("better", "weaker"),
+    [
+        ({"decision": "cache"}, {"decision": "x", "context": "cache"}),
+        ({"decision": "y", "context": "cache"}, {"decision": "x", "reasoning": "cache"}),
+        ({"decision": "cache"}, {"decision": f"cache {'and much else ' * 20}"}),
+    ],
+    ids=["decision before context", "context before reasons", "short before long"],
+)
+async def test_where_a_word_stands_decides(tx, project, better, weaker):
+    """If it failed, a decision on the subject would stand behind one that mentions it in passing."""
+    first = await record(tx, project, **better)
+    second = await record(tx, project, **weaker)
+    assert await tx.decisions.recall(project.id, Subject(text="cache"), newest=10) == [first, second]
+
+
+@pytest.mark.parametrize("score", [1, 0.4, -0.4, -1])
+@pytest.mark.parametrize("compared", [None, 0.2])
+async def test_how_clearly_it_turned_out_decides(tx, project, score, compared):
+    """If it failed, what is known to have worked or failed would stand behind what nobody knows of."""
+    first = await record(tx, project, "cache it")
+    second = await record(tx, project, "cache it")
+    outcome = DecisionOutcome.SUCCESS if score > 0 else DecisionOutcome.FAILURE
+    first = await tx.decisions.feedback(first.id, outcome, score)
+    if compared is not None:
+        second = await tx.decisions.feedback(second.id, DecisionOutcome.PARTIAL, compared)
+    assert await tx.decisions.recall(project.id, Subject(text="cache"), newest=10) == [first, second]
+
+
+async def test_how_old_it_is_decides(database_url):
+    """If it failed, what was decided weeks ago would be told as if it were of today."""
+    await migrate(database_url)
+    connection = await asyncpg.connect(database_url)
+    async with Store(database_url) as store:
+        async with store.transaction() as tx:
+            project = await tx.projects.create("chat")
+            first = await record(tx, project, "cache it")
+            second = await record(tx, project, "cache it")
+            last = await record(tx, project, "something else")
+        aged = "UPDATE decisions SET created_at = created_at - interval '2 days' WHERE id = $1"
+        await connection.execute(aged, second.id)
+        async with store.transaction() as tx:
+            found = await tx.decisions.recall(project.id, Subject(text="cache"), newest=10)
+    await connection.close()
+    assert [row.id for row in found] == [first.id, second.id, last.id]
+
+
 @pytest.mark.parametrize("text", ["", "the of", "'\\ | & !( :* \0 \ud800", "it's a <b x='y'>", "x" * 100_000])
 async def test_any_text_can_be_asked_for(tx, project, text):
     """If it failed, the description of a feature could keep its sessions from starting."""
