@@ -72,6 +72,7 @@ async def assemble_brief(
             ),
             role=request.role,
             prompt=prompt_for(request.role, project.options.prompts).text,
+            prompts=project.options.prompts,
             session=request.session,
             attempt=attempt,
             run=request.run,

@@ -93,6 +93,7 @@ class BriefRequest(Message):
 
     Attributes:
         prompt: how an agent in this role works; for reading.
+        prompts: the project's own prompts, by role: for the helpers that an agent may have.
         run: how many runs of this feature reached an end of their own before this one.
         attempt: which execution of this session this is.
         previous_failure: why the last attempt failed, with what the failing step printed.
@@ -103,6 +104,7 @@ class BriefRequest(Message):
     project: ProjectBrief
     role: Role = Role.SESSION
     prompt: str = ""
+    prompts: Mapping[Role, str] = {}
     session: int
     attempt: int = 1
     run: int = 0

@@ -26,6 +26,7 @@ async def test_each_role_is_played_by_its_own_agent(lab: Lab) -> None:
     assert prompts == ["3", "1", "project"]
     assert "Write in rhymes." in project.brief()
     assert project.request()["role"] == "documentation"
+    assert project.request()["prompts"] == {"documentation": "Write in rhymes."}
 
 
 async def test_a_fallback_goes_on_with_what_was_kept(lab: Lab) -> None:

@@ -129,6 +129,7 @@ class Bench:
     settings: dict[str, Any] = field(default_factory=dict)
     steps: tuple[VerificationStep, ...] = ()
     spec: str = ""
+    prompts: Mapping[Role, str] = field(default_factory=dict)
     prompt: str = "Do the task."
 
     def __post_init__(self) -> None:
@@ -140,7 +141,9 @@ class Bench:
         feature = FeatureBrief(id=1, name="a", verification_steps=self.steps)
         asked = None if self.role is Role.INITIALIZER else feature
         project = ProjectBrief(id="p", name="Project", spec=self.spec)
-        request = BriefRequest(project=project, role=self.role, session=1, feature=asked)
+        request = BriefRequest(
+            project=project, role=self.role, session=1, feature=asked, prompts=self.prompts
+        )
         write_brief(self.folder / "brief", request)
 
     def config(self) -> ProgramConfig:

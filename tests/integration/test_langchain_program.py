@@ -11,7 +11,9 @@ from datetime import UTC, datetime
 
 import pytest
 
+from shiftwork.agents.langchain.program.helpers import HELPERS
 from shiftwork.agents.langchain.program.naming import OWN_NAMES
+from shiftwork.agents.roles import prompt_for
 from shiftwork.contracts.feature import VerificationStep
 from shiftwork.contracts.session import Role
 from shiftwork.verification.word import vetoes_in
@@ -253,6 +255,37 @@ def test_a_sub_agent_does_a_part_of_the_work(serve, wire):
     assert "hand_over" not in helper.tools
     assert "record_decision" in helper.tools
     assert helper.user_text == "Find out."
+
+
+def test_each_sub_agent_is_told_of_its_kind(serve, wire):
+    """Otherwise what a project tells its specialists would not reach those that an agent calls for help."""
+    kinds = {name: role for name, (_, role) in HELPERS.items()}
+    assert set(kinds.values()) == {None, Role.SESSION, Role.RESEARCH, Role.TESTING, Role.DOCUMENTATION}
+    todos = [{"content": f"ask {kind}", "status": "pending"} for kind in kinds]
+    tasks = tuple(("task", {"description": kind, "subagent_type": kind}) for kind in kinds)
+    calls = ((("write_todos", {"todos": todos}),), tasks, (HAND_OVER,))
+
+    def script(turn):
+        if "You are a helper" in turn.system_text:
+            return Reply(f"{turn.user_text} is done.")
+        return Reply("", calls[min(len(turn.tool_results), 2)])
+
+    own = {Role.TESTING: "Write property tests only.", Role.SESSION: "Write everything in C."}
+    bench, server = serve(script, wire=wire, prompts=own)
+    done = bench.run()
+    assert done.last["ok"], done.errors
+    told = {
+        turn.user_text: turn.system_text for turn in server.turns if "You are a helper" in turn.system_text
+    }
+    assert told.keys() == kinds.keys()
+    for kind, role in kinds.items():
+        wanted = prompt_for(role, own).text if role else "Find out what is asked"
+        assert wanted in told[kind], kind
+    assert "Write property tests only." in told["testing"]
+    assert prompt_for(Role.TESTING, {}).text not in told["testing"]
+    results = server.turns[-1].tool_results
+    assert all(f"ask {kind}" in results[0] for kind in kinds)
+    assert list(results[1:]) == [f"{kind} is done." for kind in kinds]
 
 
 def test_arguments_that_are_no_json_are_told(serve):

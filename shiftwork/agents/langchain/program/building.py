@@ -80,7 +80,12 @@ class OverMiddleware(AgentMiddleware[AgentState[Any], Any, Any]):
 
 @dataclass(frozen=True)
 class Parts:
-    """What an agent is made of; `timeouts`: seconds, by the names of tools that nobody else limits."""
+    """What an agent is made of.
+
+    Attributes:
+        timeouts: seconds, by the names of tools that nobody else limits.
+        prompts: the project's own, by role.
+    """
 
     config: ProgramConfig
     model: BaseChatModel
@@ -89,6 +94,7 @@ class Parts:
     memory: Memory
     voice: Voice
     timeouts: Mapping[str, float]
+    prompts: Mapping[Role, str]
 
 
 def build_agent(
@@ -136,7 +142,7 @@ def _helper(parts: Parts, tools: Sequence[BaseTool], name: str, role: Role | Non
     return create_agent(
         parts.model,
         list(tools),
-        system_prompt=f"{helper_prompt(role)}\n\nYour workspace is {parts.workspace.cwd}.",
+        system_prompt=f"{helper_prompt(role, parts.prompts)}\n\nYour workspace is {parts.workspace.cwd}.",
         middleware=_around(parts),
         name=name,
     )

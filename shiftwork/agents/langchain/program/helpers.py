@@ -25,6 +25,6 @@ HELPERS: Final[Mapping[str, tuple[str, Role | None]]] = {
 """Sub-agents by name: what the agent is told of them, and whose prompt they follow."""
 
 
-def helper_prompt(role: Role | None) -> str:
-    """What a sub-agent is told of its work."""
-    return f"{_HELPER}\n{prompt_for(role, {}).text if role else _GENERAL}"
+def helper_prompt(role: Role | None, own: Mapping[Role, str]) -> str:
+    """What a sub-agent is told of its work; `own`: the project's own prompts."""
+    return f"{_HELPER}\n{prompt_for(role, own).text if role else _GENERAL}"

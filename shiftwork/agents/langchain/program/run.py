@@ -159,7 +159,8 @@ class Run:
         model = make_model(self.config, self.token)
         asker = Asker(self.config, self.memory, self.voice, listen_to(model))
         timeouts = {tool.name: self.config.command_timeout for tool in others}
-        parts = Parts(self.config, model, self.workspace, asker, self.memory, self.voice, timeouts)
+        told = {Role(role): text for role, text in request.get("prompts", {}).items()}
+        parts = Parts(self.config, model, self.workspace, asker, self.memory, self.voice, timeouts, told)
         own = [*self._role_tools(request), *acting, *ending_tools(self.leaving, self._too_early)]
         agent = build_agent(parts, own, [*note_tools(self.leaving), *others])
         config: RunnableConfig = {"configurable": {"thread_id": _THREAD}, "recursion_limit": 1_000_000}
