@@ -23,8 +23,8 @@ from client.tools.results import Done
 from client.tools.table import DEFINITIONS
 from shiftwork.contracts.outbox import DecisionNote
 from shiftwork.errors import ShiftworkError
-from tests.e2e.lab import Lab, Project
-from tests.e2e.support import quick_settings, scripted, simple_attempt, simple_feature, write_cassette
+from tests.e2e.lab import SHOW_BRIEF, Lab, Project
+from tests.e2e.support import git, quick_settings, scripted, simple_attempt, simple_feature, write_cassette
 from tests.llm.script import Reply, Turn
 from tests.llm.server import LlmServer
 
@@ -48,9 +48,17 @@ def unused(name: str) -> str:
     return f"{name} {uuid.uuid4().hex[:8]}"
 
 
-async def answer_of(tool: BaseTool, **arguments: Any) -> ToolMessage:
+async def answer_of(tool: BaseTool, /, **arguments: Any) -> ToolMessage:
     """What the tool answers to a model."""
     return await tool.ainvoke({"name": tool.name, "args": arguments, "id": "1", "type": "tool_call"})
+
+
+async def done_by(tool: BaseTool, /, **arguments: Any) -> dict[str, Any]:
+    """What it answers when it does what it is asked, which it must."""
+    answer = await answer_of(tool, **arguments)
+    assert answer.status == "success", answer.content
+    content: dict[str, Any] = json.loads(answer.content)
+    return content
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,7 +99,9 @@ class OnStack(ToolsIntegrationTests):
 
     @property
     def tool_constructor(self) -> BaseTool:
-        return self.bench.tools[self.name]
+        """The tool as it is, but that a refusal raises: as an answer it would pass the suite."""
+        loud = {"handle_tool_error": False, "handle_validation_error": False}
+        return self.bench.tools[self.name].model_copy(update=loud)
 
     @property
     def tool_invoke_params_example(self) -> dict[str, Any]:
@@ -188,6 +198,108 @@ async def test_a_model_runs_a_project(lab: Lab) -> None:
     assert (end["status"], end["passing_features"], end["at_rest"]) == ("completed", 2, True)
     assert "| a | passing |" in report["markdown"]
     assert messages[-1].content == "All of it passes."
+
+
+async def test_what_a_model_changes_is_changed(lab: Lab) -> None:
+    """If it failed, a model would be told that something was done, and nothing would be."""
+    project = await lab.project([simple_feature("a"), simple_feature("b")], autorun=False)
+    await project.pauses()
+    tools, of = tools_of(lab), {"project_id": project.id}
+
+    async def call(name: str, /, **given: Any) -> dict[str, Any]:
+        return await done_by(tools[name], **given)
+
+    async def next_one() -> dict[str, Any]:
+        return await call("get_next_feature_to_work_on", **of)
+
+    step = {"description": "it says so", "command": "grep -qx done c.txt"}
+    spec = {"name": "c", "description": "One more.", "category": "testing", "priority": 9}
+    added = await call("add_project_feature", **of, **spec, depends_on=["a"], verification_steps=[step])
+    row = (await project.features())["c"]
+    assert (added["feature"]["feature_id"], added["feature"]["name"]) == (row.id, "c")
+    assert (row.description, row.category, row.priority) == ("One more.", "testing", 9)
+    assert (row.depends_on, row.status, row.problem) == (("a",), "not_started", None)
+    assert [(each.description, each.command) for each in row.verification_steps] == [tuple(step.values())]
+
+    first = await next_one()
+    assert (first["feature"]["name"], first["verification_steps"]) == (
+        "a",
+        [{"description": "it says so", "command": "grep -qx done a.txt"}],
+    )
+    update = {"feature_id": first["feature"]["feature_id"]}
+    blocked = await call("update_feature_status", **update, status="blocked", error="not now")
+    assert (blocked["feature"]["status"], blocked["feature"]["remark"]) == ("blocked", "not now")
+    row = (await project.features())["a"]
+    assert (row.status, row.blocked_reason) == ("blocked", "not now")
+    assert (await next_one())["feature"]["name"] == "b"
+    again = await call("update_feature_status", **update, status="not_started")
+    assert again["feature"]["status"] == "not_started"
+    row = (await project.features())["a"]
+    assert (row.status, row.blocked_reason) == ("not_started", None)
+    assert (await next_one())["feature"]["name"] == "a"
+
+
+async def test_what_a_model_says_is_kept(lab: Lab) -> None:
+    """If it failed, what a model notes, decides or says to agents would be lost without a word."""
+    project = await lab.project(
+        [simple_feature("a")], {"a": [simple_attempt("a", SHOW_BRIEF)]}, autorun=False
+    )
+    await project.pauses()
+    tools, of = tools_of(lab), {"project_id": project.id}
+
+    async def call(name: str, /, **given: Any) -> dict[str, Any]:
+        return await done_by(tools[name], **of, **given)
+
+    noted = {"action": "looked", "outcome": "it is there", "files_changed": ["x.py"]}
+    assert "checkpoint" not in (await call("log_project_progress", **noted))["message"]
+    assert await project.events("checkpoint") == []
+    said = await call("log_project_progress", action="looked again", outcome="still", git_commit=True)
+    assert "checkpoint" in said["message"]
+    [checkpoint] = await project.events("checkpoint")
+    assert checkpoint.reference == f"commit:{git(project.main, 'rev-parse', 'main')}"
+    log = (await call("get_project_progress_log"))["entries"]
+    assert [each["action"] for each in log] == ["looked again", "looked"]
+    assert noted.items() <= log[1].items()
+
+    decided = {"context": "storage", "decision": "SQLite", "reasoning": "one file", "tags": ["database"]}
+    made = await call("record_decision", **decided)
+    await call("record_decision", context="colours", decision="Blue", tags=["ui"])
+    for asked in ({"tags": ["database"]}, {"text": "Which storage?"}):
+        [found] = (await call("get_relevant_decisions", **asked))["decisions"]
+        assert found["decision_id"] == made["decision_id"]
+        assert decided.items() <= found.items()
+    assert (await call("get_relevant_decisions", tags=["network"]))["decisions"] == []
+
+    await call("steer_project", text="Plain SQL.", feature="a")
+    after = await project.now()
+    await call("resume_project")
+    await project.completes(after)
+    told = project.request()
+    assert [(each["text"], each["feature"]) for each in told["guidance"]] == [("Plain SQL.", True)]
+    assert {each["decision"] for each in told["decisions"]} == {"SQLite", "Blue"}
+
+
+async def test_a_model_has_a_project_go_on_and_pause(lab: Lab) -> None:
+    """If it failed, a model could neither begin the work nor end it before the money is gone."""
+    waits = {"run": {"command": f"until test -e {lab.folder}/go; do sleep 0.1; done"}}
+    project = await lab.project(
+        [simple_feature(name) for name in "abc"],
+        {"b": [simple_attempt("b", lab.here, waits)]},
+        autorun=False,
+    )
+    await project.pauses()
+    tools, of = tools_of(lab), {"project_id": project.id}
+    after = await project.now()
+    await done_by(tools["resume_project"], **of, max_sessions=1)
+    assert "max_sessions" in await project.pauses(after)
+    assert await project.statuses() == {"a": "passing", "b": "not_started", "c": "not_started"}
+    await done_by(tools["resume_project"], **of)
+    await lab.reached()
+    after = await project.now()
+    await done_by(tools["pause_project"], **of, reason="lunch")
+    (lab.folder / "go").touch()
+    assert "lunch" in await project.pauses(after)
+    assert await project.statuses() == {"a": "passing", "b": "passing", "c": "not_started"}
 
 
 async def test_passing_is_asked_for_and_never_said(lab: Lab) -> None:
