@@ -134,6 +134,28 @@ def test_a_fallback_works_while_a_provider_wants_time(reason: str) -> None:
     assert who(state, 1, until) == "claude"
 
 
+@pytest.mark.parametrize("fallbacks", [[SECOND, THIRD], [THIRD, SECOND]])
+@pytest.mark.parametrize("away", [("rate_limited", "authentication"), ("unavailable", "unavailable")])
+def test_fallbacks_take_over_in_their_order(fallbacks, away) -> None:
+    """A dear stand-in, or a poor one, would work where the one before it could."""
+    state = project(agent={**FIRST, "fallbacks": fallbacks})
+    agents = cast_of(state, state.feature(1)).agents
+    second, third = (each["backend"] for each in fallbacks)
+    assert [each.backend for each in agents] == ["claude", second, third]
+    sooner, later = NOW + timedelta(hours=1), NOW + timedelta(hours=5)
+    apply_session(state, 1, ended(key(agents[0]), away[0], later), NOW)
+    assert who(state, 1) == second
+    apply_session(state, 1, ended(key(agents[1]), away[1], sooner), NOW)
+    assert who(state, 1) == third
+    assert decide(state, {}, NOW) == StartSession(1)
+    back = away[1] == "unavailable"
+    assert who(state, 1, sooner) == (second if back else third)
+    assert who(state, 1, later) == "claude"
+    apply_session(state, 1, ended(key(agents[2]), "rate_limited", later), NOW)
+    assert who(state, 1) is None
+    assert decide(state, {}, NOW) == Wait(sooner if back else later)
+
+
 @pytest.mark.parametrize("reason", ["authentication", "rejected"])
 def test_a_fallback_works_while_a_provider_wants_a_person(reason: str) -> None:
     """Refused credentials of one agent must not stop a project that has another."""
