@@ -9,6 +9,7 @@ from activities.credentials import learn_credentials
 from activities.importing import Import
 from activities.names import IMPORT_PEOPLE, LOAD_PROJECT, REVERT
 from activities.people import feed, warn
+from activities.rejections import without_words
 from activities.services import Services
 from shiftwork.contracts.activity import MAIN
 from shiftwork.contracts.bookkeeping import (
@@ -226,7 +227,7 @@ async def _state(tx: Transaction, project_id: str) -> ProjectState:
         project_id=project.id,
         name=project.name,
         status=status,
-        reason=project.status_reason,
+        reason=without_words(project.status_reason),
         options=options,
         revision=await tx.projects.revision(project_id) + _MARGIN,
         features=list(states),

@@ -5,6 +5,7 @@ from datetime import timedelta
 from itertools import takewhile
 
 from activities.attributing import broken_names, judge_blocked, judge_session
+from activities.rejections import told, with_words
 from activities.rows import control_columns
 from shiftwork.contracts.bookkeeping import RecordRequest, SaveRequest
 from shiftwork.contracts.feature import FeatureStatus
@@ -107,9 +108,10 @@ async def save_control_state(
         control: FeatureColumns = {**control_columns(state), **(facts or {}).get(state.id, {})}
         await tx.features.save(state.id, request.revision, **control)
     await judge_blocked(tx, request.features)
+    reason = await with_words(tx, request.project_id, request.reason)
     columns: ProjectColumns = {
         "status": request.status,
-        "status_reason": request.reason,
+        "status_reason": reason,
         "not_before": request.not_before,
         "budget_usd": request.budget_usd,
     }
@@ -129,7 +131,7 @@ async def save_control_state(
             key=event.key,
             actor=event.actor,
             reference=event.reference,
-            data=event.data,
+            data=told(event.data, request.reason, reason),
         )
     return problem
 

@@ -15,6 +15,7 @@ import pytest
 from shiftwork.agents.langchain.settings import LangchainSettings
 from shiftwork.contracts.project import AgentOptions
 from shiftwork.contracts.session import Role
+from shiftwork.planning.outcome import REJECTED, REJECTS
 from shiftwork.store.rows import Totals
 from tests.e2e.lab import Lab, Project, eventually, no_process_lives
 from tests.e2e.support import WorkerProcess, git, simple_feature
@@ -345,6 +346,30 @@ async def test_another_agent_goes_on_where_a_provider_is_down(lab: Lab) -> None:
         ended = await project.events("attempt_ended")
         assert [e.data["reason"] for e in ended] == [None, "unavailable", None]
         assert await failures(project) == []
+        assert (await project.features())["a"].attempts == 0
+
+
+@every_wire
+async def test_a_wrong_name_of_a_model_is_told_in_the_reason(wire: str, lab: Lab) -> None:
+    """If it failed, people would have to look for a misspelt name in the logs, or a history would hold it."""
+    wrong: list[Answer] = [Fault(404, "The model \x1b[1mgpt-6-miny\x1b[0m does not exist." + "x" * 5000)]
+    with LlmServer.in_thread(Staff(lambda _: wrong[0] if wrong else None)) as server:
+        project = await start(lab, wire, server, planned=True)
+        reason = await project.pauses()
+        assert reason.startswith(f'{REJECTS}: "The model ')
+        assert "gpt-6-miny" in reason
+        assert "shiftwork resume --model NAME" in reason
+        assert len(reason) < 700
+        assert "\x1b" not in reason
+        assert [e.data["reason"] for e in await project.events("paused")] == [reason]
+        known = await (await project.workflow()).query("status")
+        assert known["reason"] == REJECTED
+        await lab.shiftwork.set_budget(project.id, 5)
+        assert (await lab.shiftwork.status(project.id))["reason"] == reason
+        wrong.clear()
+        now = await project.now()
+        await lab.shiftwork.resume(project.id)
+        await completes(project, now)
         assert (await project.features())["a"].attempts == 0
 
 
