@@ -68,8 +68,7 @@ def start(args: Namespace) -> int:
     options = project_options(specification, args)
 
     async def command(shiftwork: Shiftwork) -> int:
-        for problem in await asyncio.to_thread(all_missing, options):
-            sys.stderr.write(f"warning: {problem}\n")
+        problems = await asyncio.to_thread(all_missing, options)
         project_id = await shiftwork.start(
             args.name or specification.name,
             specification.text,
@@ -77,6 +76,9 @@ def start(args: Namespace) -> int:
             options=options,
             allow_dirty=args.allow_dirty,
         )
+        # Afterwards: what keeps it from being started is said once, and by the error.
+        for problem in problems:
+            sys.stderr.write(f"warning: {problem}\n")
         project = await shiftwork.find(project_id)
         started = _started(project, shiftwork.settings)
         told = _told(started, product(shiftwork.settings, project.id))

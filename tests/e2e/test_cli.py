@@ -83,6 +83,25 @@ def start(shiftwork, name, *features, sessions, arguments=(), **head):
     return shiftwork(*argv, *arguments)
 
 
+@pytest.mark.parametrize(
+    ("model", "sentence"),
+    [
+        ((), "either 'model' (as 'provider:model') or 'chat_model' has to be given."),
+        (("--model", "mistralai:m"), "is not installed: run `pip install langchain-mistralai`."),
+        (("--model", "nobody:m"), "the provider 'nobody' is not known; known are anthropic"),
+    ],
+)
+def test_what_keeps_an_agent_from_working_is_said_once(shiftwork, model, sentence) -> None:
+    """Two sentences that say the same, of which one sounds as if the project had been started."""
+    Path("spec.md").write_text("---\nname: not to be\n---\nBuild it.\n")
+    code, told = shiftwork("start", "spec.md", "--agent", "langchain", *model)
+    assert code == 1
+    assert sentence in told
+    assert told.startswith("error: Backend 'langchain'")
+    assert len(told.splitlines()) == 1
+    assert "not to be" not in shiftwork("list")[1]
+
+
 def test_from_a_specification_to_a_report(environment, shiftwork, tmp_path):
     """If it failed, the two commands that everybody begins with would not end with a finished repository."""
     argv = ["start", str(MINIMAL / "spec.md"), "--cassette", str(MINIMAL / "cassette.yml")]

@@ -130,9 +130,12 @@ def test_what_can_not_work_is_refused_by_name(settings, sentence):
 def test_a_missing_package_is_named_with_what_installs_it():
     """If it failed, people would read a traceback of an import in a log."""
     for model, install in (
-        ("openai:m", "install the extra 'openai' of Shiftwork"),
-        ("google_genai:m", "install the extra 'google' of Shiftwork"),
-        ("groq:m", "install the extra 'openai' of Shiftwork"),
+        (
+            "openai:m",
+            r"the extra 'openai' of Shiftwork, by `pip install -e '.\[openai\]'` in its checkout\.$",
+        ),
+        ("google_genai:m", r"`pip install -e '.\[google\]'`"),
+        ("groq:m", r"`pip install -e '.\[openai\]'`"),
         ("mistralai:m", "run `pip install langchain-mistralai`"),
     ):
         backend = LangchainBackend({}, lambda module: module in ("langchain", "deepagents"))

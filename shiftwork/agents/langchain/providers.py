@@ -51,8 +51,8 @@ CHAT_PROTOCOL: Final = MappingProxyType({"use_responses_api": False})
 
 
 def extra(name: str) -> str:
-    """How what an extra of ours brings is installed; where from is for whoever installed us to say."""
-    return f"install the extra {name!r} of Shiftwork"
+    """How what an extra of ours brings is installed."""
+    return f"install the extra {name!r} of Shiftwork, by `pip install -e '.[{name}]'` in its checkout"
 
 
 def _compatible(name: str, base_url: str, key: str, *, path: str = "/v1") -> ModelProvider:
