@@ -116,7 +116,9 @@ class BookkeepingActivities:
             refuse_in_plan(plan, self._services.redactor)
         except InvalidInput as error:
             return FeatureStates(problem=str(error))
-        warnings = await asyncio.to_thread(plan_warnings, plan)
+        async with self._services.store.transaction() as tx:
+            project = await tx.projects.get(request.project_id)
+        warnings = await asyncio.to_thread(plan_warnings, plan, project.spec or project.description)
         async with self._services.store.transaction() as tx:
             rows = await tx.features.adopt(request.project_id, plan.features, request.revision)
             project = await tx.projects.get(request.project_id)

@@ -1,6 +1,6 @@
 """What the end of an attempt means, and writing it down."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 from activities.predecessors import CRASHED
@@ -8,7 +8,7 @@ from activities.services import Services
 from shiftwork.agents.run import AgentEnd
 from shiftwork.contracts.activity import RunRequest, RunResult
 from shiftwork.contracts.outbox import Outbox
-from shiftwork.contracts.plan import MANY_FEATURES, Plan
+from shiftwork.contracts.plan import FEW_FEATURES, MANY_FEATURES, Plan, is_small, without_edge_cases
 from shiftwork.contracts.project import AgentOptions
 from shiftwork.contracts.session import (
     Failure,
@@ -171,13 +171,28 @@ class Ending:
         return result
 
 
-def plan_warnings(plan: Plan) -> list[str]:
+def plan_warnings(plan: Plan, specification: str) -> list[str]:
     """What people should know of a plan that is followed all the same; not for an event loop, see `flaw`."""
-    total = len(plan.features)
-    many = [f"{total} features are more than the {MANY_FEATURES} of a usual plan"]
     empty = flaws(plan.features, _READ_STEPS)
     more = [f"{len(empty) - _TOLD_STEPS} more features have such steps"] if len(empty) > _TOLD_STEPS else []
-    return [*(many if total > MANY_FEATURES else []), *empty[:_TOLD_STEPS], *more]
+    return [*_about_size(plan, specification), *empty[:_TOLD_STEPS], *more]
+
+
+def _about_size(plan: Plan, specification: str) -> Iterator[str]:
+    total = len(plan.features)
+    if total > MANY_FEATURES:
+        yield f"{total} features are more than the {MANY_FEATURES} of a usual plan"
+    if is_small(total, specification):
+        yield (
+            f"the plan has {total} features for a specification of {len(specification):,} characters; plans "
+            f"usually have {FEW_FEATURES} to {MANY_FEATURES}"
+        )
+    steps = {feature.name: len(feature.verification_steps) for feature in plan.features}
+    if plain := without_edge_cases(steps, specification):
+        yield (
+            f"{len(plain)} of {total} features have a single verification step, and so no edge case that is "
+            f"checked, {plain[0]!r} among them"
+        )
 
 
 def plan_problem(outbox: Outbox, redactor: Finds) -> str | None:

@@ -1,5 +1,6 @@
 """What an initializer agent leaves in `plan.json`, and the set-up commands of a project."""
 
+from collections.abc import Mapping
 from typing import Annotated, Self
 
 from pydantic import Field, field_validator, model_validator
@@ -7,8 +8,12 @@ from pydantic import Field, field_validator, model_validator
 from shiftwork.contracts.base import VERSION, Document
 from shiftwork.contracts.feature import FeatureSpec, check_path
 
+FEW_FEATURES = 20
 MANY_FEATURES = 200
-"""Of more than these an initializer is asked whether it means it."""
+"""Plans have so many features; of fewer, and of more, somebody is told or asked."""
+
+SHORT_SPECIFICATION = 2_000
+"""Of one with fewer characters a plan may be small, and leave out edge cases, without a word."""
 
 
 class SetupCommand(Document):
@@ -39,6 +44,18 @@ def setup_commands(value: object) -> object:
     if isinstance(value, list | tuple):
         return [{"run": item} if isinstance(item, str) else item for item in value]
     return value
+
+
+def is_small(features: int, specification: str) -> bool:
+    """Whether so many features are few for this specification."""
+    return features < FEW_FEATURES and len(specification) >= SHORT_SPECIFICATION
+
+
+def without_edge_cases(features: Mapping[str, int], specification: str) -> list[str]:
+    """The features, by name with how many steps verify them, that have one alone where two are expected."""
+    if len(specification) < SHORT_SPECIFICATION:
+        return []
+    return [name for name, steps in features.items() if steps == 1]
 
 
 class Plan(Document):

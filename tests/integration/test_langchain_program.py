@@ -480,14 +480,14 @@ def test_a_tool_that_can_not_be_used_is_named(serve, tmp_path):
 
 def feature(name, **more):
     step = {"description": "it works", "command": "test -e made"}
-    return {"name": name, "verification_steps": [step], **more}
+    return {"name": name, "category": "functional", "priority": 5, "verification_steps": [step], **more}
 
 
 def test_a_plan_is_mended_until_it_is_right(serve, wire):
     """Otherwise a plan with a mistake would cost the whole planning session."""
     bad = [
         feature("one", depends_on=["three"]),
-        {"name": "two", "verification_steps": ["it looks nice"]},
+        feature("two", verification_steps=["it looks nice"]),
         feature("x", priority=11),
     ]
     script = in_order(
@@ -521,7 +521,7 @@ def test_a_plan_is_made_of_what_the_code_says(serve, wire):
                 assert "check.sh" in listed
                 [how] = re.findall(r"Check it by `(.*?)`", told)
                 step = {"description": "as the README says", "command": how}
-                planned = {"features": [{"name": "more", "verification_steps": [step]}]}
+                planned = {"features": [feature("more", verification_steps=[step])]}
                 return Reply("", (("add_features", planned),))
             case [_, _, _]:
                 return Reply("", (("finish_plan", {}),))

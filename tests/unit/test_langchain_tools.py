@@ -3,6 +3,7 @@
 import json
 
 import pytest
+from langchain_core.utils.function_calling import convert_to_openai_tool
 from langchain_tests.integration_tests import ToolsIntegrationTests
 from langchain_tests.unit_tests import ToolsUnitTests
 
@@ -13,9 +14,11 @@ from shiftwork.agents.langchain.program.planning import PlanDesk
 from shiftwork.agents.langchain.program.statefile import StateFile, UnusableState
 from shiftwork.agents.langchain.program.tools import ending_tools, note_tools
 from shiftwork.agents.outbox import read_outbox
+from shiftwork.contracts.plan import SHORT_SPECIFICATION
 from shiftwork.contracts.session import Role
 
-FEATURE = {"name": "one", "verification_steps": [{"description": "it runs", "command": "./run"}]}
+RUNS = {"description": "it runs", "command": "./run"}
+FEATURE = {"name": "one", "category": "functional", "priority": 5, "verification_steps": [RUNS]}
 EXAMPLES = {
     "record_decision": {"decision": "use tabs", "reasoning": "they are wide", "tags": ["style"]},
     "log_progress": {"action": "wrote it", "files_changed": ["a.py"]},
@@ -151,8 +154,10 @@ def test_a_plan_comes_in_parts():
 @pytest.mark.parametrize(
     ("feature", "sentence"),
     [
-        ({"name": "a"}, "feature 'a' has no verification steps"),
-        ({"name": "a", "verification_steps": ["looks good"]}, "feature 'a', step 1 has no command"),
+        (FEATURE | {"verification_steps": []}, "feature 'one' has no verification steps"),
+        (FEATURE | {"verification_steps": ["looks good"]}, "feature 'one', step 1 has no command"),
+        ({"name": "a", "priority": 5, "verification_steps": [RUNS]}, "feature 'a': category: Field required"),
+        ({"name": "a", "category": "ui", "verification_steps": [RUNS]}, "'a': priority: Field required"),
         (FEATURE | {"category": "magic"}, "feature 'one': category: Input should be"),
         (FEATURE | {"colour": "red"}, "feature 'one': colour: Extra inputs are not permitted"),
         (FEATURE | {"verification_steps": [{"command": "true"}]}, "checks nothing"),
@@ -186,6 +191,25 @@ def test_rules_of_the_whole_plan():
     assert "1000 are the most" in plan.submit_plan(features(1001))
 
 
+def test_a_plan_without_edge_cases_is_questioned_once():
+    """Otherwise features would pass that only work where nothing goes wrong."""
+    plan = PlanDesk(leaving(), judged=False, spec="x" * SHORT_SPECIFICATION)
+    told = plan.submit_plan(features(20))
+    assert "20 features have a single verification step: 'f0', 'f1'" in told
+    assert "few" not in told
+    assert "right" in plan.finish_plan()
+    for spec, steps in (("x" * SHORT_SPECIFICATION, [RUNS, RUNS]), ("x", [RUNS])):
+        plan = PlanDesk(leaving(), judged=False, spec=spec)
+        assert "right" in plan.submit_plan(features(20, verification_steps=steps))
+
+
+@pytest.mark.parametrize("tool", ["add_features", "submit_plan"])
+def test_a_model_is_told_what_each_feature_needs(tool):
+    """Otherwise it would leave out what decides who builds a feature, and when."""
+    schema = convert_to_openai_tool(all_tools(leaving())[tool])["function"]["parameters"]
+    assert set(schema["properties"]["features"]["items"]["required"]) == {"name", "category", "priority"}
+
+
 def test_a_plan_that_grows_from_few_to_many_is_questioned_for_both():
     """Otherwise a plan that was questioned for being small could grow without anybody asking."""
     plan = PlanDesk(leaving(), judged=False, spec="x" * 10_000)
@@ -197,5 +221,5 @@ def test_a_plan_that_grows_from_few_to_many_is_questioned_for_both():
 
 def test_a_step_without_a_command_needs_a_verifier():
     """Otherwise plans would be made of steps that nobody can check."""
-    step = {"name": "a", "verification_steps": ["it is pretty"]}
+    step = FEATURE | {"verification_steps": ["it is pretty"]}
     assert "right" in PlanDesk(leaving(), judged=True, spec="").submit_plan([step])

@@ -10,7 +10,7 @@ from activities.ending import plan_problem, plan_warnings
 from shiftwork.agents.outbox import read_outbox
 from shiftwork.contracts.bookkeeping import AddFeatureRequest
 from shiftwork.contracts.feature import FeatureSpec
-from shiftwork.contracts.plan import Plan
+from shiftwork.contracts.plan import SHORT_SPECIFICATION, Plan
 from shiftwork.contracts.session import Role
 from shiftwork.errors import InvalidInput
 from shiftwork.secrets import LazyRedactor
@@ -67,16 +67,35 @@ def test_a_good_plan_has_no_problem(tmp_path) -> None:
 def test_people_are_told_of_a_plan_that_is_large_or_checks_nothing() -> None:
     """A plan of hundreds of sessions, or of features that anybody has done, followed without a word."""
     empty = {"verification_steps": [{"command": "true"}]}
-    assert plan_warnings(Plan.model_validate({"features": [feature("a")]})) == []
+    assert plan_warnings(Plan.model_validate({"features": [feature("a")]}), "") == []
     many = [feature(f"f{number}") for number in range(195)] + [{"name": f"e{n}", **empty} for n in range(7)]
-    told = plan_warnings(Plan.model_validate({"features": many}))
+    told = plan_warnings(Plan.model_validate({"features": many}), "")
     assert told[0] == "202 features are more than the 200 of a usual plan"
     unreadable = {"name": "a", "verification_steps": [{"command": "(make"}]}
-    [warning] = plan_warnings(Plan.model_validate({"features": [unreadable]}))
+    [warning] = plan_warnings(Plan.model_validate({"features": [unreadable]}), "")
     assert "feature 'a', step 1: " in warning
     assert "can't read '(make'" in warning
     assert "feature 'e0', step 1 checks nothing: 'true'" in told[1]
     assert (len(told), told[-1]) == (7, "2 more features have such steps")
+
+
+@pytest.mark.parametrize(
+    ("count", "steps", "length", "told"),
+    [
+        (3, 2, SHORT_SPECIFICATION - 1, []),
+        (3, 1, SHORT_SPECIFICATION - 1, []),
+        (19, 2, SHORT_SPECIFICATION, ["the plan has 19 features for a specification of 2,000 characters"]),
+        (20, 2, SHORT_SPECIFICATION, []),
+        (20, 1, SHORT_SPECIFICATION, ["20 of 20 features have a single verification step"]),
+        (2, 1, 9_999, ["the plan has 2 features for a specification of 9,999", "2 of 2 features have a"]),
+    ],
+)
+def test_people_are_told_of_a_plan_that_leaves_things_out(count, steps, length, told) -> None:
+    """Two features for ten pages, or none whose edge cases are checked, followed without a word."""
+    features = [{**feature(f"f{n}"), "verification_steps": [STEP] * steps} for n in range(count)]
+    warnings = plan_warnings(Plan.model_validate({"features": features}), "x" * length)
+    assert [begins for begins in told if any(w.startswith(begins) for w in warnings)] == told
+    assert len(warnings) == len(told)
 
 
 async def test_a_feature_with_a_secret_that_only_the_worker_knows_is_refused() -> None:

@@ -11,8 +11,14 @@ from pydantic import BaseModel, Field, ValidationError, WithJsonSchema
 from shiftwork.agents.langchain.program.leaving import Leaving
 from shiftwork.agents.langchain.program.tools import make_tool, sentences
 from shiftwork.agents.outbox import FILE_LIMIT
-from shiftwork.contracts.feature import FeatureSpec
-from shiftwork.contracts.plan import MANY_FEATURES, Plan, SetupCommand
+from shiftwork.contracts.feature import FeatureCategory, FeatureSpec
+from shiftwork.contracts.plan import (
+    MANY_FEATURES,
+    Plan,
+    SetupCommand,
+    is_small,
+    without_edge_cases,
+)
 from shiftwork.errors import InvalidInput
 from shiftwork.planning.graph import check_dependencies
 from shiftwork.verification.flaws import flaw, unreadable
@@ -20,8 +26,6 @@ from shiftwork.verification.flaws import flaw, unreadable
 PLAN_FILE: Final = "plan.json"
 
 _MOST_FEATURES = 1000
-_FEW_FEATURES = 20
-_LONG_SPEC_CHARACTERS = 6_000
 _TOLD_PROBLEMS = 40
 
 
@@ -31,12 +35,19 @@ def _schema(model: type[BaseModel]) -> dict[str, Any]:
     return schema
 
 
+class PlannedFeature(FeatureSpec):
+    """A feature of a plan: its kind, which decides who builds it, and its place in the order are given."""
+
+    category: FeatureCategory
+    priority: Annotated[int, Field(ge=1, le=10)]
+
+
 class PlanPart(BaseModel):
     """Shows the model what is wanted, and takes anything: what is wrong is told in our own sentences."""
 
     features: Annotated[
         list[Any],
-        WithJsonSchema({"type": "array", "items": _schema(FeatureSpec)}),
+        WithJsonSchema({"type": "array", "items": _schema(PlannedFeature)}),
         Field(description="Features, each with its verification steps."),
     ]
     setup: Annotated[
@@ -133,7 +144,7 @@ class PlanDesk:
         named: set[str] = set()
         for number, given in enumerate(features, start=1):
             try:
-                feature = FeatureSpec.model_validate(given)
+                feature = PlannedFeature.model_validate(given)
             except ValidationError as error:
                 yield from (f"{_called(given, number)}: {sentence}" for sentence in sentences(error))
                 continue
@@ -180,24 +191,27 @@ class PlanDesk:
             yield f"the plan has {size:,} bytes; at most {FILE_LIMIT:,} are read: shorten its texts and files"
 
     def _warning(self, draft: dict[str, Any]) -> str | None:
-        """What is asked of a plan that is much smaller, or larger, than plans are: once of each."""
-        count = len(draft["features"])
-        few = count < _FEW_FEATURES and len(self._spec) >= _LONG_SPEC_CHARACTERS
-        kind = "few" if few else "many"
-        if kind in draft["questioned"] or not (few or count > MANY_FEATURES):
+        """What is asked of a plan that is not as plans are: once of each."""
+        doubts = {kind: text for kind, text in self._doubts(draft) if kind not in draft["questioned"]}
+        if not doubts:
             return None
-        self._keep(draft | {"questioned": [*draft["questioned"], kind]})
-        if few:
-            return (
-                f"{count} features are few for a specification of {len(self._spec):,} characters. Read it "
-                "again, sentence by sentence, and add what is missing. If nothing is, call `finish_plan` "
-                "again."
-            )
-        return (
-            f"{count} features are many; plans have {MANY_FEATURES} at most. Join those that are built in "
-            "one sitting: `remove_features` takes some out. If each has to stand alone, call "
-            "`finish_plan` again."
-        )
+        self._keep(draft | {"questioned": [*draft["questioned"], *doubts]})
+        return "\n".join([*doubts.values(), "If it is as it should be, call `finish_plan` again."])
+
+    def _doubts(self, draft: dict[str, Any]) -> Iterator[tuple[str, str]]:
+        features: dict[str, Any] = draft["features"]
+        count, length = len(features), len(self._spec)
+        if is_small(count, self._spec):
+            few = f"{count} features are few for a specification of {length:,} characters. Read it again,"
+            yield "few", f"{few} sentence by sentence, and add what is missing."
+        if count > MANY_FEATURES:
+            many = f"{count} features are many; plans have {MANY_FEATURES} at most. Join those that are built"
+            yield "many", f"{many} in one sitting: `remove_features` takes some out."
+        steps = {name: len(feature.get("verification_steps", ())) for name, feature in features.items()}
+        if plain := without_edge_cases(steps, self._spec):
+            named = ", ".join(map(repr, plain[:_TOLD_PROBLEMS]))
+            once = f"{len(plain)} features have a single verification step: {named}. Give each an edge case"
+            yield "plain", f"{once} or a wrong input, as a step of its own."
 
 
 def _take_setup(draft: dict[str, Any], setup: Sequence[Any]) -> Iterator[str]:
