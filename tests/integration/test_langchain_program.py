@@ -11,6 +11,7 @@ from datetime import UTC, datetime
 
 import pytest
 
+from shiftwork.agents.langchain.config import ModelConfig
 from shiftwork.agents.langchain.program.helpers import HELPERS
 from shiftwork.agents.langchain.program.naming import OWN_NAMES
 from shiftwork.agents.roles import prompt_for
@@ -74,6 +75,22 @@ def test_a_small_task_is_done_with_files_and_shell(serve, wire):
     assert all(request.body.get("stream") or "stream" in request.path for request in server.requests)
     assert {event["data"]["file"] for event in done.of("saved")} == {"langchain.state"}
     assert [path.name for path in bench.workspace.iterdir()] == ["hello.py"]
+
+
+@pytest.mark.parametrize(("name", "sent"), [("gpt-5-mini", False), ("gpt-scripted", True)])
+def test_a_parameter_that_is_not_sent_is_told(serve, name, sent):
+    """Otherwise people would believe in a temperature that no model was ever asked with."""
+    bench, server = serve(in_order(Reply("", (HAND_OVER,))), wire="openai")
+    parameters = {"temperature": 0.2, "use_responses_api": False}
+    model = ModelConfig(name=f"openai:{name}", base_url=f"{server.url}/v1", parameters=parameters)
+    bench.settings = {"model": model}
+    done = bench.run()
+    assert done.last["ok"], done.errors
+    told = [each["text"] for each in done.of("text")]
+    sentence = (
+        f"Of the setting 'parameters', temperature: not sent to 'openai:{name}'; its package leaves that out."
+    )
+    assert (server.requests[0].body.get("temperature"), told) == ((0.2, []) if sent else (None, [sentence]))
 
 
 # Errors -----------------------------------------------------------------------------------------------

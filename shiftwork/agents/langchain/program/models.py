@@ -38,6 +38,16 @@ def model_of(
     return made
 
 
+def left_out(model: ModelConfig, made: BaseChatModel) -> list[str]:
+    """The parameters that the provider's package took and dropped, as it does of some for some models."""
+    known = type(made).model_fields
+    return [
+        name
+        for name, given in model.parameters.items()
+        if given is not None and name in known and getattr(made, name) is None
+    ]
+
+
 def load_object(path: str) -> Any:
     """What an import path (`package.module:name`) names; raises ImportError or AttributeError."""
     module, _, name = path.partition(":")

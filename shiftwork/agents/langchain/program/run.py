@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from langchain_core.language_models import BaseChatModel
 from langchain_core.messages import AIMessage, HumanMessage
 from langchain_core.runnables import RunnableConfig
 from langchain_core.tools import BaseTool
@@ -26,7 +27,7 @@ from shiftwork.agents.langchain.program.endings import Ending, Troubled
 from shiftwork.agents.langchain.program.judging import VERDICT_FILE, VerdictDesk, spoken
 from shiftwork.agents.langchain.program.leaving import ASKED, Leaving
 from shiftwork.agents.langchain.program.memory import Memory, Spending, digest
-from shiftwork.agents.langchain.program.models import make_model
+from shiftwork.agents.langchain.program.models import left_out, make_model
 from shiftwork.agents.langchain.program.naming import OWN_NAMES
 from shiftwork.agents.langchain.program.others import tools_of_others
 from shiftwork.agents.langchain.program.planning import PLAN_FILE, PlanDesk
@@ -156,7 +157,7 @@ class Run:
         others = await tools_of_others(self.config, self.workspace.cwd, self.environment, stack, taken=taken)
         if self.strays is not None:
             self.strays.spare_present()
-        model = make_model(self.config, self.token)
+        model = self._model()
         asker = Asker(self.config, self.memory, self.voice, listen_to(model))
         timeouts = {tool.name: self.config.command_timeout for tool in others}
         told = {Role(role): text for role, text in request.get("prompts", {}).items()}
@@ -171,6 +172,13 @@ class Run:
             if self.memory.over or (reminder := self._reminder()) is None:
                 return self._handed_over(said)
             given = _said(reminder)
+
+    def _model(self) -> BaseChatModel:
+        model = make_model(self.config, self.token)
+        if names := left_out(self.config.model, model):
+            told = f"{', '.join(names)}: not sent to {self.config.model.name!r}; its package leaves that out."
+            self.voice.say("text", text=f"Of the setting 'parameters', {told}")
+        return model
 
     async def _first_input(self, agent: Any, config: RunnableConfig) -> Any:
         """None goes on in the middle of a step; a message begins the next one."""
