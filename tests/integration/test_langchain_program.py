@@ -11,6 +11,7 @@ from datetime import UTC, datetime
 
 import pytest
 
+from shiftwork.agents.events import Problem
 from shiftwork.agents.langchain.config import ModelConfig
 from shiftwork.agents.langchain.program.helpers import HELPERS
 from shiftwork.agents.langchain.program.naming import OWN_NAMES
@@ -21,6 +22,9 @@ from shiftwork.verification.word import vetoes_in
 from tests.integration.langchain_support import HAND_OVER, WIRES, Bench, Nursery
 from tests.llm.script import Drop, Fault, Hang, Reply, Usage, in_order
 from tests.llm.server import LlmServer
+from tests.unit.docs_support import ROOT, table
+
+DOCUMENT = ROOT / "docs" / "langchain.md"
 
 
 @pytest.fixture(scope="module")
@@ -103,34 +107,53 @@ NO_MONEY = {
     "code": "insufficient_quota",
 }
 STAYING = (
-    (Fault(401, "bad key"), "authentication"),
-    (Fault(403, "no access"), "authentication"),
-    (Fault(429, NO_MONEY["message"], body={"error": NO_MONEY}), "authentication"),
-    (Fault(404, "no such model"), "invalid"),
-    (Fault(400, "odd"), "invalid"),
-    (Fault(500, "broken"), "unavailable"),
-    (Fault(529, "overloaded"), "unavailable"),
-    (Drop(), "unavailable"),
-    (Reply("I won't.", refused=True), "refused"),
-    (Fault(402, "spent", {"x-shiftwork-refused": "budget"}), None),
-    (Fault(403, "not this one", {"x-shiftwork-refused": "model"}), "invalid"),
+    (Fault(401, "bad key"), "authentication", 1),
+    (Fault(403, "no access"), "authentication", 1),
+    (Fault(429, NO_MONEY["message"], body={"error": NO_MONEY}), "authentication", 1),
+    (Fault(404, "no such model"), "invalid", 1),
+    (Fault(400, "odd"), "invalid", 1),
+    (Fault(408, "too slow"), "unavailable", 2),
+    (Fault(409, "busy"), "unavailable", 2),
+    (Fault(500, "broken"), "unavailable", 2),
+    (Fault(529, "overloaded"), "unavailable", 2),
+    (Drop(), "unavailable", 2),
+    (Drop(Reply("half of an answer")), "unavailable", 2),
+    (Reply("I won't.", refused=True), "refused", 1),
+    (Fault(402, "spent", {"x-shiftwork-refused": "budget"}), None, 1),
+    (Fault(403, "not this one", {"x-shiftwork-refused": "model"}), "invalid", 1),
 )
-"""What a server answers again and again, and the kind of problem that it is."""
+"""What a server answers again and again, the kind of problem that it is, and how often it is asked.
+
+That is once, or once more where asking again may help; the SDKs, if they asked again too, would ask more.
+"""
+
+
+def test_every_trouble_that_stays_is_documented():
+    """Otherwise people could not look up what becomes of their project when a provider fails."""
+    rows = table(DOCUMENT, "Trouble")
+    ends = {end for _, how in rows for end in re.findall(r"`(\w+)`", f"`{how}`")}
+    assert {problem.value for problem in Problem} | {"rate_limited"} <= ends
+    for trouble, problem, _ in STAYING:
+        if isinstance(trouble, Fault) and not trouble.headers:
+            status = "5xx" if trouble.status >= 500 else str(trouble.status)
+            said = NO_MONEY["code"] if trouble.body else status
+            assert [what for what, how in rows if said in what and str(problem) in how], trouble
 
 
 def test_trouble_that_stays_ends_the_run_and_says_of_which_kind(serve, wire, tmp_path):
     """Otherwise a wrong key would cost attempts, or an outage would block a feature."""
     started = []
-    for number, (trouble, problem) in enumerate(STAYING):
+    for number, (trouble, problem, times) in enumerate(STAYING):
         folder = tmp_path / str(number)
         folder.mkdir()
-        bench, _ = serve(in_order(trouble), folder, wire=wire, settings={"max_retries": 1})
-        started.append((trouble, problem, bench.start()))
-    for trouble, problem, running in started:
+        bench, server = serve(in_order(trouble), folder, wire=wire, settings={"max_retries": 1})
+        started.append((trouble, problem, times, server, bench.start()))
+    for trouble, problem, times, server, running in started:
         done = running.wait()
         assert (done.last["kind"], done.last["ok"], done.status) == ("finished", False, 1), done.errors
         assert done.last.get("problem") == problem, (trouble, done.last)
         assert getattr(trouble, "message", "") in done.last["text"]
+        assert len(server.requests) == times, f"{trouble}: one layer asks again, and no other"
 
 
 def test_trouble_that_passes_is_borne(serve, wire):
@@ -156,7 +179,7 @@ def test_a_long_limit_is_handed_to_the_harness(serve, wire):
     assert done.last["kind"] == "rate_limited"
     until = datetime.fromisoformat(done.last["until"])
     assert 7000 < (until - datetime.now(UTC)).total_seconds() < 7300
-    assert len(server.turns) == 1
+    assert len(server.requests) == 1
 
 
 LATER = {"retry-after": "7200"}
@@ -291,9 +314,9 @@ def test_each_sub_agent_is_told_of_its_kind(serve, wire):
     bench, server = serve(script, wire=wire, prompts=own)
     done = bench.run()
     assert done.last["ok"], done.errors
-    told = {
-        turn.user_text: turn.system_text for turn in server.turns if "You are a helper" in turn.system_text
-    }
+    helpers = [turn for turn in server.turns if "You are a helper" in turn.system_text]
+    assert {frozenset(turn.tools) for turn in helpers} == {frozenset(documented_tools("all"))}
+    told = {turn.user_text: turn.system_text for turn in helpers}
     assert told.keys() == kinds.keys()
     for kind, role in kinds.items():
         wanted = prompt_for(role, own).text if role else "Find out what is asked"
@@ -423,12 +446,19 @@ def test_tools_of_others_have_names_that_are_taken_and_their_own(serve, wire, tm
     assert "the agent's own" in own
 
 
+def documented_tools(*audiences):
+    """The names of the tools that these have, as the document says."""
+    rows = table(DOCUMENT, "Tools")
+    return {name for names, of, _ in rows if of in audiences for name in re.findall(r"[\w]+", names)}
+
+
 @pytest.mark.parametrize("role", [Role.SESSION, Role.INITIALIZER, Role.VERIFIER])
 def test_the_names_of_our_own_tools_are_known(serve, role):
     """Otherwise a tool of somebody else's could take the place of one that we forgot."""
     bench, server = serve(in_order(Fault(401)), role=role)
     bench.run()
     assert {"read_file", "task", "hand_over"} <= set(server.turns[0].tools) <= OWN_NAMES
+    assert set(server.turns[0].tools) == documented_tools("all", "all but sub-agents", role.value)
 
 
 LARGE = """

@@ -54,6 +54,7 @@ OVERLOADED = {**FAILED, "problem": "unavailable"}
 INVALID = {**FAILED, "problem": "invalid"}
 SPENT = {"kind": "usage", "output_tokens": 3}
 DECLINED = {**FAILED, "problem": "refused"}
+AT_ITS_LIMIT = {**FAILED, "problem": "limit"}
 HANG = "import time; time.sleep(1000)\n"
 
 
@@ -69,6 +70,7 @@ HANG = "import time; time.sleep(1000)\n"
         (says(INVALID), RunStatus.INTERRUPTED, None),
         (says(SPENT, INVALID), RunStatus.FAILED, FailureKind.AGENT_FAILED),
         (says(DECLINED), RunStatus.FAILED, FailureKind.AGENT_REFUSED),
+        (says(AT_ITS_LIMIT), RunStatus.FAILED, FailureKind.AGENT_LIMIT),
         (says(LIMITED) + HANG, RunStatus.INTERRUPTED, None),
         (says(LIMITED, FAILED), RunStatus.INTERRUPTED, None),
         (says({"kind": "question", "text": "?"}, DONE), RunStatus.INTERRUPTED, None),
