@@ -17,7 +17,6 @@ from temporalio.client import (
 )
 from temporalio.service import RPCError, RPCStatusCode
 
-from activities.starting_projects import project_start, workflow_options
 from client.inputs import project_ref
 from client.patience import PatientStore
 from client.temporal_errors import answering
@@ -119,9 +118,13 @@ class Connection:
             await asyncio.sleep(0.2)
 
     def _start(self, project_id: str) -> ProjectStart:
+        from activities.starting_projects import project_start  # noqa: PLC0415 - most commands need none
+
         return project_start(self.settings, project_id)
 
     def _workflow_options(self, project: ProjectRow) -> dict[str, Any]:
+        from activities.starting_projects import workflow_options  # noqa: PLC0415 - as above
+
         return workflow_options(self.settings, project.id, project.name, project.status)
 
     def _handle(self, project_id: str, client: Client) -> WorkflowHandle[Any, Any]:
