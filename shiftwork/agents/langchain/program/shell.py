@@ -40,17 +40,7 @@ class Shell:
 
     def run(self, command: str, timeout: float) -> Ran:
         """Run it by bash, or sh where there is none; status 124 if it took too long."""
-        with subprocess.Popen(
-            shell_argv(command),
-            cwd=self._folder,
-            env=self._environment,
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,
-            start_new_session=True,
-        ) as process:
-            with self._lock:
-                self._running.add(process.pid)
+        with self._begun(command) as process:
             try:
                 assert process.stdout is not None
                 kept = _Kept(self._half)
@@ -64,6 +54,20 @@ class Shell:
             kept.add(f"\nThe command took longer than {timeout:g} seconds and was ended.".encode())
             status = _TIMED_OUT
         return Ran(status if status >= 0 else 128 - status, kept.text(), kept.left_out)
+
+    def _begun(self, command: str) -> "subprocess.Popen[bytes]":
+        with self._lock:  # so that `end_all` finds whatever runs
+            process = subprocess.Popen(
+                shell_argv(command),
+                cwd=self._folder,
+                env=self._environment,
+                stdin=subprocess.DEVNULL,
+                stdout=subprocess.PIPE,
+                stderr=subprocess.STDOUT,
+                start_new_session=True,
+            )
+            self._running.add(process.pid)
+        return process
 
     def end_all(self) -> None:
         """End every command that runs, with its whole process group."""
