@@ -216,7 +216,9 @@ async def failures(project: Project) -> list[tuple[str, str]]:
     """What went wrong in its attempts, but for what is gone on with: on a busy machine, any may be killed."""
     ended = [event.data for event in await project.events("attempt_ended")]
     return [
-        (facts["failure"], facts["detail"]) for facts in ended if facts["failure"] and not facts["goes_on"]
+        (facts["failure"], facts["detail"])
+        for facts in ended
+        if facts["failure"] and not facts.get("goes_on")
     ]
 
 
