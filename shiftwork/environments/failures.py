@@ -88,7 +88,7 @@ def said(error: BaseException) -> str:
     """Its text, as it can be shown and stored; nothing where it can't even be asked for one."""
     try:
         return printable(str(error))
-    except BaseException as another:
+    except BaseException as another:  # whatever people's `__str__` raises
         if not is_failure(another):
             raise
         return ""

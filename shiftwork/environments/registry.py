@@ -126,7 +126,7 @@ def make_environment(
         made = factory(**given)
     except ShiftworkError:
         raise
-    except BaseException as error:
+    except BaseException as error:  # whatever people's code raises
         if not is_failure(error):
             raise
         raise EnvironmentFailed(f"environment {name!r} could not be made: {_why(error)}") from error
@@ -190,7 +190,7 @@ def _load(entry: EntryPoint) -> Factory:
         raise InvalidInput(
             f"environment {_said(entry)} can't be loaded: {_why(error)}{_hint(entry, error)}"
         ) from error
-    except BaseException as error:
+    except BaseException as error:  # whatever people's code raises
         if not is_failure(error):
             raise
         raise InvalidInput(f"environment {_said(entry)} can't be loaded: {_why(error)}") from error

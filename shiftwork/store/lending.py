@@ -34,7 +34,7 @@ async def lent(engine: AsyncEngine) -> AsyncIterator[AsyncConnection]:
         raise StackError("PostgreSQL ends every connection to it at once; try again in a moment.") from error
     try:
         yield connection
-    except BaseException:
+    except BaseException:  # a cancellation, too
         # There may be something to end on it, which takes a while, and no cancellation may interrupt.
         await asyncio.shield(asyncio.ensure_future(connection.close()))
         raise

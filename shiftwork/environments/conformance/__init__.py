@@ -102,7 +102,7 @@ async def _held_against_the_rules(
         except NotChecked as reason:
             skipped.append(f"{rule.name}: {reason}")
             continue
-        except BaseException as error:
+        except BaseException as error:  # whatever people's code raises
             if not is_failure(error):
                 raise
             found = [_failed(subject, error)]

@@ -138,7 +138,7 @@ class Subject:
             if task is None or task.cancelling():
                 raise
             raise CallFailed(label, "raised CancelledError, though nobody cancelled it") from error
-        except BaseException as error:
+        except BaseException as error:  # whatever people's code raises
             if isinstance(error, RAISED):
                 raise
             if is_failure(error):
