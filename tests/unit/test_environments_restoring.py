@@ -23,34 +23,11 @@ import pytest
 from shiftwork.environments import NeverChanges
 from shiftwork.environments.restoring import Snapshot
 from shiftwork.environments.restoring_contents import CanNotPutBack
+from tests.unit.walking import Awake, History, Part
 
 
 class Owner:
     """What is put back."""
-
-
-class Part:
-    """Of an environment; it may know of another one."""
-
-    def __init__(self, of=None):
-        self.of = of and weakref.ref(of)
-        self.count = 0
-
-
-class History(dict):
-    """It tells the order in which it was written."""
-
-    def __init__(self):
-        super().__init__()
-        self.order = []
-
-    def __setitem__(self, key, value):
-        self.order.append(key)
-        super().__setitem__(key, value)
-
-
-class Awake:
-    word = "awake"
 
 
 def test_every_kind_of_content_is_written_into_the_object_that_held_it():

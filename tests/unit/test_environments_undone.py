@@ -11,17 +11,9 @@ from pathlib import Path
 import pytest
 
 from shiftwork.environments import ActionResult, HarnessStatus, Observation
-from tests.unit.walking import Walk
+from tests.unit.walking import Awake, History, Part, Walk
 
 NOWHERE = object()
-
-
-class Part:
-    """Of an environment; it may know of another one."""
-
-    def __init__(self, of=None):
-        self.of = of and weakref.ref(of)
-        self.count = 0
 
 
 class Counts(Walk):
@@ -177,18 +169,6 @@ class Team(set):
         self.name = name
 
 
-class History(dict):
-    """It tells the order in which it was written."""
-
-    def __init__(self):
-        super().__init__()
-        self.order = []
-
-    def __setitem__(self, key, value):
-        self.order.append(key)
-        super().__setitem__(key, value)
-
-
 class OwnKinds(Counts):
     """What it has are containers of its own kinds."""
 
@@ -293,10 +273,6 @@ class Packs(Counts):
 
     def read(self):
         return self.packed.hex()
-
-
-class Awake:
-    word = "awake"
 
 
 class Asleep:

@@ -241,6 +241,17 @@ def answers(_):
     return Reply("x", usage=Usage(input=1_000_000, output=0))
 
 
+def metered(model, meter, **bounds):
+    """What goes through the gateway of a session whose cost is written first."""
+    return Policy(
+        upstream=Upstream(Wire.ANTHROPIC, model.url),
+        check_budget=meter.over,
+        on_call=meter.count,
+        settle=meter.settle,
+        bounds=Bounds(**bounds),
+    )
+
+
 async def test_an_answer_ends_once_its_cost_is_in_the_database(worker, database_url):
     """If it failed, a worker that is killed would take what its agents spent with it."""
     services = worker()
@@ -249,22 +260,16 @@ async def test_an_answer_ends_once_its_cost_is_in_the_database(worker, database_
         LlmServer(answers) as model,
         services.gateway,
         session(services, project, 1) as (meter, _),
+        services.gateway.open(metered(model, meter)) as opened,
     ):
-        policy = Policy(
-            upstream=Upstream(Wire.ANTHROPIC, model.url),
-            check_budget=meter.over,
-            on_call=meter.count,
-            settle=meter.settle,
-        )
-        async with services.gateway.open(policy) as opened:
-            run = Run(opened, model, [])
-            async with locked(database_url):
-                answer = asyncio.ensure_future(send(run, request(run, stream=True)))
-                await until(lambda: meter.spent.input_tokens)
-                await asyncio.sleep(0.3)
-                assert not answer.done()
-            assert b"message_stop" in (await answer).body
-            assert await spent(services, project) == 1
+        run = Run(opened, model, [])
+        async with locked(database_url):
+            answer = asyncio.ensure_future(send(run, request(run, stream=True)))
+            await until(lambda: meter.spent.input_tokens)
+            await asyncio.sleep(0.3)
+            assert not answer.done()
+        assert b"message_stop" in (await answer).body
+        assert await spent(services, project) == 1
 
 
 async def test_a_worker_that_is_killed_as_its_agent_has_an_answer_has_counted_it(
@@ -303,14 +308,7 @@ async def test_an_answer_is_there_although_the_database_is_not(worker, database_
         services.gateway,
         session(services, project, 1) as (meter, _),
     ):
-        policy = Policy(
-            upstream=Upstream(Wire.ANTHROPIC, model.url),
-            check_budget=meter.over,
-            on_call=meter.count,
-            settle=meter.settle,
-            bounds=Bounds(settle=0.5),
-        )
-        async with services.gateway.open(policy) as opened:
+        async with services.gateway.open(metered(model, meter, settle=0.5)) as opened:
             run = Run(opened, model, [])
             services.store.move(NOWHERE)
             await services.store.close()

@@ -1,4 +1,6 @@
-"""A small environment of which tests change one thing each."""
+"""A small environment of which tests change one thing each, and parts that others hold."""
+
+import weakref
 
 from shiftwork.environments import ActionDefinition, ActionResult, BaseHarness, Observation
 
@@ -26,3 +28,27 @@ class Walk(BaseHarness):
 
     def seen(self):
         return Observation(content=f"at {self.place}")
+
+
+class Part:
+    """Of an environment; it may know of another one."""
+
+    def __init__(self, of=None):
+        self.of = of and weakref.ref(of)
+        self.count = 0
+
+
+class History(dict):
+    """It tells the order in which it was written."""
+
+    def __init__(self):
+        super().__init__()
+        self.order = []
+
+    def __setitem__(self, key, value):
+        self.order.append(key)
+        super().__setitem__(key, value)
+
+
+class Awake:
+    word = "awake"
