@@ -307,15 +307,15 @@ async def test_an_answer_is_there_although_the_database_is_not(worker, database_
         LlmServer(answers) as model,
         services.gateway,
         session(services, project, 1) as (meter, _),
+        services.gateway.open(metered(model, meter, settle=0.5)) as opened,
     ):
-        async with services.gateway.open(metered(model, meter, settle=0.5)) as opened:
-            run = Run(opened, model, [])
-            services.store.move(NOWHERE)
-            await services.store.close()
-            began = time.monotonic()
-            statuses = [(await send(run, request(run))).status for _ in range(3)]
-            took = time.monotonic() - began
-            services.store.move(database_url)
+        run = Run(opened, model, [])
+        services.store.move(NOWHERE)
+        await services.store.close()
+        began = time.monotonic()
+        statuses = [(await send(run, request(run))).status for _ in range(3)]
+        took = time.monotonic() - began
+        services.store.move(database_url)
     assert statuses == [200, 200, 402]
     assert 1.0 <= took < 8
     assert await spent(services, project) == 2
