@@ -1,6 +1,7 @@
 """Real servers, each started only when a test asks, once a worker of pytest; and how tests are shared out."""
 
 import os
+import re
 import uuid
 from collections.abc import AsyncIterator
 from pathlib import Path
@@ -47,7 +48,15 @@ def pytest_xdist_auto_num_workers(config: pytest.Config) -> int:
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """Where files are shared out, begin with the longest: none is left to one worker at the end."""
+    """Refuse names that no second worker finds; where files are shared out, begin with the longest.
+
+    So none of those is left to one worker at the end.
+    """
+    for item in items:
+        if re.search(r" at 0x[0-9a-f]{6,}", item.name):
+            raise pytest.UsageError(
+                f"{item.nodeid} is named by an address, new in each process: give it an id."
+            )
 
     def turn(item: pytest.Item) -> tuple[int, int]:
         file = item.path.relative_to(Path(__file__).parent).as_posix()
