@@ -29,8 +29,11 @@ log = logging.getLogger("shiftwork.credentials")
 async def learn_open_projects(services: Services) -> None:
     """Learn the keys of all registered agents and all open projects, before any of them goes on."""
     async with services.store.transaction() as tx:
-        projects = await tx.projects.list()
-        registered = [agent for agent in await tx.agents.all() if agent.kind != PYTHON]
+        projects, unreadable = await tx.projects.readable()
+        agents, more = await tx.agents.readable()
+    for each in (*unreadable, *more):  # which nothing runs, either
+        log.warning("%s", each)
+    registered = [agent for agent in agents if agent.kind != PYTHON]
     await learn_credentials(services, *(project for project in projects if project.status not in _CLOSED))
     await learn_keys(services, [(f"agent {agent.name!r}", options_of(agent)) for agent in registered])
 

@@ -20,7 +20,7 @@ from client.schedule_names import OWN, configured, foreign, schedule_id, schedul
 from client.schedule_specs import wanted_schedule
 from client.temporal_errors import SILENT, answering, unanswered
 from shiftwork.contracts.agent import AgentConfiguration
-from shiftwork.errors import CodecError, NotFound, ShiftworkError
+from shiftwork.errors import CodecError, NotFound, ShiftworkError, UnreadableRow
 from shiftwork.store.agents import AgentRow
 from shiftwork.store.store import Transaction
 from shiftwork.temporal import SCHEDULED_RUN_WORKFLOW, agent_attributes
@@ -53,7 +53,9 @@ class ScheduleReconciliation(Connection):
                     await self._reconcile(client, agent)
             return
         async with self.store.transaction() as tx:
-            every = await tx.agents.all()
+            every, unreadable = await tx.agents.readable()
+        for each in unreadable:
+            log.warning("its schedules stay as they are: %s", each)
         for agent in every:
             try:
                 await self._reconcile(client, agent)
@@ -95,7 +97,8 @@ class ScheduleReconciliation(Connection):
             with suppress(CodecError):  # of a stack with other keys, which keeps its own
                 agent_id = await found.memo_value(AGENT, default=None) if _is_occurrences(found) else None
                 if isinstance(agent_id, int) and (agent_id, found.id) not in known:
-                    await self._settle(client, agent_id, found.id)
+                    with suppress(UnreadableRow):  # told of already
+                        await self._settle(client, agent_id, found.id)
 
     async def _settle(self, client: Client, agent_id: int, named: str) -> None:
         """Have one schedule be as its agent says by now, which nobody else has done to it meanwhile."""

@@ -12,6 +12,7 @@
     │   │   └── SecretRefused      a commit would add a secret; carries the paths
     │   └── PeopleCommitsAtRisk    a revert would undo commits of people; carries them
     ├── LeaseLost                  this attempt was superseded: write nothing, end the agents
+    ├── UnreadableRow              a row that another version wrote, or that somebody changed: which, and why
     ├── StackError                 an embedded server can't be started or reached
     ├── CodecError                 what Temporal stores can't be decoded: an unknown key, or it was changed
     ├── SandboxTooWeak             nothing here confines programs as far as is asked; carries the reasons
@@ -85,6 +86,10 @@ class PeopleCommitsAtRisk(RepositoryError):  # noqa: N818
 
 class LeaseLost(ShiftworkError):  # noqa: N818
     """Another attempt took over: nothing more may be written, and the agents end."""
+
+
+class UnreadableRow(ShiftworkError):  # noqa: N818
+    """A row of the store says what this version can't take: another one wrote it, or somebody changed it."""
 
 
 class StackError(ShiftworkError):

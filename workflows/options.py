@@ -11,6 +11,7 @@ from shiftwork.temporal import PROCESS_QUEUE
 
 NOT_RETRYABLE = [
     *("InvalidInput", "CassetteError", "NotFound", "Conflict", "PeopleCommitsAtRisk"),
+    "UnreadableRow",  # by this version; who mends it has it run again
     "EnvironmentFailed",  # it was tried again already
 ]
 """Errors that trying again can't help; Temporal compares class names, not ancestors."""

@@ -10,7 +10,7 @@ from sqlalchemy.dialects.postgresql import JSONB, insert
 
 from shiftwork.contracts.agent import AgentConfiguration
 from shiftwork.contracts.base import Message
-from shiftwork.errors import Conflict, NotFound, Stale
+from shiftwork.errors import Conflict, NotFound, Stale, UnreadableRow
 from shiftwork.store.beginning import agent_columns
 from shiftwork.store.noun import Noun, is_id
 from shiftwork.store.tables import AgentTable, AgentVersionTable
@@ -143,6 +143,10 @@ class Agents(Noun):
     async def all(self) -> list[AgentRow]:
         """Every agent, oldest first."""
         return await self._all(_current().order_by(AgentTable.id), AgentRow)
+
+    async def readable(self) -> tuple[list[AgentRow], list[UnreadableRow]]:
+        """Every agent that can be read, oldest first, and what is wrong with the others."""
+        return await self._readable(_current().order_by(AgentTable.id), AgentRow)
 
     async def versions(self, agent_id: int) -> list[AgentRow]:
         """Every version of the agent, newest first; raises `NotFound`."""

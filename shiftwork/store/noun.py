@@ -3,14 +3,20 @@
 from collections.abc import Mapping
 from typing import Any, TypeVar
 
+from pydantic import ValidationError
 from sqlalchemy import Executable, Select, func, select
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from shiftwork.contracts.base import Message
+from shiftwork.errors import UnreadableRow
+from shiftwork.text import one_line, truncate
 
 Row = TypeVar("Row", bound=Message)
 
 _LARGEST_ID = 2**63 - 1
+
+_MOST_SAID = 300
+"""Characters of what is wrong with a row."""
 
 
 class Noun:
@@ -22,11 +28,23 @@ class Noun:
     async def _first(self, statement: Executable, row: type[Row]) -> Row | None:
         result = await self._connection.execute(statement)
         found = result.mappings().first()
-        return None if found is None else row.model_validate(dict(found))
+        return None if found is None else read_row(row, dict(found))
 
     async def _all(self, statement: Executable, row: type[Row]) -> list[Row]:
         result = await self._connection.execute(statement)
-        return [row.model_validate(dict(found)) for found in result.mappings()]
+        return [read_row(row, dict(found)) for found in result.mappings()]
+
+    async def _readable(self, statement: Executable, row: type[Row]) -> tuple[list[Row], list[UnreadableRow]]:
+        """The same; what can't be read is told of, and keeps nobody from the others."""
+        result = await self._connection.execute(statement)
+        rows: list[Row] = []
+        unreadable: list[UnreadableRow] = []
+        for found in result.mappings():
+            try:
+                rows.append(read_row(row, dict(found)))
+            except UnreadableRow as error:
+                unreadable.append(error)
+        return rows, unreadable
 
     async def _value(self, statement: Executable) -> Any:
         return (await self._connection.execute(statement)).scalar()
@@ -43,6 +61,23 @@ class Noun:
         """Rows of plain SQL with `$1` placeholders, as asyncpg takes it."""
         result = await self._connection.exec_driver_sql(sql, arguments)
         return [dict(found) for found in result.mappings()]
+
+
+def read_row(row: type[Row], found: Mapping[str, Any]) -> Row:
+    """A row as its model; raises `UnreadableRow`."""
+    try:
+        return row.model_validate(found)
+    except ValidationError as error:
+        problem = error.errors()[0]
+        where = ".".join(map(str, problem["loc"])) or "it"
+        name = found.get("name")
+        called = "" if name is None else f" ({name!r:.80})"
+        what = f"{row.__name__.removesuffix('Row').lower()} {found.get('id')}{called}"
+        said = truncate(one_line(f"{where}: {problem['msg']}"), _MOST_SAID)
+        raise UnreadableRow(
+            f"What is stored of {what} can't be read by this version of Shiftwork ({said}): use the version "
+            "that wrote it, or put it right in the database."
+        ) from None
 
 
 def is_id(value: int) -> bool:

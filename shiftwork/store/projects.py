@@ -4,11 +4,11 @@ import uuid
 from datetime import datetime
 from typing import Any, TypedDict, Unpack
 
-from sqlalchemy import Integer, delete, func, literal, literal_column, select, update
+from sqlalchemy import Integer, Select, delete, func, literal, literal_column, select, update
 from sqlalchemy.dialects.postgresql import insert
 
 from shiftwork.contracts.project import ProjectOptions, ProjectStatus
-from shiftwork.errors import Conflict, NotFound
+from shiftwork.errors import Conflict, NotFound, UnreadableRow
 from shiftwork.specifications import check_specification
 from shiftwork.store.noun import Noun, dump
 from shiftwork.store.rows import ProjectRow, Totals
@@ -103,9 +103,13 @@ class Projects(Noun):
         found = await self._run(FIND_SQL, *find_arguments(ref))
         return await self.get(choose(ref, found, () if found else await self._run(NAMES_SQL)))
 
+    async def readable(self) -> tuple[list[ProjectRow], list[UnreadableRow]]:
+        """All projects that can be read, oldest first, and what is wrong with the others."""
+        return await self._readable(_oldest_first(), ProjectRow)
+
     async def list(self, status: ProjectStatus | None = None) -> list[ProjectRow]:
         """All projects, or those in one status, oldest first."""
-        statement = select(ProjectTable, _SESSIONS).order_by(ProjectTable.created_at, ProjectTable.id)
+        statement = _oldest_first()
         if status is not None:
             statement = statement.where(ProjectTable.status == status)
         return await self._all(statement, ProjectRow)
@@ -170,6 +174,10 @@ class Projects(Noun):
         if not found:
             raise _missing(project_id)
         return shape(found[0]["status"])
+
+
+def _oldest_first() -> Select[Any]:
+    return select(ProjectTable, _SESSIONS).order_by(ProjectTable.created_at, ProjectTable.id)
 
 
 def _missing(project_id: str) -> NotFound:

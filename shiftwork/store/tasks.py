@@ -14,7 +14,7 @@ from shiftwork.contracts.task import TRANSITIONS, TaskErrorKind, TaskStatus, Tas
 from shiftwork.errors import Conflict, LeaseLost, NotFound
 from shiftwork.store.agents import AgentRow
 from shiftwork.store.beginning import BEGIN, beginning, parts, told_of
-from shiftwork.store.noun import Noun, is_id
+from shiftwork.store.noun import Noun, is_id, read_row
 from shiftwork.store.tables import TaskTable
 
 MOST_OF_A_LINE = 1_000
@@ -230,8 +230,8 @@ class Tasks(Noun):
             raise _refusal(await self.get(task_id), TaskStatus.RUNNING)
         task, agent, handoff = parts(dict(found))
         return Begun(
-            task=TaskRow.model_validate(task),
-            agent=AgentRow.model_validate(agent) if agent else None,
+            task=read_row(TaskRow, task),
+            agent=read_row(AgentRow, agent) if agent else None,
             handoff=handoff,
         )
 
@@ -305,7 +305,7 @@ class Tasks(Noun):
         found = result.mappings().first()
         if found is None:
             return None
-        return TaskRow.model_validate({name: value for name, value in found.items() if name != told.name})
+        return read_row(TaskRow, {name: value for name, value in found.items() if name != told.name})
 
 
 _LONG = ("instruction", "result", "error")

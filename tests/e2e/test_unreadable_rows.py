@@ -1,0 +1,80 @@
+"""Rows that this version can't read, which a newer one wrote or somebody changed: they stop nothing else."""
+
+import asyncio
+
+import pytest
+from sqlalchemy import text
+
+from shiftwork.contracts.agent import AgentConfiguration
+from shiftwork.contracts.task import TaskErrorKind, TaskStatus
+from shiftwork.errors import UnreadableRow
+from shiftwork.store.agents import AgentDefinition, AgentRow
+from tests.e2e.lab import Lab, eventually
+from tests.e2e.support import WorkerProcess
+
+SPOIL_AGENT = """UPDATE agent_versions SET config = jsonb_set(config::jsonb, '{timeout}', '"soon"')
+WHERE agent_id = :id"""
+SPOIL_PROJECT = """UPDATE projects SET options = jsonb_set(options::jsonb, '{max_parallel}', '"many"')::json
+WHERE id = :id"""
+
+
+async def registered(lab: Lab, name: str) -> AgentRow:
+    config = AgentConfiguration(schedule="0 3 * * *")
+    return await lab.shiftwork.register_agent(
+        name, AgentDefinition(kind="python", code="print(1)", config=config)
+    )
+
+
+async def spoil(lab: Lab, statement: str, what: int | str) -> None:
+    async with lab.shiftwork.store.transaction() as tx:
+        changed = await tx.connection.execute(text(statement), {"id": what})
+        assert changed.rowcount == 1
+
+
+async def test_what_can_not_be_read_stops_no_worker(lab: Lab, shared_worker: WorkerProcess) -> None:
+    """If it failed, one row of a newer version would end every worker of this one at its start."""
+    spoiled, sound = [await registered(lab, name) for name in ("spoiled", "sound")]
+    project = await lab.project(start=False)
+    client = await lab.shiftwork.temporal()
+    handle = client.get_schedule_handle(f"agent_{spoiled.id}")
+    await runs(lab, sound)  # so the worker is ready
+    assert await asyncio.to_thread(shared_worker.stop) == 0
+    task = await lab.shiftwork.run_agent(spoiled.id)
+    await client.get_schedule_handle(f"agent_{sound.id}").delete()
+    await spoil(lab, SPOIL_AGENT, spoiled.id)
+    await spoil(lab, SPOIL_PROJECT, project.id)
+    shared_worker.start()
+    try:
+        why = rf"What is stored of agent {spoiled.id} \('spoiled'\) can't be read .*\(config.timeout: Input"
+        ended = await lab.shiftwork.wait_task(task.id)
+        assert (ended.status, ended.error_kind) == (TaskStatus.FAILED, TaskErrorKind.LOST)
+        assert ended.error is not None
+        with pytest.raises(UnreadableRow, match=why):
+            await lab.shiftwork.agent(spoiled.name)
+        with pytest.raises(UnreadableRow, match=why):
+            raise UnreadableRow(ended.error)
+
+        async def made_anew() -> bool:
+            return (await lab.shiftwork.schedule(sound.id)).paused is False
+
+        await eventually(made_anew, 90)
+        assert (await handle.describe()).id == handle.id
+        await runs(lab, sound)
+    finally:
+        await remove(lab, spoiled, project.id)
+    await lab.shiftwork.delete_agent(sound.id)
+
+
+async def runs(lab: Lab, agent: AgentRow) -> None:
+    run = await lab.shiftwork.run_agent(agent.id)
+    assert (await lab.shiftwork.wait_task(run.id)).status is TaskStatus.COMPLETED
+
+
+async def remove(lab: Lab, agent: AgentRow, project_id: str) -> None:
+    """Put right what other tests read, too."""
+    async with lab.shiftwork.store.transaction() as tx:
+        right = text("UPDATE agent_versions SET config = '{}' WHERE agent_id = :id")
+        await tx.connection.execute(right, {"id": agent.id})
+        right = text("UPDATE projects SET options = '{}' WHERE id = :id")
+        await tx.connection.execute(right, {"id": project_id})
+    await lab.shiftwork.delete_agent(agent.id)
