@@ -123,6 +123,7 @@ class EpisodeStep(BaseModel):
     rewards: dict[str, float]
     error: str | None
     fault: bool = Field(description="Whether it failed inside the environment.")
+    broken: bool = Field(description="Whether the environment could not be put back after it.")
     observation: str = Field(description="Digest of what was perceived after it.")
     terminated: bool
     truncated: bool

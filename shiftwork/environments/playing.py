@@ -78,7 +78,8 @@ async def play(
         faults = _faults(environment)
         result = await environment.step(choice.action, **choice.parameters)
         step = _step_of(len(steps) + 1, seen.agent, choice, result)
-        steps.append(step.model_copy(update={"fault": _faults(environment) > faults}))
+        broken = environment.status is HarnessStatus.ERROR
+        steps.append(step.model_copy(update={"fault": _faults(environment) > faults, "broken": broken}))
         if on_step is not None:
             await on_step(steps[-1], result)
         seen = result.observation
@@ -163,7 +164,10 @@ def _step_of(number: int, agent: str | None, choice: Choice, result: ActionResul
 async def _take_up(
     environment: BaseHarness, seen: Observation, recorded: Sequence[Step], spent: float
 ) -> Observation:
-    """Take the recorded steps again; those that were refused changed nothing and are only counted."""
+    """Take the recorded steps again; those that were refused are only counted, as they changed nothing.
+
+    But for one that broke the environment: it is broken again.
+    """
     for step in recorded:
         if step.success:
             choice = Choice(action=step.action, parameters=step.parameters)
@@ -179,6 +183,8 @@ async def _take_up(
         if recorded[-1].truncated:  # by a clock, which did not run as far this time
             seen = episode.show(seen.model_copy(update={"truncated": True}))
             environment.status = HarnessStatus.COMPLETED
+        if recorded[-1].broken:
+            environment.status = HarnessStatus.ERROR
     return seen
 
 

@@ -33,6 +33,7 @@ class Step(_Frozen):
         rewards: what it earned each agent, where several play.
         error: why it was not taken.
         fault: whether it failed inside the environment, and not by what was asked for.
+        broken: whether the environment could not be put back after it: the play ends with it.
         observation: digest of what was perceived after it; see `digest`.
         terminated: whether the episode had ended by its own rules then.
         truncated: whether it had been cut short then.
@@ -47,6 +48,7 @@ class Step(_Frozen):
     rewards: dict[str, Reward] = {}
     error: str | None = None
     fault: bool = False
+    broken: bool = False
     observation: str
     terminated: bool = False
     truncated: bool = False

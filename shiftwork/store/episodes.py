@@ -71,6 +71,7 @@ class StepRow(Message):
     truncated: bool
     seconds: float
     fault: bool
+    broken: bool
 
     @property
     def step(self) -> Step:

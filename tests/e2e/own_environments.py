@@ -40,6 +40,18 @@ class Fragile(BaseHarness):
 
     def get_action_space(self):
         return [ActionDefinition(name="go")]
+
+
+class Torn(Fragile):
+    """No seed makes it again, and what it holds can't be put back."""
+
+    async def reset(self):
+        self.gone, self.words = 0, iter("abc")
+        return self.seen()
+
+    async def step(self, action):
+        next(self.words)
+        return await super().step(action)
 '''
 
 WALKER = """import json, sys

@@ -3,13 +3,16 @@
 import asyncio
 import os
 from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 
+import pytest
 import pytest_asyncio
 import yaml
 
 from client.telling import tell
 from shiftwork.contracts.episode import EpisodeErrorKind, EpisodeStatus, EvaluationSpec
 from shiftwork.contracts.feature import FeatureStatus
+from shiftwork.environments.trajectory import Ending, Step
 from tests.e2e.lab import Lab
 from tests.e2e.own_environments import WALKER, documented, install, install_documented
 from tests.e2e.support import WorkerProcess, quick_environment, simple_feature, worker_process
@@ -19,11 +22,17 @@ from tests.e2e.support import WorkerProcess, quick_environment, simple_feature, 
 async def equipped(lab: Lab, shared_worker: WorkerProcess) -> AsyncIterator[Lab]:
     """A stack whose only worker has the package."""
     await asyncio.to_thread(shared_worker.stop)
+    async with _equipping(lab, shared_worker):
+        yield lab
+
+
+@asynccontextmanager
+async def _equipping(lab: Lab, shared_worker: WorkerProcess) -> AsyncIterator[None]:
     path = os.pathsep.join([str(install(lab.folder / "packages")), os.environ.get("PYTHONPATH", "")])
     environment = quick_environment(lab.settings.state, PYTHONPATH=path)
     try:
         with worker_process(environment, lab.folder / "worker.log"):
-            yield lab
+            yield
     finally:
         shared_worker.start()
 
@@ -101,6 +110,33 @@ async def test_an_episode_in_which_nothing_works_is_no_score(equipped: Lab) -> N
     assert row.error is not None
     assert row.error.startswith("The last 5 actions of the episode failed inside environment 'fragile': ")
     assert "the lamp fell down" in row.error
+
+
+@pytest.mark.parametrize("broken", [True, False])
+async def test_an_episode_whose_worker_was_lost_after_the_step_that_broke_it_is_over(
+    lab: Lab, shared_worker: WorkerProcess, *, broken: bool
+) -> None:
+    """A crash would have a player earn what it could not have without one."""
+    await asyncio.to_thread(shared_worker.stop)
+    spec = EvaluationSpec(environment="fragile_game:Torn", max_steps=5)
+    evaluation = await lab.shiftwork.evaluate(spec)
+    failed = {"action": "go", "success": False, "fault": True, "error": "the line is down"}
+    step = Step(number=1, broken=broken, observation="0", **failed)
+    async with lab.shiftwork.store.transaction() as tx:
+        (row,) = await tx.episodes.of(evaluation.id)
+        lost = await tx.episodes.begin(row.id, "a worker that was lost", "none")
+        await tx.episodes.add(row.id, lost.token or 0, step, 0.5)
+    async with _equipping(lab, shared_worker):
+        result = await lab.shiftwork.wait_evaluation(evaluation.id)
+    (row,) = await lab.shiftwork.episodes(result.evaluation.id)
+    assert row.attempt == 2
+    steps = [each.step for each in await lab.shiftwork.episode_steps(row.id)]
+    if not broken:
+        assert (row.ending, len(steps)) == (Ending.TERMINATED, 4)
+        return
+    assert (row.ending, row.error_kind) == (Ending.BROKEN, EpisodeErrorKind.ENVIRONMENT)
+    assert steps == [step]
+    assert "could not be put back to where it was: the line is down" in (row.error or "")
 
 
 async def test_a_reader_has_an_environment_of_their_own_played(equipped: Lab) -> None:

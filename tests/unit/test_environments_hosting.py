@@ -1,10 +1,12 @@
 """Environments that fail in processes of their own: what becomes of them, and what is said."""
 
 import os
+import signal
 import sys
 from dataclasses import dataclass, field
 from pathlib import Path
 
+import psutil
 import pytest
 from pydantic import ValidationError
 
@@ -14,7 +16,7 @@ from shiftwork.environments.host import Begun, Order, Over
 from shiftwork.environments.hosting import MEMORY_MB, EnvironmentHost, PlayFailed
 from shiftwork.environments.lasting import MOST_LOST
 from shiftwork.environments.protocol import Observation
-from shiftwork.environments.trajectory import Choice, Step
+from shiftwork.environments.trajectory import Choice, Ending, Step
 from shiftwork.runner.limits import Limits
 from shiftwork.sandbox.choose import cheap_sandbox
 from shiftwork.secrets import LazyRedactor
@@ -253,6 +255,54 @@ async def test_an_environment_whose_processes_die_again_and_again_is_given_up(dy
         "why; 3 in a row were ended by a signal without a step in between: look for what ends them, such as "
         "a machine with too little memory."
     )
+
+
+TORN = """
+from shiftwork.environments import ActionDefinition, ActionResult, BaseHarness, Observation
+
+
+class Torn(BaseHarness):
+    # It holds what can't be put back, and no seed makes it again.
+
+    def __init__(self):
+        super().__init__("torn")
+
+    async def reset(self):
+        self.words = iter("abcdefgh")
+        return Observation(content="")
+
+    async def step(self, action):
+        word = next(self.words)
+        if action == "trap":
+            raise OSError("the floor is gone")
+        return ActionResult(observation=Observation(content=word), reward=1.0)
+
+    def get_action_space(self):
+        return [ActionDefinition(name="go"), ActionDefinition(name="trap")]
+"""
+
+
+@pytest.mark.parametrize("killed", [False, True])
+async def test_a_step_that_broke_its_environment_is_the_end_whatever_is_killed(folder, killed) -> None:
+    """If it failed, a signal would have a player earn more than it would have without."""
+    (folder / "torn_game.py").write_text(TORN, encoding="utf-8")
+    script = tuple(Choice(action=action) for action in ("go", "trap", "go", "go"))
+    order = Order(environment="torn_game:Torn", seed=1, player="scripted", script=script)
+    taken = []
+
+    async def keep(step, seconds) -> None:
+        taken.append((step.action, step.reward))
+        if killed and step.action == "trap":
+            processes = psutil.Process().children(recursive=True)
+            hosts = [each for each in processes if "shiftwork.environments.host" in each.cmdline()]
+            assert hosts, "none could be killed"
+            for each in hosts:
+                os.kill(each.pid, signal.SIGKILL)
+
+    over = await EnvironmentHost(cheap_sandbox(), folder).play(order, on_step=keep)
+    assert taken == [("go", 1.0), ("trap", 0.0)]
+    assert over.trajectory.ending is Ending.BROKEN
+    assert "OSError: the floor is gone" in over.fault
 
 
 async def test_the_end_is_shown_to_who_goes_on_after_the_last_step(dying) -> None:

@@ -226,6 +226,35 @@ async def test_a_play_that_ends_with_faults_says_nothing_of_the_player(player, m
     assert fault is None if why is None else re.match(why, fault or "")
 
 
+class Torn(Broken):
+    """It holds what can't be put back, and no seed makes it again."""
+
+    async def reset(self):
+        self.ways = iter(range(9))
+        self.found = 0
+        return await self.get_observation()
+
+    async def step(self, action, **parameters):
+        self.found = next(self.ways)
+        if action == "kick":
+            raise KeyError("the hinge")
+        return ActionResult(observation=await self.get_observation(), reward=1.0)
+
+
+@pytest.mark.parametrize("cut", [False, True])
+async def test_an_environment_that_a_step_broke_is_broken_after_a_crash_too(cut):
+    """A play that is over would go on behind the step that nobody could undo, and be a player's score."""
+    script = [*OPEN, "kick", *OPEN * 2]
+    whole = await play(Torn(), ScriptedPolicy(script), seed=1)
+    assert (whole.ending, [step.broken for step in whole.steps]) == (Ending.BROKEN, [False, True])
+
+    last = whole.steps[-1].model_copy(update={"truncated": cut})
+    again = await play(Torn(), ScriptedPolicy(script), seed=1, recorded=[whole.steps[0], last])
+    assert again.ending is (Ending.TRUNCATED if cut else Ending.BROKEN)
+    assert (len(again.steps), again.stats.refused_actions) == (2, 1)
+    assert "KeyError: 'the hinge'" in (fault_of(again) or "")
+
+
 async def test_a_play_that_went_on_after_a_fault_is_the_players():
     """One mistake of an environment would take from a player what it earned."""
     ended = await play(Doors(), ScriptedPolicy([*OPEN, ("open", {"door": 2})]), seed=1)

@@ -80,12 +80,14 @@ async def test_an_episode_keeps_how_long_it_was_played_and_whose_faults_there_we
         row = await tx.evaluations.create(SPEC)
         episode = (await tx.episodes.of(row.id))[0]
         held = await tx.episodes.begin(episode.id, "here", "none")
-        step = Step(number=1, action="move", success=False, fault=True, error="it broke", observation="0")
-        await tx.episodes.add(episode.id, held.token, step, 2.5)
+        failed = {"action": "move", "success": False, "fault": True, "error": "it broke", "observation": "0"}
+        steps = [Step(number=1, **failed), Step(number=2, broken=True, **failed)]
+        for step in steps:
+            await tx.episodes.add(episode.id, held.token, step, 2.5)
         await tx.episodes.give_back(episode.id, held.token, 12.5)
         again = await tx.episodes.begin(episode.id, "here", "none")
         assert (again.worker_stops, again.played_seconds) == (1, 12.5)
-        assert [each.step for each in await tx.episodes.steps(episode.id)] == [step]
+        assert [each.step for each in await tx.episodes.steps(episode.id)] == steps
 
 
 @pytest.mark.parametrize("by", ["finish", "give_up", "fail"])

@@ -110,3 +110,4 @@ class EpisodeStepTable(Base):
     seconds: Mapped[float]
     created_at: Mapped[Now]
     fault: Mapped[Flag]
+    broken: Mapped[Flag]
