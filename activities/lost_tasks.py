@@ -1,6 +1,7 @@
 """Tasks that no workflow runs any more, and that nobody else would end."""
 
-from collections.abc import AsyncIterator
+import logging
+from collections.abc import AsyncIterator, Sequence
 from contextlib import suppress
 from datetime import UTC, datetime
 
@@ -8,15 +9,18 @@ from temporalio.client import Client, WorkflowExecution, WorkflowExecutionDescri
 from temporalio.service import RPCError, RPCStatusCode
 
 from shiftwork.contracts.task import TaskErrorKind, TaskStatus
-from shiftwork.errors import Conflict, NotFound
+from shiftwork.errors import Conflict, NotFound, UnreadableRow
 from shiftwork.store.schedules import OCCURRENCE
 from shiftwork.store.store import Store
-from shiftwork.store.tasks import TaskOutcome, TaskRow
+from shiftwork.store.tasks import TaskFilter, TaskOutcome, TaskRow
 from shiftwork.temporal import TASK_WORKFLOW, task_workflow_id
 
 _PAGE = 500
 _ENDED_BY_PEOPLE = (WorkflowExecutionStatus.TERMINATED, WorkflowExecutionStatus.CANCELED)
 _CUT_OFF = ("Terminated", "Canceled", "Failed", "TimedOut")
+
+
+log = logging.getLogger("shiftwork.worker")
 
 
 class LostTasks:
@@ -32,14 +36,16 @@ class LostTasks:
 
     async def _end_running(self) -> int:
         count, before = 0, None
+        running = TaskFilter((TaskStatus.RUNNING,))
         while True:
             async with self._store.transaction() as tx:
-                rows = await tx.tasks.select(statuses=(TaskStatus.RUNNING,), before=before, limit=_PAGE)
+                rows, unreadable = await tx.tasks.readable(running, before=before, limit=_PAGE)
             for row in rows:
                 count += await self._end_if_lost(row)
-            if len(rows) < _PAGE:
+            seen = _seen(rows, unreadable)
+            if len(seen) < _PAGE:
                 return count
-            before = rows[-1].id
+            before = min(seen)
 
     async def _end_if_lost(self, row: TaskRow) -> bool:
         """Whether nothing ran it any more, and it was ended here."""
@@ -62,8 +68,12 @@ class LostTasks:
         count = 0
         async for execution in self._cut_off():
             task_id = await execution.memo_value("task_id", default=0, type_hint=int)
-            with suppress(NotFound):
+            try:
                 count += await self._end_if_unbegun(task_id, execution.status)
+            except NotFound:
+                continue
+            except UnreadableRow as error:
+                _tell(error)
         return count
 
     async def _end_occurrences(self) -> int:
@@ -71,16 +81,17 @@ class LostTasks:
         count, after = 0, 0
         while True:
             async with self._store.transaction() as tx:
-                rows = await tx.schedules.waiting(after, _PAGE)
+                rows, unreadable = await tx.schedules.waiting(after, _PAGE)
             for row in rows:
                 occurrence = row.trace.get(OCCURRENCE)
                 found = await self._describe(occurrence) if isinstance(occurrence, str) else None
                 if found is None or found.status is not WorkflowExecutionStatus.RUNNING:
                     with suppress(NotFound):
                         count += await self._end_if_unbegun(row.id, found.status if found else None)
-            if len(rows) < _PAGE:
+            seen = _seen(rows, unreadable)
+            if len(seen) < _PAGE:
                 return count
-            after = rows[-1].id
+            after = max(seen)
 
     async def _end_if_unbegun(self, task_id: int, status: WorkflowExecutionStatus | None) -> bool:
         async with self._store.transaction() as tx:
@@ -115,6 +126,17 @@ class LostTasks:
             if error.status is not RPCStatusCode.NOT_FOUND:
                 raise
             return None
+
+
+def _seen(rows: Sequence[TaskRow], unreadable: Sequence[UnreadableRow]) -> list[int]:
+    """The ids of a page; what can't be read is told of, and stays as it is."""
+    for each in unreadable:
+        _tell(each)
+    return [*(row.id for row in rows), *(each.row_id for each in unreadable if each.row_id is not None)]
+
+
+def _tell(unreadable: UnreadableRow) -> None:
+    log.warning("its workflow is not looked for: %s", unreadable)
 
 
 def _failed(status: WorkflowExecutionStatus | None) -> TaskOutcome:

@@ -19,7 +19,7 @@ from shiftwork.contracts.task import TaskErrorKind, TaskStatus
 from shiftwork.errors import Conflict, InvalidInput, NotFound
 from shiftwork.settings import is_enabled
 from shiftwork.storable import check_mapping
-from shiftwork.store.tasks import TaskOutcome, TaskRow
+from shiftwork.store.tasks import TaskFilter, TaskOutcome, TaskRow
 from shiftwork.text import one_line, truncate
 
 DISABLED = "Agent runner is disabled"
@@ -84,6 +84,7 @@ class TaskRunner:
     def __init__(self, shiftwork: Shiftwork, *, enabled: bool | None = None) -> None:
         self._shiftwork = shiftwork
         self.enabled = shiftwork.settings.agent_runner_enabled if enabled is None else enabled
+        self._told: set[int | None] = set()  # ids of rows that can't be read
 
     async def run_once(self, stop: asyncio.Event | None = None) -> dict[str, Any]:
         """Run everything that is pending now, and wait for it; the summary.
@@ -166,8 +167,13 @@ class TaskRunner:
     async def _waiting(self) -> list[TaskRow]:
         """What nobody has run yet, what was moved to `running` by hand first, oldest first."""
         async with self._shiftwork.store.transaction() as tx:
-            moved = await tx.tasks.select(statuses=[TaskStatus.RUNNING], limit=1_000)
-            return [*(task for task in reversed(moved) if not task.worker), *await tx.tasks.pending()]
+            running, unreadable = await tx.tasks.readable(TaskFilter((TaskStatus.RUNNING,)), limit=1_000)
+            created, more = await tx.tasks.pending()
+        for each in (*unreadable, *more):
+            if each.row_id not in self._told:
+                self._told.add(each.row_id)
+                log.warning("It is not run: %s", each)
+        return [*(task for task in reversed(running) if not task.worker), *created]
 
     async def _drain(self, tasks: list[TaskRow], summary: RunSummary, stop: asyncio.Event) -> None:
         groups: dict[object, list[TaskRow]] = {}

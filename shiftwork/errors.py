@@ -89,7 +89,14 @@ class LeaseLost(ShiftworkError):  # noqa: N818
 
 
 class UnreadableRow(ShiftworkError):  # noqa: N818
-    """A row of the store says what this version can't take: another one wrote it, or somebody changed it."""
+    """A row of the store says what this version can't take: another one wrote it, or somebody changed it.
+
+    `row_id` is its id, if it is known and a number.
+    """
+
+    def __init__(self, message: str, row_id: int | None = None) -> None:
+        super().__init__(message)
+        self.row_id = row_id
 
 
 class StackError(ShiftworkError):

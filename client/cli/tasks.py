@@ -1,9 +1,9 @@
 """`tasks`: made, shown, waited for and ended."""
 
 import asyncio
+import sys
 from argparse import Namespace
 from collections.abc import Iterator
-from dataclasses import asdict
 from typing import Any
 
 from client.api import Shiftwork
@@ -33,16 +33,18 @@ def list_tasks(args: Namespace) -> int:
             limit = args.last or _LAST
             statuses = [TaskStatus(args.status)] if args.status else []
             wanted = TaskFilter(statuses, agent_id, args.provider, args.user)
-            found = await tx.tasks.select(**asdict(wanted), before=args.before, limit=limit)
+            found, unreadable = await tx.tasks.readable(wanted, before=args.before, limit=limit)
             total = await tx.tasks.count(wanted)
+        for each in unreadable:
+            sys.stderr.write(f"warning: {each}\n")
         if args.json:
             print_json([task.model_dump(mode="json", exclude={"token"}) for task in found])
         elif found:
             head = ("id", "status", "of", "created", "took", "instruction, or what came of it")
             print(table(head, [_line(task) for task in found], spare=(3, 4)))
-            if len(found) == limit:
+            if len(found) + len(unreadable) == limit:
                 print(part_of(limit, total, f"`--before {found[-1].id}` shows older ones"), end="")
-        else:
+        elif not unreadable:
             print("There is no such task.")
         return DONE
 

@@ -70,13 +70,14 @@ def read_row(row: type[Row], found: Mapping[str, Any]) -> Row:
     except ValidationError as error:
         problem = error.errors()[0]
         where = ".".join(map(str, problem["loc"])) or "it"
-        name = found.get("name")
+        row_id, name = found.get("id"), found.get("name")
         called = "" if name is None else f" ({name!r:.80})"
-        what = f"{row.__name__.removesuffix('Row').lower()} {found.get('id')}{called}"
+        what = f"{row.__name__.removesuffix('Row').lower()} {row_id}{called}"
         said = truncate(one_line(f"{where}: {problem['msg']}"), _MOST_SAID)
         raise UnreadableRow(
             f"What is stored of {what} can't be read by this version of Shiftwork ({said}): use the version "
-            "that wrote it, or put it right in the database."
+            "that wrote it, or put it right in the database.",
+            row_id if isinstance(row_id, int) else None,
         ) from None
 
 

@@ -8,6 +8,7 @@ from sqlalchemy.dialects.postgresql import insert
 from shiftwork.contracts.agent import Overlap
 from shiftwork.contracts.base import Message
 from shiftwork.contracts.task import TaskStatus
+from shiftwork.errors import UnreadableRow
 from shiftwork.store.noun import Noun
 from shiftwork.store.tables import ScheduleBackfillTable, ScheduleSkipTable, TaskTable
 from shiftwork.store.tasks import TaskRow
@@ -60,11 +61,14 @@ class Schedules(Noun):
         claimed = update(TaskTable).where(TaskTable.id == task_id).values(trace=noted)
         await self._connection.execute(claimed)
 
-    async def waiting(self, after: int = 0, limit: int = 500) -> list[TaskRow]:
-        """Tasks of occurrences that nothing has begun, by their ids, which come after this one."""
+    async def waiting(self, after: int = 0, limit: int = 500) -> tuple[list[TaskRow], list[UnreadableRow]]:
+        """Tasks of occurrences that nothing has begun, by their ids, which come after this one.
+
+        And what is wrong with those that can't be read.
+        """
         mine = TaskTable.scheduled_at.is_not(None) & (TaskTable.id > after)
         waiting = select(TaskTable.__table__).where(TaskTable.status == TaskStatus.CREATED, mine)
-        return await self._all(waiting.order_by(TaskTable.id).limit(limit), TaskRow)
+        return await self._readable(waiting.order_by(TaskTable.id).limit(limit), TaskRow)
 
     async def another_waits(self, agent_id: int, task_id: int) -> bool:
         """Whether an older occurrence's task waits already while a run of the agent goes on."""

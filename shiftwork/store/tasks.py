@@ -11,7 +11,7 @@ from sqlalchemy.dialects.postgresql import Insert, insert
 
 from shiftwork.contracts.base import Message
 from shiftwork.contracts.task import TRANSITIONS, TaskErrorKind, TaskStatus, TaskUsage
-from shiftwork.errors import Conflict, LeaseLost, NotFound
+from shiftwork.errors import Conflict, LeaseLost, NotFound, UnreadableRow
 from shiftwork.store.agents import AgentRow
 from shiftwork.store.beginning import BEGIN, beginning, parts, told_of
 from shiftwork.store.noun import Noun, is_id, read_row
@@ -188,10 +188,13 @@ class Tasks(Noun):
             before: only those with a smaller id, which is how the next page is had.
         """
         wanted = TaskFilter(statuses, agent_id, provider, user_id)
-        statement = _select().where(*wanted.conditions()).order_by(TaskTable.id.desc()).limit(limit)
-        if before is not None:
-            statement = statement.where(TaskTable.id < before)
-        return await self._all(statement, TaskRow)
+        return await self._all(_page(wanted, before, limit), TaskRow)
+
+    async def readable(
+        self, wanted: TaskFilter, *, before: int | None = None, limit: int = 50
+    ) -> tuple[list[TaskRow], list[UnreadableRow]]:
+        """The same: those that can be read, and what is wrong with the others."""
+        return await self._readable(_page(wanted, before, limit), TaskRow)
 
     async def lines(self, wanted: TaskFilter, *, limit: int, offset: int = 0) -> list[TaskLine]:
         """Tasks as a list has them, newest first; of long texts the first `MOST_OF_A_LINE` characters."""
@@ -207,10 +210,13 @@ class Tasks(Noun):
         statement = select(func.count()).select_from(TaskTable).where(*wanted.conditions())
         return int(await self._value(statement))
 
-    async def pending(self, limit: int = 1_000) -> list[TaskRow]:
-        """Those that nothing has run yet, oldest first; occurrences have workflows of their own."""
+    async def pending(self, limit: int = 1_000) -> tuple[list[TaskRow], list[UnreadableRow]]:
+        """Those that nothing has run yet, oldest first, and what is wrong with those that can't be read.
+
+        Occurrences have workflows of their own.
+        """
         waiting = (TaskTable.status == TaskStatus.CREATED) & TaskTable.scheduled_at.is_(None)
-        return await self._all(_select().where(waiting).order_by(TaskTable.id).limit(limit), TaskRow)
+        return await self._readable(_select().where(waiting).order_by(TaskTable.id).limit(limit), TaskRow)
 
     async def begin(self, task_id: int, worker: str, trace: Mapping[str, JsonValue]) -> Begun:
         """Run it from now on: an attempt of its own, which alone may end it; an earlier one may no longer.
@@ -313,6 +319,11 @@ _LONG = ("instruction", "result", "error")
 
 def _select() -> Select[Any]:
     return select(TaskTable.__table__)
+
+
+def _page(wanted: TaskFilter, before: int | None, limit: int) -> Select[Any]:
+    statement = _select().where(*wanted.conditions()).order_by(TaskTable.id.desc()).limit(limit)
+    return statement if before is None else statement.where(TaskTable.id < before)
 
 
 def _json(value: Mapping[str, JsonValue]) -> ColumnElement[Any]:

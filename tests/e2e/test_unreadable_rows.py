@@ -1,16 +1,21 @@
 """Rows that this version can't read, which a newer one wrote or somebody changed: they stop nothing else."""
 
 import asyncio
+import json
+import subprocess
+import sys
 
 import pytest
 from sqlalchemy import text
 
+from activities.lost_tasks import LostTasks
+from client.task_runner import TaskRunner
 from shiftwork.contracts.agent import AgentConfiguration
 from shiftwork.contracts.task import TaskErrorKind, TaskStatus
 from shiftwork.errors import UnreadableRow
 from shiftwork.store.agents import AgentDefinition, AgentRow
 from tests.e2e.lab import Lab, eventually
-from tests.e2e.support import WorkerProcess
+from tests.e2e.support import WorkerProcess, quick_environment
 
 SPOIL_AGENT = """UPDATE agent_versions SET config = jsonb_set(config::jsonb, '{timeout}', '"soon"')
 WHERE agent_id = :id"""
@@ -78,3 +83,64 @@ async def remove(lab: Lab, agent: AgentRow, project_id: str) -> None:
         right = text("UPDATE projects SET options = '{}' WHERE id = :id")
         await tx.connection.execute(right, {"id": project_id})
     await lab.shiftwork.delete_agent(agent.id)
+
+
+async def trace(lab: Lab, task_id: int, value: str) -> None:
+    async with lab.shiftwork.store.transaction() as tx:
+        written = text("UPDATE tasks SET trace = CAST(:trace AS jsonb) WHERE id = :id")
+        await tx.connection.execute(written, {"trace": value, "id": task_id})
+
+
+async def test_a_task_that_can_not_be_read_stops_no_runner(
+    lab: Lab, caplog: pytest.LogCaptureFixture
+) -> None:
+    """If it failed, one row would keep every runner from all that is pending, for good."""
+    runner = TaskRunner(lab.shiftwork, enabled=True)
+    await runner.run_once()
+    spoiled = await lab.shiftwork.create_task("noop", "spoiled")
+    await trace(lab, spoiled.id, "[]")
+    try:
+        for _ in range(2):
+            sound = await lab.shiftwork.create_task("noop", "sound")
+            summary = await runner.run_once()
+            assert (summary["tasks_completed"], summary["tasks_skipped"]) == (1, 0)
+            assert (await lab.shiftwork.task(sound.id)).status is TaskStatus.COMPLETED
+            lines = [line for line in caplog.messages if f"of task {spoiled.id} can't be read" in line]
+            assert len(lines) == 1
+    finally:
+        await trace(lab, spoiled.id, "{}")
+        await lab.shiftwork.cancel_task(spoiled.id)
+
+
+async def test_tasks_are_listed_whatever_one_says(lab: Lab) -> None:
+    """If it failed, nobody could see the tasks that can be read."""
+    sound, spoiled = [await lab.shiftwork.create_task("noop", what) for what in ("sound", "spoiled")]
+    await trace(lab, spoiled.id, "[]")
+    try:
+        command = [sys.executable, "-P", "-m", "client", "tasks", "list", "--json", "--last", "2"]
+        environ = quick_environment(lab.settings.state)
+        listed = await asyncio.to_thread(
+            subprocess.run, command, env=environ, capture_output=True, text=True, check=False
+        )
+        assert (listed.returncode, [task["id"] for task in json.loads(listed.stdout)]) == (0, [sound.id])
+        assert listed.stderr.startswith(f"warning: What is stored of task {spoiled.id} can't be read")
+    finally:
+        await trace(lab, spoiled.id, "{}")
+        for task in (sound, spoiled):
+            await lab.shiftwork.cancel_task(task.id)
+
+
+async def test_lost_tasks_end_beside_what_can_not_be_read(lab: Lab) -> None:
+    """If it failed, no task that is lost would ever end while one row can't be read."""
+    lost, spoiled = [await lab.shiftwork.create_task("noop", what) for what in ("lost", "spoiled")]
+    for task in (lost, spoiled):
+        async with lab.shiftwork.store.transaction() as tx:
+            await tx.tasks.begin(task.id, "gone:1", {})
+    await trace(lab, spoiled.id, "[]")
+    try:
+        await LostTasks(lab.shiftwork.store, await lab.shiftwork.temporal()).end()
+        ended = await lab.shiftwork.task(lost.id)
+        assert (ended.status, ended.error_kind) == (TaskStatus.FAILED, TaskErrorKind.LOST)
+    finally:
+        await trace(lab, spoiled.id, "{}")
+        await lab.shiftwork.cancel_task(spoiled.id)
