@@ -1,6 +1,5 @@
 """Long tasks become projects, short ones are answered at once."""
 
-import asyncio
 import inspect
 import logging
 import re
@@ -14,6 +13,7 @@ from client.sync import SyncLongRunningHarness
 from shiftwork.analysis import THRESHOLD, TaskAnalysis, analyze_task
 from shiftwork.contracts.project import AgentOptions
 from shiftwork.errors import Conflict, InvalidInput
+from shiftwork.looping import in_own_thread
 from shiftwork.storable import given_path
 from shiftwork.sub_agents import Specification
 
@@ -109,15 +109,19 @@ class AutoHarnessWrapper:
     async def awrap_and_execute(
         self, prompt: str, execute_fn: Execute | None = None, working_directory: str | Path | None = None
     ) -> dict[str, Any]:
-        """The same for programs with an event loop, which goes on meanwhile."""
+        """The same for programs with an event loop, which goes on meanwhile.
+
+        Whatever waits has a thread of its own. Where this is cancelled, it waits no longer, and the project
+        goes on: `get_current_project_id` tells which; a function or model that answers is left to itself.
+        """
         _folder("working_directory", working_directory)
         if execute_fn is not None:
             _of_a_prompt("execute_fn", execute_fn)
         if execute_fn is None or self.should_wrap(prompt):
-            return await asyncio.to_thread(self.wrap_and_execute, prompt, None, working_directory)
+            return await in_own_thread(self.wrap_and_execute, prompt, None, working_directory)
         if _is_async(execute_fn):
             return _answered(await execute_fn(prompt))
-        given = await asyncio.to_thread(execute_fn, prompt)
+        given = await in_own_thread(execute_fn, prompt)
         return _answered(await given if inspect.isawaitable(given) else given)
 
     # A long one -------------------------------------------------------------------------------------------

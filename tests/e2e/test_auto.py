@@ -4,6 +4,7 @@ import asyncio
 import math
 import subprocess
 import sys
+import threading
 import uuid
 from functools import partial
 from pathlib import Path
@@ -309,6 +310,57 @@ def test_requests_at_the_same_time_each_get_their_own_project(settings, tmp_path
     assert names == [project_name(prompt) for prompt in prompts]
     assert [name in result["response"] for name, result in zip(names, results, strict=True)] == [True] * 3
     assert wrapper.get_current_project_id() in [result["project_id"] for result in results]
+
+
+def test_a_cancelled_request_is_waited_for_no_longer(settings, tmp_path) -> None:
+    """A program that can't end until a project of days does."""
+    attempt = simple_attempt("x", {"sleep": 15})
+    cassette = write_cassette(tmp_path / "c.yml", [simple_feature("x")], {"x": [attempt]})
+    created = threading.Event()
+    with SyncLongRunningHarness(
+        agent="scripted", agent_settings={"cassette": cassette}, options=scripted(cassette), settings=settings
+    ) as harness:
+        wrapper = AutoHarnessWrapper(object(), lambda *_: created.set(), harness=harness)
+
+        async def gives_up() -> None:
+            task = asyncio.create_task(wrapper.awrap_and_execute(LONG.format(uuid.uuid4().hex[:8])))
+            assert await asyncio.to_thread(created.wait, 60)
+            task.cancel()
+
+        asyncio.run(gives_up())
+        project = wrapper.get_current_project_id()
+        assert project is not None
+        assert harness.get_project_status(project)["status"] != "completed"
+        assert "own" not in [thread.name for thread in eventually_ended()]
+        assert harness.wait_project(project)["status"] == "completed"
+
+
+def eventually_ended() -> list[threading.Thread]:
+    """The threads that there are, once those of cancelled requests had time to end."""
+    for thread in threading.enumerate():
+        if thread.name == "own":
+            thread.join(10)
+    return threading.enumerate()
+
+
+def test_requests_that_take_long_keep_no_other_from_its_answer() -> None:
+    """A short request, and all else that needs a thread, behind so many long ones."""
+    wrapper, go = AutoHarnessWrapper(object()), threading.Event()
+
+    def answers(prompt: str) -> str:
+        if prompt != "hi":
+            go.wait(60)
+        return prompt
+
+    async def many() -> list[dict[str, Any]]:
+        long = [asyncio.create_task(wrapper.awrap_and_execute(f"{number}?", answers)) for number in range(50)]
+        await asyncio.sleep(0)
+        async with asyncio.timeout(20):
+            assert await wrapper.awrap_and_execute("hi", answers) == {"response": "hi"}
+            await asyncio.to_thread(go.set)
+            return await asyncio.gather(*long)
+
+    assert [each["response"] for each in asyncio.run(many())] == [f"{number}?" for number in range(50)]
 
 
 def test_who_can_not_do_it_says_so() -> None:

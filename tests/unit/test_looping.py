@@ -2,10 +2,11 @@
 
 import asyncio
 import threading
+from concurrent.futures import CancelledError
 
 import pytest
 
-from shiftwork.looping import LoopThread
+from shiftwork.looping import LoopThread, in_own_thread
 
 
 @pytest.fixture
@@ -101,3 +102,72 @@ def test_the_thread_ends_even_if_the_last_work_fails():
     with pytest.raises(OSError, match="gone"):
         loop.stop(fail)
     assert all(thread.name != "a failing thing" for thread in threading.enumerate())
+
+
+def test_who_gives_up_on_a_thread_ends_what_it_waits_for(loop):
+    """If it failed, a cancelled wait would keep a program from ending until what it waited for is over."""
+    begun, ended, after = threading.Event(), threading.Event(), threading.Event()
+
+    async def work() -> None:
+        try:
+            begun.set()
+            await asyncio.sleep(600)
+        finally:
+            ended.set()
+
+    def waits() -> None:
+        try:
+            loop.wait(work())
+        finally:
+            with pytest.raises(CancelledError):
+                loop.wait(asyncio.sleep(600))
+            after.set()
+
+    async def gives_up() -> None:
+        task = asyncio.create_task(in_own_thread(waits))
+        assert await asyncio.to_thread(begun.wait, 5)
+        task.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await task
+
+    asyncio.run(gives_up())
+    assert ended.wait(5)
+    assert after.wait(5)
+
+
+def test_a_thread_that_is_given_up_closes_what_it_opened():
+    """If it failed, a connection would stay behind whoever no longer waits for its work."""
+    begun, closed = threading.Event(), threading.Event()
+
+    async def close() -> None:
+        await asyncio.sleep(0.01)
+        closed.set()
+
+    def works() -> None:
+        inner = LoopThread("inner")
+
+        async def work() -> None:
+            begun.set()
+            await asyncio.sleep(600)
+
+        try:
+            inner.wait(work())
+        finally:
+            inner.stop(close)
+
+    async def gives_up() -> None:
+        task = asyncio.create_task(in_own_thread(works))
+        assert await asyncio.to_thread(begun.wait, 5)
+        task.cancel()
+
+    asyncio.run(gives_up())
+    assert closed.wait(5)
+
+
+def test_whatever_a_thread_of_its_own_raises_is_told():
+    """If it failed, who waits for it would wait for ever."""
+    with pytest.raises(RuntimeError, match="StopIteration"):
+        asyncio.run(in_own_thread(next, iter(())))
+    with pytest.raises(ZeroDivisionError):
+        asyncio.run(in_own_thread(divmod, 1, 0))
+    assert asyncio.run(in_own_thread(divmod, 7, 2)) == (3, 1)
