@@ -1,9 +1,11 @@
 """What goes wrong inside an environment: told apart from what others ask of it, and put in words."""
 
 import asyncio
+import inspect
 import time
 import traceback
-from collections.abc import Awaitable, Callable
+import types
+from collections.abc import Awaitable, Callable, Iterator
 from typing import Final, TypeVar
 
 from pydantic import ValidationError
@@ -58,17 +60,34 @@ def is_failure(error: BaseException) -> bool:
 
 
 def let_go(error: BaseException) -> None:
-    """Have nothing of the step that it left live on: what ends with that ends now, not after the undo."""
+    """Have nothing of the step that it left live on: what ends with that ends now, not after the undo.
+
+    What whoever asked for the step was handling meanwhile is not the step's: the error tells of that, too,
+    but it was caught by what is running still.
+    """
+    running = set(map(id, _stack()))
     waiting: list[BaseException | None] = [error]
     seen: set[int] = set()
     while waiting:
         one = waiting.pop()
-        if one is None or id(one) in seen:
+        if one is None or id(one) in seen or (one is not error and id(_first_frame(one)) in running):
             continue
         seen.add(id(one))
         traceback.clear_frames(one.__traceback__)
         waiting += [one.__cause__, one.__context__]
         waiting += one.exceptions if isinstance(one, BaseExceptionGroup) else []
+
+
+def _stack() -> Iterator[types.FrameType]:
+    frame = inspect.currentframe()
+    while frame is not None:
+        yield frame
+        frame = frame.f_back
+
+
+def _first_frame(error: BaseException) -> types.FrameType | None:
+    """That which caught it."""
+    return None if error.__traceback__ is None else error.__traceback__.tb_frame
 
 
 def why(error: BaseException) -> str:

@@ -14,6 +14,7 @@ from collections.abc import Iterable, Iterator
 from contextlib import suppress
 from typing import Any, Final
 
+from shiftwork.environments.garbage import collect, collect_newest, passes
 from shiftwork.environments.restoring_contents import (
     CanNotPutBack,
     Content,
@@ -159,6 +160,7 @@ class Snapshot:
                 self._attributes.append(_Attributes(named, apart if each is of else frozenset()))
                 waiting.extend(self._attributes[-1].noted.values())
             waiting.extend(noted.within())
+        self._made = passes()
 
     def put_back(self) -> bool:
         """Let the object hold that, and nothing else.
@@ -171,6 +173,7 @@ class Snapshot:
             CanNotPutBack: something does not hold what it held.
             Exception: whatever an object raises that is looked at.
         """
+        collect_newest()
         for noted in self._noted:
             if not noted.can:  # before anything is written
                 raise CanNotPutBack(f"a {noted.cls.__qualname__} can't be put back any more")
@@ -178,6 +181,7 @@ class Snapshot:
         exactly = all(is_untouched(noted.owner, noted.content) for noted in sets)
         for _ in range(2):  # some can only be right once others are
             self._put()
+            collect(self._made)
             wrong = self._wrong()
             if not wrong:
                 return exactly

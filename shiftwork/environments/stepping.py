@@ -57,26 +57,44 @@ async def take_step(
             raise
         if episode is not None:
             episode.faults += 1
-        return _refusal(environment, episode, _failure(environment, action, error))
+        return _refusal(environment, episode, _failure(environment.name, action, error))
     before = set_aside(environment)
     try:
-        doing = inner(environment, action, **copied(checked))
+        result = await _tried(environment, inner, episode, action, checked)
+    except BaseException:  # a cancellation: half a step is undone, too
+        await undo(environment, episode, before)
+        raise
+    if isinstance(result, ActionResult) and result.success:
+        episode.taken.append(TakenAction(action, checked, result.reward, result.rewards))
+        return _counted(environment, episode, result)
+    await undo(environment, episode, before)
+    if isinstance(result, ActionResult):
+        return _refusal(environment, episode, result.error or f"action {action!r} was not taken", result)
+    episode.faults += 1
+    episode_now(environment)
+    return _refusal(environment, episode, result)
+
+
+async def _tried(
+    environment: "BaseHarness",
+    inner: Callable[..., Awaitable[ActionResult]],
+    episode: Episode,
+    action: str,
+    parameters: dict[str, Any],
+) -> ActionResult | str:
+    """What came of an action, or how it failed: the error itself is gone then, with what it held."""
+    name = environment.name
+    try:
+        doing = inner(environment, action, **copied(parameters))
         answer = await within(_time_left(environment, episode), doing, episode.now)
         result = as_earned(of_type(ActionResult, "step", answer))
         check_rewards(result)
-    except BaseException as error:  # a cancellation, too: half a step is undone
+    except BaseException as error:
         let_go(error)
-        await undo(environment, episode, before)
         if not is_failure(error):
             raise
-        episode.faults += 1
-        episode_now(environment)
-        return _refusal(environment, episode, _failure(environment, action, error))
-    if not result.success:
-        await undo(environment, episode, before)
-        return _refusal(environment, episode, result.error or f"action {action!r} was not taken", result)
-    episode.taken.append(TakenAction(action, checked, result.reward, result.rewards))
-    return _counted(environment, episode, result)
+        return _failure(name, action, error)
+    return result
 
 
 def _going_on(environment: "BaseHarness", episode: Episode | None) -> Episode:
@@ -151,7 +169,7 @@ def _refusal(
     )
 
 
-def _failure(environment: "BaseHarness", action: str, error: BaseException) -> str:
+def _failure(name: str, action: str, error: BaseException) -> str:
     if isinstance(error, TookTooLong):
-        return f"action {action!r} of {environment.name!r} took too long, and was undone"
-    return f"action {action!r} failed inside environment {environment.name!r}: {why(error)}"
+        return f"action {action!r} of {name!r} took too long, and was undone"
+    return f"action {action!r} failed inside environment {name!r}: {why(error)}"

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from shiftwork.environments.episode import Episode, SeededRandom
 from shiftwork.environments.failures import is_failure, of_type, within
+from shiftwork.environments.garbage import collect, passes
 from shiftwork.environments.protocol import (
     ActionResult,
     HarnessStatus,
@@ -80,6 +81,7 @@ async def undo(environment: "BaseHarness", episode: Episode, before: Snapshot | 
         if found is PutBack.NOT:
             environment.status = HarnessStatus.ERROR
         return
+    collect(passes())  # else it would change what is made now
     try:
         await within(_time_for(environment, episode), _make_again(environment, episode))
     except BaseException as error:  # an interruption leaves half an episode, too
