@@ -18,10 +18,10 @@ from shiftwork.environments.garbage import collect, collect_newest, passes
 from shiftwork.environments.restoring_contents import (
     CanNotPutBack,
     Content,
-    is_untouched,
     same_objects,
 )
 from shiftwork.environments.restoring_kinds import Kind, kind_of
+from shiftwork.environments.restoring_sets import is_untouched
 
 _DRAWN: Final = getattr(random.random, "__self__", None)
 """What `random.random` and its like draw from."""
@@ -177,14 +177,13 @@ class Snapshot:
         for noted in self._noted:
             if not noted.can:  # before anything is written
                 raise CanNotPutBack(f"a {noted.cls.__qualname__} can't be put back any more")
-        sets = (noted for noted in self._noted if issubclass(noted.cls, set))
-        exactly = all(is_untouched(noted.owner, noted.content) for noted in sets)
         for _ in range(2):  # some can only be right once others are
             self._put()
             collect(self._made)
             wrong = self._wrong()
             if not wrong:
-                return exactly
+                sets = (noted for noted in self._noted if issubclass(noted.cls, set))
+                return all(is_untouched(noted.owner, noted.content) for noted in sets)
         raise CanNotPutBack(f"{wrong[0]} is not as it was")
 
     def _put(self) -> None:

@@ -8,11 +8,9 @@ import array
 import io
 import operator
 import random
-import sys
 import weakref
 from collections import OrderedDict, defaultdict, deque
 from collections.abc import Callable, Iterable
-from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -49,11 +47,11 @@ def same_objects(some: Any, others: Any) -> bool:
     return len(some) == len(others) and all(map(operator.is_, some, others))
 
 
-def _nothing(*_: Any) -> Any:
+def nothing(*_: Any) -> Any:
     return ()
 
 
-_PLAIN: Final = frozenset({str, int, float, bool, bytes, type(None)})
+PLAIN: Final = frozenset({str, int, float, bool, bytes, type(None)})
 """Of which the hash never changes."""
 
 
@@ -106,34 +104,9 @@ def _mapping(kind: Any, *, factory: bool = False) -> Content:
             kind.__setitem__(owner, key, value)
 
     def finds(owner: Any) -> bool:
-        return all(type(key) in _PLAIN or kind.__contains__(owner, key) for key in kind.keys(owner))
+        return all(type(key) in PLAIN or kind.__contains__(owner, key) for key in kind.keys(owner))
 
     return Content(note, within, holds, put, hashes=True, finds=finds)
-
-
-def _set_note(owner: set[Any]) -> tuple[list[Any], int]:
-    return list(set.__iter__(owner)), sys.getsizeof(owner)
-
-
-def _set_put(owner: set[Any], noted: tuple[list[Any], int]) -> None:
-    set.clear(owner)
-    set.update(owner, noted[0])
-
-
-def _set_holds(owner: set[Any], noted: tuple[list[Any], int]) -> bool:
-    return set(map(id, set.__iter__(owner))) == set(map(id, noted[0]))
-
-
-def is_untouched(owner: set[Any], noted: tuple[list[Any], int]) -> bool:
-    """Whether a set has these elements in this order and width, which are made by all that was ever in it."""
-    return same_objects(list(set.__iter__(owner)), noted[0]) and sys.getsizeof(owner) == noted[1]
-
-
-def _set_finds(owner: set[Any]) -> bool:
-    return all(type(each) in _PLAIN or set.__contains__(owner, each) for each in set.__iter__(owner))
-
-
-SET: Final = Content(_set_note, lambda noted: noted[0], _set_holds, _set_put, hashes=True, finds=_set_finds)
 
 
 def _numbers(kind: Any) -> Content:
@@ -145,7 +118,7 @@ def _numbers(kind: Any) -> Content:
     def put(owner: Any, noted: Any) -> None:
         kind.__setitem__(owner, slice(None), noted)
 
-    return Content(lambda owner: kind.__getitem__(owner, slice(None)), _nothing, holds, put)
+    return Content(lambda owner: kind.__getitem__(owner, slice(None)), nothing, holds, put)
 
 
 def _stream(kind: Any) -> Content:
@@ -162,7 +135,7 @@ def _stream(kind: Any) -> Content:
     def holds(owner: Any, noted: Any) -> bool:
         return bool(note(owner) == noted)
 
-    return Content(note, _nothing, holds, put, can=lambda owner, noted: (noted is None) == owner.closed)
+    return Content(note, nothing, holds, put, can=lambda owner, noted: (noted is None) == owner.closed)
 
 
 def _chance_put(owner: random.Random, noted: Any) -> None:
@@ -173,7 +146,7 @@ def _kept(owner: Any) -> list[Any]:
     return list(owner.values() if isinstance(owner, weakref.WeakValueDictionary) else owner)
 
 
-KEPT: Final = Content(_kept, _nothing, lambda *_: True, _nothing)
+KEPT: Final = Content(_kept, nothing, lambda *_: True, nothing)
 """What is referred to weakly has to live until it can be put back; by what, its attributes say."""
 
 
@@ -212,14 +185,13 @@ CONTENTS: Final[dict[type, Content]] = {
     dict: _mapping(dict),
     OrderedDict: _mapping(OrderedDict),
     defaultdict: _mapping(defaultdict, factory=True),
-    set: SET,
     bytearray: _numbers(bytearray),
     array.array: _numbers(array.array),
     io.StringIO: _stream(io.StringIO),
     io.BytesIO: _stream(io.BytesIO),
     random.Random: Content(
         random.Random.getstate,
-        _nothing,
+        nothing,
         lambda owner, noted: bool(random.Random.getstate(owner) == noted),
         _chance_put,
     ),
@@ -227,104 +199,4 @@ CONTENTS: Final[dict[type, Content]] = {
     weakref.WeakKeyDictionary: KEPT,
     weakref.WeakSet: KEPT,
 }
-LOCK: Final = Content(_lock_note, _nothing, _lock_holds, _lock_put, can=_lock_holds)
-
-
-# Of numpy ---------------------------------------------------------------------------------------------------
-
-
-def _plain(owner: Any) -> Any:
-    return owner.view(sys.modules["numpy"].ndarray)
-
-
-def _array_note(owner: Any) -> tuple[Any, ...]:
-    if owner.dtype.hasobject and owner.dtype != object:
-        raise CanNotPutBack("an array of records with objects")
-    flat = _plain(owner)
-    where = (owner.shape, owner.strides, owner.dtype, owner.__array_interface__["data"][0])
-    of_another = isinstance(owner.base, type(flat))  # which has what this one shows
-    return None if of_another else flat.copy(), owner.base, owner.flags.writeable, where
-
-
-def _array_within(noted: tuple[Any, ...]) -> Iterable[Any]:
-    yield noted[1]
-    if noted[0] is not None and noted[0].dtype == object:
-        yield from noted[0].flat
-
-
-def _array_is_there(owner: Any, noted: tuple[Any, ...]) -> bool:
-    now = (owner.shape, owner.strides, owner.dtype, owner.__array_interface__["data"][0])
-    return bool(now == noted[3])
-
-
-def _array_has(owner: Any, noted: tuple[Any, ...]) -> bool:
-    if noted[0] is None:
-        return True
-    if owner.dtype == object:
-        return same_objects(list(_plain(owner).flat), list(noted[0].flat))
-    return bool(_plain(owner).tobytes() == noted[0].tobytes())
-
-
-def _array_holds(owner: Any, noted: tuple[Any, ...]) -> bool:
-    if not _array_is_there(owner, noted):
-        return False
-    return owner.flags.writeable == noted[2] and _array_has(owner, noted)
-
-
-def _array_put(owner: Any, noted: tuple[Any, ...]) -> None:
-    if not _array_is_there(owner, noted):
-        raise CanNotPutBack("an array of which the shape was changed")
-    if not _array_has(owner, noted):
-        owner.flags.writeable = True
-        _plain(owner)[...] = noted[0]
-    if owner.flags.writeable != noted[2]:
-        owner.flags.writeable = noted[2]
-
-
-def _is_same_state(one: Any, other: Any) -> bool:
-    if isinstance(one, dict):
-        return one.keys() == other.keys() and all(_is_same_state(one[key], other[key]) for key in one)
-    if isinstance(one, tuple):
-        return all(map(_is_same_state, one, other))
-    same = one == other
-    return bool(same if isinstance(same, bool) else same.all())
-
-
-def _spawned(owner: Any) -> int:
-    """Children that its seeds were made for, which can't be taken back."""
-    with suppress(AttributeError):
-        return int(owner.seed_seq.n_children_spawned)
-    return 0
-
-
-def _bits_put(owner: Any, noted: tuple[Any, int]) -> None:
-    owner.state = noted[0]
-
-
-def _legacy(owner: Any) -> Any:
-    return owner.get_state(legacy=False)
-
-
-def _legacy_put(owner: Any, noted: Any) -> None:
-    owner.set_state(noted)
-
-
-OF_PACKAGES: Final[dict[tuple[str, str], Content]] = {
-    ("numpy", "ndarray"): Content(_array_note, _array_within, _array_holds, _array_put, can=_array_is_there),
-    ("numpy.random.bit_generator", "BitGenerator"): Content(
-        lambda owner: (owner.state, _spawned(owner)),
-        _nothing,
-        lambda owner, noted: _is_same_state((owner.state, _spawned(owner)), noted),
-        _bits_put,
-    ),
-    ("numpy.random._generator", "Generator"): Content(
-        lambda owner: owner.bit_generator,
-        lambda noted: (noted,),
-        lambda owner, noted: owner.bit_generator is noted,
-        _nothing,
-    ),
-    ("numpy.random.mtrand", "RandomState"): Content(
-        _legacy, _nothing, lambda owner, noted: _is_same_state(_legacy(owner), noted), _legacy_put
-    ),
-}
-"""By module and name, as nothing is imported for them."""
+LOCK: Final = Content(_lock_note, nothing, _lock_holds, _lock_put, can=_lock_holds)

@@ -20,7 +20,9 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 from shiftwork.environments.one_by_one import OneByOne
-from shiftwork.environments.restoring_contents import CONTENTS, ITERATOR, LOCK, OF_PACKAGES, Content
+from shiftwork.environments.restoring_contents import CONTENTS, ITERATOR, LOCK, Content
+from shiftwork.environments.restoring_numpy import OF_NUMPY
+from shiftwork.environments.restoring_sets import SET
 from shiftwork.environments.sharing import MadeAgain, NeverChanges
 
 _HEAP, _IMMUTABLE = 1 << 9, 1 << 8
@@ -73,10 +75,10 @@ _IMMUTABLE_PARTS: Final[dict[type, Callable[[Any], Iterable[Any]]]] = {
 _VALUES: Final = (int, float, complex, str, bytes, dt.date, dt.time, dt.timedelta)
 _LOCKS: Final = (type(threading.Lock()), type(threading.RLock()))
 _ITERATORS: Final[tuple[Any, ...]] = (type(iter([])), type(reversed([])), type(iter(())))
-_OF_NUMPY: Final = frozenset({("numpy", "dtype"), ("numpy", "generic"), ("numpy", "ufunc")})
+_STAY_IN_NUMPY: Final = frozenset({("numpy", "dtype"), ("numpy", "generic"), ("numpy", "ufunc")})
 """They stay what they are, but for records, which are views."""
 
-_DRAWS: Final = frozenset(name for name in OF_PACKAGES if name[0].startswith("numpy.random."))
+_DRAWS: Final = frozenset(name for name in OF_NUMPY if name[0].startswith("numpy.random."))
 
 
 _OTHERS_WAIT: Final = frozenset(
@@ -118,7 +120,7 @@ def _kind_of(cls: type) -> Kind:
     if cls in _STAYS or issubclass(cls, _STAY):
         return Kind(stays=True)
     names = {(base.__module__, base.__qualname__) for base in cls.__mro__}
-    if names & _OF_NUMPY and ("numpy", "void") not in names:
+    if names & _STAY_IN_NUMPY and ("numpy", "void") not in names:
         return Kind(stays=True)
     own = cls.__mro__[:-1]
     if names & _DRAWS:  # of which numpy has many kinds
@@ -150,7 +152,8 @@ def _is_known(cls: type) -> bool:
 
 
 def _content(cls: type) -> Content | None:
-    return CONTENTS.get(cls) or OF_PACKAGES.get((cls.__module__, cls.__qualname__)) or _others(cls)
+    known = SET if cls is set else CONTENTS.get(cls)
+    return known or OF_NUMPY.get((cls.__module__, cls.__qualname__)) or _others(cls)
 
 
 def _others(cls: type) -> Content | None:
