@@ -32,7 +32,8 @@ class LostTasks:
 
     async def end(self) -> int:
         """End them all; how many that were."""
-        return await self._end_running() + await self._end_unbegun() + await self._end_occurrences()
+        ended = await self._end_running() + await self._end_unbegun() + await self._end_occurrences()
+        return ended + await self._remove_left()
 
     async def _end_running(self) -> int:
         count, before = 0, None
@@ -92,6 +93,22 @@ class LostTasks:
             if len(seen) < _PAGE:
                 return count
             after = max(seen)
+
+    async def _remove_left(self) -> int:
+        """Those that were to be run at once, whose makers were lost before they had them begun.
+
+        They go, as those do whose makers could not have them begun; nobody waits for them.
+        """
+        async with self._store.transaction() as tx:
+            left = await tx.tasks.left()
+        return sum([await self._remove_if_left(task_id) for task_id in left])
+
+    async def _remove_if_left(self, task_id: int) -> bool:
+        with suppress(NotFound, UnreadableRow):
+            async with self._store.transaction() as tx:
+                row = await tx.tasks.hold(task_id)  # as below
+                return await self._status(row) is None and await tx.tasks.remove_unbegun(task_id)
+        return False
 
     async def _end_if_unbegun(self, task_id: int, status: WorkflowExecutionStatus | None) -> bool:
         async with self._store.transaction() as tx:

@@ -1,6 +1,8 @@
 """The workflows of tasks, as clients start, find and cancel them."""
 
 import asyncio
+import time
+from collections.abc import Awaitable, Callable
 from contextlib import suppress
 from datetime import timedelta
 from typing import Any
@@ -12,6 +14,7 @@ from temporalio.service import RPCError, RPCStatusCode
 
 from client.temporal_errors import unanswered
 from shiftwork.contracts.task import TaskStart
+from shiftwork.errors import Conflict, NotFound
 from shiftwork.store.schedules import OCCURRENCE
 from shiftwork.store.tasks import TaskRow
 from shiftwork.temporal import TASK_QUEUE, TASK_WORKFLOW, agent_attributes, task_workflow_id
@@ -47,10 +50,50 @@ async def start_workflow(
     return True
 
 
-async def task_id_of(client: Client, workflow_id: str) -> int | None:
-    """Which task the workflow that runs under this id has; None if none runs, or it does not say."""
-    found = await _running(client, workflow_id)
-    return None if found is None else found[1]
+async def begin(
+    client: Client,
+    task: TaskRow,
+    name: str,
+    start: Callable[[], Awaitable[bool]],
+    look: Callable[[int], Awaitable[TaskRow]],
+) -> bool:
+    """Start the workflow of a task, unless somebody did; whether it was we.
+
+    Args:
+        name: whose run it is, for people.
+        start: does so, unless one of its id runs.
+        look: reads another task.
+
+    Raises:
+        Conflict: its agent runs another task.
+        StackError: Temporal does not answer.
+    """
+    deadline = time.monotonic() + _MOMENT
+    workflow_id, what = task_workflow_id(task.id, task.agent_id), "another run"
+    while not await start():
+        found = await _running(client, workflow_id)
+        if found is not None:  # else it has ended meanwhile, and another may have been started, too
+            workflow, running = found
+            if running == task.id:
+                return False  # whoever asked before, and got no answer, had it begin
+            if running is not None:
+                what = f"task {running}"
+                if await _goes_on(running, look):
+                    raise Conflict(
+                        f"{name!r} runs already ({what}), and has one run at a time; wait for its end."
+                    )
+            # The task has ended, and its workflow does in a moment, unless somebody ended the task by hand.
+            await _closed(workflow, deadline - time.monotonic())
+        if time.monotonic() > deadline:
+            raise Conflict(f"{name!r} is still being ended ({what}); try again in a moment.")
+    return True
+
+
+async def _goes_on(task_id: int, look: Callable[[int], Awaitable[TaskRow]]) -> bool:
+    try:
+        return not (await look(task_id)).status.ended
+    except NotFound:  # its workflow ends as it finds none
+        return False
 
 
 async def workflow_of(client: Client, task: TaskRow) -> WorkflowHandle[Any, Any] | None:
@@ -78,11 +121,11 @@ async def cancel(workflow: WorkflowHandle[Any, Any]) -> None:
             raise unanswered(error) from error
 
 
-async def closed(client: Client, workflow_id: str) -> None:
-    """Wait a moment for the end of a workflow."""
+async def _closed(workflow: WorkflowHandle[Any, Any], seconds: float) -> None:
+    """Wait for the end of a workflow, for so many seconds."""
     with suppress(WorkflowFailureError, RPCError, TimeoutError):
-        async with asyncio.timeout(_MOMENT):  # an answer that is late is asked for again by the client
-            await client.get_workflow_handle(workflow_id).result()
+        async with asyncio.timeout(seconds):  # an answer that is late is asked for again by the client
+            await workflow.result(follow_runs=False)
 
 
 async def _running(client: Client, workflow_id: str) -> tuple[WorkflowHandle[Any, Any], int | None] | None:

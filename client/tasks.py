@@ -10,28 +10,29 @@ from pydantic import JsonValue
 from client.connection import Connection
 from client.task_inputs import check_limits, check_parameters, check_wait, new_task
 from client.task_workflows import (
+    begin,
     cancel,
-    closed,
     occurrence_goes_on,
     start_workflow,
-    task_id_of,
     workflow_of,
 )
 from client.waiting import TaskWatch
 from shiftwork.contracts.agent import PYTHON, AgentConfiguration
 from shiftwork.contracts.task import TaskErrorKind, TaskStart, TaskStatus
 from shiftwork.contracts.workflow import Timeouts
-from shiftwork.errors import Conflict, InvalidInput, StackError
+from shiftwork.errors import Conflict, InvalidInput, ShiftworkError, StackError
 from shiftwork.stack.file import database_url
 from shiftwork.store.agents import AgentRow
-from shiftwork.store.tasks import NewTask, TaskOutcome, TaskRow
-from shiftwork.temporal import task_workflow_id
+from shiftwork.store.tasks import REQUESTED, NewTask, TaskOutcome, TaskRow
 
 AGENT_PROVIDER = "agent"
 """The provider of tasks that are runs of registered agents."""
 
 CANCEL_SECONDS = 60.0
 """For how long the end of a task that was cancelled is waited for."""
+
+_DROP_SECONDS = 5.0
+"""For how long a caller waits that is told of an error; transactions may rest for twice as long."""
 
 
 class NotRunnable(InvalidInput, ValueError):  # noqa: N818 - the tree names what happened
@@ -122,20 +123,24 @@ class TaskControl(Connection):
     ) -> TaskRow:
         """Have an agent run now; its task, which runs. See `start_task`.
 
+        Until it is begun no runner takes it. Who is cancelled in this call has no task made, unless it has
+        been begun: then it runs on.
+
         Raises:
             Conflict: it runs already, or under that key another agent's task was made; then no task was made.
-            InvalidInput: it has no code, a limit can't be one, or what is given can't be kept as it is; then
-                neither.
+            InvalidInput: it has no code, a limit can't be one, or what is given can't be
+                kept as it is; then neither.
         """
         check_limits(timeout, max_output_bytes)
         new = new_task(AGENT_PROVIDER, instruction, parameters, request_key)
-        task, found = await self._created(new, agent, to_run=True)
-        if task.status is not TaskStatus.CREATED:
-            return task  # of the same request
+        making = asyncio.ensure_future(self._created(new.model_copy(update={"at_once": True}), agent))
         try:
-            await self._begin(task, found, timeout, max_output_bytes)
-        except BaseException:  # a caller that no longer waits, too
-            await asyncio.shield(self._drop(task.id))
+            # Whoever no longer waits may have had a row made all the same.
+            task, found = await asyncio.shield(making)
+            if task.status is TaskStatus.CREATED:  # else it is of the same request
+                await self._begin(task, found, timeout, max_output_bytes)
+        except BaseException:
+            await asyncio.shield(self._drop(making))
             raise
         return task
 
@@ -205,15 +210,13 @@ class TaskControl(Connection):
                 "ends as soon as one answers; `shiftwork status` tells whether one runs."
             ) from None
 
-    async def _created(
-        self, new: NewTask, ref: str | int | None, *, to_run: bool = False
-    ) -> tuple[TaskRow, AgentRow | None]:
-        """The task, and its agent; `to_run`: that is to be run at once, so it must have something to run."""
+    async def _created(self, new: NewTask, ref: str | int | None) -> tuple[TaskRow, AgentRow | None]:
+        """The task, and its agent; what is to be run at once must have something to run."""
         async with self.store.statements() as tx:  # one of them writes
             agent = None
             if ref is not None:
                 agent = await tx.agents.find(str(ref))
-                if to_run and agent.kind == PYTHON and agent.code is None:
+                if new.at_once and agent.kind == PYTHON and agent.code is None:
                     raise NotRunnable(f"Agent {agent.name!r} has no code; give it some before it is run.")
                 of_agent = {"agent_id": agent.id, "agent_version": agent.version}
                 check_parameters(agent, new.parameters)
@@ -246,25 +249,25 @@ class TaskControl(Connection):
         )
         name = agent.name if agent else task.provider
         client = await self.temporal()
-        if await start_workflow(client, task, start, name, timings.workflow_task):
-            return True
-        running = await task_id_of(client, task_workflow_id(task.id, task.agent_id))
-        if running == task.id:
-            return False  # whoever asked before, and got no answer, had it begin
-        if running is not None and not (await (look or self.task)(running)).status.ended:
-            raise Conflict(
-                f"{name!r} runs already (task {running}), and has one run at a time; wait for its end."
-            )
-        # The task has ended, and its workflow does in a moment, unless somebody ended the task by hand.
-        await closed(client, task_workflow_id(task.id, task.agent_id))
-        if not await start_workflow(client, task, start, name, timings.workflow_task):
-            raise Conflict(f"{name!r} is still being ended (task {running}); try again in a moment.")
-        return True
 
-    async def _drop(self, task_id: int) -> None:
-        """Remove a task that was not begun after all."""
-        async with self.store.transaction() as tx:
-            await tx.tasks.remove_unbegun(task_id)
+        async def start_one() -> bool:
+            return await start_workflow(client, task, start, name, timings.workflow_task)
+
+        return await begin(client, task, name, start_one, look or self.task)
+
+    async def _drop(self, making: "asyncio.Future[tuple[TaskRow, AgentRow | None]]") -> None:
+        """Remove a task that was to be run at once and was not begun after all.
+
+        Where nobody can tell whether a workflow has it, the maintenance does, later.
+        """
+        with suppress(ShiftworkError, TimeoutError):
+            async with asyncio.timeout(_DROP_SECONDS):
+                task, _ = await making
+                async with self.store.transaction() as tx:
+                    # Held: who has it begun by hand does so before this, and is seen, or finds none.
+                    held = await tx.tasks.hold(task.id)
+                    if REQUESTED in held.trace and await workflow_of(await self.temporal(), held) is None:
+                        await tx.tasks.remove_unbegun(held.id)
 
     def _watching(self) -> TaskWatch:
         if self._watch is None:

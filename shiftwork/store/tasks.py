@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import UTC, datetime, timedelta
 from typing import Annotated, Any
 
 from pydantic import BeforeValidator, JsonValue, ValidationInfo, field_validator
@@ -16,6 +16,9 @@ from shiftwork.store.agents import AgentRow
 from shiftwork.store.beginning import BEGIN, beginning, parts, told_of
 from shiftwork.store.noun import Noun, is_id, read_row
 from shiftwork.store.tables import TaskTable
+
+REQUESTED = "run_requested_at"
+"""Where the trace of a task says since when it was to be run: at once, by whoever made it."""
 
 MOST_OF_A_LINE = 1_000
 """Characters of an instruction, a result and an error that are in a line of a list."""
@@ -96,12 +99,17 @@ class TaskFilter:
 
 
 class NewTask(Message):
-    """What a task is made of; see `TaskRow`."""
+    """What a task is made of; see `TaskRow`.
+
+    Attributes:
+        at_once: whoever makes it has it run; no runner does.
+    """
 
     provider: str
     agent_id: int | None = None
     agent_version: int | None = None
     user_id: str = ""
+    at_once: bool = False
     instruction: str = ""
     parameters: dict[str, JsonValue] = {}
     request_key: str | None = None
@@ -138,7 +146,8 @@ class Tasks(Noun):
 
     async def create(self, task: NewTask) -> TaskRow:
         """The task, created; one with the same `request_key` is found again instead."""
-        values = {**task.model_dump(), "status": TaskStatus.CREATED.value, "trace": {}}
+        trace = {REQUESTED: datetime.now(UTC).isoformat()} if task.at_once else {}
+        values = {**task.model_dump(exclude={"at_once"}), "status": TaskStatus.CREATED.value, "trace": trace}
         statement = insert(TaskTable).values(values)
         statement = statement.on_conflict_do_nothing(index_elements=[TaskTable.request_key])
         new = await self._changed(statement)
@@ -213,10 +222,17 @@ class Tasks(Noun):
     async def pending(self, limit: int = 1_000) -> tuple[list[TaskRow], list[UnreadableRow]]:
         """Those that nothing has run yet, oldest first, and what is wrong with those that can't be read.
 
-        Occurrences have workflows of their own.
+        Occurrences have workflows of their own, and what was made to be run at once is its maker's to begin.
         """
-        waiting = (TaskTable.status == TaskStatus.CREATED) & TaskTable.scheduled_at.is_(None)
+        waiting = (TaskTable.status == TaskStatus.CREATED) & TaskTable.scheduled_at.is_(None) & ~_AT_ONCE
         return await self._readable(_select().where(waiting).order_by(TaskTable.id).limit(limit), TaskRow)
+
+    async def left(self, limit: int = 1_000) -> list[int]:
+        """Those to be run at once that their makers have not had begun within a minute, oldest first."""
+        long_ago = TaskTable.created_at < func.clock_timestamp() - _MOMENT
+        found = select(TaskTable.id).where(TaskTable.status == TaskStatus.CREATED, _AT_ONCE, long_ago)
+        result = await self._connection.execute(found.order_by(TaskTable.id).limit(limit))
+        return list(result.scalars())
 
     async def begin(self, task_id: int, worker: str, trace: Mapping[str, JsonValue]) -> Begun:
         """Run it from now on: an attempt of its own, which alone may end it; an earlier one may no longer.
@@ -270,7 +286,10 @@ class Tasks(Noun):
         return await self._write(task_id, _ended(outcome))
 
     async def remove_unbegun(self, task_id: int) -> bool:
-        """Remove a task that nothing has run; whether there was one."""
+        """Remove a task that nothing has run; whether there was one.
+
+        A workflow may be about to: look for it first, while the task is held.
+        """
         waiting = (TaskTable.id == task_id) & (TaskTable.status == TaskStatus.CREATED)
         statement = delete(TaskTable).where(waiting)
         return await self._hits(statement.returning(TaskTable.id))
@@ -314,6 +333,8 @@ class Tasks(Noun):
         return read_row(TaskRow, {name: value for name, value in found.items() if name != told.name})
 
 
+_AT_ONCE = TaskTable.trace.has_key(REQUESTED)
+_MOMENT = timedelta(minutes=1)
 _LONG = ("instruction", "result", "error")
 
 

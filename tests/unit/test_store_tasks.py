@@ -158,6 +158,7 @@ async def test_lists_are_paged_and_filtered(store, agent):
         rest = await tx.tasks.select(agent_id=agent.id, before=page[-1].id)
         assert [row.id for row in (*page, *rest)] == [row.id for row in reversed(mine)]
         assert [row.id for row in await tx.tasks.select(statuses=[TaskStatus.RUNNING])] == [other.id]
+        await tx.tasks.create(NewTask(provider="noop", at_once=True))
         pending, unreadable = await tx.tasks.pending()
         assert ([row.id for row in pending], unreadable) == ([row.id for row in mine], [])
         assert await tx.tasks.remove_unbegun(mine[0].id)

@@ -1,0 +1,100 @@
+"""Runs that somebody asks for at once: they are begun by whoever asks, or there is no task of them."""
+
+import asyncio
+
+import pytest
+from sqlalchemy import text
+
+from activities.lost_tasks import LostTasks
+from client.executor import AgentExecutor
+from client.task_runner import TaskRunner
+from client.task_workflows import begin
+from shiftwork.contracts.agent import AgentConfiguration
+from shiftwork.contracts.task import TaskStart, TaskStatus
+from shiftwork.contracts.workflow import Timeouts
+from shiftwork.errors import NotFound
+from shiftwork.store.agents import AgentDefinition, AgentRow
+from shiftwork.store.tasks import NewTask, TaskRow
+from shiftwork.temporal import TASK_WORKFLOW, task_workflow_id
+from tests.e2e.lab import Lab, eventually
+
+AGE = "UPDATE tasks SET created_at = created_at - interval '2 minutes' WHERE id = :id"
+
+
+async def registered(lab: Lab, name: str, code: str) -> AgentRow:
+    config = AgentConfiguration(timeout=30)
+    return await lab.shiftwork.register_agent(name, AgentDefinition(kind="python", code=code, config=config))
+
+
+async def test_who_no_longer_waits_leaves_nothing_to_be_run(lab: Lab, request: pytest.FixtureRequest) -> None:
+    """If it failed, a run that somebody called off would begin hours later, when a runner comes by."""
+    agent = await registered(lab, request.node.name, "print('ran')")
+    for number in range(60):
+        asking = asyncio.create_task(lab.shiftwork.run_agent(agent.id))
+        await asyncio.sleep(number * 0.0005)
+        asking.cancel()
+        await asyncio.wait((asking,))
+
+    async def all_ended() -> bool:
+        tasks = await lab.shiftwork.tasks(agent=agent.id, limit=200)
+        return all(task.status.ended for task in tasks)
+
+    await eventually(all_ended, 30)
+    assert (await AgentExecutor(shiftwork=lab.shiftwork).execute_agent(agent.id))["result"] == "ran\n"
+
+
+async def test_no_runner_takes_what_its_maker_begins(lab: Lab, request: pytest.FixtureRequest) -> None:
+    """If it failed, a caller's limits would not hold, and its task would be gone under its hands."""
+    agent = await registered(lab, request.node.name, "print('x' * 5_000)")
+    stop = asyncio.Event()
+    loop = asyncio.create_task(TaskRunner(lab.shiftwork, enabled=True).run_loop(0.05, stop))
+    executor = AgentExecutor(timeout=20, max_output_size=10, shiftwork=lab.shiftwork)
+    try:
+        results = [(await executor.execute_agent(agent.id))["result"] for _ in range(15)]
+    finally:
+        stop.set()
+        await loop
+    assert {len(result) for result in results} == {10}
+
+
+async def test_a_run_that_ends_just_then_keeps_nobody_from_the_next(lab: Lab) -> None:
+    """If it failed, of many who run an agent at once some would be told that no run is being ended."""
+    task = await lab.shiftwork.create_task("noop", "never run")
+    answers = iter([False, False, True])  # others were quicker, twice, and have ended by now
+
+    async def start() -> bool:
+        return next(answers)
+
+    try:
+        assert await begin(await lab.shiftwork.temporal(), task, "it", start, lab.shiftwork.task)
+    finally:
+        await lab.shiftwork.cancel_task(task.id)
+
+
+async def made(lab: Lab, instruction: str, *, old: bool) -> TaskRow:
+    """A task whose maker was lost before it had it begun."""
+    async with lab.shiftwork.store.transaction() as tx:
+        task = await tx.tasks.create(NewTask(provider="noop", instruction=instruction, at_once=True))
+        if old:
+            await tx.connection.execute(text(AGE), {"id": task.id})
+    return task
+
+
+async def test_what_nobody_has_begun_is_removed(lab: Lab) -> None:
+    """If it failed, the row of a caller that was killed would stay for ever, or be run long after."""
+    client = await lab.shiftwork.temporal()
+    fresh, left, begun = [await made(lab, what, old=what != "fresh") for what in ("fresh", "left", "begun")]
+    start = TaskStart(task_id=begun.id, timeout=9, timeouts=Timeouts(heartbeat=4, retry_interval=0.1))
+    workflow_id, memo = task_workflow_id(begun.id, None), {"task_id": begun.id}
+    workflow = await client.start_workflow(
+        TASK_WORKFLOW, start, id=workflow_id, task_queue="no worker's", memo=memo
+    )
+    assert (await TaskRunner(lab.shiftwork, enabled=True).run_once())["tasks_started"] == 0
+    await LostTasks(lab.shiftwork.store, client).end()
+    with pytest.raises(NotFound):
+        await lab.shiftwork.task(left.id)
+    for task in (fresh, begun):
+        assert (await lab.shiftwork.task(task.id)).status is TaskStatus.CREATED
+    await workflow.terminate()
+    for task in (fresh, begun):
+        await lab.shiftwork.cancel_task(task.id)
