@@ -128,9 +128,11 @@ class TaskControl(Connection):
 
         Raises:
             Conflict: it runs already, or under that key another agent's task was made; then no task was made.
-            InvalidInput: it has no code, a limit can't be one, or what is given can't be
+            InvalidInput: no agent is named, it has no code, a limit can't be one, or what is given can't be
                 kept as it is; then neither.
         """
+        if agent is None:
+            raise NotRunnable("Which agent is to run? Give its name or its id.")
         check_limits(timeout, max_output_bytes)
         new = new_task(AGENT_PROVIDER, instruction, parameters, request_key)
         making = asyncio.ensure_future(self._created(new.model_copy(update={"at_once": True}), agent))

@@ -14,7 +14,7 @@ from shiftwork.contracts.task import TaskStart, TaskStatus
 from shiftwork.contracts.workflow import Timeouts
 from shiftwork.errors import NotFound
 from shiftwork.store.agents import AgentDefinition, AgentRow
-from shiftwork.store.tasks import NewTask, TaskRow
+from shiftwork.store.tasks import NewTask, TaskFilter, TaskRow
 from shiftwork.temporal import TASK_WORKFLOW, task_workflow_id
 from tests.e2e.lab import Lab, eventually
 
@@ -24,6 +24,11 @@ AGE = "UPDATE tasks SET created_at = created_at - interval '2 minutes' WHERE id 
 async def registered(lab: Lab, name: str, code: str) -> AgentRow:
     config = AgentConfiguration(timeout=30)
     return await lab.shiftwork.register_agent(name, AgentDefinition(kind="python", code=code, config=config))
+
+
+async def count(lab: Lab) -> int:
+    async with lab.shiftwork.store.transaction() as tx:
+        return await tx.tasks.count(TaskFilter())
 
 
 async def test_who_no_longer_waits_leaves_nothing_to_be_run(lab: Lab, request: pytest.FixtureRequest) -> None:
@@ -55,6 +60,16 @@ async def test_no_runner_takes_what_its_maker_begins(lab: Lab, request: pytest.F
         stop.set()
         await loop
     assert {len(result) for result in results} == {10}
+
+
+async def test_no_agent_makes_no_task(lab: Lab) -> None:
+    """If it failed, who names no agent would be told of a failed run of nobody."""
+    before = await count(lab)
+    with pytest.raises(ValueError, match="Which agent is to run"):
+        await AgentExecutor(shiftwork=lab.shiftwork).execute_agent(None)  # type: ignore[arg-type]
+    with pytest.raises(ValueError, match="Which agent is to run"):
+        await lab.shiftwork.run_agent(None)  # type: ignore[arg-type]
+    assert await count(lab) == before
 
 
 async def test_a_run_that_ends_just_then_keeps_nobody_from_the_next(lab: Lab) -> None:
