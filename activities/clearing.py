@@ -105,9 +105,12 @@ class Clearing:
         return row.status.ended or row.attempt > attempt
 
     async def _projects(self) -> list[ProjectRow]:
-        """Those that have a folder here."""
+        """Those that have a folder here; of one that can't be read nobody knows what it needs."""
         async with self._services.store.transaction() as tx:
-            rows = {row.id: row for row in await tx.projects.list()}
+            found, unreadable = await tx.projects.readable()
+        for each in unreadable:
+            log.warning("its folder is left alone: %s", each)
+        rows = {row.id: row for row in found}
         return [rows[folder.name] for folder in folders_in(self._settings.projects) if folder.name in rows]
 
     async def _needed(self, project: ProjectRow) -> Needed:

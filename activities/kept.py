@@ -142,10 +142,10 @@ def _is_at(fd: int, folder: Path) -> bool:
 async def _is_deleted(services: Services, agent_id: int, created: int) -> bool:
     try:
         async with services.store.transaction() as tx:
-            newest = (await tx.agents.versions(agent_id))[0]
+            agent = await tx.agents.identity(agent_id, deleted=True)
     except NotFound:
         return False  # of another database; who knows what it is to them
-    return newest.deleted_at is not None and int(newest.created_at.timestamp()) == created
+    return agent.deleted_at is not None and int(agent.created_at.timestamp()) == created
 
 
 def _remove(folder: Path) -> bool:

@@ -1,5 +1,6 @@
 """Registered agents, as people and programs make and change them."""
 
+import logging
 import warnings
 from collections.abc import Mapping
 from typing import Any
@@ -8,19 +9,22 @@ from pydantic import ValidationError
 
 from client.merging import merged
 from client.schedule_names import schedule_id
+from client.schedule_removal import remove_schedules
 from client.schedules import ScheduleControl, ScheduleInfo
 from client.task_inputs import check_parameters
 from client.vetting import check_agent, check_hosts
 from client.wording import first_problem
 from shiftwork.agents.python.telling import check_code
 from shiftwork.contracts.agent import PYTHON, AgentConfiguration
-from shiftwork.errors import InvalidInput
+from shiftwork.errors import InvalidInput, UnreadableRow
 from shiftwork.schedules import Recurrence
 from shiftwork.secrets.refusing import refuse_in_code, refuse_in_words, refuse_secrets
 from shiftwork.storable import check_mapping, check_text
-from shiftwork.store.agents import AgentDefinition, AgentRow
+from shiftwork.store.agents import AgentDefinition, AgentIdentity, AgentRow
 from shiftwork.tasks.budget import check_budget
 from shiftwork.text import one_line
+
+log = logging.getLogger("shiftwork.agents")
 
 
 class AgentRegistry(ScheduleControl):
@@ -71,33 +75,54 @@ class AgentRegistry(ScheduleControl):
             await self.reconcile_schedules([agent])
         return agent
 
-    async def delete_agent(self, ref: str | int, *, version: int | None = None) -> AgentRow:
-        """Delete an agent; its tasks and handoffs stay.
+    async def delete_agent(self, ref: str | int, *, version: int | None = None) -> AgentIdentity:
+        """Delete an agent, also one that can't be read; its tasks and handoffs stay.
 
         Args:
             version: see `change_agent`.
+
+        Returns:
+            What it was in its last version, as far as that can be read: an `AgentRow`, if it can.
 
         Raises:
             NotFound: there is no such agent.
             Stale: it is in another version by now; nothing was deleted.
         """
         async with self.store.transaction() as tx:
-            agent = await tx.agents.find(str(ref))
+            agent = await tx.agents.identify(str(ref))
+            agent.check_version(version)
+            _, unreadable = await tx.agents.readable_versions(agent.id)
+        if unreadable:  # first, as nobody finds them once it is deleted
+            await remove_schedules(self.store, await self.temporal(), agent.id)
+        async with self.store.transaction() as tx:
             await tx.agents.delete(agent.id, version)
-            versions = await tx.agents.versions(agent.id)
-        if any(map(_scheduled, versions)):
+            agent = await tx.agents.identity(agent.id, deleted=True)
+            versions, unreadable = await tx.agents.readable_versions(agent.id)
+        if not unreadable and any(map(_scheduled, versions)):
             await self.reconcile_schedules(versions[:1])
-        return versions[0]
+        return next((each for each in versions if each.version == agent.version), agent)
 
     async def agent(self, ref: str | int) -> AgentRow:
         """The agent of this name or id; raises `NotFound`."""
         async with self.store.transaction() as tx:
             return await tx.agents.find(str(ref))
 
-    async def agents(self) -> list[AgentRow]:
-        """Every registered agent, oldest first."""
+    async def agent_identity(self, ref: str | int) -> AgentIdentity:
+        """Which agent has this name or id, also if it can't be read; raises `NotFound`."""
         async with self.store.transaction() as tx:
-            return await tx.agents.all()
+            return await tx.agents.identify(str(ref))
+
+    async def agents(self) -> list[AgentRow]:
+        """Every registered agent, oldest first; the log tells of those that can't be read."""
+        found, unreadable = await self.readable_agents()
+        for each in unreadable:
+            log.warning("left out of a list: %s", each)
+        return found
+
+    async def readable_agents(self) -> tuple[list[AgentRow], list[UnreadableRow]]:
+        """Every registered agent that can be read, oldest first, and what is wrong with the others."""
+        async with self.store.transaction() as tx:
+            return await tx.agents.readable()
 
     async def agent_versions(self, ref: str | int) -> list[AgentRow]:
         """Every version of an agent, newest first; raises `NotFound`."""

@@ -41,9 +41,8 @@ async def owner_of(tx: Transaction, named: str) -> AgentRow:
     """The agent that has the schedule of this id; raises `NotFound`."""
     if own := OWN.fullmatch(named):
         return await tx.agents.get(int(own[1]))
-    for agent in await tx.agents.all():
-        if named in agent.config.schedules:
-            return agent
+    if (agent := await tx.agents.owner(named)) is not None:
+        return agent
     raise NotFound(
         f"There is no agent {named!r:.120}, nor a schedule of that id; `shiftwork agents list` and "
         "`shiftwork schedules list` show those there are."

@@ -12,14 +12,14 @@ from client.agents import checked_configuration, patched_configuration
 from client.api import Shiftwork
 from client.cli.connecting import connected
 from client.cli.exits import DONE
-from client.cli.opening import reading
+from client.cli.opening import reading, tell_unreadable
 from client.cli.output import excerpt, pairs, print_json, table
 from client.cli.task_pages import end, moment, shown
 from client.cli.values import WALL_TIME
 from shiftwork.contracts.agent import PYTHON, WorkspaceMode
 from shiftwork.errors import Conflict, InvalidInput
 from shiftwork.settings import Settings
-from shiftwork.store.agents import AgentDefinition, AgentRow
+from shiftwork.store.agents import AgentDefinition, AgentIdentity, AgentRow
 from shiftwork.store.store import Store
 from shiftwork.text import printable
 
@@ -31,14 +31,15 @@ def list_agents(args: Namespace) -> int:
 
     async def command(store: Store) -> int:
         async with store.transaction() as tx:
-            found = await tx.agents.all()
+            found, unreadable = await tx.agents.readable()
         if args.json:
             print_json([_facts(row) for row in found])
         elif found:
             head = ("id", "name", "kind", "version", "schedule", "description")
             print(table(head, [_line(row) for row in found], spare=(3, 5)))
-        else:
+        elif not unreadable:
             print("No agent is registered yet; see `shiftwork agents register --help`.")
+        tell_unreadable(unreadable)
         return DONE
 
     return reading(command)
@@ -107,7 +108,7 @@ def delete(args: Namespace) -> int:
     """Delete an agent."""
 
     async def command(shiftwork: Shiftwork) -> int:
-        row = await shiftwork.agent(args.agent)
+        row = await shiftwork.agent_identity(args.agent)
         if not args.yes:
             await _consent(row)
         return _told(args, await shiftwork.delete_agent(row.id), "Deleted")
@@ -132,7 +133,7 @@ def run(args: Namespace) -> int:
     return connected(command)
 
 
-async def _consent(row: AgentRow) -> None:
+async def _consent(row: AgentIdentity) -> None:
     if sys.stdin.isatty():
         question = f"Delete agent {printable(row.name)!r}? Its tasks and handoffs stay. [y/N] "
         if (await asyncio.to_thread(input, question)).strip().lower() in {"y", "yes"}:
@@ -201,7 +202,7 @@ def _read(file: str, what: str) -> str:
         raise InvalidInput(f"The {what} in {file!r} is not UTF-8 (byte {error.start}).") from error
 
 
-def _told(args: Namespace, row: AgentRow, what: str) -> int:
+def _told(args: Namespace, row: AgentIdentity, what: str) -> int:
     if args.json:
         print_json(_facts(row))
     else:
@@ -209,7 +210,7 @@ def _told(args: Namespace, row: AgentRow, what: str) -> int:
     return DONE
 
 
-def _facts(row: AgentRow) -> dict[str, Any]:
+def _facts(row: AgentIdentity) -> dict[str, Any]:
     return row.model_dump(mode="json")
 
 

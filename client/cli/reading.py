@@ -7,7 +7,7 @@ from pathlib import Path
 from client.cli.exits import DONE
 from client.cli.folding import folded, terminal_width
 from client.cli.layout import laid_out
-from client.cli.opening import newest, reading
+from client.cli.opening import newest, reading, tell_unreadable
 from client.cli.output import excerpt, money, print_json, table
 from client.deciding import decided_in, judged, whose
 from client.report import project_report, render_markdown
@@ -25,15 +25,17 @@ def projects(args: Namespace) -> int:
 
     async def command(store: Store) -> int:
         async with store.transaction() as tx:
-            found = await tx.projects.list(ProjectStatus(args.status) if args.status else None)
+            status = ProjectStatus(args.status) if args.status else None
+            found, unreadable = await tx.projects.readable(status)
             shown = [await tx.projects.status(each.id) for each in reversed(found)]
         if args.json:
             print_json([{**status, "created_at": _at(row)} for status, row in _with(shown, found)])
         elif shown:
             head = ("id", "name", "status", "features", "sessions", "spent", "reason")
             print(table(head, [_project(status) for status in shown], spare=(4, 5)))
-        else:
+        elif not unreadable:
             print("There is no such project." if args.status else "There is no project yet.")
+        tell_unreadable(unreadable)
         return DONE
 
     return reading(command)

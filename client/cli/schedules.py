@@ -10,6 +10,7 @@ from client.api import Shiftwork
 from client.cli.connecting import connected
 from client.cli.exits import DONE
 from client.cli.folding import folded
+from client.cli.opening import tell_unreadable
 from client.cli.output import excerpt, pairs, print_json, table
 from client.cli.task_pages import moment
 from client.schedule_names import schedules_of
@@ -23,7 +24,8 @@ def list_schedules(args: Namespace) -> int:
     """Print every agent's schedules."""
 
     async def command(shiftwork: Shiftwork) -> int:
-        every = [(agent, name) for agent in await shiftwork.agents() for name in sorted(schedules_of(agent))]
+        agents, unreadable = await shiftwork.readable_agents()
+        every = [(agent, name) for agent in agents for name in sorted(schedules_of(agent))]
         found = []
         for agent, name in every:
             with suppress(NotFound):  # it was removed meanwhile, or is being made
@@ -33,8 +35,9 @@ def list_schedules(args: Namespace) -> int:
         elif found:
             head = ("agent", "id", "schedule", "time zone", "next", "runs", "remark")
             print(table(head, [_line(agent, info) for agent, info in found], spare=(5, 3)))
-        else:
+        elif not unreadable:
             print("No agent has a schedule; see `shiftwork schedules set --help`.")
+        tell_unreadable(unreadable)
         return DONE
 
     return connected(command)

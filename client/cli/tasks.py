@@ -1,7 +1,6 @@
 """`tasks`: made, shown, waited for and ended."""
 
 import asyncio
-import sys
 from argparse import Namespace
 from collections.abc import Iterator
 from typing import Any
@@ -9,7 +8,7 @@ from typing import Any
 from client.api import Shiftwork
 from client.cli.connecting import connected
 from client.cli.exits import DONE
-from client.cli.opening import reading
+from client.cli.opening import reading, tell_unreadable
 from client.cli.output import excerpt, part_of, print_json, print_json_line, table
 from client.cli.task_pages import end, moment, shown
 from client.patience import PatientStore
@@ -35,8 +34,7 @@ def list_tasks(args: Namespace) -> int:
             wanted = TaskFilter(statuses, agent_id, args.provider, args.user)
             found, unreadable = await tx.tasks.readable(wanted, before=args.before, limit=limit)
             total = await tx.tasks.count(wanted)
-        for each in unreadable:
-            sys.stderr.write(f"warning: {each}\n")
+        tell_unreadable(unreadable)
         if args.json:
             print_json([task.model_dump(mode="json", exclude={"token"}) for task in found])
         elif found:

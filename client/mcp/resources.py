@@ -1,5 +1,7 @@
 """What a client can read without a tool: the report and the status of each project."""
 
+import logging
+
 from mcp import types
 from mcp.server.lowlevel.helper_types import ReadResourceContents
 from pydantic import AnyUrl
@@ -13,14 +15,18 @@ from shiftwork.errors import NotFound
 from shiftwork.store.rows import ProjectRow
 from shiftwork.text import printable, printable_json, truncate
 
+log = logging.getLogger("shiftwork.mcp")
+
 _NEWEST = 50
 _LONGEST = 1_000_000
 
 
 async def of_projects(shiftwork: Shiftwork) -> list[types.Resource]:
-    """The resources of the newest projects."""
+    """The resources of the newest projects; of one that can't be read there is nothing to read."""
     async with shiftwork.store.transaction() as tx:
-        rows = await tx.projects.list()
+        rows, unreadable = await tx.projects.readable()
+    for each in unreadable:
+        log.warning("it has no resources: %s", each)
     return [_resource(row, kind) for row in reversed(rows[-_NEWEST:]) for kind in KINDS]
 
 

@@ -6,6 +6,8 @@ from typing import Annotated, Generic, TypeVar
 from fastapi import Depends, Query
 from pydantic import BaseModel, Field
 
+from shiftwork.errors import UnreadableRow
+
 MOST = 200
 Item = TypeVar("Item")
 Other = TypeVar("Other")
@@ -57,3 +59,17 @@ class Page(BaseModel, Generic[Item]):
     def of_part(cls, items: Sequence[Item], window: Window, total: int) -> "Page[Item]":
         """The page that has these items, of a list of so many."""
         return cls(items=list(items), next_offset=window.end if window.end < total else None, total=total)
+
+
+class ReadablePage(Page[Item], Generic[Item]):
+    """Some items of a list, and what is left out of it."""
+
+    unreadable: list[str] = Field(
+        description="What is wrong with those whose stored definition this version can't read, one sentence "
+        "each: they are no items, on no page."
+    )
+
+    @classmethod
+    def but(cls, page: Page[Item], unreadable: Sequence[UnreadableRow]) -> "ReadablePage[Item]":
+        """The page of a list without these."""
+        return cls(**dict(page), unreadable=[str(each) for each in unreadable])

@@ -23,6 +23,7 @@ from shiftwork.errors import (
     ShiftworkError,
     StackError,
     Stale,
+    UnreadableRow,
 )
 from shiftwork.secrets import LazyRedactor
 from shiftwork.text import one_line, printable_json, truncate
@@ -40,6 +41,7 @@ _STATUSES: tuple[tuple[type[ShiftworkError], int], ...] = (
     (PeopleCommitsAtRisk, 409),
     (RepositoryError, 422),
     (Stale, 412),
+    (UnreadableRow, 500),
     (ShiftworkError, 409),
 )
 """The first class that fits; whatever else a person can act on is a state that does not allow it."""
@@ -107,7 +109,7 @@ _DESCRIPTIONS = {
     421: "The `Host` is not this server's.",
     422: "A field or parameter is wrong; nothing was changed.",
     429: "Too many streams are open.",
-    500: "Unexpected; the server's log says more.",
+    500: "Unexpected, and the server's log says more; or what is stored of it can't be read by this version.",
     503: "The stack does not answer, or does not run; try again after `Retry-After` seconds.",
 }
 

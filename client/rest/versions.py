@@ -9,7 +9,7 @@ from fastapi import Depends, Header
 from starlette.responses import Response
 
 from shiftwork.errors import Stale
-from shiftwork.store.agents import AgentRow
+from shiftwork.store.agents import AgentIdentity
 
 _TAG = r'(?:W/)?"[!#-~]*"'
 _TAGS = re.compile(_TAG)
@@ -42,7 +42,7 @@ class Matching:
 
     tags: frozenset[str] | None
 
-    def version(self, agent: AgentRow) -> int | None:
+    def version(self, agent: AgentIdentity) -> int | None:
         """The version that alone may be changed; None: any.
 
         Raises:

@@ -8,6 +8,7 @@ from client.resting import at_rest
 from client.tools import arguments as asks
 from client.tools.call import Call
 from client.tools.results import (
+    ITEMS,
     CreatedProject,
     Done,
     ProjectLine,
@@ -138,11 +139,13 @@ async def initialize_project_features(call: Call, asked: asks.InitializeFeatures
 async def list_long_running_projects(call: Call, asked: asks.ListProjects) -> Projects:
     """The projects of the stack, newest first."""
     async with call.shiftwork.store.transaction() as tx:
-        rows = list(reversed(await tx.projects.list(asked.status_filter)))
+        readable, unreadable = await tx.projects.readable(asked.status_filter)
+        rows = readable[::-1]
         page = rows[asked.offset : asked.offset + asked.limit]
         found = [await tx.projects.status(row.id) for row in page]
     shown = [_line(status) for status in found]
-    return Projects(projects=shown, **Projects.rest(asked.offset, len(shown), len(rows)))
+    said = [line(str(each), 1_000) for each in unreadable[:ITEMS]]
+    return Projects(projects=shown, unreadable=said, **Projects.rest(asked.offset, len(shown), len(rows)))
 
 
 async def pause_project(call: Call, asked: asks.PauseProject) -> Status:

@@ -7,7 +7,7 @@ the harness quotes of it: every result names those fields in its `notice`, which
 from datetime import datetime
 from typing import TYPE_CHECKING, Any, ClassVar
 
-from pydantic import BaseModel
+from pydantic import BaseModel, Field
 
 from client.standing import CurrentSession, OpenQuestion
 from shiftwork.text import one_line, printable, truncate
@@ -144,6 +144,7 @@ class Projects(Page):
     agents_wrote = ("projects[].reason",)
 
     projects: list[ProjectLine]
+    unreadable: list[str] = Field([], description="What is wrong with those that can't be read, if any.")
 
 
 class Progress(Page):

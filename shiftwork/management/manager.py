@@ -1,5 +1,6 @@
 """Projects as people's programs read and change them."""
 
+import logging
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -12,6 +13,8 @@ from shiftwork.planning.choose import ready
 from shiftwork.storable import given_path
 from shiftwork.store.rows import FeatureRow, ProjectRow
 from shiftwork.store.states import project_state
+
+log = logging.getLogger("shiftwork.projects")
 
 
 class ProjectManager(Records):
@@ -80,9 +83,12 @@ class ProjectManager(Records):
             return await tx.projects.by_name(name)
 
     async def list_projects(self, status: ProjectStatus | None = None) -> list[ProjectRow]:
-        """All projects, or those in one status, oldest first."""
+        """All projects, or those in one status, oldest first; the log tells of what can't be read."""
         async with self._store.transaction() as tx:
-            return await tx.projects.list(status)
+            found, unreadable = await tx.projects.readable(status)
+        for each in unreadable:
+            log.warning("left out of a list: %s", each)
+        return found
 
     async def get_project_status(self, project_id: str) -> dict[str, Any]:
         """Where the project stands; see `shiftwork.store.status`."""

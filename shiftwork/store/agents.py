@@ -5,7 +5,7 @@ from datetime import datetime
 from typing import Any
 
 from pydantic import JsonValue
-from sqlalchemy import Select, func, select, type_coerce, update
+from sqlalchemy import ColumnElement, Select, func, select, type_coerce, update
 from sqlalchemy.dialects.postgresql import JSONB, insert
 
 from shiftwork.contracts.agent import AgentConfiguration
@@ -32,8 +32,8 @@ class AgentDefinition(Message):
     config: AgentConfiguration = AgentConfiguration()
 
 
-class AgentRow(AgentDefinition):
-    """A registered agent in its newest version, or in the one that was asked for."""
+class AgentIdentity(Message):
+    """Which agent it is, in which version: what is known also of one whose definition can't be read."""
 
     id: int
     name: str
@@ -49,6 +49,10 @@ class AgentRow(AgentDefinition):
                 f"Agent {self.name!r} is in version {self.version} by now, not in version {version}; "
                 "nothing was changed: look at it again."
             )
+
+
+class AgentRow(AgentIdentity, AgentDefinition):
+    """A registered agent in its newest version, or in the one that was asked for."""
 
 
 _CLAIM = "shiftwork/schedule/"
@@ -73,9 +77,8 @@ class Agents(Noun):
         """
         for named in sorted(schedule_ids):
             await self.hold_schedule(named)
-            has_it = type_coerce(AgentVersionTable.config, JSONB)["schedules"].has_key(named)
-            others = has_it & (AgentTable.id != (agent_id or 0))
-            if await self._first(_current().where(others).limit(1), AgentRow) is not None:
+            others = _has_schedule(named) & (AgentTable.id != (agent_id or 0))
+            if await self._hits(_current().where(others).limit(1)):
                 raise Conflict(f"The schedule {named!r} is not of agent {name!r}; choose another id.")
 
     async def hold_schedule(self, named: str) -> None:
@@ -105,7 +108,9 @@ class Agents(Noun):
             NotFound: there is no such agent.
             Stale: it is in another version by now; nothing was changed.
         """
-        now = await self._locked(agent_id, version)
+        await self._lock(agent_id)
+        now = await self.get(agent_id)
+        now.check_version(version)
         if AgentDefinition.model_validate(now.model_dump()) == definition:
             return now
         await self._add_version(agent_id, now.version + 1, definition)
@@ -115,7 +120,8 @@ class Agents(Noun):
 
     async def delete(self, agent_id: int, version: int | None = None) -> None:
         """It is found no more; its tasks and handoffs stay. Args and errors as of `change`."""
-        await self._locked(agent_id, version)
+        await self._lock(agent_id)
+        (await self.identity(agent_id)).check_version(version)
         values = {"deleted_at": func.clock_timestamp()}
         await self._connection.execute(update(AgentTable).where(AgentTable.id == agent_id).values(values))
 
@@ -140,9 +146,29 @@ class Agents(Noun):
             return row
         raise NotFound(f"There is no agent {ref!r}; `shiftwork agents list` shows those there are.")
 
-    async def all(self) -> list[AgentRow]:
-        """Every agent, oldest first."""
-        return await self._all(_current().order_by(AgentTable.id), AgentRow)
+    async def identify(self, ref: str) -> AgentIdentity:
+        """Which agent has this name or id, whatever else is stored of it; raises `NotFound`."""
+        if ref.isascii() and ref.isdigit():
+            return await self.identity(int(ref))
+        named = (AgentTable.name == ref) & AgentTable.deleted_at.is_(None)
+        row = await self._first(select(AgentTable).where(named), AgentIdentity)
+        if row is not None:
+            return row
+        raise NotFound(f"There is no agent {ref!r}; `shiftwork agents list` shows those there are.")
+
+    async def identity(self, agent_id: int, *, deleted: bool = False) -> AgentIdentity:
+        """The same by its id, also of a deleted one if it is to be; raises `NotFound`."""
+        statement = select(AgentTable).where(AgentTable.id == agent_id)
+        if not deleted:
+            statement = statement.where(AgentTable.deleted_at.is_(None))
+        row = await self._first(statement, AgentIdentity) if is_id(agent_id) else None
+        if row is None:
+            raise _missing(agent_id)
+        return row
+
+    async def owner(self, named: str) -> AgentRow | None:
+        """The agent whose configuration has a schedule of this id, or None."""
+        return await self._first(_current().where(_has_schedule(named)).limit(1), AgentRow)
 
     async def readable(self) -> tuple[list[AgentRow], list[UnreadableRow]]:
         """Every agent that can be read, oldest first, and what is wrong with the others."""
@@ -150,24 +176,36 @@ class Agents(Noun):
 
     async def versions(self, agent_id: int) -> list[AgentRow]:
         """Every version of the agent, newest first; raises `NotFound`."""
-        statement = _select().where(AgentTable.id == agent_id).order_by(AgentVersionTable.version.desc())
-        rows = await self._all(statement, AgentRow) if is_id(agent_id) else []
-        if not rows:
-            raise NotFound(f"There is no agent {agent_id}; `shiftwork agents list` shows those there are.")
+        rows, unreadable = await self.readable_versions(agent_id)
+        if unreadable:
+            raise unreadable[0]
         return rows
 
-    async def _locked(self, agent_id: int, version: int | None) -> AgentRow:
-        """The agent, which nobody else changes meanwhile: two who change it at once make two versions."""
+    async def readable_versions(self, agent_id: int) -> tuple[list[AgentRow], list[UnreadableRow]]:
+        """Those that can be read, and what is wrong with the others; raises `NotFound`."""
+        await self.identity(agent_id, deleted=True)
+        statement = _select().where(AgentTable.id == agent_id).order_by(AgentVersionTable.version.desc())
+        return await self._readable(statement, AgentRow)
+
+    async def _lock(self, agent_id: int) -> None:
+        """Have nobody else change it meanwhile: two who change it at once make two versions."""
         await self._connection.execute(
             select(AgentTable.id).where(AgentTable.id == agent_id).with_for_update()
         )
-        row = await self.get(agent_id)
-        row.check_version(version)
-        return row
 
     async def _add_version(self, agent_id: int, version: int, definition: AgentDefinition) -> None:
         values = {"agent_id": agent_id, "version": version, **definition.model_dump(mode="json")}
         await self._connection.execute(insert(AgentVersionTable).values(values))
+
+
+def _missing(agent_id: int) -> NotFound:
+    return NotFound(f"There is no agent {agent_id}; `shiftwork agents list` shows those there are.")
+
+
+def _has_schedule(named: str) -> ColumnElement[bool]:
+    """Whether a configuration has a schedule of this id, which may be one that can't be read."""
+    found: ColumnElement[bool] = type_coerce(AgentVersionTable.config, JSONB)["schedules"].has_key(named)
+    return found
 
 
 def _select() -> Select[Any]:

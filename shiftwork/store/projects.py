@@ -1,6 +1,7 @@
 """Projects: what they are, where they stand, what they cost."""
 
 import uuid
+from collections.abc import Sequence
 from datetime import datetime
 from typing import Any, TypedDict, Unpack
 
@@ -36,6 +37,8 @@ _SESSIONS = (
     .scalar_subquery()
     .label("total_sessions")
 )
+
+_AGE = (ProjectTable.created_at, ProjectTable.id)
 
 
 class Projects(Noun):
@@ -103,16 +106,24 @@ class Projects(Noun):
         found = await self._run(FIND_SQL, *find_arguments(ref))
         return await self.get(choose(ref, found, () if found else await self._run(NAMES_SQL)))
 
-    async def readable(self) -> tuple[list[ProjectRow], list[UnreadableRow]]:
-        """All projects that can be read, oldest first, and what is wrong with the others."""
-        return await self._readable(_oldest_first(), ProjectRow)
-
-    async def list(self, status: ProjectStatus | None = None) -> list[ProjectRow]:
-        """All projects, or those in one status, oldest first."""
+    async def readable(
+        self, status: ProjectStatus | None = None
+    ) -> tuple[list[ProjectRow], list[UnreadableRow]]:
+        """All that can be read, or those in one status, oldest first; and what is wrong with the others."""
         statement = _oldest_first()
         if status is not None:
             statement = statement.where(ProjectTable.status == status)
-        return await self._all(statement, ProjectRow)
+        return await self._readable(statement, ProjectRow)
+
+    async def names(self, *, without: Sequence[ProjectStatus] = ()) -> dict[str, str]:
+        """The names of all, by id, oldest first, also of those that can't be read.
+
+        Args:
+            without: the statuses of projects that are left out.
+        """
+        statement = select(ProjectTable.id, ProjectTable.name).where(ProjectTable.status.not_in(without))
+        found = await self._connection.execute(statement.order_by(*_AGE))
+        return {row.id: row.name for row in found}
 
     async def save(self, project_id: str, revision: int, **columns: Unpack[ProjectColumns]) -> bool:
         """Write control columns; False, and nothing written, unless the revision is the greater one."""
@@ -177,7 +188,7 @@ class Projects(Noun):
 
 
 def _oldest_first() -> Select[Any]:
-    return select(ProjectTable, _SESSIONS).order_by(ProjectTable.created_at, ProjectTable.id)
+    return select(ProjectTable, _SESSIONS).order_by(*_AGE)
 
 
 def _missing(project_id: str) -> NotFound:

@@ -108,7 +108,7 @@ async def test_reading_asks_for_nothing(database_url, store, settings):
         (client := Client(database_url, settings)).store,
     ):
         async with client.store.transaction() as tx:
-            await tx.projects.list()
+            await tx.projects.readable()
         assert client.redactor.secret_in(CANARY) is None
         await client.store.learn()
         assert client.redactor.secret_in(CANARY) == "WORKER_API_KEY"

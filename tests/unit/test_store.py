@@ -387,7 +387,7 @@ async def test_survives_connections_that_the_server_ended(store, database_url):
         async with store.transaction() as tx:
             await tx.projects.save(project.id, 9, status=ProjectStatus.ACTIVE)
             await end_all()
-            await tx.projects.list()
+            await tx.projects.readable()
 
     with pytest.raises(StackError, match="gave up a transaction"):
         await interrupted()
@@ -438,10 +438,10 @@ async def test_a_database_that_moved_is_found_by_the_next_connection(database_ur
         await store.open()
     places.pop(0)
     async with store.transaction() as tx:
-        assert await tx.projects.list() == []
+        assert (await tx.projects.readable())[0] == []
     places[0] = nowhere
     async with store.transaction() as tx:  # on the connection that there is
-        assert await tx.projects.list() == []
+        assert (await tx.projects.readable())[0] == []
     await store.close()
 
 
@@ -470,7 +470,7 @@ async def test_every_form_of_dsn_is_understood(database_url, scheme):
     url = f"{scheme}://{database_url.partition('://')[2]}"
     await migrate(url)
     async with Store(url) as store, store.transaction() as tx:
-        assert await tx.projects.list() == []
+        assert (await tx.projects.readable())[0] == []
 
 
 @pytest.mark.parametrize("url", ["mysql://root:secret@h/db", "nonsense", "postgresql://h:port/db"])

@@ -71,7 +71,7 @@ async def test_a_name_is_one_agents_until_that_is_deleted(store, agent):
     async with store.transaction() as tx:
         await tx.agents.delete(agent.id)
         other = await tx.agents.register("clock", AgentDefinition(kind="python"))
-        assert [row.id for row in await tx.agents.all()] == [other.id]
+        assert [row.id for row in (await tx.agents.readable())[0]] == [other.id]
         assert (await tx.tasks.get(task.id)).agent_id == agent.id
     for ref in ("tick", str(agent.id), "99999999999999999999"):
         with pytest.raises(NotFound, match="There is no agent"):

@@ -11,10 +11,10 @@ from client.rest.answering_tasks import Agent, AgentLine
 from client.rest.asking import contract
 from client.rest.connections import Here
 from client.rest.idempotency import Making, Once
-from client.rest.pages import Page, Paged
+from client.rest.pages import Page, Paged, ReadablePage
 from client.rest.problems import documented
 from client.rest.versions import TAGGED, IfMatch, tag, tag_made
-from shiftwork.errors import Conflict, InvalidInput, NotFound
+from shiftwork.errors import Conflict, InvalidInput
 from shiftwork.store.agents import AgentDefinition, AgentRow
 
 router = APIRouter(prefix="/api/agents", tags=["agents"], responses=documented())
@@ -36,9 +36,10 @@ AgentRef = Annotated[
 
 
 @router.get("", summary="List the registered agents, oldest first")
-async def list_agents(shiftwork: Here, window: Paged) -> Page[AgentLine]:
+async def list_agents(shiftwork: Here, window: Paged) -> ReadablePage[AgentLine]:
     """Each in its newest version, without its code and settings."""
-    return Page.of([AgentLine.line(row) for row in await shiftwork.agents()], window)
+    rows, unreadable = await shiftwork.readable_agents()
+    return ReadablePage.but(Page.of([AgentLine.line(row) for row in rows], window), unreadable)
 
 
 @router.post(
@@ -104,7 +105,7 @@ async def change_agent(
 @router.delete("/{agent}", status_code=204, summary="Delete an agent", responses=GONE)
 async def delete_agent(shiftwork: Here, matching: IfMatch, agent: AgentRef) -> None:
     """It runs no more; its tasks and handoffs stay."""
-    row = await shiftwork.agent(agent)
+    row = await shiftwork.agent_identity(agent)
     await shiftwork.delete_agent(row.id, version=matching.version(row))
 
 
@@ -122,9 +123,6 @@ def _tagged(response: Response, row: AgentRow) -> Agent:
 async def agent_id_of(shiftwork: Here, ref: str) -> int:
     """The id of the agent of this name or id, also of one that was deleted, by its id."""
     async with shiftwork.store.transaction() as tx:
-        try:
-            return (await tx.agents.find(ref)).id
-        except NotFound:
-            if not (ref.isascii() and ref.isdigit()):
-                raise
-            return (await tx.agents.versions(int(ref)))[0].id
+        if ref.isascii() and ref.isdigit():
+            return (await tx.agents.identity(int(ref), deleted=True)).id
+        return (await tx.agents.identify(ref)).id

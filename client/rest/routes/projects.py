@@ -11,7 +11,7 @@ from client.rest import asking
 from client.rest.answering import CreatedProject, Reverted, Standing, Taken
 from client.rest.connections import Here
 from client.rest.idempotency import Idempotency, Making, Once
-from client.rest.pages import Page, Paged
+from client.rest.pages import Page, Paged, ReadablePage
 from client.rest.problems import documented
 from client.rest.working import answered
 from shiftwork.contracts.project import ProjectStatus
@@ -42,13 +42,14 @@ async def list_projects(
     window: Paged,
     status: Annotated[ProjectStatus | None, Query(description="Only those in this status.")] = None,
     name: Annotated[str, Query(max_length=200, description="Only those whose name holds this text.")] = "",
-) -> Page[Standing]:
+) -> ReadablePage[Standing]:
     """Where each of them stands."""
     async with shiftwork.store.transaction() as tx:
-        rows = [row for row in reversed(await tx.projects.list(status)) if name.lower() in row.name.lower()]
+        found, unreadable = await tx.projects.readable(status)
+        rows = [row for row in reversed(found) if name.lower() in row.name.lower()]
         page = Page.of(rows, window)
         items = [Standing(**await tx.projects.status(row.id)) for row in page.items]
-    return Page.of_part(items, window, page.total)
+    return ReadablePage.but(Page.of_part(items, window, page.total), unreadable)
 
 
 @router.post(

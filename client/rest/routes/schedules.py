@@ -12,7 +12,7 @@ from client.rest import asking_tasks as asking
 from client.rest.answering_tasks import Runs, Schedule
 from client.rest.connections import Here
 from client.rest.idempotency import Idempotency, Making, Once
-from client.rest.pages import Page, Paged
+from client.rest.pages import Page, Paged, ReadablePage
 from client.rest.problems import documented
 from client.rest.routes.agents import CHANGES, GONE, READS, VERSIONED, AgentRef
 from client.rest.versions import TAGGED, IfMatch, tag
@@ -36,12 +36,13 @@ ScheduleRef = Annotated[
 
 
 @everywhere.get("", summary="List the schedules of all agents")
-async def list_all_schedules(shiftwork: Here, window: Paged) -> Page[Schedule]:
+async def list_all_schedules(shiftwork: Here, window: Paged) -> ReadablePage[Schedule]:
     """By their agents, oldest first."""
-    known = [(row, name) for row in await shiftwork.agents() for name in _names(row)]
+    agents, unreadable = await shiftwork.readable_agents()
+    known = [(row, name) for row in agents for name in _names(row)]
     page = Page.of(known, window)
     items = await _shown(shiftwork, page.items)
-    return Page.of_part(items, window, page.total)
+    return ReadablePage.but(Page.of_part(items, window, page.total), unreadable)
 
 
 @router.get("/schedules", summary="List an agent's schedules")
