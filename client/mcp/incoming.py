@@ -2,6 +2,7 @@
 
 import json
 import re
+from math import isfinite
 from typing import Any, Final, get_args
 
 from mcp import types
@@ -48,6 +49,9 @@ def understood(data: bytes) -> types.JSONRPCMessage:
     request = value.get("id")
     if not isinstance(request, str | int) or isinstance(request, bool):
         request = None
+    if where := _unbounded(value):
+        sentence = f"{where}: must be a number that JSON has: not NaN, not infinite, not as large as 1e999."
+        raise MisunderstoodError(types.INVALID_PARAMS, sentence, request)
     if "method" in value and "id" in value:
         _check_request(value, request)
     try:
@@ -84,6 +88,33 @@ def _check_request(value: dict[str, Any], request: str | int | None) -> None:
         _REQUESTS[method].model_validate({key: value[key] for key in ("method", "params") if key in value})
     except ValidationError as error:
         raise MisunderstoodError(types.INVALID_PARAMS, first_problem(error), request) from error
+
+
+def _unbounded(message: dict[str, Any]) -> str:
+    """Where a number stands that is none, or without a bound; '' if there is none.
+
+    Later it would be written as null, which reads as if nothing was given.
+    """
+    # A place holds the one above it: texts of names would take as much room as names times values.
+    found: list[tuple[Any, Any]] = [((None, ""), message)]
+    while found:
+        place, value = found.pop()
+        match value:
+            case dict():
+                found += [((place, name), each) for name, each in value.items()]
+            case list():
+                found += [((place, number), each) for number, each in enumerate(value)]
+            case float() if not isfinite(value):
+                return _named(place)
+    return ""
+
+
+def _named(place: Any) -> str:
+    names = []
+    while place[0] is not None:
+        place, name = place
+        names.append(truncate(str(name), _SHOWN))
+    return ".".join(reversed(names)).removeprefix("params.arguments.")
 
 
 def _request_in(data: bytes) -> str | int | None:

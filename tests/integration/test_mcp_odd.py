@@ -38,6 +38,9 @@ WRONG = {
     "an unknown method": (b'{"jsonrpc":"2.0","id":7,"method":"nope"}', types.METHOD_NOT_FOUND, 7),
     "a method that is none": (b'{"jsonrpc":"2.0","id":7,"method":[]}', types.METHOD_NOT_FOUND, 7),
     "wrong parameters": (b'{"jsonrpc":"2.0","id":7,"method":"ping","params":[]}', types.INVALID_PARAMS, 7),
+    "no number": (call(b"NaN"), types.INVALID_PARAMS, 7),
+    "more than all": (call(b"1e999"), types.INVALID_PARAMS, 7),
+    "less than all, deep within": (call(b'[{"x":-Infinity}]'), types.INVALID_PARAMS, 7),
     "no whole number": (b'{"jsonrpc":"2.0","id":1.5,"method":"ping"}', types.INVALID_REQUEST, None),
     "no id": (b'{"jsonrpc":"2.0","id":null,"method":"ping"}', types.INVALID_REQUEST, None),
     "several at once": (b'[{"jsonrpc":"2.0","id":7,"method":"ping"}]', types.INVALID_REQUEST, None),
@@ -45,7 +48,7 @@ WRONG = {
     "words": (b"ping", types.PARSE_ERROR, None),
 }
 CASES = {name: (data, types.PARSE_ERROR, 7) for name, data in UNREADABLE.items()} | WRONG
-BEARABLE = {"no number": b"NaN", "more than all": b"1e999", "a long text": b'"' + b"x" * 2_000_000 + b'"'}
+BEARABLE = {"a long text": b'"' + b"x" * 2_000_000 + b'"'}
 PING = b'{"jsonrpc":"2.0","id":"p","method":"ping"}'
 PONG = {"jsonrpc": "2.0", "id": "p", "result": {}}
 
@@ -111,3 +114,14 @@ async def test_over_http_what_is_odd_is_answered_once(served: dict) -> None:
         large = await http.post(served["url"], content=call(b'"' + b"x" * (16 << 20) + b'"'))
         assert (large.status_code, large.json()["id"]) == (413, 7)
         assert json.loads((await http.post(served["url"], content=PING)).text.partition("data: ")[2]) == PONG
+
+
+@pytest.mark.parametrize("number", ["1e999", "Infinity", "-Infinity", "NaN"])
+def test_a_budget_without_a_bound_makes_no_project(pipes, number: str) -> None:
+    """If it failed, a project would cost without a limit, for somebody who gave a strange one."""
+    arguments = f'{{"name":"without a bound","description":"x","budget_usd":{number}}}'
+    params = f'{{"name":"create_long_running_project","arguments":{arguments}}}'
+    answer = asked(pipes, f'{{"jsonrpc":"2.0","id":7,"method":"tools/call","params":{params}}}'.encode())
+    assert answer["error"]["message"].startswith("budget_usd: must be a number that JSON has")
+    listing = b'{"jsonrpc":"2.0","id":8,"method":"tools/call","params":{"name":"list_long_running_projects"}}'
+    assert "without a bound" not in json.dumps(asked(pipes, listing))
