@@ -6,13 +6,13 @@ import os
 import time
 from collections.abc import Mapping
 from contextlib import suppress
-from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any
 
 from pydantic import JsonValue
 
 from client.api import Shiftwork
+from client.task_draining import Draining, RunSummary
 from client.task_refs import find_task
 from client.wording import sentence
 from shiftwork.contracts.task import TaskErrorKind, TaskStatus
@@ -20,19 +20,10 @@ from shiftwork.errors import Conflict, InvalidInput, NotFound
 from shiftwork.settings import is_enabled
 from shiftwork.storable import check_mapping
 from shiftwork.store.tasks import TaskFilter, TaskOutcome, TaskRow
-from shiftwork.text import one_line, truncate
 
 DISABLED = "Agent runner is disabled"
 INTERVAL = 5.0
 """Seconds between two looks for what is pending."""
-
-_AT_ONCE = 8
-"""So many tasks are waited for at once; workers decide how many they run."""
-
-_COUNTS = ("tasks_started", "tasks_completed", "tasks_failed", "tasks_skipped")
-
-_MOST_SHOWN = 200
-"""Characters of an instruction that the log shows."""
 
 log = logging.getLogger("shiftwork.runner")
 
@@ -48,29 +39,6 @@ class UnknownTask(NotFound, ValueError):  # noqa: N818
 def is_runner_enabled(environ: Mapping[str, str] | None = None) -> bool:
     """Whether what is pending may be run: `SHIFTWORK_AGENT_RUNNER_ENABLED` is `true`."""
     return is_enabled(os.environ if environ is None else environ)
-
-
-@dataclass(slots=True)
-class RunSummary:
-    """What came of one round, or of several."""
-
-    enabled: bool = True
-    tasks_started: int = 0
-    tasks_completed: int = 0
-    tasks_failed: int = 0
-    tasks_skipped: int = 0
-    not_started: list[int] = field(default_factory=list)
-    """Of those that were skipped, what an error kept from being started."""
-
-    def add(self, other: "RunSummary") -> None:
-        """Count another round too."""
-        for name in _COUNTS:
-            setattr(self, name, getattr(self, name) + getattr(other, name))
-
-    def facts(self) -> dict[str, Any]:
-        """With the keys that programs rely on, and the present moment."""
-        counts = {name: getattr(self, name) for name in _COUNTS}
-        return {"enabled": self.enabled, **counts, "timestamp": datetime.now(UTC).isoformat()}
 
 
 class TaskRunner:
@@ -95,16 +63,21 @@ class TaskRunner:
         Args:
             stop: when it is set, nothing more is started or waited for; what runs goes on in its worker.
         """
-        found = await self._round(stop or asyncio.Event())
+        stop = stop or asyncio.Event()
+        found = await self._round(stop) if self._may() else RunSummary(enabled=False)
         if found.not_started:
             numbers = ", ".join(map(str, sorted(found.not_started)))
             log.error("Could not be started, and stay as they are: tasks %s", numbers)
         return found.facts()
 
     async def run_loop(self, interval: float = INTERVAL, stop: asyncio.Event | None = None) -> dict[str, Any]:
-        """Do so again and again until `stop` is set; the summary of all rounds.
+        """Look for what is pending again and again until `stop` is set; the summary of all that was run.
 
-        An error of a round, whatever it is, is logged, and the next one tries again.
+        What is new is run beside what runs. An error of a look, whatever it is, is logged, and the next one
+        tries again.
+
+        Args:
+            interval: seconds from one look to the next.
 
         Raises:
             InvalidInput: the interval is none.
@@ -113,17 +86,18 @@ class TaskRunner:
             raise InvalidInput(f"interval is {interval!r}; it must be a number of seconds above 0.")
         stop = stop or asyncio.Event()
         total = RunSummary(enabled=self.enabled)
-        while not stop.is_set():
-            began = time.monotonic()
-            try:
-                found = await self._round(stop)
-                total.add(found)
-                if found.tasks_started or found.tasks_skipped:
-                    log.info("Run completed: %s", found.facts())
-            except Exception as error:  # noqa: BLE001 - whatever a round meets, the next one is begun
-                log.error("Error in runner loop: %s", sentence(error))  # noqa: TRY400 - a sentence says it all
-            with suppress(TimeoutError):
-                await asyncio.wait_for(stop.wait(), max(0.05, interval - (time.monotonic() - began)))
+        draining = Draining(self._shiftwork, stop)
+        try:
+            while not stop.is_set():
+                began = time.monotonic()
+                await self._look(draining)
+                with suppress(TimeoutError):
+                    await asyncio.wait_for(stop.wait(), max(0.05, interval - (time.monotonic() - began)))
+                if draining.rests:
+                    _close_account(draining, total)
+        finally:
+            await draining.close()
+        total.add(draining.summary)
         return total.facts()
 
     async def process(self, task_id: int) -> TaskRow | None:
@@ -145,24 +119,43 @@ class TaskRunner:
                 await self._shiftwork.start_task(task_id)
         return await self._shiftwork.wait_task(task_id)
 
-    async def _round(self, stop: asyncio.Event) -> RunSummary:
-        summary = RunSummary(enabled=self.enabled)
+    def _may(self) -> bool:
         if not self.enabled:
             log.warning("%s", DISABLED)
-            return summary
+        return self.enabled
+
+    async def _look(self, draining: Draining) -> None:
+        """Have what is pending run too."""
+        if not self._may():
+            return
+        try:
+            found = await self._waiting()
+        except Exception as error:  # noqa: BLE001 - whatever a look meets, the next one is begun
+            log.error("Error in runner loop: %s", sentence(error))  # noqa: TRY400 - a sentence says it all
+            return
+        log.debug("%d tasks are pending", len(found))
+        draining.add(found)
+
+    async def _round(self, stop: asyncio.Event) -> RunSummary:
+        """Run what is pending now, to its end."""
+        draining = Draining(self._shiftwork, stop)
         tried: set[int] = set()
         newest = None
-        while not stop.is_set():
-            found = await self._waiting()
-            # What comes while we work is for the next round, so that this one ends.
-            newest = max((task.id for task in found), default=0) if newest is None else newest
-            fresh = [task for task in found if task.id <= newest and task.id not in tried]
-            log.debug("%d tasks are pending", len(fresh))
-            if not fresh:
-                break
-            tried |= {task.id for task in fresh}
-            await self._drain(fresh, summary, stop)
-        return summary
+        try:
+            while not stop.is_set():
+                found = await self._waiting()
+                # What comes while we work is for the next round, so that this one ends.
+                newest = max((task.id for task in found), default=0) if newest is None else newest
+                fresh = [task for task in found if task.id <= newest and task.id not in tried]
+                log.debug("%d tasks are pending", len(fresh))
+                if not fresh:
+                    break
+                tried |= {task.id for task in fresh}
+                draining.add(fresh)
+                await draining.ended()
+        finally:
+            await draining.close()
+        return draining.summary
 
     async def _waiting(self) -> list[TaskRow]:
         """What nobody has run yet, what was moved to `running` by hand first, oldest first."""
@@ -175,61 +168,13 @@ class TaskRunner:
                 log.warning("It is not run: %s", each)
         return [*(task for task in reversed(running) if not task.worker), *created]
 
-    async def _drain(self, tasks: list[TaskRow], summary: RunSummary, stop: asyncio.Event) -> None:
-        groups: dict[object, list[TaskRow]] = {}
-        for task in tasks:  # runs of one agent follow each other
-            groups.setdefault(("task", task.id) if task.agent_id is None else task.agent_id, []).append(task)
-        places = asyncio.Semaphore(_AT_ONCE)
 
-        async def drain(group: list[TaskRow]) -> None:
-            async with places:
-                for task in group:
-                    if stop.is_set():
-                        return
-                    await self._run(task, summary)
-
-        work = asyncio.gather(*map(drain, groups.values()))
-        stopped = asyncio.ensure_future(stop.wait())
-        try:
-            await asyncio.wait((work, stopped), return_when=asyncio.FIRST_COMPLETED)
-        finally:
-            stopped.cancel()
-            if not work.done():
-                work.cancel()
-            with suppress(asyncio.CancelledError):
-                await work
-
-    async def _run(self, task: TaskRow, summary: RunSummary) -> None:
-        try:
-            _, ours = await self._shiftwork.claim_task(task.id)
-        except (Conflict, NotFound) as error:
-            # Another runner was quicker, or its agent runs for somebody else: a later round sees.
-            log.warning("Invalid transition: %s", error)
-            summary.tasks_skipped += 1
-            return
-        except Exception as error:  # noqa: BLE001 - as above
-            log.error("Task %s could not be started: %s", task.id, sentence(error))  # noqa: TRY400
-            summary.tasks_skipped += 1
-            summary.not_started.append(task.id)
-            return
-        if not ours:
-            log.warning("Task %s was started by somebody else", task.id)
-            summary.tasks_skipped += 1
-            return
-        summary.tasks_started += 1
-        log.info("Auto-started task %s (%s)", task.id, task.uuid)
-        log.info("Processing task %s: %s", task.id, one_line(truncate(task.instruction, _MOST_SHOWN)))
-        try:
-            ended = await self._shiftwork.wait_task(task.id)
-        except Exception as error:  # noqa: BLE001 - as above
-            log.error("The end of task %s can't be told: %s", task.id, sentence(error))  # noqa: TRY400
-            return
-        if ended.status is TaskStatus.COMPLETED:
-            summary.tasks_completed += 1
-            log.info("Task %s completed successfully", task.id)
-        else:
-            summary.tasks_failed += 1
-            log.error("Task %s failed: %s", task.id, ended.error)
+def _close_account(draining: Draining, total: RunSummary) -> None:
+    """Tell of what was run since nothing ran before, and add it to all the rest."""
+    found, draining.summary = draining.summary, RunSummary()
+    total.add(found)
+    if found.tasks_started or found.tasks_skipped:
+        log.info("Run completed: %s", found.facts())
 
 
 async def move_task(

@@ -13,6 +13,7 @@ from itertools import pairwise
 import pytest
 from sqlalchemy import text
 
+from client.task_draining import Draining
 from client.task_functions import (
     TaskConnection,
     create_agent_task,
@@ -146,7 +147,7 @@ async def test_what_can_not_be_started_ends_no_loop(lab, runner, request, caplog
         assert not loop.done()
         stop.set()
         assert (await loop)["tasks_started"] == 2
-        for task_id, why in ((refused, "Temporal refused"), (unread, "unexpected ValidationError: ")):
+        for task_id, why in ((refused, "Temporal refused"), (unread, "What is stored of agent ")):
             lines = [
                 line for line in caplog.messages if f"Task {task_id} could not be started: {why}" in line
             ]
@@ -203,11 +204,10 @@ async def test_a_task_that_another_runner_took_is_skipped(lab, runner, caplog):
     waiting = await runner._waiting()
     await lab.shiftwork.start_task(task.id)
     await lab.shiftwork.wait_task(task.id)
-    from client.task_runner import RunSummary
-
-    summary = RunSummary()
-    await runner._drain(waiting, summary, asyncio.Event())
-    assert counts(summary.facts()) == (0, 0, 0, 1)
+    draining = Draining(lab.shiftwork, asyncio.Event())
+    draining.add(waiting)
+    await draining.ended()
+    assert counts(draining.summary.facts()) == (0, 0, 0, 1)
     assert "Invalid transition" in caplog.text
 
 
@@ -263,6 +263,36 @@ async def test_a_loop_goes_on_until_it_is_stopped(lab, runner):
     assert counts(await loop) == (3, 1, 1, 0)
     assert (await lab.shiftwork.task(slow.id)).status is TaskStatus.RUNNING
     assert (await lab.shiftwork.wait_task(slow.id)).status is TaskStatus.COMPLETED
+
+
+async def test_a_loop_takes_what_is_new_while_others_run(lab, runner, request):
+    """If it failed, one slow task would keep all that comes after it waiting."""
+    definition = AgentDefinition(
+        kind="python",
+        code="import time; time.sleep(parameters['seconds'])",
+        config=AgentConfiguration(timeout=60),
+    )
+    agent = await lab.shiftwork.register_agent(request.node.name, definition)
+    stop = asyncio.Event()
+    slow = [await lab.shiftwork.create_task(agent=agent.id, parameters={"seconds": 30})]
+    loop = asyncio.create_task(runner.run_loop(0.1, stop))
+    try:
+        async with asyncio.timeout(25):
+            while (await lab.shiftwork.task(slow[0].id)).status is TaskStatus.CREATED:  # noqa: ASYNC110 - rows
+                await asyncio.sleep(0.05)
+        slow.append(await lab.shiftwork.create_task(agent=agent.id, parameters={"seconds": 0}))
+        for n in range(2):
+            quick = await lab.shiftwork.create_task("noop", f"quick {n}")
+            assert (await asyncio.wait_for(lab.shiftwork.wait_task(quick.id), 20)).attempt == 1
+        found = [(await lab.shiftwork.task(task.id)).status for task in slow]
+        assert found == [TaskStatus.RUNNING, TaskStatus.CREATED]
+        await lab.shiftwork.cancel_task(slow[0].id)
+        assert (await lab.shiftwork.wait_task(slow[1].id)).status is TaskStatus.COMPLETED
+    finally:
+        stop.set()
+        summary = await loop
+    assert counts(summary)[0] == 4
+    assert summary["tasks_skipped"] == 0
 
 
 @pytest.mark.parametrize("interval", [0, -1, None, True, float("nan"), "5"])
