@@ -6,7 +6,11 @@ import subprocess
 import sys
 from contextlib import contextmanager
 
+import pytest
+
 from tests.e2e.support import quick_environment, simple_attempt, simple_feature, write_cassette
+
+pytestmark = pytest.mark.timeout(300)
 
 CLIENT = [sys.executable, "-P", "-m", "client"]
 
@@ -31,13 +35,15 @@ def test_a_watch_outlives_the_stack(tmp_path):
     try:
         assert watch.stderr.readline().startswith("The stack is not answering (3 s)")
         with running_stack(**options):
-            out, err = watch.communicate(timeout=60)
+            out, err = watch.communicate(timeout=150)
     finally:
         watch.kill()
     assert watch.returncode == 0, err
-    # A stack that starts slowly answers before its worker does.
-    assert err.splitlines()[0] == "The stack answers again."
-    assert all(line.startswith("No worker seems to run") for line in err.splitlines()[1:])
+    # A stack may start slowly, and answers before its worker does.
+    said = err.splitlines()
+    again = said.index("The stack answers again.")
+    assert all(line.startswith("The stack is not answering") for line in said[:again])
+    assert all(line.startswith("No worker seems to run") for line in said[again + 1 :])
     assert "one is completed" in out
 
 

@@ -11,7 +11,11 @@ import pytest
 
 from tests.unit.docs_support import Script, missing_output, scripts
 
+pytestmark = pytest.mark.timeout(300)
+
 SCRIPTS = scripts()
+LONGEST = 250
+"""Seconds that one of them may take where other tests keep the machine busy."""
 PINNED = {
     *("README-quickstart", "python-harness", "temporal-letters", "operations-trouble", "rest-rest"),
     # Agents that run by schedules, from one run to the next, as far as their machine lets them.
@@ -59,7 +63,7 @@ class Desk:
             cwd=self.folder,
             env=environment(),
             text=True,
-            timeout=100,
+            timeout=LONGEST,
             check=False,
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
