@@ -10,7 +10,7 @@ from typing import Any
 from client.chat import ask, ask_model
 from client.inputs import kind_of, session_limit
 from client.sync import SyncLongRunningHarness
-from shiftwork.analysis import THRESHOLD, TaskAnalysis, analyze_task
+from shiftwork.analysis import THRESHOLD, TaskAnalysis, analyze_task, check_threshold
 from shiftwork.contracts.project import AgentOptions
 from shiftwork.errors import Conflict, InvalidInput
 from shiftwork.looping import in_own_thread
@@ -62,7 +62,7 @@ class AutoHarnessWrapper:
         self._chat_model = chat_model
         self._on_progress = None if on_progress is None else _callable("on_progress", on_progress)
         self._harness = _harness(harness)
-        self._threshold = _share_of_one("threshold", threshold)
+        self._threshold = check_threshold(threshold)
         self._max_sessions = session_limit("max_sessions", max_sessions)
         self._project_id: str | None = None
 
@@ -242,13 +242,6 @@ def _harness(given: Any) -> SyncLongRunningHarness | None:
     if given is None or isinstance(given, SyncLongRunningHarness):
         return given
     raise InvalidInput(f"harness is {kind_of(given)}; give a SyncLongRunningHarness, or None.")
-
-
-def _share_of_one(name: str, given: Any) -> float:
-    if isinstance(given, int | float) and not isinstance(given, bool) and 0 <= given <= 1:
-        return given
-    said = repr(given) if isinstance(given, float | int) else kind_of(given)
-    raise InvalidInput(f"{name} is {said}; give a number from 0 to 1.")
 
 
 def _folder(name: str, given: Any) -> str | Path | None:

@@ -70,8 +70,9 @@ def analyze_task(prompt: str, threshold: float = THRESHOLD) -> TaskAnalysis:
         threshold: the confidence from which on it counts as one.
 
     Raises:
-        InvalidInput: the request is no text.
+        InvalidInput: the request is no text, or the threshold no number from 0 to 1.
     """
+    check_threshold(threshold)
     if not isinstance(prompt, str):
         raise InvalidInput(
             f"prompt is an object of type {type(prompt).__name__!r}; give the request as a text."
@@ -99,6 +100,18 @@ def analyze_task(prompt: str, threshold: float = THRESHOLD) -> TaskAnalysis:
     return TaskAnalysis(
         _kind(signals), should_use_harness=True, detected_items=items, confidence=confidence, reason=reason
     )
+
+
+def check_threshold(given: object) -> float:
+    """The threshold, if it is one.
+
+    Raises:
+        InvalidInput: it is no number from 0 to 1.
+    """
+    if isinstance(given, int | float) and not isinstance(given, bool) and 0 <= given <= 1:
+        return given
+    said = repr(given) if isinstance(given, float | int) else f"an object of type {type(given).__name__!r}"
+    raise InvalidInput(f"threshold is {said}; give a number from 0 to 1.")
 
 
 def should_use_harness(prompt: str, threshold: float = THRESHOLD) -> tuple[bool, TaskAnalysis | None]:

@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 
 from shiftwork.analysis import THRESHOLD, TaskType, analyze_task, listed, should_use_harness
+from shiftwork.errors import InvalidInput
 
 CHAT = """Build a real-time chat application with:
 - User authentication
@@ -137,3 +138,11 @@ def test_the_threshold_is_the_callers() -> None:
 def test_hostile_text_is_no_trouble(prompt: str) -> None:
     """A request of a megabyte must be weighed like any other."""
     assert len(analyze_task(prompt).detected_items) <= 20
+
+
+@pytest.mark.parametrize("given", [-1, 2, float("nan"), "0.5", None, True])
+def test_a_threshold_that_is_none_is_refused(given):
+    """If it failed, nothing or everything would be a long task, or Python's own words would tell why."""
+    for look in (analyze_task, should_use_harness):
+        with pytest.raises(InvalidInput, match=r"^threshold is .*; give a number from 0 to 1\.$"):
+            look("hi", given)
