@@ -19,6 +19,7 @@ from shiftwork.contracts.session import (
     RunStatus,
 )
 from shiftwork.errors import InvalidInput
+from shiftwork.planning.casting import key
 from shiftwork.planning.graph import check_dependencies
 from shiftwork.repository import Snapshot
 from shiftwork.secrets.refusing import Finds, refuse_in_plan
@@ -158,6 +159,7 @@ class Ending:
                 reference=f"session:{self._number}",
                 data={
                     "attempt": result.attempt,
+                    "agent_key": key(self._rows.agent),
                     "status": result.status,
                     "failure": result.failure.kind if result.failure else None,
                     "reason": interruption.reason if interruption else None,

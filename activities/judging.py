@@ -30,6 +30,7 @@ from shiftwork.contracts.session import (
     SessionPhase,
     Spent,
 )
+from shiftwork.planning.casting import key
 from shiftwork.repository import Workspace
 from shiftwork.repository.files import remove_tree
 from shiftwork.store.rows import FeatureRow
@@ -175,6 +176,7 @@ class Judging:
                 reference=f"session:{rows.session.number}",
                 data={
                     "attempt": rows.attempt.attempt,
+                    "agent_key": key(rows.agent),
                     "role": Role.VERIFIER,
                     "status": end.status,
                     "failure": end.failure.kind if end.failure else None,

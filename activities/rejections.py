@@ -1,33 +1,34 @@
-"""Why a provider rejected an agent's requests, in its own words: fit for the rows, never for a history."""
+"""Why a provider refused an agent, in its own words: fit for the rows, never for a history."""
 
 from collections.abc import Mapping
 from typing import Any
 
-from shiftwork.contracts.session import InterruptionReason
-from shiftwork.planning.outcome import REJECTED, REJECTS
+from shiftwork.planning.refusing import quoted, tells_of_refusal, unquoted
+from shiftwork.planning.resting import REFUSALS
 from shiftwork.store.store import Transaction
-from shiftwork.text import one_line, truncate
+from shiftwork.text import one_line
 
 _CHARACTERS = 300
 _ATTEMPTS = 50
-"""The newest ones; the one that was rejected is among them."""
+"""The newest ones; those that were refused are among them."""
 
 
 async def with_words(tx: Transaction, project_id: str, reason: str) -> str:
-    """The reason of a pause; where it is that a provider rejects requests, with what that said last."""
-    if reason != REJECTED:
+    """The reason of a pause; where it is that providers take no work, with what each said last."""
+    if not tells_of_refusal(reason):
         return reason
-    ended = await tx.events.last(project_id, kinds=("attempt_ended",), limit=_ATTEMPTS)
-    rejected = (e.data for e in ended if e.data.get("reason") == InterruptionReason.REJECTED)
-    said = one_line(str(next(rejected, {}).get("detail") or ""))
-    if not said:
-        return reason
-    return REJECTED.replace(REJECTS, f'{REJECTS}: "{truncate(said, _CHARACTERS)}"', 1)
+    said: dict[str, str] = {}
+    for event in await tx.events.last(project_id, kinds=("attempt_ended",), limit=_ATTEMPTS):
+        agent, words = event.data.get("agent_key"), one_line(str(event.data.get("detail") or ""))
+        if event.data.get("reason") in REFUSALS and agent and words:
+            said.setdefault(agent, words)
+    options = (await tx.projects.get(project_id)).options
+    return quoted(options, reason, said, _CHARACTERS)
 
 
 def without_words(reason: str) -> str:
     """What the workflow said, of a reason that the rows hold."""
-    return REJECTED if reason.startswith(REJECTS) else reason
+    return unquoted(reason)
 
 
 def told(data: Mapping[str, Any], before: str, reason: str) -> dict[str, Any]:

@@ -12,7 +12,7 @@ from pydantic import BaseModel, ConfigDict
 from shiftwork.contracts.base import VERSION
 from shiftwork.contracts.feature import FeatureCategory, FeatureStatus
 from shiftwork.contracts.project import ProjectOptions, ProjectStatus
-from shiftwork.contracts.session import Failure, Spent
+from shiftwork.contracts.session import Failure, InterruptionReason, Spent
 
 
 class State(BaseModel):
@@ -27,10 +27,12 @@ class Rest(State):
     Attributes:
         until: when it may be tried again; None: when a person resumes the project.
         count: how often in a row it was sent away.
+        reason: what it was told, where a person has to act.
     """
 
     until: datetime | None = None
     count: int = 1
+    reason: InterruptionReason | None = None
 
 
 class FeatureState(State):

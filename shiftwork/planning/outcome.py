@@ -11,17 +11,11 @@ from shiftwork.contracts.state import FeatureState, ProjectState, Streak
 from shiftwork.contracts.workflow import SessionResult, SessionStatus
 from shiftwork.planning.casting import judged
 from shiftwork.planning.choose import block_dependents
+from shiftwork.planning.refusing import refused
 from shiftwork.planning.resting import REFUSALS, send_to_rest, somebody_is_left
 
 IDENTICAL_FAILURES = 5
 """So many identical failures in a row pause the project: more of the same would only cost money."""
-
-REJECTS = "the agent's provider rejects its requests (an unknown model, a setting that does not fit)"
-REJECTED = (
-    f"{REJECTS}; see the logs, then give it other settings: shiftwork resume --model NAME or --agent-setting "
-    "KEY=VALUE"
-)
-"""Why a project pauses whose agent's provider accepts no request; the rows have its words after `REJECTS`."""
 
 NO_COMMAND = (
     "no verification step has a command, or one lacks it: add commands with an edit, "
@@ -130,10 +124,8 @@ def _apply_interruption(
     match reason:
         case InterruptionReason.BUDGET:
             pause(state, "the budget is spent; raise it to go on")
-        case InterruptionReason.AUTHENTICATION:
-            pause(state, "the agent's provider refuses its credentials; see the logs, mend them, then resume")
-        case InterruptionReason.REJECTED:
-            pause(state, REJECTED)
+        case InterruptionReason.AUTHENTICATION | InterruptionReason.REJECTED:
+            pause(state, refused(state, feature, reason))
         case InterruptionReason.WORKER_LOST:
             pause(
                 state,

@@ -42,7 +42,7 @@ def send_to_rest(
         assert interruption is not None
         resting[identity] = Rest(until=_until(interruption.until, count, now), count=count)
     elif reason in REFUSALS:
-        resting[identity] = Rest(count=count)
+        resting[identity] = Rest(count=count, reason=reason)
     state.resting = resting
     state.not_before = back_at(state, now)
 

@@ -15,7 +15,7 @@ import pytest
 from shiftwork.agents.langchain.settings import LangchainSettings
 from shiftwork.contracts.project import AgentOptions
 from shiftwork.contracts.session import Role
-from shiftwork.planning.outcome import REJECTED, REJECTS
+from shiftwork.planning.refusing import REJECTED
 from shiftwork.store.rows import Totals
 from tests.e2e.lab import Lab, Project, eventually, no_process_lives
 from tests.e2e.support import WorkerProcess, git, simple_feature
@@ -358,7 +358,7 @@ async def test_a_wrong_name_of_a_model_is_told_in_the_reason(wire: str, lab: Lab
     with LlmServer.in_thread(Staff(lambda _: wrong[0] if wrong else None)) as server:
         project = await start(lab, wire, server, planned=True)
         reason = await project.pauses()
-        assert reason.startswith(f'{REJECTS}: "The model ')
+        assert reason.startswith(f'{REJECTED.partition(";")[0]}: "The model ')
         assert "gpt-6-miny" in reason
         assert "shiftwork resume --model NAME" in reason
         assert len(reason) < 700

@@ -110,6 +110,8 @@ STAYING = (
     (Fault(401, "bad key"), "authentication", 1),
     (Fault(403, "no access"), "authentication", 1),
     (Fault(429, NO_MONEY["message"], body={"error": NO_MONEY}), "authentication", 1),
+    (Fault(402, "pay first"), "authentication", 1),
+    (Fault(400, "Your credit balance is too low to access the API."), "authentication", 1),
     (Fault(404, "no such model"), "invalid", 1),
     (Fault(400, "odd"), "invalid", 1),
     (Fault(408, "too slow"), "unavailable", 2),

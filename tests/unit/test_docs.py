@@ -13,7 +13,7 @@ from client.telling import _SENTENCES
 from shiftwork.contracts.feature import FeatureStatus
 from shiftwork.contracts.project import ProjectStatus
 from shiftwork.contracts.session import FailureKind, InterruptionReason
-from shiftwork.planning.outcome import REJECTED
+from shiftwork.planning.refusing import REFUSED, REJECTED
 from shiftwork.settings import Settings, Timings
 from shiftwork.temporal import SEARCH_ATTRIBUTES
 from tests.unit.docs_support import DOCS, ROOT, anchors, links, table
@@ -196,7 +196,7 @@ def test_every_reason_for_a_pause_is_documented():
         text for row in re.findall(r"^\| (.*?) \|", section, re.MULTILINE) for text in CODE.findall(row)
     }
     assert len(pause_reasons()) > 8
-    assert (pause_reasons() | {REJECTED}) - documented == set()
+    assert (pause_reasons() | {REFUSED, REJECTED}) - documented == set()
 
 
 def test_every_message_of_a_project_is_documented():

@@ -35,7 +35,11 @@ _OVERFLOWS = (
 _NOTHING_CAME = ("No generations found in stream", "No generation chunks were returned")
 """By which LangChain says that a stream, or what came in its place, had no piece of an answer."""
 
-_UNPAID = "insufficient_quota"
+_UNPAID = ("insufficient_quota", "credit balance is too low")
+"""Parts of what servers say for want of money, whatever the status."""
+
+_TOLD_BY_STATUS = (402, 403)
+"""Refusals that people can't tell from those of a key, unless the words do."""
 
 _UNREADABLE = (AttributeError, LookupError, TypeError, ValueError)
 
@@ -79,6 +83,8 @@ def diagnose(error: BaseException, now: datetime) -> Diagnosis | None:
     told = f"{sentence} {getattr(error, 'code', '')}"
     if trouble is Trouble.INVALID and any(part in told for part in _OVERFLOWS):
         trouble = Trouble.OVERFLOW
+    if trouble is Trouble.AUTHENTICATION:
+        sentence = _with_status(error, sentence)
     return Diagnosis(trouble, sentence, _until(_headers(error), now))
 
 
@@ -118,7 +124,7 @@ def _by_class(error: BaseException) -> Trouble | None:  # noqa: PLR0911 - a tabl
         case ModelRateLimitError():
             return Trouble.AUTHENTICATION if _unpaid(error) else Trouble.RATE
         case ModelNotFoundError() | ModelInvalidRequestError():
-            return Trouble.INVALID
+            return Trouble.AUTHENTICATION if _unpaid(error) else Trouble.INVALID
         case ModelAPIError() | ModelConnectionError() | ModelTimeoutError():
             return Trouble.PASSING
         case ConnectionError() | TimeoutError():
@@ -146,7 +152,7 @@ def _by_status(error: BaseException) -> Trouble | None:  # noqa: PLR0911 - a tab
         case _ if status >= 500:
             return Trouble.PASSING
         case _ if status >= 400:
-            return Trouble.INVALID
+            return Trouble.AUTHENTICATION if _unpaid(error) else Trouble.INVALID
         case _:
             return Trouble.PASSING
 
@@ -172,7 +178,17 @@ def _unpaid(error: BaseException) -> bool:
     """Whether an account has no money, which OpenAI tells by the status of a limit, in words beside it."""
     body: Any = getattr(error, "body", None)
     told = (body, getattr(error, "code", None), getattr(error, "type", None), error)
-    return any(_UNPAID in str(each) for each in told)
+    return any(part in str(each).lower() for each in told for part in _UNPAID)
+
+
+def _with_status(error: BaseException, sentence: str) -> str:
+    """The sentence, with what else tells whether it is the key, the account or the money."""
+    status = getattr(error, "status_code", None)
+    if _unpaid(error):
+        told = "" if any(part in sentence.lower() for part in _UNPAID) else _UNPAID[0]
+    else:
+        told = str(status) if status in _TOLD_BY_STATUS else ""
+    return f"{told}: {sentence}" if told and told not in sentence else sentence
 
 
 def _headers(error: BaseException) -> Mapping[str, str]:
