@@ -7,7 +7,7 @@ import signal
 import sys
 import time
 from collections.abc import Awaitable, Callable
-from contextlib import AsyncExitStack
+from contextlib import AsyncExitStack, suppress
 from datetime import timedelta
 from typing import TypeVar
 
@@ -48,7 +48,8 @@ from shiftwork.runner.leftovers import sweep_orphans
 from shiftwork.sandbox.choose import choose_sandbox
 from shiftwork.secrets import LazyRedactor, Secret, passwords, protect_handler
 from shiftwork.settings import Settings
-from shiftwork.stack.file import database_url
+from shiftwork.stack.file import database_url, temporal_is_external
+from shiftwork.stack.following import RunningStack, is_same
 from shiftwork.stack.place import place_of, with_place
 from shiftwork.stack.private import deny_others_writing
 from shiftwork.store.migrate import migrate
@@ -65,6 +66,9 @@ from workflows.session import SessionWorkflow
 from workflows.task import TaskWorkflow
 
 Result = TypeVar("Result")
+
+_LOOK_SECONDS = 1.0
+"""Seconds between two looks for where the stack is."""
 
 log = logging.getLogger("shiftwork.worker")
 
@@ -262,6 +266,50 @@ async def serve(
         log.info("worker stopping")
 
 
+async def serve_on(settings: Settings, stop: asyncio.Event, redactor: LazyRedactor) -> None:
+    """Run a worker until `stop` is set, wherever the stack of the state folder is started again.
+
+    Raises:
+        StackError: it can't be reached when it is first to be served.
+    """
+    if temporal_is_external() and settings.database_url:  # no server is the state folder's
+        await serve(settings, stop, redactor)
+        return
+    running, served = RunningStack(settings), False
+    while not stop.is_set():
+        enough = asyncio.Event()
+        following = asyncio.create_task(_follow(running, stop, enough))
+        try:
+            await serve(settings, enough, redactor)
+        except StackError as error:
+            if not served and not enough.is_set():
+                raise
+            log.warning("%s", error)
+            await _rest(stop)
+        finally:
+            following.cancel()
+        served = True
+
+
+async def _follow(running: RunningStack, stop: asyncio.Event, enough: asyncio.Event) -> None:
+    """Set `enough` once `stop` is set, or the stack was started again."""
+    before = None
+    while not stop.is_set():
+        with suppress(ShiftworkError):  # it is away
+            stack = running.now()
+            if before is not None and not is_same(before, stack):
+                log.info("the stack was started again; it is served where it is by now")
+                break
+            before = stack
+        await _rest(stop)
+    enough.set()
+
+
+async def _rest(stop: asyncio.Event) -> None:
+    with suppress(TimeoutError):
+        await asyncio.wait_for(stop.wait(), _LOOK_SECONDS)
+
+
 async def patiently(attempt: Callable[[], Awaitable[Result]], seconds: float = 60.0) -> Result:
     """Try until it works, for so many seconds; then raise the `StackError` that says why it does not."""
     deadline = time.monotonic() + seconds
@@ -280,7 +328,7 @@ async def _main(settings: Settings, redactor: LazyRedactor) -> None:
     loop = asyncio.get_running_loop()
     for number in (signal.SIGINT, signal.SIGTERM):
         loop.add_signal_handler(number, stop.set)
-    await serve(settings, stop, redactor)
+    await serve_on(settings, stop, redactor)
 
 
 def main() -> int:

@@ -4,7 +4,6 @@ import asyncio
 import getpass
 import time
 from contextlib import AsyncExitStack
-from dataclasses import replace
 from types import TracebackType
 from typing import Any, Self
 
@@ -26,7 +25,7 @@ from shiftwork.errors import StackError
 from shiftwork.secrets import LazyRedactor
 from shiftwork.settings import Settings
 from shiftwork.stack.file import StackFile, database_url, temporal_is_external
-from shiftwork.stack.following import RunningStack
+from shiftwork.stack.following import RunningStack, is_same
 from shiftwork.store.migrate import migrate
 from shiftwork.store.rows import ProjectRow
 from shiftwork.temporal import TASK_QUEUE, connect, project_workflow_id
@@ -80,7 +79,7 @@ class Connection:
         """
         async with self._connecting:  # of many that ask at once, one connects
             stack = None if temporal_is_external() else self._running_stack.now()
-            if self._client is None or not _is_same(stack, self._client_of):
+            if self._client is None or not is_same(stack, self._client_of):
                 self._client = await connect(self.settings, tell=self.store.redactor.learn)
                 self._client_of = stack
             return self._client
@@ -129,15 +128,6 @@ class Connection:
 
     def _handle(self, project_id: str, client: Client) -> WorkflowHandle[Any, Any]:
         return client.get_workflow_handle(project_workflow_id(project_id))
-
-
-def _is_same(stack: StackFile | None, other: StackFile | None) -> bool:
-    """Whether it was not started again meanwhile; its keys may have been rotated, which the codec sees."""
-    return stack is other or (
-        stack is not None
-        and other is not None
-        and replace(stack, codec_key_ids=()) == replace(other, codec_key_ids=())
-    )
 
 
 async def has_pollers(client: Client) -> bool:

@@ -1,6 +1,7 @@
 """Where the stack of a state folder runs by now, for whoever lives longer than it. Imports nothing heavy."""
 
 import os
+from dataclasses import replace
 
 from shiftwork.settings import Settings
 from shiftwork.stack.file import StackFile, require_stack
@@ -33,3 +34,12 @@ class RunningStack:
         except OSError:
             return None
         return found.st_ino, found.st_mtime_ns, found.st_size
+
+
+def is_same(stack: StackFile | None, other: StackFile | None) -> bool:
+    """Whether it was not started again meanwhile; its keys may have been rotated, which the codec sees."""
+    return stack is other or (
+        stack is not None
+        and other is not None
+        and replace(stack, codec_key_ids=()) == replace(other, codec_key_ids=())
+    )

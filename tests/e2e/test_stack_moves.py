@@ -18,10 +18,11 @@ from shiftwork.contracts.agent import AgentConfiguration, Overlap
 from shiftwork.contracts.task import TaskStatus
 from shiftwork.errors import StackError
 from shiftwork.stack.dev import DevStack
-from shiftwork.stack.file import require_stack
+from shiftwork.stack.file import read_stack, require_stack
 from shiftwork.store.agents import AgentDefinition
 from tests.e2e.lab import eventually
 from tests.e2e.support import (
+    WorkerProcess,
     quick_environment,
     quick_settings,
     scripted,
@@ -108,6 +109,52 @@ async def test_every_client_goes_on_with_a_stack_that_was_started_again(settings
         await shiftwork.__aexit__(None, None, None)
         await asyncio.to_thread(functions.close)
     assert summary["tasks_completed"] >= 2
+
+
+def dev(settings, log):
+    """The stack alone, as people start it."""
+    argv = [sys.executable, "-P", "-m", "client", "dev", "--no-worker"]
+    environment = quick_environment(settings.state)
+    return subprocess.Popen(argv, env=environment, stdout=log, stderr=log, stdin=subprocess.DEVNULL)
+
+
+async def new_address(settings, before):
+    async def found():
+        stack = read_stack(settings)
+        return stack and stack.temporal_address != before and stack.temporal_address
+
+    return await eventually(found, 90)
+
+
+async def runs_a_task(settings):
+    async with Shiftwork(settings) as shiftwork:
+        task = await shiftwork.create_task("noop", "here")
+        await shiftwork.start_task(task.id)
+        return await asyncio.wait_for(shiftwork.wait_task(task.id), 90)
+
+
+async def test_a_worker_goes_on_with_a_stack_that_was_killed_and_started_again(settings, tmp_path):
+    """If it failed, a worker that runs for days would ask a server that is gone, and do nothing any more."""
+    worker = WorkerProcess(quick_environment(settings.state), tmp_path / "worker.log")
+    stacks = []
+    with (tmp_path / "dev.log").open("wb") as log:
+        try:
+            stacks.append(dev(settings, log))
+            first = await new_address(settings, None)
+            worker.start()
+            assert (await runs_a_task(settings)).status is TaskStatus.COMPLETED
+            stacks[0].kill()
+            stacks[0].wait()
+            stacks.append(dev(settings, log))
+            await new_address(settings, first)
+            assert (await runs_a_task(settings)).status is TaskStatus.COMPLETED
+            assert worker.stop() == 0
+        finally:
+            worker.kill()
+            for each in stacks:
+                each.terminate()
+                each.wait(timeout=40)
+    assert "the stack was started again" in (tmp_path / "worker.log").read_text()
 
 
 async def register_each_other_second(shiftwork, name, catch_up):
