@@ -87,6 +87,9 @@ class _Attempt:
         if _lost(row) > (agent.config.retries if agent else AgentConfiguration().retries):
             why = f"{_lost(row)} of its workers were lost; the task is not begun again."
             return await self._finish(row, agent, _failed(TaskErrorKind.LOST, why), 0.0)
+        if agent and agent.deleted_at and row.attempt == 1:  # what ran when it was deleted runs on
+            why = f"Agent {agent.name!r} was deleted before the task was begun; nothing of it was run."
+            return await self._finish(row, agent, _failed(TaskErrorKind.INVALID, why), 0.0)
         began = time.monotonic()
         processed = await self._processed(row, agent, handoff)
         return await self._finish(row, agent, processed, time.monotonic() - began)

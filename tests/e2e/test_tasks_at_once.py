@@ -11,7 +11,7 @@ from client.executor import AgentExecutor
 from client.task_runner import TaskRunner
 from client.task_workflows import begin
 from shiftwork.contracts.agent import AgentConfiguration
-from shiftwork.contracts.task import TaskStart, TaskStatus
+from shiftwork.contracts.task import TaskErrorKind, TaskStart, TaskStatus
 from shiftwork.contracts.workflow import Timeouts
 from shiftwork.errors import NotFound
 from shiftwork.store.agents import AgentDefinition, AgentRow
@@ -89,6 +89,26 @@ async def test_a_run_that_ends_just_then_keeps_nobody_from_the_next(lab: Lab) ->
         assert await begin(await lab.shiftwork.temporal(), task, "it", start, lab.shiftwork.task)
     finally:
         await lab.shiftwork.cancel_task(task.id)
+
+
+async def test_of_a_deleted_agent_nothing_is_begun(lab: Lab, request: pytest.FixtureRequest) -> None:
+    """If it failed, code that somebody took away would still run."""
+    agent = await registered(lab, request.node.name, "import time; time.sleep(3); print('ran')")
+    waits = await lab.shiftwork.create_task(agent=agent.id)
+    runs = await lab.shiftwork.run_agent(agent.id)
+
+    async def begun() -> bool:
+        return (await lab.shiftwork.task(runs.id)).status is TaskStatus.RUNNING
+
+    await eventually(begun, 30)
+    await lab.shiftwork.delete_agent(agent.id)
+    assert (await lab.shiftwork.wait_task(runs.id)).result == "ran\n"
+    await lab.shiftwork.start_task(waits.id)
+    ended = await lab.shiftwork.wait_task(waits.id)
+    assert (ended.status, ended.error_kind, ended.result) == (TaskStatus.FAILED, TaskErrorKind.INVALID, None)
+    assert (
+        ended.error == f"Agent {agent.name!r} was deleted before the task was begun; nothing of it was run."
+    )
 
 
 async def made(lab: Lab, instruction: str, *, old: bool) -> TaskRow:
