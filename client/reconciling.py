@@ -84,9 +84,10 @@ class ScheduleReconciliation(Connection):
 
     async def _reconcile(self, client: Client, agent: AgentRow) -> None:
         async with self.store.transaction() as tx:
-            versions = await tx.agents.versions(agent.id)
+            # Of one that can't be read, schedules are removed when a worker starts.
+            versions, _ = await tx.agents.readable_versions(agent.id)
         names = {name for version in versions for name in configured(version)}
-        wanted = schedules_of(versions[0])
+        wanted = schedules_of(agent)
         for named in sorted(names, key=lambda name: (name in wanted, name)):
             await self._settle(client, agent.id, named)
 
@@ -126,7 +127,7 @@ class ScheduleReconciliation(Connection):
 async def _newest(tx: Transaction, agent_id: int) -> AgentRow | None:
     """The agent, also a deleted one; None if there never was one."""
     try:
-        return (await tx.agents.versions(agent_id))[0]
+        return await tx.agents.newest(agent_id)
     except NotFound:
         return None
 

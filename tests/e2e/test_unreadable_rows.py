@@ -7,6 +7,7 @@ import sys
 
 import pytest
 from sqlalchemy import text
+from temporalio.service import RPCError
 
 from activities.lost_tasks import LostTasks
 from client.task_runner import TaskRunner
@@ -83,6 +84,23 @@ async def remove(lab: Lab, agent: AgentRow, project_id: str) -> None:
         right = text("UPDATE projects SET options = '{}' WHERE id = :id")
         await tx.connection.execute(right, {"id": project_id})
     await lab.shiftwork.delete_agent(agent.id)
+
+
+async def test_an_old_version_that_can_not_be_read_matters_to_no_change(lab: Lab) -> None:
+    """If it failed, a change that was stored would be reported as failed, and no agent be deleted whole."""
+    agent = await registered(lab, "once spoiled")
+
+    def scheduled(when: str) -> AgentDefinition:
+        return AgentDefinition(kind="python", code="print(1)", config=AgentConfiguration(schedule=when))
+
+    await lab.shiftwork.change_agent(agent.id, scheduled("0 4 * * *"))
+    await spoil(lab, f"{SPOIL_AGENT} AND version = 1", agent.id)
+    assert (await lab.shiftwork.change_agent(agent.id, scheduled("0 5 * * *"))).version == 3
+    assert (await lab.shiftwork.schedule(agent.id)).schedule == "0 5 * * *"
+    assert (await lab.shiftwork.delete_agent(agent.id)).deleted_at is not None
+    client = await lab.shiftwork.temporal()
+    with pytest.raises(RPCError, match="not found"):
+        await client.get_schedule_handle(f"agent_{agent.id}").describe()
 
 
 async def trace(lab: Lab, task_id: int, value: str) -> None:
