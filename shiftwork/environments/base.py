@@ -30,10 +30,11 @@ class BaseHarness(ABC):
       false and one sentence in `error`, and leaves the episode as it was;
     - nothing is stepped before `reset`, nor after the end.
 
-    What an instance holds is copied before each step, to be put back if the step fails; what can't be copied
-    is made again from the seed, the options of `reset` and the actions taken; what does not come in time, or
-    comes to something else, is broken, and needs a `reset`. Code that neither waits nor
-    returns can't be interrupted: its time is judged when it returns, or by who holds its process.
+    What an instance holds is noted before each step, and written back if the step fails; what can't be is
+    made again from the seed, the options of `reset` and the actions taken; what does not come in time, or
+    comes to something else, is broken, and needs a `reset`. Tasks and async generators that a failed step has
+    begun end before that. Code that neither waits nor returns can't be interrupted: its time is judged when
+    it returns, or by who holds its process.
 
     Attributes:
         name: one word by which tools, lists and rows call it.

@@ -7,13 +7,14 @@ from collections.abc import Awaitable, Callable
 from typing import TYPE_CHECKING, Any, Final
 
 from shiftwork.environments.episode import Episode, SeededRandom
-from shiftwork.environments.failures import TookTooLong, is_failure, of_type, why, within
-from shiftwork.environments.guarding import Wrap, guard_class, guarded
+from shiftwork.environments.failures import TookTooLong, is_failure, let_go, of_type, why, within
+from shiftwork.environments.guarding import Wrap, another_call, guard_class, guarded
+from shiftwork.environments.leaving import GOES_ON, leave, noted
 from shiftwork.environments.play_state import Play, episode_now, play_of
 from shiftwork.environments.protocol import HarnessStatus, Observation, as_it_is, own_copy
 from shiftwork.environments.restoring import Snapshot
 from shiftwork.environments.stepping import take_step
-from shiftwork.environments.undoing import PutBack, copied, put_back, set_aside, undo
+from shiftwork.environments.undoing import PutBack, copied, put_back, undo
 from shiftwork.errors import EnvironmentFailed, InvalidInput
 
 if TYPE_CHECKING:
@@ -78,18 +79,23 @@ async def _reset(
     if _takes_seed(inner):
         options["seed"] = chosen
     kept = copied(options)
-    before, was = set_aside(environment), environment.status
+    before, was = noted(environment, play.episode), environment.status
     environment.random = SeededRandom(chosen)
     environment.current_step = 0
     try:
         answer = await within(environment.timeout_seconds, inner(environment, **options))
         first = as_it_is(of_type(Observation, "reset", answer))
     except BaseException as error:  # a cancellation, too: the episode before goes on
-        await _go_back(environment, play.episode, before, was)
-        if not is_failure(error):
+        let_go(error)
+        told = _why_none(environment, error) if is_failure(error) else ""
+        undone = await leave(
+            environment, play.episode, lambda: _go_back(environment, play.episode, before, was)
+        )
+        if not told:
             raise
         raise EnvironmentFailed(
-            f"environment {environment.name!r} could not begin an episode: {_why_none(environment, error)}"
+            f"environment {environment.name!r} could not begin an episode: {told}"
+            + ("" if undone else f"; {GOES_ON}")
         ) from error
     play.episodes += 1
     play.episode = Episode(play.episodes, chosen, kept, Observation())
@@ -127,7 +133,8 @@ async def _go_back(
 
 async def _get_ready(environment: "BaseHarness", play: Play) -> None:
     if play.ready is None or play.closed:
-        await _initialize(environment, lambda _: environment.initialize())
+        with another_call():
+            await _initialize(environment, lambda _: environment.initialize())
     if not play.ready:
         raise EnvironmentFailed(
             f"environment {environment.name!r} could not be initialised: its initialize() returned False"

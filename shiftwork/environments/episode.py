@@ -2,7 +2,8 @@
 
 import random
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -41,6 +42,7 @@ class Episode:
         began: on the clock of `now`.
         spent: seconds that went by before it was taken up here.
         ended: when it was over; None while it goes on.
+        stands: since when its clock stands still; None while it runs.
         observation: the newest.
         taken: every action, in order.
         reward: the sum of rewards.
@@ -59,6 +61,7 @@ class Episode:
     began: float = 0.0
     spent: float = 0.0
     ended: float | None = None
+    stands: float | None = None
     taken: list[TakenAction] = field(default_factory=list)
     reward: float = 0.0
     rewards: dict[str, float] = field(default_factory=dict)
@@ -78,7 +81,21 @@ class Episode:
     @property
     def seconds(self) -> float:
         """How long it has lasted."""
-        return self.spent + (self.now() if self.ended is None else self.ended) - self.began
+        return self.spent + (self._clock() if self.ended is None else self.ended) - self.began
+
+    @contextmanager
+    def not_counted(self) -> Iterator[None]:
+        """Meanwhile its clock stands still: what is done is none of the episode's."""
+        self.stands = self._clock()
+        try:
+            yield
+        finally:
+            if self.ended is None:
+                self.began += self.now() - self.stands
+            self.stands = None
+
+    def _clock(self) -> float:
+        return self.now() if self.stands is None else self.stands
 
     def earned(self, reward: float, rewards: Mapping[str, float]) -> None:
         """Add what an action earned."""
@@ -96,7 +113,7 @@ class Episode:
         )
         self.observation = own_copy(shown)
         if shown.done and self.ended is None:
-            self.ended = self.now()
+            self.ended = self._clock()
         return shown
 
     def stats(self, *, success: bool) -> EpisodeStats:

@@ -1,10 +1,13 @@
 """Guards around methods of classes: who calls one is held to the rules, but not what it calls in turn."""
 
 import functools
-from collections.abc import Awaitable, Callable, Mapping
-from contextvars import ContextVar
-from dataclasses import dataclass
+import sys
+from collections.abc import Awaitable, Callable, Iterator, Mapping
+from contextlib import contextmanager, suppress
+from contextvars import Context, ContextVar
+from dataclasses import dataclass, field
 from typing import Any, Final, Protocol
+from weakref import WeakSet
 
 from shiftwork.environments.one_by_one import OneByOne
 
@@ -25,17 +28,69 @@ class Locked(Protocol):
         """One guarded method at a time."""
 
 
-@dataclass(slots=True)
-class _Call:
-    """A guarded method of an object that is running, or was."""
+@dataclass(slots=True, eq=False)
+class Call:
+    """A guarded method of an object that is running, or was.
+
+    Attributes:
+        of: the id of the object.
+        generators: async generators that it has begun.
+    """
 
     of: int
     over: bool = False
+    generators: WeakSet[Any] = field(default_factory=WeakSet)
 
 
-_calls: ContextVar[tuple[_Call, ...]] = ContextVar("calls", default=())
+_calls: ContextVar[tuple[Call, ...]] = ContextVar("calls", default=())
 """Those that this code is part of: what they call in turn, `super()` and tasks that they wait for too, is not
 guarded. A task that outlives the call in which it was begun has it here too, but over."""
+
+
+def this_call() -> Call:
+    """That whose guard asks, the innermost."""
+    return _calls.get()[-1]
+
+
+def _calls_now() -> tuple[Call, ...]:
+    """Those that this code is part of, and that are not over."""
+    return tuple(call for call in _calls.get() if not call.over)
+
+
+def calls_in(context: Context) -> tuple[Call, ...]:
+    """Those that code of another context is part of, the ones included that are over."""
+    return context.get(_calls, ())
+
+
+class _Noting:
+    """A hook for async generators that begin, before another one: notes which calls they are part of."""
+
+    def __init__(self, before: Callable[[Any], None] | None) -> None:
+        self._before = before
+
+    def __call__(self, generator: Any) -> None:
+        if self._before is not None:
+            self._before(generator)
+        for call in _calls_now():
+            call.generators.add(generator)
+
+
+def _note_generators() -> None:
+    """In this thread, until its event loop ends: that takes its own hooks away, and so this one."""
+    before: Callable[[Any], None] | None = sys.get_asyncgen_hooks().firstiter
+    if not isinstance(before, _Noting):
+        sys.set_asyncgen_hooks(firstiter=_Noting(before))
+
+
+@contextmanager
+def another_call() -> Iterator[None]:
+    """What is begun meanwhile is not this call's: it stays where this call fails."""
+    *around, call = _calls.get()
+    token = _calls.set((*around, Call(call.of)))
+    try:
+        yield
+    finally:
+        _calls.reset(token)
 
 
 def guarded(keep: Callable[[Any], Locked], guard: Guard) -> Wrap:
@@ -45,17 +100,20 @@ def guarded(keep: Callable[[Any], Locked], guard: Guard) -> Wrap:
         @functools.wraps(inner)
         # By position alone: parameters of actions may have any name.
         async def outer(self: object, /, *arguments: Any, **options: Any) -> Any:
-            going_on = tuple(call for call in _calls.get() if not call.over)
+            going_on = _calls_now()
             if any(call.of == id(self) for call in going_on):
                 return await inner(self, *arguments, **options)
             async with keep(self).lock.turn():
-                call = _Call(id(self))
+                call = Call(id(self))
                 token = _calls.set((*going_on, call))
+                _note_generators()
                 try:
                     return await guard(self, inner, *arguments, **options)
                 finally:
                     call.over = True
-                    _calls.reset(token)
+                    call.generators.clear()
+                    with suppress(ValueError):  # it is another context that ends what was dropped
+                        _calls.reset(token)
 
         return outer
 

@@ -1,11 +1,12 @@
 """One step of an environment: refused, undone, or taken and counted."""
 
 import json
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Final
 
 from shiftwork.environments.episode import Episode, TakenAction, check_rewards
 from shiftwork.environments.failures import TookTooLong, is_failure, let_go, of_type, why, within
+from shiftwork.environments.leaving import GOES_ON, leave, noted
 from shiftwork.environments.parameters import BadParameters, checked_parameters
 from shiftwork.environments.play_state import episode_now, play_of, time_is_up
 from shiftwork.environments.protocol import (
@@ -16,7 +17,7 @@ from shiftwork.environments.protocol import (
     has_ended,
     own_copy,
 )
-from shiftwork.environments.undoing import copied, set_aside, undo
+from shiftwork.environments.undoing import PutBack, copied, put_back, undo
 from shiftwork.text import printable, truncate
 
 if TYPE_CHECKING:
@@ -49,30 +50,27 @@ async def take_step(
     action: str = named[0]
     try:
         episode = _going_on(environment, episode)
-        checked = _checked(environment, episode, action, parameters)
     except _Refused as refusal:
         return _refusal(environment, episode, str(refusal))
-    except BaseException as error:  # from `get_action_space`, or a schema of it
-        if not is_failure(error):
-            raise
-        if episode is not None:
-            episode.faults += 1
-        return _refusal(environment, episode, _failure(environment.name, action, error))
-    before = set_aside(environment)
+    before = noted(environment, episode)
     try:
-        result = await _tried(environment, inner, episode, action, checked)
+        checked, result = await _tried(environment, inner, episode, action, parameters)
+    except _Refused as refusal:
+        if not episode.observation.available_actions:  # `get_action_space` was asked, and nothing else
+            put_back(before)
+        return _refusal(environment, episode, str(refusal))
+    except GeneratorExit:  # whoever asked for it is gone: nothing can be waited for
+        if put_back(before) is PutBack.NOT:
+            environment.status = HarnessStatus.ERROR
+        raise
     except BaseException:  # a cancellation: half a step is undone, too
-        await undo(environment, episode, before)
+        await leave(environment, episode, lambda: undo(environment, episode, before))
         raise
     if isinstance(result, ActionResult) and result.success:
         episode.taken.append(TakenAction(action, checked, result.reward, result.rewards))
         return _counted(environment, episode, result)
-    await undo(environment, episode, before)
-    if isinstance(result, ActionResult):
-        return _refusal(environment, episode, result.error or f"action {action!r} was not taken", result)
-    episode.faults += 1
-    episode_now(environment)
-    return _refusal(environment, episode, result)
+    undone = await leave(environment, episode, lambda: undo(environment, episode, before))
+    return _untaken(environment, episode, action, result, undone=undone)
 
 
 async def _tried(
@@ -81,20 +79,43 @@ async def _tried(
     episode: Episode,
     action: str,
     parameters: dict[str, Any],
-) -> ActionResult | str:
-    """What came of an action, or how it failed: the error itself is gone then, with what it held."""
+) -> tuple[dict[str, Any], ActionResult | str]:
+    """What an action was given and what came of it, or how it failed.
+
+    Nothing holds the error of a failure afterwards: what ends with it ends before the undo, not after it.
+
+    Raises:
+        _Refused: it can't be taken.
+    """
     name = environment.name
     try:
-        doing = inner(environment, action, **copied(parameters))
+        there = episode.observation.available_actions or environment.get_action_space()
+        checked = _checked(there, action, parameters)
+        doing = inner(environment, action, **copied(checked))
         answer = await within(_time_left(environment, episode), doing, episode.now)
         result = as_earned(of_type(ActionResult, "step", answer))
         check_rewards(result)
-    except BaseException as error:
+    except _Refused:
+        raise
+    except BaseException as error:  # whatever people's code raises
         let_go(error)
         if not is_failure(error):
             raise
-        return _failure(name, action, error)
-    return result
+        return {}, _failure(name, action, error)
+    return checked, result
+
+
+def _untaken(
+    environment: "BaseHarness", episode: Episode, action: str, result: ActionResult | str, *, undone: bool
+) -> ActionResult:
+    """The answer to an action that was not taken, or that failed."""
+    told, why = (None, result) if isinstance(result, str) else (result, result.error)
+    why = why or f"action {action!r} was not taken"
+    if not undone:
+        why = f"{why}; {GOES_ON}"
+    if told is None or not undone:
+        episode.faults += 1
+    return _refusal(environment, episode_now(environment), why, told)
 
 
 def _going_on(environment: "BaseHarness", episode: Episode | None) -> Episode:
@@ -115,10 +136,7 @@ def _going_on(environment: "BaseHarness", episode: Episode | None) -> Episode:
     return episode
 
 
-def _checked(
-    environment: "BaseHarness", episode: Episode, action: str, parameters: Mapping[str, Any]
-) -> dict[str, Any]:
-    there: list[ActionDefinition] = episode.observation.available_actions or environment.get_action_space()
+def _checked(there: Sequence[ActionDefinition], action: str, parameters: Mapping[str, Any]) -> dict[str, Any]:
     found = next((each for each in there if each.name == action), None)
     if found is None:
         names = ", ".join(repr(each.name) for each in there) or "none"
@@ -171,5 +189,5 @@ def _refusal(
 
 def _failure(name: str, action: str, error: BaseException) -> str:
     if isinstance(error, TookTooLong):
-        return f"action {action!r} of {name!r} took too long, and was undone"
+        return f"action {action!r} of {name!r} took too long, and was not taken"
     return f"action {action!r} failed inside environment {name!r}: {why(error)}"

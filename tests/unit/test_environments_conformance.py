@@ -1,6 +1,8 @@
 """The conformance suite, held against environments that are sound, and against one for each fault."""
 
 import asyncio
+from contextlib import suppress
+from types import SimpleNamespace
 
 import pytest
 
@@ -153,6 +155,58 @@ async def test_a_call_without_end_is_a_fault():
 
     assert rules_broken(report) == {"reset"}
     assert "did not answer in time" in report.faults[0].message
+
+
+class StaysAwake(broken.Sound):
+    """What an action begins does not end when it is cancelled."""
+
+    undo_seconds = 0.1
+
+    async def step(self, action, **parameters):
+        over = asyncio.Event()
+
+        async def stay():
+            while not over.is_set():
+                with suppress(asyncio.CancelledError):
+                    await over.wait()
+
+        broken.KEPT.append(SimpleNamespace(cancel=over.set))
+        awake = asyncio.create_task(stay())
+        await asyncio.sleep(0.001)
+        over.set()
+        await awake
+        return await super().step(action, **parameters)
+
+
+class SetsATimer(broken.Sound):
+    """What is cut short is made up for later."""
+
+    async def step(self, action, **parameters):
+        try:
+            await asyncio.sleep(0.02)
+        except asyncio.CancelledError:
+            asyncio.get_running_loop().call_later(0.01, self.path.append, 1)
+            raise
+        return await super().step(action, **parameters)
+
+
+@pytest.mark.parametrize(
+    ("kind", "why"),
+    [
+        (StaysAwake, "a task or an async generator that it had begun did not end when it was cancelled; let"),
+        (SetsATimer, "leave behind no thread or timer (call_later) that changes it"),
+    ],
+)
+async def test_what_failed_actions_leave_behind_is_named(kind, why):
+    """People would look for what can't be put back, and find nothing."""
+    report = await check_harness(kind, episodes=1, steps=6)
+    for each in broken.KEPT:
+        each.cancel()
+    broken.KEPT.clear()
+    await asyncio.sleep(0.01)
+
+    said = {fault.rule: fault.message for fault in report.faults}
+    assert why in said["failed-actions"]
 
 
 async def test_faults_can_be_raised_all_together():

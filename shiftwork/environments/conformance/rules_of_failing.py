@@ -22,6 +22,7 @@ from shiftwork.environments.conformance.subject import (
     unlike,
 )
 from shiftwork.environments.conformance.watched import moments_of
+from shiftwork.environments.leaving import GOES_ON
 from shiftwork.environments.parameters import BadParameters, checked_parameters, parameter_schema
 from shiftwork.environments.protocol import ActionDefinition, HarnessStatus
 from shiftwork.environments.sampling import CannotSample, sample_parameters
@@ -29,6 +30,10 @@ from shiftwork.environments.trajectory import Choice
 
 _TOO_SHORT = 1e-9
 """Seconds in which no step is done: each is taken back then, whatever it did."""
+_KEEP = (
+    "keep all that changes in the instance, where it can be put back, and leave behind no thread or timer "
+    "(call_later) that changes it"
+)
 _MOST_LATE = 8
 _MOST_WRONG = 3
 _WRONG_VALUES: tuple[Any, ...] = (None, "no such value", -1.5, [[]], {"no": "such"}, True, -(10**9))
@@ -142,9 +147,10 @@ async def _refused(subject: Subject, environment: BaseHarness, choice: Choice, w
 async def failed_actions(subject: Subject) -> list[str]:
     """An action that fails, or takes too long, leaves the episode as it was.
 
-    The base class puts back what an instance holds, or plays the episode again from its seed. It can do
-    neither for what lies elsewhere (a class, a module, a file, a server), nor for an instance that can't be
-    copied and takes no seed: after the first failure such an episode is another one, or over.
+    The base class ends the tasks that such an action has begun, and puts back what an instance holds, or
+    plays the episode again from its seed. It can do neither for what lies elsewhere (a class, a module, a
+    file, a server), nor for an instance that can't be put back and takes no seed; and what a thread or a
+    timer does comes after that. After the first failure such an episode is another one, or over.
     """
     found: list[str] = []
     began = (await moments_of(subject))[0].took
@@ -156,10 +162,7 @@ async def failed_actions(subject: Subject) -> list[str]:
             found.extend(await _late(subject, environment, choice, most))
 
     def fault(where: str) -> str:
-        return (
-            f"an episode differs at {where} after actions in it failed; keep all that changes in the "
-            "instance, where it can be copied"
-        )
+        return f"an episode differs at {where} after actions in it failed; {_KEEP}"
 
     return await _found_by(subject, _Meddling(found, fault, _MOST_LATE, be_late))
 
@@ -180,11 +183,18 @@ async def _late(subject: Subject, environment: BaseHarness, choice: Choice, most
                 "asyncio.CancelledError through"
             )
         ]
+    if GOES_ON in (result.error or ""):
+        return [
+            (
+                f"action {choice.action!r} took too long, and a task or an async generator that it had begun "
+                "did not end when it was cancelled; let asyncio.CancelledError through there, too"
+            )
+        ]
     if environment.status is HarnessStatus.ERROR:
         return [
             (
                 f"action {choice.action!r} took too long and could not be undone; hold only what can be "
-                "copied, or let reset take a seed from which the episode is made again"
+                "put back, or let reset take a seed from which the episode is made again"
             )
         ]
     if result.success:
@@ -192,12 +202,7 @@ async def _late(subject: Subject, environment: BaseHarness, choice: Choice, most
     where = await _not_as_it_was(subject, environment, before, seen, counted)
     if where is None:
         return []
-    return [
-        (
-            f"action {choice.action!r} took too long, and changed {where}; keep all that changes in the "
-            "instance, where it can be copied and put back"
-        )
-    ]
+    return [(f"action {choice.action!r} took too long, and changed {where}; {_KEEP}")]
 
 
 async def _state(subject: Subject, environment: BaseHarness) -> tuple[dict[str, Any], str, str]:
