@@ -144,18 +144,35 @@ async def _get_ready(environment: "BaseHarness", play: Play) -> None:
 async def _get_observation(
     environment: "BaseHarness", inner: Callable[..., Awaitable[Observation]]
 ) -> Observation:
-    seen = await inner(environment)
     episode = episode_now(environment)
-    if episode is None or not isinstance(seen, Observation):
+    before = noted(environment, episode)
+
+    async def go_back() -> None:
+        if episode is not None:
+            await undo(environment, episode, before)
+        else:
+            put_back(before)
+
+    try:
+        limits = environment.timeout_seconds, environment.step_timeout_seconds
+        most = min((each for each in limits if each is not None), default=None)
+        seen = own_copy(of_type(Observation, "get_observation", await within(most, inner(environment))))
+    except BaseException as error:  # a cancellation, too
+        let_go(error)
+        told = why(error) if is_failure(error) else ""
+        undone = await leave(environment, episode, go_back)
+        if not told:
+            raise
+        raise EnvironmentFailed(
+            f"what environment {environment.name!r} shows now can't be handed out: {told}"
+            + ("" if undone else f"; {GOES_ON}")
+        ) from error
+    if (episode := episode_now(environment)) is None:
         return seen
     known = episode.observation
-    flags = {name: getattr(known, name) for name in ("terminated", "truncated", "done")}
-    try:
-        return own_copy(seen).model_copy(update=flags)
-    except ValueError as error:
-        raise EnvironmentFailed(
-            f"what environment {environment.name!r} shows now can't be handed out: {why(error)}"
-        ) from error
+    return seen.model_copy(
+        update={name: getattr(known, name) for name in ("terminated", "truncated", "done")}
+    )
 
 
 async def _shutdown(environment: "BaseHarness", inner: Callable[..., Awaitable[None]]) -> None:

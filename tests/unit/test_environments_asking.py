@@ -1,10 +1,128 @@
 """What environments are asked beside their steps, by whom, and for how long."""
 
+import asyncio
 import itertools
 import time
 
+import pytest
+
+from shiftwork.environments import ActionDefinition, ActionResult, HarnessStatus, Observation
 from shiftwork.environments.play_state import play_of
+from shiftwork.errors import EnvironmentFailed
 from tests.unit.walking import Walk
+
+
+class Looks(Walk):
+    """Who looks at it changes it first, and then sees something or not."""
+
+    looks = 0
+    failing = ""
+
+    async def get_observation(self):
+        self.looks += 1
+        match self.failing:
+            case "raises":
+                raise OSError("no light")
+            case "hangs":
+                await asyncio.sleep(9)
+            case "nothing":
+                return None
+            case "nan":
+                return Observation(content=float("nan"), content_type="json")
+        return self.seen()
+
+
+@pytest.mark.parametrize("begun", [True, False])
+@pytest.mark.parametrize(
+    ("failing", "why"),
+    [
+        ("raises", "OSError: no light"),
+        ("hangs", "it took too long"),
+        ("nothing", "TypeError: get_observation returned NoneType, not Observation"),
+        ("nan", "ValueError: a number of it is nan"),
+    ],
+)
+@pytest.mark.parametrize("limit", ["timeout_seconds", "step_timeout_seconds"])
+async def test_looking_that_fails_is_told_and_changes_nothing(limit, failing, why, begun):
+    """A player that looks would wait for ever, keep everybody else waiting, or change what it looks at."""
+    environment = Looks(**{limit: 0.2})
+    if begun:
+        await environment.reset()
+    environment.failing = failing
+    with pytest.raises(EnvironmentFailed, match=rf"^what environment 'walk' shows now .* out: {why}"):
+        async with asyncio.timeout(5):
+            await environment.get_observation()
+    assert environment.looks == 0
+    environment.failing = ""
+    if not begun:
+        assert environment.status is HarnessStatus.IDLE
+        await environment.reset()
+    assert (await environment.get_observation()).content == "at 0"
+
+
+async def test_the_end_of_an_episode_can_be_looked_at():
+    """Who looks after the time of an episode is over would be told that looking took too long."""
+    environment = Looks(timeout_seconds=0.05)
+    await environment.reset()
+    await asyncio.sleep(0.06)
+    seen = await environment.get_observation()
+    assert (seen.content, seen.truncated) == ("at 0", True)
+
+
+class Chance(Walk):
+    """What may be done is drawn each time that it is asked."""
+
+    asked = 0
+    wrong = 0
+
+    async def step(self, action, by=1):
+        self.place += 1
+        return ActionResult(observation=Observation(content=f"{self.random.random()} {self.asked}"))
+
+    def get_action_space(self):
+        self.asked += 1
+        if self.asked == self.wrong:
+            raise OSError("no list")
+        names = ["go", "rest"]
+        self.random.shuffle(names)
+        return [ActionDefinition(name=name) for name in names]
+
+
+async def steps(environment, *actions):
+    await environment.reset(seed=3)
+    return [await environment.step(action) for action in actions]
+
+
+@pytest.mark.parametrize("wrong", [0, 2], ids=["wrong action", "wrong list"])
+async def test_asking_what_may_be_done_for_an_action_that_is_not_taken_changes_nothing(wrong):
+    """An agent that errs would play another episode than one that does not."""
+    environment = Chance()
+    environment.wrong = wrong
+    _, failed, _ = played = await steps(environment, "go", "fly", "go")
+    environment.wrong = 0
+    played.append(await environment.step("go"))
+    taken = [each.observation.content for each in played if each.success]
+    expected = [each.observation.content for each in await steps(Chance(), *["go"] * 3)]
+    if wrong:
+        assert "failed inside environment 'walk': OSError: no list" in failed.error
+    else:
+        assert "there is no action 'fly' now" in failed.error
+    assert taken == expected[: len(taken)]
+    assert len(taken) == (2 if wrong else 3)
+
+
+async def test_a_wrong_action_does_not_break_what_can_not_be_put_back():
+    """One mistake of a player would end an episode to which nothing happened."""
+
+    class Held(Walk):
+        async def reset(self):
+            self.ways = iter(range(9))
+            return self.seen()
+
+    environment = Held()
+    await environment.reset()
+    assert "there is no action 'fly'" in (await environment.step("fly")).error
+    assert (await environment.step("go")).success
 
 
 class Clocked(Walk):
