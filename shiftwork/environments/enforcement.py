@@ -10,7 +10,7 @@ from shiftwork.environments.episode import Episode, SeededRandom
 from shiftwork.environments.failures import TookTooLong, is_failure, let_go, of_type, why, within
 from shiftwork.environments.guarding import Wrap, another_call, guard_class, guarded
 from shiftwork.environments.leaving import GOES_ON, leave, noted
-from shiftwork.environments.play_state import Play, episode_now, play_of
+from shiftwork.environments.play_state import Play, check_base, episode_now, play_of
 from shiftwork.environments.protocol import HarnessStatus, Observation, as_it_is, own_copy
 from shiftwork.environments.restoring import Snapshot
 from shiftwork.environments.stepping import take_step
@@ -85,6 +85,7 @@ async def _reset(
     try:
         answer = await within(environment.timeout_seconds, inner(environment, **options))
         first = as_it_is(of_type(Observation, "reset", answer))
+        check_base(environment)
     except BaseException as error:  # a cancellation, too: the episode before goes on
         let_go(error)
         told = _why_none(environment, error) if is_failure(error) else ""

@@ -29,10 +29,14 @@ async def within(
     Raises:
         TookTooLong: it did not.
     """
-    began = now()
+    began, task = now(), _task()
     try:
         async with asyncio.timeout(seconds) as limit:
             answer = await doing
+    except GeneratorExit as error:
+        if task is not None and _task() is task:
+            raise RuntimeError("it raised GeneratorExit") from error
+        raise  # whoever waits is not run any more, but dropped
     except TimeoutError as error:
         if limit.expired():
             raise TookTooLong from error
@@ -40,6 +44,14 @@ async def within(
     if seconds is not None and now() - began > seconds:
         raise TookTooLong
     return answer
+
+
+def _task() -> "asyncio.Task[object] | None":
+    """That which runs, if one does: what is dropped may be ended where no event loop is."""
+    try:
+        return asyncio.current_task()
+    except RuntimeError:
+        return None
 
 
 def of_type(wanted: type[_Answer], method: str, answer: object) -> _Answer:

@@ -2,7 +2,8 @@
 
 import copy
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from numbers import Real
+from typing import TYPE_CHECKING, Any, Final
 
 from shiftwork.environments.episode import Episode
 from shiftwork.environments.one_by_one import OneByOne
@@ -10,6 +11,8 @@ from shiftwork.environments.protocol import HarnessStatus, Observation
 
 if TYPE_CHECKING:
     from shiftwork.environments.base import BaseHarness
+
+_LIMITS: Final = ("max_steps", "timeout_seconds", "step_timeout_seconds", "undo_seconds")
 
 
 @dataclass(slots=True)
@@ -63,3 +66,12 @@ def episode_now(environment: "BaseHarness") -> Episode | None:
 def time_is_up(environment: "BaseHarness", episode: Episode) -> bool:
     """Whether an episode lasts as long as it may."""
     return environment.timeout_seconds is not None and episode.seconds >= environment.timeout_seconds
+
+
+def check_base(environment: "BaseHarness") -> None:
+    """Raise `TypeError` or `AttributeError` where an environment took from the base class what that needs."""
+    for name in _LIMITS:
+        limit = getattr(environment, name)
+        if limit is not None and not isinstance(limit, Real):
+            raise TypeError(f"{name} is of type {type(limit).__name__} now; leave it a number, or None")
+    _ = environment.random

@@ -8,7 +8,7 @@ from shiftwork.environments.episode import Episode, TakenAction, check_rewards
 from shiftwork.environments.failures import TookTooLong, is_failure, let_go, of_type, why, within
 from shiftwork.environments.leaving import GOES_ON, leave, noted
 from shiftwork.environments.parameters import BadParameters, checked_parameters
-from shiftwork.environments.play_state import episode_now, play_of, time_is_up
+from shiftwork.environments.play_state import check_base, episode_now, play_of, time_is_up
 from shiftwork.environments.protocol import (
     ActionDefinition,
     ActionResult,
@@ -29,8 +29,8 @@ class _Refused(Exception):  # noqa: N818 - an action that is not taken; the text
 
 
 _WRONG_CALL: Final = (
-    "give step the name of one action, and what it takes by name, as step('go', by=2); there were other "
-    "values than these"
+    "give step the name of one action, a text, and what it takes by name, as step('go', by=2); there were "
+    "other values than these"
 )
 
 
@@ -45,9 +45,9 @@ async def take_step(
     episode = episode_now(environment)
     if not named and "action" in parameters:
         named = (parameters.pop("action"),)
-    if len(named) != 1:
+    if len(named) != 1 or not isinstance(named[0], str):
         return _refusal(environment, episode, _WRONG_CALL)
-    action: str = named[0]
+    action = str.__str__(named[0])  # not as a class of its own says
     try:
         episode = _going_on(environment, episode)
     except _Refused as refusal:
@@ -95,6 +95,8 @@ async def _tried(
         answer = await within(_time_left(environment, episode), doing, episode.now)
         result = as_earned(of_type(ActionResult, "step", answer))
         check_rewards(result)
+        if result.success:
+            check_base(environment)
     except _Refused:
         raise
     except BaseException as error:  # whatever people's code raises
@@ -143,7 +145,7 @@ def _checked(there: Sequence[ActionDefinition], action: str, parameters: Mapping
         raise _Refused(f"there is no action {truncate(repr(action), 100)} now; there is: {names}")
     try:
         json.dumps(parameters, allow_nan=False, ensure_ascii=False).encode()
-    except (TypeError, ValueError, RecursionError):
+    except Exception:  # noqa: BLE001 - whatever a player's own classes raise
         raise _Refused(f"the parameters of action {action!r} are no JSON values") from None
     try:
         return checked_parameters(found, parameters)

@@ -190,3 +190,110 @@ async def test_the_time_of_noting_what_an_environment_holds_is_not_the_episodes(
         await environment.step("go")
     lasted = time.monotonic() - began
     assert environment.get_stats().duration_seconds < lasted / 2
+
+
+@pytest.mark.parametrize(
+    ("attribute", "why"),
+    [
+        ("max_steps", "TypeError: max_steps is of type str now; leave it a number, or None"),
+        ("timeout_seconds", "TypeError: timeout_seconds is of type str now"),
+        ("random", "AttributeError: 'Takes' object has no attribute 'random'"),
+    ],
+)
+async def test_what_an_environment_takes_from_its_base_class_is_a_failure_of_its_step(attribute, why):
+    """A step would be counted that has no result, and whoever plays gets an exception."""
+
+    class Takes(Walk):
+        async def step(self, action, by=1):
+            result = await super().step(action)
+            if by == 2 and attribute == "random":
+                del self.random
+            elif by == 2:
+                setattr(self, attribute, "5")
+            return result
+
+    environment = Takes()
+    await environment.reset(seed=1)
+    failed = await environment.step("go", by=2)
+    assert f"action 'go' failed inside environment 'walk': {why}" in failed.error
+    assert (environment.place, environment.get_stats().total_steps, environment.status) == (
+        0,
+        0,
+        HarnessStatus.ACTIVE,
+    )
+    assert (await environment.step("go")).observation.content == "at 1"
+
+
+@pytest.mark.parametrize("failing", ["step", "reset"])
+async def test_an_environment_may_not_end_who_asks_as_if_it_were_dropped(failing):
+    """One raise of its own would end the program that plays it."""
+
+    class Drops(Walk):
+        async def reset(self, *, drop=False):
+            self.place = 0
+            if drop:
+                raise GeneratorExit
+            return self.seen()
+
+        async def step(self, action, by=1):
+            await super().step(action)
+            raise GeneratorExit
+
+    environment = Drops()
+    await environment.reset()
+    if failing == "step":
+        assert "RuntimeError: it raised GeneratorExit" in (await environment.step("go")).error
+    else:
+        with pytest.raises(EnvironmentFailed, match="it raised GeneratorExit"):
+            await environment.reset(drop=True)
+    assert (environment.place, environment.status) == (0, HarnessStatus.ACTIVE)
+
+
+async def test_a_step_that_is_dropped_is_undone_and_asks_for_nothing_more():
+    """An event loop that ends would complain, and the next one would go on in half a step."""
+
+    class Waits(Walk):
+        async def step(self, action, by=1):
+            self.place += 1
+            await asyncio.sleep(9)
+
+    environment = Waits()
+    await environment.reset()
+    dropped = environment.step("go")
+    for _ in range(2):  # its turn comes, and then it waits
+        dropped.send(None)
+        await asyncio.sleep(0.01)
+    assert environment.place == 1
+    await asyncio.to_thread(dropped.close)
+    assert (environment.place, environment.status) == (0, HarnessStatus.ACTIVE)
+
+
+class Unspeakable:
+    def __repr__(self):
+        raise OSError("no words")
+
+
+class Spoken(str):
+    __slots__ = ()
+    __repr__ = Unspeakable.__repr__
+    __str__ = Unspeakable.__repr__
+
+
+@pytest.mark.parametrize(
+    ("action", "why"),
+    [
+        (Unspeakable(), "give step the name of one action, a text"),
+        (7, "give step the name of one action, a text"),
+        (Spoken("fly"), "there is no action 'fly' now; there is: 'go'"),
+    ],
+    ids=["object", "number", "text"],
+)
+async def test_an_action_that_can_not_be_told_is_refused(action, why):
+    """A player would get an exception out of the environment, of its own making."""
+    environment = Walk()
+    await environment.reset()
+    refused = await environment.step(action)
+    assert why in refused.error
+    assert (await environment.step(Spoken("go"))).success
+    assert play_of(environment).episode.faults == 0
+    assert "no JSON values" in (await environment.step("go", by=Unspeakable())).error
