@@ -8,7 +8,7 @@ from shiftwork.environments.protocol import (
     HarnessStatus,
     Observation,
 )
-from shiftwork.environments.sharing import NeverChanges
+from shiftwork.environments.sharing import MadeAgain, NeverChanges
 
 __all__ = [
     "ActionDefinition",
@@ -16,6 +16,7 @@ __all__ = [
     "BaseHarness",
     "EpisodeStats",
     "HarnessStatus",
+    "MadeAgain",
     "NeverChanges",
     "Observation",
 ]

@@ -10,7 +10,7 @@ import builtins
 import os
 import random
 import sys
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import suppress
 from typing import Any, Final
 
@@ -36,6 +36,8 @@ class _Noted:
     __slots__ = ("attributes", "cls", "content", "kind", "owner", "slots")
 
     def __init__(self, owner: Any, kind: Kind) -> None:
+        if kind.why:
+            raise CanNotPutBack(f"a {kind.why} can't be put back")
         self.owner = owner
         self.kind = kind
         self.cls = type(owner)
@@ -50,6 +52,15 @@ class _Noted:
             yield from self.kind.content.within(self.content)
         if self.kind.within is not None:
             yield from self.kind.within(self.owner)
+
+    def by_name(self, among: "Snapshot") -> Mapping[Any, Any]:
+        """Its attributes."""
+        named = None if self.attributes is None else among.noted(self.attributes)
+        return named.noted if isinstance(named, _Attributes) else {}
+
+    def beside(self) -> Any:
+        """What it held that is no object, to be compared by value."""
+        return None if self.kind.content is None else self.kind.content.beside(self.content)
 
     def holds(self) -> bool:
         """Whether it is as it was."""
@@ -112,6 +123,15 @@ class _Attributes:
             return dict.copy(self.named)
         return {name: value for name, value in self.named.items() if name not in self.apart}
 
+    def by_name(self, _: "Snapshot") -> Mapping[Any, Any]:
+        return self.noted
+
+    def beside(self) -> None:
+        """Nothing."""
+
+    def within(self) -> Iterable[Any]:
+        return ()
+
     def holds(self) -> bool:
         now = self._now()
         return list(now) == list(self.noted) and same_objects([*now.values()], [*self.noted.values()])
@@ -129,13 +149,17 @@ class _Attributes:
 class Snapshot:
     """What an object held, and what that held in turn, at one moment."""
 
-    def __init__(self, of: Any, apart: Iterable[str] = ()) -> None:
-        """Note all that it holds, but for the attributes `apart`.
+    def __init__(self, of: Any, apart: Iterable[str] = (), *, partly: bool = False) -> None:
+        """Note all that it holds, but for the attributes `apart`; if `partly`, as much as can be noted.
 
         Raises:
             CanNotPutBack: it holds something that can't be put back.
             Exception: whatever an object raises that is looked at.
         """
+        self.of = of
+        self._why = ""
+        self._lacking: dict[int, Any] = {}
+        self._by_id: dict[int, _Noted | _Attributes] = {}
         self._noted: list[_Noted] = []
         self._attributes: list[_Attributes] = []
         apart = frozenset(apart)
@@ -146,21 +170,27 @@ class Snapshot:
             kind = kind_of(type(each))
             if kind.stays or id(each) in seen:
                 continue
-            if kind.why:
-                raise CanNotPutBack(f"a {kind.why} can't be put back")
-            if _is_everybodys(each):
+            if is_everybodys(each):
+                continue
+            try:
+                noted = _Noted(each, kind)
+            except CanNotPutBack as error:
+                if not partly:
+                    raise
+                self._why, self._lacking[id(each)] = str(error), each
                 continue
             seen[id(each)] = each
-            noted = _Noted(each, kind)
             if kind.content is not None or kind.slots or noted.attributes is not None:
                 self._noted.append(noted)
+                self._by_id[id(each)] = noted
             named = noted.attributes
             if named is not None and named is not each and id(named) not in seen:
                 seen[id(named)] = named
                 self._attributes.append(_Attributes(named, apart if each is of else frozenset()))
+                self._by_id[id(named)] = self._attributes[-1]
                 waiting.extend(self._attributes[-1].noted.values())
             waiting.extend(noted.within())
-        self._made = passes()
+        self.made = passes()
 
     def put_back(self) -> bool:
         """Let the object hold that, and nothing else.
@@ -174,17 +204,36 @@ class Snapshot:
             Exception: whatever an object raises that is looked at.
         """
         collect_newest()
+        if self._why:
+            raise CanNotPutBack(self._why)
         for noted in self._noted:
             if not noted.can:  # before anything is written
                 raise CanNotPutBack(f"a {noted.cls.__qualname__} can't be put back any more")
         for _ in range(2):  # some can only be right once others are
             self._put()
-            collect(self._made)
+            collect(self.made)
             wrong = self._wrong()
             if not wrong:
                 sets = (noted for noted in self._noted if issubclass(noted.cls, set))
                 return all(is_untouched(noted.owner, noted.content) for noted in sets)
         raise CanNotPutBack(f"{wrong[0]} is not as it was")
+
+    def put_back_what_can_be(self) -> None:
+        """Let its parts hold that as far as they can, so that what is made anew then begins as it did."""
+        self._put()
+        self.end_what_was_left()
+
+    def end_what_was_left(self) -> None:
+        """Have what was made since, and is known to nobody, change what it changes when it ends."""
+        collect(self.made)
+
+    def noted(self, one: Any) -> "_Noted | _Attributes | None":
+        """What was noted of an object, if anything was."""
+        return self._by_id.get(id(one))
+
+    def lacks(self, one: Any) -> bool:
+        """Whether it could not be noted what an object holds."""
+        return id(one) in self._lacking
 
     def _put(self) -> None:
         """Write what can be written; what came of it is looked at afterwards."""
@@ -221,7 +270,7 @@ def _in_slot(owner: Any, slot: Any) -> Any:
         return _MISSING
 
 
-def _is_everybodys(one: Any) -> bool:
+def is_everybodys(one: Any) -> bool:
     """Whether it is the interpreter's, or a module's: an environment may know it, and does not own it."""
     if type(one) is not dict:
         drawn = getattr(sys.modules.get("numpy.random.mtrand"), "_rand", None)

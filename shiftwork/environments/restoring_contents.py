@@ -31,6 +31,7 @@ class Content:
         hashes: whether it finds its elements by hashes, which may be made of what else is put back.
         can: whether it can still be put back; looked at before anything is written.
         finds: whether it finds all that it holds.
+        beside: what was noted beside the objects in it, to be compared by value.
     """
 
     note: Callable[[Any], Any]
@@ -40,6 +41,7 @@ class Content:
     hashes: bool = False
     can: Callable[[Any, Any], bool] = lambda *_: True
     finds: Callable[[Any], bool] = lambda _: True
+    beside: Callable[[Any], Any] = lambda _: None
 
 
 def same_objects(some: Any, others: Any) -> bool:
@@ -118,7 +120,13 @@ def _numbers(kind: Any) -> Content:
     def put(owner: Any, noted: Any) -> None:
         kind.__setitem__(owner, slice(None), noted)
 
-    return Content(lambda owner: kind.__getitem__(owner, slice(None)), nothing, holds, put)
+    return Content(
+        lambda owner: kind.__getitem__(owner, slice(None)),
+        nothing,
+        holds,
+        put,
+        beside=lambda noted: memoryview(noted).tobytes(),
+    )
 
 
 def _stream(kind: Any) -> Content:
@@ -135,7 +143,14 @@ def _stream(kind: Any) -> Content:
     def holds(owner: Any, noted: Any) -> bool:
         return bool(note(owner) == noted)
 
-    return Content(note, nothing, holds, put, can=lambda owner, noted: (noted is None) == owner.closed)
+    return Content(
+        note,
+        nothing,
+        holds,
+        put,
+        can=lambda owner, noted: (noted is None) == owner.closed,
+        beside=lambda noted: noted,
+    )
 
 
 def _chance_put(owner: random.Random, noted: Any) -> None:
@@ -175,7 +190,11 @@ def _lock_holds(owner: Any, noted: str) -> bool:
 
 
 ITERATOR: Final = Content(
-    lambda owner: owner.__reduce__(), lambda noted: noted[1], _iterator_holds, _iterator_put
+    lambda owner: owner.__reduce__(),
+    lambda noted: noted[1],
+    _iterator_holds,
+    _iterator_put,
+    beside=lambda noted: noted[2:],
 )
 """Over what has numbered elements: it knows the number of the next one."""
 
@@ -194,9 +213,12 @@ CONTENTS: Final[dict[type, Content]] = {
         nothing,
         lambda owner, noted: bool(random.Random.getstate(owner) == noted),
         _chance_put,
+        beside=lambda noted: noted,
     ),
     weakref.WeakValueDictionary: KEPT,
     weakref.WeakKeyDictionary: KEPT,
     weakref.WeakSet: KEPT,
 }
-LOCK: Final = Content(_lock_note, nothing, _lock_holds, _lock_put, can=_lock_holds)
+LOCK: Final = Content(
+    _lock_note, nothing, _lock_holds, _lock_put, can=_lock_holds, beside=lambda noted: noted
+)

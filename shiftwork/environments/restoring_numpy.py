@@ -1,5 +1,6 @@
 """How arrays and generators of numpy are noted, compared and put back."""
 
+import pickle
 import sys
 from collections.abc import Iterable
 from contextlib import suppress
@@ -56,6 +57,11 @@ def _array_put(owner: Any, noted: tuple[Any, ...]) -> None:
         owner.flags.writeable = noted[2]
 
 
+def _array_beside(noted: tuple[Any, ...]) -> Any:
+    shown = noted[0] is not None and noted[0].dtype != object
+    return noted[3][:3], noted[2], noted[0].tobytes() if shown else None
+
+
 def _is_same_state(one: Any, other: Any) -> bool:
     if isinstance(one, dict):
         return one.keys() == other.keys() and all(_is_same_state(one[key], other[key]) for key in one)
@@ -85,12 +91,20 @@ def _legacy_put(owner: Any, noted: Any) -> None:
 
 
 OF_NUMPY: Final[dict[tuple[str, str], Content]] = {
-    ("numpy", "ndarray"): Content(_array_note, _array_within, _array_holds, _array_put, can=_array_is_there),
+    ("numpy", "ndarray"): Content(
+        _array_note,
+        _array_within,
+        _array_holds,
+        _array_put,
+        can=_array_is_there,
+        beside=_array_beside,
+    ),
     ("numpy.random.bit_generator", "BitGenerator"): Content(
         lambda owner: (owner.state, _spawned(owner)),
         nothing,
         lambda owner, noted: _is_same_state((owner.state, _spawned(owner)), noted),
         _bits_put,
+        beside=pickle.dumps,
     ),
     ("numpy.random._generator", "Generator"): Content(
         lambda owner: owner.bit_generator,
@@ -99,7 +113,11 @@ OF_NUMPY: Final[dict[tuple[str, str], Content]] = {
         nothing,
     ),
     ("numpy.random.mtrand", "RandomState"): Content(
-        _legacy, nothing, lambda owner, noted: _is_same_state(_legacy(owner), noted), _legacy_put
+        _legacy,
+        nothing,
+        lambda owner, noted: _is_same_state(_legacy(owner), noted),
+        _legacy_put,
+        beside=pickle.dumps,
     ),
 }
 """By module and name, as nothing is imported for them."""

@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING, Any, Final
 
 from shiftwork.environments.episode import Episode, SeededRandom
 from shiftwork.environments.failures import is_failure, of_type, within
-from shiftwork.environments.garbage import collect, passes
 from shiftwork.environments.protocol import (
     ActionResult,
     HarnessStatus,
@@ -17,6 +16,7 @@ from shiftwork.environments.protocol import (
     has_ended,
 )
 from shiftwork.environments.restoring import Snapshot
+from shiftwork.environments.restoring_likeness import Unlike, check_alike, clock_readings
 from shiftwork.errors import EnvironmentFailed
 
 if TYPE_CHECKING:
@@ -30,9 +30,9 @@ _TOLD: Final = ("content", "content_type", "available_actions", "metadata", "age
 
 
 def set_aside(environment: "BaseHarness") -> Snapshot | None:
-    """All that an environment holds; None where something in it can't be put back."""
+    """All that an environment holds, as far as it can be noted; None where something can't be looked at."""
     try:
-        return Snapshot(environment, _APART)
+        return Snapshot(environment, _APART, partly=True)
     except Exception:  # noqa: BLE001 - whatever a foreign object raises that is looked at
         return None
 
@@ -69,7 +69,8 @@ async def undo(environment: "BaseHarness", episode: Episode, before: Snapshot | 
     """As it was: put back, or made again; an environment for which neither can be done is broken.
 
     What comes next may follow the order of a set's elements: where only that is another one, and the episode
-    can be made again, it is; else the elements themselves are what counts.
+    can be made again, it is; else the elements themselves are what counts. What was made again has to hold
+    what was noted; where it does not, what was put back is taken, if it could be.
 
     Making it again may take as long as an episode may; where that is without an end, as long as this one has
     lasted and `undo_seconds` more.
@@ -81,9 +82,8 @@ async def undo(environment: "BaseHarness", episode: Episode, before: Snapshot | 
         if found is PutBack.NOT:
             environment.status = HarnessStatus.ERROR
         return
-    collect(passes())  # else it would change what is made now
     try:
-        await within(_time_for(environment, episode), _make_again(environment, episode))
+        await within(_time_for(environment, episode), _made_again(environment, episode, before, found))
     except BaseException as error:  # an interruption leaves half an episode, too
         if put_back(before) is PutBack.NOT:
             environment.status = HarnessStatus.ERROR
@@ -95,6 +95,26 @@ def _time_for(environment: "BaseHarness", episode: Episode) -> float:
     if environment.timeout_seconds is not None:
         return environment.timeout_seconds
     return episode.seconds + environment.undo_seconds
+
+
+async def _made_again(
+    environment: "BaseHarness", episode: Episode, before: Snapshot | None, found: PutBack
+) -> None:
+    """Make it again until it holds what it held: a second time where the failed step left something."""
+    if before is None:
+        return await _make_again(environment, episode)
+    before.end_what_was_left()
+    since = clock_readings() if found is PutBack.NOT else ()
+    await _make_again(environment, episode)
+    try:
+        check_alike(before, Snapshot(environment, _APART, partly=True), since)
+    except Unlike:
+        if found is not PutBack.NOT:
+            raise
+        before.put_back_what_can_be()
+        await _make_again(environment, episode)
+        check_alike(before, Snapshot(environment, _APART, partly=True), since)
+    return None
 
 
 async def _make_again(environment: "BaseHarness", episode: Episode) -> None:

@@ -5,9 +5,16 @@ import time
 
 import pytest
 
-from shiftwork.environments import ActionDefinition, ActionResult, HarnessStatus, Observation
+from shiftwork.environments import ActionDefinition, ActionResult, HarnessStatus, NeverChanges, Observation
 from shiftwork.errors import EnvironmentFailed
 from tests.unit.walking import Walk
+
+
+class Line(NeverChanges):
+    """To somewhere else: what becomes of it is no state of an environment."""
+
+    pause = 0.0
+    fails = False
 
 
 class Uncopyable(Walk):
@@ -16,14 +23,13 @@ class Uncopyable(Walk):
     def __init__(self, **limits):
         super().__init__(**limits)
         self.held = (each for each in ())
-        self.pause = 0.0
-        self.fails = False
+        self.line = Line()
 
     async def step(self, action, by=1):
-        await asyncio.sleep(self.pause)
+        await asyncio.sleep(self.line.pause)
         result = await super().step(action, by)
-        if self.fails:
-            self.fails = False
+        if self.line.fails:
+            self.line.fails = False
             raise OSError("the line is down")
         return result
 
@@ -92,7 +98,7 @@ async def test_an_episode_is_made_again_with_the_options_it_began_with():
     environment = Optional()
     await environment.reset(start=[40])
     await environment.step("go")
-    environment.fails = True
+    environment.line.fails = True
     assert not (await environment.step("go")).success
     assert (environment.place, environment.status) == (41, HarnessStatus.ACTIVE)
 
@@ -131,7 +137,7 @@ async def test_one_that_does_not_come_to_the_same_again_is_called_broken():
 
     environment = Drifts()
     await environment.reset()
-    environment.fails = True
+    environment.line.fails = True
     await environment.step("go")
     assert environment.status is HarnessStatus.ERROR
 
@@ -143,7 +149,7 @@ async def test_one_that_hangs_while_it_is_made_again_is_called_broken():
     await environment.reset()
     assert (await environment.step("go")).success
 
-    environment.fails = True
+    environment.line.fails = True
     assert not (await environment.step("go")).success
     assert environment.status is HarnessStatus.ACTIVE  # there was time for it
 
@@ -157,7 +163,7 @@ async def test_one_that_hangs_while_it_is_made_again_is_called_broken():
     environment.undo_seconds = 0.1
     await environment.reset()
     assert (await environment.step("go")).success
-    environment.fails = True
+    environment.line.fails = True
     async with asyncio.timeout(20):
         failed = await environment.step("go")
     assert "the line is down" in failed.error
@@ -176,7 +182,7 @@ async def test_one_that_tells_what_the_base_class_counts_is_made_again():
     await environment.reset()
     for _ in range(3):
         await environment.step("go")
-    environment.fails = True
+    environment.line.fails = True
     assert "the line is down" in (await environment.step("go")).error
     assert environment.status is HarnessStatus.ACTIVE
     assert (await environment.step("go")).observation.content == "3 taken, at 4"
@@ -211,7 +217,7 @@ async def test_one_that_comes_to_something_else_beside_its_content_is_called_bro
     environment = Drifts()
     await environment.reset()
     assert (await environment.step("go")).success
-    environment.fails = True
+    environment.line.fails = True
     assert not (await environment.step("go")).success
     assert environment.status is HarnessStatus.ERROR
 
@@ -264,7 +270,7 @@ async def test_an_undo_that_is_cancelled_leaves_no_episode_that_seems_to_go_on()
     await environment.reset()
     for _ in range(5):
         await environment.step("go")
-    environment.pause = 0.05
+    environment.line.pause = 0.05
     step = asyncio.create_task(environment.step("go"))
     for _ in range(2):
         await asyncio.sleep(0.03)
@@ -283,7 +289,7 @@ async def test_a_set_that_changed_in_between_is_made_again_or_else_has_its_eleme
         worlds = 0
 
         async def reset(self, seed=None):
-            self.worlds += 1
+            self.worlds += told
             self.free = set(range(5))
             return await super().reset()
 
@@ -311,7 +317,7 @@ async def test_an_undo_takes_no_longer_than_an_episode_may():
     await environment.reset()
     for _ in range(3):
         await environment.step("go")
-    environment.pause, environment.step_timeout_seconds = 60, 0.05
+    environment.line.pause, environment.step_timeout_seconds = 60, 0.05
     began = time.monotonic()
     assert "took too long" in (await environment.step("go")).error
     assert time.monotonic() - began < 30
@@ -338,7 +344,7 @@ async def test_drawing_from_the_seeded_generator_makes_an_episode_reproducible()
         environment = kind()
         await environment.reset(seed=5)
         await environment.step("go")
-        place, environment.fails = environment.place, True
+        place, environment.line.fails = environment.place, True
         await environment.step("go")
         found.append((environment.get_stats().reproducible, environment.place == place, environment.status))
     assert found == [(True, True, HarnessStatus.ACTIVE)] * 2

@@ -1,0 +1,217 @@
+"""Whether an episode that is made again after a failed action is the one that was."""
+
+import queue
+import threading
+import time
+import uuid
+import weakref
+
+import numpy as np
+import pytest
+
+from shiftwork.environments import HarnessStatus
+from tests.unit.walking import Walk
+
+
+class Hides(Walk):
+    """It holds more than it shows, and is asked for a failure by the number 7."""
+
+    def __init__(self):
+        super().__init__()
+        self.begin()
+
+    def begin(self):
+        """What it has but once."""
+
+    def make(self):
+        """What each reset makes."""
+
+    async def reset(self, seed=None):
+        self.make()
+        return await super().reset()
+
+    async def step(self, action, by=1):
+        if by == 7:
+            self.fail()
+            raise OSError("the line is down")
+        return await super().step(action, by)
+
+    def fail(self):
+        """What a failed step leaves."""
+
+
+class WithSet(Hides):
+    """All is put back but for the order of a set, so it is made again."""
+
+    def make(self):
+        self.tried = {1}
+        self.hidden = self.hide()
+
+    def fail(self):
+        self.tried.add(2)
+
+
+class AToken(WithSet):
+    def hide(self):
+        return uuid.uuid4().hex
+
+
+class ACount(WithSet):
+    def begin(self):
+        self.count = 0
+
+    def hide(self):
+        self.count += 1
+        return self.count
+
+
+class InAList(WithSet):
+    def hide(self):
+        return [[uuid.uuid4()], (uuid.uuid4(),)]
+
+
+class InAFunction(WithSet):
+    def hide(self):
+        token = uuid.uuid4()
+        return lambda: token
+
+
+class InAnArray(WithSet):
+    def hide(self):
+        return np.random.default_rng().random(3)
+
+
+class InASet(WithSet):
+    def hide(self):
+        return {uuid.uuid4()}
+
+
+class InAGenerator(WithSet):
+    def hide(self):
+        return np.random.default_rng()
+
+
+class InABuffer(WithSet):
+    def hide(self):
+        return bytearray(uuid.uuid4().bytes)
+
+
+class ASharedPart(WithSet):
+    """At first one object is in both places."""
+
+    def begin(self):
+        self.resets = []
+
+    def hide(self):
+        self.resets = [*self.resets, 0][:2]
+        part = [1]
+        return [part, part if len(self.resets) < 2 else [1]]
+
+
+@pytest.mark.parametrize(
+    "kind",
+    [AToken, ACount, InAList, InAFunction, InAnArray, InASet, InAGenerator, InABuffer, ASharedPart],
+)
+async def test_what_comes_out_otherwise_is_put_back_instead(kind):
+    """The episode would go on with another secret than it began with, and nobody would know."""
+    environment = kind()
+    await environment.reset(seed=1)
+    await environment.step("go")
+    hidden, tried = environment.hidden, environment.tried
+    assert not (await environment.step("go", by=7)).success
+    assert environment.status is HarnessStatus.ACTIVE
+    assert environment.hidden is hidden
+    assert environment.tried is tried
+    assert tried == {1}
+
+
+class WithALock(Hides):
+    """Nobody knows what its lock holds, so it is made again."""
+
+    def begin(self):
+        self.lock = threading.Condition()
+        self.left = []
+
+
+class Sound(WithALock):
+    """It makes the same of all kinds of things."""
+
+    def make(self):
+        self.grid = np.arange(6).reshape(2, 3)
+        self.row = self.grid[1]
+        self.draws = np.random.default_rng(3)
+        self.more = {"tuple": (1, [2.5], float("nan")), "set": {(1, 2), "a", frozenset({3})}, None: self}
+        self.more["itself"] = self.more
+        self.turns = iter([1, 2, 3])
+        next(self.turns)
+        self.way = lambda: self.more
+        self.deep = ()
+        for _ in range(60):
+            self.deep = (self.deep, self.deep)
+        self.part = Walk()
+        self.back = weakref.ref(self.part)
+        self.rows = [self.part.step, self.more, print, Walk, object()]
+        self.line = queue.Queue()
+        self.records = np.array([("a", [1])], dtype=[("name", "U1"), ("held", object)])
+
+
+class Reads(WithALock):
+    """It reads a clock, as what is made again does at another time."""
+
+    def make(self):
+        self.began = time.monotonic()
+
+
+class Leaves(WithALock):
+    """A failed step leaves what no reset takes away."""
+
+    def fail(self):
+        self.left.append(1)
+        self.further = 1
+
+
+class FillsLater(WithALock):
+    """It is asked for what it makes when it is first asked for."""
+
+    def make(self):
+        self.known = None
+
+    def get_action_space(self):
+        self.known = super().get_action_space()
+        return self.known
+
+
+@pytest.mark.parametrize("kind", [Sound, Reads, Leaves, FillsLater])
+async def test_what_comes_out_the_same_goes_on(kind):
+    """A play would end for what says nothing of it."""
+    environment = kind()
+    await environment.reset(seed=1)
+    await environment.step("go")
+    assert not (await environment.step("go", by=7)).success
+    assert environment.status is HarnessStatus.ACTIVE
+    assert (environment.left, hasattr(environment, "further")) == ([], False)
+    assert (await environment.step("go")).observation.content == "at 2"
+
+
+class Token(WithALock):
+    def make(self):
+        self.token = uuid.uuid4()
+
+
+class Carries(WithALock):
+    def begin(self):
+        super().begin()
+        self.games = 0
+
+    def make(self):
+        self.games += 1
+
+
+@pytest.mark.parametrize("kind", [Token, Carries])
+async def test_what_comes_out_otherwise_and_can_not_be_put_back_is_called_broken(kind):
+    """The episode would go on with another secret than it began with, and nobody would know."""
+    environment = kind()
+    await environment.reset(seed=1)
+    await environment.step("go")
+    assert not (await environment.step("go", by=7)).success
+    assert environment.status is HarnessStatus.ERROR
