@@ -10,10 +10,10 @@ import builtins
 import os
 import random
 import sys
-from collections.abc import Iterable, Iterator, Mapping
-from contextlib import suppress
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Any, Final
 
+from shiftwork.environments.failures import is_failure
 from shiftwork.environments.garbage import collect, collect_newest, passes
 from shiftwork.environments.restoring_contents import (
     CanNotPutBack,
@@ -95,10 +95,15 @@ class _Noted:
         """Whether it can still be put back."""
         return self.kind.content is None or self.kind.content.can(self.owner, self.content)
 
+    @property
+    def finds(self) -> bool:
+        """Whether it finds what it holds, as far as it did."""
+        return self.kind.content is None or self.kind.content.finds(self.owner, self.content)
+
     def find_again(self) -> None:
         """Have it find what it holds, as hashes may have changed with what they are made of."""
         content: Content | None = self.kind.content
-        if content is not None and not content.finds(self.owner):
+        if content is not None and not self.finds:
             content.put(self.owner, self.content)
 
     def put_content(self) -> None:
@@ -241,18 +246,27 @@ class Snapshot:
         others = [noted.put_content for noted in self._noted if not noted.by_hash]
         attributes = [each.put for each in self._attributes]
         for put in (*(noted.put_attributes for noted in self._noted), *attributes, *others, *by_hash):
-            with suppress(Exception):
-                put()
+            _try(put)
         for noted in self._noted:
             if noted.by_hash:
-                with suppress(Exception):
-                    noted.find_again()
+                _try(noted.find_again)
 
     def _wrong(self) -> list[str]:
         """The kinds of what does not hold what it held."""
-        wrong = [f"a {noted.cls.__qualname__}" for noted in self._noted if not noted.holds()]
+        wrong = [
+            f"a {noted.cls.__qualname__}" for noted in self._noted if not noted.holds() or not noted.finds
+        ]
         wrong.extend("an attribute" for each in self._attributes if not each.holds())
         return wrong
+
+
+def _try(put: Callable[[], None]) -> None:
+    """Whatever an object raises, others are put back, too."""
+    try:
+        put()
+    except BaseException as error:
+        if not is_failure(error):
+            raise
 
 
 def _attributes(owner: Any) -> dict[Any, Any] | None:

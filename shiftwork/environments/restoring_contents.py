@@ -30,7 +30,7 @@ class Content:
         put: have it hold that; what can't be done raises, or `holds` finds it.
         hashes: whether it finds its elements by hashes, which may be made of what else is put back.
         can: whether it can still be put back; looked at before anything is written.
-        finds: whether it finds all that it holds.
+        finds: whether it finds what it holds, but for what it did not find when it was noted.
         beside: what was noted beside the objects in it, to be compared by value.
     """
 
@@ -40,7 +40,7 @@ class Content:
     put: Callable[[Any, Any], None]
     hashes: bool = False
     can: Callable[[Any, Any], bool] = lambda *_: True
-    finds: Callable[[Any], bool] = lambda _: True
+    finds: Callable[[Any, Any], bool] = lambda *_: True
     beside: Callable[[Any], Any] = lambda _: None
 
 
@@ -85,30 +85,51 @@ DEQUE: Final = Content(
 def _mapping(kind: Any, *, factory: bool = False) -> Content:
     """Of dictionaries, by the methods of this class."""
 
-    def note(owner: Any) -> tuple[list[Any], list[Any], Any]:
-        return list(kind.keys(owner)), list(kind.values(owner)), owner.default_factory if factory else None
+    def note(owner: Any) -> tuple[list[Any], list[Any], Any, tuple[int, ...]]:
+        keys = list(kind.keys(owner))
+        return keys, list(kind.values(owner)), owner.default_factory if factory else None, lost(owner, keys)
 
-    def within(noted: tuple[list[Any], list[Any], Any]) -> Iterable[Any]:
+    def within(noted: tuple[Any, ...]) -> Iterable[Any]:
         return (*noted[0], *noted[1], noted[2])
 
-    def holds(owner: Any, noted: tuple[list[Any], list[Any], Any]) -> bool:
+    def holds(owner: Any, noted: tuple[Any, ...]) -> bool:
         if factory and owner.default_factory is not noted[2]:
             return False
         keys, values = list(kind.keys(owner)), list(kind.values(owner))
         return same_objects(keys, noted[0]) and same_objects(values, noted[1])
 
-    def put(owner: Any, noted: tuple[list[Any], list[Any], Any]) -> None:
+    def put(owner: Any, noted: tuple[Any, ...]) -> None:
         if factory:
             owner.default_factory = noted[2]
-        if not same_objects(list(kind.keys(owner)), noted[0]) or not finds(owner):
-            kind.clear(owner)
-        for key, value in zip(noted[0], noted[1], strict=True):
-            kind.__setitem__(owner, key, value)
+        _write(kind, owner, noted, anew=not finds(owner, noted))
 
-    def finds(owner: Any) -> bool:
-        return all(type(key) in PLAIN or kind.__contains__(owner, key) for key in kind.keys(owner))
+    def lost(owner: Any, keys: list[Any]) -> tuple[int, ...]:
+        return lost_among(keys, lambda key: bool(kind.__contains__(owner, key)))
+
+    def finds(owner: Any, noted: tuple[Any, ...]) -> bool:
+        return bool(lost(owner, list(kind.keys(owner))) == noted[3])
 
     return Content(note, within, holds, put, hashes=True, finds=finds)
+
+
+def _write(kind: Any, owner: Any, noted: tuple[Any, ...], *, anew: bool) -> None:
+    """Have a dictionary hold what was noted; what it did not find then can only be written anew."""
+    keys, values, _, lost = noted
+    now = list(kind.values(owner))
+    same = same_objects(list(kind.keys(owner)), keys) and all(now[at] is values[at] for at in lost)
+    if anew or not same:
+        kind.clear(owner)
+        now = []
+    for at, key in enumerate(keys):
+        if not now or now[at] is not values[at]:
+            kind.__setitem__(owner, key, values[at])
+
+
+def lost_among(elements: list[Any], is_found: Callable[[Any], bool]) -> tuple[int, ...]:
+    """The places of those that a container can't find: their hashes have changed since they came into it."""
+    if PLAIN.issuperset(map(type, elements)):
+        return ()
+    return tuple(at for at, each in enumerate(elements) if type(each) not in PLAIN and not is_found(each))
 
 
 def _numbers(kind: Any) -> Content:

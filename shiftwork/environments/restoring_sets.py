@@ -10,7 +10,7 @@ import ctypes
 import sys
 from typing import Any, Final
 
-from shiftwork.environments.restoring_contents import PLAIN, Content, same_objects
+from shiftwork.environments.restoring_contents import Content, lost_among, same_objects
 
 _SMALLEST: Final = 8
 """Places that each set has within itself."""
@@ -87,12 +87,13 @@ except Exception:  # noqa: BLE001 - whatever another interpreter has there
     _READS = False
 
 
-Noted = tuple[list[Any], tuple[int, int, bytes] | None]
-"""Of a set: its elements, and its memory where that can be read."""
+Noted = tuple[list[Any], tuple[int, int, bytes] | None, tuple[int, ...]]
+"""Of a set: its elements, its memory where that can be read, and the places of those that it can't find."""
 
 
 def _note(owner: set[Any]) -> Noted:
-    return list(set.__iter__(owner)), _memory(owner) if _READS else None
+    elements = list(set.__iter__(owner))
+    return elements, _memory(owner) if _READS else None, _lost(owner, elements)
 
 
 def _put(owner: set[Any], noted: Noted) -> None:
@@ -110,8 +111,14 @@ def is_untouched(owner: set[Any], noted: Noted) -> bool:
     return _READS and _memory(owner) == noted[1]
 
 
-def _finds(owner: set[Any]) -> bool:
-    return all(type(each) in PLAIN or set.__contains__(owner, each) for each in set.__iter__(owner))
+def _lost(owner: set[Any], elements: list[Any]) -> tuple[int, ...]:
+    return lost_among(elements, lambda each: set.__contains__(owner, each))
+
+
+def _finds(owner: set[Any], noted: Noted) -> bool:
+    elements = list(set.__iter__(owner))
+    missing, known = _lost(owner, elements), noted[2]
+    return {id(elements[at]) for at in missing} == {id(noted[0][at]) for at in known}
 
 
 SET: Final = Content(_note, lambda noted: noted[0], _holds, _put, hashes=True, finds=_finds)

@@ -33,7 +33,9 @@ def set_aside(environment: "BaseHarness") -> Snapshot | None:
     """All that an environment holds, as far as it can be noted; None where something can't be looked at."""
     try:
         return Snapshot(environment, _APART, partly=True)
-    except Exception:  # noqa: BLE001 - whatever a foreign object raises that is looked at
+    except BaseException as error:  # whatever a foreign object raises that is looked at
+        if not is_failure(error):
+            raise
         return None
 
 
@@ -41,7 +43,7 @@ def copied(options: Mapping[str, Any]) -> dict[str, Any]:
     """Options of which an environment may change its own; what can't be copied is shared."""
     try:
         return copy.deepcopy(dict(options))
-    except Exception:  # noqa: BLE001 - as above
+    except Exception:  # noqa: BLE001 - whatever foreign objects raise
         return dict(options)
 
 
@@ -61,7 +63,9 @@ def put_back(before: Snapshot | None) -> PutBack:
         return PutBack.NOT
     try:
         return PutBack.WHOLLY if before.put_back() else PutBack.NEARLY
-    except Exception:  # noqa: BLE001 - as above
+    except BaseException as error:  # as above
+        if not is_failure(error):
+            raise
         return PutBack.NOT
 
 
@@ -75,7 +79,7 @@ async def undo(environment: "BaseHarness", episode: Episode, before: Snapshot | 
     Making it again may take as long as an episode may; where that is without an end, as long as this one has
     lasted and `undo_seconds` more.
     """
-    found = put_back(before)
+    found = _put_back(environment, before)
     if found is PutBack.WHOLLY:
         return
     if not episode.reproducible:
@@ -85,10 +89,18 @@ async def undo(environment: "BaseHarness", episode: Episode, before: Snapshot | 
     try:
         await within(_time_for(environment, episode), _made_again(environment, episode, before, found))
     except BaseException as error:  # an interruption leaves half an episode, too
-        if put_back(before) is PutBack.NOT:
+        if _put_back(environment, before) is PutBack.NOT:
             environment.status = HarnessStatus.ERROR
         if not is_failure(error):
             raise
+
+
+def _put_back(environment: "BaseHarness", before: Snapshot | None) -> PutBack:
+    try:
+        return put_back(before)
+    except BaseException:  # an interruption
+        environment.status = HarnessStatus.ERROR
+        raise
 
 
 def _time_for(environment: "BaseHarness", episode: Episode) -> float:

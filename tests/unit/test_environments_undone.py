@@ -401,6 +401,90 @@ async def test_what_only_its_own_objects_can_do_works_after_a_failed_action(kind
         await each.shutdown()
 
 
+class Numbered:
+    """It is found by its number, which may change."""
+
+    def __init__(self, number):
+        self.number = number
+
+    def __hash__(self):
+        return hash(self.number)
+
+    def __eq__(self, other):
+        return isinstance(other, Numbered) and other.number == self.number
+
+
+class Astray(Counts):
+    """What its containers hold changed its number before, and is not found by it any more."""
+
+    def begin(self):
+        self.all = [Numbered(number) for number in range(6)]
+        self.chosen, self.named = set(self.all), dict.fromkeys(self.all, 0)
+        for each in self.all:
+            each.number = 10 - each.number
+        self.steps = 0
+
+    def change(self):
+        self.steps += 1
+        self.all[5].number += 1
+
+    def read(self):
+        found = [(each in self.chosen, each in self.named) for each in self.all]
+        return found, [each.number for each in (*self.chosen, *self.named)]
+
+
+async def test_what_was_not_found_before_a_failed_action_is_not_found_after_it():
+    """A mistake of an environment would be gone after a failed action, and the episode be another one."""
+    environment, untouched = Astray(), Astray()
+    for each in (environment, untouched):
+        await each.reset()
+        await each.step("go")
+    assert not (await environment.step("go", by=7)).success
+    assert environment.status is HarnessStatus.ACTIVE
+    assert environment.seen() == untouched.seen()
+    environment.named[environment.all[0]] = 1
+    assert not (await environment.step("go", by=7)).success
+    assert environment.status is HarnessStatus.ACTIVE
+
+
+class Leaving:
+    """As a key it ends the process, once it is told to."""
+
+    ends = False
+
+    def __hash__(self):
+        if Leaving.ends:
+            Leaving.ends = False
+            raise SystemExit(4)
+        return 1
+
+
+async def test_what_ends_the_process_in_an_undo_is_a_failure_of_the_environment():
+    """It would end the play with an episode that seems to go on, and that has lost what it held."""
+
+    class Ends(Counts):
+        def begin(self):
+            self.known = {Leaving(): 1}
+
+        def change(self):
+            self.steps = 1
+
+        def read(self):
+            return len(self.known)
+
+        async def step(self, action, by=1):
+            if by == 7:
+                self.known.clear()
+                Leaving.ends = True
+            return await super().step(action, by)
+
+    environment = Ends()
+    await environment.reset(seed=1)
+    assert "the line is down" in (await environment.step("go", by=7)).error
+    assert environment.status is HarnessStatus.ACTIVE
+    assert (await environment.step("go")).observation.content == "1"
+
+
 async def test_an_environment_within_another_is_put_back_where_it_is():
     """Who looks into the inner one would look into another game after a failed action."""
 
