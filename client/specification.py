@@ -1,5 +1,7 @@
 """A specification file: Markdown, optionally with front matter in YAML."""
 
+import os
+import stat
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -16,6 +18,7 @@ from shiftwork.contracts.sandbox import SandboxOptions
 from shiftwork.contracts.session import Role
 from shiftwork.errors import InvalidInput
 from shiftwork.specifications import MOST_BYTES
+from shiftwork.storable import check_text, given_path
 
 
 class FrontMatter(Document):
@@ -77,11 +80,23 @@ def read_specification(path: Path) -> Specification:
 
 def read_prompt(path: Path) -> str:
     """What agents are told in the place of our own words; raises `InvalidInput` naming the file."""
+    what = f"prompt {str(path)!r}"
+    given_path("the path of a prompt", path)
     try:
-        text = path.read_text(encoding="utf-8").strip()
-    except (OSError, UnicodeDecodeError) as error:
-        why = error.strerror if isinstance(error, OSError) else "it is not UTF-8"
-        raise InvalidInput(f"prompt {str(path)!r} can't be read: {why}.") from error
+        # A FIFO, or a device without an end, would be read for ever.
+        with open(path, "rb", opener=lambda name, flags: os.open(name, flags | os.O_NONBLOCK)) as file:
+            if not stat.S_ISREG(os.fstat(file.fileno()).st_mode):
+                raise InvalidInput(f"{what} is no regular file; give the path of one.")
+            data = file.read(MOST_BYTES + 1)
+        if len(data) > MOST_BYTES:
+            raise InvalidInput(f"{what} is larger than {MOST_BYTES:,} bytes; shorten it.")
+        text = data.decode("utf-8")
+    except UnicodeDecodeError as error:
+        raise InvalidInput(f"{what} can't be read: it is not UTF-8.") from error
+    except OSError as error:
+        raise InvalidInput(f"{what} can't be read: {error.strerror}.") from error
+    check_text(what, text)
+    text = text.strip()
     if not text:
         raise InvalidInput(f"prompt {str(path)!r} is empty; say how the agent works, or leave it out.")
     return text

@@ -1,12 +1,15 @@
 """What `start` makes of its options and of the front matter: which one holds, and what is refused."""
 
+import os
+from pathlib import Path
+
 import pytest
 
 from client.api import Shiftwork
 from client.cli.beginning import all_missing
 from client.cli.options import project_options
 from client.cli.parser import build_parser
-from client.specification import read_specification
+from client.specification import read_prompt, read_specification
 from client.vetting import vet_options
 from shiftwork.contracts.limits import AgentLimits
 from shiftwork.contracts.project import AgentOptions, ProjectOptions
@@ -15,6 +18,7 @@ from shiftwork.contracts.session import Role
 from shiftwork.errors import InvalidInput
 from shiftwork.secrets import LazyRedactor
 from shiftwork.settings import Settings
+from shiftwork.specifications import MOST_BYTES
 
 HEAD = """\
 ---
@@ -184,3 +188,20 @@ def test_a_cast_that_can_not_be_is_refused(options, tmp_path, text, complaint):
     (tmp_path / "how.md").write_text("Only property tests.\n")
     with pytest.raises(InvalidInput, match=complaint):
         options(text=text)
+
+
+def test_a_prompt_that_can_not_be_read_to_its_end_is_refused(tmp_path):
+    """If it failed, a command would wait for ever, take all memory, or fail in the database."""
+    os.mkfifo(tmp_path / "pipe")
+    (tmp_path / "large.md").write_text("x" * (MOST_BYTES + 1))
+    (tmp_path / "nul.md").write_bytes(b"a\0b")
+    for path, complaint in (
+        (tmp_path / "pipe", "is no regular file; give the path of one"),
+        (Path("/dev/zero"), "is no regular file"),
+        (tmp_path, "can't be read: Is a directory|is no regular file"),
+        (tmp_path / "large.md", "is larger than 1,000,000 bytes; shorten it"),
+        (tmp_path / "nul.md", r"^prompt '.*nul.md' holds"),
+        (tmp_path / "a\0b", "the path of a prompt holds"),
+    ):
+        with pytest.raises(InvalidInput, match=complaint):
+            read_prompt(path)
