@@ -174,6 +174,18 @@ def test_trouble_that_passes_is_borne(serve, wire):
     assert len(server.turns) == 6
 
 
+@pytest.mark.parametrize("streaming", [True, False])
+def test_an_answer_at_which_its_provider_failed_is_none(serve, streaming):
+    """Otherwise a tool would be called with what a provider that broke down had got to."""
+    failed = Reply("half", (("execute", {"command": "touch made"}),), failed=True)
+    bench, server = serve(
+        in_order(failed, Reply("", (HAND_OVER,))), wire="openai", settings={"streaming": streaming}
+    )
+    done = bench.run()
+    assert done.last["ok"], done.errors
+    assert [turn.tool_results for turn in server.turns] == [(), ()]
+
+
 def test_a_long_limit_is_handed_to_the_harness(serve, wire):
     """Otherwise an agent would sleep for hours in a slot that others could use."""
     bench, server = serve(in_order(Fault(429, "tomorrow", {"retry-after": "7200"})), wire=wire)

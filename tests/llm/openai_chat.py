@@ -62,6 +62,8 @@ def _message(reply: Reply) -> dict[str, Any]:
 
 
 def _reason(reply: Reply) -> str:
+    if reply.failed:
+        return "error"
     if reply.refused:
         return "content_filter"
     return "tool_calls" if reply.tool_calls else "stop"

@@ -60,12 +60,16 @@ class Usage:
 
 @dataclass(frozen=True)
 class Reply:
-    """An answer of the model: prose, then calls of tools as (name, arguments). `refused`: it declines."""
+    """An answer of the model: prose, then calls of tools as (name, arguments).
+
+    `refused`: it declines; `failed`: its provider does, on the wires that can tell.
+    """
 
     text: str = ""
     tool_calls: tuple[tuple[str, Mapping[str, Any]], ...] = ()
     usage: Usage = Usage()
     refused: bool = False
+    failed: bool = False
 
 
 @dataclass(frozen=True)

@@ -32,6 +32,9 @@ _TOO_LONG: Final = frozenset(
 )
 """By which reasons for its end an answer is not all that the model had to say; in lower case."""
 
+_FAILED: Final = frozenset({"error", "failed"})
+"""By which the provider itself failed while it answered, and nothing of it is to be done; in lower case."""
+
 _REASONS: Final = ("stop_reason", "finish_reason", "done_reason", "stopReason", "status")
 """Under which names providers say why an answer ended."""
 
@@ -90,6 +93,11 @@ def reason_of(answer: AIMessage) -> str:
 def is_cut(answer: AIMessage) -> bool:
     """Whether the model had more to say than it may at once."""
     return reason_of(answer).lower() in _TOO_LONG
+
+
+def has_failed(answer: AIMessage) -> bool:
+    """Whether the provider says that it failed at this answer, as routers of many providers do."""
+    return reason_of(answer).lower() in _FAILED
 
 
 def is_broken_off(answer: AIMessage, pieces: Sequence[AIMessageChunk], *, named: bool) -> bool:

@@ -11,7 +11,14 @@ from langchain_core.messages import AIMessage, BaseMessage
 
 from shiftwork.agents.events import Problem
 from shiftwork.agents.langchain.config import ProgramConfig
-from shiftwork.agents.langchain.program.answers import BrokenOff, Listener, is_broken_off, mend, reason_of
+from shiftwork.agents.langchain.program.answers import (
+    BrokenOff,
+    Listener,
+    has_failed,
+    is_broken_off,
+    mend,
+    reason_of,
+)
 from shiftwork.agents.langchain.program.calls import Asked
 from shiftwork.agents.langchain.program.endings import Ending, Limited, Troubled
 from shiftwork.agents.langchain.program.figures import tokens
@@ -94,6 +101,8 @@ class Asker:
             answer = await question()
         assert isinstance(answer, AIMessage), "a chat model answers as one"
         self._count(answer)
+        if has_failed(answer):
+            raise BrokenOff(f"The model's provider failed while it answered ({reason_of(answer)}).")
         if is_broken_off(answer, pieces, named=not self._config.model.factory):
             raise BrokenOff("The model's answer broke off: nothing said why it ended.")
         mend(answer, pieces, asked)
