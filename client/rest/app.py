@@ -16,6 +16,7 @@ from client.rest.answers import Answer
 from client.rest.bodies import Bodies
 from client.rest.catalogue import Catalogue
 from client.rest.connections import Connections
+from client.rest.json_types import check_types
 from client.rest.problems import Problem, answer_with_problems, refusal
 from client.rest.routes import (
     agents,
@@ -111,7 +112,7 @@ def make_application(settings: Settings, streams: Streams) -> FastAPI:
         redirect_slashes=False,
         default_response_class=Answer,
         generate_unique_id_function=lambda route: route.name,
-        dependencies=[Depends(_known_parameters)],
+        dependencies=[Depends(_known_parameters), Depends(check_types)],
     )
     app.state.connections = connections
     app.state.streams = streams
