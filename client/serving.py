@@ -1,18 +1,24 @@
 """What our HTTP servers have in common: a listening socket, and who is let in."""
 
+import asyncio
 import hmac
 import socket
 from collections.abc import Callable, Collection, Mapping
+from contextlib import suppress
 
 from starlette.datastructures import Headers
 from starlette.responses import PlainTextResponse
-from starlette.types import ASGIApp, Receive, Scope, Send
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from shiftwork.errors import StackError
 from shiftwork.stack.sockets import LOOPBACK
 
 ADMIT = "shiftwork.admit"
 """Where a request's scope may have what is to be called once its sender showed the token."""
+
+_MOST_DROPPED = 32 * 1024 * 1024
+_LINGER_SECONDS = 3.0
+"""What is taken of a request that was refused, and for how long: less than strangers may stay."""
 
 Refuse = Callable[[int, str, Mapping[str, str]], ASGIApp]
 """Makes the answer to who is not let in, of a status, one sentence and headers."""
@@ -43,6 +49,36 @@ def listen(port: int, option: str, address: str = LOOPBACK) -> socket.socket:
 
 def _nobody_waits() -> None:
     """Under a server that keeps nobody waiting."""
+
+
+async def lingering(answer: ASGIApp, scope: Scope, receive: Receive, send: Send) -> None:
+    """Answer at once, then take what still comes of the request and drop it, so far as it is not too much.
+
+    The request must not have been taken whole before.
+    Whoever sends a body before reading loses the answer if the connection ends on what was not taken.
+    """
+
+    async def held(message: Message) -> None:
+        if message["type"] == "http.response.body" and not message.get("more_body", False):
+            await send({**message, "more_body": True})
+            # Whoever asks before sending reads before sending, too.
+            if "expect" not in Headers(scope=scope):
+                await _drop(receive)
+            message = {"type": "http.response.body", "body": b"", "more_body": False}
+        await send(message)
+
+    await answer(scope, receive, held)
+
+
+async def _drop(receive: Receive) -> None:
+    left = _MOST_DROPPED
+    with suppress(TimeoutError):
+        async with asyncio.timeout(_LINGER_SECONDS):
+            while left > 0:
+                message = await receive()
+                if not message.get("more_body", False):  # also when the client has gone
+                    return
+                left -= len(message.get("body", b""))
 
 
 def plain_refusal(status: int, sentence: str, headers: Mapping[str, str]) -> ASGIApp:
@@ -87,7 +123,7 @@ class Guard:
         """Answer a request, or refuse it in one sentence."""
         refusal = self._refusal(scope) if scope["type"] == "http" else None
         if refusal is not None:
-            await refusal(scope, receive, send)
+            await lingering(refusal, scope, receive, send)
         elif scope["type"] != "websocket":
             await self._app(scope, receive, send)
 

@@ -12,6 +12,7 @@ from starlette.responses import Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from client.rest.problems import FieldProblem, pointer, problem, unexpected
+from client.serving import lingering
 
 MOST_BYTES = 4 * 1024 * 1024
 MOST_DEPTH = 64
@@ -42,6 +43,13 @@ class Bodies:
             await self._app(scope, receive, send)
             return
         begun = False
+        coming = True
+
+        async def taken() -> Message:
+            nonlocal coming
+            message = await receive()
+            coming = message.get("more_body", False)
+            return message
 
         async def watched(message: Message) -> None:
             nonlocal begun
@@ -50,10 +58,11 @@ class Bodies:
 
         try:
             _check_address(scope)
-            body = await _read(Headers(scope=scope), receive)
+            body = await _read(Headers(scope=scope), taken)
             await self._app(scope, _again(body, receive), watched)
         except _RefusedError as refused:
-            await refused.response(scope, receive, send)
+            answer = refused.response
+            await (lingering(answer, scope, receive, send) if coming else answer(scope, receive, send))
         except Exception as error:  # noqa: BLE001 - the outermost frame: nobody is told our frames
             _log.error("unexpected error in a request", exc_info=error)
             if not begun:

@@ -6,6 +6,9 @@ import socket
 import stat
 import subprocess
 import threading
+import time
+import urllib.error
+import urllib.request
 import uuid
 from collections.abc import Iterator
 
@@ -165,6 +168,50 @@ def test_a_body_without_a_length_is_bounded_too(http) -> None:
         headers={"Content-Type": "application/json"},
     )
     problem(answer, 413)
+
+
+@pytest.mark.parametrize(("token", "status"), [(True, 413), (False, 401)])
+def test_whoever_sends_before_reading_hears_what_is_wrong(served, token, status) -> None:
+    """If it failed, who sends too much would see a connection that breaks, and no reason."""
+    request = urllib.request.Request(
+        f"{served.url}/api/projects",
+        b'"' + b"x" * (8 * 1024 * 1024) + b'"',
+        {"Content-Type": "application/json", **(served.headers if token else {})},
+    )
+    for _ in range(5):
+        with pytest.raises(urllib.error.HTTPError) as told:
+            urllib.request.urlopen(request, timeout=30)
+        assert told.value.code == status
+        assert json.loads(told.value.read())["status"] == status
+        told.value.close()
+
+
+def test_an_answer_to_what_was_sent_whole_does_not_linger(served) -> None:
+    """If it failed, each refused request would hold its connection for seconds."""
+    with served.client() as http:
+        began = time.monotonic()
+        for _ in range(5):
+            sent = {"Content-Type": "application/json"}
+            problem(http.post("/api/projects", content=b"{", headers=sent), 400)
+            problem(http.get("/api/projects", headers={"Authorization": "Bearer x"}), 401)
+        assert time.monotonic() - began < 3
+
+
+@pytest.mark.parametrize(
+    "path", ["handoffs/cleanup", "tasks/1/cancel", "projects/x/start", "agents/x/schedules/y/trigger"]
+)
+def test_a_field_where_none_is_taken_is_refused(http, path) -> None:
+    """If it failed, somebody who means one agent's handoffs would have those of all deleted."""
+    found = problem(http.post(f"/api/{path}", json={"agent": "nope"}), 422)
+    assert found["errors"] == [{"pointer": "/agent", "detail": "is not known: this takes no fields"}]
+    assert "agent: is not known" in found["detail"]
+    assert problem(http.post(f"/api/{path}", json=[1]), 422)["errors"][0]["pointer"] == ""
+
+
+def test_an_empty_object_is_no_field(http) -> None:
+    """If it failed, clients that always send an object could not clean up."""
+    assert http.post("/api/handoffs/cleanup", json={}).status_code == 200
+    assert http.post("/api/handoffs/cleanup").status_code == 200
 
 
 @pytest.mark.parametrize(
