@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterator
 _LARGEST_HEAD = 64 * 1024
 _LONGEST_SIZE_LINE = 18
 _FIELD = re.compile(rb"[!#$%&'*+.^_`|~0-9A-Za-z-]+:[\t\x20-\x7e\x80-\xff]*")
+_NAME = re.compile(rb"([!#$%&'*+.^_`|~0-9A-Za-z-]+):")
 _FIRST = re.compile(rb"[!-~]+ [!-~\x80-\xff]+ HTTP/1\.([01])")
 _LENGTH = re.compile(rb"[0-9]{1,15}")
 _SIZE = re.compile(rb"[0-9A-Fa-f]{1,15}")
@@ -56,7 +57,7 @@ class Framing:
         lengths, codings = [], []
         for field in fields:
             if not _FIELD.fullmatch(field):
-                raise AmbiguousError("A field of the head is folded, or malformed.")
+                raise AmbiguousError(_fault(field))
             name, _, value = field.partition(b":")
             if name.lower() == b"content-length":
                 lengths.append(value.strip(b" \t"))
@@ -123,6 +124,15 @@ class Framing:
     def _take(self, size: int) -> bytes:
         taken, self._held = self._held[:size], self._held[size:]
         return taken
+
+
+def _fault(field: bytes) -> str:
+    if field.startswith((b" ", b"\t")):
+        return "A field of the head is folded over two lines; write it on one."
+    name = _NAME.match(field)
+    if name is None:
+        return "A field of the head has no name that is one, followed by a colon."
+    return f"The field {name[1].decode()[:100]} of the head holds a control character; leave it out."
 
 
 def _check_lines(head: bytes) -> list[bytes]:

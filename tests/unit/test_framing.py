@@ -76,3 +76,18 @@ def test_what_follows_is_not_handed_on():
     assert next(pieces) == PLAIN[0]
     with pytest.raises(AmbiguousError):
         next(pieces)
+
+
+@pytest.mark.parametrize(
+    ("case", "why"),
+    [
+        (HEAD + b"X-A: b\r\n c\r\n\r\n", "folded over two lines"),
+        (HEAD + b"X-A: b\x01c\r\n\r\n", "The field X-A of the head holds a control character"),
+        (HEAD + b"X-A: b\x7f\r\n\r\n", "The field X-A of the head holds a control character"),
+        (HEAD + b"X A: b\r\n\r\n", "no name"),
+    ],
+)
+def test_what_is_wrong_with_a_field_is_said(case, why):
+    """If this failed, people would look for a folded line where there is none."""
+    with pytest.raises(AmbiguousError, match=why):
+        passed(case, 1_000_000)
