@@ -10,7 +10,7 @@ from temporalio.client import ScheduleDescription, ScheduleHandle
 from temporalio.service import RPCError, RPCStatusCode
 
 from client.backfills import check_backfill, check_beside, check_number
-from client.due import MOST_RUNS, backfill_of, next_due
+from client.due import MOST_RUNS, backfill_of, due_between, next_due
 from client.reconciling import AGENT, ScheduleReconciliation
 from client.schedule_names import check_schedule_id, owner_of, schedule_id, schedules_of
 from client.schedule_specs import OVERLAPS, action_of
@@ -159,12 +159,15 @@ class ScheduleControl(ScheduleReconciliation):
         overlap: Overlap = Overlap.BUFFER_ALL,
         *,
         job_id: str | None = None,
-    ) -> None:
+    ) -> int:
         """Have the occurrences of a time run now as if they were due; those that ran already don't again.
 
         Args:
             start, end: moments with time zones, which have passed; occurrences at both are among them.
             overlap: what becomes of those that meet a run of the agent, whatever its configuration says.
+
+        Returns:
+            How many occurrences that time has.
 
         Raises:
             InvalidInput: the moments can't be, more than `MOST_OCCURRENCES` were due between them, or the
@@ -175,12 +178,15 @@ class ScheduleControl(ScheduleReconciliation):
         agent, handle, _ = await self._scheduled(ref, job_id)
         check_beside(agent, overlap)
         check_number(agent, handle.id, schedules_of(agent)[handle.id], start, end)
-        async with self.store.transaction() as tx:
-            await tx.schedules.add_backfill(agent.id, handle.id, start, end, Overlap(overlap))
         jitter = timedelta(seconds=agent.config.jitter_seconds)
         client = await self.temporal()
-        asking = backfill_of(client, handle.id, (start, end), jitter, OVERLAPS[overlap])
-        await _told(agent, handle.backfill(await _told(agent, asking)))
+        backfill = await _told(agent, backfill_of(client, handle.id, (start, end), jitter, OVERLAPS[overlap]))
+        due = await _told(agent, due_between(client, handle.id, backfill.start_at, backfill.end_at))
+        if due:
+            async with self.store.transaction() as tx:
+                await tx.schedules.add_backfill(agent.id, handle.id, start, end, Overlap(overlap))
+            await _told(agent, handle.backfill(backfill))
+        return len(due)
 
     async def _scheduled(
         self, ref: str | int, job_id: str | None
@@ -220,7 +226,12 @@ def _missing(agent: AgentRow, error: RPCError) -> ShiftworkError:
 def _none(agent: AgentRow, named: str) -> NotFound:
     config = agent.config
     has = named in config.schedules or (named == schedule_id(agent.id) and config.schedule is not None)
-    why = "it is not enabled" if has else "it has none of this id" if config.schedules else "it has none"
+    if has:
+        return NotFound(
+            f"There is no schedule of agent {agent.name!r} now: it is not enabled; "
+            f"`shiftwork agents edit {agent.id} --enable` has its schedules run it."
+        )
+    why = "it has none of this id" if config.schedules else "it has none"
     return NotFound(
         f"There is no schedule of agent {agent.name!r}: {why}; `shiftwork schedules set` sets one."
     )

@@ -113,8 +113,11 @@ def backfill(args: Namespace) -> int:
 
     async def command(shiftwork: Shiftwork) -> int:
         overlap = Overlap(args.overlap)
-        await shiftwork.backfill_schedule(args.agent, start, end, overlap, job_id=args.job_id)
-        return await _done(args, shiftwork, "Its occurrences of that time run now")
+        found = await shiftwork.backfill_schedule(args.agent, start, end, overlap, job_id=args.job_id)
+        if found or args.json:
+            return await _done(args, shiftwork, "Its occurrences of that time run now", occurrences=found)
+        print("It has no occurrence in that time, so nothing runs.")
+        return DONE
 
     return connected(command)
 
@@ -146,10 +149,10 @@ def _time(option: str, text: str) -> datetime:
     return at
 
 
-async def _done(args: Namespace, shiftwork: Shiftwork, what: str) -> int:
+async def _done(args: Namespace, shiftwork: Shiftwork, what: str, **facts: int) -> int:
     agent, _ = await shiftwork.scheduled_agent(args.agent, args.job_id)
     if args.json:
-        print_json({"agent_id": agent.id, "name": agent.name, "acknowledged": True})
+        print_json({"agent_id": agent.id, "name": agent.name, "acknowledged": True, **facts})
     else:
         print(folded(f"{what}: see `shiftwork tasks list --agent {agent.id}`."))
     return DONE

@@ -125,7 +125,9 @@ async def test_configurations_are_reconciled(lab, scheduler):
                 await asyncio.sleep(0.2)
     disabled = changed.model_copy(update={"config": AgentConfiguration(schedule="0 4 * * *", enabled=False)})
     await lab.shiftwork.change_agent(agent.id, disabled)
-    with pytest.raises(NotFound, match="it is not enabled"):
+    with pytest.raises(
+        NotFound, match=rf"it is not enabled; `shiftwork agents edit {agent.id} --enable` has"
+    ):
         await lab.shiftwork.schedule(agent.id)
 
 
