@@ -1,22 +1,26 @@
 """What requests about tasks, agents, schedules and handoffs hold."""
 
+from collections.abc import Mapping
 from datetime import UTC, datetime
 from typing import Annotated, Any
 
+from fastapi.exceptions import RequestValidationError
 from pydantic import AfterValidator, AwareDatetime, BeforeValidator, Field, JsonValue, ValidationError
 from pydantic_core import PydanticCustomError
 
 from client.agents import patched_configuration
 from client.merging import merged, patch_of
 from client.rest.asking import Asked, example
-from client.rest.problems import WITHIN
+from client.rest.problems import PATCHED, WITHIN
 from client.task_inputs import MOST_INSTRUCTION, MOST_USER_ID
 from client.tasks import AGENT_PROVIDER
+from client.vetting import check_hosts
 from client.wording import first_place
 from shiftwork.agents.python.telling import MOST_CODE_BYTES
 from shiftwork.contracts.agent import PYTHON, AgentConfiguration, Expression, Overlap
 from shiftwork.contracts.base import Name
 from shiftwork.contracts.limits import AgentLimits
+from shiftwork.errors import InvalidInput
 from shiftwork.store.agents import AgentDefinition
 
 LARGEST_ID = 2**63 - 1
@@ -74,7 +78,19 @@ def _known_config(value: object) -> object:
         limit = getattr(config.limits, name)
         if limit is not None and limit > _LARGEST_LIMIT:
             raise _wrong(("limits", name), f"must be {_LARGEST_LIMIT} or less, or null, which is no limit")
+    if fault := _fault_of_hosts(config):
+        raise _wrong(*fault)
     return value
+
+
+def _fault_of_hosts(config: AgentConfiguration) -> tuple[tuple[int | str, ...], str] | None:
+    """What is wrong with the hosts that its runs may reach: where, and a sentence."""
+    try:
+        check_hosts(config.sandbox)
+    except InvalidInput as error:
+        place, _, said = str(error).partition(": ")
+        return tuple(place.split(".")), said.removesuffix(".")
+    return None
 
 
 def _wrong(place: tuple[int | str, ...], said: str) -> PydanticCustomError:
@@ -84,6 +100,20 @@ def _wrong(place: tuple[int | str, ...], said: str) -> PydanticCustomError:
 Configuration = Annotated[
     AgentConfiguration, BeforeValidator(_known_config), Field(description="How it is run, and when.")
 ]
+
+
+def patched(config: Mapping[str, Any], asked: "ChangeAgent") -> AgentConfiguration:
+    """The configuration that a change makes; raises `RequestValidationError`."""
+    try:
+        made = AgentConfiguration.model_validate(config)
+        fault = _fault_of_hosts(made)
+    except ValidationError as error:
+        fault = first_place(error, AgentConfiguration)
+    if fault is None:
+        return made
+    place, said = fault
+    problem = {"type": PATCHED, "loc": ("body", "config", *place), "msg": said}
+    raise RequestValidationError([problem], body=asked.model_dump(exclude_unset=True))
 
 
 class ConfigurationPatch(patch_of(AgentConfiguration)):  # type: ignore[misc]  # made of that one's fields

@@ -182,6 +182,11 @@ def answer_with_problems(app: FastAPI, redactor: LazyRedactor) -> None:
     app.add_exception_handler(RequestValidationError, invalid)
 
 
+PATCHED = "patched"
+"""The kind of what a validation finds in what a patch makes: it may be in no field of the patch."""
+
+_AFTER = ("missing", PATCHED)
+
 WITHIN = "within"
 """Where what a validator of ours refuses says what part of its value is wrong."""
 
@@ -224,7 +229,7 @@ def _place_in(body: Any, place: Sequence[Any], kind: str) -> list[Any]:
         there = isinstance(body, list) and isinstance(part, int) and 0 <= part < len(body)
         if there or (isinstance(body, dict) and part in body):
             body = body[part]
-        elif kind != "missing" or part is not place[-1]:
+        elif kind not in _AFTER or part is not place[-1]:
             continue
         found.append(part)
     return found

@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import subprocess
 import time
 import uuid
 from collections.abc import Iterator
@@ -19,7 +20,7 @@ from shiftwork.stack.file import read_stack, write_stack
 from shiftwork.stack.temporal_server import EmbeddedTemporal
 from shiftwork.temporal import search_attribute_types
 from tests.e2e.support import quick_environment, worker_process
-from tests.integration.rest_support import Served, problem, serving, wait_for_worker
+from tests.integration.rest_support import COMMAND, Served, environment, problem, serving, wait_for_worker
 
 HUGE = 10**30
 NEVER = {"schedule": "0 0 29 2 *", "timezone": "Europe/Berlin"}
@@ -510,6 +511,45 @@ class TestSchedules:
         agent = register(http, schedule="0 * * * *", enabled=True)
         path = f"/api/agents/{agent['id']}/schedules/agent_{agent['id']}/backfill"
         assert names in json.dumps(problem(http.post(path, json=asked), 422))
+
+
+def test_a_backfill_without_occurrences_says_so(stack, http) -> None:
+    """If it failed, somebody would wait for runs of a time in which none was due."""
+    agent = register(http, **NEVER)
+    named = [*COMMAND, "schedules", "backfill", str(agent["id"])]
+    env = environment(stack.state)
+    told = []
+    for start, end in (("2021-01-01", "2021-03-01"), ("2020-02-01", "2020-03-01")):
+        times = ("--from", f"{start}T00:00Z", "--to", f"{end}T00:00Z")
+        done = subprocess.run([*named, *times], check=True, env=env, capture_output=True, text=True)
+        told.append(done.stdout)
+    assert told[0] == "It has no occurrence in that time, so nothing runs.\n"
+    assert told[1].startswith("Its occurrences of that time run now")
+    until_ended(http, agent["id"], 1)
+
+
+def test_what_a_change_makes_is_refused_by_its_field(http) -> None:
+    """If it failed, a program could not say which field of the form is wrong."""
+    agent = register(http, sandbox={"profile": "networked", "hosts": ["a.example"]})
+    change = {"config": {"sandbox": {"profile": None}}}
+    found = problem(http.patch(f"/api/agents/{agent['id']}", json=change), 422)
+    assert [each["pointer"] for each in found["errors"]] == ["/config/sandbox/hosts"]
+    assert found["detail"] == f"config.sandbox.hosts: {found['errors'][0]['detail']}."
+
+
+@pytest.mark.parametrize(
+    ("config", "field"),
+    [({"timeout": True}, "timeout"), ({"timeout": "30"}, "timeout"), ({"enabled": "yes"}, "enabled")],
+)
+def test_a_value_of_another_type_is_refused(http, config, field) -> None:
+    """If it failed, `true` would be a timeout of one second over REST, and nowhere else."""
+    asked = {"name": f"a{uuid.uuid4().hex[:8]}", "config": config}
+    found = problem(http.post("/api/agents", json=asked), 422)
+    assert [each["pointer"] for each in found["errors"]] == [f"/config/{field}"]
+    assert f"config.{field}: must be" in found["detail"]
+    agent = register(http)
+    problem(http.patch(f"/api/agents/{agent['id']}", json={"config": config}), 422)
+    assert http.get(f"/api/agents/{agent['id']}").json()["version"] == 1
 
 
 def until_ended(http: httpx.Client, agent: int, number: int) -> list[dict]:

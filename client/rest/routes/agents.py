@@ -5,7 +5,7 @@ from typing import Annotated
 from fastapi import APIRouter, Path, Query
 from starlette.responses import Response
 
-from client.agents import checked_configuration, definition_of
+from client.agents import definition_of
 from client.rest import asking_tasks as asking
 from client.rest.answering_tasks import Agent, AgentLine
 from client.rest.asking import contract
@@ -97,7 +97,7 @@ async def change_agent(
     version = matching.version(row)
     changed = asked.of(row)
     if "config" in changed:
-        changed["config"] = checked_configuration(changed["config"])
+        changed["config"] = asking.patched(changed["config"], asked)
     definition = definition_of(row, **changed)
     return _tagged(response, await shiftwork.change_agent(row.id, definition, version=version))
 
