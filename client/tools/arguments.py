@@ -2,7 +2,7 @@
 
 from typing import Annotated
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
 
 from shiftwork.contracts.decision import DecisionOutcome
 from shiftwork.contracts.feature import FeatureCategory, FeatureStatus
@@ -23,7 +23,20 @@ FeatureId = Annotated[int, Field(description="The feature's id, as list_project_
 Line = Annotated[str, Field(min_length=1, max_length=2000)]
 Words = Annotated[str, Field(max_length=10_000)]
 Tag = Annotated[str, Field(min_length=1, max_length=60)]
-Limit = Annotated[int, Field(ge=1, le=MOST, description=f"The most items to return, up to {MOST}.")]
+
+
+def no_truth(given: object) -> object:
+    """What is given, unless it is true or false, of which pydantic makes 1 and 0."""
+    if isinstance(given, bool):
+        raise ValueError("must be a number, not true or false")  # noqa: TRY004 - pydantic tells of this kind
+    return given
+
+
+Limit = Annotated[
+    int,
+    BeforeValidator(no_truth),
+    Field(ge=1, le=MOST, description=f"The most items to return, up to {MOST}."),
+]
 Offset = Annotated[
     int, Field(ge=0, le=100_000, description="How many to skip: `next_offset` of the answer before.")
 ]
@@ -82,6 +95,7 @@ class CreateProject(Arguments):
     ] = None
     budget_usd: Annotated[
         float | None,
+        BeforeValidator(no_truth),
         Field(gt=0, le=1_000_000, description="The most that the project may cost, in US dollars."),
     ] = None
 

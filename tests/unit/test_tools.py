@@ -10,9 +10,11 @@ import pytest
 from langchain_core.tools import BaseTool
 from langchain_core.utils.function_calling import convert_to_openai_tool
 from langchain_tests.unit_tests import ToolsUnitTests
+from pydantic import ValidationError
 
 from client import LONG_RUNNING_TOOLS, long_running_tools
 from client.__main__ import main
+from client.tools.arguments import CreateProject, ListProjects
 from client.tools.feature_results import FeatureLine
 from client.tools.results import DecisionLine, Progress, Projects
 from client.tools.table import DEFINITIONS
@@ -305,3 +307,12 @@ def progress_row(**more: Any) -> ProgressRow:
         "created_at": NOW,
     }
     return ProgressRow.model_validate({**plain, **more})
+
+
+@pytest.mark.parametrize("given", [True, False])
+def test_no_number_is_true_or_false(given):
+    """If it failed, a model that says that there is a budget would give a project one of a dollar."""
+    with pytest.raises(ValidationError, match="must be a number, not true or false"):
+        CreateProject(name="x", description="x", budget_usd=given)
+    with pytest.raises(ValidationError, match="must be a number, not true or false"):
+        ListProjects(limit=given)
