@@ -10,12 +10,13 @@ import builtins
 import os
 import random
 import sys
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Any, Final
 
 from shiftwork.environments.failures import is_failure
 from shiftwork.environments.garbage import collect, collect_newest, passes
 from shiftwork.environments.restoring_contents import (
+    PLAIN,
     CanNotPutBack,
     Content,
     same_objects,
@@ -41,7 +42,7 @@ class _Noted:
         self.owner = owner
         self.kind = kind
         self.cls = type(owner)
-        self.attributes: dict[Any, Any] | None = _attributes(owner)
+        self.attributes: dict[Any, Any] | None = _attributes(owner) if kind.named else None
         self.slots = [_in_slot(owner, slot) for slot in kind.slots]
         self.content: Any = None if kind.content is None else kind.content.note(owner)
 
@@ -169,13 +170,16 @@ class Snapshot:
         self._attributes: list[_Attributes] = []
         apart = frozenset(apart)
         seen: dict[int, Any] = {}
+        shared = everybodys()
         waiting = [of]
         while waiting:
             each = waiting.pop()
             kind = kind_of(type(each))
-            if kind.stays or id(each) in seen:
+            if kind.stays or id(each) in seen or is_everybodys(each, shared):
                 continue
-            if is_everybodys(each):
+            if kind.within is not None and not kind.changes:
+                seen[id(each)] = each
+                waiting.extend(_changing(kind.within(each)))
                 continue
             try:
                 noted = _Noted(each, kind)
@@ -193,8 +197,8 @@ class Snapshot:
                 seen[id(named)] = named
                 self._attributes.append(_Attributes(named, apart if each is of else frozenset()))
                 self._by_id[id(named)] = self._attributes[-1]
-                waiting.extend(self._attributes[-1].noted.values())
-            waiting.extend(noted.within())
+                waiting.extend(_changing(self._attributes[-1].noted.values()))
+            waiting.extend(_changing(noted.within()))
         self.made = passes()
 
     def put_back(self) -> bool:
@@ -284,12 +288,25 @@ def _in_slot(owner: Any, slot: Any) -> Any:
         return _MISSING
 
 
-def is_everybodys(one: Any) -> bool:
-    """Whether it is the interpreter's, or a module's: an environment may know it, and does not own it."""
-    if type(one) is not dict:
-        drawn = getattr(sys.modules.get("numpy.random.mtrand"), "_rand", None)
-        return any(one is each for each in (os.environ, os.environb, sys.path, _DRAWN, drawn))
-    if one is vars(builtins) or one is sys.modules:
+def _changing(some: Iterable[Any]) -> Sequence[Any]:
+    """Those that are more than plain values."""
+    found = list(some)
+    return () if PLAIN.issuperset(map(type, found)) else found
+
+
+def everybodys() -> frozenset[int]:
+    """What is the interpreter's: an environment may know it, and does not own it."""
+    drawn = getattr(sys.modules.get("numpy.random.mtrand"), "_rand", None)
+    known = (os.environ, os.environb, sys.path, sys.modules, vars(builtins), _DRAWN, drawn)
+    return frozenset(id(each) for each in known if each is not None)
+
+
+def is_everybodys(one: Any, known: frozenset[int]) -> bool:
+    """Whether it is one of those, or a module's."""
+    if id(one) in known:
         return True
-    module = sys.modules.get(str(one.get("__name__")))
+    name = dict.get(one, "__name__") if type(one) is dict else None
+    if not isinstance(name, str):
+        return False
+    module = sys.modules.get(name)
     return module is not None and vars(module) is one

@@ -5,6 +5,7 @@ Whatever a class defines itself is gone round: a `list` that writes a log in its
 """
 
 import array
+import functools
 import io
 import operator
 import random
@@ -235,6 +236,20 @@ CONTENTS: Final[dict[type, Content]] = {
         lambda owner, noted: bool(random.Random.getstate(owner) == noted),
         _chance_put,
         beside=lambda noted: noted,
+    ),
+    weakref.finalize: Content(
+        lambda owner: owner.alive,
+        nothing,
+        lambda owner, noted: owner.alive == noted,
+        nothing,
+        can=lambda owner, noted: owner.alive == noted,
+        beside=lambda noted: noted,
+    ),
+    functools.partial: Content(
+        lambda owner: (owner.func, owner.args, owner.keywords),
+        iter,
+        lambda owner, noted: same_objects((owner.func, owner.args, owner.keywords), noted),
+        lambda owner, noted: owner.__setstate__((*noted, owner.__dict__)),
     ),
     weakref.WeakValueDictionary: KEPT,
     weakref.WeakKeyDictionary: KEPT,

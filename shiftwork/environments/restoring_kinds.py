@@ -28,6 +28,11 @@ from shiftwork.environments.sharing import MadeAgain, NeverChanges
 _HEAP, _IMMUTABLE = 1 << 9, 1 << 8
 """In `__flags__`: a class statement makes classes that have the first and not the second (`Py_TPFLAGS_…`)."""
 
+_OWN: Final = vars(type)["__dict__"]
+"""As most classes have it, where it shows the attributes of their instances."""
+
+_SHOWS: Final = (types.GetSetDescriptorType, types.MemberDescriptorType)
+
 _POINTER: Final = 8
 """Bytes of a slot."""
 
@@ -43,13 +48,20 @@ _STAYS: Final = frozenset(
         *(staticmethod, classmethod, re.Pattern, re.Match, dt.date, dt.time, dt.datetime),
         *(dt.timedelta, dt.timezone, decimal.Decimal, uuid.UUID, zoneinfo.ZoneInfo),
         *(operator.itemgetter, operator.attrgetter, operator.methodcaller, type(functools.lru_cache(int))),
-        *(weakref.ProxyType, weakref.CallableProxyType, pathlib.PurePosixPath, pathlib.PosixPath, object),
+        *(
+            weakref.ref,
+            weakref.ProxyType,
+            weakref.CallableProxyType,
+            pathlib.PurePosixPath,
+            pathlib.PosixPath,
+            object,
+        ),
     }
 )
 """Nothing in them changes; or what does is a function's, and not put back."""
 
 _STAY: Final = (
-    *(type, types.ModuleType, enum.Enum, weakref.ref, logging.Logger, asyncio.AbstractEventLoop),
+    *(type, types.ModuleType, enum.Enum, logging.Logger, asyncio.AbstractEventLoop),
     *(NeverChanges, OneByOne),
 )
 """So are those, with all that derives from them: they are what they are, or everybody's."""
@@ -67,12 +79,11 @@ _IMMUTABLE_PARTS: Final[dict[type, Callable[[Any], Iterable[Any]]]] = {
     types.BuiltinFunctionType: lambda owner: (owner.__self__,),
     types.MethodWrapperType: lambda owner: (owner.__self__,),
     types.MappingProxyType: _mapped,
-    functools.partial: lambda owner: (owner.func, *owner.args, owner.keywords),
     slice: lambda owner: (owner.start, owner.stop, owner.step),
 }
 """What holds the same objects for ever, and which."""
 
-_VALUES: Final = (int, float, complex, str, bytes, dt.date, dt.time, dt.timedelta)
+_VALUES: Final = (int, float, complex, str, bytes, dt.date, dt.time, dt.timedelta, weakref.ref)
 _LOCKS: Final = (type(threading.Lock()), type(threading.RLock()))
 _ITERATORS: Final[tuple[Any, ...]] = (type(iter([])), type(reversed([])), type(iter(())))
 _STAY_IN_NUMPY: Final = frozenset({("numpy", "dtype"), ("numpy", "generic"), ("numpy", "ufunc")})
@@ -100,6 +111,7 @@ class Kind:
         content: what they hold beside their attributes.
         within: other objects that they hold for ever.
         slots: descriptors of their slots.
+        named: whether they can have attributes.
         why: they can't be put back; what they are.
     """
 
@@ -107,7 +119,13 @@ class Kind:
     content: Content | None = None
     within: Callable[[Any], Iterable[Any]] | None = None
     slots: tuple[types.MemberDescriptorType, ...] = ()
+    named: bool = True
     why: str = ""
+
+    @property
+    def changes(self) -> bool:
+        """Whether there is more to them than which others they hold for ever."""
+        return bool(self.content or self.slots or self.named or self.why)
 
 
 def kind_of(cls: Any) -> Kind:
@@ -119,6 +137,8 @@ def kind_of(cls: Any) -> Kind:
 def _kind_of(cls: type) -> Kind:
     if cls in _STAYS or issubclass(cls, _STAY):
         return Kind(stays=True)
+    if not all(isinstance(vars(base).get("__dict__", _OWN), _SHOWS) for base in cls.__mro__):
+        return Kind(why=f"{cls.__qualname__}, which hides its attributes,")
     names = {(base.__module__, base.__qualname__) for base in cls.__mro__}
     if names & _STAY_IN_NUMPY and ("numpy", "void") not in names:
         return Kind(stays=True)
@@ -142,6 +162,7 @@ def _kind_of(cls: type) -> Kind:
         content=next(filter(None, contents), None),
         within=next(filter(None, parts), None),
         slots=tuple(each for each in slots if isinstance(each, types.MemberDescriptorType)),
+        named=cls.__dictoffset__ != 0,
     )
 
 

@@ -12,7 +12,7 @@ from collections.abc import Iterable, Mapping
 from typing import Any, Final
 
 from shiftwork.environments.one_by_one import OneByOne
-from shiftwork.environments.restoring import Snapshot, is_everybodys
+from shiftwork.environments.restoring import Snapshot, everybodys, is_everybodys
 from shiftwork.environments.restoring_kinds import kind_of
 from shiftwork.environments.sharing import NeverChanges
 
@@ -56,6 +56,7 @@ class _Comparison:
         self._before = before
         self._now = now
         self._clocks = tuple(zip(made_at, clock_readings(), strict=False))
+        self._everybodys = everybodys()
         self._there: dict[int, int] = {}
         self._back: dict[int, int] = {}
         self._shared: set[tuple[int, int]] = set()
@@ -69,7 +70,7 @@ class _Comparison:
             kind = kind_of(type(one))
             if kind.stays:
                 waiting.extend(self._of_values(one, other))
-            elif is_everybodys(one) or is_everybodys(other):
+            elif is_everybodys(one, self._everybodys) or is_everybodys(other, self._everybodys):
                 _check(one is other, "something that is everybody's")
             elif self._is_met(one, other):
                 waiting.extend(self._of_parts(one, other))

@@ -18,8 +18,15 @@ def _array_note(owner: Any) -> tuple[Any, ...]:
         raise CanNotPutBack("an array of records with objects")
     flat = _plain(owner)
     where = (owner.shape, owner.strides, owner.dtype, owner.__array_interface__["data"][0])
-    of_another = isinstance(owner.base, type(flat))  # which has what this one shows
-    return None if of_another else flat.copy(), owner.base, owner.flags.writeable, where
+    return None if _is_of_another(owner) else flat.copy(), owner.base, owner.flags.writeable, where
+
+
+def _is_of_another(owner: Any) -> bool:
+    """Whether it shows what another array has, which is noted itself: perhaps many times, in many windows."""
+    base = owner.base
+    if type(base).__module__.startswith("numpy.lib.") and type(base).__name__ == "DummyArray":
+        base = base.base
+    return isinstance(base, sys.modules["numpy"].ndarray)
 
 
 def _array_within(noted: tuple[Any, ...]) -> Iterable[Any]:

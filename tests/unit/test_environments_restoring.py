@@ -5,6 +5,7 @@ import asyncio
 import collections
 import contextvars
 import ctypes
+import functools
 import io
 import itertools
 import os
@@ -309,6 +310,62 @@ def test_an_array_that_was_made_read_only_is_put_back():
     assert (owner.cells.tolist(), owner.fixed.tolist()) == ([0, 1, 2], [0, 1])
     owner.cells[0] = 5
     assert not owner.fixed.flags.writeable
+
+
+def test_windows_of_an_array_take_no_memory_of_their_own():
+    """A few numbers that are seen through many windows would be noted once for each, before each step."""
+    numpy = pytest.importorskip("numpy")
+    owner = Owner()
+    cells = owner.cells = numpy.arange(4.0)
+    owner.many = numpy.lib.stride_tricks.as_strided(cells, (10**7, 10**7), (0, 0))
+    owner.windows = numpy.lib.stride_tricks.sliding_window_view(cells, 2, writeable=True)
+    before = Snapshot(owner)
+    owner.windows[1, 1] = 9
+    owner.cells = None
+    assert before.put_back()
+    assert owner.cells is cells
+    assert cells.tolist() == [0, 1, 2, 3]
+
+
+class Seen(weakref.ref):
+    __slots__ = ("times",)
+
+
+def test_what_a_kind_of_ones_own_holds_is_put_back():
+    """What it derives from never changes, and what it has itself does."""
+    owner, part = Owner(), Part()
+    owner.ref, owner.call = Seen(part), functools.partial(int, "7")
+    owner.ref.times, owner.call.told = 0, []
+    before = Snapshot(owner)
+    owner.ref.times += 1
+    owner.call.told.append(1)
+    owner.call.__setstate__((float, ("8",), {}, None))
+    assert before.put_back()
+    assert (owner.ref.times, owner.ref(), owner.call(), owner.call.told) == (0, part, 7, [])
+
+
+class Hiding:
+    """It shows other attributes than it has."""
+
+    def __init__(self):
+        self.count = 0
+
+    __dict__ = property(lambda self: {})
+
+
+def test_what_can_not_be_seen_or_done_twice_is_said():
+    """An environment would go on with what a failed step left there."""
+    owner, part = Owner(), Part()
+    owner.hiding = Hiding()
+    with pytest.raises(CanNotPutBack, match="Hiding"):
+        Snapshot(owner)
+    del owner.hiding
+    owner.last = weakref.finalize(part, list)
+    before = Snapshot(owner)
+    assert before.put_back()
+    owner.last()
+    with pytest.raises(CanNotPutBack):
+        before.put_back()
 
 
 def test_a_set_whose_elements_refer_to_it_stays_one():
