@@ -184,6 +184,8 @@ def test_rules_of_the_whole_plan():
     assert "right" in plan.finish_plan()
     big = {"command": "./run", "files": {"data": "x" * 400_000}}
     assert "bytes" in plan.submit_plan(features(3, verification_steps=[big]))
+    plan = PlanDesk(leaving(), judged=False, spec="x" * 10_000)
+    assert "1 feature is few for a specification" in plan.submit_plan(features(1))
     plan = PlanDesk(leaving(), judged=False, spec="")
     assert "right" in plan.submit_plan(features(200))
     assert "201 features are many; plans have 200 at most. Join" in plan.submit_plan(features(201))

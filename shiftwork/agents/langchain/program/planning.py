@@ -202,7 +202,8 @@ class PlanDesk:
         features: dict[str, Any] = draft["features"]
         count, length = len(features), len(self._spec)
         if is_small(count, self._spec):
-            few = f"{count} features are few for a specification of {length:,} characters. Read it again,"
+            some = "1 feature is" if count == 1 else f"{count} features are"
+            few = f"{some} few for a specification of {length:,} characters. Read it again,"
             yield "few", f"{few} sentence by sentence, and add what is missing."
         if count > MANY_FEATURES:
             many = f"{count} features are many; plans have {MANY_FEATURES} at most. Join those that are built"
