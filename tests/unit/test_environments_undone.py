@@ -417,6 +417,10 @@ class Numbered:
 class Astray(Counts):
     """What its containers hold changed its number before, and is not found by it any more."""
 
+    async def reset(self):
+        self.begin()
+        return self.seen()
+
     def begin(self):
         self.all = [Numbered(number) for number in range(6)]
         self.chosen, self.named = set(self.all), dict.fromkeys(self.all, 0)
