@@ -105,8 +105,8 @@ class ScheduleReconciliation(Connection):
         """Have one schedule be as its agent says by now, which nobody else has done to it meanwhile."""
         async with self.store.transaction() as tx:
             await tx.agents.hold_schedule(named)
-            agent = await _newest(tx, agent_id)
-            if agent is None or agent.deleted_at is not None or named not in configured(agent):
+            agent = await _living(tx, agent_id)
+            if agent is None or named not in configured(agent):
                 await _remove(client, agent_id, named)
                 return
             task_seconds = self.settings.timings.workflow_task
@@ -124,10 +124,10 @@ class ScheduleReconciliation(Connection):
             await write_schedule(client, named, wanted, memo=memo, attributes=attributes, check=check)
 
 
-async def _newest(tx: Transaction, agent_id: int) -> AgentRow | None:
-    """The agent, also a deleted one; None if there never was one."""
+async def _living(tx: Transaction, agent_id: int) -> AgentRow | None:
+    """The agent; None if there is none, or none any more."""
     try:
-        return await tx.agents.newest(agent_id)
+        return await tx.agents.get(agent_id)
     except NotFound:
         return None
 

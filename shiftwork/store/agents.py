@@ -181,14 +181,6 @@ class Agents(Noun):
             raise unreadable[0]
         return rows
 
-    async def newest(self, agent_id: int) -> AgentRow:
-        """The agent as it is, or was when it was deleted; raises `NotFound`."""
-        newest = (AgentTable.id == agent_id) & (AgentVersionTable.version == AgentTable.version)
-        row = await self._first(_select().where(newest), AgentRow) if is_id(agent_id) else None
-        if row is None:
-            raise NotFound(f"There is no agent {agent_id}; `shiftwork agents list` shows those there are.")
-        return row
-
     async def readable_versions(self, agent_id: int) -> tuple[list[AgentRow], list[UnreadableRow]]:
         """Those that can be read, and what is wrong with the others; raises `NotFound`."""
         await self.identity(agent_id, deleted=True)

@@ -10,6 +10,7 @@ from sqlalchemy import text
 from temporalio.service import RPCError
 
 from activities.lost_tasks import LostTasks
+from client.schedule_changes import suppress_missing
 from client.task_runner import TaskRunner
 from shiftwork.contracts.agent import AgentConfiguration
 from shiftwork.contracts.task import TaskErrorKind, TaskStatus
@@ -101,6 +102,23 @@ async def test_an_old_version_that_can_not_be_read_matters_to_no_change(lab: Lab
     client = await lab.shiftwork.temporal()
     with pytest.raises(RPCError, match="not found"):
         await client.get_schedule_handle(f"agent_{agent.id}").describe()
+
+
+async def test_schedules_of_a_deleted_agent_go_whatever_is_stored_of_it(lab: Lab) -> None:
+    """If it failed, who ended in the middle of deleting such an agent would leave its schedule for ever."""
+    agent = await registered(lab, "spoiled and deleted")
+    await spoil(lab, SPOIL_AGENT, agent.id)
+    await spoil(lab, "UPDATE agents SET deleted_at = now() WHERE id = :id", agent.id)
+    handle = (await lab.shiftwork.temporal()).get_schedule_handle(f"agent_{agent.id}")
+
+    async def gone() -> bool:  # Temporal lists what was made a moment ago only later
+        await lab.shiftwork.reconcile_schedules()
+        with suppress_missing():
+            await handle.describe()
+            return False
+        return True
+
+    await eventually(gone)
 
 
 async def trace(lab: Lab, task_id: int, value: str) -> None:
