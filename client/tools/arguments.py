@@ -1,8 +1,8 @@
 """What tools are asked; the descriptions are read by the models that call them."""
 
-from typing import Annotated
+from typing import Annotated, Any, get_args
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationInfo, field_validator
 
 from shiftwork.contracts.decision import DecisionOutcome
 from shiftwork.contracts.feature import FeatureCategory, FeatureStatus
@@ -25,16 +25,8 @@ Words = Annotated[str, Field(max_length=10_000)]
 Tag = Annotated[str, Field(min_length=1, max_length=60)]
 
 
-def no_truth(given: object) -> object:
-    """What is given, unless it is true or false, of which pydantic makes 1 and 0."""
-    if isinstance(given, bool):
-        raise ValueError("must be a number, not true or false")  # noqa: TRY004 - pydantic tells of this kind
-    return given
-
-
 Limit = Annotated[
     int,
-    BeforeValidator(no_truth),
     Field(ge=1, le=MOST, description=f"The most items to return, up to {MOST}."),
 ]
 Offset = Annotated[
@@ -46,6 +38,18 @@ class Arguments(BaseModel):
     """Base of all; what is not known is refused: whoever misspells a name means something by it."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
+
+    @field_validator("*", mode="before")
+    @classmethod
+    def _no_truth(cls, given: object, told: ValidationInfo) -> object:
+        """Pydantic makes 1 and 0 of true and false, which no number is meant by."""
+        if isinstance(given, bool) and _is_number(cls.model_fields[told.field_name or ""].annotation):
+            raise ValueError("must be a number, not true or false")
+        return given
+
+
+def _is_number(annotation: Any) -> bool:
+    return annotation in (int, float) or any(map(_is_number, get_args(annotation)))
 
 
 class OfProject(Arguments):
@@ -95,7 +99,6 @@ class CreateProject(Arguments):
     ] = None
     budget_usd: Annotated[
         float | None,
-        BeforeValidator(no_truth),
         Field(gt=0, le=1_000_000, description="The most that the project may cost, in US dollars."),
     ] = None
 
@@ -166,6 +169,10 @@ class Step(Arguments):
     ] = None
 
 
+def _described(step: object) -> object:
+    return {"description": step} if isinstance(step, str) else step
+
+
 class AddFeature(OfProject):
     """A new feature."""
 
@@ -178,7 +185,7 @@ class AddFeature(OfProject):
     )
     priority: Annotated[int, Field(ge=1, le=10, description="From 1 to 10; 10 is done first.")] = 5
     verification_steps: Annotated[
-        list[str | Step] | None,
+        list[Annotated[Step, BeforeValidator(_described, json_schema_input_type=str | Step)]] | None,
         Field(
             max_length=100,
             description=(

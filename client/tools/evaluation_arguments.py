@@ -2,9 +2,9 @@
 
 from typing import Annotated, Literal, Self
 
-from pydantic import AfterValidator, BeforeValidator, Field, JsonValue, model_validator
+from pydantic import AfterValidator, Field, JsonValue, model_validator
 
-from client.tools.arguments import Arguments, no_truth
+from client.tools.arguments import Arguments
 from shiftwork.contracts.environment_check import check_no_file, is_path
 from shiftwork.contracts.episode import MOST_SEED
 
@@ -72,7 +72,6 @@ class RunEvaluation(Arguments):
     ] = None
     budget_usd: Annotated[
         float | None,
-        BeforeValidator(no_truth),
         Field(gt=0, le=1_000_000, description="The most that all episodes may cost, in US dollars."),
     ] = None
 

@@ -24,7 +24,7 @@ async def list_project_features(call: Call, asked: asks.ListFeatures) -> Feature
 async def add_project_feature(call: Call, asked: asks.AddFeature) -> Feature:
     """Add a feature; a completed project is opened again."""
     project = await call.shiftwork.find(asked.project_id)
-    steps = [step if isinstance(step, str) else step.model_dump() for step in asked.verification_steps or ()]
+    steps = [step.model_dump() for step in asked.verification_steps or ()]
     spec = valid(
         FeatureSpec,
         name=asked.name,

@@ -149,6 +149,23 @@ async def test_without_a_stack_the_answer_is_a_sentence(tmp_path) -> None:
             {"project_id": "x", "tags": ["t"] * 99},
             "tags: must have 20 items at most",
         ),
+        (
+            "add_project_feature",
+            {
+                "project_id": "x",
+                "name": "n",
+                "description": "d",
+                "verification_steps": ["it runs", {"command": "x", "expected": "y"}],
+            },
+            "verification_steps.1.expected: is not known; known are: command, description, expect_output",
+        ),
+        (
+            "add_project_feature",
+            {"project_id": "x", "name": "n", "description": "d", "verification_steps": [5]},
+            "verification_steps.0: ",
+        ),
+        ("get_project_report", {"project_id": "x", "offset": True}, "offset: must be a number, not true"),
+        ("update_feature_status", {"feature_id": True, "status": "failing"}, "feature_id: must be a number"),
     ],
 )
 async def test_wrong_arguments_are_named(name: str, given: dict[str, Any], sentence: str) -> None:
