@@ -4,6 +4,7 @@ import asyncio
 import json
 import subprocess
 import sys
+from contextlib import suppress
 
 import pytest
 from sqlalchemy import text
@@ -14,7 +15,7 @@ from client.schedule_changes import suppress_missing
 from client.task_runner import TaskRunner
 from shiftwork.contracts.agent import AgentConfiguration
 from shiftwork.contracts.task import TaskErrorKind, TaskStatus
-from shiftwork.errors import UnreadableRow
+from shiftwork.errors import NotFound, UnreadableRow
 from shiftwork.store.agents import AgentDefinition, AgentRow
 from tests.e2e.lab import Lab, eventually
 from tests.e2e.support import WorkerProcess, quick_environment
@@ -62,7 +63,9 @@ async def test_what_can_not_be_read_stops_no_worker(lab: Lab, shared_worker: Wor
             raise UnreadableRow(ended.error)
 
         async def made_anew() -> bool:
-            return (await lab.shiftwork.schedule(sound.id)).paused is False
+            with suppress(NotFound):
+                return (await lab.shiftwork.schedule(sound.id)).paused is False
+            return False
 
         await eventually(made_anew, 90)
         assert (await handle.describe()).id == handle.id

@@ -333,3 +333,4 @@ def test_no_number_is_true_or_false(given):
         CreateProject(name="x", description="x", budget_usd=given)
     with pytest.raises(ValidationError, match="must be a number, not true or false"):
         ListProjects(limit=given)
+    assert CreateProject(name="x", description="x", budget_usd=None).budget_usd is None  # as models say it
