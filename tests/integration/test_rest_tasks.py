@@ -355,8 +355,8 @@ class TestAgents:
             ({"limits": {"processes": HUGE}}, "/config/limits/processes", "or less"),
             ({"timeout": "x"}, "/config/timeout", "number"),
             ({"schedules": {"!": None}}, "/config/schedules/!", "form"),
-            ({"sandbox": {"hosts": ["a.example"]}}, None, "networked"),
-            ({"workspace": "keep", "overlap": "allow_all"}, None, "kept"),
+            ({"sandbox": {"hosts": ["a.example"]}}, "/config/sandbox/hosts", "networked"),
+            ({"workspace": "keep", "overlap": "allow_all"}, "/config", "kept"),
             ({"prices": {"input": -1}}, "/config/prices/input", "0 or more"),
         ],
     )
@@ -365,7 +365,7 @@ class TestAgents:
         agent = register(http)
         found = problem(http.patch(f"/api/agents/{agent['id']}", json={"config": config}), 422)
         assert names in found["detail"]
-        assert [each["pointer"] for each in found.get("errors", [])] == ([pointer] if pointer else [])
+        assert [each["pointer"] for each in found.get("errors", [])] == [pointer]
         assert http.get(f"/api/agents/{agent['id']}").json() == agent
 
     def test_who_names_what_they_have_read_undoes_nothing(self, http) -> None:
