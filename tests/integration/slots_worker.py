@@ -20,14 +20,25 @@ class Agent:
 
     def __init__(self, worker: str) -> None:
         self._worker = worker
+        self._running = self._most = 0
 
     @activity.defn
-    async def run(self, seconds: float) -> str:
-        """Take some time; tells which worker ran it."""
-        for _ in range(round(seconds * 10)):
-            activity.heartbeat()
-            await asyncio.sleep(0.1)
-        return self._worker
+    async def run(self, seconds: float, together: int) -> str:
+        """Take some time, or until so many run at once, if that is said; tells which worker ran it.
+
+        And that they never did, if so.
+        """
+        self._running += 1
+        self._most = max(self._most, self._running) if self._running > 1 else 1
+        try:
+            for _ in range(round(seconds * 10)):
+                if together and self._most >= together:
+                    return self._worker
+                activity.heartbeat()
+                await asyncio.sleep(0.1)
+        finally:
+            self._running -= 1
+        return f"{self._worker}, never {together} at once" if together else self._worker
 
 
 async def main(address: str, queue: str, name: str) -> None:
