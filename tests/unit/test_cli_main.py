@@ -10,6 +10,7 @@ from pathlib import Path
 
 import asyncpg
 import pytest
+from sqlalchemy.exc import ProgrammingError
 
 from client.__main__ import main
 from client.api import Shiftwork
@@ -224,16 +225,31 @@ async def test_what_nobody_expected_is_one_sentence_too(store, database_url, mon
         project = await tx.projects.create("p")
         await tx.features.adopt(project.id, [FeatureSpec(name="f")], 1)
     connection = await asyncpg.connect(database_url)
-    await connection.execute("UPDATE features SET category = 'of another version'")
+    await connection.execute("ALTER TABLE features DROP COLUMN category")
     await connection.close()
     assert await call("features") == 1
     err = capsys.readouterr().err
-    assert err.startswith("error: unexpected ValidationError: ")
+    assert err.startswith("error: unexpected ProgrammingError: ")
     assert "SHIFTWORK_TRACEBACK=1" in err
     assert err.count("\n") == 1
     monkeypatch.setenv("SHIFTWORK_TRACEBACK", "1")
-    with pytest.raises(ValueError, match="of another version"):
+    with pytest.raises(ProgrammingError, match="category"):
         await call("features")
+
+
+async def test_a_row_of_another_version_is_named(store, database_url, capsys):
+    """If it failed, people would not learn which feature it is, nor what is wrong with it."""
+    async with store.transaction() as tx:
+        project = await tx.projects.create("p")
+        await tx.features.adopt(project.id, [FeatureSpec(name="f")], 1)
+    connection = await asyncpg.connect(database_url)
+    await connection.execute("UPDATE features SET category = 'of another version'")
+    await connection.close()
+    assert await call("features") == 1
+    said = capsys.readouterr().err
+    assert said.startswith("error: What is stored of feature 1 ('f') can't be read by this version")
+    assert "(category: Input should be" in said
+    assert said.count("\n") == 1
 
 
 async def test_status_imports_only_the_driver(store, database_url):
