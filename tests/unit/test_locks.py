@@ -123,12 +123,17 @@ async def test_a_name_that_can_not_be_is_refused(store, name):
 async def test_a_cancelled_holder_gives_it_back(store):
     """If it failed, a task that is cancelled would keep the lock as long as its process lives."""
 
+    holds = asyncio.Event()
+
     async def hold():
-        async with distributed_lock(store, "agent_1"):
+        async with distributed_lock(store, "agent_1") as acquired:
+            assert acquired
+            holds.set()
             await asyncio.sleep(60)
 
     holding = asyncio.create_task(hold())
-    await until(store, free=False)
+    await holds.wait()
+    assert not await held(store)
     holding.cancel()
     with pytest.raises(asyncio.CancelledError):
         await holding
