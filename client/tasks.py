@@ -141,7 +141,7 @@ class TaskControl(Connection):
             task, found = await asyncio.shield(making)
             if task.status is TaskStatus.CREATED:  # else it is of the same request
                 await self._begin(task, found, timeout, max_output_bytes)
-        except BaseException:
+        except BaseException:  # a cancellation, too: nobody is left who would have it run
             await asyncio.shield(self._drop(making))
             raise
         return task

@@ -268,7 +268,7 @@ def _try(put: Callable[[], None]) -> None:
     """Whatever an object raises, others are put back, too."""
     try:
         put()
-    except BaseException as error:
+    except BaseException as error:  # whatever people's code raises
         if not is_failure(error):
             raise
 

@@ -219,14 +219,19 @@ def test_what_an_agent_lacks_is_told(nowhere):
     assert missing(AgentOptions(backend="of tomorrow")) == []
 
 
-async def test_what_nobody_expected_is_one_sentence_too(store, database_url, monkeypatch, capsys):
-    """If it failed, a defect would throw a traceback at people, or hide it from those who look for it."""
+async def with_a_feature(store, database_url, spoiling: str) -> None:
+    """A project with a feature, and what a statement makes of their tables."""
     async with store.transaction() as tx:
         project = await tx.projects.create("p")
         await tx.features.adopt(project.id, [FeatureSpec(name="f")], 1)
     connection = await asyncpg.connect(database_url)
-    await connection.execute("ALTER TABLE features DROP COLUMN category")
+    await connection.execute(spoiling)
     await connection.close()
+
+
+async def test_what_nobody_expected_is_one_sentence_too(store, database_url, monkeypatch, capsys):
+    """If it failed, a defect would throw a traceback at people, or hide it from those who look for it."""
+    await with_a_feature(store, database_url, "ALTER TABLE features DROP COLUMN category")
     assert await call("features") == 1
     err = capsys.readouterr().err
     assert err.startswith("error: unexpected ProgrammingError: ")
@@ -239,12 +244,7 @@ async def test_what_nobody_expected_is_one_sentence_too(store, database_url, mon
 
 async def test_a_row_of_another_version_is_named(store, database_url, capsys):
     """If it failed, people would not learn which feature it is, nor what is wrong with it."""
-    async with store.transaction() as tx:
-        project = await tx.projects.create("p")
-        await tx.features.adopt(project.id, [FeatureSpec(name="f")], 1)
-    connection = await asyncpg.connect(database_url)
-    await connection.execute("UPDATE features SET category = 'of another version'")
-    await connection.close()
+    await with_a_feature(store, database_url, "UPDATE features SET category = 'of another version'")
     assert await call("features") == 1
     said = capsys.readouterr().err
     assert said.startswith("error: What is stored of feature 1 ('f') can't be read by this version")
