@@ -10,7 +10,7 @@ import asyncpg
 from sqlalchemy import event
 from sqlalchemy.exc import InvalidatePoolError, InvalidRequestError
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
-from sqlalchemy.pool import ConnectionPoolEntry
+from sqlalchemy.pool import ConnectionPoolEntry, QueuePool
 
 from shiftwork.errors import StackError
 from shiftwork.store.lockers import LOST
@@ -38,7 +38,12 @@ async def lent(engine: AsyncEngine) -> AsyncIterator[AsyncConnection]:
         # There may be something to end on it, which takes a while, and no cancellation may interrupt.
         await asyncio.shield(asyncio.ensure_future(connection.close()))
         raise
-    await connection.close()
+    pool = engine.sync_engine.pool
+    if isinstance(pool, QueuePool) and pool.checkedin() >= pool.size():
+        # One too many to keep: it is ended, which takes a while, too.
+        await asyncio.shield(asyncio.ensure_future(connection.close()))
+    else:
+        await connection.close()
 
 
 def try_before_use(engine: AsyncEngine) -> None:
