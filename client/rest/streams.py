@@ -2,7 +2,8 @@
 
 import asyncio
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator
+from contextlib import aclosing
 from typing import Any
 
 from starlette.requests import Request
@@ -41,11 +42,16 @@ class Streams:
 
 
 class CountedStream(StreamingResponse):
-    """A stream that is refused where there are too many, and counted as long as it is sent."""
+    """A stream that is refused where there are too many, and counted as long as it is sent.
 
-    def __init__(self, streams: Streams, parts: AsyncIterator[str], headers: dict[str, str]) -> None:
+    It is never interrupted in the midst of a look into the store, which would cost a connection to it: the
+    parts themselves end where, between two looks, the client has gone.
+    """
+
+    def __init__(self, streams: Streams, parts: AsyncGenerator[str], headers: dict[str, str]) -> None:
         super().__init__(parts, media_type="text/event-stream", headers=headers)
         self._streams = streams
+        self._parts = parts
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Send it, or a problem where there is no room for one more."""
@@ -54,7 +60,8 @@ class CountedStream(StreamingResponse):
             return
         self._streams.open += 1
         try:
-            await super().__call__(scope, receive, send)
+            async with aclosing(self._parts):
+                await self.stream_response(send)
         finally:
             self._streams.open -= 1
 
@@ -91,7 +98,7 @@ class EventStream:
         headers = {"Cache-Control": "no-store", "X-Accel-Buffering": "no"}
         return CountedStream(streams, self.parts(request, streams), headers=headers)
 
-    async def parts(self, request: Request, streams: Streams) -> AsyncIterator[str]:
+    async def parts(self, request: Request, streams: Streams) -> AsyncGenerator[str]:
         """The stream itself, until the client goes or the server ends."""
         yield f"retry: {RETRY_MS}\n\n"
         while not streams.closing.is_set() and not await request.is_disconnected():
@@ -106,7 +113,7 @@ class EventStream:
             for event in events:
                 self._after = event.sequence
                 yield _part(event)
-                # Sending does not wait: without this nobody would notice in between that the client is gone.
+                # Sending does not wait: without this a long history would keep everyone else waiting.
                 await asyncio.sleep(0)
             if events or said:
                 self._heard = time.monotonic()

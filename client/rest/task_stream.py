@@ -2,7 +2,7 @@
 
 import asyncio
 import time
-from collections.abc import AsyncGenerator, AsyncIterator, Callable
+from collections.abc import AsyncGenerator, Callable
 from contextlib import aclosing, suppress
 from typing import Generic, TypeVar
 
@@ -50,7 +50,7 @@ class ChangeStream(Generic[Row]):
         headers = {"Cache-Control": "no-store", "X-Accel-Buffering": "no"}
         return CountedStream(streams, self.parts(request, streams), headers=headers)
 
-    async def parts(self, request: Request, streams: Streams) -> AsyncIterator[str]:
+    async def parts(self, request: Request, streams: Streams) -> AsyncGenerator[str]:
         """The stream itself."""
         yield f"retry: {RETRY_MS}\n\n"
         heard = time.monotonic()

@@ -7,6 +7,7 @@ import time
 import uuid
 from collections.abc import Iterator
 
+import asyncpg
 import httpx
 import pytest
 
@@ -123,6 +124,42 @@ async def test_an_open_stream_does_not_hold_up_the_end(stack) -> None:
             async for _ in answer.aiter_lines():
                 pass
             assert await asyncio.to_thread(server.process.wait, 60) == 0
+
+
+async def test_a_client_that_goes_during_a_look_costs_no_connection(stack, postgres) -> None:
+    """If it failed, each follower that goes could cost the server a connection, and its log a traceback."""
+    async with Shiftwork(stack) as shiftwork:
+        project = await make_project(shiftwork)
+    other = await asyncpg.connect(postgres.url())
+    with serving(stack.state) as server:  # which says nothing, to its end
+        path = f"/api/projects/{project}/events/stream"
+        async with httpx.AsyncClient(base_url=server.url, headers=server.headers) as http:
+            async with other.transaction():
+                await other.execute("LOCK TABLE events IN ACCESS EXCLUSIVE MODE")
+                opened = [await http.send(http.build_request("GET", path), stream=True) for _ in range(4)]
+                deadline = time.monotonic() + 60
+                while len(looking := await blocked(other)) < len(opened):
+                    assert time.monotonic() < deadline
+                    await asyncio.sleep(0.05)
+                for answer in opened:
+                    await answer.aclose()
+                await asyncio.sleep(1)
+            assert await read_status(http, path) == 200
+            assert looking <= await connected(other)
+    await other.close()
+
+
+async def blocked(connection: asyncpg.Connection) -> set[int]:
+    """The others that wait for what this one has locked."""
+    rows = await connection.fetch(
+        "SELECT pid FROM pg_stat_activity WHERE pg_backend_pid() = ANY(pg_blocking_pids(pid))"
+    )
+    return {row["pid"] for row in rows}
+
+
+async def connected(connection: asyncpg.Connection) -> set[int]:
+    """All who are connected to the server."""
+    return {row["pid"] for row in await connection.fetch("SELECT pid FROM pg_stat_activity")}
 
 
 class Client:
