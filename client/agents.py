@@ -114,10 +114,7 @@ class AgentRegistry(ScheduleControl):
 
     async def agents(self) -> list[AgentRow]:
         """Every registered agent, oldest first; the log tells of those that can't be read."""
-        found, unreadable = await self.readable_agents()
-        for each in unreadable:
-            log.warning("left out of a list: %s", each)
-        return found
+        return _but_told(*await self.readable_agents())
 
     async def readable_agents(self) -> tuple[list[AgentRow], list[UnreadableRow]]:
         """Every registered agent that can be read, oldest first, and what is wrong with the others."""
@@ -125,9 +122,16 @@ class AgentRegistry(ScheduleControl):
             return await tx.agents.readable()
 
     async def agent_versions(self, ref: str | int) -> list[AgentRow]:
-        """Every version of an agent, newest first; raises `NotFound`."""
+        """Every version of an agent, newest first; the log tells of those that can't be read.
+
+        Raises `NotFound`.
+        """
+        return _but_told(*await self.readable_agent_versions(ref))
+
+    async def readable_agent_versions(self, ref: str | int) -> tuple[list[AgentRow], list[UnreadableRow]]:
+        """Every version that can be read, and what is wrong with the others; raises `NotFound`."""
         async with self.store.transaction() as tx:
-            return await tx.agents.versions((await tx.agents.find(str(ref))).id)
+            return await tx.agents.readable_versions((await tx.agents.identify(str(ref))).id)
 
     async def set_schedule(
         self,
@@ -238,6 +242,12 @@ def patched_configuration(before: AgentConfiguration, patch: Mapping[str, Any] |
 def definition_of(agent: AgentRow, **changes: object) -> AgentDefinition:
     """What an agent is, with these changes."""
     return AgentDefinition.model_validate({**agent.model_dump(), **changes})
+
+
+def _but_told(found: list[AgentRow], unreadable: list[UnreadableRow]) -> list[AgentRow]:
+    for each in unreadable:
+        log.warning("left out of a list: %s", each)
+    return found
 
 
 def _scheduled(definition: AgentDefinition) -> bool:

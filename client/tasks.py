@@ -1,6 +1,7 @@
 """Tasks, as people and programs make, run and end them."""
 
 import asyncio
+import logging
 from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping, Sequence
 from contextlib import suppress
 from functools import partial
@@ -20,10 +21,10 @@ from client.waiting import TaskWatch
 from shiftwork.contracts.agent import PYTHON, AgentConfiguration
 from shiftwork.contracts.task import TaskErrorKind, TaskStart, TaskStatus
 from shiftwork.contracts.workflow import Timeouts
-from shiftwork.errors import Conflict, InvalidInput, ShiftworkError, StackError
+from shiftwork.errors import Conflict, InvalidInput, ShiftworkError, StackError, UnreadableRow
 from shiftwork.stack.file import database_url
 from shiftwork.store.agents import AgentRow
-from shiftwork.store.tasks import REQUESTED, NewTask, TaskOutcome, TaskRow
+from shiftwork.store.tasks import REQUESTED, NewTask, TaskFilter, TaskOutcome, TaskRow
 
 AGENT_PROVIDER = "agent"
 """The provider of tasks that are runs of registered agents."""
@@ -33,6 +34,9 @@ CANCEL_SECONDS = 60.0
 
 _DROP_SECONDS = 5.0
 """For how long a caller waits that is told of an error; transactions may rest for twice as long."""
+
+
+log = logging.getLogger("shiftwork.tasks")
 
 
 class NotRunnable(InvalidInput, ValueError):  # noqa: N818 - the tree names what happened
@@ -160,12 +164,32 @@ class TaskControl(Connection):
         before: int | None = None,
         limit: int = 50,
     ) -> list[TaskRow]:
-        """Tasks, newest first; see `shiftwork.store.tasks.Tasks.select`."""
+        """Tasks like this (of each, any), newest first; the log tells of those that can't be read.
+
+        Args:
+            before: only those with a smaller id, which is how the next page is had.
+        """
+        found, unreadable = await self.readable_tasks(
+            statuses=statuses, agent=agent, provider=provider, before=before, limit=limit
+        )
+        for each in unreadable:
+            log.warning("left out of a list: %s", each)
+        return found
+
+    async def readable_tasks(
+        self,
+        *,
+        statuses: Sequence[TaskStatus] = (),
+        agent: str | int | None = None,
+        provider: str | None = None,
+        before: int | None = None,
+        limit: int = 50,
+    ) -> tuple[list[TaskRow], list[UnreadableRow]]:
+        """The same, and what is wrong with those that can't be read, which count for the limit."""
         async with self.store.transaction() as tx:
-            agent_id = None if agent is None else (await tx.agents.find(str(agent))).id
-            return await tx.tasks.select(
-                statuses=statuses, agent_id=agent_id, provider=provider, before=before, limit=limit
-            )
+            agent_id = None if agent is None else (await tx.agents.identify(str(agent))).id
+            wanted = TaskFilter(statuses, agent_id, provider)
+            return await tx.tasks.readable(wanted, before=before, limit=limit)
 
     async def wait_task(self, task_id: int) -> TaskRow:
         """The task, once it has ended; raises `NotFound`."""

@@ -69,13 +69,15 @@ def versions(args: Namespace) -> int:
 
     async def command(store: Store) -> int:
         async with store.transaction() as tx:
-            found = await tx.agents.versions((await tx.agents.find(args.agent)).id)
+            agent_id = (await tx.agents.identify(args.agent)).id
+            found, unreadable = await tx.agents.readable_versions(agent_id)
         if args.json:
             print_json([_facts(row) for row in found])
-        else:
+        elif found:
             head = ("version", "kind", "schedule", "code", "description")
             rows = [(r.version, r.kind, _schedule(r), _size(r), excerpt(r.description, 80)) for r in found]
             print(table(head, rows, spare=(4,)))
+        tell_unreadable(unreadable)
         return DONE
 
     return reading(command)

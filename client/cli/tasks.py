@@ -28,7 +28,7 @@ def list_tasks(args: Namespace) -> int:
 
     async def command(store: PatientStore) -> int:
         async with store.transaction() as tx:
-            agent_id = None if args.agent is None else (await tx.agents.find(args.agent)).id
+            agent_id = None if args.agent is None else (await tx.agents.identify(args.agent)).id
             limit = args.last or _LAST
             statuses = [TaskStatus(args.status)] if args.status else []
             wanted = TaskFilter(statuses, agent_id, args.provider, args.user)

@@ -73,3 +73,12 @@ class ReadablePage(Page[Item], Generic[Item]):
     def but(cls, page: Page[Item], unreadable: Sequence[UnreadableRow]) -> "ReadablePage[Item]":
         """The page of a list without these."""
         return cls(**dict(page), unreadable=[str(each) for each in unreadable])
+
+
+class PartlyReadablePage(Page[Item], Generic[Item]):
+    """Some items of a list that may be long, and what is left out of these."""
+
+    unreadable: list[str] = Field(
+        description="What is wrong with those of this page whose stored definition this version can't read, "
+        "one sentence each: they are no items, but `limit`, `offset` and `total` count them."
+    )

@@ -174,15 +174,11 @@ class Agents(Noun):
         """Every agent that can be read, oldest first, and what is wrong with the others."""
         return await self._readable(_current().order_by(AgentTable.id), AgentRow)
 
-    async def versions(self, agent_id: int) -> list[AgentRow]:
-        """Every version of the agent, newest first; raises `NotFound`."""
-        rows, unreadable = await self.readable_versions(agent_id)
-        if unreadable:
-            raise unreadable[0]
-        return rows
-
     async def readable_versions(self, agent_id: int) -> tuple[list[AgentRow], list[UnreadableRow]]:
-        """Those that can be read, and what is wrong with the others; raises `NotFound`."""
+        """Every version that can be read, newest first, and what is wrong with the others.
+
+        Raises `NotFound`.
+        """
         await self.identity(agent_id, deleted=True)
         statement = _select().where(AgentTable.id == agent_id).order_by(AgentVersionTable.version.desc())
         return await self._readable(statement, AgentRow)

@@ -72,7 +72,7 @@ def read_row(row: type[Row], found: Mapping[str, Any]) -> Row:
         where = ".".join(map(str, problem["loc"])) or "it"
         row_id, name = found.get("id"), found.get("name")
         called = "" if name is None else f" ({name!r:.80})"
-        what = f"{row.__name__.removesuffix('Row').lower()} {row_id}{called}"
+        what = f"{row.__name__.removesuffix('Row').removesuffix('Line').lower()} {row_id}{called}"
         said = truncate(one_line(f"{where}: {problem['msg']}"), _MOST_SAID)
         raise UnreadableRow(
             f"What is stored of {what} can't be read by this version of Shiftwork ({said}): use the version "

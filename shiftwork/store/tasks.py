@@ -181,38 +181,30 @@ class Tasks(Noun):
             raise NotFound(f"There is no task {uuid}; `shiftwork tasks list` shows those there are.")
         return row
 
-    async def select(
-        self,
-        *,
-        statuses: Sequence[TaskStatus] = (),
-        agent_id: int | None = None,
-        provider: str | None = None,
-        user_id: str | None = None,
-        before: int | None = None,
-        limit: int = 50,
-    ) -> list[TaskRow]:
-        """Tasks of these statuses, this agent, this provider and this user (of each any), newest first.
+    async def readable(
+        self, wanted: TaskFilter, *, before: int | None = None, limit: int = 50
+    ) -> tuple[list[TaskRow], list[UnreadableRow]]:
+        """Tasks like this that can be read, newest first, and what is wrong with the others.
 
         Args:
             before: only those with a smaller id, which is how the next page is had.
         """
-        wanted = TaskFilter(statuses, agent_id, provider, user_id)
-        return await self._all(_page(wanted, before, limit), TaskRow)
-
-    async def readable(
-        self, wanted: TaskFilter, *, before: int | None = None, limit: int = 50
-    ) -> tuple[list[TaskRow], list[UnreadableRow]]:
-        """The same: those that can be read, and what is wrong with the others."""
         return await self._readable(_page(wanted, before, limit), TaskRow)
 
-    async def lines(self, wanted: TaskFilter, *, limit: int, offset: int = 0) -> list[TaskLine]:
-        """Tasks as a list has them, newest first; of long texts the first `MOST_OF_A_LINE` characters."""
+    async def lines(
+        self, wanted: TaskFilter, *, limit: int, offset: int = 0
+    ) -> tuple[list[TaskLine], list[UnreadableRow]]:
+        """Tasks as a list has them, newest first, and what is wrong with those that can't be read.
+
+        Of long texts there are the first `MOST_OF_A_LINE` characters.
+        """
         columns = TaskTable.__table__.c
         statement = select(
             *(columns[name] for name in TaskLine.model_fields if name not in _LONG),
             *(func.left(columns[name], MOST_OF_A_LINE).label(name) for name in _LONG),
         ).where(*wanted.conditions())
-        return await self._all(statement.order_by(TaskTable.id.desc()).limit(limit).offset(offset), TaskLine)
+        page = statement.order_by(TaskTable.id.desc()).limit(limit).offset(offset)
+        return await self._readable(page, TaskLine)
 
     async def count(self, wanted: TaskFilter) -> int:
         """How many tasks are like this."""

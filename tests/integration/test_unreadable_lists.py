@@ -157,6 +157,61 @@ def test_tools_and_resources_leave_out_what_can_not_be_read(spoiled: Spoiled) ->
     asyncio.run(look())
 
 
+def test_lists_of_tasks_tell_of_what_can_not_be_read(spoiled: Spoiled, caplog) -> None:
+    """If it failed, one row of a newer version would hide all tasks, or those of an agent."""
+    user = uuid.uuid4().hex
+    asked = {"provider": "noop", "user_id": user}
+    ids = [spoiled.http.post("/api/tasks", json=asked).json()["id"] for _ in range(3)]
+    of = "FROM tasks WHERE user_id = :user"
+
+    async def listed(*statements: str) -> list[int]:
+        async with Shiftwork(spoiled.settings) as shiftwork:
+            async with shiftwork.store.transaction() as tx:
+                for statement in statements:
+                    await tx.connection.execute(text(statement), {"user": user})
+            return [task.id for task in await shiftwork.tasks(provider="noop") if task.id in ids]
+
+    spoil = f"UPDATE tasks SET error_kind = 'of a newer version' WHERE id = (SELECT min(id) + 1 {of})"
+    why = f"What is stored of task {ids[1]} can't be read by this version of Shiftwork (error_kind: "
+    try:
+        assert asyncio.run(listed(spoil)) == [ids[2], ids[0]]
+        assert f"left out of a list: {why}" in caplog.text
+        page = spoiled.listed(f"/api/tasks?user={user}&limit=2")
+        assert [task["id"] for task in page["items"]] == [ids[2]]
+        assert [why in each for each in page["unreadable"]] == [True]
+        assert (page["total"], page["next_offset"]) == (3, 2)
+        page = spoiled.listed(f"/api/tasks?user={user}&limit=2&offset=2")
+        assert ([task["id"] for task in page["items"]], page["unreadable"]) == ([ids[0]], [])
+        page = spoiled.listed(f"/api/tasks/agents/{spoiled.agents[0]}/tasks")
+        assert (page["items"], page["unreadable"]) == ([], [])
+        done = spoiled.cli("tasks", "list", "--agent", str(spoiled.agents[0]))
+        assert (done.returncode, done.stderr) == (0, "")
+    finally:
+        asyncio.run(listed(f"DELETE {of}"))
+
+
+def test_lists_of_versions_tell_of_what_can_not_be_read(spoiled: Spoiled) -> None:
+    """If it failed, nobody could look at what the agent was before."""
+    agent = spoiled.agents[1]
+    changed = spoiled.http.patch(f"/api/agents/{agent}", json={"code": "print(2)"})
+    assert changed.json()["version"] == 2
+    change(spoiled.settings, (f"{SPOIL[0]} AND version = 1",), agent, "")
+    why = f"What is stored of agent {agent} ("
+    try:
+        page = spoiled.listed(f"/api/agents/{agent}/versions")
+        assert ([each["version"] for each in page["items"]], page["total"]) == ([2], 1)
+        assert [why in each for each in page["unreadable"]] == [True]
+        for more in ((), ("--json",)):
+            done = spoiled.cli("agents", "versions", str(agent), *more)
+            assert (done.returncode, done.stderr.startswith(f"warning: {why}")) == (0, True)
+        assert [each["version"] for each in json.loads(done.stdout)] == [2]
+        done = spoiled.cli("agents", "versions", str(spoiled.agents[0]))
+        assert (done.returncode, done.stdout) == (0, "")
+        assert done.stderr.startswith(f"warning: {spoiled.whys[0]}")
+    finally:
+        change(spoiled.settings, (MEND[0],), agent, "")
+
+
 @pytest.mark.parametrize("way", ["rest", "cli"])
 def test_an_agent_that_can_not_be_read_can_be_deleted(spoiled: Spoiled, way: str) -> None:
     """If it failed, it would stay until somebody put it right, and its schedule would go on to be due."""

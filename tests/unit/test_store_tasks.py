@@ -45,7 +45,8 @@ async def test_an_agent_keeps_its_versions(store, agent):
     async with store.transaction() as tx:
         assert (await tx.agents.change(agent.id, changed)).version == 2
         assert (await tx.agents.change(agent.id, changed)).version == 2
-        assert [row.code for row in await tx.agents.versions(agent.id)] == ["print(43)", "print(42)"]
+        versions, unreadable = await tx.agents.readable_versions(agent.id)
+        assert ([row.code for row in versions], unreadable) == (["print(43)", "print(42)"], [])
         assert (await tx.agents.get(agent.id, version=1)).code == "print(42)"
         assert (await tx.agents.find("clock")).config.schedule == "0 * * * *"
 
@@ -154,10 +155,11 @@ async def test_lists_are_paged_and_filtered(store, agent):
     other = await created(store)
     async with store.transaction() as tx:
         await tx.tasks.begin(other.id, "w", {})
-        page = await tx.tasks.select(agent_id=agent.id, limit=2)
-        rest = await tx.tasks.select(agent_id=agent.id, before=page[-1].id)
+        page, _ = await tx.tasks.readable(TaskFilter(agent_id=agent.id), limit=2)
+        rest, _ = await tx.tasks.readable(TaskFilter(agent_id=agent.id), before=page[-1].id)
         assert [row.id for row in (*page, *rest)] == [row.id for row in reversed(mine)]
-        assert [row.id for row in await tx.tasks.select(statuses=[TaskStatus.RUNNING])] == [other.id]
+        running, _ = await tx.tasks.readable(TaskFilter([TaskStatus.RUNNING]))
+        assert [row.id for row in running] == [other.id]
         await tx.tasks.create(NewTask(provider="noop", at_once=True))
         pending, unreadable = await tx.tasks.pending()
         assert ([row.id for row in pending], unreadable) == ([row.id for row in mine], [])
@@ -201,7 +203,7 @@ async def test_what_a_task_spent_is_in_its_row(store):
         told = TaskUsage(calls=2, input_tokens=10, cache_read_tokens=5, cost_usd=0.25)
         await tx.tasks.note(task.id, begun.token, {"usage": told.model_dump(mode="json")})
         assert (await tx.tasks.get(task.id)).usage == told
-        [line] = await tx.tasks.lines(TaskFilter(), limit=1)
+        [line], _ = await tx.tasks.lines(TaskFilter(), limit=1)
         assert (line.usage, line.usage.tokens) == (told, 15)
         await tx.tasks.note(task.id, begun.token, {"usage": {"input_tokens": "many"}})
         assert (await tx.tasks.get(task.id)).usage is None

@@ -110,9 +110,10 @@ async def delete_agent(shiftwork: Here, matching: IfMatch, agent: AgentRef) -> N
 
 
 @router.get("/{agent}/versions", summary="List an agent's versions, newest first", responses=READS)
-async def list_agent_versions(shiftwork: Here, agent: AgentRef, window: Paged) -> Page[AgentLine]:
+async def list_agent_versions(shiftwork: Here, agent: AgentRef, window: Paged) -> ReadablePage[AgentLine]:
     """What it was when, without code and settings: `GET …?version=` has those."""
-    return Page.of([AgentLine.line(row) for row in await shiftwork.agent_versions(agent)], window)
+    rows, unreadable = await shiftwork.readable_agent_versions(agent)
+    return ReadablePage.but(Page.of([AgentLine.line(row) for row in rows], window), unreadable)
 
 
 def _tagged(response: Response, row: AgentRow) -> Agent:

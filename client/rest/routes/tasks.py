@@ -13,7 +13,7 @@ from client.rest.answering_tasks import Resources, Task
 from client.rest.answers import Answer
 from client.rest.connections import Here
 from client.rest.idempotency import Making, Once
-from client.rest.pages import Page, Paged
+from client.rest.pages import Page, Paged, PartlyReadablePage
 from client.rest.problems import documented
 from client.rest.routes.agents import AgentRef, agent_id_of
 from client.rest.task_stream import ENDED, TaskStream
@@ -49,7 +49,7 @@ async def list_tasks(  # noqa: PLR0917 - FastAPI passes them by name
     ] = None,
     provider: Annotated[str | None, Query(max_length=200, description="Only those of this provider.")] = None,
     user: Annotated[str | None, Query(max_length=200, description="Only those for this user.")] = None,
-) -> Page[TaskLine]:
+) -> PartlyReadablePage[TaskLine]:
     """What each was, and came to; of long texts the beginning."""
     wanted = TaskFilter(
         statuses=(status,) if status else (),
@@ -63,17 +63,18 @@ async def list_tasks(  # noqa: PLR0917 - FastAPI passes them by name
 @router.get("/tasks/agents/{agent}/tasks", summary="List an agent's tasks, newest first")
 async def list_tasks_of_agent(
     shiftwork: Here, agent: AgentRef, window: Paged, status: _Status = None
-) -> Page[TaskLine]:
+) -> PartlyReadablePage[TaskLine]:
     """Its history, by its id also if it was deleted; of long texts the beginning."""
     wanted = TaskFilter(statuses=(status,) if status else (), agent_id=await agent_id_of(shiftwork, agent))
     return await _page(shiftwork, wanted, window)
 
 
-async def _page(shiftwork: Here, wanted: TaskFilter, window: Paged) -> Page[TaskLine]:
+async def _page(shiftwork: Here, wanted: TaskFilter, window: Paged) -> PartlyReadablePage[TaskLine]:
     async with shiftwork.store.transaction() as tx:
-        rows = await tx.tasks.lines(wanted, limit=window.limit, offset=window.offset)
+        rows, unreadable = await tx.tasks.lines(wanted, limit=window.limit, offset=window.offset)
         total = await tx.tasks.count(wanted)
-    return Page.of_part(rows, window, total)
+    said = [str(each) for each in unreadable]
+    return PartlyReadablePage(**dict(Page.of_part(rows, window, total)), unreadable=said)
 
 
 @router.post("/tasks", status_code=201, summary="Make a task", response_model=Task, responses=CHANGES)
