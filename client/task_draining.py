@@ -11,8 +11,8 @@ from typing import Any
 from client.api import Shiftwork
 from client.wording import sentence
 from shiftwork.contracts.task import TaskStatus
-from shiftwork.errors import Conflict, NotFound
-from shiftwork.store.tasks import TaskRow
+from shiftwork.errors import Conflict, NotFound, UnreadableRow
+from shiftwork.store.tasks import PendingTask, TaskRow
 from shiftwork.text import one_line, truncate
 
 _AT_ONCE = 8
@@ -55,13 +55,15 @@ class Draining:
     Args:
         shiftwork: an open connection.
         stop: when it is set, nothing more is started or waited for; what runs goes on in its worker.
+        told: ids of tasks of which the log says already that they can't be read.
     """
 
-    def __init__(self, shiftwork: Shiftwork, stop: asyncio.Event) -> None:
+    def __init__(self, shiftwork: Shiftwork, stop: asyncio.Event, told: set[int] | None = None) -> None:
         self._shiftwork = shiftwork
         self._stop = stop
+        self._told = set() if told is None else told
         self._places = asyncio.Semaphore(_AT_ONCE)
-        self._waiting: dict[object, deque[TaskRow]] = {}
+        self._waiting: dict[object, deque[PendingTask]] = {}
         self._work: set[asyncio.Task[None]] = set()
         self._ids: set[int] = set()
         self.summary = RunSummary()
@@ -71,7 +73,7 @@ class Draining:
         """Whether nothing is left to be run or waited for."""
         return not self._work
 
-    def add(self, tasks: Iterable[TaskRow]) -> None:
+    def add(self, tasks: Iterable[PendingTask]) -> None:
         """Have these run too; those that are being run, or wait for it, do so already."""
         for task in tasks:
             if task.id in self._ids:
@@ -110,23 +112,29 @@ class Draining:
                 if self._stop.is_set():
                     break
                 task = group.popleft()
-                await self._run(task)
+                if (row := await self._read(task.id)) is not None:
+                    await self._run(row)
                 self._ids.discard(task.id)
         del self._waiting[key]
+
+    async def _read(self, task_id: int) -> TaskRow | None:
+        """The task; None if it is not to be run, which the log tells of."""
+        try:
+            return await self._shiftwork.task(task_id)
+        except UnreadableRow as error:
+            if task_id not in self._told:
+                self._told.add(task_id)
+                log.warning("It is not run: %s", error)
+        except Exception as error:  # noqa: BLE001 - whatever it is, the others are run
+            self._not_started(task_id, error)
+        return None
 
     async def _run(self, task: TaskRow) -> None:
         summary = self.summary
         try:
             _, ours = await self._shiftwork.claim_task(task.id)
-        except (Conflict, NotFound) as error:
-            # Another runner was quicker, or its agent runs for somebody else: a later look sees.
-            log.warning("Invalid transition: %s", error)
-            summary.tasks_skipped += 1
-            return
-        except Exception as error:  # noqa: BLE001 - whatever it is, the others are run
-            log.error("Task %s could not be started: %s", task.id, sentence(error))  # noqa: TRY400 - says it all
-            summary.tasks_skipped += 1
-            summary.not_started.append(task.id)
+        except Exception as error:  # noqa: BLE001 - as above
+            self._not_started(task.id, error)
             return
         if not ours:
             log.warning("Task %s was started by somebody else", task.id)
@@ -146,3 +154,12 @@ class Draining:
         else:
             summary.tasks_failed += 1
             log.error("Task %s failed: %s", task.id, ended.error)
+
+    def _not_started(self, task_id: int, error: Exception) -> None:
+        self.summary.tasks_skipped += 1
+        if isinstance(error, Conflict | NotFound):
+            # Another runner was quicker, or its agent runs for somebody else: a later look sees.
+            log.warning("Invalid transition: %s", error)
+            return
+        log.error("Task %s could not be started: %s", task_id, sentence(error))
+        self.summary.not_started.append(task_id)

@@ -4,7 +4,7 @@ import asyncio
 import logging
 import os
 import time
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from contextlib import suppress
 from datetime import UTC, datetime
 from typing import Any
@@ -19,7 +19,7 @@ from shiftwork.contracts.task import TaskErrorKind, TaskStatus
 from shiftwork.errors import Conflict, InvalidInput, NotFound
 from shiftwork.settings import is_enabled
 from shiftwork.storable import check_mapping
-from shiftwork.store.tasks import TaskFilter, TaskOutcome, TaskRow
+from shiftwork.store.tasks import PendingTask, TaskOutcome, TaskRow
 
 DISABLED = "Agent runner is disabled"
 INTERVAL = 5.0
@@ -52,7 +52,7 @@ class TaskRunner:
     def __init__(self, shiftwork: Shiftwork, *, enabled: bool | None = None) -> None:
         self._shiftwork = shiftwork
         self.enabled = shiftwork.settings.agent_runner_enabled if enabled is None else enabled
-        self._told: set[int | None] = set()  # ids of rows that can't be read
+        self._told: set[int] = set()  # ids of tasks that can't be read
 
     async def run_once(self, stop: asyncio.Event | None = None) -> dict[str, Any]:
         """Run everything that is pending now, and wait for it; the summary.
@@ -86,7 +86,7 @@ class TaskRunner:
             raise InvalidInput(f"interval is {interval!r}; it must be a number of seconds above 0.")
         stop = stop or asyncio.Event()
         total = RunSummary(enabled=self.enabled)
-        draining = Draining(self._shiftwork, stop)
+        draining = Draining(self._shiftwork, stop, self._told)
         try:
             while not stop.is_set():
                 began = time.monotonic()
@@ -138,35 +138,28 @@ class TaskRunner:
 
     async def _round(self, stop: asyncio.Event) -> RunSummary:
         """Run what is pending now, to its end."""
-        draining = Draining(self._shiftwork, stop)
+        draining = Draining(self._shiftwork, stop, self._told)
         tried: set[int] = set()
-        newest = None
         try:
+            async with self._shiftwork.store.transaction() as tx:
+                newest = await tx.tasks.newest()
             while not stop.is_set():
-                found = await self._waiting()
                 # What comes while we work is for the next round, so that this one ends.
-                newest = max((task.id for task in found), default=0) if newest is None else newest
-                fresh = [task for task in found if task.id <= newest and task.id not in tried]
-                log.debug("%d tasks are pending", len(fresh))
-                if not fresh:
+                found = await self._waiting(tried, newest)
+                log.debug("%d tasks are pending", len(found))
+                if not found:
                     break
-                tried |= {task.id for task in fresh}
-                draining.add(fresh)
+                tried |= {task.id for task in found}
+                draining.add(found)
                 await draining.ended()
         finally:
             await draining.close()
         return draining.summary
 
-    async def _waiting(self) -> list[TaskRow]:
-        """What nobody has run yet, what was moved to `running` by hand first, oldest first."""
+    async def _waiting(self, without: Collection[int] = (), newest: int | None = None) -> list[PendingTask]:
+        """What nobody has run yet; see `shiftwork.store.tasks.Tasks.pending`."""
         async with self._shiftwork.store.transaction() as tx:
-            running, unreadable = await tx.tasks.readable(TaskFilter((TaskStatus.RUNNING,)), limit=1_000)
-            created, more = await tx.tasks.pending()
-        for each in (*unreadable, *more):
-            if each.row_id not in self._told:
-                self._told.add(each.row_id)
-                log.warning("It is not run: %s", each)
-        return [*(task for task in reversed(running) if not task.worker), *created]
+            return await tx.tasks.pending(without=without, newest=newest)
 
 
 def _close_account(draining: Draining, total: RunSummary) -> None:

@@ -1,13 +1,25 @@
 """Tasks: created once, begun by one attempt at a time, ended by the attempt that runs them."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Annotated, Any
 
 from pydantic import BeforeValidator, JsonValue, ValidationInfo, field_validator
-from sqlalchemy import ColumnElement, Select, Update, delete, func, literal, select, true, update
-from sqlalchemy.dialects.postgresql import Insert, insert
+from sqlalchemy import (
+    BigInteger,
+    ColumnElement,
+    Select,
+    Update,
+    all_,
+    delete,
+    func,
+    literal,
+    select,
+    true,
+    update,
+)
+from sqlalchemy.dialects.postgresql import ARRAY, Insert, insert
 
 from shiftwork.contracts.base import Message
 from shiftwork.contracts.task import TRANSITIONS, TaskErrorKind, TaskStatus, TaskUsage
@@ -128,6 +140,14 @@ class TaskOutcome(Message):
 
 
 @dataclass(frozen=True, slots=True)
+class PendingTask:
+    """A task that is to be run, and whose run it is: an agent's, or None's."""
+
+    id: int
+    agent_id: int | None
+
+
+@dataclass(frozen=True, slots=True)
 class Begun:
     """A task whose attempt begins, and what it is run with.
 
@@ -211,13 +231,35 @@ class Tasks(Noun):
         statement = select(func.count()).select_from(TaskTable).where(*wanted.conditions())
         return int(await self._value(statement))
 
-    async def pending(self, limit: int = 1_000) -> tuple[list[TaskRow], list[UnreadableRow]]:
-        """Those that nothing has run yet, oldest first, and what is wrong with those that can't be read.
+    async def pending(
+        self, limit: int = 1_000, *, without: Collection[int] = (), newest: int | None = None
+    ) -> list[PendingTask]:
+        """Those that nothing has run yet: what was moved to `running` by hand first, then oldest first.
 
         Occurrences have workflows of their own, and what was made to be run at once is its maker's to begin.
+
+        Args:
+            limit: the most, of every agent as many as of any other.
+            without: ids of tasks to leave out.
+            newest: only those with this id, or a smaller one.
         """
-        waiting = (TaskTable.status == TaskStatus.CREATED) & TaskTable.scheduled_at.is_(None) & ~_AT_ONCE
-        return await self._readable(_select().where(waiting).order_by(TaskTable.id).limit(limit), TaskRow)
+        columns = TaskTable.__table__.c
+        by_hand = ((columns.status == TaskStatus.RUNNING) & (columns.worker == "")).label("by_hand")
+        waiting = (columns.status == TaskStatus.CREATED) & columns.scheduled_at.is_(None) & ~_AT_ONCE
+        turn = func.row_number().over(partition_by=columns.agent_id, order_by=(by_hand.desc(), columns.id))
+        found = select(columns.id, columns.agent_id, by_hand).where(by_hand.element | waiting)
+        if without:
+            found = found.where(columns.id != all_(literal(list(without), ARRAY(BigInteger))))
+        if newest is not None:
+            found = found.where(columns.id <= newest)
+        first = found.order_by(turn, columns.id).limit(limit).subquery()
+        ordered = select(first.c.id, first.c.agent_id).order_by(first.c.by_hand.desc(), first.c.id)
+        result = await self._connection.execute(ordered)
+        return [PendingTask(row.id, row.agent_id) for row in result]
+
+    async def newest(self) -> int:
+        """The id of the task that was made last; 0: there is none."""
+        return int(await self._value(select(func.coalesce(func.max(TaskTable.id), 0))))
 
     async def left(self, limit: int = 1_000) -> list[int]:
         """Those to be run at once that their makers have not had begun within a minute, oldest first."""

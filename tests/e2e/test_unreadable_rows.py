@@ -151,6 +151,26 @@ async def test_a_task_that_can_not_be_read_stops_no_runner(
         await lab.shiftwork.cancel_task(spoiled.id)
 
 
+async def test_many_tasks_that_can_not_be_run_hide_no_other(lab: Lab) -> None:
+    """If it failed, what came after a thousand such tasks would never be run."""
+    runner = TaskRunner(lab.shiftwork, enabled=True)
+    await runner.run_once()
+    many = text(
+        """INSERT INTO tasks (provider, status, user_id, parameters, trace)
+        SELECT 'noop', 'created', 'many', '{}', '[]' FROM generate_series(1, 1001)"""
+    )
+    try:
+        async with lab.shiftwork.store.transaction() as tx:
+            await tx.connection.execute(many)
+        sound = await lab.shiftwork.create_task("noop", "sound")
+        summary = await runner.run_once()
+        assert (summary["tasks_completed"], summary["tasks_skipped"]) == (1, 0)
+        assert (await lab.shiftwork.task(sound.id)).status is TaskStatus.COMPLETED
+    finally:
+        async with lab.shiftwork.store.transaction() as tx:
+            await tx.connection.execute(text("DELETE FROM tasks WHERE user_id = 'many'"))
+
+
 async def test_tasks_are_listed_whatever_one_says(lab: Lab) -> None:
     """If it failed, nobody could see the tasks that can be read."""
     sound, spoiled = [await lab.shiftwork.create_task("noop", what) for what in ("sound", "spoiled")]

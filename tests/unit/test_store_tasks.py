@@ -161,10 +161,29 @@ async def test_lists_are_paged_and_filtered(store, agent):
         running, _ = await tx.tasks.readable(TaskFilter([TaskStatus.RUNNING]))
         assert [row.id for row in running] == [other.id]
         await tx.tasks.create(NewTask(provider="noop", at_once=True))
-        pending, unreadable = await tx.tasks.pending()
-        assert ([row.id for row in pending], unreadable) == ([row.id for row in mine], [])
+        assert [row.id for row in await tx.tasks.pending()] == [row.id for row in mine]
         assert await tx.tasks.remove_unbegun(mine[0].id)
         assert not await tx.tasks.remove_unbegun(other.id)
+
+
+async def test_no_agent_hides_the_tasks_of_others(store, agent):
+    """If it failed, what waits for one agent would keep a runner from all that came later."""
+    mine = [(await created(store, agent_id=agent.id)).id for _ in range(4)]
+    bare = [(await created(store)).id for _ in range(4)]
+    async with store.transaction() as tx:
+        other = await tx.agents.register("other", AgentDefinition(kind="python"))
+    last = (await created(store, agent_id=other.id)).id
+    async with store.transaction() as tx:
+        await tx.tasks.move(bare[3], TaskOutcome(status=TaskStatus.RUNNING))
+        assert await tx.tasks.newest() == last
+
+        async def pending(**which):
+            return [row.id for row in await tx.tasks.pending(**which)]
+
+        assert await pending(limit=3) == [bare[3], mine[0], last]
+        assert await pending(limit=3, without=[bare[3], mine[0], last]) == [*mine[1:3], bare[0]]
+        assert await pending() == [bare[3], *mine, *bare[:3], last]
+        assert await pending(newest=mine[1]) == mine[:2]
 
 
 async def test_who_waits_is_told(store, database_url):
