@@ -23,7 +23,7 @@ from shiftwork.codec.agreement import agree
 from shiftwork.contracts.project import ProjectOptions
 from shiftwork.errors import Conflict
 from shiftwork.secrets.refusing import refuse_in_words, refuse_secrets
-from shiftwork.specifications import check_specification
+from shiftwork.specifications import check_specification, project_name
 from shiftwork.store.rows import ProjectRow
 from shiftwork.temporal import PROJECT_WORKFLOW
 
@@ -84,6 +84,7 @@ class Shiftwork(Messages, Following, AgentRegistry, TaskControl, EpisodeControl,
             project_id: the id that it gets, if one is given.
             start: it is to be started next, by `open`; should this program end before that, a worker does.
         """
+        name = project_name(name)
         check_specification(spec)
         check_specification(description, "description")
         await agree(self.settings)  # nobody could start it from here

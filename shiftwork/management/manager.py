@@ -10,6 +10,7 @@ from shiftwork.contracts.project import ProjectOptions, ProjectStatus
 from shiftwork.errors import NotFound
 from shiftwork.management.records import Records, valid
 from shiftwork.planning.choose import ready
+from shiftwork.specifications import project_name
 from shiftwork.storable import given_path
 from shiftwork.store.rows import FeatureRow, ProjectRow
 from shiftwork.store.states import project_state
@@ -47,7 +48,7 @@ class ProjectManager(Records):
             InvalidInput: the name is empty or too long, or the working directory can't be one.
             RepositoryError: the repository can't be made; there is no project then either.
         """
-        name = valid(FeatureSpec, name=name).name
+        name = project_name(name)
         folder = (
             None
             if working_directory is None

@@ -31,6 +31,34 @@ async def test_a_project_is_named_by_a_text(ref, said):
         await Shiftwork().find(ref)
 
 
+@pytest.mark.parametrize(
+    ("name", "said"),
+    [
+        ("", "has no character that can be seen"),
+        (" \u202e\n", "has no character that can be seen"),
+        ("x" * 5_000, "has 5,000 characters, and may have 120; shorten it"),
+        ("a\0b", "holds a NUL character, which can't be stored; remove it"),
+        ("a\ud800", "holds half of a character"),
+        (None, "must be text, not NoneType"),
+        (5, "must be text, not int"),
+    ],
+)
+async def test_a_project_gets_a_name_that_it_can_have(name, said):
+    """A project would be there that can't start or be seen, or is named otherwise; or SQL would be told."""
+    with pytest.raises(InvalidInput, match=f"^The project's name {said}"):
+        await Shiftwork().create(name, "a program")
+
+
+@pytest.mark.parametrize(
+    ("spec", "said"),
+    [("a\0", "holds a NUL"), ("\udc80", "holds half of a character"), (None, "must be text, not NoneType")],
+)
+async def test_a_specification_is_kept_as_it_is(spec, said):
+    """Agents would plan from a text that nobody wrote."""
+    with pytest.raises(InvalidInput, match=f"^The specification {said}"):
+        await Shiftwork().create("p", spec)
+
+
 def test_a_specification_may_have_all_the_bytes_that_it_may(tmp_path):
     """One that ends without a line's end would be refused for a byte that is ours."""
     file = tmp_path / "spec.md"
