@@ -13,6 +13,7 @@ from client.connection import CLOSED, actor
 from client.episodes import EpisodeControl
 from client.evaluating import EvaluationResults
 from client.following import Following
+from client.inputs import new_project_id
 from client.messages import Messages
 from client.resting import at_rest
 from client.schedule_changes import suppress_missing
@@ -46,6 +47,7 @@ class Shiftwork(Messages, Following, AgentRegistry, TaskControl, EpisodeControl,
         description: str = "",
         options: ProjectOptions | None = None,
         allow_dirty: bool = False,
+        project_id: str | None = None,
     ) -> str:
         """Create a project and start it; returns its id.
 
@@ -53,6 +55,7 @@ class Shiftwork(Messages, Following, AgentRegistry, TaskControl, EpisodeControl,
             spec: what the initializer agent turns into features; at most 1 MB of UTF-8.
             repository: the user's repository: a folder (made if it is missing), a bare one, or an address.
             allow_dirty: start from the last commit of a repository that has uncommitted changes.
+            project_id: the id that it gets, a UUID; None: a new one.
         """
         project = await self.create(
             name,
@@ -61,6 +64,7 @@ class Shiftwork(Messages, Following, AgentRegistry, TaskControl, EpisodeControl,
             description=description,
             options=options,
             allow_dirty=allow_dirty,
+            project_id=project_id,
             start=True,
         )
         await self.open(project.id)
@@ -81,10 +85,10 @@ class Shiftwork(Messages, Following, AgentRegistry, TaskControl, EpisodeControl,
         """Create a project's rows without starting it; see `start`.
 
         Args:
-            project_id: the id that it gets, if one is given.
+            project_id: the id that it gets, a UUID; None: a new one.
             start: it is to be started next, by `open`; should this program end before that, a worker does.
         """
-        name = project_name(name)
+        name, project_id = project_name(name), new_project_id(project_id)
         check_specification(spec)
         check_specification(description, "description")
         await agree(self.settings)  # nobody could start it from here

@@ -3,6 +3,7 @@
 import inspect
 import logging
 import re
+import uuid
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
@@ -12,7 +13,7 @@ from client.inputs import kind_of, session_limit
 from client.sync import SyncLongRunningHarness
 from shiftwork.analysis import THRESHOLD, TaskAnalysis, analyze_task, check_threshold
 from shiftwork.contracts.project import AgentOptions
-from shiftwork.errors import Conflict, InvalidInput
+from shiftwork.errors import Conflict, InvalidInput, ShiftworkError, StackError
 from shiftwork.looping import in_own_thread
 from shiftwork.storable import given_path
 from shiftwork.sub_agents import Specification
@@ -71,7 +72,11 @@ class AutoHarnessWrapper:
         return analyze_task(prompt, self._threshold).should_use_harness
 
     def get_current_project_id(self) -> str | None:
-        """The project that the newest long request became; None if there was none."""
+        """The project that the newest long request became, or becomes; None if there was none.
+
+        It is told from before the project is made, so that no interruption loses one that is there: of one
+        that came earlier there is none of this id.
+        """
         return self._project_id
 
     def wrap_and_execute(
@@ -112,7 +117,8 @@ class AutoHarnessWrapper:
         """The same for programs with an event loop, which goes on meanwhile.
 
         Whatever waits has a thread of its own. Where this is cancelled, it waits no longer, and the project
-        goes on: `get_current_project_id` tells which; a function or model that answers is left to itself.
+        goes on, if it was made by then: `get_current_project_id` tells which. A function or model that
+        answers is left to itself.
         """
         _folder("working_directory", working_directory)
         if execute_fn is not None:
@@ -135,7 +141,6 @@ class AutoHarnessWrapper:
     ) -> dict[str, Any]:
         # Not read from the attribute below: other calls may have written theirs there meanwhile.
         name, project_id = self._create(harness, prompt, working_directory)
-        self._project_id = project_id
         self._tell(f"Project {name!r}", "created", 0.0)
         result = harness.wait_project(project_id, after=0)
         report = harness.export_project_report(project_id)
@@ -157,13 +162,24 @@ class AutoHarnessWrapper:
         self, harness: SyncLongRunningHarness, prompt: str, working_directory: str | Path | None
     ) -> tuple[str, str]:
         """A project under a name that nobody has yet."""
-        base = project_name(prompt)
+        base, before = project_name(prompt), self._project_id
         for number in range(1, _MOST_NAMES):
             name = base if number == 1 else f"{base} {number}"
+            # Known ahead: who is interrupted from now on may have a project that goes on, and spends.
+            project_id = self._project_id = str(uuid.uuid4())
             try:
-                return name, harness.start_project(name, prompt, working_directory, self._max_sessions)
-            except Conflict:
-                continue
+                harness.start_project(
+                    name, prompt, working_directory, self._max_sessions, project_id=project_id
+                )
+            except StackError:  # it may be there by now, and is started later
+                raise
+            except ShiftworkError as error:  # nothing was made
+                if self._project_id == project_id:
+                    self._project_id = before
+                if not isinstance(error, Conflict):
+                    raise
+            else:
+                return name, project_id
         raise Conflict(f"there are {_MOST_NAMES - 1} projects named {base!r} already; delete some.")
 
     def _tell(self, task: str, status: str, share: float) -> None:

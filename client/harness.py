@@ -126,23 +126,36 @@ class LongRunningHarness:
         description: str,
         working_directory: str | Path | None = None,
         max_sessions: int | None = None,
+        *,
+        project_id: str | None = None,
     ) -> str:
         """Create a project that runs by itself, whatever becomes of this program; returns its id at once.
 
         Args:
             max_sessions: sessions until it pauses; None: as the options say.
+            project_id: the id that it gets, a UUID, so that who is interrupted knows it; None: a new one.
         """
         limit = session_limit("max_sessions", max_sessions)
         more = {"autorun": True} | ({} if limit is None else {"max_sessions": limit})
-        return await self._start(name, description, working_directory, more)
+        return await self._start(name, description, working_directory, more, project_id)
 
     async def _start(
-        self, name: str, description: str, working_directory: str | Path | None, more: Mapping[str, Any]
+        self,
+        name: str,
+        description: str,
+        working_directory: str | Path | None,
+        more: Mapping[str, Any],
+        project_id: str | None = None,
     ) -> str:
         categories = {**self._options.categories, **self._sub_agents}
         options = self._options.model_copy(update={"agent": self._agent, "categories": categories, **more})
         return await self._shiftwork.start(
-            name, description, repository=working_directory, description=description[:2000], options=options
+            name,
+            description,
+            repository=working_directory,
+            description=description[:2000],
+            options=options,
+            project_id=project_id,
         )
 
     async def run_session(self, project_id: str, feature_id: int | None = None) -> dict[str, Any]:

@@ -1,5 +1,6 @@
 """What programs give us, looked at before anything is made of it."""
 
+import uuid
 from typing import TypeGuard
 
 from shiftwork.errors import InvalidInput
@@ -27,6 +28,17 @@ def project_ref(given: object) -> str:
     if isinstance(given, str):
         return given
     raise InvalidInput(f"{_said(given)} names no project; give its id, the beginning of it, or its name.")
+
+
+def new_project_id(given: object) -> str | None:
+    """The id that a project is to get, or None for any; raises `InvalidInput` for what is no UUID."""
+    if given is None:
+        return None
+    try:
+        return str(uuid.UUID(given if isinstance(given, str) else ""))
+    except ValueError as error:
+        said = f"{given!r:.60}" if isinstance(given, str) else _said(given)
+        raise InvalidInput(f"project_id is {said}; give a UUID as text, or None for a new one.") from error
 
 
 def kind_of(given: object) -> str:

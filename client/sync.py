@@ -112,9 +112,14 @@ class SyncLongRunningHarness:
         description: str,
         working_directory: str | Path | None = None,
         max_sessions: int | None = None,
+        *,
+        project_id: str | None = None,
     ) -> str:
         """See `LongRunningHarness.start_project`."""
-        return self._wait(self._harness.start_project(name, description, working_directory, max_sessions))
+        making = self._harness.start_project(
+            name, description, working_directory, max_sessions, project_id=project_id
+        )
+        return self._wait(making)
 
     def run_session(self, project_id: str, feature_id: int | None = None) -> dict[str, Any]:
         """See `LongRunningHarness.run_session`."""

@@ -335,6 +335,37 @@ def test_a_cancelled_request_is_waited_for_no_longer(settings, tmp_path) -> None
         assert harness.wait_project(project)["status"] == "completed"
 
 
+async def test_a_request_that_is_cancelled_while_its_project_starts_tells_its_id(settings, tmp_path) -> None:
+    """A project that goes on and spends, and of which its maker does not know."""
+    cassette = write_cassette(tmp_path / "c.yml", [simple_feature("x")], {"x": [simple_attempt("x")]})
+    prompt = LONG.format(uuid.uuid4().hex[:8])
+    with SyncLongRunningHarness(
+        agent="scripted", agent_settings={"cassette": cassette}, options=scripted(cassette), settings=settings
+    ) as harness:
+        wrapper = AutoHarnessWrapper(object(), harness=harness)
+        async with Shiftwork(settings) as shiftwork:
+            task = asyncio.create_task(wrapper.awrap_and_execute(prompt))
+            while (made := await named(shiftwork, project_name(prompt))) is None:
+                assert not task.done()
+            task.cancel()  # its rows are there, and Temporal may not know of it
+            with pytest.raises(asyncio.CancelledError):
+                await task
+        assert wrapper.get_current_project_id() == made
+        waiting = asyncio.to_thread(harness.wait_project, made)
+        assert (await waiting)["status"] == "completed"
+        with pytest.raises(InvalidInput, match="project's name holds a NUL"):
+            harness.start_project("a\0", "x", project_id=str(uuid.uuid4()))
+        with pytest.raises(InvalidInput, match="project_id is 'x'; give a UUID"):
+            harness.start_project("a", "x", project_id="x")
+
+
+async def named(shiftwork: Shiftwork, name: str) -> str | None:
+    """The id of the project of this name, if there is one."""
+    async with shiftwork.store.transaction() as tx:
+        row = await tx.projects.by_name(name)
+    return None if row is None else row.id
+
+
 def eventually_ended() -> list[threading.Thread]:
     """The threads that there are, once those of cancelled requests had time to end."""
     for thread in threading.enumerate():
