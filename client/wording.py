@@ -13,6 +13,7 @@ _KINDS = {
     "tuple_type": "must be a list",
     "list_type": "must be a list",
     "string_type": "must be text",
+    "string_unicode": "holds half of a character (a lone surrogate), or is no UTF-8; remove that",
     "int_type": "must be a whole number",
     "int_parsing": "must be a whole number",
     "int_from_float": "must be a whole number",

@@ -27,7 +27,7 @@ def check_text(what: str, value: object) -> None:
     """Raise `InvalidInput` for what is no text, or can't be stored as it is; `what` begins the sentence."""
     if not isinstance(value, str):
         raise InvalidInput(f"{what} must be text, not {type(value).__name__}.")
-    if problem := _unfit(value):
+    if problem := unfit(value):
         raise InvalidInput(f"{what} {problem}.")
 
 
@@ -58,18 +58,18 @@ def _check(value: object, where: str, depth: int) -> None:
             for key, item in value.items():
                 if not isinstance(key, str):
                     raise InvalidInput(f"{where:.200} has the key {key!r:.60}; keys must be text.")
-                if problem := _unfit(key):
+                if problem := unfit(key):
                     raise InvalidInput(f"A key of {where:.200} {problem}.")
                 _check(item, f"{where}.{key}", depth + 1)
         case list() | tuple():
             for number, item in enumerate(value):
                 _check(item, f"{where}.{number}", depth + 1)
-        case _ if problem := _unfit(value):
+        case _ if problem := unfit(value):
             raise InvalidInput(f"{where:.200} {problem}.")
 
 
-def _unfit(value: object) -> str | None:
-    """What is wrong with a single value; None if it is kept as it is."""
+def unfit(value: object) -> str | None:
+    """What is wrong with a single value, as the end of a sentence; None if it is kept as it is."""
     match value:
         case str():
             found = _UNFIT.search(value)

@@ -11,10 +11,10 @@ from pydantic import Field, JsonValue, ValidationError, model_validator
 
 from client.environments import Environment, installed_environments
 from client.mcp.room import Room
-from client.tools.arguments import Arguments
 from client.tools.definition import Offer
 from client.tools.evaluation_arguments import EnvironmentName
 from client.tools.results import Done, Result
+from client.tools.taking import Arguments
 from client.wording import first_problem, unexpected
 from shiftwork.contracts.environment_check import check_no_file
 from shiftwork.contracts.episode import MOST_SEED

@@ -1,9 +1,10 @@
 """What tools are asked; the descriptions are read by the models that call them."""
 
-from typing import Annotated, Any, get_args
+from typing import Annotated
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationInfo, field_validator
+from pydantic import BeforeValidator, Field
 
+from client.tools.taking import Arguments
 from shiftwork.contracts.decision import DecisionOutcome
 from shiftwork.contracts.feature import FeatureCategory, FeatureStatus
 from shiftwork.contracts.project import ProjectStatus
@@ -32,24 +33,6 @@ Limit = Annotated[
 Offset = Annotated[
     int, Field(ge=0, le=100_000, description="How many to skip: `next_offset` of the answer before.")
 ]
-
-
-class Arguments(BaseModel):
-    """Base of all; what is not known is refused: whoever misspells a name means something by it."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
-
-    @field_validator("*", mode="before")
-    @classmethod
-    def _no_truth(cls, given: object, told: ValidationInfo) -> object:
-        """Pydantic makes 1 and 0 of true and false, which no number is meant by."""
-        if isinstance(given, bool) and _is_number(cls.model_fields[told.field_name or ""].annotation):
-            raise ValueError("must be a number, not true or false")
-        return given
-
-
-def _is_number(annotation: Any) -> bool:
-    return annotation in (int, float) or any(map(_is_number, get_args(annotation)))
 
 
 class OfProject(Arguments):

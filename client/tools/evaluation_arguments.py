@@ -4,7 +4,7 @@ from typing import Annotated, Literal, Self
 
 from pydantic import AfterValidator, Field, JsonValue, model_validator
 
-from client.tools.arguments import Arguments
+from client.tools.taking import Arguments
 from shiftwork.contracts.environment_check import check_no_file, is_path
 from shiftwork.contracts.episode import MOST_SEED
 

@@ -334,3 +334,28 @@ def test_no_number_is_true_or_false(given):
     with pytest.raises(ValidationError, match="must be a number, not true or false"):
         ListProjects(limit=given)
     assert CreateProject(name="x", description="x", budget_usd=None).budget_usd is None  # as models say it
+
+
+ODD = [
+    ("pause_project", {"at_once": "yes"}, "at_once: must be true or false"),
+    ("pause_project", {"at_once": 1}, "at_once: must be true or false"),
+    ("log_project_progress", {"action": "a", "outcome": "b", "git_commit": "on"}, "git_commit: must be true"),
+    ("steer_project", {"text": "a\ud800"}, "text: holds half of a character (a lone surrogate), which can't"),
+    ("steer_project", {"text": "a\0"}, "text: holds a NUL character, which can't be stored; remove it."),
+    ("get_project_status", {"project_id": "a\0"}, "project_id: holds a NUL character"),
+    ("record_decision", {"context": "c", "decision": "d", "tags": ["a\0"]}, "tags: holds a NUL character"),
+    (
+        "add_project_feature",
+        {"name": "n", "description": "d", "verification_steps": [{"command": "cat a\0"}]},
+        "verification_steps.0.command: holds a NUL character",
+    ),
+]
+
+
+@pytest.mark.parametrize(("name", "given", "said"), ODD)
+def test_what_is_asked_is_taken_as_it_is_meant_or_not_at_all(name, given, said):
+    """If it failed, work would be interrupted that was not to be, or something kept that nobody wrote."""
+    answer = BY_NAME[name].invoke(
+        {"type": "tool_call", "id": "1", "name": name, "args": {"project_id": "p", **given}}
+    )
+    assert (answer.status, said in answer.content) == ("error", True), answer.content
