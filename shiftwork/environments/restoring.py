@@ -240,6 +240,18 @@ class Snapshot:
         """What was noted of an object, if anything was."""
         return self._by_id.get(id(one))
 
+    def note(self, one: Any) -> "_Noted | _Attributes | None":
+        """The same, or what it holds now, if nothing was: functions or weak references alone lead to it."""
+        if id(one) not in self._by_id and not self.lacks(one):
+            try:
+                noted = self._by_id[id(one)] = _Noted(one, kind_of(type(one)))
+            except CanNotPutBack:
+                self._lacking[id(one)] = one
+                return None
+            if noted.attributes is not None:
+                self._by_id.setdefault(id(noted.attributes), _Attributes(noted.attributes))
+        return self.noted(one)
+
     def lacks(self, one: Any) -> bool:
         """Whether it could not be noted what an object holds."""
         return id(one) in self._lacking

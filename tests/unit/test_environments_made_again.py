@@ -1,6 +1,11 @@
 """Whether an episode that is made again after a failed action is the one that was."""
 
+import datetime as dt
+import functools
+import itertools
+import operator
 import queue
+import re
 import threading
 import time
 import uuid
@@ -181,7 +186,76 @@ class FillsLater(WithALock):
         return self.known
 
 
-@pytest.mark.parametrize("kind", [Sound, Reads, Leaves, FillsLater])
+class Calls(WithALock):
+    """It holds functions that know themselves, and others that know what nothing else does."""
+
+    def make(self):
+        def down(count):
+            return down(count - 1) if count else later
+
+        @functools.lru_cache
+        def up(count):
+            return up(count - 1) + 1 if count else 0
+
+        self.functions = [down, up, lambda: [Part(up(3))]]
+        part = Part(1)
+        self.functions += [
+            lambda: part,
+            lambda found=[part]: found,
+            operator.itemgetter(1),
+            operator.attrgetter("a"),
+        ]
+        self.matched = re.match("(a)b", "abc")
+        self.proxy = weakref.proxy(self)
+        if self.place < 0:
+            later = 1
+
+
+class Part:
+    """No other one is equal to it."""
+
+    def __init__(self, count):
+        self.count = count
+        self.others = set()
+        self.known = None
+
+
+class InSets(WithALock):
+    """Its sets hold what no hash tells again."""
+
+    def make(self):
+        parts = [Part(count // 3) for count in range(12)]
+        for one, other in itertools.pairwise(parts):
+            one.others |= {other, (other, 1), frozenset({one})}
+            other.known = one
+        self.parts = set(parts)
+        self.last = {parts[-1]}
+        self.known = weakref.WeakSet(parts)
+        self.functions = {lambda: parts, self.seen_of(parts[3])}
+
+    def seen_of(self, part):
+        return lambda: part
+
+
+class Empty:
+    __slots__ = ()
+
+
+class Nothing(WithALock):
+    """What is like nothing, not even like itself."""
+
+    def make(self):
+        self.nothing = [np.float32("nan"), np.datetime64("NaT"), complex("nan"), {float("nan")}, Empty()]
+
+
+class ReadsDates(WithALock):
+    """It reads a clock, in forms that may be anything."""
+
+    def make(self):
+        self.read = [dt.datetime.now(), dt.datetime.now(dt.UTC), time.time_ns(), time.perf_counter_ns()]  # noqa: DTZ005
+
+
+@pytest.mark.parametrize("kind", [Sound, Reads, ReadsDates, Leaves, FillsLater, Calls, InSets, Nothing])
 async def test_what_comes_out_the_same_goes_on(kind):
     """A play would end for what says nothing of it."""
     environment = kind()
@@ -207,7 +281,31 @@ class Carries(WithALock):
         self.games += 1
 
 
-@pytest.mark.parametrize("kind", [Token, Carries])
+class OnePartOther(WithALock):
+    """Of parts that no hash tells, one is another."""
+
+    def make(self):
+        self.parts = {Part(count or uuid.uuid4()) for count in range(5)}
+
+
+class Defaults(WithALock):
+    def make(self):
+        drawn = uuid.uuid4()
+        self.function = lambda token=drawn: token
+
+
+class InsideAFunction(WithALock):
+    def make(self):
+        tokens = [uuid.uuid4()]
+        self.function = lambda: tokens
+
+
+class Getters(WithALock):
+    def make(self):
+        self.getter = operator.itemgetter(uuid.uuid4())
+
+
+@pytest.mark.parametrize("kind", [Token, Carries, OnePartOther, Defaults, InsideAFunction, Getters])
 async def test_what_comes_out_otherwise_and_can_not_be_put_back_is_called_broken(kind):
     """The episode would go on with another secret than it began with, and nobody would know."""
     environment = kind()
