@@ -16,6 +16,8 @@ from client.serving import lingering
 
 MOST_BYTES = 4 * 1024 * 1024
 MOST_DEPTH = 64
+MOST_VALUES = 200_000
+"""More than fit into anything that is kept; each is looked at, and nobody else is answered meanwhile."""
 _SECONDS = 30.0
 _log = logging.getLogger(__name__)
 _STRING = re.compile(rb'"(?:[^"\\]|\\.)*"?', re.DOTALL)
@@ -114,8 +116,11 @@ def _too_large() -> _RefusedError:
 
 def _check(body: bytes) -> None:
     """Refuse what is no JSON, and JSON that PostgreSQL could not store."""
-    if _depth(body) > MOST_DEPTH:
+    bare = _STRING.sub(b"", body)
+    if _depth(bare) > MOST_DEPTH:
         raise _RefusedError(problem(413, f"The body is nested deeper than {MOST_DEPTH} levels."))
+    if bare.count(b",") >= MOST_VALUES:
+        raise _RefusedError(problem(413, f"The body holds more than {MOST_VALUES:,} values."))
     try:
         value = json.loads(body.decode("utf-8"), parse_constant=_no_number)
     except UnicodeDecodeError as error:
@@ -134,9 +139,10 @@ def _check(body: bytes) -> None:
         raise _RefusedError(problem(422, f"{where}: {said}.", errors=fields))
 
 
-def _depth(body: bytes) -> int:
+def _depth(bare: bytes) -> int:
+    """How deep a body is nested whose strings were taken out."""
     depth = deepest = 0
-    for bracket in _BRACKETS.findall(_STRING.sub(b"", body)):
+    for bracket in _BRACKETS.findall(bare):
         depth += 1 if bracket in b"[{" else -1
         deepest = max(deepest, depth)
     return deepest

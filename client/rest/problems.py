@@ -104,7 +104,7 @@ _DESCRIPTIONS = {
     408: "The body took too long to come.",
     409: "The state of things does not allow it, or the same request is being carried out.",
     412: "It is no longer as `If-Match` says; nothing was changed.",
-    413: "The body is too large or too deep.",
+    413: "The body is too large, too deep, or holds too much.",
     415: "The body is not `application/json`.",
     421: "The `Host` is not this server's.",
     422: "A field or parameter is wrong; nothing was changed.",

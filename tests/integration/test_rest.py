@@ -139,6 +139,8 @@ def test_the_token_is_kept_and_is_nobody_elses(served, stack) -> None:
         (b"[" * 100_000, {}, 413, "deeper"),
         (b'{"a":' * 65 + b"1" + b"}" * 65, {}, 413, "deeper"),
         (b'"' + b"x" * (5 * 1024 * 1024) + b'"', {}, 413, "larger"),
+        (b"[" + b'",",' * 200_000 + b"0]", {}, 413, "more than 200,000 values"),
+        (b'["' + b"," * 200_000 + b'"]', {}, 422, ""),
         (b"{}", {"Content-Type": "text/plain"}, 415, "application/json"),
         (b"{}", {"Content-Encoding": "gzip"}, 415, "Content-Encoding"),
         (b"", {}, 422, ""),
