@@ -17,7 +17,7 @@ from client.wording import first_problem
 from shiftwork.agents.python.telling import check_code
 from shiftwork.contracts.agent import PYTHON, AgentConfiguration
 from shiftwork.errors import InvalidInput, UnreadableRow
-from shiftwork.schedules import Recurrence
+from shiftwork.schedules import Recurrence, time_zone
 from shiftwork.secrets.refusing import refuse_in_code, refuse_in_words, refuse_secrets
 from shiftwork.storable import check_mapping, check_text
 from shiftwork.store.agents import AgentDefinition, AgentIdentity, AgentRow
@@ -202,6 +202,7 @@ def check_definition(definition: AgentDefinition) -> None:
     check_text("The description of the agent", definition.description)
     check_mapping("config", config.model_dump(mode="python"))
     check_mapping("settings", definition.settings)
+    time_zone(config.timezone)
     for expression in (*([config.schedule] if config.schedule else []), *config.schedules.values()):
         Recurrence.parse(expression, config.timezone)
     check_budget(definition.kind, config)

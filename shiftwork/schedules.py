@@ -22,7 +22,10 @@ _ALLOWED = tuple(
     re.compile(f"(?:{_SIGNS}{names})+", re.IGNORECASE) for names in ("", "", "", f"|{_MONTHS}", f"|{_DAYS}")
 )
 _EXAMPLES = "write a cron expression such as `0 9 * * MON-FRI`, or an interval such as `@every 90s`"
-_EVERY = re.compile(r"@every\s+(?:(\d+)d)?(?:(\d+)h)?(?:(\d+)m)?(?:(\d+)s)?")
+_EVERY = re.compile(r"@every\s+(?:(\d+)d)?(?:(\d+)h)?(?:(\d+)m)?(?:(\d+)s)?", re.ASCII)
+_MOST_DIGITS = 8
+_OF_THE_HOST = re.compile(r"localtime|posixrules|(posix|right)/.*")
+"""Files beside the zones of the IANA database: another host has others, or none, or counts leap seconds."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,7 +52,7 @@ class Recurrence:
             given = "empty" if isinstance(text, str) else f"{text!r:.60}, which is no text"
             raise InvalidInput(f"The schedule is {given}: {_EXAMPLES}.")
         text = " ".join(text.split())
-        zone = _zone(timezone)
+        zone = time_zone(timezone)
         if text.startswith("@"):
             return cls(text, zone, _interval(text))
         fields = text.split()
@@ -112,11 +115,14 @@ def _can_be(index: int, field: str) -> bool:
     return True
 
 
-def _zone(name: str) -> ZoneInfo:
+def time_zone(name: str) -> ZoneInfo:
+    """The time zone that has this name in the IANA database; raises `InvalidInput`."""
     try:
-        return ZoneInfo(name)
+        if isinstance(name, str) and not _OF_THE_HOST.fullmatch(name):
+            return ZoneInfo(name)
     except (KeyError, ValueError, OSError):  # OSError: the name of a folder
-        raise InvalidInput(f"There is no time zone {name!r:.100}; name one such as Europe/Berlin.") from None
+        pass
+    raise InvalidInput(f"There is no time zone {name!r:.100}; name one such as Europe/Berlin.")
 
 
 def _interval(text: str) -> timedelta:
@@ -126,9 +132,9 @@ def _interval(text: str) -> timedelta:
             f"The schedule {text!r:.100} is none: write a cron expression such as `0 9 * * *`, or an "
             "interval such as `@every 90s` or `@every 1h30m`."
         )
-    days, hours, minutes, seconds = (int(part or 0) for part in found.groups())
-    if max(days, hours, minutes, seconds) > 10**9:
+    if any(len(part or "") > _MOST_DIGITS for part in found.groups()):
         raise InvalidInput(f"The interval of the schedule {text!r:.100} is too long.")
+    days, hours, minutes, seconds = (int(part or 0) for part in found.groups())
     interval = timedelta(days=days, hours=hours, minutes=minutes, seconds=seconds)
     if not SHORTEST <= interval <= LONGEST:
         raise InvalidInput(f"The interval of the schedule {text!r:.100} must be 1 second to 366 days.")

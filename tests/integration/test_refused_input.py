@@ -93,6 +93,7 @@ async def test_a_run_is_told_what_was_said_or_not_at_all(shiftwork, agent) -> No
 ODD_AGENTS = [
     ({"config": AgentConfiguration(parameters={"n": math.inf})}, "config.parameters.n is inf"),
     ({"description": "a\0"}, "The description of the agent holds a NUL"),
+    ({"config": AgentConfiguration(timezone="Europe/Nowhere")}, "no time zone 'Europe/Nowhere'"),
     ({"kind": "command", "code": None, "settings": {"argv": ["\0"]}}, "settings.argv.0 holds a NUL"),
 ]
 

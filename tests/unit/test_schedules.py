@@ -63,9 +63,16 @@ def test_a_day_given_twice_is_either():
         ("@every 0s", "UTC", "1 second to 366 days"),
         ("@every 367d", "UTC", "1 second to 366 days"),
         ("@every 99999999999999d", "UTC", "too long"),
+        ("@every 1000000000d", "UTC", "too long"),
+        (f"@every {'9' * 5000}s", "UTC", "too long"),
+        ("@every 99999999d99999999h99999999m99999999s", "UTC", "1 second to 366 days"),
+        ("@every \u0661s", "UTC", "is none: write"),
         ("0 9 * * *", "Europe/Nowhere", "no time zone 'Europe/Nowhere'"),
         ("0 9 * * *", "../../etc/passwd", "no time zone"),
         ("0 9 * * *", "Europe", "no time zone"),
+        ("0 9 * * *", "localtime", "no time zone"),
+        ("0 9 * * *", "right/Europe/Berlin", "no time zone"),
+        ("0 9 * * *", 5, "no time zone 5"),
     ],
 )
 def test_what_is_no_schedule_is_refused(text, timezone, says):
