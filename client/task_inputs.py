@@ -79,6 +79,13 @@ def check_wait(timeout: float) -> None:
         raise InvalidInput(f"timeout is {timeout!r:.80}; it must be a number of seconds, 0 or more.")
 
 
+def check_page(before: int | None, limit: int) -> None:
+    """Raise `InvalidInput` for what is no part of a list."""
+    for name, value in (("before", 0 if before is None else before), ("limit", limit)):
+        if not (isinstance(value, int) and not isinstance(value, bool) and 0 <= value < 2**63):
+            raise InvalidInput(f"{name} is {value!r:.80}; it must be a whole number, 0 or more.")
+
+
 def _is_number(value: object) -> bool:
     return isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
 

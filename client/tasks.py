@@ -9,7 +9,7 @@ from functools import partial
 from pydantic import JsonValue
 
 from client.connection import Connection
-from client.task_inputs import check_limits, check_parameters, check_wait, new_task
+from client.task_inputs import check_limits, check_page, check_parameters, check_wait, new_task
 from client.task_workflows import (
     begin,
     cancel,
@@ -186,6 +186,7 @@ class TaskControl(Connection):
         limit: int = 50,
     ) -> tuple[list[TaskRow], list[UnreadableRow]]:
         """The same, and what is wrong with those that can't be read, which count for the limit."""
+        check_page(before, limit)
         async with self.store.transaction() as tx:
             agent_id = None if agent is None else (await tx.agents.identify(str(agent))).id
             wanted = TaskFilter(statuses, agent_id, provider)

@@ -110,6 +110,13 @@ async def test_a_run_has_a_time_that_is_one(shiftwork, agent, asked) -> None:
     assert await shiftwork.tasks() == []
 
 
+@pytest.mark.parametrize("asked", [{"limit": -1}, {"limit": None}, {"before": "x"}, {"before": 2**63}])
+async def test_a_part_of_a_list_is_one(shiftwork, asked) -> None:
+    """If it failed, a mistake would be an error of the database."""
+    with pytest.raises(InvalidInput, match=r"is .*; it must be a whole number, 0 or more"):
+        await shiftwork.tasks(**asked)
+
+
 async def test_parameters_are_as_many_as_a_run_can_have(shiftwork, agent) -> None:
     """If it failed, a task would be made that can't be run."""
     much = {"a": "x" * 262_144}
