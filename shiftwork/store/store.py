@@ -281,7 +281,13 @@ def _learn_before_writing(engine: AsyncEngine, learns: Learns) -> None:
 
 def lockers_of(session: AsyncSession | Store) -> Lockers:
     """Where locks of the session's database live; raises `InvalidInput` for one that no store made."""
-    found = session.lockers if isinstance(session, Store) else session.info.get(_LOCKERS)
+    found = (
+        session.lockers
+        if isinstance(session, Store)
+        else session.info.get(_LOCKERS)
+        if isinstance(session, AsyncSession)
+        else None
+    )
     if not isinstance(found, Lockers):
         raise InvalidInput("A lock needs a session that `get_session()` or a store made, or a store.")
     return found

@@ -118,6 +118,8 @@ async def test_a_name_that_can_not_be_is_refused(store, name):
         await held(store, name)
     with pytest.raises(InvalidInput, match="must be text, not NoneType"):
         await held(store, None)
+    with pytest.raises(InvalidInput, match="needs a session that"):
+        await held(None, "a")
 
 
 async def test_a_cancelled_holder_gives_it_back(store):
