@@ -61,9 +61,20 @@ def _quieten() -> None:
 
 def _is_worth_telling(record: logging.LogRecord) -> bool:
     """Not what it says by the root logger of messages that it does not know, nor its own and our ends."""
-    kind = record.exc_info[0] if record.exc_info else None
-    ended = kind is not None and kind.__name__ in {"CancelledError", "ClosedResourceError"}
-    return not ended and not (record.name == "root" and "/mcp/shared/" in record.pathname.replace("\\", "/"))
+    ended = record.exc_info is not None and _is_an_end(record.exc_info[1])
+    unknown = record.name == "root" and "/mcp/shared/" in record.pathname.replace("\\", "/")
+    return not ended and not unknown and record.msg != _CUT_OFF
+
+
+_CUT_OFF = "ASGI callable returned without completing response."
+"""What Uvicorn says of an answer whose session, or server, was ended; of a failure there is more to read."""
+
+
+def _is_an_end(error: BaseException | None) -> bool:
+    """Whether somebody ended what was going on, in however many places at once."""
+    if isinstance(error, BaseExceptionGroup):
+        return all(map(_is_an_end, error.exceptions))
+    return type(error).__name__ in {"CancelledError", "ClosedResourceError"}
 
 
 def _options(args: Namespace) -> ProjectOptions:
