@@ -24,7 +24,9 @@ _MOST_TO_END: Final = 5.0
 """Seconds in which what a failed call left has to be gone."""
 
 _ROUNDS: Final = 3
-"""Of the event loop, in which what was scheduled to be called soon is called, and what that schedules."""
+"""Of the event loop, in which what was scheduled to be called soon is called, and what that schedules.
+
+Where the event loop tells what it is to call, as asyncio's own does, it has as many as it takes."""
 
 
 def noted(environment: "BaseHarness", episode: Episode | None) -> Snapshot | None:
@@ -46,7 +48,7 @@ async def leave(
         try:
             ended = await _end_leftovers(this_call(), _seconds_to_end(environment))
         except BaseException as error:  # noqa: BLE001 - raised below: whoever asked is cancelled once more
-            ended, interruption = not _left_by(this_call()), error
+            ended, interruption = not _goes_on(this_call()), error
         if ended:
             await undo()
         else:
@@ -72,7 +74,7 @@ async def _end_leftovers(call: Call, seconds: float) -> bool:
     with suppress(TimeoutError):
         async with asyncio.timeout(seconds):
             await _all_ended(call)
-    return not _left_by(call)
+    return not _goes_on(call)
 
 
 async def _all_ended(call: Call) -> None:
@@ -92,7 +94,7 @@ async def _all_ended(call: Call) -> None:
             call.generators.clear()
             for generator in generators:
                 await _closed(generator)
-        else:
+        elif not _goes_on(call):
             return
 
 
@@ -102,6 +104,14 @@ async def _closed(generator: Any) -> None:
     except BaseException as error:  # whatever people's code raises
         if not is_failure(error):
             raise
+
+
+def _goes_on(call: Call) -> bool:
+    """Whether tasks that it has begun do, or something that it has scheduled is to be called now."""
+    ready = list(getattr(asyncio.get_running_loop(), "_ready", ()))
+    contexts = (getattr(each, "_context", None) for each in ready)
+    known = (calls_in(each) for each in contexts if isinstance(each, Context))
+    return bool(_left_by(call)) or any(each is call for calls in known for each in calls)
 
 
 def _left_by(call: Call) -> set["asyncio.Task[Any]"]:

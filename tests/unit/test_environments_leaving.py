@@ -114,6 +114,17 @@ class ACallback(Leaves):
         loop.call_soon(soon)
 
 
+class CallbackByCallback(Leaves):
+    async def leave(self):
+        def soon(more):
+            self.count += 1
+            if more:
+                loop.call_soon(soon, more - 1)
+
+        loop = asyncio.get_running_loop()
+        loop.call_soon(soon, 20)
+
+
 @pytest.mark.parametrize("how", [FAILS, IS_REFUSED, HANGS], ids=["fails", "refused", "hangs"])
 @pytest.mark.parametrize("kind", Leaves.__subclasses__(), ids=lambda kind: kind.__name__)
 async def test_what_an_action_left_in_the_event_loop_changes_nothing_after_the_undo(kind, how):
@@ -183,6 +194,29 @@ async def test_what_an_action_left_and_does_not_end_is_told_and_the_environment_
         assert environment.status is HarnessStatus.ERROR
         assert "call reset" in (await environment.step("go")).error
     over.set()
+
+
+async def test_what_has_itself_called_without_an_end_is_told_and_the_environment_broken():
+    """It would change the environment at any time after the undo."""
+
+    class Ticks(Leaves):
+        async def leave(self):
+            def tick():
+                self.count += 1
+                if not over:
+                    loop.call_soon(tick)
+
+            loop = asyncio.get_running_loop()
+            tick()
+
+    over = []
+    environment = Ticks()
+    environment.undo_seconds = 0.1
+    await environment.reset()
+    failed = await environment.step("go", by=FAILS)
+    over.append(True)
+    assert "did not end" in failed.error
+    assert environment.status is HarnessStatus.ERROR
 
 
 async def test_a_cancelled_action_leaves_nothing_that_goes_on():
