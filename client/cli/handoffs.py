@@ -8,13 +8,13 @@ from pathlib import Path
 from typing import Any
 
 from client.cli.exits import DONE
-from client.cli.opening import newest, reading
+from client.cli.opening import newest, reading, tell_unreadable
 from client.cli.output import counted, excerpt, pairs, part_of, print_json, table
 from client.cli.task_pages import moment
 from client.patience import PatientStore
 from shiftwork.errors import InvalidInput, NotFound
 from shiftwork.handoffs import HandoffContext, HandoffManager
-from shiftwork.store.handoffs import HandoffArtifact
+from shiftwork.store.handoffs import HandoffArtifact, readable
 
 _LAST = 10
 _ALL = 100_000
@@ -57,7 +57,9 @@ def list_of_project(args: Namespace) -> int:
 
 def _listed(args: Namespace, found: Sequence[HandoffArtifact], left_by: str) -> None:
     if args.json:
-        print_json([_facts(artifact) for artifact in found])
+        told, unreadable = readable(found, _facts)
+        print_json(told)
+        tell_unreadable(unreadable)
         return
     rows = [
         (
@@ -146,7 +148,7 @@ def _read(file: str) -> str:
 
 def _facts(artifact: HandoffArtifact) -> dict[str, Any]:
     found = artifact.model_dump(mode="json", exclude={"context_data"})
-    return {**found, "context": json.loads(artifact.context_data)}
+    return {**found, "context": artifact.parts()}
 
 
 def _shown(args: Namespace, artifact: HandoffArtifact) -> int:

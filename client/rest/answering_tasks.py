@@ -1,6 +1,5 @@
 """What answers about tasks, agents, schedules and this machine hold."""
 
-import json
 from datetime import datetime
 from typing import Any
 
@@ -121,8 +120,8 @@ class Handoff(BaseModel):
 
     @classmethod
     def of(cls, row: HandoffArtifact) -> "Handoff":
-        """The row."""
-        return cls(**row.model_dump(include=set(cls.model_fields)), context=json.loads(row.context_data))
+        """The row; raises `UnreadableRow`."""
+        return cls(**row.model_dump(include=set(cls.model_fields)), context=row.parts())
 
 
 class CleanedUp(BaseModel):

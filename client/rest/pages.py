@@ -82,3 +82,10 @@ class PartlyReadablePage(Page[Item], Generic[Item]):
         description="What is wrong with those of this page whose stored definition this version can't read, "
         "one sentence each: they are no items, but `limit`, `offset` and `total` count them."
     )
+
+    @classmethod
+    def with_left_out(
+        cls, page: Page[Item], unreadable: Sequence[UnreadableRow]
+    ) -> "PartlyReadablePage[Item]":
+        """The page without these, which it counts."""
+        return cls(**dict(page), unreadable=[str(each) for each in unreadable])

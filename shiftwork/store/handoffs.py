@@ -1,13 +1,16 @@
 """Handoffs: what a run of an agent, or a session, leaves for the next one, until it expires."""
 
-from collections.abc import Mapping
+import json
+from collections.abc import Callable, Iterable, Mapping
 from datetime import datetime, timedelta
-from typing import Any
+from typing import Any, TypeVar
 
 from shiftwork.contracts.base import Message
-from shiftwork.errors import NotFound
-from shiftwork.store.noun import Noun, is_id
+from shiftwork.errors import NotFound, UnreadableRow
+from shiftwork.store.noun import Noun, is_id, unreadable
 from shiftwork.store.types import storable
+
+Told = TypeVar("Told")
 
 # Plain SQL, because building statements would take longer than the server does.
 _SAVE = """
@@ -59,6 +62,30 @@ class HandoffArtifact(Message):
     summary: str
     created_at: datetime
     expires_at: datetime | None
+
+    def parts(self) -> dict[str, Any]:
+        """The parts of the context as they are stored; raises `UnreadableRow`."""
+        try:
+            found = json.loads(self.context_data)
+        except (ValueError, RecursionError):
+            found = None
+        if not isinstance(found, dict):
+            raise unreadable(f"handoff {self.id}", "context_data: must be an object of JSON", self.id)
+        return found
+
+
+def readable(
+    artifacts: Iterable[HandoffArtifact], of: Callable[[HandoffArtifact], Told]
+) -> tuple[list[Told], list[UnreadableRow]]:
+    """What is told of each, and what is wrong with those that can't be read."""
+    told: list[Told] = []
+    left: list[UnreadableRow] = []
+    for each in artifacts:
+        try:
+            told.append(of(each))
+        except UnreadableRow as error:
+            left.append(error)
+    return told, left
 
 
 class Handoffs(Noun):

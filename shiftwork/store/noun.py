@@ -73,12 +73,18 @@ def read_row(row: type[Row], found: Mapping[str, Any]) -> Row:
         row_id, name = found.get("id"), found.get("name")
         called = "" if name is None else f" ({name!r:.80})"
         what = f"{row.__name__.removesuffix('Row').removesuffix('Line').lower()} {row_id}{called}"
-        said = truncate(one_line(f"{where}: {problem['msg']}"), _MOST_SAID)
-        raise UnreadableRow(
-            f"What is stored of {what} can't be read by this version of Shiftwork ({said}): use the version "
-            "that wrote it, or put it right in the database.",
-            row_id if isinstance(row_id, int) else None,
-        ) from None
+        number = row_id if isinstance(row_id, int) else None
+        raise unreadable(what, f"{where}: {problem['msg']}", number) from None
+
+
+def unreadable(what: str, said: str, row_id: int | None) -> UnreadableRow:
+    """The error for a row that this version can't take, and why."""
+    return UnreadableRow(
+        f"What is stored of {what} can't be read by this version of Shiftwork "
+        f"({truncate(one_line(said), _MOST_SAID)}): use the version that wrote it, or put it right in the "
+        "database.",
+        row_id,
+    )
 
 
 def is_id(value: int) -> bool:

@@ -212,6 +212,31 @@ def test_lists_of_versions_tell_of_what_can_not_be_read(spoiled: Spoiled) -> Non
         change(spoiled.settings, (MEND[0],), agent, "")
 
 
+def test_lists_of_handoffs_tell_of_what_can_not_be_read(spoiled: Spoiled) -> None:
+    """If it failed, one handoff would hide all others, and be an error that nobody can act on."""
+    agent = spoiled.agents[1]
+    path = f"/api/agents/{agent}/handoffs"
+    sound, bad = [spoiled.http.post(path, json={"state": {"n": n}}).json()["id"] for n in range(2)]
+    for written in ("no JSON", "[]"):
+        spoil = (
+            f"UPDATE handoff_artifacts SET context_data = '{written}' WHERE id = {bad} AND agent_id = :agent"
+        )
+        change(spoiled.settings, (spoil,), agent, "")
+        why = (
+            f"What is stored of handoff {bad} can't be read by this version of Shiftwork (context_data: must"
+        )
+        page = spoiled.listed(path)
+        assert ([each["id"] for each in page["items"]], page["total"]) == ([sound], 2)
+        assert [why in each for each in page["unreadable"]] == [True]
+        for one in ("latest", bad):
+            assert why in problem(spoiled.http.get(f"{path}/{one}"), 500)["detail"]
+    done = spoiled.cli("handoffs", "list", str(agent), "--json")
+    assert (done.returncode, [each["id"] for each in json.loads(done.stdout)]) == (0, [sound])
+    assert done.stderr.startswith(f"warning: {why}")
+    done = spoiled.cli("handoffs", "show", str(agent), str(bad))
+    assert (done.returncode, why in done.stderr) == (1, True)
+
+
 @pytest.mark.parametrize("way", ["rest", "cli"])
 def test_an_agent_that_can_not_be_read_can_be_deleted(spoiled: Spoiled, way: str) -> None:
     """If it failed, it would stay until somebody put it right, and its schedule would go on to be due."""

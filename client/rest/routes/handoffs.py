@@ -12,12 +12,13 @@ from client.rest.answering_tasks import CleanedUp, Handoff
 from client.rest.asking_tasks import LARGEST_ID
 from client.rest.connections import Here
 from client.rest.idempotency import Making, Once
-from client.rest.pages import Page, Window
+from client.rest.pages import Page, PartlyReadablePage, Window
 from client.rest.problems import documented
 from client.rest.routes.agents import CHANGES, READS, AgentRef
 from client.rest.routes.projects import Ref
 from shiftwork.errors import InvalidInput, NotFound
 from shiftwork.handoffs import HandoffContext
+from shiftwork.store.handoffs import readable
 
 router = APIRouter(prefix="/api/agents/{agent}/handoffs", tags=["handoffs"], responses=READS)
 of_projects = APIRouter(prefix="/api/projects", tags=["handoffs"], responses=READS)
@@ -35,13 +36,15 @@ async def list_handoffs(
     offset: Annotated[
         int, Query(ge=0, le=100_000, description="How many to skip: `next_offset` of the page before.")
     ] = 0,
-) -> Page[Handoff]:
+) -> PartlyReadablePage[Handoff]:
     """What its runs left, without what has expired."""
     row = await shiftwork.agent(agent)
     async with shiftwork.store.transaction() as tx:
         found = await tx.handoffs.history(row.id, limit, offset)
         total = await tx.handoffs.count(row.id)
-    return Page.of_part([Handoff.of(each) for each in found], Window(limit=limit, offset=offset), total)
+    items, unreadable = readable(found, Handoff.of)
+    page = Page.of_part(items, Window(limit=limit, offset=offset), total)
+    return PartlyReadablePage.with_left_out(page, unreadable)
 
 
 @router.get("/latest", summary="Show what an agent's next run is given")

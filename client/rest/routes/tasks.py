@@ -73,8 +73,7 @@ async def _page(shiftwork: Here, wanted: TaskFilter, window: Paged) -> PartlyRea
     async with shiftwork.store.transaction() as tx:
         rows, unreadable = await tx.tasks.lines(wanted, limit=window.limit, offset=window.offset)
         total = await tx.tasks.count(wanted)
-    said = [str(each) for each in unreadable]
-    return PartlyReadablePage(**dict(Page.of_part(rows, window, total)), unreadable=said)
+    return PartlyReadablePage.with_left_out(Page.of_part(rows, window, total), unreadable)
 
 
 @router.post("/tasks", status_code=201, summary="Make a task", response_model=Task, responses=CHANGES)
