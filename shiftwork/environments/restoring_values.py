@@ -7,6 +7,7 @@ import re
 import types
 import weakref
 from collections.abc import Iterator, Sequence
+from contextlib import suppress
 from typing import Any, Final
 
 _PROXIES: Final = (weakref.ProxyType, weakref.CallableProxyType)
@@ -25,6 +26,9 @@ _EMPTY: Final = object()
 
 _ROUNDED: Final = 2e-6
 """Seconds by which a reading that was rounded may be off."""
+
+_MOST_READ: Final = 2**63
+"""Nanoseconds of which a clock may tell."""
 
 
 def leads_to(one: Any) -> Sequence[Any]:
@@ -73,8 +77,9 @@ def readings(one: Any) -> Iterator[tuple[float, float]]:
     """
     if isinstance(one, float):
         yield one, one
-    elif isinstance(one, int):
+    elif isinstance(one, int) and abs(one) <= _MOST_READ:
         yield one / 1e9 - _ROUNDED, one / 1e9 + _ROUNDED
     elif isinstance(one, dt.datetime):
         for each in (one, one.replace(tzinfo=dt.UTC)) if one.tzinfo is None else (one,):
-            yield each.timestamp() - _ROUNDED, each.timestamp() + _ROUNDED
+            with suppress(ValueError, OverflowError, OSError):  # of which no clock can tell
+                yield each.timestamp() - _ROUNDED, each.timestamp() + _ROUNDED

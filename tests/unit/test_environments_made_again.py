@@ -230,6 +230,8 @@ class InSets(WithALock):
             other.known = one
         self.parts = set(parts)
         self.last = {parts[-1]}
+        self.numbers = {Part([1 << (2000 + count)]) for count in range(12)}
+        self.days = {Part(dt.datetime.min + dt.timedelta(days=count)) for count in range(12)}  # noqa: DTZ901
         self.known = weakref.WeakSet(parts)
         self.functions = {lambda: parts, self.seen_of(parts[3])}
 
