@@ -606,6 +606,18 @@ def test_an_initializer_without_a_plan_fails_after_two_reminders(serve):
     assert "did not leave the plan" in done.last["text"]
 
 
+@pytest.mark.parametrize("form", ["{}", "Here is the plan:\n\n```json\n{}\n```\nIt is small."])
+def test_a_plan_in_prose_is_taken_in_and_mended(serve, wire, form):
+    """Otherwise a small model that writes its plan, and calls no tool, could never plan anything."""
+    bad = {"features": [feature("one"), feature("two", verification_steps=[])]}
+    replies = [Reply(form.format(json.dumps(part))) for part in (bad, {"features": [feature("two")]})]
+    bench, server = serve(in_order(*replies), wire=wire, role=Role.INITIALIZER, spec="Make two things.")
+    done = bench.run()
+    assert (done.last["ok"], len(server.turns)) == (True, 2), done.errors
+    assert "feature 'two' has no verification steps" in server.turns[1].user_text
+    assert [f["name"] for f in bench.left("plan.json")["features"]] == ["one", "two"]
+
+
 def test_one_can_not_hand_over_without_what_the_role_is_for(serve, wire):
     """Otherwise a verifier that hands over too early would cost a session, and each later run of it too."""
     verdict = ("give_verdict", {"step": 1, "met": False, "reason": "no"})

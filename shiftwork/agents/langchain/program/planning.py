@@ -1,6 +1,7 @@
 """The initializer's tools: a plan in parts, each checked when it comes, and as a whole at the end."""
 
 import json
+import re
 from collections.abc import Iterator, Sequence
 from typing import Annotated, Any, Final
 
@@ -130,6 +131,15 @@ class PlanDesk:
         self._keep(draft)
         return _report(problems) or self.finish_plan()
 
+    def take_words(self, said: str) -> str:
+        """Take in what an answer in prose has of a plan; what is said of that, '' if it has none."""
+        if self._leaving.left(PLAN_FILE) or (part := _part_in(said)) is None:
+            return ""
+        draft = self._draft()
+        problems = list(self._take(draft, part.features, part.setup))
+        self._keep(draft)
+        return _report(problems) or self.finish_plan()
+
     # Within ------------------------------------------------------------------------------------------
 
     def _draft(self) -> dict[str, Any]:
@@ -213,6 +223,19 @@ class PlanDesk:
             named = ", ".join(map(repr, plain[:_TOLD_PROBLEMS]))
             once = f"{len(plain)} features have a single verification step: {named}. Give each an edge case"
             yield "plain", f"{once} or a wrong input, as a step of its own."
+
+
+_FENCED = re.compile(r"^```\w*[ \t]*\n(.*?)^```", re.DOTALL | re.MULTILINE)
+
+
+def _part_in(said: str) -> PlanPart | None:
+    """The first JSON in a text, or in a fenced block of it, that has the form of a plan."""
+    for text in (said, *_FENCED.findall(said)):
+        try:
+            return PlanPart.model_validate_json(text)
+        except ValidationError:
+            continue
+    return None
 
 
 def _take_setup(draft: dict[str, Any], setup: Sequence[Any]) -> Iterator[str]:

@@ -82,6 +82,7 @@ class Run:
         file = StateFile(self.home / STATE_FILE, self.config.conversation) if self.home else None
         self.memory = Memory(file, self._announce)
         self.leaving = Leaving(self.outbox, self.memory)
+        self._plan: PlanDesk | None = None
         sys.path.extend(path for path in self.config.python_path if path not in sys.path)
         self.strays = Strays() if self.config.role is Role.VERIFIER else None
         self.home_of_commands = Path(tempfile.mkdtemp(prefix="shiftwork-home-"))
@@ -169,9 +170,10 @@ class Run:
         while True:
             state = await agent.ainvoke(given, config, durability="sync")
             said = _last_words(state["messages"])
+            of_plan = self._plan.take_words(said) if self._plan and not self.memory.over else ""
             if self.memory.over or (reminder := self._reminder()) is None:
                 return self._handed_over(said)
-            given = _said(reminder)
+            given = _said(f"{of_plan}\n\n{reminder}".strip())
 
     def _model(self) -> BaseChatModel:
         model = make_model(self.config, self.token)
@@ -193,7 +195,8 @@ class Run:
         match self.config.role:
             case Role.INITIALIZER:
                 spec = str(request.get("project", {}).get("spec") or "")
-                return PlanDesk(self.leaving, judged=self.config.judged, spec=spec).tools()
+                self._plan = PlanDesk(self.leaving, judged=self.config.judged, spec=spec)
+                return self._plan.tools()
             case Role.VERIFIER:
                 return VerdictDesk(self.leaving, _steps_to_judge(request)).tools()
             case _:
