@@ -2,7 +2,7 @@
 
 import logging
 import warnings
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from pydantic import ValidationError
@@ -16,7 +16,7 @@ from client.vetting import check_agent, check_hosts
 from client.wording import first_problem
 from shiftwork.agents.python.telling import check_code
 from shiftwork.contracts.agent import PYTHON, AgentConfiguration
-from shiftwork.errors import InvalidInput, UnreadableRow
+from shiftwork.errors import InvalidInput, Stale, UnreadableRow
 from shiftwork.schedules import Recurrence, time_zone
 from shiftwork.secrets.refusing import refuse_in_code, refuse_in_words, refuse_secrets
 from shiftwork.storable import check_mapping, check_text
@@ -25,6 +25,9 @@ from shiftwork.tasks.budget import check_budget
 from shiftwork.text import one_line
 
 log = logging.getLogger("shiftwork.agents")
+
+_TRIES = 20
+"""How often others may have changed an agent in the midst of a change of its schedules."""
 
 
 class AgentRegistry(ScheduleControl):
@@ -153,15 +156,19 @@ class AgentRegistry(ScheduleControl):
         Raises:
             As `change_agent`, and `InvalidInput` for what can't be a schedule, or the id of one.
         """
-        agent, named = await self.scheduled_agent(ref, job_id)
-        changes: dict[str, Any] = {"enabled": True}
-        changes["timezone"] = agent.config.timezone if timezone is None else timezone
-        Recurrence.parse(expression, changes["timezone"])
-        if named == schedule_id(agent.id):
-            changes["schedule"] = expression
-        else:
-            changes["schedules"] = {**agent.config.schedules, named: expression}
-        agent = await self._configure(agent, changes, version)
+        named = ""
+
+        def wanted(agent: AgentRow, schedule: str) -> dict[str, Any]:
+            nonlocal named
+            named = schedule
+            changes: dict[str, Any] = {"enabled": True}
+            changes["timezone"] = agent.config.timezone if timezone is None else timezone
+            Recurrence.parse(expression, changes["timezone"])
+            if named == schedule_id(agent.id):
+                return {**changes, "schedule": expression}
+            return {**changes, "schedules": {**agent.config.schedules, named: expression}}
+
+        agent = await self._configure(ref, job_id, wanted, version)
         return await self.schedule(agent.id, named)
 
     async def unset_schedule(
@@ -173,19 +180,41 @@ class AgentRegistry(ScheduleControl):
             job_id: only by this one no more; None: by none, unless `ref` is the id of one.
             version: see `change_agent`.
         """
-        agent, named = await self.scheduled_agent(ref, job_id)
-        config = agent.config
-        if job_id is None and named != str(ref):
-            return await self._configure(agent, {"schedule": None, "schedules": {}}, version)
-        if named == schedule_id(agent.id):
-            return await self._configure(agent, {"schedule": None}, version)
-        left = {name: when for name, when in config.schedules.items() if name != named}
-        return await self._configure(agent, {"schedules": left}, version)
 
-    async def _configure(self, agent: AgentRow, changes: dict[str, Any], version: int | None) -> AgentRow:
-        """Change some keys of an agent's configuration."""
-        config = checked_configuration({**agent.config.model_dump(), **changes})
-        return await self.change_agent(agent.id, definition_of(agent, config=config), version=version)
+        def wanted(agent: AgentRow, named: str) -> dict[str, Any]:
+            if job_id is None and named != str(ref):
+                return {"schedule": None, "schedules": {}}
+            if named == schedule_id(agent.id):
+                return {"schedule": None}
+            schedules = agent.config.schedules
+            return {"schedules": {name: when for name, when in schedules.items() if name != named}}
+
+        return await self._configure(ref, job_id, wanted, version)
+
+    async def _configure(
+        self,
+        ref: str | int,
+        job_id: str | None,
+        wanted: Callable[[AgentRow, str], dict[str, Any]],
+        version: int | None,
+    ) -> AgentRow:
+        """Change some keys of an agent's configuration, and undo nothing that others change meanwhile.
+
+        Args:
+            wanted: tells of the agent as it is, and of the schedule's id, what the keys become.
+        """
+        for left in reversed(range(_TRIES)):
+            agent, named = await self.scheduled_agent(ref, job_id)
+            config = checked_configuration({**agent.config.model_dump(), **wanted(agent, named)})
+            definition = definition_of(agent, config=config)
+            try:
+                return await self.change_agent(
+                    agent.id, definition, version=agent.version if version is None else version
+                )
+            except Stale:
+                if version is not None or not left:
+                    raise
+        raise AssertionError("the last try returns or raises")  # pragma: no cover
 
     async def _refuse_secrets(self, definition: AgentDefinition, name: str = "") -> None:
         redactor = await self.guard()

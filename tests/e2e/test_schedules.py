@@ -8,7 +8,7 @@ import pytest
 from client.scheduler import AgentScheduler, get_scheduler
 from shiftwork.contracts.agent import AgentConfiguration, Overlap
 from shiftwork.contracts.task import TaskStatus
-from shiftwork.errors import Conflict, InvalidInput, NotFound
+from shiftwork.errors import Conflict, InvalidInput, NotFound, Stale
 from shiftwork.schedules import Recurrence
 from shiftwork.store.agents import AgentDefinition
 
@@ -177,6 +177,26 @@ async def test_an_agent_has_schedules_with_ids_of_their_own(lab, scheduler):
     assert (await lab.shiftwork.schedule(agent.id)).schedule == "0 3 * * *"
     with pytest.raises(NotFound, match="no schedule"):
         await lab.shiftwork.schedule(agent.id, "afternoons")
+    await lab.shiftwork.delete_agent(agent.id)
+
+
+async def test_schedules_that_are_changed_at_once_are_all_changed(lab):
+    """If it failed, who sets one schedule of an agent would undo another that somebody sets meanwhile."""
+    agent = await register(lab, "changed at once")
+    never = "0 0 29 2 *"
+    ids = [f"at-once-{n}" for n in range(6)]
+    found = await asyncio.gather(*(lab.shiftwork.set_schedule(agent.id, never, each) for each in ids))
+    assert [info.id for info in found] == ids
+    assert (await lab.shiftwork.agent(agent.id)).config.schedules == dict.fromkeys(ids, never)
+    await asyncio.gather(
+        *(lab.shiftwork.unset_schedule(agent.id, each) for each in ids[:4]),
+        lab.shiftwork.set_schedule(agent.id, "0 0 28 2 *", ids[5]),
+    )
+    left = {ids[4]: never, ids[5]: "0 0 28 2 *"}
+    assert (await lab.shiftwork.agent(agent.id)).config.schedules == left
+    version = (await lab.shiftwork.agent(agent.id)).version
+    with pytest.raises(Stale, match=f"is in version {version} by now"):
+        await lab.shiftwork.set_schedule(agent.id, never, version=version - 1)
     await lab.shiftwork.delete_agent(agent.id)
 
 
