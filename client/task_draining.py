@@ -12,7 +12,8 @@ from client.api import Shiftwork
 from client.wording import sentence
 from shiftwork.contracts.task import TaskStatus
 from shiftwork.errors import Conflict, NotFound, UnreadableRow
-from shiftwork.store.tasks import PendingTask, TaskRow
+from shiftwork.store.pending import PendingTask
+from shiftwork.store.tasks import TaskRow
 from shiftwork.text import one_line, truncate
 
 _AT_ONCE = 8

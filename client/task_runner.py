@@ -19,7 +19,8 @@ from shiftwork.contracts.task import TaskErrorKind, TaskStatus
 from shiftwork.errors import Conflict, InvalidInput, NotFound
 from shiftwork.settings import is_enabled
 from shiftwork.storable import check_mapping
-from shiftwork.store.tasks import PendingTask, TaskOutcome, TaskRow
+from shiftwork.store.pending import PendingTask
+from shiftwork.store.tasks import TaskOutcome, TaskRow
 
 DISABLED = "Agent runner is disabled"
 INTERVAL = 5.0

@@ -24,7 +24,8 @@ from shiftwork.contracts.workflow import Timeouts
 from shiftwork.errors import Conflict, InvalidInput, ShiftworkError, StackError, UnreadableRow
 from shiftwork.stack.file import database_url
 from shiftwork.store.agents import AgentRow
-from shiftwork.store.tasks import REQUESTED, NewTask, TaskFilter, TaskOutcome, TaskRow
+from shiftwork.store.pending import REQUESTED
+from shiftwork.store.tasks import NewTask, TaskFilter, TaskOutcome, TaskRow
 
 AGENT_PROVIDER = "agent"
 """The provider of tasks that are runs of registered agents."""

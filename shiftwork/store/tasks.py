@@ -2,24 +2,12 @@
 
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from typing import Annotated, Any
 
 from pydantic import BeforeValidator, JsonValue, ValidationInfo, field_validator
-from sqlalchemy import (
-    BigInteger,
-    ColumnElement,
-    Select,
-    Update,
-    all_,
-    delete,
-    func,
-    literal,
-    select,
-    true,
-    update,
-)
-from sqlalchemy.dialects.postgresql import ARRAY, Insert, insert
+from sqlalchemy import ColumnElement, Select, Update, delete, func, literal, select, true, update
+from sqlalchemy.dialects.postgresql import Insert, insert
 
 from shiftwork.contracts.base import Message
 from shiftwork.contracts.task import TRANSITIONS, TaskErrorKind, TaskStatus, TaskUsage
@@ -27,10 +15,8 @@ from shiftwork.errors import Conflict, LeaseLost, NotFound, UnreadableRow
 from shiftwork.store.agents import AgentRow
 from shiftwork.store.beginning import BEGIN, beginning, parts, told_of
 from shiftwork.store.noun import Noun, is_id, read_row
+from shiftwork.store.pending import REQUESTED, PendingTask, left, pending
 from shiftwork.store.tables import TaskTable
-
-REQUESTED = "run_requested_at"
-"""Where the trace of a task says since when it was to be run: at once, by whoever made it."""
 
 MOST_OF_A_LINE = 1_000
 """Characters of an instruction, a result and an error that are in a line of a list."""
@@ -140,14 +126,6 @@ class TaskOutcome(Message):
 
 
 @dataclass(frozen=True, slots=True)
-class PendingTask:
-    """A task that is to be run, and whose run it is: an agent's, or None's."""
-
-    id: int
-    agent_id: int | None
-
-
-@dataclass(frozen=True, slots=True)
 class Begun:
     """A task whose attempt begins, and what it is run with.
 
@@ -243,18 +221,7 @@ class Tasks(Noun):
             without: ids of tasks to leave out.
             newest: only those with this id, or a smaller one.
         """
-        columns = TaskTable.__table__.c
-        by_hand = ((columns.status == TaskStatus.RUNNING) & (columns.worker == "")).label("by_hand")
-        waiting = (columns.status == TaskStatus.CREATED) & columns.scheduled_at.is_(None) & ~_AT_ONCE
-        turn = func.row_number().over(partition_by=columns.agent_id, order_by=(by_hand.desc(), columns.id))
-        found = select(columns.id, columns.agent_id, by_hand).where(by_hand.element | waiting)
-        if without:
-            found = found.where(columns.id != all_(literal(list(without), ARRAY(BigInteger))))
-        if newest is not None:
-            found = found.where(columns.id <= newest)
-        first = found.order_by(turn, columns.id).limit(limit).subquery()
-        ordered = select(first.c.id, first.c.agent_id).order_by(first.c.by_hand.desc(), first.c.id)
-        result = await self._connection.execute(ordered)
+        result = await self._connection.execute(pending(limit, without, newest))
         return [PendingTask(row.id, row.agent_id) for row in result]
 
     async def newest(self) -> int:
@@ -263,9 +230,7 @@ class Tasks(Noun):
 
     async def left(self, limit: int = 1_000) -> list[int]:
         """Those to be run at once that their makers have not had begun within a minute, oldest first."""
-        long_ago = TaskTable.created_at < func.clock_timestamp() - _MOMENT
-        found = select(TaskTable.id).where(TaskTable.status == TaskStatus.CREATED, _AT_ONCE, long_ago)
-        result = await self._connection.execute(found.order_by(TaskTable.id).limit(limit))
+        result = await self._connection.execute(left(limit))
         return list(result.scalars())
 
     async def begin(self, task_id: int, worker: str, trace: Mapping[str, JsonValue]) -> Begun:
@@ -367,8 +332,6 @@ class Tasks(Noun):
         return read_row(TaskRow, {name: value for name, value in found.items() if name != told.name})
 
 
-_AT_ONCE = TaskTable.trace.has_key(REQUESTED)
-_MOMENT = timedelta(minutes=1)
 _LONG = ("instruction", "result", "error")
 
 
