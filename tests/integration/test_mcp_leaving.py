@@ -16,6 +16,7 @@ import pytest
 
 from client.api import Shiftwork
 from client.mcp.web import PATH
+from tests.integration.connections import blocked, connected
 from tests.integration.mcp_support import COMMAND, INITIALIZE, LONGEST, bearer, environment
 
 INITIALIZED = {"jsonrpc": "2.0", "method": "notifications/initialized"}
@@ -130,16 +131,3 @@ async def connection(url: str) -> AsyncIterator[asyncpg.Connection]:
         yield connection
     finally:
         await connection.close()
-
-
-async def blocked(connection: asyncpg.Connection) -> set[int]:
-    """Those that wait for a lock of somebody else."""
-    rows = await connection.fetch(
-        "SELECT pid FROM pg_stat_activity WHERE cardinality(pg_blocking_pids(pid)) > 0"
-    )
-    return {row["pid"] for row in rows}
-
-
-async def connected(connection: asyncpg.Connection) -> set[int]:
-    """All who are connected to the server."""
-    return {row["pid"] for row in await connection.fetch("SELECT pid FROM pg_stat_activity")}

@@ -14,6 +14,7 @@ import pytest
 from client.api import Shiftwork
 from client.rest.streams import EventStream, Streams
 from shiftwork.contracts.project import ProjectStatus
+from tests.integration.connections import blocked, connected
 from tests.integration.rest_support import Served, serving
 
 
@@ -147,19 +148,6 @@ async def test_a_client_that_goes_during_a_look_costs_no_connection(stack, postg
             assert await read_status(http, path) == 200
             assert looking <= await connected(other)
     await other.close()
-
-
-async def blocked(connection: asyncpg.Connection) -> set[int]:
-    """The others that wait for what this one has locked."""
-    rows = await connection.fetch(
-        "SELECT pid FROM pg_stat_activity WHERE pg_backend_pid() = ANY(pg_blocking_pids(pid))"
-    )
-    return {row["pid"] for row in rows}
-
-
-async def connected(connection: asyncpg.Connection) -> set[int]:
-    """All who are connected to the server."""
-    return {row["pid"] for row in await connection.fetch("SELECT pid FROM pg_stat_activity")}
 
 
 class Client:
