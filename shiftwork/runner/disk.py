@@ -11,7 +11,10 @@ _PAUSE = 2.0
 """Seconds between two looks, at least."""
 
 _SHARE = 20
-"""A look may take one part in so many of the time between two."""
+"""A look may take one part in so many of a processor, on average."""
+
+_WAITED = 3
+"""Seconds to the next look for each that the last one took, when it was the disk that it waited for."""
 
 _MOST_MOVED = 5
 """Looks in a row during which folders that lie very deep may be moved."""
@@ -37,13 +40,26 @@ async def watch_disk(
     moved = 0
     while not breach.done():
         await asyncio.sleep(pause)
-        begun = time.monotonic()
-        size = await asyncio.to_thread(lambda: size_of(watched, pids()))
-        pause = max(_PAUSE, _SHARE * (time.monotonic() - begun))
+        size, pause = await asyncio.to_thread(_look, watched, pids)
         moved = 0 if size.whole else moved + 1
         sentence = _judge(size, before, limit_mb, moved)
         if sentence is not None and not breach.done():
             breach.set_result(sentence)
+
+
+def _look(folders: tuple[Path, ...], pids: Callable[[], Iterable[int]]) -> tuple[Size, float]:
+    """How much there is, and the seconds to wait before the next look."""
+    begun, worked = time.monotonic(), time.thread_time()
+    size = size_of(folders, pids())
+    return size, pause_after(time.monotonic() - begun, time.thread_time() - worked)
+
+
+def pause_after(took: float, worked: float) -> float:
+    """The seconds to wait after a look that took so many, and so many of a processor.
+
+    A disk that is busy holds up a look for seconds: what fills it must not be left alone for minutes then.
+    """
+    return max(_PAUSE, _SHARE * worked, _WAITED * took)
 
 
 def _judge(size: Size, before: int, limit_mb: float, moved: int) -> str | None:

@@ -32,11 +32,15 @@ MEND = (
 )
 OPTIONS = {"agent": {"backend": "command", "settings": {"argv": ["true"]}}}
 NEVER = "0 0 29 2 *"
+LISTS = "/api/agents", "/api/schedules", "/api/projects"
 
 
 @dataclass(frozen=True)
 class Spoiled:
-    """Two agents and two projects, the first of each unreadable; by their ids, the schedules by theirs."""
+    """Two agents and two projects, the first of each unreadable; by their ids, the schedules by theirs.
+
+    `before` has how many each list had without them: other tests may have left some.
+    """
 
     settings: Settings
     http: httpx.Client
@@ -44,6 +48,7 @@ class Spoiled:
     schedules: tuple[str, str]
     projects: tuple[str, str]
     whys: tuple[str, str]
+    before: dict[str, int]
 
     def cli(self, *arguments: str) -> subprocess.CompletedProcess[str]:
         env = environment(self.settings.state)
@@ -72,6 +77,7 @@ def spoiled(stack) -> Iterator[Spoiled]:
     mark = uuid.uuid4().hex[:8]
     with serving(stack.state) as server, server.client() as http:
         agents, projects = [], []
+        before = {path: http.get(path).json()["total"] for path in LISTS}
         for name in (f"spoiled-{mark}", f"sound-{mark}"):
             config = {"schedules": {f"of-{name}": NEVER}}
             made = http.post("/api/agents", json={"name": name, "code": "pass", "config": config}).json()
@@ -82,7 +88,7 @@ def spoiled(stack) -> Iterator[Spoiled]:
         why = f"('spoiled-{mark}') can't be read by this version of Shiftwork ("
         whys = f"What is stored of agent {agents[0]} {why}", f"What is stored of project {projects[0]} {why}"
         schedules = f"of-spoiled-{mark}", f"of-sound-{mark}"
-        yield Spoiled(stack, http, tuple(agents), schedules, tuple(projects), whys)
+        yield Spoiled(stack, http, tuple(agents), schedules, tuple(projects), whys, before)
         change(stack, MEND, agents[0], projects[0])
         for agent in agents:
             http.delete(f"/api/agents/{agent}")
@@ -92,15 +98,12 @@ def spoiled(stack) -> Iterator[Spoiled]:
 
 def test_lists_over_rest_tell_of_what_can_not_be_read(spoiled: Spoiled) -> None:
     """If it failed, one row of a newer version would hide all agents, schedules and projects."""
-    for path, kind, field, there in (
-        ("/api/agents", 0, "id", spoiled.agents),
-        ("/api/schedules", 0, "id", spoiled.schedules),
-        ("/api/projects", 1, "project_id", spoiled.projects),
-    ):
+    of_each = (0, "id", spoiled.agents), (0, "id", spoiled.schedules), (1, "project_id", spoiled.projects)
+    for path, (kind, field, there) in zip(LISTS, of_each, strict=True):
         page = spoiled.listed(f"{path}?limit=200")
         found = [each[field] for each in page["items"]]
         assert (there[0] in found, there[1] in found) == (False, True)
-        assert page["total"] == len(found)
+        assert page["total"] == spoiled.before[path] + 1
         assert [spoiled.whys[kind] in each for each in page["unreadable"]] == [True]
         assert len(spoiled.listed(f"{path}?limit=1")["unreadable"]) == 1
 

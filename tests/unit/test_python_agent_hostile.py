@@ -94,8 +94,8 @@ async def test_too_much_memory(runner):
 
 async def test_too_much_on_disk(runner):
     """If it failed, one agent could fill the worker's disk."""
-    code = "f = open('a', 'wb')\nfor _ in range(50): f.write(b'x' * 1_000_000)\nimport time; time.sleep(60)"
-    outcome = await run(runner, code, limits=limits(disk_mb=20), timeout=30)
+    code = "f = open('a', 'wb')\nfor _ in range(50): f.write(b'x' * 1_000_000)\nimport time; time.sleep(600)"
+    outcome = await run(runner, code, limits=limits(disk_mb=20), timeout=100)
     assert outcome.error_kind is TaskErrorKind.LIMIT
     assert "disk_mb of 20" in outcome.error
 

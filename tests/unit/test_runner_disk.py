@@ -13,6 +13,7 @@ from pathlib import Path
 
 import pytest
 
+from shiftwork.runner.disk import pause_after
 from shiftwork.runner.limits import Limits
 from shiftwork.runner.measure import size_of
 from shiftwork.sandbox.choose import choose_sandbox
@@ -33,6 +34,14 @@ async def test_folders_that_grow_too_much_end_the_program(tmp_path):
     shell = Shell(choose_sandbox(), limits=Limits(disk_mb=20))
     result = await shell.run(FILL.removesuffix("sleep 60"), timeout=30, **folders)
     assert (result.exit_status, result.breach) == (0, None)
+
+
+@pytest.mark.parametrize(
+    ("took", "worked", "pause"), [(0.01, 0.01, 2.0), (1.0, 1.0, 20.0), (5.0, 0.01, 15.0), (60.0, 0.2, 180.0)]
+)
+def test_a_busy_disk_puts_off_no_look_for_long(took, worked, pause):
+    """Otherwise what fills a disk would be left alone for the longer, the more it keeps the disk busy."""
+    assert pause_after(took, worked) == pause
 
 
 HIDE = "exec 3>hidden; rm hidden; head -c 12000000 /dev/zero >&3; sleep 60"
