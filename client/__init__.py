@@ -53,6 +53,18 @@ _WHERE = {
     "ResourceManager": "shiftwork.resources",
     "ResourceUsage": "shiftwork.resources",
     "distributed_lock": "shiftwork.locks",
+    "ActionDefinition": "shiftwork.environments",
+    "ActionResult": "shiftwork.environments",
+    "AgentRuntime": "shiftwork.environments",
+    "BaseHarness": "shiftwork.environments",
+    "EpisodeStats": "shiftwork.environments",
+    "HarnessAdapter": "shiftwork.environments",
+    "HarnessStatus": "shiftwork.environments",
+    "Observation": "shiftwork.environments",
+    "check_harness": "shiftwork.environments",
+    "CodingChallengeHarness": "shiftwork.environments.examples",
+    "NumberGuessHarness": "shiftwork.environments.examples",
+    "TextAdventureHarness": "shiftwork.environments.examples",
 }
 
 __all__ = sorted(_WHERE)  # noqa: PLE0605 - derived from the one table above

@@ -2,17 +2,21 @@
 
 from typing import Any, Dict, List  # noqa: UP035 - as it is written elsewhere
 
+import pytest
+
+import client
+import shiftwork.environments
 from shiftwork.environments import (
     ActionDefinition,
     ActionResult,
+    AgentRuntime,
     BaseHarness,
+    HarnessAdapter,
     HarnessStatus,
     Observation,
+    check_harness,
 )
-from shiftwork.environments.adapter import HarnessAdapter
-from shiftwork.environments.conformance import check_harness
 from shiftwork.environments.examples import NumberGuessHarness
-from shiftwork.environments.runtime import AgentRuntime
 
 # What is written here in another way than the rest of this repository is what is tested.
 # ruff: noqa: UP006
@@ -160,3 +164,38 @@ async def test_an_agent_plays_by_the_tool_of_an_environment():
     assert seen.success
     told = await agent.execute_tool(tool_name=tool, action="stats")
     assert "total_steps" in str(told.output)
+
+
+@pytest.mark.parametrize("name", shiftwork.environments.__all__)
+def test_each_name_of_an_environment_is_in_one_package(name):
+    """Who brings a program from elsewhere would have to find out which module has each of its names."""
+    assert getattr(shiftwork.environments, name).__name__ == name
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "ActionDefinition",
+        "ActionResult",
+        "AgentRuntime",
+        "BaseHarness",
+        "CodingChallengeHarness",
+        "EpisodeStats",
+        "HarnessAdapter",
+        "HarnessStatus",
+        "NumberGuessHarness",
+        "Observation",
+        "TextAdventureHarness",
+        "check_harness",
+    ],
+)
+def test_the_package_of_programs_has_each_name_too(name):
+    """What else a program needs is in `client`; it would look for these names there in vain."""
+    assert getattr(client, name).__name__ == name
+    assert name in client.__all__
+
+
+def test_another_name_is_told_as_missing():
+    """A misspelt import would be told as something else than a misspelt import."""
+    with pytest.raises(ImportError, match="HarnessAdaptor"):
+        from shiftwork.environments import HarnessAdaptor  # noqa: F401 - what is tested
