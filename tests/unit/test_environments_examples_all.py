@@ -197,6 +197,7 @@ def test_problems_have_three_difficulties_and_enough_hidden_tests():
         {"problem": "none"},
         {"difficulty": "brutal"},
         {"source": "internet"},
+        {"path": "HumanEval.jsonl.gz"},
         {"submissions": 0},
         {"seconds": math.nan},
         {"memory_mb": -1},

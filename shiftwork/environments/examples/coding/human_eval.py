@@ -49,7 +49,7 @@ def _read(file: Path) -> tuple[Problem, ...]:
             data = unpacked.read(_MOST_BYTES)
         found = tuple(_problem(json.loads(line)) for line in data.splitlines() if line.strip())
     except (OSError, EOFError) as error:
-        raise InvalidInput(f"HumanEval's problems can't be read from {str(file)!r}: {error}") from error
+        raise InvalidInput(f"HumanEval's problems can't be read from {str(file)!r}: {_why(error)}") from error
     except (ValueError, KeyError, TypeError, RecursionError) as error:
         raise InvalidInput(
             f"{str(file)!r} does not hold HumanEval's problems: each line must be a JSON object with "
@@ -58,6 +58,10 @@ def _read(file: Path) -> tuple[Problem, ...]:
     if not found:
         raise InvalidInput(f"{str(file)!r} holds none of HumanEval's problems")
     return found
+
+
+def _why(error: OSError | EOFError) -> str:
+    return getattr(error, "strerror", None) or str(error)
 
 
 def _problem(line: dict[str, Any]) -> Problem:
