@@ -4,6 +4,7 @@ import subprocess
 
 import pytest
 
+from client import DecisionMemory, ProgressEntry, ProjectFeature, ProjectState, SessionState
 from shiftwork.contracts.outbox import Handoff
 from shiftwork.errors import Conflict, InvalidInput, NotFound, RepositoryError
 from shiftwork.project_manager import (
@@ -88,6 +89,23 @@ async def test_the_documented_example(manager, tmp_path):
         "person: Implemented login: Login works, ready for testing"
     )
     assert (await manager.get_project_status(project.id))["total_features"] == 1
+
+
+async def test_what_it_returns_has_public_names(manager):
+    """If it failed, a program could not say what it was given without our inner modules."""
+    project = await manager.create_project("chat")
+    feature = await manager.add_feature(project.id, "login", verification_steps=RUNS)
+    progress = await manager.log_progress(project.id, "looked", "it is there")
+    decision = await manager.record_decision(project.id, "storage", "SQLite")
+    session = await manager.start_session(project.id, feature.id)
+    rows = {
+        ProjectState: project,
+        ProjectFeature: feature,
+        ProgressEntry: progress,
+        DecisionMemory: decision,
+        SessionState: session,
+    }
+    assert all(type(row) is kind for kind, row in rows.items())
 
 
 async def test_passing_is_never_written(manager, store):
