@@ -15,10 +15,10 @@ class Arguments(BaseModel):
     @field_validator("*", mode="before")
     @classmethod
     def _as_meant(cls, given: object, told: ValidationInfo) -> object:
-        """Pydantic makes 1 and 0 of true and false, and true of "on"; and columns keep no NUL."""
+        """Pydantic makes 1 of true, true of "on" and numbers of texts; and columns keep no NUL."""
         annotation = cls.model_fields[told.field_name or ""].annotation
-        if isinstance(given, bool) and _is_number(annotation):
-            raise ValueError("must be a number, not true or false")
+        if isinstance(given, bool | str) and _is_number(annotation):
+            raise ValueError(f"must be a number, not {'text' if isinstance(given, str) else 'true or false'}")
         if annotation is bool and not isinstance(given, bool):
             raise ValueError("must be true or false")
         for each in given if isinstance(given, list) else [given]:

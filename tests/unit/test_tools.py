@@ -337,6 +337,8 @@ def test_no_number_is_true_or_false(given):
 
 
 ODD = [
+    ("list_project_features", {"limit": "5"}, "limit: must be a number, not text"),
+    ("resume_project", {"max_sessions": "1"}, "max_sessions: must be a number, not text"),
     ("pause_project", {"at_once": "yes"}, "at_once: must be true or false"),
     ("pause_project", {"at_once": 1}, "at_once: must be true or false"),
     ("log_project_progress", {"action": "a", "outcome": "b", "git_commit": "on"}, "git_commit: must be true"),
