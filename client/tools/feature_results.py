@@ -57,10 +57,13 @@ class Feature(Done):
 
 
 class StepLine(BaseModel):
-    """A verification step."""
+    """A verification step; `environment`: what its command plays, and must earn there."""
 
     description: str
     command: str | None
+    expect_status: int = 0
+    expect_output: str | None = None
+    environment: str | None = None
 
 
 class NextFeature(Done):
@@ -78,6 +81,9 @@ class NextFeature(Done):
             StepLine(
                 description=line(step.description, 1000),
                 command=None if step.command is None else passage(step.command, 1000),
+                expect_status=step.expect_status,
+                expect_output=None if step.expect_output is None else passage(step.expect_output, 1000),
+                environment=None if step.environment is None else line(step.environment.told, 1000),
             )
             for step in row.verification_steps[:ITEMS]
         ]

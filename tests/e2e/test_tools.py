@@ -221,10 +221,11 @@ async def test_what_a_model_changes_is_changed(lab: Lab) -> None:
     assert (row.depends_on, row.status, row.problem) == (("a",), "not_started", None)
     assert [(each.description, each.command) for each in row.verification_steps] == [tuple(step.values())]
 
+    plain = {"expect_status": 0, "expect_output": None, "environment": None}
     first = await next_one()
     assert (first["feature"]["name"], first["verification_steps"]) == (
         "a",
-        [{"description": "it says so", "command": "grep -qx done a.txt"}],
+        [{**step, "command": "grep -qx done a.txt", **plain}],
     )
     update = {"feature_id": first["feature"]["feature_id"]}
     blocked = await call("update_feature_status", **update, status="blocked", error="not now")

@@ -15,7 +15,7 @@ from pydantic import ValidationError
 from client import LONG_RUNNING_TOOLS, long_running_tools
 from client.__main__ import main
 from client.tools.arguments import CreateProject, ListProjects
-from client.tools.feature_results import FeatureLine
+from client.tools.feature_results import FeatureLine, NextFeature
 from client.tools.results import DecisionLine, Progress, Projects
 from client.tools.table import DEFINITIONS
 from shiftwork.contracts.feature import FeatureCategory, FeatureStatus, VerificationStep
@@ -196,6 +196,18 @@ def test_what_agents_wrote_is_cut_and_cleaned() -> None:
         assert "more characters" in text
         assert "202e" not in text
         assert "001b" not in text
+
+
+def test_a_model_is_shown_what_each_step_must_yield() -> None:
+    """If it failed, a model would take a feature for done whose command prints the wrong thing."""
+    maze = {"name": "maze", "min_reward": 1, "episodes": 3}
+    steps = (
+        VerificationStep(command="greet", expect_status=2, expect_output="usage"),
+        VerificationStep(command="solve", environment=maze),
+    )
+    printed, played = NextFeature.steps(feature_row(verification_steps=steps))
+    assert (printed.expect_status, printed.expect_output, printed.environment) == (2, "usage", None)
+    assert "maze" in (played.environment or "")
 
 
 def test_pages_say_how_to_get_the_next() -> None:
