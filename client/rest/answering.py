@@ -10,8 +10,7 @@ from client.standing import CurrentSession, OpenQuestion
 from client.telling import as_json, tell
 from shiftwork.contracts.project import ProjectStatus
 from shiftwork.store.rows import EventRow, FeatureRow, TranscriptRow
-from shiftwork.verification.flaws import unreadable_step
-from shiftwork.verification.trivial import proves_nothing
+from shiftwork.verification.flaws import decided_already, unreadable_step
 
 
 class ProgressLine(BaseModel):
@@ -75,8 +74,8 @@ class Taken(BaseModel):
 
 
 _WARNING = (
-    "Which of its steps checks nothing, whatever there is, or (told who adds or changes it) can't be read by "
-    "the shell; null if there is none."
+    "Which of its steps checks nothing, or can't pass, whatever there is, or (told who adds or changes it) "
+    "can't be read by the shell; null if there is none."
 )
 
 
@@ -95,7 +94,7 @@ class Feature(FeatureRow):
     @property
     def warning(self) -> str | None:
         """As a sentence; the feature is taken all the same, as people decide what is enough."""
-        return self._unreadable or proves_nothing(self.spec)
+        return self._unreadable or decided_already(self.spec)
 
     @classmethod
     def of(cls, row: FeatureRow) -> "Feature":

@@ -6,7 +6,7 @@ from pydantic import BeforeValidator, Field
 
 from client.tools.taking import Arguments
 from shiftwork.contracts.decision import DecisionOutcome
-from shiftwork.contracts.feature import FeatureCategory, FeatureStatus
+from shiftwork.contracts.feature import LAST_STATUS, FeatureCategory, FeatureStatus
 from shiftwork.contracts.project import ProjectStatus
 
 MOST = 100
@@ -146,7 +146,9 @@ class Step(Arguments):
             ),
         ),
     ] = None
-    expect_status: Annotated[int, Field(description="The exit status that it must yield.")] = 0
+    expect_status: Annotated[
+        int, Field(ge=0, le=LAST_STATUS, description="The exit status that it must yield.")
+    ] = 0
     expect_output: Annotated[
         str | None, Field(max_length=20_000, description="Text that its standard output must contain.")
     ] = None

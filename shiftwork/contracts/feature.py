@@ -3,12 +3,15 @@
 import unicodedata
 from enum import StrEnum
 from pathlib import PurePosixPath
-from typing import Annotated, Self
+from typing import Annotated, Final, Self
 
 from pydantic import Field, field_validator, model_validator
 
 from shiftwork.contracts.base import Document, Message, Name, Text
 from shiftwork.contracts.environment_check import EnvironmentCheck
+
+LAST_STATUS: Final = 255
+"""Commands end with an exit status from 0 to this one; after signal n it is 128 + n."""
 
 
 class FeatureCategory(StrEnum):

@@ -1,8 +1,8 @@
-"""Steps of a feature that can't show anything: a shell can't read them, or they come out alike."""
+"""Steps of a feature that can't show anything: a shell can't read them, or they always end alike."""
 
 from collections.abc import Iterable
 
-from shiftwork.contracts.feature import FeatureSpec
+from shiftwork.contracts.feature import LAST_STATUS, FeatureSpec
 from shiftwork.shells import complaint, shell_name
 from shiftwork.verification.trivial import proves_nothing
 
@@ -12,7 +12,25 @@ def flaw(feature: FeatureSpec) -> str | None:
 
     It starts a shell for each command, which only reads it: some milliseconds, not for an event loop.
     """
-    return unreadable_step(feature) or proves_nothing(feature)
+    return unreadable_step(feature) or decided_already(feature)
+
+
+def decided_already(feature: FeatureSpec) -> str | None:
+    """A sentence on the first step that comes out alike whatever there is; None: each may come out both ways.
+
+    It reads no command, but looks into those that are short.
+    """
+    for number, step in enumerate(feature.verification_steps, start=1):
+        if step.command is not None and (problem := no_status(step.expect_status)):
+            return f"feature {feature.name!r}, step {number} can't pass: {problem}"
+    return proves_nothing(feature)
+
+
+def no_status(expected: int) -> str | None:
+    """A sentence on an exit status that no command ends with; None: one may."""
+    if 0 <= expected <= LAST_STATUS:
+        return None
+    return f"no command ends with the exit status {expected}; they are from 0 to {LAST_STATUS}"
 
 
 def unreadable_step(feature: FeatureSpec) -> str | None:
@@ -34,5 +52,5 @@ def flaws(features: Iterable[FeatureSpec], most: int) -> list[str]:
     found, asked = [], 0
     for feature in features:
         asked += len(feature.verification_steps)
-        found.append(flaw(feature) if asked <= most else proves_nothing(feature))
+        found.append(flaw(feature) if asked <= most else decided_already(feature))
     return [sentence for sentence in found if sentence]

@@ -660,6 +660,7 @@ def test_a_verifier_gives_its_word_on_its_own_steps(serve, wire):
     script = in_order(
         Reply("", (("give_verdict", {"step": 1, "met": True, **evidence}),)),
         Reply("", (("give_verdict", {"step": 2, "met": True}),)),
+        Reply("", (("give_verdict", {"step": 2, "met": True, **evidence, "expect_status": 256}),)),
         Reply("", (("give_verdict", {"step": 2, "met": True, **evidence}),)),
         Reply("", (("give_verdict", {"step": 3, "met": False, "reason": "it takes a minute"}),)),
         Reply("", (HAND_OVER,)),
@@ -667,9 +668,10 @@ def test_a_verifier_gives_its_word_on_its_own_steps(serve, wire):
     bench, server = serve(script, wire=wire, role=Role.VERIFIER, steps=steps)
     done = bench.run()
     assert done.last["ok"], done.errors
-    told = server.turns[4].tool_results
+    told = server.turns[5].tool_results
     assert ["not yours" in told[0], "needs a `command`" in told[1]] == [True, True]
-    assert "Still to judge: 3" in told[2]
+    assert "no command ends with the exit status 256" in told[2]
+    assert "Still to judge: 3" in told[3]
     verdict = bench.left("verdict.json")["steps"]
     assert [(step["step"], step["met"]) for step in verdict] == [(2, True), (3, False)]
 

@@ -161,6 +161,10 @@ def test_a_plan_comes_in_parts():
         (FEATURE | {"category": "magic"}, "feature 'one': category: Input should be"),
         (FEATURE | {"colour": "red"}, "feature 'one': colour: Extra inputs are not permitted"),
         (FEATURE | {"verification_steps": [{"command": "true"}]}, "checks nothing"),
+        (
+            FEATURE | {"verification_steps": [{"command": "make", "expect_status": 256}]},
+            "step 1 can't pass: no command ends with the exit status 256; they are from 0 to 255",
+        ),
         (FEATURE | {"verification_steps": [{"command": "if ./app"}]}, "can't read 'if ./app' ("),
         ("just a name", "feature 1 of this call: the whole: Input should be"),
         (FEATURE | {"verification_steps": [{"command": "a", "files": {"../x": ""}}]}, "must be relative"),

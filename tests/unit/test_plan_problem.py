@@ -14,6 +14,7 @@ from shiftwork.contracts.plan import SHORT_SPECIFICATION, Plan
 from shiftwork.contracts.session import Role
 from shiftwork.errors import InvalidInput
 from shiftwork.secrets import LazyRedactor
+from shiftwork.verification.flaws import flaws
 
 KEY = "s3cr3t-Value-0123"
 REDACTOR = LazyRedactor({"A_KEY": KEY, "POSTGRES_PASSWORD": "postgres"})
@@ -75,6 +76,13 @@ def test_people_are_told_of_a_plan_that_is_large_or_checks_nothing() -> None:
     [warning] = plan_warnings(Plan.model_validate({"features": [unreadable]}), "")
     assert "feature 'a', step 1: " in warning
     assert "can't read '(make'" in warning
+    late = {"name": "a", "verification_steps": [{"command": "make", "expect_status": 300}]}
+    plan = Plan.model_validate({"features": [late]})
+    [warning] = plan_warnings(plan, "")
+    assert warning == (
+        "feature 'a', step 1 can't pass: no command ends with the exit status 300; they are from 0 to 255"
+    )
+    assert flaws(plan.features, most=0) == [warning], "it needs no shell"
     assert "feature 'e0', step 1 checks nothing: 'true'" in told[1]
     assert (len(told), told[-1]) == (7, "2 more features have such steps")
 

@@ -106,6 +106,9 @@ async def test_a_feature_that_checks_nothing_or_that_no_shell_reads_says_so() ->
     checked = row.model_copy(update={"verification_steps": (VerificationStep(command="make test"),)})
     assert Feature.of(checked).warning is None
     assert (await Feature.of(checked).looked_at()).warning is None
+    never = VerificationStep(command="make", expect_status=-1)
+    told = Feature.of(row.model_copy(update={"verification_steps": (never,)})).warning
+    assert "step 1 can't pass: no command ends with the exit status -1" in (told or "")
     unreadable = row.model_copy(update={"verification_steps": (VerificationStep(command="(make"),)})
     told = (await Feature.of(unreadable).looked_at()).model_dump(mode="json")["warning"]
     assert "step 1: " in told

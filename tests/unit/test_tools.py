@@ -164,6 +164,22 @@ async def test_without_a_stack_the_answer_is_a_sentence(tmp_path) -> None:
             {"project_id": "x", "name": "n", "description": "d", "verification_steps": [5]},
             "verification_steps.0: ",
         ),
+        *(
+            (
+                "add_project_feature",
+                {
+                    "project_id": "x",
+                    "name": "n",
+                    "description": "d",
+                    "verification_steps": [{"command": "x", "expect_status": status}],
+                },
+                sentence,
+            )
+            for status, sentence in (
+                (300, "verification_steps.0.expect_status: must be 255 or less"),
+                (-1, "verification_steps.0.expect_status: must be 0 or more"),
+            )
+        ),
         ("get_project_report", {"project_id": "x", "offset": True}, "offset: must be a number, not true"),
         ("update_feature_status", {"feature_id": True, "status": "failing"}, "feature_id: must be a number"),
     ],

@@ -10,7 +10,7 @@ from shiftwork.agents.langchain.program.leaving import Leaving
 from shiftwork.agents.langchain.program.tools import make_tool
 from shiftwork.contracts.outbox import StepVerdict
 from shiftwork.text import one_line
-from shiftwork.verification.flaws import unreadable
+from shiftwork.verification.flaws import no_status, unreadable
 from shiftwork.verification.trivial import is_trivial
 from shiftwork.verification.word import CONSENT, VETO
 
@@ -60,6 +60,8 @@ class VerdictDesk:
             )
         if word.met and (problem := unreadable(word.command or "")):
             return f"Step {word.step}: {problem}. Give a `command` that it can."
+        if word.met and (problem := no_status(word.expect_status)):
+            return f"Step {word.step}: {problem}."
         if word.met and is_trivial(word.command or "", output=word.expect_output is not None):
             return (
                 f"Step {word.step}: {word.command!r} comes out alike whether the step is fulfilled or not. "
