@@ -104,8 +104,10 @@ async def save_control_state(
             problem = problem or f"an edit was not taken: {error}"
         else:
             await tx.features.edit(feature.id, request.revision - 1, edit)
+    said = _said_to_fail(request)
     for state in request.features:
-        control: FeatureColumns = {**control_columns(state), **(facts or {}).get(state.id, {})}
+        more: FeatureColumns = {**said.get(state.id, {}), **(facts or {}).get(state.id, {})}
+        control: FeatureColumns = {**control_columns(state), **more}
         await tx.features.save(state.id, request.revision, **control)
     await judge_blocked(tx, request.features)
     reason = await with_words(tx, request.project_id, request.reason)
@@ -134,6 +136,17 @@ async def save_control_state(
             data=told(event.data, request.reason, reason),
         )
     return problem
+
+
+def _said_to_fail(request: SaveRequest) -> dict[int, FeatureColumns]:
+    """Why people say that features fail: what the agents that go on with these are told."""
+    said: dict[int, FeatureColumns] = {}
+    for event in request.events:
+        if event.kind == "feature_status" and event.data.get("status") == FeatureStatus.FAILING:
+            reason = str(event.data.get("reason") or "")
+            if reason:
+                said[int(event.reference.removeprefix("feature:"))] = {"last_error": reason}
+    return said
 
 
 async def _outbox(tx: Transaction, session: SessionRow, attempt: int | None) -> Outbox:

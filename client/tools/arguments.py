@@ -199,7 +199,14 @@ class UpdateFeatureStatus(Arguments):
         ),
     ]
     error: Annotated[
-        str | None, Field(max_length=2000, description="Why, for `failing` and `blocked`; agents read it.")
+        str | None,
+        Field(
+            max_length=2000,
+            description=(
+                "Why, for `failing` and `blocked`; shown to people, and of `failing` told to the agent that "
+                "works on the feature next."
+            ),
+        ),
     ] = None
 
 

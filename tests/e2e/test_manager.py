@@ -5,7 +5,7 @@ import pytest
 from client.control import project_manager
 from shiftwork.errors import Conflict, InvalidInput
 from shiftwork.project_manager import FeatureStatus, ProjectStatus
-from tests.e2e.lab import Lab, Project, eventually
+from tests.e2e.lab import SHOW_BRIEF, Lab, Project, eventually
 from tests.e2e.support import simple_attempt, simple_feature
 
 STEP = {"description": "it says so", "command": "grep -qx done by-hand.txt"}
@@ -32,6 +32,21 @@ async def test_passing_is_verified_and_never_written(lab: Lab) -> None:
     await project.event("session_ended", "session:6")
     assert (await project.statuses()) == {"a": "passing", "b": "not_started"}
     assert project.landings() == ["a"]
+
+
+async def test_why_a_feature_fails_is_told_to_the_agent_that_mends_it(lab: Lab) -> None:
+    """If it failed, a person or a model would say what is broken, and the next agent would not know it."""
+    project = await lab.project(
+        [simple_feature("a")], {"a": [simple_attempt("a"), simple_attempt("a", SHOW_BRIEF)]}
+    )
+    await project.completes()
+    manager, feature = project_manager(lab.shiftwork), (await project.features())["a"]
+    after = await project.now()
+    row = await manager.update_feature_status(feature.id, FeatureStatus.FAILING, "It greets nobody twice.")
+    assert (row.status is FeatureStatus.PASSING, row.last_error) == (False, "It greets nobody twice.")
+    await project.completes(after)
+    assert project.request()["previous_failure"] == "It greets nobody twice."
+    assert (await project.features())["a"].last_error is None
 
 
 async def test_features_added_and_changed_reach_the_workflow(lab: Lab) -> None:
