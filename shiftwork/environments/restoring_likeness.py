@@ -169,7 +169,11 @@ class _Comparison:
         known = {each: each for each in now}
         pairs = [(each, known.pop(each)) for each in before if each in known]
         found = {id(each) for pair in pairs for each in pair}
-        if len(pairs) < len(before):
+        if len(pairs) + 1 == len(before):  # one is left, and nothing to be tried
+            pairs.extend(
+                _matched(of, *([each for each in some if id(each) not in found] for some in (before, now)))
+            )
+        elif len(pairs) < len(before):
             sets.append(tuple([each for each in some if id(each) not in found] for some in (before, now)))
         return pairs
 
@@ -216,7 +220,7 @@ def _shape(one: Any, among: Snapshot) -> tuple[Any, ...]:
 
 
 def _is_empty(one: Any) -> bool:
-    return isinstance(one, list | dict | set) and not one
+    return issubclass(type(one), list | dict | set) and not one  # a dead proxy can't be asked for its class
 
 
 def _check(alike: bool, what: str) -> None:  # noqa: FBT001 - a condition, as of `assert`

@@ -33,11 +33,11 @@ _MOST_READ: Final = 2**63
 
 def leads_to(one: Any) -> Sequence[Any]:
     """The objects that one of a kind in `LEADING` is made of."""
+    if type(one) in _PROXIES:  # first: a dead one can't be asked for its class
+        return [_referent(one)]
     if isinstance(one, types.FunctionType):
         named = sorted((one.__kwdefaults__ or {}).items())
         return [one.__code__, *(one.__defaults__ or ()), *named, *map(_in_cell, one.__closure__ or ())]
-    if type(one) in _PROXIES:
-        return [_referent(one)]
     if isinstance(one, property):
         return [one.fget, one.fset, one.fdel]
     if isinstance(one, operator.itemgetter | operator.attrgetter | operator.methodcaller):

@@ -250,6 +250,24 @@ class Nothing(WithALock):
         self.nothing = [np.float32("nan"), np.datetime64("NaT"), complex("nan"), {float("nan")}, Empty()]
 
 
+class InChains(WithALock):
+    """A set within a set, and so on: each element can be like one other alone."""
+
+    def make(self):
+        self.first = last = Part(0)
+        for count in range(3_000):
+            later = Part(count)
+            last.others = {later}
+            last = later
+
+
+class OfTheDead(WithALock):
+    """What it refers to has gone; who asks what that is gets an error for an answer."""
+
+    def make(self):
+        self.gone = weakref.proxy(Part(0))
+
+
 class ReadsDates(WithALock):
     """It reads a clock, in forms that may be anything."""
 
@@ -257,7 +275,9 @@ class ReadsDates(WithALock):
         self.read = [dt.datetime.now(), dt.datetime.now(dt.UTC), time.time_ns(), time.perf_counter_ns()]  # noqa: DTZ005
 
 
-@pytest.mark.parametrize("kind", [Sound, Reads, ReadsDates, Leaves, FillsLater, Calls, InSets, Nothing])
+@pytest.mark.parametrize(
+    "kind", [Sound, Reads, ReadsDates, Leaves, FillsLater, Calls, InSets, InChains, OfTheDead, Nothing]
+)
 async def test_what_comes_out_the_same_goes_on(kind):
     """A play would end for what says nothing of it."""
     environment = kind()
@@ -290,6 +310,17 @@ class OnePartOther(WithALock):
         self.parts = {Part(count or uuid.uuid4()) for count in range(5)}
 
 
+class EndsOtherwise(InChains):
+    """At the end of a chain of sets there is something else."""
+
+    def make(self):
+        super().make()
+        part = self.first
+        while part.others:
+            (part,) = part.others
+        part.count = uuid.uuid4()
+
+
 class Defaults(WithALock):
     def make(self):
         drawn = uuid.uuid4()
@@ -307,7 +338,9 @@ class Getters(WithALock):
         self.getter = operator.itemgetter(uuid.uuid4())
 
 
-@pytest.mark.parametrize("kind", [Token, Carries, OnePartOther, Defaults, InsideAFunction, Getters])
+@pytest.mark.parametrize(
+    "kind", [Token, Carries, OnePartOther, EndsOtherwise, Defaults, InsideAFunction, Getters]
+)
 async def test_what_comes_out_otherwise_and_can_not_be_put_back_is_called_broken(kind):
     """The episode would go on with another secret than it began with, and nobody would know."""
     environment = kind()
