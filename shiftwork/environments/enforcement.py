@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, Final
 from shiftwork.environments.episode import Episode, SeededRandom
 from shiftwork.environments.failures import TookTooLong, is_failure, let_go, of_type, why, within
 from shiftwork.environments.guarding import Wrap, another_call, guard_class, guarded
-from shiftwork.environments.leaving import GOES_ON, leave, noted
+from shiftwork.environments.leaving import leave, not_undone, noted
 from shiftwork.environments.play_state import Play, check_base, episode_now, play_of
 from shiftwork.environments.protocol import HarnessStatus, Observation, as_it_is, own_copy
 from shiftwork.environments.restoring import Snapshot
@@ -96,7 +96,7 @@ async def _reset(
             raise
         raise EnvironmentFailed(
             f"environment {environment.name!r} could not begin an episode: {told}"
-            + ("" if undone else f"; {GOES_ON}")
+            + not_undone(environment, was, undone=undone)
         ) from error
     play.episodes += 1
     play.episode = Episode(play.episodes, chosen, kept, Observation())
@@ -146,7 +146,7 @@ async def _get_observation(
     environment: "BaseHarness", inner: Callable[..., Awaitable[Observation]]
 ) -> Observation:
     episode = episode_now(environment)
-    before = noted(environment, episode)
+    before, was = noted(environment, episode), environment.status
 
     async def go_back() -> None:
         if episode is not None:
@@ -166,7 +166,7 @@ async def _get_observation(
             raise
         raise EnvironmentFailed(
             f"what environment {environment.name!r} shows now can't be handed out: {told}"
-            + ("" if undone else f"; {GOES_ON}")
+            + not_undone(environment, was, undone=undone)
         ) from error
     if (episode := episode_now(environment)) is None:
         return seen

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from shiftwork.environments.base import BaseHarness
 
 GOES_ON: Final = "what it began did not end when it was cancelled, so it could not be undone"
+BROKEN: Final = "it could not be undone, and the environment is broken until the next reset"
 
 _MOST_TO_END: Final = 5.0
 """Seconds in which what a failed call left has to be gone."""
@@ -56,6 +57,14 @@ async def leave(
     if interruption is not None:
         raise interruption
     return ended
+
+
+def not_undone(environment: "BaseHarness", was: HarnessStatus, *, undone: bool) -> str:
+    """What is to be put behind the sentence on a call that failed: nothing, if all is as it was."""
+    if not undone:
+        return f"; {GOES_ON}"
+    broke = environment.status is HarnessStatus.ERROR and was is not HarnessStatus.ERROR
+    return f"; {BROKEN}" if broke else ""
 
 
 def _seconds_to_end(environment: "BaseHarness") -> float:

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from shiftwork.environments.episode import Episode, TakenAction, check_rewards
 from shiftwork.environments.failures import TookTooLong, is_failure, let_go, of_type, why, within
-from shiftwork.environments.leaving import GOES_ON, leave, noted
+from shiftwork.environments.leaving import leave, not_undone, noted
 from shiftwork.environments.parameters import BadParameters, checked_parameters
 from shiftwork.environments.play_state import check_base, episode_now, play_of, time_is_up
 from shiftwork.environments.protocol import (
@@ -113,8 +113,7 @@ def _untaken(
     """The answer to an action that was not taken, or that failed."""
     told, why = (None, result) if isinstance(result, str) else (result, result.error)
     why = why or f"action {action!r} was not taken"
-    if not undone:
-        why = f"{why}; {GOES_ON}"
+    why += not_undone(environment, HarnessStatus.ACTIVE, undone=undone)
     if told is None or not undone:
         episode.faults += 1
     return _refusal(environment, episode_now(environment), why, told)

@@ -336,8 +336,11 @@ async def test_what_can_be_neither_put_back_nor_made_again_is_called_broken():
             return await self.get_observation()
 
     environment = await begun(Lost())
-    await environment.step("raise")
+    broken = await environment.step("raise")
     assert environment.status is HarnessStatus.ERROR
+    assert broken.error.endswith(
+        "nobody expected this'; it could not be undone, and the environment is broken until the next reset"
+    )
     assert "could not be undone; call reset" in (await environment.step("add", amount=1)).error
     await environment.reset()
     assert (await environment.step("add", amount=1)).success

@@ -257,7 +257,7 @@ async def test_a_failed_reset_of_what_can_not_be_made_again_is_called_broken():
     environment = Lost()
     await environment.reset()
     await environment.step("go")
-    with pytest.raises(EnvironmentFailed):
+    with pytest.raises(EnvironmentFailed, match=r"positive; it could not be undone, and the .* is broken"):
         await environment.reset(size=0)
     assert "call reset" in (await environment.step("go")).error
     await environment.reset()
