@@ -202,6 +202,23 @@ async def test_what_cannot_be_made_is_told_in_one_sentence(name, parameters, sai
         await make_environment(f"gymnasium/{name}", parameters).reset(seed=0)
 
 
+@pytest.mark.parametrize(("version", "warned"), [(1, False), (2, True)], ids=["not there", "old"])
+def test_what_gymnasium_warns_of_is_told_of_what_can_be_made(version, warned):
+    """Beside the one sentence on a version that is not there, people would read a warning with its source."""
+    code = (
+        "import gymnasium\nfrom gymnasium.envs.classic_control import CartPoleEnv\n"
+        "for version in (2, 3):\n    gymnasium.register(f'Cart-v{version}', CartPoleEnv)\n"
+        "from shiftwork.environments.registry import make_environment\n"
+        f"try:\n    make_environment('gymnasium/Cart-v{version}')\n"
+        "except Exception as error:\n    print(error)"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, timeout=60, check=True
+    )
+    assert ("out of date" in done.stderr) is warned, done.stderr
+    assert ("Gymnasium can't make 'Cart-v1'" in done.stdout) is not warned
+
+
 @pytest.mark.parametrize(
     ("bridge", "package"),
     [

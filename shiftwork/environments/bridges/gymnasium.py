@@ -1,6 +1,7 @@
 """Environments of Gymnasium, played as ours; and ours, for what plays Gymnasium's."""
 
 import inspect
+import warnings
 from collections.abc import Sequence
 from typing import Any, Final, Literal
 
@@ -156,13 +157,17 @@ def _made(
             )
         return environment
     try:
-        if show == "render" and "render_mode" not in options:
-            options = {**options, "render_mode": _mode(gymnasium.spec(environment))}
-        return gymnasium.make(environment, **options)
+        with warnings.catch_warnings(record=True) as told:
+            if show == "render" and "render_mode" not in options:
+                options = {**options, "render_mode": _mode(gymnasium.spec(environment))}
+            made = gymnasium.make(environment, **options)
     except (gymnasium.error.Error, ImportError, TypeError) as error:
         raise InvalidInput(
             f"Gymnasium can't make {environment!r}: {one_line(truncate(str(error), 500))}"
         ) from error
+    for each in told:  # of one that can't be made, the error says it all
+        warnings.showwarning(each.message, each.category, each.filename, each.lineno)
+    return made
 
 
 def _mode(spec: "gymnasium.envs.registration.EnvSpec") -> str:
