@@ -36,11 +36,13 @@ def understood(line: str, actions: Sequence[ActionDefinition]) -> Choice:
     if named:
         raise InvalidInput(f"{first!r} can mean {_listed(named)}; write more of it.")
     meant = []
+    why = ""
     for action in actions:
         try:
             choice = _of_action(action, text)
             checked_parameters(action, choice.parameters)
-        except (InvalidInput, BadParameters):
+        except (InvalidInput, BadParameters) as error:
+            why = str(error).rstrip(".")
             continue
         if choice.parameters:
             meant.append((action, choice))
@@ -48,7 +50,8 @@ def understood(line: str, actions: Sequence[ActionDefinition]) -> Choice:
         return meant[0][1]
     if meant:
         raise InvalidInput(f"{text!r} can mean {_listed([each for each, _ in meant])}; begin with which.")
-    raise InvalidInput(f"{first!r} is no action now; there are: {_listed(actions)}.")
+    alone = f" Taken as that: {why}." if len(actions) == 1 and why else ""
+    raise InvalidInput(f"{first!r} is no action now; there are: {_listed(actions)}.{alone}")
 
 
 def _named(word: str, actions: Sequence[ActionDefinition]) -> list[ActionDefinition]:

@@ -55,6 +55,18 @@ def test_a_name_may_be_left_out_where_it_is_clear() -> None:
     assert understood('{"number": 7}', ACTIONS[:1]) == Choice(action="guess", parameters={"number": 7})
 
 
+def test_what_does_not_fit_the_one_action_there_is_says_why() -> None:
+    """Whoever walks against a wall would read that there is no such way at all, and not which there are."""
+    with pytest.raises(InvalidInput) as error:
+        understood("west", ACTIONS[1:2])
+    assert str(error.value) == (
+        "'west' is no action now; there are: move. Taken as that: parameter 'direction' of action 'move': "
+        "'west' is not one of ['north', 'south']."
+    )
+    with pytest.raises(InvalidInput, match=r"there are: Rest\. Taken as that: .* is too much\.$"):
+        understood("west", ACTIONS[-1:])
+
+
 @pytest.mark.parametrize(
     ("typed", "why"),
     [
