@@ -22,7 +22,7 @@ from client.temporal_errors import answering
 from client.vetting import vet_options
 from shiftwork.codec.agreement import agree
 from shiftwork.contracts.project import ProjectOptions
-from shiftwork.errors import Conflict
+from shiftwork.errors import Conflict, StackError
 from shiftwork.secrets.refusing import refuse_in_words, refuse_secrets
 from shiftwork.specifications import check_specification, project_name
 from shiftwork.store.rows import ProjectRow
@@ -35,7 +35,8 @@ class Shiftwork(Messages, Following, AgentRegistry, TaskControl, EpisodeControl,
     """A connection to one stack, and all that can be done there.
 
     Use as `async with Shiftwork(settings) as shiftwork`. Projects are named by id, by the beginning of an id,
-    or by name. Every method raises a `ShiftworkError` with one sentence, and then nothing was changed.
+    or by name. Every method raises a `ShiftworkError` with one sentence, and then nothing was changed; only
+    where Temporal does not answer (`StackError`) what was asked for may have been taken before.
     """
 
     async def start(
@@ -56,6 +57,9 @@ class Shiftwork(Messages, Following, AgentRegistry, TaskControl, EpisodeControl,
             repository: the user's repository: a folder (made if it is missing), a bare one, or an address.
             allow_dirty: start from the last commit of a repository that has uncommitted changes.
             project_id: the id that it gets, a UUID; None: a new one.
+
+        Raises:
+            StackError: also if it is made and could not be started: then a worker does that later.
         """
         project = await self.create(
             name,
@@ -67,7 +71,14 @@ class Shiftwork(Messages, Following, AgentRegistry, TaskControl, EpisodeControl,
             project_id=project_id,
             start=True,
         )
-        await self.open(project.id)
+        try:
+            await self.open(project.id)
+        except StackError as error:
+            why = str(error).removesuffix(".").removesuffix("; try again")
+            raise StackError(
+                f"Project {project.name!r} is made, but not started yet: {why}; a worker starts it later, "
+                "`shiftwork resume` at once."
+            ) from error
         return project.id
 
     async def create(

@@ -6,7 +6,12 @@ import subprocess
 import sys
 import uuid
 
+import pytest
+from temporalio.client import Client
+
+from client.api import Shiftwork
 from shiftwork.contracts.project import ProjectOptions, ProjectStatus
+from shiftwork.errors import StackError
 from shiftwork.store.rows import ProjectRow
 from shiftwork.temporal import project_workflow_id
 from tests.e2e.lab import Lab, eventually
@@ -97,6 +102,29 @@ async def test_a_project_whose_maker_was_killed_is_begun_once(lab: Lab, shared_w
     await completed(lab, another)
     assert (await maintain(lab)).projects == 0
     assert await runs(lab, row) == 1
+
+
+class Silent(Shiftwork):
+    """Its Temporal server goes away once the rows of a project are there."""
+
+    async def temporal(self) -> Client:
+        raise StackError("Temporal did not answer: connection refused; try again.")
+
+
+async def test_a_project_that_could_not_be_started_is_told_to_be_there(lab: Lab) -> None:
+    """Somebody told to try again, who is then refused the name, or makes and pays for a second one."""
+    name = uuid.uuid4().hex
+    async with Silent(lab.settings) as shiftwork:
+        with pytest.raises(StackError) as caught:
+            await shiftwork.start(name, "Write files.", options=options(lab))
+    assert str(caught.value) == (
+        f"Project {name!r} is made, but not started yet: Temporal did not answer: connection refused; a "
+        "worker starts it later, `shiftwork resume` at once."
+    )
+    row = await lab.shiftwork.find(name)
+    assert await runs(lab, row) == 0
+    await lab.shiftwork.resume(name)
+    await completed(lab, row)
 
 
 async def test_workers_begin_it_when_they_start(lab: Lab, shared_worker: WorkerProcess) -> None:
