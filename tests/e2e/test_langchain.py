@@ -6,7 +6,7 @@ import os
 import re
 import signal
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import psutil
@@ -69,9 +69,12 @@ def feature_of(turn: Turn) -> str:
     return str(name)
 
 
+_NOT_DONE = ("Error", "The arguments of this call are not valid JSON")
+
+
 def steps_done(turn: Turn) -> int:
     """How many of its calls were made: one that no tool answers, or that a tool refuses, was not."""
-    return sum(not result.startswith("Error") for result in turn.tool_results)
+    return sum(not result.startswith(_NOT_DONE) for result in turn.tool_results)
 
 
 @dataclass
@@ -243,17 +246,18 @@ def overflow(wire: str) -> Fault:
 async def test_trouble_with_the_model_costs_nothing(wire: str, lab: Lab) -> None:
     """If it failed, an hour of a provider's trouble would spend the attempts of a feature."""
     half = Reply("now", (("execute", {"command": "touch half.txt"}),))
+    unreadable = replace(half, malformed=True)
     trouble: dict[str, list[Answer]] = {
         "initializer": [Fault(429, headers={"retry-after": "1"}), Drop(half)],
-        "session": [Reply("so", (("no_such_tool", {"x": 1}),)), Fault(500)],
-        "research": [Drop(half)],
+        "session": [overflow(wire), Reply("so", (("no_such_tool", {"x": 1}),)), Fault(500)],
+        "research": [Drop(half), unreadable],
         "testing": [Fault(503, headers={"retry-after": "1"}), Reply("so", (("execute", {"wrong": 1}),))],
         "documentation": [Drop(), Fault(429, headers={"retry-after": "1"})],
-        "verifier": [Fault(500), Reply("so", (("no_such_tool", {"x": 1}),))],
+        "verifier": [unreadable, Fault(500), Reply("so", (("no_such_tool", {"x": 1}),))],
     }
 
     def script(turn: Turn) -> Answer | None:
-        """Each trouble in the middle of the work: one before its second step, one before its third."""
+        """Each trouble in the middle of the work, one before each step, the last before the third."""
         left = trouble[role_of(turn)]
         return left.pop() if left and steps_done(turn) == 3 - len(left) else None
 
@@ -303,15 +307,24 @@ async def test_an_interrupted_conversation_is_gone_on_with(lab: Lab) -> None:
 
 
 @every_wire
-async def test_a_refusal_costs_an_attempt_and_is_told(wire: str, lab: Lab) -> None:
-    """If it failed, a model that declines would look like one that crashed."""
-    refusals = [Reply("I won't.", refused=True)]
-    with LlmServer.in_thread(Staff(lambda _: refusals.pop() if refusals else None)) as server:
-        project = await start(lab, wire, server, planned=True)
+async def test_a_refusal_in_any_role_costs_an_attempt_and_is_told(wire: str, lab: Lab) -> None:
+    """If it failed, a model that declines would look like one that crashed, or end the project."""
+    declines = {*SESSIONS.values(), "verifier"}
+
+    def script(turn: Turn) -> Answer | None:
+        """Whoever has it declines once."""
+        if (role := role_of(turn)) not in declines:
+            return None
+        declines.remove(role)
+        return Reply("I won't.", refused=True)
+
+    with LlmServer.in_thread(Staff(script)) as server:
+        project = await start(lab, wire, server)
         await completes(project)
-        assert (await project.features())["a"].attempts == 1
-        failures = [e.data["failure"] for e in await project.events("attempt_ended")]
-        assert failures == ["agent_refused", None]
+        assert declines == set()
+        assert {row.attempts for row in (await project.features()).values()} == {1}
+        assert [kind for kind, _ in await failures(project)] == ["agent_refused"] * (len(SESSIONS) + 1)
+        assert await sessions(project) == [each for each in SESSIONS.items() for _ in range(2)]
 
 
 @every_wire

@@ -59,7 +59,7 @@ def respond(request: Request, reply: Reply) -> Response:
     }
     if not request.body.get("stream"):
         return json_response(message)
-    return Response(200, EVENTS, tuple(_events(message, content)))
+    return Response(200, EVENTS, tuple(_events(message, content, malformed=reply.malformed)))
 
 
 def fault(fault: Fault) -> Response:
@@ -95,7 +95,7 @@ def _usage(usage: Usage) -> dict[str, int]:
     }
 
 
-def _events(message: dict[str, Any], content: list[dict[str, Any]]) -> Iterator[bytes]:
+def _events(message: dict[str, Any], content: list[dict[str, Any]], *, malformed: bool) -> Iterator[bytes]:
     usage = {**message["usage"], "output_tokens": 1}
     start = {**message, "content": [], "stop_reason": None, "usage": usage}
     yield event({"type": "message_start", "message": start}, "message_start")
@@ -104,7 +104,8 @@ def _events(message: dict[str, Any], content: list[dict[str, Any]]) -> Iterator[
             empty, delta = {"type": "text", "text": ""}, {"type": "text_delta", "text": block["text"]}
         else:
             empty = {**block, "input": {}}
-            delta = {"type": "input_json_delta", "partial_json": json.dumps(block["input"])}
+            arguments = json.dumps(block["input"])[: -1 if malformed else None]
+            delta = {"type": "input_json_delta", "partial_json": arguments}
         yield _block_event("start", index, content_block=empty)
         yield _block_event("delta", index, delta=delta)
         yield _block_event("stop", index)

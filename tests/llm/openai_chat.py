@@ -54,7 +54,10 @@ def _message(reply: Reply) -> dict[str, Any]:
                 "index": index,
                 "id": f"call_{uuid4().hex[:24]}",
                 "type": "function",
-                "function": {"name": name, "arguments": json.dumps(dict(arguments))},
+                "function": {
+                    "name": name,
+                    "arguments": json.dumps(dict(arguments))[: -1 if reply.malformed else None],
+                },
             }
             for index, (name, arguments) in enumerate(reply.tool_calls)
         ]

@@ -62,7 +62,8 @@ class Usage:
 class Reply:
     """An answer of the model: prose, then calls of tools as (name, arguments).
 
-    `refused`: it declines; `failed`: its provider does, on the wires that can tell.
+    `refused`: it declines; `failed`: its provider does, on the wires that can tell. `malformed`: the
+    arguments of its calls have no end (streamed, by Anthropic's and OpenAI's chat wires).
     """
 
     text: str = ""
@@ -70,6 +71,7 @@ class Reply:
     usage: Usage = Usage()
     refused: bool = False
     failed: bool = False
+    malformed: bool = False
 
 
 @dataclass(frozen=True)
