@@ -9,7 +9,7 @@ from sqlalchemy import Connection
 
 from shiftwork.secrets import Fingerprints, LazyRedactor
 from shiftwork.settings import Settings
-from shiftwork.store.fingerprints import published
+from shiftwork.store.fingerprints import bodies, published
 
 if TYPE_CHECKING:
     from shiftwork.codec.sources import KeySource
@@ -32,7 +32,8 @@ class Recognition:
         self._settings = settings
         self._redactor = redactor
         self._keys: KeySource | None = None
-        self._rows: list[tuple[str, bytes]] = []
+        self._contents: list[tuple[str, str]] = []
+        self._whole = True
         self._looked: float | None = None
 
     def learn(self, connection: Connection, *, within: float = 0.0) -> None:
@@ -45,16 +46,19 @@ class Recognition:
         now = time.monotonic()
         if self._looked is not None and now - self._looked < within:
             return
-        rows, left_out = published(connection)
-        if rows != self._rows:
-            if left_out:
-                log.warning(
-                    "the secrets of %d workers are not recognised: the table 'secret_fingerprints' holds "
-                    "more than can be read; remove the rows of workers that are gone",
-                    left_out,
-                )
-            self._redactor.recognise(Fingerprints(self._opened(rows)))
-        self._rows, self._looked = rows, now
+        contents, left_out = published(connection)
+        changed = contents != self._contents
+        if changed and left_out:
+            log.warning(
+                "the secrets of %d workers are not recognised: the table 'secret_fingerprints' holds "
+                "more than can be read; remove the rows of workers that are gone",
+                left_out,
+            )
+        if changed or not self._whole:  # the key of what could not be opened may have come
+            opened = list(self._opened(bodies(connection, [owner for owner, _ in contents])))
+            self._redactor.recognise(Fingerprints(opened))
+            self._whole = len(opened) == len(contents)
+        self._contents, self._looked = contents, now
 
     def _opened(self, rows: list[tuple[str, bytes]]) -> Iterator[bytes]:
         # Imported here: most commands write nothing, and these take a while.

@@ -1,9 +1,9 @@
 """Fingerprints of the secrets that workers know: each owns one row, and its successor removes it."""
 
 from datetime import timedelta
-from typing import NamedTuple
+from typing import Any, Final, NamedTuple
 
-from sqlalchemy import Connection, delete, func, or_, select
+from sqlalchemy import Connection, Select, delete, func, or_, select
 from sqlalchemy.dialects.postgresql import insert
 
 from shiftwork.store.noun import Noun
@@ -29,11 +29,11 @@ class Published(NamedTuple):
     """What workers publish.
 
     Attributes:
-        rows: each worker's owner and body, newest first.
+        contents: each worker's owner, and what tells whether it knows something else by now, newest first.
         left_out: workers whose rows are too many or too large to be read.
     """
 
-    rows: list[tuple[str, bytes]]
+    contents: list[tuple[str, str]]
     left_out: int
 
 
@@ -61,26 +61,33 @@ class FingerprintRows(Noun):
 
 def published(connection: Connection) -> Published:
     """What is published, in whatever transaction the connection is in; as much of it as is bearable."""
+    chosen: list[tuple[str, str]] = []
+    total = left_out = 0
+    for owner, content, size, _ in connection.execute(_RECENT):
+        if len(chosen) < _MOST and total + size <= _MOST_BYTES:
+            chosen.append((owner, content))
+            total += size
+        else:
+            left_out += 1
+    return Published(chosen, left_out)
+
+
+def bodies(connection: Connection, owners: list[str]) -> list[tuple[str, bytes]]:
+    """The bodies of these, in this order, of those that are still there."""
     row = FingerprintTable
-    size = func.octet_length(row.body)
-    recent = (
-        select(row.owner, size.label("size"), row.renewed_at)
+    found = connection.execute(select(row.owner, row.body).where(row.owner.in_(owners)))
+    by_owner = {each.owner: each.body for each in found}
+    return [(owner, by_owner[owner]) for owner in owners if owner in by_owner]
+
+
+def _recent() -> Select[Any]:
+    row = FingerprintTable.metadata.tables["secret_fingerprints"].c
+    return (
+        select(row.owner, row.content, func.octet_length(row.body), row.renewed_at)
         .where(row.renewed_at > func.clock_timestamp() - KEPT)
         .order_by(row.renewed_at.desc(), row.owner)
     )
-    chosen: list[str] = []
-    total = left_out = 0
-    for owner, each, _ in connection.execute(recent):
-        if len(chosen) < _MOST and total + each <= _MOST_BYTES:
-            chosen.append(owner)
-            total += each
-        else:
-            left_out += 1
-    return Published(_bodies(connection, chosen), left_out)
 
 
-def _bodies(connection: Connection, owners: list[str]) -> list[tuple[str, bytes]]:
-    row = FingerprintTable
-    found = connection.execute(select(row.owner, row.body).where(row.owner.in_(owners)))
-    bodies = {each.owner: each.body for each in found}
-    return [(owner, bodies[owner]) for owner in owners if owner in bodies]
+_RECENT: Final = _recent()
+"""Made once: it precedes what is written, once a second."""

@@ -114,6 +114,20 @@ async def test_reading_asks_for_nothing(database_url, store, settings):
         assert client.redactor.secret_in(CANARY) == "WORKER_API_KEY"
 
 
+async def test_what_no_key_opens_is_tried_again(database_url, store, tmp_path):
+    """If it failed, a client that was started before its keys came would write what it should not."""
+    own, key = Key.generate(), Key.generate()
+    async with publisher(store, settings_with(tmp_path, key), WORKER_API_KEY=CANARY):
+        pass
+    settings = settings_with(tmp_path, own)
+    async with (client := Client(database_url, settings)).store:
+        assert await client.tells(f"use {CANARY}!") == f"use {CANARY}!"
+        keys = tmp_path / f"{own.id}.keys"
+        keys.write_text((tmp_path / f"{key.id}.keys").read_text() + "\n" + keys.read_text())
+        await client.store.learn()
+        assert await client.tells(f"use {CANARY}!") == "use [redacted:WORKER_API_KEY]!"
+
+
 async def test_the_database_alone_tells_nothing(database_url, store, settings):
     """If it failed, whoever steals the database could try out passwords."""
     async with (
