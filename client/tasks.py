@@ -241,6 +241,10 @@ class TaskControl(Connection):
     async def _created(self, new: NewTask, ref: str | int | None) -> tuple[TaskRow, AgentRow | None]:
         """The task, and its agent; what is to be run at once must have something to run."""
         async with self.store.statements() as tx:  # one of them writes
+            if new.at_once and ref is not None and not new.parameters:  # as nearly every run
+                created = await tx.tasks.create_of_agent(new, str(ref))
+                if created is not None:
+                    return created
             agent = None
             if ref is not None:
                 agent = await tx.agents.find(str(ref))

@@ -8,9 +8,9 @@ from typing import Any
 import asyncpg
 
 from shiftwork.errors import StackError
-from shiftwork.store.beginning import CHANNEL
 from shiftwork.store.connect import connect
 from shiftwork.store.lockers import LOST
+from shiftwork.store.run_statements import CHANNEL
 from shiftwork.store.store import Store
 from shiftwork.store.tasks import TaskRow
 

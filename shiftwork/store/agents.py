@@ -11,8 +11,8 @@ from sqlalchemy.dialects.postgresql import JSONB, insert
 from shiftwork.contracts.agent import AgentConfiguration
 from shiftwork.contracts.base import Message
 from shiftwork.errors import Conflict, NotFound, Stale, UnreadableRow
-from shiftwork.store.beginning import agent_columns
 from shiftwork.store.noun import Noun, is_id
+from shiftwork.store.run_statements import agent_columns
 from shiftwork.store.tables import AgentTable, AgentVersionTable
 
 

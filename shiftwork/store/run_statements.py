@@ -1,26 +1,54 @@
-"""Beginning a task: one statement, which also reads what it is run with."""
+"""The statements of each run: made once, because building one takes longer than the server does."""
 
 from collections.abc import Mapping
 from typing import Any, Final
 
-from sqlalchemy import ColumnElement, Text, bindparam, cast, func, or_, select, true, update
+from sqlalchemy import (
+    BindParameter,
+    ColumnElement,
+    Text,
+    bindparam,
+    cast,
+    func,
+    or_,
+    select,
+    true,
+    update,
+)
+from sqlalchemy.dialects.postgresql import insert
 
+from shiftwork.contracts.agent import PYTHON
 from shiftwork.contracts.task import TaskStatus
 from shiftwork.store.tables import LEASE_TOKENS, AgentTable, AgentVersionTable, HandoffTable, TaskTable
 
 CHANNEL = "shiftwork_tasks"
 """Where PostgreSQL tells of each task that changed: its id."""
 
+WRITES = "shiftwork_writes"
+"""The execution option of a SELECT that writes all the same."""
+
+_TASKS: Final = TaskTable.metadata.tables["tasks"]
 _BEGINNABLE = (TaskStatus.CREATED, TaskStatus.RUNNING)
 """What an attempt may begin: of a running task an earlier attempt was lost, or somebody moved it by hand."""
 
+_OF_NEW = (
+    "provider",
+    "user_id",
+    "instruction",
+    "parameters",
+    "request_key",
+    "scheduled_at",
+    "status",
+    "trace",
+)
+_OF_END = ("status", "result", "error", "error_kind", "duration")
 _OF_AGENT = "agent/"
 _HANDOFF = "handoff"
 
 
 def told_of() -> ColumnElement[Any]:
     """Has the statement that changes a task tell of it, once it is committed."""
-    return func.pg_notify(CHANNEL, cast(TaskTable.id, Text)).label("told")
+    return func.pg_notify(CHANNEL, cast(_TASKS.c.id, Text)).label("told")
 
 
 def agent_columns() -> list[ColumnElement[Any]]:
@@ -32,20 +60,71 @@ def agent_columns() -> list[ColumnElement[Any]]:
     ]
 
 
+def _value(name: str) -> BindParameter[Any]:
+    """What is given when it is executed, of the type of its column; named so that it is no column's."""
+    return bindparam(f"new_{name}", type_=_TASKS.c[name].type)
+
+
+def given(values: Mapping[str, Any]) -> dict[str, Any]:
+    """The values of columns, as `CREATE`, `CREATE_OF_AGENT` and `FINISH` take them."""
+    return {f"new_{name}": value for name, value in values.items()}
+
+
+def _create() -> Any:
+    values = {name: _value(name) for name in (*_OF_NEW, "agent_id", "agent_version")}
+    new = insert(_TASKS).values(values).on_conflict_do_nothing(index_elements=[_TASKS.c.request_key])
+    return new.returning(_TASKS, told_of())
+
+
+def _create_of_agent() -> Any:
+    agent, version = AgentTable.__table__.c, AgentVersionTable.__table__.c
+    runnable = or_(version.kind != PYTHON, version.code.is_not(None))
+    named = or_(agent.id == bindparam("agent_id"), agent.name == bindparam("agent_name"))
+    newest = (version.agent_id == agent.id) & (version.version == agent.version)
+    found = select(*agent_columns()).where(named, newest, agent.deleted_at.is_(None), runnable).cte("found")
+    new = select(found.c.id, found.c.version, *(_value(name) for name in _OF_NEW))
+    created = (
+        insert(_TASKS)
+        .from_select(["agent_id", "agent_version", *_OF_NEW], new)
+        .on_conflict_do_nothing(index_elements=[_TASKS.c.request_key])
+        .returning(_TASKS, told_of())
+        .cte("created")
+    )
+    of_agent = (column.label(f"{_OF_AGENT}{column.name}") for column in found.c)
+    both = select(*created.c, *of_agent).select_from(created.join(found, true()))
+    return both.execution_options(**{WRITES: True})
+
+
+def _finish() -> Any:
+    held = (_TASKS.c.status == TaskStatus.RUNNING) & (_TASKS.c.token == bindparam("held"))
+    values = {name: _value(name) for name in _OF_END}
+    return (
+        update(_TASKS)
+        .where(_TASKS.c.id == bindparam("finished"), held)
+        .values(
+            **values,
+            trace=_TASKS.c.trace.op("||")(_value("trace")),
+            token=None,
+            ended_at=func.clock_timestamp(),
+        )
+        .returning(_TASKS, told_of())
+    )
+
+
 def _begin() -> Any:
     begun = (
-        update(TaskTable)
-        .where(TaskTable.id == bindparam("begun"), TaskTable.status.in_(_BEGINNABLE))
+        update(_TASKS)
+        .where(_TASKS.c.id == bindparam("begun"), _TASKS.c.status.in_(_BEGINNABLE))
         .values(
             status=TaskStatus.RUNNING.value,
             worker=bindparam("begun_by"),
-            attempt=TaskTable.attempt + 1,
+            attempt=_TASKS.c.attempt + 1,
             token=LEASE_TOKENS.next_value(),
-            started_at=func.coalesce(TaskTable.started_at, func.clock_timestamp()),
+            started_at=func.coalesce(_TASKS.c.started_at, func.clock_timestamp()),
             # What an earlier attempt wrote stays.
-            trace=bindparam("noted", type_=TaskTable.trace.type).op("||")(TaskTable.trace),
+            trace=bindparam("noted", type_=_TASKS.c.trace.type).op("||")(_TASKS.c.trace),
         )
-        .returning(TaskTable.__table__, told_of())
+        .returning(_TASKS, told_of())
         .cte("begun")
     )
     version = AgentVersionTable.__table__
@@ -64,11 +143,21 @@ def _begin() -> Any:
         .outerjoin(latest, true())
     )
     of_agent = (column.label(f"{_OF_AGENT}{column.name}") for column in agent_columns())
-    return select(*begun.c, *of_agent, latest.c[_HANDOFF]).select_from(joined)
+    run = select(*begun.c, *of_agent, latest.c[_HANDOFF]).select_from(joined)
+    return run.execution_options(**{WRITES: True})
 
+
+CREATE: Final = _create()
+"""Makes a task, unless there is one of its `request_key`; of the columns in `given`."""
+
+CREATE_OF_AGENT: Final = _create_of_agent()
+"""The same of the agent with this `agent_id` or `agent_name`, if there is one that can be run: both rows."""
 
 BEGIN: Final = _begin()
-"""Made once: building it takes longer than the server does. Its parameters are those of `beginning`."""
+"""Has an attempt run a task. Its parameters are those of `beginning`."""
+
+FINISH: Final = _finish()
+"""Ends the task `finished`, if the attempt with the token `held` runs it."""
 
 
 def beginning(task_id: int, worker: str, trace: Mapping[str, Any]) -> dict[str, Any]:
@@ -77,9 +166,9 @@ def beginning(task_id: int, worker: str, trace: Mapping[str, Any]) -> dict[str, 
 
 
 def parts(found: Mapping[str, Any]) -> tuple[dict[str, Any], dict[str, Any], str | None]:
-    """What came of `BEGIN`: columns of the task, of its agent (none: it has none), and its latest handoff."""
-    task = {name: found[name] for name in TaskTable.__table__.c.keys()}  # noqa: SIM118 - columns, not a dict
+    """Columns of the task, of its agent (none: it has none), and the latest handoff, if that was read."""
+    task = {name: found[name] for name in _TASKS.c.keys()}  # noqa: SIM118 - columns, not a dict
     agent = {
         name.removeprefix(_OF_AGENT): value for name, value in found.items() if name.startswith(_OF_AGENT)
     }
-    return task, agent if agent["version"] is not None else {}, found[_HANDOFF]
+    return task, agent if agent.get("version") is not None else {}, found.get(_HANDOFF)

@@ -32,6 +32,7 @@ from shiftwork.store.lockers import Lockers
 from shiftwork.store.progress import Progress
 from shiftwork.store.projects import Projects
 from shiftwork.store.requests import Requests
+from shiftwork.store.run_statements import WRITES
 from shiftwork.store.schedules import Schedules
 from shiftwork.store.sessions import Sessions
 from shiftwork.store.starts import ProjectStarts
@@ -267,7 +268,7 @@ def _learn_before_writing(engine: AsyncEngine, learns: Learns) -> None:
 
     def before(*call: Any) -> None:
         connection, statement, *_ = call
-        if isinstance(statement, UpdateBase):
+        if isinstance(statement, UpdateBase) or statement.get_execution_options().get(WRITES):
             learns.learn(connection, within=_FRESH_SECONDS)
 
     def before_plain(*call: Any) -> None:

@@ -3,19 +3,27 @@
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import Annotated, Any
+from typing import Annotated, Any, NoReturn
 
 from pydantic import BeforeValidator, JsonValue, ValidationInfo, field_validator
-from sqlalchemy import ColumnElement, Select, Update, delete, func, literal, select, true, update
-from sqlalchemy.dialects.postgresql import Insert, insert
+from sqlalchemy import ColumnElement, Executable, Select, delete, func, literal, select, true, update
 
 from shiftwork.contracts.base import Message
 from shiftwork.contracts.task import TRANSITIONS, TaskErrorKind, TaskStatus, TaskUsage
 from shiftwork.errors import Conflict, LeaseLost, NotFound, UnreadableRow
 from shiftwork.store.agents import AgentRow
-from shiftwork.store.beginning import BEGIN, beginning, parts, told_of
 from shiftwork.store.noun import Noun, is_id, read_row
 from shiftwork.store.pending import REQUESTED, PendingTask, left, pending
+from shiftwork.store.run_statements import (
+    BEGIN,
+    CREATE,
+    CREATE_OF_AGENT,
+    FINISH,
+    beginning,
+    given,
+    parts,
+    told_of,
+)
 from shiftwork.store.tables import TaskTable
 
 MOST_OF_A_LINE = 1_000
@@ -144,15 +152,35 @@ class Tasks(Noun):
 
     async def create(self, task: NewTask) -> TaskRow:
         """The task, created; one with the same `request_key` is found again instead."""
-        trace = {REQUESTED: datetime.now(UTC).isoformat()} if task.at_once else {}
-        values = {**task.model_dump(exclude={"at_once"}), "status": TaskStatus.CREATED.value, "trace": trace}
-        statement = insert(TaskTable).values(values)
-        statement = statement.on_conflict_do_nothing(index_elements=[TaskTable.request_key])
-        new = await self._changed(statement)
+        new = await self._changed(CREATE, given(_values(task)))
         if new is not None:
             return new
         assert task.request_key is not None
         return await self.by_key(task.request_key)
+
+    async def create_of_agent(self, task: NewTask, ref: str) -> tuple[TaskRow, AgentRow] | None:
+        """The task of the agent of this name or id, and the agent, by one statement.
+
+        None if that did not do: no such agent can be run, or there is a task with the same `request_key`.
+
+        Raises:
+            UnreadableRow: what is stored of the agent can't be read; no task was made.
+        """
+        number = int(ref) if ref.isascii() and ref.isdigit() else None  # which is no name
+        if number is not None and not is_id(number):
+            return None
+        of = {"agent_id": number, "agent_name": ref if number is None else None}
+        result = await self._connection.execute(CREATE_OF_AGENT, {**given(_values(task)), **of})
+        found = result.mappings().first()
+        if found is None:
+            return None
+        row, agent, _ = parts(dict(found))
+        created = read_row(TaskRow, row)
+        try:
+            return created, read_row(AgentRow, agent)
+        except UnreadableRow:
+            await self.remove_unbegun(created.id)
+            raise
 
     async def get(self, task_id: int) -> TaskRow:
         """The task with this id; raises `NotFound`."""
@@ -266,7 +294,10 @@ class Tasks(Noun):
         Raises:
             LeaseLost: another attempt runs it, or it has ended; nothing was changed.
         """
-        return await self._write_held(task_id, token, _ended(outcome))
+        values = {**_known(outcome), "trace": outcome.trace}
+        held = {"finished": task_id, "held": token}
+        row = await self._changed(FINISH, {**given(values), **held}) if is_id(task_id) else None
+        return row or await self._refuse_held(task_id)
 
     async def move(self, task_id: int, outcome: TaskOutcome) -> TaskRow:
         """Give it another status, whoever runs it; its attempt can no longer end it.
@@ -301,11 +332,11 @@ class Tasks(Noun):
     async def _write_held(self, task_id: int, token: int, values: Mapping[str, Any]) -> TaskRow:
         """Change what the attempt with this token runs: one statement, which waits for who has the row."""
         held = (TaskTable.status == TaskStatus.RUNNING) & (TaskTable.token == token)
-        row = await self._written(task_id, held, values)
-        if row is None:
-            found = await self.get(task_id)
-            raise LeaseLost(f"Task {task_id} is {found.status}, and another attempt's by now.")
-        return row
+        return await self._written(task_id, held, values) or await self._refuse_held(task_id)
+
+    async def _refuse_held(self, task_id: int) -> NoReturn:
+        found = await self.get(task_id)
+        raise LeaseLost(f"Task {task_id} is {found.status}, and another attempt's by now.")
 
     async def _write(self, task_id: int, values: Mapping[str, Any]) -> TaskRow:
         row = await self._written(task_id, true(), values)
@@ -318,18 +349,16 @@ class Tasks(Noun):
         """The task as it is by now; None if there is none that this is true of."""
         if not is_id(task_id):
             return None
-        return await self._changed(
-            update(TaskTable).where(TaskTable.id == task_id, condition).values(**values)
-        )
+        changing = update(TaskTable).where(TaskTable.id == task_id, condition).values(**values)
+        return await self._changed(changing.returning(TaskTable.__table__, told_of()))
 
-    async def _changed(self, statement: Insert | Update) -> TaskRow | None:
+    async def _changed(
+        self, statement: Executable, values: Mapping[str, Any] | None = None
+    ) -> TaskRow | None:
         """The row that it made or changed, if there is one; who listens is told by the same statement."""
-        told = told_of()
-        result = await self._connection.execute(statement.returning(TaskTable.__table__, told))
+        result = await self._connection.execute(statement, values)
         found = result.mappings().first()
-        if found is None:
-            return None
-        return read_row(TaskRow, {name: value for name, value in found.items() if name != told.name})
+        return None if found is None else read_row(TaskRow, parts(dict(found))[0])
 
 
 _LONG = ("instruction", "result", "error")
@@ -348,14 +377,27 @@ def _json(value: Mapping[str, JsonValue]) -> ColumnElement[Any]:
     return literal(dict(value), TaskTable.trace.type)
 
 
-def _ended(outcome: TaskOutcome) -> dict[str, Any]:
-    """What becomes of the columns of a task that ends so."""
+def _values(task: NewTask) -> dict[str, Any]:
+    """The columns of a task that is made."""
+    trace = {REQUESTED: datetime.now(UTC).isoformat()} if task.at_once else {}
+    return {**task.model_dump(exclude={"at_once"}), "status": TaskStatus.CREATED.value, "trace": trace}
+
+
+def _known(outcome: TaskOutcome) -> dict[str, Any]:
+    """The columns of which the outcome says what becomes of them."""
     return {
         "status": outcome.status.value,
         "result": outcome.result,
         "error": outcome.error,
         "error_kind": outcome.error_kind and outcome.error_kind.value,
         "duration": outcome.duration,
+    }
+
+
+def _ended(outcome: TaskOutcome) -> dict[str, Any]:
+    """What becomes of the columns of a task that ends so."""
+    return {
+        **_known(outcome),
         "trace": TaskTable.trace.op("||")(_json(outcome.trace)),
         "token": None,
         "ended_at": func.clock_timestamp(),

@@ -5,14 +5,15 @@ from datetime import timedelta
 
 import asyncpg
 import pytest
-from sqlalchemy import event
+from sqlalchemy import event, text
 
 from shiftwork.contracts.agent import AgentConfiguration
 from shiftwork.contracts.task import TaskErrorKind, TaskStatus, TaskUsage
-from shiftwork.errors import Conflict, LeaseLost, NotFound
+from shiftwork.errors import Conflict, LeaseLost, NotFound, UnreadableRow
 from shiftwork.store.agents import AgentDefinition
-from shiftwork.store.beginning import CHANNEL
 from shiftwork.store.migrate import migrate
+from shiftwork.store.pending import REQUESTED
+from shiftwork.store.run_statements import CHANNEL
 from shiftwork.store.store import Store
 from shiftwork.store.tasks import NewTask, TaskFilter, TaskOutcome
 
@@ -242,6 +243,39 @@ async def test_each_step_of_a_task_is_one_statement(store):
         await tx.tasks.note(task.id, begun.token, {"progress": 0.5})
         await tx.tasks.finish(task.id, begun.token, DONE)
     assert statements == ["WITH", "UPDATE", "UPDATE"]
+
+
+async def test_a_task_is_made_together_with_the_look_for_its_agent(store, agent):
+    """If it failed, each run would cost another question to the database."""
+    async with store.transaction() as tx:
+        current = await tx.agents.change(agent.id, AgentDefinition(kind="python", code="print(43)"))
+        new = NewTask(provider="agent", at_once=True, instruction="do", request_key="k")
+        task, found = await tx.tasks.create_of_agent(new, str(agent.id))
+        assert (found, task) == (current, await tx.tasks.get(task.id))
+        assert (task.agent_id, task.agent_version, task.instruction) == (agent.id, 2, "do")
+        assert list(task.trace) == [REQUESTED]
+        by_name, _ = await tx.tasks.create_of_agent(NewTask(provider="agent"), "clock")
+        assert (by_name.agent_id, by_name.trace) == (agent.id, {})
+        assert await tx.tasks.create_of_agent(new, "clock") is None  # there is one of this request
+
+
+async def test_no_task_is_made_of_what_can_not_be_run(store, agent):
+    """If it failed, a run that is refused would leave a task."""
+    async with store.transaction() as tx:
+        await tx.agents.register("empty", AgentDefinition(kind="python"))
+        await tx.agents.register("other", AgentDefinition(kind="noop", settings={}))
+        await tx.agents.register("gone", AgentDefinition(kind="python", code="pass"))
+        await tx.agents.delete((await tx.agents.find("gone")).id)
+        spoil = 'UPDATE agent_versions SET config = \'{"timeout": "soon"}\' WHERE agent_id = :agent'
+        await tx.connection.execute(text(spoil), {"agent": agent.id})
+    async with store.statements() as tx:
+        new = NewTask(provider="agent", at_once=True)
+        for ref in ("empty", "gone", "nobody", "99", "9" * 30):
+            assert await tx.tasks.create_of_agent(new, ref) is None
+        with pytest.raises(UnreadableRow, match="agent 1 "):
+            await tx.tasks.create_of_agent(new, "clock")
+        assert await tx.tasks.count(TaskFilter()) == 0
+        assert await tx.tasks.create_of_agent(new, "other") is not None
 
 
 async def test_a_task_begins_with_its_agent_as_it_was_and_the_latest_handoff(store, agent):
