@@ -70,6 +70,9 @@ Result = TypeVar("Result")
 _LOOK_SECONDS = 1.0
 """Seconds between two looks for where the stack is."""
 
+_WORKFLOWS = 100
+"""Steps of tasks' workflows that are taken at once, which are short."""
+
 log = logging.getLogger("shiftwork.worker")
 
 
@@ -139,12 +142,18 @@ def _light_worker(
 def _process_worker(
     client: Client, services: Services, tasks: TaskActivities, episodes: EpisodeActivities
 ) -> Worker:
-    """Whatever runs processes: as much of it as the host has room for."""
+    """Whatever runs processes: as much of it as the host has room for.
+
+    The workflows of tasks are here, too: where there is room, Temporal hands a run over as it is asked for,
+    without putting it into a queue.
+    """
     sessions, projects = SessionActivities(services), ProjectActivities(services)
     return Worker(
         client,
         task_queue=PROCESS_QUEUE,
+        workflows=[TaskWorkflow],
         activities=[
+            tasks.give_up_task,
             sessions.run_agent,
             sessions.verify,
             sessions.judge,
@@ -155,6 +164,7 @@ def _process_worker(
             episodes.play_episode,
         ],
         tuner=_tuner(client, services.settings),
+        sticky_queue_schedule_to_start_timeout=timedelta(seconds=services.settings.timings.sticky_queue),
         max_heartbeat_throttle_interval=timedelta(seconds=1),
         default_heartbeat_throttle_interval=timedelta(seconds=1),
         graceful_shutdown_timeout=timedelta(seconds=services.settings.timings.graceful_shutdown),
@@ -208,9 +218,9 @@ async def begin_left_projects(services: Services, client: Client) -> None:
 def _tuner(client: Client, settings: Settings) -> WorkerTuner:
     """Slots for processes while this host has room for another."""
     return WorkerTuner.create_composite(
-        workflow_supplier=FixedSizeSlotSupplier(1),
+        workflow_supplier=FixedSizeSlotSupplier(_WORKFLOWS),
         activity_supplier=process_slots(client, settings, PROCESS_QUEUE),
-        local_activity_supplier=FixedSizeSlotSupplier(1),
+        local_activity_supplier=FixedSizeSlotSupplier(_WORKFLOWS),
         nexus_supplier=FixedSizeSlotSupplier(1),
     )
 

@@ -17,7 +17,7 @@ from shiftwork.contracts.task import TaskStart
 from shiftwork.errors import Conflict, NotFound
 from shiftwork.store.schedules import OCCURRENCE
 from shiftwork.store.tasks import TaskRow
-from shiftwork.temporal import TASK_QUEUE, TASK_WORKFLOW, agent_attributes, task_workflow_id
+from shiftwork.temporal import PROCESS_QUEUE, TASK_WORKFLOW, agent_attributes, task_workflow_id
 from shiftwork.text import plain_markdown
 
 _TASK = "task_id"
@@ -35,7 +35,7 @@ async def start_workflow(
             TASK_WORKFLOW,
             start,
             id=task_workflow_id(task.id, task.agent_id),
-            task_queue=TASK_QUEUE,
+            task_queue=PROCESS_QUEUE,
             id_conflict_policy=WorkflowIDConflictPolicy.FAIL,
             id_reuse_policy=WorkflowIDReusePolicy.ALLOW_DUPLICATE,
             task_timeout=timedelta(seconds=task_seconds),

@@ -47,7 +47,7 @@ TASK_QUEUE = "shiftwork"
 """Workflows and light activities."""
 
 PROCESS_QUEUE = "shiftwork-processes"
-"""Activities that run processes: agents and verification."""
+"""Activities that run processes, agents and verification; and the workflows of tasks that are run by hand."""
 
 PROJECT_WORKFLOW = "ProjectWorkflow"
 SESSION_WORKFLOW = "SessionWorkflow"
