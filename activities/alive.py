@@ -22,7 +22,8 @@ async def heartbeating(
 ) -> AsyncIterator[None]:
     """Tell the server that this activity lives, from a task of its own.
 
-    Four times per heartbeat timeout and at least once a second: cancellations arrive with the answers.
+    Four times per heartbeat timeout and at least once a second: cancellations arrive with the answers. The
+    server waits from the start on, so that what ends at once costs it nothing.
 
     Args:
         progress: what to show of the work in Temporal's tools; it may stay in the history.
@@ -42,8 +43,8 @@ async def heartbeating(
 
 async def _beat(interval: float, progress: Callable[[], object] | None) -> None:
     while True:
-        activity.heartbeat(*([progress()] if progress else []))
         await asyncio.sleep(interval)
+        activity.heartbeat(*([progress()] if progress else []))
 
 
 def worker_stopping() -> ApplicationError:
