@@ -15,8 +15,9 @@ from sqlalchemy.pool import ConnectionPoolEntry, QueuePool
 from shiftwork.errors import StackError
 from shiftwork.store.lockers import LOST
 
-_TRUSTED_SECONDS = 0.25
-"""How long after its last use a connection is taken for alive unless the driver heard otherwise."""
+_TRUSTED_SECONDS = 5.0
+"""How long after its last use a connection is taken for alive unless the driver heard otherwise: what is
+between us and the server, and forgets connections without a word, has more patience than that."""
 
 _USED = "used"
 

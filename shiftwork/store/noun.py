@@ -25,8 +25,10 @@ class Noun:
     def __init__(self, connection: AsyncConnection) -> None:
         self._connection = connection
 
-    async def _first(self, statement: Executable, row: type[Row]) -> Row | None:
-        result = await self._connection.execute(statement)
+    async def _first(
+        self, statement: Executable, row: type[Row], values: Mapping[str, Any] | None = None
+    ) -> Row | None:
+        result = await self._connection.execute(statement, values)
         found = result.mappings().first()
         return None if found is None else read_row(row, dict(found))
 

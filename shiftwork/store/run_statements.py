@@ -159,6 +159,9 @@ BEGIN: Final = _begin()
 FINISH: Final = _finish()
 """Ends the task `finished`, if the attempt with the token `held` runs it."""
 
+GET: Final = select(_TASKS).where(_TASKS.c.id == bindparam("wanted"))
+"""The task with the id `wanted`."""
+
 
 def beginning(task_id: int, worker: str, trace: Mapping[str, Any]) -> dict[str, Any]:
     """What `BEGIN` is executed with."""

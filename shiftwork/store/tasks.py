@@ -19,6 +19,7 @@ from shiftwork.store.run_statements import (
     CREATE,
     CREATE_OF_AGENT,
     FINISH,
+    GET,
     beginning,
     given,
     parts,
@@ -184,7 +185,7 @@ class Tasks(Noun):
 
     async def get(self, task_id: int) -> TaskRow:
         """The task with this id; raises `NotFound`."""
-        row = await self._first(_select().where(TaskTable.id == task_id), TaskRow) if is_id(task_id) else None
+        row = await self._first(GET, TaskRow, {"wanted": task_id}) if is_id(task_id) else None
         if row is None:
             raise NotFound(f"There is no task {task_id}; `shiftwork tasks list` shows those there are.")
         return row
