@@ -1,5 +1,6 @@
 """What requests about tasks, agents, schedules and handoffs hold."""
 
+import re
 from collections.abc import Mapping
 from datetime import UTC, datetime
 from typing import Annotated, Any
@@ -123,13 +124,22 @@ class ConfigurationPatch(patch_of(AgentConfiguration)):  # type: ignore[misc]  #
     """
 
 
+_DATE = re.compile(r"\d{4}-\d{2}-\d{2}[T ]")
+
+
 def _near(moment: datetime) -> datetime:
     if not _FIRST_YEAR < moment.year < _LAST_YEAR:
         raise PydanticCustomError("year", "must be after 1970, and before 9000")
     return moment.astimezone(UTC)
 
 
-Instant = Annotated[AwareDatetime, AfterValidator(_near)]
+def _written_out(moment: object) -> object:
+    if isinstance(moment, str) and not _DATE.match(moment):  # a number would be seconds since 1970
+        raise PydanticCustomError("written_out", "must be written out: 2026-01-05T00:00:00Z")
+    return moment
+
+
+Instant = Annotated[AwareDatetime, BeforeValidator(_written_out), AfterValidator(_near)]
 
 
 class CreateTask(Asked):

@@ -504,6 +504,8 @@ class TestSchedules:
             ({"start": "2020-01-01T00:00:00Z", "end": "2021-01-01T00:00:00Z"}, "More than 1000 occurrences"),
             ({"start": "2020-01-01T00:00:00Z", "end": "2999-01-01T00:00:00Z"}, "still to come"),
             ({"start": HUGE, "end": HUGE}, "/start"),
+            ({"start": "0", "end": "1700000000"}, "written out"),
+            ({"start": 1_700_000_000, "end": 1_700_090_000}, "must be text"),
         ],
     )
     def test_a_backfill_that_can_not_be_is_refused(self, http, asked, names) -> None:
