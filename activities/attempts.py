@@ -8,7 +8,7 @@ from typing import TypeVar
 
 from temporalio import activity
 
-from activities.alive import worker_stopping
+from activities.alive import attempt_over, is_cancelled, worker_stopping
 from shiftwork.errors import ShiftworkError
 from shiftwork.repository.files import remove_tree
 from shiftwork.runner.leftovers import end_leftovers
@@ -25,7 +25,7 @@ async def until_told(
         give_back: writes that this attempt was not lost, before another worker takes it up.
 
     Raises:
-        ApplicationError: the worker stops; the attempt was given back.
+        ApplicationError: the worker stops, or the attempt is over for another reason; it was given back.
     """
     shutdown = asyncio.ensure_future(activity.wait_for_worker_shutdown())
     try:
@@ -36,12 +36,12 @@ async def until_told(
         await give_back()
         raise worker_stopping()
     except asyncio.CancelledError:
+        done = work.done()
         left = await _ended(work)
-        details = activity.cancellation_details()
-        if details is not None and details.worker_shutdown:
-            await give_back()
-            raise worker_stopping() from None
-        return left
+        if done or await is_cancelled():
+            return left
+        await give_back()
+        raise attempt_over() from None
     finally:
         shutdown.cancel()
 

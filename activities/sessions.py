@@ -7,7 +7,7 @@ from typing import Any, Protocol, TypeVar
 from temporalio import activity
 
 from activities.agent_run import AgentRun
-from activities.alive import given_back_on_shutdown, heartbeating, worker_stopping
+from activities.alive import given_back_on_shutdown, heartbeating, is_cancelled, worker_stopping
 from activities.credentials import learn_credentials
 from activities.judging import Judging
 from activities.names import JUDGE, RUN_AGENT, VERIFY
@@ -94,7 +94,7 @@ async def _with_stops(execution: Coroutine[Any, Any, Result], stop: Stop) -> Res
     try:
         return await asyncio.shield(work)
     except asyncio.CancelledError:
-        stop.ask(_why_cancelled())
+        stop.ask(await _why_cancelled())
         return await work
     finally:
         shutdown.cancel()
@@ -105,12 +105,9 @@ async def _ask_on_shutdown(stop: Stop) -> None:
     stop.ask(InterruptionReason.WORKER_STOPPED)
 
 
-def _why_cancelled() -> InterruptionReason:
-    details = activity.cancellation_details()
-    if details is not None and details.worker_shutdown:
-        return InterruptionReason.WORKER_STOPPED
-    # The workflow knows better why; it replaces this.
-    return InterruptionReason.PAUSED
+async def _why_cancelled() -> InterruptionReason:
+    # If it is the workflow's wish, that knows better why, and replaces this.
+    return InterruptionReason.PAUSED if await is_cancelled() else InterruptionReason.WORKER_STOPPED
 
 
 class _Verification:

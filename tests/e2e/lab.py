@@ -9,6 +9,12 @@ from pathlib import Path
 from typing import Any
 
 from sqlalchemy import update
+from temporalio.api.common.v1 import WorkflowExecution
+from temporalio.api.workflowservice.v1 import (
+    PauseActivityRequest,
+    ResetActivityRequest,
+    UnpauseActivityRequest,
+)
 from temporalio.client import WorkflowHistory
 
 from client.api import Shiftwork
@@ -226,6 +232,18 @@ class Project:
         identity = ("-c", "user.name=Ada", "-c", "user.email=ada@example.org")
         git(self.repository, *identity, "commit", "-q", "-m", message)
         return git(self.repository, "rev-parse", "HEAD")
+
+
+async def ask_of_activity(lab: Lab, request: type, workflow_id: str, activity: str) -> None:
+    """Have the server pause, unpause or reset an activity of a workflow, as the Web UI has it."""
+    client = await lab.shiftwork.temporal()
+    how = {
+        PauseActivityRequest: client.workflow_service.pause_activity,
+        ResetActivityRequest: client.workflow_service.reset_activity,
+        UnpauseActivityRequest: client.workflow_service.unpause_activity,
+    }
+    execution = WorkflowExecution(workflow_id=workflow_id)
+    await how[request](request(namespace=client.namespace, execution=execution, type=activity))
 
 
 async def eventually(look: Callable[[], Awaitable[Any]], seconds: float = 60, every: float = 0.05) -> Any:
