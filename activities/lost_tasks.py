@@ -12,7 +12,7 @@ from shiftwork.contracts.task import TaskErrorKind, TaskStatus
 from shiftwork.errors import Conflict, NotFound, UnreadableRow
 from shiftwork.store.schedules import OCCURRENCE
 from shiftwork.store.store import Store
-from shiftwork.store.tasks import TaskFilter, TaskOutcome, TaskRow
+from shiftwork.store.task_rows import TaskFilter, TaskOutcome, TaskRow
 from shiftwork.temporal import TASK_WORKFLOW, task_workflow_id
 
 _PAGE = 500

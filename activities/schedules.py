@@ -13,7 +13,7 @@ from shiftwork.contracts.workflow import Timeouts
 from shiftwork.errors import NotFound
 from shiftwork.store.agents import AgentRow
 from shiftwork.store.schedules import occurrence_key
-from shiftwork.store.tasks import NewTask, TaskRow
+from shiftwork.store.task_rows import NewTask, TaskRow
 from shiftwork.text import plain_markdown
 
 

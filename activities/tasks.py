@@ -24,7 +24,7 @@ from shiftwork.handoffs import HandoffContext
 from shiftwork.repository.files import remove_tree
 from shiftwork.store.agents import AgentRow
 from shiftwork.store.store import Transaction
-from shiftwork.store.tasks import TaskOutcome, TaskRow
+from shiftwork.store.task_rows import TaskOutcome, TaskRow
 from shiftwork.tasks.processing import Assignment, Processed
 from shiftwork.text import one_line, truncate
 

@@ -8,7 +8,7 @@ from client.tasks import NotRunnable
 from shiftwork.contracts.task import TaskStatus
 from shiftwork.errors import InvalidInput, NotFound
 from shiftwork.settings import Settings
-from shiftwork.store.tasks import TaskRow
+from shiftwork.store.task_rows import TaskRow
 
 TIMEOUT = 300
 MAX_OUTPUT_SIZE = 1024 * 1024

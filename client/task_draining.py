@@ -13,7 +13,7 @@ from client.wording import sentence
 from shiftwork.contracts.task import TaskStatus
 from shiftwork.errors import Conflict, NotFound, UnreadableRow
 from shiftwork.store.pending import PendingTask
-from shiftwork.store.tasks import TaskRow
+from shiftwork.store.task_rows import TaskRow
 from shiftwork.text import one_line, truncate
 
 _AT_ONCE = 8

@@ -25,7 +25,7 @@ from shiftwork.contracts.task import TaskStatus
 from shiftwork.errors import NotFound
 from shiftwork.looping import LoopThread
 from shiftwork.settings import Settings
-from shiftwork.store.tasks import TaskRow
+from shiftwork.store.task_rows import TaskRow
 from shiftwork.text import one_line, truncate
 
 Result = TypeVar("Result")

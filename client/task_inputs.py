@@ -12,7 +12,7 @@ from shiftwork.errors import InvalidInput
 from shiftwork.storable import check_mapping, check_text
 from shiftwork.store.agents import AgentDefinition
 from shiftwork.store.schedules import OCCURRENCE_KEYS
-from shiftwork.store.tasks import NewTask
+from shiftwork.store.task_rows import NewTask
 from shiftwork.text import one_line
 
 MOST_INSTRUCTION = 100_000

@@ -4,7 +4,7 @@ from uuid import UUID
 
 from shiftwork.errors import NotFound
 from shiftwork.store.store import Store
-from shiftwork.store.tasks import TaskRow
+from shiftwork.store.task_rows import TaskRow
 
 
 async def find_task(store: Store, ref: int | str) -> TaskRow:

@@ -20,7 +20,7 @@ from shiftwork.errors import Conflict, InvalidInput, NotFound
 from shiftwork.settings import is_enabled
 from shiftwork.storable import check_mapping
 from shiftwork.store.pending import PendingTask
-from shiftwork.store.tasks import TaskOutcome, TaskRow
+from shiftwork.store.task_rows import TaskOutcome, TaskRow
 
 DISABLED = "Agent runner is disabled"
 INTERVAL = 5.0

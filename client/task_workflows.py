@@ -16,7 +16,7 @@ from client.temporal_errors import unanswered
 from shiftwork.contracts.task import TaskStart
 from shiftwork.errors import Conflict, NotFound
 from shiftwork.store.schedules import OCCURRENCE
-from shiftwork.store.tasks import TaskRow
+from shiftwork.store.task_rows import TaskRow
 from shiftwork.temporal import PROCESS_QUEUE, TASK_WORKFLOW, agent_attributes, task_workflow_id
 from shiftwork.text import plain_markdown
 

@@ -25,7 +25,7 @@ from shiftwork.errors import Conflict, InvalidInput, ShiftworkError, StackError,
 from shiftwork.stack.file import database_url
 from shiftwork.store.agents import AgentRow
 from shiftwork.store.pending import REQUESTED
-from shiftwork.store.tasks import NewTask, TaskFilter, TaskOutcome, TaskRow
+from shiftwork.store.task_rows import NewTask, TaskFilter, TaskOutcome, TaskRow
 
 AGENT_PROVIDER = "agent"
 """The provider of tasks that are runs of registered agents."""

@@ -12,7 +12,7 @@ from shiftwork.store.connect import connect
 from shiftwork.store.lockers import LOST
 from shiftwork.store.run_statements import CHANNEL
 from shiftwork.store.store import Store
-from shiftwork.store.tasks import TaskRow
+from shiftwork.store.task_rows import TaskRow
 
 _LOOK_SECONDS = 1.0
 """How often a row is read in any case: what PostgreSQL told while a connection was away is lost."""

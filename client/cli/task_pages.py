@@ -9,7 +9,7 @@ from client.api import Shiftwork
 from client.cli.exits import DONE, NOT_PASSED
 from client.cli.output import excerpt, money, pairs, print_json
 from shiftwork.contracts.task import TaskStatus
-from shiftwork.store.tasks import TaskRow
+from shiftwork.store.task_rows import TaskRow
 from shiftwork.text import printable
 
 NO_WORKER = "No worker seems to run: start one with `shiftwork worker`, or `shiftwork dev`."

@@ -16,7 +16,7 @@ from client.task_refs import find_task
 from client.tasks import AGENT_PROVIDER
 from shiftwork.contracts.task import TaskStatus
 from shiftwork.errors import InvalidInput
-from shiftwork.store.tasks import TaskFilter, TaskRow
+from shiftwork.store.task_rows import TaskFilter, TaskRow
 from shiftwork.text import printable
 
 _LOOK_SECONDS = 0.3

@@ -10,7 +10,7 @@ from shiftwork.contracts.agent import AgentConfiguration
 from shiftwork.resources import ResourceUsage
 from shiftwork.store.agents import AgentRow
 from shiftwork.store.handoffs import HandoffArtifact
-from shiftwork.store.tasks import TaskLine, TaskRow
+from shiftwork.store.task_rows import TaskLine, TaskRow
 
 
 class Task(TaskLine):

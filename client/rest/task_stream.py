@@ -14,7 +14,7 @@ from client.api import Shiftwork
 from client.rest.answering_tasks import TaskState
 from client.rest.streams import HEARTBEAT_SECONDS, RETRY_MS, CountedStream, Streams
 from shiftwork.errors import ShiftworkError
-from shiftwork.store.tasks import TaskRow
+from shiftwork.store.task_rows import TaskRow
 from shiftwork.text import printable_json
 
 ENDED = "ended"

@@ -11,7 +11,7 @@ from shiftwork.contracts.task import TaskStatus
 from shiftwork.errors import UnreadableRow
 from shiftwork.store.noun import Noun
 from shiftwork.store.tables import ScheduleBackfillTable, ScheduleSkipTable, TaskTable
-from shiftwork.store.tasks import TaskRow
+from shiftwork.store.task_rows import TaskRow
 
 MOST_RECENT = 10
 

@@ -14,7 +14,7 @@ from shiftwork.handoffs import HandoffContext
 from shiftwork.secrets import LazyRedactor
 from shiftwork.settings import Settings
 from shiftwork.store.agents import AgentRow
-from shiftwork.store.tasks import TaskRow
+from shiftwork.store.task_rows import TaskRow
 
 Tell = Callable[[Mapping[str, JsonValue]], Awaitable[None]]
 """Adds to the trace of a task that runs; for progress that people can see."""

@@ -28,7 +28,7 @@ from shiftwork.contracts.agent import AgentConfiguration
 from shiftwork.contracts.task import TaskErrorKind, TaskStatus
 from shiftwork.errors import Conflict, InvalidInput
 from shiftwork.store.agents import AgentDefinition
-from shiftwork.store.tasks import NewTask
+from shiftwork.store.task_rows import NewTask
 from tests.e2e.support import quick_environment
 
 KEYS = {"enabled", "tasks_started", "tasks_completed", "tasks_failed", "tasks_skipped", "timestamp"}

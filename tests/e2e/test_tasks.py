@@ -12,7 +12,7 @@ from shiftwork.errors import Conflict, InvalidInput, NotFound
 from shiftwork.handoffs import HandoffManager
 from shiftwork.sandbox.choose import choose_sandbox
 from shiftwork.store.agents import AgentDefinition
-from shiftwork.store.tasks import TaskOutcome
+from shiftwork.store.task_rows import TaskOutcome
 
 COUNTER = """
 count = (handoff.state["count"] if handoff else 0) + parameters.get("step", 1)

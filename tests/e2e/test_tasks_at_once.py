@@ -15,7 +15,7 @@ from shiftwork.contracts.task import TaskErrorKind, TaskStart, TaskStatus
 from shiftwork.contracts.workflow import Timeouts
 from shiftwork.errors import NotFound
 from shiftwork.store.agents import AgentDefinition, AgentRow
-from shiftwork.store.tasks import NewTask, TaskFilter, TaskRow
+from shiftwork.store.task_rows import NewTask, TaskFilter, TaskRow
 from shiftwork.temporal import TASK_WORKFLOW, task_workflow_id
 from tests.e2e.lab import Lab, eventually
 

@@ -14,7 +14,7 @@ from temporalio.api.workflowservice.v1 import (
 
 from activities.names import RUN_TASK
 from shiftwork.contracts.task import TaskErrorKind, TaskStatus
-from shiftwork.store.tasks import TaskRow
+from shiftwork.store.task_rows import TaskRow
 from shiftwork.temporal import task_workflow_id
 from tests.e2e.lab import Lab, ask_of_activity, eventually
 from tests.e2e.support import WorkerProcess

@@ -13,7 +13,7 @@ from shiftwork.contracts.task import TaskErrorKind, TaskStatus
 from shiftwork.errors import InvalidInput
 from shiftwork.handoffs import HandoffContext, HandoffManager
 from shiftwork.store.agents import AgentDefinition, AgentRow
-from shiftwork.store.tasks import TaskRow
+from shiftwork.store.task_rows import TaskRow
 from tests.e2e.agents import MODELS, shell
 from tests.e2e.lab import Lab, eventually
 from tests.e2e.support import WorkerProcess, processes_of

@@ -10,7 +10,7 @@ from client.rest.answering_tasks import Task
 from shiftwork.contracts.agent import AgentConfiguration
 from shiftwork.contracts.task import TaskErrorKind, TaskStatus, TaskUsage
 from shiftwork.store.agents import AgentDefinition
-from shiftwork.store.tasks import TaskRow
+from shiftwork.store.task_rows import TaskRow
 from tests.e2e.lab import Lab, eventually
 from tests.e2e.support import WorkerProcess
 from tests.llm.script import Reply, Turn, Usage

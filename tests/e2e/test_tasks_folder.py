@@ -16,7 +16,7 @@ from shiftwork.contracts.agent import AgentConfiguration, Overlap, WorkspaceMode
 from shiftwork.contracts.limits import AgentLimits
 from shiftwork.contracts.task import TaskErrorKind, TaskStatus
 from shiftwork.store.agents import AgentDefinition, AgentRow
-from shiftwork.store.tasks import TaskRow
+from shiftwork.store.task_rows import TaskRow
 from tests.e2e.lab import Lab, eventually
 from tests.e2e.support import WorkerProcess
 from tests.e2e.test_maintenance import maintain

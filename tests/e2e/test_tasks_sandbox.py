@@ -12,7 +12,7 @@ from shiftwork.contracts.sandbox import SandboxOptions
 from shiftwork.contracts.task import TaskErrorKind, TaskStatus
 from shiftwork.errors import InvalidInput
 from shiftwork.store.agents import AgentDefinition
-from shiftwork.store.tasks import TaskRow
+from shiftwork.store.task_rows import TaskRow
 from tests.e2e.lab import Lab
 
 LOOKS = """

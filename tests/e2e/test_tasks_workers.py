@@ -8,7 +8,7 @@ from shiftwork.contracts.agent import AgentConfiguration
 from shiftwork.contracts.task import TaskErrorKind, TaskStatus
 from shiftwork.errors import Conflict, StackError
 from shiftwork.store.agents import AgentDefinition
-from shiftwork.store.tasks import TaskRow
+from shiftwork.store.task_rows import TaskRow
 from tests.e2e.lab import Lab
 from tests.e2e.support import WorkerProcess, processes_of
 

@@ -12,7 +12,7 @@ from shiftwork.contracts.task import TaskStatus
 from shiftwork.contracts.workflow import Timeouts
 from shiftwork.store.agents import AgentDefinition, AgentRow
 from shiftwork.store.evaluations import EvaluationRow
-from shiftwork.store.tasks import TaskRow
+from shiftwork.store.task_rows import TaskRow
 from shiftwork.temporal import (
     SCHEDULED_RUN_WORKFLOW,
     TASK_QUEUE,

@@ -12,7 +12,7 @@ from shiftwork.contracts.agent import AgentConfiguration
 from shiftwork.contracts.task import TaskErrorKind, TaskStatus
 from shiftwork.handoffs import HandoffContext
 from shiftwork.store.agents import AgentDefinition, AgentRow
-from shiftwork.store.tasks import NewTask, TaskOutcome
+from shiftwork.store.task_rows import NewTask, TaskOutcome
 from tests.integration.test_cli_widths import shown
 
 WIDTH = 80

@@ -11,7 +11,7 @@ from shiftwork.contracts.task import TaskStatus, TaskUsage
 from shiftwork.gateway import Gateway
 from shiftwork.secrets import LazyRedactor
 from shiftwork.settings import Settings
-from shiftwork.store.tasks import TaskRow
+from shiftwork.store.task_rows import TaskRow
 from shiftwork.tasks.processing import Assignment, Equipment
 
 

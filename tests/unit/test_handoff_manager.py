@@ -9,7 +9,7 @@ from shiftwork.handoffs import HandoffContext, HandoffManager
 from shiftwork.store.agents import AgentDefinition
 from shiftwork.store.migrate import migrate
 from shiftwork.store.store import Store
-from shiftwork.store.tasks import NewTask
+from shiftwork.store.task_rows import NewTask
 
 CONTEXT = HandoffContext(state={"last_price": 840.0}, metadata={"run_count": 5})
 

@@ -15,7 +15,7 @@ from shiftwork.store.migrate import migrate
 from shiftwork.store.pending import REQUESTED
 from shiftwork.store.run_statements import CHANNEL
 from shiftwork.store.store import Store
-from shiftwork.store.tasks import NewTask, TaskFilter, TaskOutcome
+from shiftwork.store.task_rows import NewTask, TaskFilter, TaskOutcome
 
 DONE = TaskOutcome(status=TaskStatus.COMPLETED, result="42\n", duration=0.5, trace={"completed_at": "now"})
 

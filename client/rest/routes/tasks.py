@@ -21,7 +21,7 @@ from client.rest.working import answered, require_worker
 from shiftwork.contracts.agent import PYTHON
 from shiftwork.contracts.task import TaskStatus
 from shiftwork.errors import InvalidInput
-from shiftwork.store.tasks import TaskFilter, TaskLine, TaskRow
+from shiftwork.store.task_rows import TaskFilter, TaskLine, TaskRow
 
 router = APIRouter(prefix="/api", tags=["tasks"], responses=documented(404))
 
