@@ -57,7 +57,9 @@ def _unshare() -> str | None:
     if unshare is None:
         return None
     try:
-        said = subprocess.run((unshare, "--help"), capture_output=True, check=False, env={}, timeout=5).stdout
+        said = subprocess.run(
+            (unshare, "--help"), capture_output=True, check=False, env={}, timeout=60
+        ).stdout
     except (OSError, subprocess.TimeoutExpired):
         return None
     return unshare if b"--setuid" in said and b"--setgid" in said else None

@@ -114,7 +114,7 @@ def _status(program: bytes, arguments: tuple[str, ...]) -> int | None:
         argv = (str(path), *arguments)
         for last in (*(False,) * (_TRIES - 1), True):
             try:
-                return subprocess.run(argv, env={}, capture_output=True, check=False, timeout=5).returncode
+                return subprocess.run(argv, env={}, capture_output=True, check=False, timeout=60).returncode
             except OSError as error:
                 if error.errno in _REFUSALS:
                     return None

@@ -13,7 +13,9 @@ from typing import Final
 from shiftwork.sandbox.base import Launch, Sandbox
 from shiftwork.sandbox.confinement import Bind, Confinement
 
-_SECONDS: Final = 10.0
+_SECONDS: Final = 60.0
+"""What is found counts for as long as this process lives, so a machine that stands still for a while must not
+look as one that has no sandbox."""
 _ALLOWED, _FORBIDDEN = b"allowed", b"forbidden"
 
 # What may be read must be readable, so that a program which can't do anything does not count as confined.

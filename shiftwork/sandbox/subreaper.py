@@ -4,7 +4,6 @@ import asyncio
 import os
 import signal
 import socket
-import time
 import weakref
 
 from shiftwork.sandbox.base import FEEDS, Ended, Launch
@@ -17,8 +16,12 @@ _LOST = -int(signal.SIGKILL)
 _REMIND = 1.0
 """Seconds after which a warden that owes us an answer is reminded, and woken if something stopped it."""
 
-_DEAF, _SILENCE = 5.0, 10.0
-"""Seconds without reading what we send, and without any answer, after which it counts as lost."""
+_DEAF, _SILENCE, _BIRTH = 5.0, 10.0, 60.0
+"""Seconds without reading what we send, without any answer, and until the first one, after which it counts as
+lost. Only seconds in which we ran count: where the whole machine stood still, it could not answer either."""
+
+_LOOK = 0.1
+"""Seconds between two looks where there is no event loop."""
 
 
 class Subreaper:
@@ -128,8 +131,10 @@ class Warden:
         self._held: dict[int, HeldByWarden] = {}
         self._pending: set[int] = set()
         """Those of which something is to be told: their start, or their end."""
-        self._heard = 0.0
-        """When it said something last, or was asked something after a rest (monotonic seconds)."""
+        self._patience = _BIRTH
+        """Seconds that it may take to answer."""
+        self._reminders = 0
+        """How often it was reminded since it said something last, or was asked something after a rest."""
         self._reminder: asyncio.TimerHandle | None = None
         self._feeding: asyncio.TimerHandle | None = None
         self._next = 0
@@ -200,9 +205,10 @@ class Warden:
         """Wait for the end of one agent, without an event loop."""
         import select  # noqa: PLC0415 - for a closing event loop alone
 
-        deadline = time.monotonic() + _SILENCE
-        while self.alive and not held.ended.done() and time.monotonic() < deadline:
-            select.select([self._channel], [], [], 0.1)
+        looks = round(self._patience / _LOOK)
+        while self.alive and not held.ended.done() and looks > 0:
+            if not select.select([self._channel], [], [], _LOOK)[0]:
+                looks -= 1
             self.wake_up()
             self._drain()
         if not held.ended.done():
@@ -216,7 +222,7 @@ class Warden:
             self._lost()
             return
         if messages:
-            self._heard = time.monotonic()
+            self._reminders, self._patience = 0, _SILENCE
         for message in messages:
             self._take(message)
 
@@ -230,7 +236,7 @@ class Warden:
     def _expect(self, number: int) -> None:
         """Remind it until it tells of this one."""
         if self._reminder is None and not self._loop.is_closed():
-            self._heard = time.monotonic()
+            self._reminders = 0
             self._reminder = self._loop.call_later(_REMIND, self._remind)
         self._pending.add(number)
 
@@ -250,9 +256,10 @@ class Warden:
         self._reminder = None
         if not self.alive or not self._pending:
             return
-        if time.monotonic() - self._heard > _SILENCE:
+        if self._reminders * _REMIND >= self._patience:
             self._lost()
             return
+        self._reminders += 1
         self._reminder = self._loop.call_later(_REMIND, self._remind)
         self.wake_up()
         self.ask({"do": "ping", "id": 0})

@@ -13,6 +13,10 @@ from shiftwork.sandbox.proc import LINUX, MARKER, is_zombie, tag_for, tag_of
 _PAUSE = 0.005
 """Seconds between two looks at the process table."""
 
+_LOOKS = 50
+"""Looks that are taken at least before something counts as what can't be killed: where the machine stood
+still for a while, what was killed had no time to end."""
+
 _CALM, _SURE, _UNSURE = 24, 8, 1
 """When nothing counts as left: after three looks that found nothing, and missed nothing born meanwhile.
 One that may have missed something counts for less, so that a busy machine does not keep us for ever."""
@@ -34,7 +38,9 @@ def processes_of(marker: str, *, spare: AbstractSet[int] = frozenset()) -> list[
 
 
 def kill_all(marker: str, *, spare: AbstractSet[int] = frozenset(), timeout: float = 10.0) -> int:
-    """Kill every process of a sandbox until none is left, at most `timeout` seconds; how many were found.
+    """Kill every process of a sandbox until none is left; how many were found.
+
+    Gives up after `timeout` seconds, if it could look often enough in them.
 
     One empty look is no proof: what forks and ends all the time is seldom there when it is looked at.
 
@@ -43,11 +49,12 @@ def kill_all(marker: str, *, spare: AbstractSet[int] = frozenset(), timeout: flo
     """
     hunt = Hunt(marker, _tag(marker), spare) if LINUX else None
     look: Callable[[], tuple[set[int], bool]] = hunt.look if hunt else lambda: _kill_seen(marker, spare)
-    deadline, calm = time.monotonic() + timeout, 0
+    deadline, looks, calm = time.monotonic() + timeout, 0, 0
     killed: set[int] = set()
     while calm < _CALM:
         found, sure = look()
-        if found and time.monotonic() > deadline:
+        looks += 1
+        if found and looks >= _LOOKS and time.monotonic() > deadline:
             raise TimeoutError(f"processes {sorted(found)} can't be killed")
         if not found:
             calm += _SURE if sure else _UNSURE

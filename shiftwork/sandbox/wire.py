@@ -29,8 +29,8 @@ class Channel:
 
     Args:
         when_full: called while the peer does not read, at once and ten times a second, with the seconds that
-            this takes by now. It reads, so that two full directions never wait for each other, and may give
-            up by a `ConnectionError`.
+            this takes by now, as far as we ran meanwhile. It reads, so that two full directions never wait
+            for each other, and may give up by a `ConnectionError`.
 
     Attributes:
         fds: received descriptors that nobody took yet, in the order of their messages.
@@ -50,15 +50,16 @@ class Channel:
         """Send all of it; raises `ConnectionError` when the peer is gone, else see `descriptors.send`."""
         body = json.dumps(message).encode()
         data = memoryview(_HEADER.pack(len(body)) + body)
-        since = None
+        waited = 0.0
         while data:
             try:
                 sent = descriptors.send(self._socket, data, fds, socket.MSG_DONTWAIT)
             except BlockingIOError:
-                since = since or time.monotonic()
-                self._wait_for_room(time.monotonic() - since)
+                began = time.monotonic()
+                self._wait_for_room(waited)
+                waited += min(time.monotonic() - began, _COMPLAIN)
             else:
-                data, fds, since = data[sent:], (), None
+                data, fds, waited = data[sent:], (), 0.0
 
     def receive(self) -> list[Message]:
         """What has arrived, perhaps nothing; raises `EOFError` at the end."""

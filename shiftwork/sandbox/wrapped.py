@@ -135,7 +135,7 @@ class Wrapped:
         return self._is_late() if self._ending is None else self._lapsed
 
 
-def probe(argv: Sequence[str], timeout: float = 10.0) -> bool:
+def probe(argv: Sequence[str], timeout: float = 60.0) -> bool:
     """Whether a wrapper yields the status `PROBED` of the program in it, within so many seconds."""
     null = os.open(os.devnull, os.O_RDWR | os.O_CLOEXEC)
     try:
