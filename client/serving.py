@@ -16,6 +16,10 @@ from shiftwork.stack.sockets import LOOPBACK
 ADMIT = "shiftwork.admit"
 """Where a request's scope may have what is to be called once its sender showed the token."""
 
+KEPT_ALIVE = 75
+"""Seconds for which a connection is kept that nobody uses: longer than most clients keep theirs. A request
+that is on its way when it is ended is lost, and that meets who asks every few seconds."""
+
 _MOST_DROPPED = 32 * 1024 * 1024
 _LINGER_SECONDS = 3.0
 """What is taken of a request that was refused, and for how long: less than strangers may stay."""

@@ -13,7 +13,7 @@ from starlette.applications import Starlette
 from starlette.routing import Mount
 
 from client.mcp.bodies import Bodies
-from client.serving import Guard, listen
+from client.serving import KEPT_ALIVE, Guard, listen
 from client.strict import strict_protocol
 from client.tokens import own_token
 from shiftwork.settings import Settings
@@ -71,6 +71,7 @@ async def serve_http(
         log_config=None,
         access_log=False,
         server_header=False,
+        timeout_keep_alive=KEPT_ALIVE,
         timeout_graceful_shutdown=_GRACE_SECONDS,
         limit_concurrency=_MOST_CONNECTIONS,
     )

@@ -9,7 +9,7 @@ import uvicorn
 
 from client.rest.app import create_app
 from client.rest.streams import Streams
-from client.serving import listen
+from client.serving import KEPT_ALIVE, listen
 from client.strict import strict_protocol
 from client.tokens import api_token
 from shiftwork.errors import InvalidInput
@@ -57,6 +57,7 @@ async def serve_api(
         date_header=False,
         lifespan="on",
         ws="none",
+        timeout_keep_alive=KEPT_ALIVE,
         timeout_graceful_shutdown=_GRACE_SECONDS,
         limit_concurrency=_MOST_CONNECTIONS,
     )

@@ -11,6 +11,7 @@ import urllib.error
 import urllib.request
 import uuid
 from collections.abc import Iterator
+from http.client import HTTPConnection
 
 import httpx
 import pytest
@@ -403,6 +404,17 @@ def test_it_answers_to_the_names_that_were_given(stack) -> None:
                 f"http://127.0.0.1:{port}/api/projects", headers={**server.headers, "Host": host}
             )
             assert answer.status_code == status
+
+
+def test_a_connection_is_kept_for_who_asks_every_few_seconds(served) -> None:
+    """If it failed, requests of programs that look again now and then would get lost on their way."""
+    connection = HTTPConnection(served.host, timeout=60)
+    for pause in (5.5, 0):  # uvicorn itself ends it after 5
+        connection.request("GET", "/api/projects", headers=served.headers)
+        answer = connection.getresponse()
+        assert (answer.status, answer.read()[:1]) == (200, b"{")
+        time.sleep(pause)
+    connection.close()
 
 
 def test_broken_http_is_no_error_of_ours(served) -> None:
