@@ -125,7 +125,8 @@ class Store:
         moved: tells where that database is by now, before each new connection; None: it stays there.
         pool_size: connections kept; as many again are opened under load.
         idle_limit: seconds a transaction may do nothing before the server ends it, so that a process that
-            was stopped in the middle of one holds no lock against its successor.
+            was stopped in the middle of one holds no lock against its successor: more than a machine stands
+            still under load.
         redact: takes secrets out of every text and every JSON value on their way into the database.
         learns: has that know what is in the database itself, before anything is written.
     """
@@ -135,7 +136,7 @@ class Store:
         database_url: str,
         *,
         pool_size: int = 4,
-        idle_limit: float = 10.0,
+        idle_limit: float = 45.0,
         redact: Redacts | None = None,
         learns: Learns | None = None,
         moved: Callable[[], str] | None = None,
