@@ -31,8 +31,9 @@ MOST_ANSWER: Final = 1024 * 1024
 _LAST_CHANCE: Final = 2.0
 """Seconds in which it may end by itself once the episode is over."""
 
-_TO_END: Final = 1.0
-"""Seconds in which a program is expected to be gone that has closed its output."""
+_TO_END: Final = 10.0
+"""Seconds in which a program is expected to be gone that has closed its output: it takes milliseconds, unless
+the machine stands still."""
 
 _SHOWN: Final = 200
 """Characters of what it said that are shown."""

@@ -47,8 +47,9 @@ _MOST_OF_MACHINE: Final = 0.8
 
 _CONFIG: Final = AgentConfig("environment", "environment", "host an environment")
 
-_TO_END: Final = 1.0
-"""Seconds in which a process is expected to be gone that has closed its output, or reads no more."""
+_TO_END: Final = 20.0
+"""Seconds in which a process is expected to be gone that has closed its output, or reads no more: it takes
+milliseconds, unless the machine stands still."""
 
 log = logging.getLogger("shiftwork.episodes")
 

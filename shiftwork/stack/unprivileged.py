@@ -79,6 +79,6 @@ class Unprivileged:
 
 def _works(argv: list[str]) -> bool:
     try:
-        return subprocess.run(argv, check=False, capture_output=True, timeout=10).returncode == 0
+        return subprocess.run(argv, check=False, capture_output=True, timeout=60).returncode == 0
     except (OSError, subprocess.TimeoutExpired):
         return False
