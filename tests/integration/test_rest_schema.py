@@ -7,6 +7,7 @@ hold this text.
 
 import os
 import secrets
+import time
 import uuid
 from collections.abc import Callable, Iterator
 
@@ -22,6 +23,10 @@ from tests.integration.rest_support import Served, serving, wait_for_worker
 EXAMPLES = int(os.environ.get("REST_EXAMPLES", "3"))
 SEED = int(os.environ.get("REST_SEED") or secrets.randbits(32))
 ONLY = os.environ.get("REST_ONLY", "")
+PATIENCE = 150
+"""Seconds that an answer may take: Schemathesis itself gives up after ten."""
+TRIES = 3
+"""How often something is asked of a stack that does not answer, as on a machine that stood still just now."""
 STREAM = "/events/stream"
 """The end of the paths of streams, which have tests of their own: some end with their clients alone."""
 OPTIONS = {"agent": {"backend": "command", "settings": {"argv": ["true"]}}}
@@ -137,14 +142,23 @@ def ask(served: Served, session: requests.Session, operation: schemathesis.APIOp
         harmless(case)
         if there:
             case.path_parameters.update(there_is)
-        answer = case.call(base_url=served.url, session=session)
-        case.validate_response(answer, checks=held_to)
+        case.validate_response(answer(served, session, case), checks=held_to)
 
     once()
 
 
+def answer(served: Served, session: requests.Session, case: schemathesis.Case) -> schemathesis.Response:
+    """The answer to this request, or to one of its repetitions if the stack seems to be away."""
+    for _ in range(TRIES):
+        given = case.call(base_url=served.url, session=session, timeout=PATIENCE)
+        if given.status_code != requests.codes.unavailable:
+            break
+        time.sleep(float(given.headers["retry-after"][0]))
+    return given
+
+
 @pytest.mark.slow
-@pytest.mark.timeout(120 + 20 * EXAMPLES)
+@pytest.mark.timeout(300 + 20 * EXAMPLES)
 @pytest.mark.parametrize("mode", list(schemathesis.GenerationMode), ids=lambda mode: mode.value)
 def test_every_answer_is_as_described(served, session, schema, mode) -> None:
     """If it failed, some request would end in an error of the server, or in an answer nobody was told of."""
