@@ -6,11 +6,7 @@ import subprocess
 import sys
 from contextlib import contextmanager
 
-import pytest
-
 from tests.e2e.support import quick_environment, simple_attempt, simple_feature, write_cassette
-
-pytestmark = pytest.mark.timeout(300)
 
 CLIENT = [sys.executable, "-P", "-m", "client"]
 

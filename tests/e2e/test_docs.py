@@ -11,8 +11,6 @@ import pytest
 
 from tests.unit.docs_support import Script, missing_output, scripts
 
-pytestmark = pytest.mark.timeout(300)
-
 SCRIPTS = scripts()
 LONGEST = 250
 """Seconds that one of them may take where other tests keep the machine busy."""

@@ -58,7 +58,6 @@ async def undisturbed(seed: int, policy: Policy | None = None) -> Trajectory:
     return await play(environment, policy or RandomPolicy(seed), seed=seed, most_steps=STEPS)
 
 
-@pytest.mark.timeout(240)
 async def test_killed_workers_change_no_trajectory(lab: Lab, shared_worker: WorkerProcess) -> None:
     """Nobody could trust a result: a crash would play an episode in another way, or count a step twice."""
     spec = EvaluationSpec(
@@ -96,7 +95,6 @@ def hosts_of(worker: WorkerProcess) -> list[psutil.Process]:
     return found
 
 
-@pytest.mark.timeout(240)
 @pytest.mark.parametrize("by_a_program", [False, True], ids=["by-chance", "by-a-program"])
 async def test_killed_environments_change_no_trajectory(
     lab: Lab, shared_worker: WorkerProcess, *, by_a_program: bool

@@ -430,7 +430,6 @@ def by_halves(turn: Turn) -> Answer:
 
 
 @pytest.mark.slow
-@pytest.mark.timeout(180)
 @pytest.mark.parametrize("name", ["claude", "codex", "gemini", "opencode"])
 async def test_a_real_agent_plays(name: str, lab: Lab) -> None:
     """If it failed, the agents that people use could not be exercised in an environment."""
@@ -451,7 +450,6 @@ async def test_a_real_agent_plays(name: str, lab: Lab) -> None:
 
 
 @pytest.mark.slow
-@pytest.mark.timeout(180)
 async def test_an_agent_plays_that_speaks_its_protocol(lab: Lab) -> None:
     """If it failed, agents of the Agent Client Protocol could not be exercised in an environment."""
     found = find_program_or_skip("opencode")

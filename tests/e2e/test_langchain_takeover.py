@@ -27,7 +27,7 @@ from tests.e2e.test_langchain import FEATURES, HAND_OVER, Staff, agent
 from tests.llm.script import Answer, Fault, Hang, Reply, Turn
 from tests.llm.server import LlmServer
 
-pytestmark = [pytest.mark.slow, pytest.mark.timeout(300), pytest.mark.asyncio(loop_scope="module")]
+pytestmark = [pytest.mark.slow, pytest.mark.asyncio(loop_scope="module")]
 
 LOST = "was lost with the machine"
 """What an agent is told that goes on without its files."""

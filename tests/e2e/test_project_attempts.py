@@ -2,7 +2,6 @@
 
 import asyncio
 
-import pytest
 from temporalio.api.workflowservice.v1 import (
     PauseActivityRequest,
     ResetActivityRequest,
@@ -44,7 +43,6 @@ async def asked(lab: Lab, project: Project, request: type) -> None:
     await ask_of_activity(lab, request, session_workflow_id(project.id, 0), RUN_AGENT)
 
 
-@pytest.mark.timeout(180)
 async def test_a_session_whose_agent_is_reset_goes_on(lab: Lab) -> None:
     """Who resets an agent that hangs, in Temporal's Web UI, and thereby loses its work."""
     project = await begun(lab)
@@ -52,7 +50,6 @@ async def test_a_session_whose_agent_is_reset_goes_on(lab: Lab) -> None:
     await check(lab, project)
 
 
-@pytest.mark.timeout(180)
 async def test_a_session_whose_agent_is_paused_there_waits(lab: Lab) -> None:
     """The same of who pauses one: nothing may run until it is unpaused."""
     project = await begun(lab)
@@ -68,7 +65,6 @@ async def test_a_session_whose_agent_is_paused_there_waits(lab: Lab) -> None:
     await check(lab, project)
 
 
-@pytest.mark.timeout(240)
 async def test_a_session_whose_worker_slept_goes_on(lab: Lab, shared_worker: WorkerProcess) -> None:
     """A laptop that is closed for a minute, and thereby costs an attempt, or leaves two agents at work."""
     project = await lab.project(sessions={"a": [simple_attempt("a", lab.here, {"sleep": 3})]})

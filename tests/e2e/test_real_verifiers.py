@@ -16,7 +16,7 @@ from tests.llm.programs import find_program_or_skip
 from tests.llm.script import Answer, Reply, Turn
 from tests.llm.server import LlmServer
 
-pytestmark = [pytest.mark.slow, pytest.mark.timeout(240)]
+pytestmark = pytest.mark.slow
 
 PROGRAMS = ("claude", "codex", "opencode")
 STEPS = [{"description": "it is there", "command": "test -e a.txt"}, {"description": "it reads well"}]

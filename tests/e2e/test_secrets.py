@@ -36,7 +36,6 @@ SPILLING = (
 
 
 @pytest.mark.slow
-@pytest.mark.timeout(240)
 async def test_a_canary_is_in_no_store(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """If it failed, a key that an agent, a step or a person repeats would be kept, shown and backed up."""
     monkeypatch.setenv("CANARY_API_KEY", CANARY)

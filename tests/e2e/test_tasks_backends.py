@@ -160,7 +160,6 @@ class Claude:
         return await run(self.lab, agent, instruction)
 
 
-@pytest.mark.timeout(180)
 async def test_claude_does_a_task(lab: Lab) -> None:
     """If it failed, a real agent could not be run by a schedule, or nobody would know what it cost."""
     find_program_or_skip("claude")
@@ -190,7 +189,6 @@ async def test_claude_does_a_task(lab: Lab) -> None:
     await nothing_lives(lab)
 
 
-@pytest.mark.timeout(180)
 async def test_a_usage_limit_ends_a_task(lab: Lab) -> None:
     """If it failed, a task would wait for hours and hold its place, or say nothing of when to try again."""
     find_program_or_skip("claude")

@@ -56,7 +56,6 @@ async def test_a_stopped_worker_gives_its_tasks_back(lab: Lab, shared_worker: Wo
     assert ended.trace["worker_stops"] == 1
 
 
-@pytest.mark.timeout(240)
 async def test_a_task_that_costs_its_workers_is_given_up(lab: Lab, shared_worker: WorkerProcess) -> None:
     """If it failed, an agent that ends every worker would be begun for ever."""
     task = await started(lab, "costly", seconds=60, retries=0)

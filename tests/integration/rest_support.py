@@ -16,6 +16,9 @@ import httpx
 from client.api import Shiftwork
 from shiftwork.settings import Settings
 
+LONGEST = 150.0
+"""Seconds that anything may take on a busy machine, or one that stands still for a while."""
+
 COMMAND = [sys.executable, "-P", "-m", "client"]
 
 
@@ -40,7 +43,7 @@ class Served:
 
     def client(self, **options) -> httpx.Client:
         """A client that knows the token."""
-        return httpx.Client(base_url=self.url, headers=self.headers, timeout=60, **options)
+        return httpx.Client(base_url=self.url, headers=self.headers, timeout=LONGEST, **options)
 
     @property
     def headers(self) -> dict[str, str]:
@@ -66,7 +69,7 @@ def serving(state: Path, *arguments: str) -> Iterator[Served]:
     finally:
         if process.poll() is None:
             process.send_signal(signal.SIGINT)
-        out, err = process.communicate(timeout=30)
+        out, err = process.communicate(timeout=LONGEST)
     if process.returncode != -signal.SIGKILL:
         assert (process.returncode, out, err) == (0, "", ""), (process.returncode, out, err)
 
@@ -89,6 +92,6 @@ def wait_for_worker(stack: Settings) -> None:
 
     async def wait() -> None:
         async with Shiftwork(stack) as shiftwork:
-            assert await shiftwork.has_worker(60)
+            assert await shiftwork.has_worker(LONGEST)
 
     asyncio.run(wait())

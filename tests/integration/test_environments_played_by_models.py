@@ -21,6 +21,9 @@ from tests.llm.script import Fault, Reply, Script, Turn, in_order
 from tests.llm.server import LlmServer
 
 ROOT = Path(__file__).parents[2]
+PATIENCE = 250
+"""Seconds that the packages of five providers may take to be imported: about seven of a processor's own, and
+more where the disk and the processors are busy."""
 TOOL = "harness_number_guess"
 RANGE = re.compile(r"from (\d+) to (\d+)")
 
@@ -47,7 +50,7 @@ def played() -> dict[str, Any]:
             cwd=ROOT,
             stdout=subprocess.PIPE,
             text=True,
-            timeout=60,
+            timeout=PATIENCE,
             check=True,
         )
         first = [turn for turn in server.turns if not turn.tool_results]

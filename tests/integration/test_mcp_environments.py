@@ -17,7 +17,7 @@ from client.mcp.episode_tools import ROOM_TOOLS, Seen, shown
 from client.mcp.protocol import make_server
 from client.tools.desk import Desk
 from shiftwork.settings import Settings
-from tests.integration.mcp_support import COMMAND, environment, over_http, served
+from tests.integration.mcp_support import COMMAND, LONGEST, environment, over_http, served
 from tests.unit.docs_support import table
 
 __all__ = ["served"]
@@ -38,7 +38,7 @@ def hosts(of: psutil.Process | None = None) -> list[int]:
 
 
 async def until(condition: Callable[[], bool]) -> None:
-    async with asyncio.timeout(15):
+    async with asyncio.timeout(LONGEST):
         while not condition():  # noqa: ASYNC110 - nobody tells of it
             await asyncio.sleep(0.02)
 

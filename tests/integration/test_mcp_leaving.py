@@ -36,7 +36,7 @@ def server(stack) -> Iterator[subprocess.Popen[str]]:
         yield process
     finally:
         process.send_signal(signal.SIGINT)
-        out, err = process.communicate(timeout=60)
+        out, err = process.communicate(timeout=LONGEST)
     assert (process.returncode, out, err) == (0, "", "")
 
 
@@ -99,7 +99,7 @@ async def test_who_goes_during_a_look_costs_no_connection(
                         assert (await http.delete(PATH, headers=session)).status_code == 200
             if how == "end":
                 server.send_signal(signal.SIGINT)
-                assert await asyncio.to_thread(server.wait, 60) == 0
+                assert await asyncio.to_thread(server.wait, LONGEST) == 0
             await asyncio.sleep(0.5)
         await asyncio.gather(*calls, return_exceptions=True)
         while looking & await connected(look):

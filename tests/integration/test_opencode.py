@@ -163,7 +163,7 @@ async def test_nothing_is_left_of_a_tool_that_never_ends(lab):
     end = await lab.run(hang, DONE, stop=stop)
     await watching
     assert (end.status, end.stopped) == (RunStatus.INTERRUPTED, True)
-    assert wait_until_dead(word, 30) == []
+    assert wait_until_dead(word) == []
 
 
 def test_the_program_is_found_usable():

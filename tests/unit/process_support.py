@@ -12,6 +12,9 @@ import psutil
 from shiftwork.runner.environment import child_environment
 from shiftwork.runner.spec import ProcessSpec
 
+PATIENCE = 100.0
+"""Seconds that anything may take on a busy machine, or one that stands still for a while."""
+
 TREE = """
 import os, signal, subprocess, sys, time
 signal.signal(signal.SIGTERM, signal.SIG_IGN)
@@ -21,19 +24,21 @@ children = [
     subprocess.Popen(sleep, process_group=0),
     subprocess.Popen(sleep, start_new_session=True),
 ]
-if os.fork() == 0:
+middle = os.fork()
+if middle == 0:
     os.setsid()
     if os.fork() == 0:
         os.execve("/bin/sleep", sleep, {})
     os._exit(0)
+os.waitid(os.P_PID, middle, os.WEXITED | os.WNOWAIT)
 print("ready", flush=True)
 if len(sys.argv) > 2:
     os._exit(int(sys.argv[2]))
 time.sleep(1000)
 """
 """A child, one in its own group, one in its own session, a double-forked daemon without environment, all deaf
-to TERM. The first argument is how long they sleep (a token to find them by), the second a status to
-exit with."""
+to TERM, and all there once it says so. The first argument is how long they sleep (a token to find them by),
+the second a status to exit with."""
 
 
 def token() -> str:
@@ -59,7 +64,7 @@ def living(word: str) -> list[list[str]]:
     return found
 
 
-def wait_until_dead(word: str, seconds: float = 30.0) -> list[list[str]]:
+def wait_until_dead(word: str, seconds: float = PATIENCE) -> list[list[str]]:
     """What still lives after at most that time."""
     deadline = time.monotonic() + seconds
     while (left := living(word)) and time.monotonic() < deadline:

@@ -45,7 +45,6 @@ def claude(tmp_path):
     return ClaudeBackend({"PATH": str(program.parent), "ANTHROPIC_API_KEY": "k"})
 
 
-@pytest.mark.timeout(20)
 @pytest.mark.parametrize(("backend", "path"), FILES, ids=lambda value: getattr(value, "name", value))
 @pytest.mark.parametrize("trap", ["link", "fifo"])
 def test_a_trap_in_the_place_of_a_file_is_replaced(tmp_path, backend, path, trap):

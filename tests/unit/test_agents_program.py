@@ -46,7 +46,7 @@ def test_nothing_of_a_query_lives_on(program):
     assert "does not end" in wrong
     said, wrong = ask_version(program(f"sleep {word} >/dev/null & echo 2"), seconds=30)
     assert (said, wrong) == ("2", None)
-    assert wait_until_dead(word, 30) == []
+    assert wait_until_dead(word) == []
     assert living(word) == []
 
 

@@ -231,7 +231,7 @@ async def test_a_cancelled_episode_leaves_nothing(table):
     task.cancel()
     with pytest.raises(asyncio.CancelledError):
         await task
-    assert wait_until_dead(word, 30) == []
+    assert wait_until_dead(word) == []
 
 
 HOSTILE = """

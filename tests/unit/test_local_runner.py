@@ -10,7 +10,7 @@ from pathlib import Path
 
 import psutil
 import pytest
-from process_support import TREE, living, token
+from process_support import PATIENCE, TREE, living, token
 
 from shiftwork import runner as api
 from shiftwork.agents.events import AgentEventKind
@@ -143,7 +143,7 @@ def states(word: str) -> set[str]:
     return found
 
 
-async def until(condition, seconds: float = 30.0) -> None:
+async def until(condition, seconds: float = PATIENCE) -> None:
     deadline = asyncio.get_running_loop().time() + seconds
     while not condition():
         assert asyncio.get_running_loop().time() < deadline

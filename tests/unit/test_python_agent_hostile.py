@@ -71,7 +71,7 @@ async def test_a_cancelled_run_leaves_nothing(runner):
     task.cancel()
     with pytest.raises(asyncio.CancelledError):
         await task
-    assert wait_until_dead(word, 30) == []
+    assert wait_until_dead(word) == []
     assert (await run(runner, "print(1)")).result == "1\n"
 
 

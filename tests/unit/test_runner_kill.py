@@ -82,7 +82,7 @@ async def test_nothing_outlives_a_killed_worker(zygote, number, tmp_path):
         kill_after(zygote, delay, argv=argv, cwd=str(tmp_path), lock=str(lock), sandbox=number)
         # Every process of it, its wrapper included, names the word. Two looks: one may come before the exec.
         for _ in range(2):
-            assert wait_until_dead(word, 30) == [], f"left by a kill at {delay * 1000:.1f} ms"
+            assert wait_until_dead(word) == [], f"left by a kill at {delay * 1000:.1f} ms"
             await asyncio.sleep(0.02)
         assert await wait_until_gone(lock, 1), f"still locked after a kill at {delay * 1000:.1f} ms"
     assert await end_leftovers(tmp_path) == 0
@@ -99,5 +99,5 @@ async def test_not_even_without_the_guardian(zygote, number, tmp_path):
     order = {"argv": ["/bin/sh", "-c", command], "cwd": str(tmp_path), "lock": str(lock)}
     kill_after(zygote, 0.4, **order, sandbox=number)
     assert ready.exists()
-    assert wait_until_dead(word, 30) == []
+    assert wait_until_dead(word) == []
     assert await wait_until_gone(lock, 1)

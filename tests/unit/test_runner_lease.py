@@ -103,7 +103,7 @@ def test_agents_of_a_stopped_worker_end(tmp_path):
         os.kill(process.pid, signal.SIGSTOP)
         time.sleep(0.5)
         assert len(living(word)) >= 2 * len(LEVELS)
-        assert wait_until_dead(word, 30) == []
+        assert wait_until_dead(word) == []
         os.kill(process.pid, signal.SIGCONT)
         assert ends_of(process) == {level: [137, True] for level in LEVELS}
         assert process.wait(10) == 0

@@ -12,19 +12,21 @@ import pytest
 from shiftwork.errors import StackError
 from shiftwork.stack.child import Child, Command
 
+PATIENCE = 100.0
+"""Seconds that a machine may take that others keep busy, or that stands still for a while."""
+
 STUBBORN = "trap '' INT TERM HUP; sleep 100 & echo $$ $!; wait; wait"
 
 
 async def text_of(log, lines=1):
     """The log's words, once it has that many lines."""
-    for _ in range(500):
-        if log.exists() and len(log.read_text().splitlines()) >= lines:
-            break
-        await asyncio.sleep(0.01)
+    async with asyncio.timeout(PATIENCE):
+        while not log.exists() or len(log.read_text().splitlines()) < lines:  # noqa: ASYNC110 - a file
+            await asyncio.sleep(0.01)
     return log.read_text().split()
 
 
-def gone(pids, seconds=20.0):
+def gone(pids, seconds=PATIENCE):
     """Whether every process ends in that time."""
     processes = [psutil.Process(pid) for pid in pids if psutil.pid_exists(pid)]
     deadline = time.monotonic() + seconds
