@@ -6,8 +6,10 @@ import os
 import signal
 import sys
 import time
+import uuid
 from collections.abc import Awaitable, Callable
 from contextlib import AsyncExitStack, suppress
+from dataclasses import dataclass
 from datetime import timedelta
 from typing import TypeVar
 
@@ -20,6 +22,7 @@ from temporalio.worker import (
 )
 
 from activities.agent_tasks import AgentProcessor
+from activities.at_hand import RunsAtHand
 from activities.bookkeeping import BookkeepingActivities
 from activities.credentials import learn_open_projects
 from activities.episodes import EpisodeActivities
@@ -29,11 +32,12 @@ from activities.maintenance import MaintenanceActivities
 from activities.orphans import WorkerRecord
 from activities.processors import Processors
 from activities.projects import ProjectActivities
+from activities.runs_here import RunsHere
 from activities.schedules import ScheduleActivities
 from activities.seats import seats
 from activities.services import Services
 from activities.sessions import SessionActivities
-from activities.slots import process_slots
+from activities.slots import ProcessSlots, process_slots
 from activities.tasks import TaskActivities
 from client.api import Shiftwork
 from client.maintenance import schedule_maintenance
@@ -76,24 +80,40 @@ _WORKFLOWS = 100
 log = logging.getLogger("shiftwork.worker")
 
 
-def workers(client: Client, services: Services, python: PythonRunner) -> tuple[Worker, ...]:
-    """The workers of one process: workflows and light activities, whatever runs processes, its own folder."""
-    tasks = TaskActivities(services, _processors(services, python))
+@dataclass(frozen=True, slots=True)
+class _Work:
+    """What several of a process's workers share."""
+
+    slots: ProcessSlots
+    tasks: TaskActivities
+    at_hand: RunsAtHand
+    episodes: EpisodeActivities
+    maintenance: MaintenanceActivities
+
+
+def workers(client: Client, services: Services, python: PythonRunner, here: RunsHere) -> tuple[Worker, ...]:
+    """The workers of one process: workflows and light activities, processes, its own runs, its own folder."""
+    slots = process_slots(client, services.settings, PROCESS_QUEUE)
+    tasks = TaskActivities(services, _processors(services, python), here)
+    at_hand = RunsAtHand(
+        tasks,
+        here,
+        services.record,
+        room=slots.place,
+        queue=f"{PROCESS_QUEUE}-{uuid.uuid4().hex}",
+        step=services.settings.timings.workflow_task,
+    )
     episodes, maintenance = EpisodeActivities(services, seats()), MaintenanceActivities(services)
+    work = _Work(slots, tasks, at_hand, episodes, maintenance)
     return (
-        _light_worker(client, services, tasks, episodes, maintenance),
-        _process_worker(client, services, tasks, episodes),
+        _light_worker(client, services, work),
+        _process_worker(client, services, work),
+        _attending_worker(client, services, at_hand),
         _clearing_worker(client, services, maintenance),
     )
 
 
-def _light_worker(
-    client: Client,
-    services: Services,
-    tasks: TaskActivities,
-    episodes: EpisodeActivities,
-    maintenance: MaintenanceActivities,
-) -> Worker:
+def _light_worker(client: Client, services: Services, work: _Work) -> Worker:
     """Workflows, and activities that write rows."""
     bookkeeping, schedules = BookkeepingActivities(services), ScheduleActivities(services)
     timings = services.settings.timings
@@ -121,27 +141,25 @@ def _light_worker(
             bookkeeping.look_for_secrets,
             bookkeeping.tidy,
             bookkeeping.checkpoint,
-            tasks.give_up_task,
-            episodes.give_up_episode,
-            episodes.move_evaluation,
+            work.tasks.give_up_task,
+            work.episodes.give_up_episode,
+            work.episodes.move_evaluation,
             schedules.make_task,
             schedules.drop_task,
-            maintenance.remove_handoffs,
-            maintenance.remove_transcripts,
-            maintenance.remove_requests,
-            maintenance.end_lost_tasks,
-            maintenance.end_lost_evaluations,
-            maintenance.begin_left_projects,
-            maintenance.find_places,
+            work.maintenance.remove_handoffs,
+            work.maintenance.remove_transcripts,
+            work.maintenance.remove_requests,
+            work.maintenance.end_lost_tasks,
+            work.maintenance.end_lost_evaluations,
+            work.maintenance.begin_left_projects,
+            work.maintenance.find_places,
         ],
         sticky_queue_schedule_to_start_timeout=timedelta(seconds=timings.sticky_queue),
         graceful_shutdown_timeout=timedelta(seconds=timings.graceful_shutdown),
     )
 
 
-def _process_worker(
-    client: Client, services: Services, tasks: TaskActivities, episodes: EpisodeActivities
-) -> Worker:
+def _process_worker(client: Client, services: Services, work: _Work) -> Worker:
     """Whatever runs processes: as much of it as the host has room for.
 
     The workflows of tasks are here, too: where there is room, Temporal hands a run over as it is asked for,
@@ -153,18 +171,32 @@ def _process_worker(
         task_queue=PROCESS_QUEUE,
         workflows=[TaskWorkflow],
         activities=[
-            tasks.give_up_task,
+            work.tasks.give_up_task,
             sessions.run_agent,
             sessions.verify,
             sessions.judge,
             projects.load_project,
             projects.import_people,
             projects.revert,
-            tasks.run_task,
-            episodes.play_episode,
+            work.tasks.run_task,
+            work.at_hand.run_at_hand,
+            work.episodes.play_episode,
         ],
-        tuner=_tuner(client, services.settings),
+        tuner=_tuner(work.slots),
         sticky_queue_schedule_to_start_timeout=timedelta(seconds=services.settings.timings.sticky_queue),
+        max_heartbeat_throttle_interval=timedelta(seconds=1),
+        default_heartbeat_throttle_interval=timedelta(seconds=1),
+        graceful_shutdown_timeout=timedelta(seconds=services.settings.timings.graceful_shutdown),
+    )
+
+
+def _attending_worker(client: Client, services: Services, at_hand: RunsAtHand) -> Worker:
+    """What goes on in this process after the step of the workflow that began it."""
+    return Worker(
+        client,
+        task_queue=at_hand.queue,
+        activities=[at_hand.attend_task],
+        max_concurrent_activity_task_polls=2,
         max_heartbeat_throttle_interval=timedelta(seconds=1),
         default_heartbeat_throttle_interval=timedelta(seconds=1),
         graceful_shutdown_timeout=timedelta(seconds=services.settings.timings.graceful_shutdown),
@@ -215,11 +247,11 @@ async def begin_left_projects(services: Services, client: Client) -> None:
         log.warning("projects that are left could not be begun: %s", error)
 
 
-def _tuner(client: Client, settings: Settings) -> WorkerTuner:
+def _tuner(slots: ProcessSlots) -> WorkerTuner:
     """Slots for processes while this host has room for another."""
     return WorkerTuner.create_composite(
         workflow_supplier=FixedSizeSlotSupplier(_WORKFLOWS),
-        activity_supplier=process_slots(client, settings, PROCESS_QUEUE),
+        activity_supplier=slots,
         local_activity_supplier=FixedSizeSlotSupplier(_WORKFLOWS),
         nexus_supplier=FixedSizeSlotSupplier(1),
     )
@@ -260,7 +292,9 @@ async def serve(
         python = PythonRunner(sandbox, settings.tasks, gateway=gateway, redact=redactor.redact)
         stack.push_async_callback(python.close)
         await python.start(wait=False)
-        for one in workers(client, services, python):
+        here = RunsHere()
+        stack.push_async_callback(here.close)
+        for one in workers(client, services, python, here):
             await stack.enter_async_context(one)
         if weak := redactor.redactor.unprotected:
             log.warning(

@@ -15,6 +15,7 @@ from temporalio.client import (
 from temporalio.exceptions import ApplicationError, ApplicationErrorCategory
 from temporalio.service import RPCError, RPCStatusCode
 
+from activities.names import WORKER_STOPPING
 from activities.orphans import WorkerRecord
 
 Result = TypeVar("Result")
@@ -83,10 +84,10 @@ async def is_cancelled() -> bool:
     details = activity.cancellation_details()
     if details is None or details.cancel_requested:
         return True
-    return details.not_found and not await _workflow_runs()
+    return details.not_found and not await workflow_runs()
 
 
-async def _workflow_runs() -> bool:
+async def workflow_runs() -> bool:
     """Whether our workflow goes on, perhaps by another run, after a reset of the workflow."""
     info = activity.info()
     assert info.workflow_id is not None, "activities of ours are of workflows"
@@ -99,6 +100,17 @@ async def _workflow_runs() -> bool:
         return _chain(newest) == _chain(await own.describe(rpc_timeout=_MOMENT))
     except RPCError as error:
         return error.status is not RPCStatusCode.NOT_FOUND
+
+
+async def is_pending(name: str) -> bool:
+    """Whether our workflow waits for an activity of this name; a server that can't tell has none."""
+    info = activity.info()
+    assert info.workflow_id is not None, "activities of ours are of workflows"
+    try:
+        newest = await activity.client().get_workflow_handle(info.workflow_id).describe(rpc_timeout=_MOMENT)
+    except RPCError:
+        return False
+    return any(one.activity_type.name == name for one in newest.raw_description.pending_activities)
 
 
 def _chain(run: WorkflowExecutionDescription) -> str:
@@ -117,7 +129,7 @@ def attempt_over() -> ApplicationError:
 
 def worker_stopping() -> ApplicationError:
     """Gives the task back: another worker, or this one after its restart, takes it up at once."""
-    return ApplicationError("the worker is stopping; the task goes to another", type="WorkerStopping")
+    return ApplicationError("the worker is stopping; the task goes to another", type=WORKER_STOPPING)
 
 
 async def given_back_on_shutdown(work: Coroutine[Any, Any, Result]) -> Result:

@@ -4,7 +4,7 @@ import asyncio
 from collections.abc import Awaitable, Callable, Iterable
 from contextlib import suppress
 from pathlib import Path
-from typing import TypeVar
+from typing import Protocol, TypeVar
 
 from temporalio import activity
 
@@ -14,6 +14,22 @@ from shiftwork.repository.files import remove_tree
 from shiftwork.runner.leftovers import end_leftovers
 
 Result = TypeVar("Result")
+
+
+class Lease(Protocol):
+    """The right of one attempt to its row."""
+
+    async def give_back(self) -> None:
+        """Write that this attempt was not lost, before another worker takes it up."""
+
+    async def check(self) -> None:
+        """Do nothing; raises `LeaseLost` if another attempt has the row."""
+
+
+class UntilTold(Protocol):
+    """Waits for the work of an attempt, and ends it when somebody wants that; see `until_told`."""
+
+    async def __call__(self, work: "asyncio.Future[Result]", lease: Lease, /) -> Result | None: ...
 
 
 async def until_told(
@@ -32,12 +48,12 @@ async def until_told(
         await asyncio.wait((work, shutdown), return_when=asyncio.FIRST_COMPLETED)
         if work.done():
             return work.result()
-        await _ended(work)
+        await end(work)
         await give_back()
         raise worker_stopping()
     except asyncio.CancelledError:
         done = work.done()
-        left = await _ended(work)
+        left = await end(work)
         if done or await is_cancelled():
             return left
         await give_back()
@@ -54,8 +70,8 @@ async def end_earlier(folders: Iterable[Path]) -> None:
             await asyncio.to_thread(remove_tree, folder, ignore_errors=True)
 
 
-async def _ended(work: "asyncio.Future[Result]") -> Result | None:
-    """What is left of work that has to end now."""
+async def end(work: "asyncio.Future[Result]") -> Result | None:
+    """End the work; what is left of it."""
     work.cancel()
     with suppress(asyncio.CancelledError, ShiftworkError):
         return await work

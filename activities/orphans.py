@@ -17,6 +17,7 @@ from temporalio.client import Client
 from temporalio.exceptions import ApplicationError
 from temporalio.service import RPCError
 
+from activities.names import WORKER_LOST
 from shiftwork.stack.private import private_folder, state_folder
 
 _LOCK = "lock"
@@ -103,7 +104,7 @@ def _dead(folder: Path) -> bool:
 
 
 async def _fail(client: Client, task_token: bytes) -> bool:
-    error = ApplicationError("the worker that ran this was lost", type="WorkerLost")
+    error = ApplicationError("the worker that ran this was lost", type=WORKER_LOST)
     with suppress(RPCError):  # the server gave it to somebody already, or its workflow is gone
         await client.get_async_activity_handle(task_token=task_token).fail(error)
         return True

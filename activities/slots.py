@@ -135,6 +135,19 @@ class ProcessSlots(CustomSlotSupplier):
             ctx.permit.give_back()
         self._no_longer_idle(ctx.permit)
 
+    def place(self) -> Callable[[], None] | None:
+        """Room for what begins here at once, if there is some; what is returned gives it back."""
+        place, _ = self._manager.admit()
+        if place is None:
+            return None
+        place.begin()
+
+        def leave() -> None:
+            self._manager.leave(place)
+            self._wake()
+
+        return leave
+
     # --------------------------------------------------------------------------------------------------------
 
     async def _next(self) -> Permit | None:
@@ -206,6 +219,9 @@ class ProcessSlots(CustomSlotSupplier):
     def _no_longer_idle(self, permit: SlotPermit) -> None:
         with self._lock:
             self._idle = [one for one in self._idle if one() is not permit]
+        self._wake()
+
+    def _wake(self) -> None:
         if self._loop is not None and self._change is not None and not self._loop.is_closed():
             self._loop.call_soon_threadsafe(self._change.set)
 

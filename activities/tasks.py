@@ -13,9 +13,10 @@ from temporalio import activity
 from temporalio.exceptions import ApplicationError, ApplicationErrorCategory
 
 from activities.alive import heartbeating
-from activities.attempts import end_earlier, until_told
+from activities.attempts import Lease, Result, UntilTold, end_earlier, until_told
 from activities.names import GIVE_UP_TASK, RUN_TASK
 from activities.processors import Processors
+from activities.runs_here import RunsHere
 from activities.services import Services
 from shiftwork.contracts.agent import AgentConfiguration
 from shiftwork.contracts.task import TaskEnd, TaskErrorKind, TaskGivenUp, TaskStart, TaskStatus
@@ -23,7 +24,7 @@ from shiftwork.errors import Conflict, LeaseLost, ShiftworkError, StackError
 from shiftwork.handoffs import HandoffContext
 from shiftwork.repository.files import remove_tree
 from shiftwork.store.agents import AgentRow
-from shiftwork.store.store import Transaction
+from shiftwork.store.store import Store, Transaction
 from shiftwork.store.task_rows import TaskOutcome, TaskRow
 from shiftwork.tasks.processing import Assignment, Processed
 from shiftwork.text import one_line, truncate
@@ -38,9 +39,10 @@ log = logging.getLogger("shiftwork.worker")
 class TaskActivities:
     """What the workflow of a task does."""
 
-    def __init__(self, services: Services, processors: Processors) -> None:
+    def __init__(self, services: Services, processors: Processors, here: RunsHere) -> None:
         self._services = services
         self._processors = processors
+        self._here = here
 
     @activity.defn(name=RUN_TASK)
     async def run_task(self, start: TaskStart) -> TaskEnd:
@@ -49,15 +51,20 @@ class TaskActivities:
         A worker that is told to stop gives it back: another begins it anew.
         """
         async with heartbeating(self._services.record):
-            attempt = _Attempt(self._services, self._processors, start)
-            try:
-                return await attempt.execute()
-            except LeaseLost as error:
-                return await attempt.superseded(error)
+            return await self.attempt(start, _until_told)
+
+    async def attempt(self, start: TaskStart, until: UntilTold) -> TaskEnd:
+        """One attempt at the task, to its end."""
+        attempt = _Attempt(self._services, self._processors, start, until)
+        try:
+            return await attempt.execute()
+        except LeaseLost as error:
+            return await attempt.superseded(error)
 
     @activity.defn(name=GIVE_UP_TASK)
     async def give_up_task(self, given_up: TaskGivenUp) -> TaskEnd:
         """Have a task fail that no attempt ends any more; one that has ended stays as it is."""
+        await self._here.end(given_up.task_id)
         outcome = TaskOutcome(
             status=TaskStatus.FAILED,
             error=one_line(truncate(given_up.error, _MOST_ERROR)),
@@ -74,10 +81,13 @@ class TaskActivities:
 class _Attempt:
     """One attempt at one task."""
 
-    def __init__(self, services: Services, processors: Processors, start: TaskStart) -> None:
+    def __init__(
+        self, services: Services, processors: Processors, start: TaskStart, until: UntilTold
+    ) -> None:
         self._services = services
         self._processors = processors
         self._start = start
+        self._until = until
 
     async def execute(self) -> TaskEnd:
         try:
@@ -162,16 +172,8 @@ class _Attempt:
         await end_earlier(folder(row.id, attempt) for attempt in range(1, row.attempt))
 
     async def _cancellable(self, work: "asyncio.Future[Processed]", row: TaskRow) -> Processed:
-        left = await until_told(work, lambda: self._give_back(row))
+        left = await self._until(work, _Lease(self._services.store, row))
         return left or _failed(TaskErrorKind.CANCELLED, "The task was cancelled.")
-
-    async def _give_back(self, row: TaskRow) -> None:
-        """An attempt that a worker gave back was not lost."""
-        stops = row.trace.get("worker_stops")
-        number = stops if isinstance(stops, int) else 0
-        with suppress(LeaseLost):
-            async with self._services.store.statements() as tx:
-                await tx.tasks.note(row.id, row.token or 0, {"worker_stops": number + 1})
 
     async def _finish(
         self, row: TaskRow, agent: AgentRow | None, processed: Processed, seconds: float
@@ -198,6 +200,30 @@ class _Attempt:
         async with self._services.store.statements() as tx:
             row = await tx.tasks.get(self._start.task_id)
         return TaskEnd(task_id=row.id, status=row.status, error_kind=row.error_kind)
+
+
+class _Lease:
+    """That of an attempt at a task; see `Lease`."""
+
+    def __init__(self, store: Store, row: TaskRow) -> None:
+        self._store = store
+        self._row = row
+
+    async def give_back(self) -> None:
+        stops = self._row.trace.get("worker_stops")
+        with suppress(LeaseLost):
+            await self._note({"worker_stops": (stops if isinstance(stops, int) else 0) + 1})
+
+    async def check(self) -> None:
+        await self._note({})
+
+    async def _note(self, trace: Mapping[str, JsonValue]) -> None:
+        async with self._store.statements() as tx:
+            await tx.tasks.note(self._row.id, self._row.token or 0, trace)
+
+
+async def _until_told(work: "asyncio.Future[Result]", lease: Lease) -> Result | None:
+    return await until_told(work, lease.give_back)
 
 
 async def _hand_over(tx: Transaction, task: TaskRow, agent: AgentRow, processed: Processed) -> None:

@@ -278,6 +278,7 @@ class TaskControl(Connection):
             timeout=config.timeout if timeout is None else timeout,
             max_output_bytes=max_output_bytes,
             timeouts=Timeouts(heartbeat=timings.heartbeat_timeout, retry_interval=timings.retry_interval),
+            at_hand=agent is not None and agent.kind == PYTHON,
         )
         name = agent.name if agent else task.provider
         client = await self.temporal()

@@ -5,6 +5,7 @@ from datetime import timedelta
 from temporalio import workflow
 from temporalio.common import RetryPolicy
 
+from activities.names import NOT_HERE, WORKER_LOST, WORKER_STOPPING
 from shiftwork.contracts.project import RetryOptions
 from shiftwork.contracts.workflow import Timeouts
 from shiftwork.temporal import PROCESS_QUEUE
@@ -17,6 +18,9 @@ NOT_RETRYABLE = [
 """Errors that trying again can't help; Temporal compares class names, not ancestors."""
 
 _LONG = timedelta(hours=24)
+
+_ATTENDED = 5.0
+"""Seconds within which a worker that lives attends what it runs."""
 
 
 def process_activity(
@@ -54,6 +58,37 @@ def whole_attempt(timeouts: Timeouts, seconds: float, summary: str) -> workflow.
         non_retryable_error_types=NOT_RETRYABLE,
     )
     return _process(timeouts, policy, seconds, summary)
+
+
+def at_hand(summary: str) -> workflow.LocalActivityConfig:
+    """A run that begins in this worker: once, as what is lost here is begun anew as any run is."""
+    return workflow.LocalActivityConfig(
+        start_to_close_timeout=timedelta(seconds=60),
+        retry_policy=RetryPolicy(maximum_attempts=1),
+        summary=summary,
+    )
+
+
+def attended(timeouts: Timeouts, queue: str, seconds: float, summary: str) -> workflow.ActivityConfig:
+    """What attends a run in the worker of this queue: if that does not come soon, the run is lost with it.
+
+    Tried again only where somebody has it paused, or reset, in Temporal's tools.
+    """
+    policy = RetryPolicy(
+        initial_interval=timedelta(seconds=timeouts.retry_interval),
+        non_retryable_error_types=[
+            *NOT_RETRYABLE,
+            NOT_HERE,
+            WORKER_LOST,
+            WORKER_STOPPING,
+            "LeaseLost",
+            "StackError",
+        ],
+    )
+    config = _process(timeouts, policy, seconds, summary)
+    return config | workflow.ActivityConfig(
+        task_queue=queue, schedule_to_start_timeout=timedelta(seconds=min(_ATTENDED, timeouts.heartbeat))
+    )
 
 
 def _process(

@@ -3,13 +3,14 @@
 import asyncio
 
 from temporalio import workflow
-from temporalio.exceptions import ActivityError, is_cancelled_exception
+from temporalio.exceptions import FailureError, is_cancelled_exception
 
 with workflow.unsafe.imports_passed_through():
+    from activities.at_hand import RunsAtHand
     from activities.tasks import TaskActivities
     from shiftwork.contracts.task import TaskEnd, TaskErrorKind, TaskGivenUp, TaskStart
     from shiftwork.temporal import TASK_WORKFLOW
-    from workflows.options import book_keeping, whole_attempt
+    from workflows.options import at_hand, attended, book_keeping, whole_attempt
 
 
 # Outside the SDK's sandbox, which would import this file anew for each run: milliseconds, of a task that may
@@ -23,7 +24,7 @@ class TaskWorkflow:
         """Run it to its end; Cancel ends it as failed, of kind `cancelled`."""
         try:
             return await self._attempts(start)
-        except (ActivityError, asyncio.CancelledError) as error:
+        except (FailureError, asyncio.CancelledError) as error:
             # No attempt could end it: cancelled before or between attempts, or none can succeed.
             cancelled = is_cancelled_exception(error)
             given_up = TaskGivenUp(
@@ -36,8 +37,28 @@ class TaskWorkflow:
         )
 
     async def _attempts(self, start: TaskStart) -> TaskEnd:
+        if start.at_hand and (end := await self._at_hand(start)):
+            return end
         return await workflow.execute_activity_method(
             TaskActivities.run_task,
             start,
             **whole_attempt(start.timeouts, start.timeout, "the agent runs"),
         )
+
+    async def _at_hand(self, start: TaskStart) -> TaskEnd | None:
+        """How a run ended that began in the worker of this step; None: it takes another attempt."""
+        try:
+            here = await workflow.execute_local_activity_method(
+                RunsAtHand.run_at_hand, start, **at_hand("the agent runs, if there is room here")
+            )
+            if here.end is not None or not here.queue:
+                return here.end
+            return await workflow.execute_activity_method(
+                RunsAtHand.attend_task,
+                start,
+                **attended(start.timeouts, here.queue, start.timeout, "the agent runs on"),
+            )
+        except FailureError as error:
+            if is_cancelled_exception(error):
+                raise
+            return None  # the worker is lost, or gave it back

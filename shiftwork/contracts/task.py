@@ -103,12 +103,14 @@ class TaskStart(Message):
     Attributes:
         timeout: seconds that one attempt may take.
         max_output_bytes: so much of each output is kept; None: as the agent's configuration says.
+        at_hand: it may be over in a moment, so it begins in the worker that takes its workflow, given room.
     """
 
     task_id: int
     timeout: Annotated[float, Field(gt=0, allow_inf_nan=False)] = 300.0
     max_output_bytes: int | None = None
     timeouts: Timeouts = Timeouts()
+    at_hand: bool = False
 
 
 class TaskGivenUp(Message):
@@ -125,6 +127,18 @@ class TaskEnd(Message):
     task_id: int
     status: TaskStatus
     error_kind: TaskErrorKind | None = None
+
+
+class RunAtHand(Message):
+    """What became of a run in the worker that has its workflow.
+
+    Attributes:
+        end: None: it goes on, or was not begun there.
+        queue: of the worker where it goes on; empty: it does not.
+    """
+
+    end: TaskEnd | None = None
+    queue: str = ""
 
 
 class ScheduledRun(Message):

@@ -11,6 +11,7 @@ from temporalio.api.operatorservice.v1 import AddSearchAttributesRequest
 from temporalio.testing import WorkflowEnvironment
 
 from activities.orphans import WorkerRecord
+from activities.runs_here import RunsHere
 from activities.services import Services
 from shiftwork.agents.python.runner import PythonRunner
 from shiftwork.agents.registry import backends
@@ -70,7 +71,7 @@ async def test_hours_of_rate_limit_are_waited_out(services, environment, tmp_pat
     python = PythonRunner(services.sandbox, services.settings.tasks)
     began = await environment.get_current_time()
     async with AsyncExitStack() as stack:
-        for one in workers(environment.client, services, python):
+        for one in workers(environment.client, services, python, RunsHere()):
             await stack.enter_async_context(one)
         async with asyncio.timeout(110):
             result = await environment.client.execute_workflow(

@@ -1,5 +1,6 @@
 """What is recorded of runs of no project: tasks, occurrences of schedules, maintenance, episodes."""
 
+import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable
 from datetime import UTC, datetime, timedelta
 
@@ -35,7 +36,7 @@ SLOW = "import time; time.sleep(3)"
 
 
 async def task_completed(lab: Lab, _: WorkerProcess) -> dict[str, WorkflowHistory]:
-    """A task that does what it should."""
+    """A task that does what it should; recorded, as the next four, when every run came from the queue."""
     return await _of_task(lab, await lab.shiftwork.run_agent((await _agent(lab, "completes")).id))
 
 
@@ -67,6 +68,33 @@ async def task_taken_over(lab: Lab, worker: WorkerProcess) -> dict[str, Workflow
     """One whose worker is lost."""
     task = await lab.shiftwork.run_agent((await _agent(lab, "is taken over", SLOW)).id)
     await eventually(lambda: _runs(lab, task))
+    worker.kill()
+    worker.start()
+    return await _of_task(lab, task)
+
+
+async def task_at_hand(lab: Lab, _: WorkerProcess) -> dict[str, WorkflowHistory]:
+    """One that is over in the step of the workflow that began it."""
+    return await _of_task(lab, await lab.shiftwork.run_agent((await _agent(lab, "is at hand")).id))
+
+
+async def task_attended(lab: Lab, _: WorkerProcess) -> dict[str, WorkflowHistory]:
+    """One that lasts longer, and is attended."""
+    return await _of_task(lab, await lab.shiftwork.run_agent((await _agent(lab, "lasts", SLOW)).id))
+
+
+async def task_attended_cancelled(lab: Lab, _: WorkerProcess) -> dict[str, WorkflowHistory]:
+    """One that is cancelled then."""
+    task = await lab.shiftwork.run_agent((await _agent(lab, "lasts, is cancelled", "while True: pass")).id)
+    await asyncio.sleep(2)
+    await lab.shiftwork.cancel_task(task.id)
+    return await _of_task(lab, task)
+
+
+async def task_attended_lost(lab: Lab, worker: WorkerProcess) -> dict[str, WorkflowHistory]:
+    """One whose worker is lost then."""
+    task = await lab.shiftwork.run_agent((await _agent(lab, "lasts, is lost", SLOW)).id)
+    await asyncio.sleep(2)
     worker.kill()
     worker.start()
     return await _of_task(lab, task)
@@ -147,6 +175,7 @@ async def evaluation_cancelled(lab: Lab, _: WorkerProcess) -> dict[str, Workflow
 
 RUNS: tuple[Run, ...] = (
     *(task_completed, task_failed, task_cancelled, task_given_up, task_taken_over),
+    *(task_at_hand, task_attended, task_attended_cancelled, task_attended_lost),
     *(occurrence, occurrence_skipped, occurrence_waiting, maintenance, maintenance_of_all),
     *(evaluation, evaluation_cancelled),
 )
