@@ -26,6 +26,7 @@ from shiftwork.store.rows import EventRow, FeatureRow
 from shiftwork.store.tables.project import ProjectTable
 from shiftwork.temporal import project_workflow_id
 from tests.e2e.support import (
+    PATIENCE,
     git,
     processes_of,
     scripted,
@@ -118,7 +119,7 @@ class Project:
         """Its private repository."""
         return self.folder / "repository.git"
 
-    async def rest(self, after: int = 0, seconds: float = 60) -> dict[str, Any]:
+    async def rest(self, after: int = 0, seconds: float = PATIENCE) -> dict[str, Any]:
         """Wait until nothing happens any more; the status."""
         async with asyncio.timeout(seconds):
             return await self.lab.shiftwork.wait(self.id, after)
@@ -143,7 +144,7 @@ class Project:
         found = [event async for event in self.lab.shiftwork.events(self.id)]
         return [event for event in found if kind in ("", event.kind)]
 
-    async def event(self, kind: str, reference: str = "", seconds: float = 60) -> EventRow:
+    async def event(self, kind: str, reference: str = "", seconds: float = PATIENCE) -> EventRow:
         """Wait for an event; the first of its kind (and reference)."""
 
         async def look() -> EventRow | None:
@@ -246,7 +247,9 @@ async def ask_of_activity(lab: Lab, request: type, workflow_id: str, activity: s
     await how[request](request(namespace=client.namespace, execution=execution, type=activity))
 
 
-async def eventually(look: Callable[[], Awaitable[Any]], seconds: float = 60, every: float = 0.05) -> Any:
+async def eventually(
+    look: Callable[[], Awaitable[Any]], seconds: float = PATIENCE, every: float = 0.05
+) -> Any:
     """Wait until `look` finds something."""
     async with asyncio.timeout(seconds):
         while not (found := await look()):  # noqa: ASYNC110 - rows and processes set no event
@@ -260,4 +263,4 @@ async def no_process_lives(lab: Lab) -> None:
     async def look() -> bool:
         return not processes_of(lab.settings.state)
 
-    await eventually(look, 60, every=0.2)
+    await eventually(look, every=0.2)

@@ -67,7 +67,7 @@ def documented(folder: Path) -> Path:
     for script in scripts("docs/environments.md"):
         if script.name in {"own", "own-bot"}:
             writing = script.code.partition("\n(cd ")[0]
-            subprocess.run(["bash", "-eu", "-c", writing], cwd=folder, check=True, timeout=30)
+            subprocess.run(["bash", "-eu", "-c", writing], cwd=folder, check=True, timeout=150)
     return folder
 
 

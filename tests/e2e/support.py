@@ -30,6 +30,10 @@ QUICK = {
 processors busy, and nobody waits for that."""
 
 
+PATIENCE = 150.0
+"""Seconds that anything may take on a busy machine, or one that stands still for a while."""
+
+
 def quick_environment(state: Path, **more: str) -> dict[str, str]:
     """The environment of a process that belongs to the stack in `state`."""
     inherited = {k: v for k, v in os.environ.items() if not k.startswith(("SHIFTWORK_", "TEMPORAL_"))}
@@ -90,7 +94,7 @@ class WorkerProcess:
         if process is None:
             return 0
         process.send_signal(number)
-        return process.wait(timeout=40)
+        return process.wait(timeout=PATIENCE)
 
 
 @contextmanager
@@ -126,11 +130,9 @@ def mounts_of(pid: int) -> str:
 
 async def assert_nothing_left(state: Path, project_id: str) -> None:
     """No process, workspace or run folder of a project outlives it."""
-    for _ in range(300):
-        if not processes_of(state):
-            break
-        await asyncio.sleep(0.1)
-    assert processes_of(state) == []
+    async with asyncio.timeout(PATIENCE):
+        while processes_of(state):  # noqa: ASYNC110 - nobody tells of their end
+            await asyncio.sleep(0.1)
     folder = state / "projects" / project_id
     left = [
         str(p.relative_to(folder)) for name in ("workspaces", "runs") for p in (folder / name).glob("*/*")
@@ -174,7 +176,7 @@ def git(repository: str | Path, *arguments: str) -> str:
 
 
 async def until(
-    shiftwork: Shiftwork, project_id: str, kind: str, reference: str = "", seconds: float = 60
+    shiftwork: Shiftwork, project_id: str, kind: str, reference: str = "", seconds: float = PATIENCE
 ) -> dict:
     """Wait for an event of this kind (and reference); its data."""
     async with asyncio.timeout(seconds):

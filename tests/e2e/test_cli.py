@@ -49,7 +49,7 @@ def environment(tmp_path_factory):
     finally:
         timer.cancel()
         process.send_signal(signal.SIGINT)
-        assert process.wait(60) == 0
+        assert process.wait(150) == 0
         process.stdout.close()
         assert not (state / "stack.json").exists()
         assert processes_of(state) == []
@@ -313,7 +313,7 @@ def test_ctrl_c_ends_the_waiting_and_not_the_project(environment, shiftwork, tmp
         if "session 1 started: slow" in line:
             break
     process.send_signal(signal.SIGINT)
-    _, err = process.communicate(timeout=60)
+    _, err = process.communicate(timeout=150)
     assert (process.returncode, err) == (130, "")
     assert shiftwork("watch", "slow")[0] == 0
 

@@ -52,4 +52,4 @@ def running_stack(*arguments, **options):
         yield
     finally:
         dev.send_signal(signal.SIGINT)
-        dev.communicate(timeout=60)
+        dev.communicate(timeout=150)

@@ -88,12 +88,12 @@ def desk(tmp_path_factory):
         yield Desk(folder)
     finally:
         dev.send_signal(signal.SIGINT)
-        dev.wait(timeout=60)
+        dev.wait(timeout=150)
 
 
 def wait_for_stack(folder: Path, dev: subprocess.Popen[bytes]) -> None:
     """Until the stack has said that it is up."""
-    deadline = time.monotonic() + 60
+    deadline = time.monotonic() + 150
     while "is up" not in (folder / "dev.log").read_text():
         assert dev.poll() is None, (folder / "dev.log").read_text()
         assert time.monotonic() < deadline

@@ -118,7 +118,7 @@ async def run(dev, tmp_path: Path, parallel: int, disturb=None) -> dict:
                 status = await shiftwork.wait(project_id)
             assert status["status"] == "completed", status
             if disturbing is not None:
-                done = await asyncio.wait_for(disturbing, 60)
+                done = await asyncio.wait_for(disturbing, 150)
                 assert done
             result = await outcome(shiftwork, project_id)
             await assert_nothing_left(state, project_id)

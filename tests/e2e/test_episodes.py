@@ -29,14 +29,14 @@ from shiftwork.store.episodes import EpisodeRow
 from shiftwork.store.evaluations import EvaluationRow
 from shiftwork.temporal import EVALUATION_WORKFLOW, TASK_QUEUE, evaluation_workflow_id, plugin
 from tests.e2e.lab import Lab, eventually
-from tests.e2e.support import WorkerProcess, processes_of
+from tests.e2e.support import PATIENCE, WorkerProcess, processes_of
 from workflows.evaluation import EvaluationWorkflow
 
 MAZE = {"rows": 12, "columns": 12}
 STEPS = 120
 
 
-async def ended(lab: Lab, evaluation: EvaluationRow, seconds: float = 100) -> list[EpisodeRow]:
+async def ended(lab: Lab, evaluation: EvaluationRow, seconds: float = PATIENCE) -> list[EpisodeRow]:
     async def look() -> bool:
         return (await lab.shiftwork.evaluation(evaluation.id)).status.ended
 
@@ -122,7 +122,7 @@ async def test_killed_environments_change_no_trajectory(
 
     killed = 0
     while killed < 3:
-        await eventually(further, 60, every=0.01)
+        await eventually(further, every=0.01)
         for host in hosts_of(shared_worker):
             host.kill()
             killed += 1
@@ -167,7 +167,7 @@ async def test_a_worker_that_stops_loses_no_episode(lab: Lab, shared_worker: Wor
     """Each restart of a worker would count as a crash, so that long evaluations would fail by them."""
     spec = EvaluationSpec(environment="maze", parameters=MAZE, retries=0, seed=7, max_steps=STEPS)
     evaluation = await lab.shiftwork.evaluate(spec)
-    await eventually(lambda: in_the_middle(lab, evaluation, 1), 60, every=0.01)
+    await eventually(lambda: in_the_middle(lab, evaluation, 1), every=0.01)
     shared_worker.stop()
     shared_worker.start()
     (row,) = await ended(lab, evaluation)
@@ -226,7 +226,7 @@ async def test_an_evaluation_is_cancelled(lab: Lab, shared_worker: WorkerProcess
     async def look() -> bool:
         return any(row.status.ended for row in await lab.shiftwork.episodes(evaluation.id))
 
-    await eventually(look, 60)
+    await eventually(look)
     await lab.shiftwork.cancel_evaluation(evaluation.id)
     rows = await ended(lab, evaluation)
     assert (await lab.shiftwork.evaluation(evaluation.id)).status is EpisodeStatus.FAILED

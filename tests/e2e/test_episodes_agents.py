@@ -17,7 +17,7 @@ from shiftwork.environments.registry import make_environment
 from shiftwork.store.episodes import EpisodeRow
 from tests.e2e.agents import KEYS, MODELS, PATHS, shell
 from tests.e2e.lab import Lab, eventually
-from tests.e2e.support import WorkerProcess, processes_of
+from tests.e2e.support import PATIENCE, WorkerProcess, processes_of
 from tests.llm.programs import find_program_or_skip
 from tests.llm.script import Answer, Fault, Reply, Turn, Usage
 from tests.llm.server import LlmServer
@@ -53,13 +53,13 @@ def program(script: str, *arguments: str, **more: Any) -> Player:
     return player("command", argv=argv, **more)
 
 
-async def played(lab: Lab, agent: Player, seconds: float = 60, **spec: Any) -> EpisodeRow:
+async def played(lab: Lab, agent: Player, seconds: float = PATIENCE, **spec: Any) -> EpisodeRow:
     """The first episode of an evaluation, ended."""
     (row,) = await evaluated(lab, agent, seconds, **spec)
     return row
 
 
-async def evaluated(lab: Lab, agent: Player, seconds: float = 60, **spec: Any) -> list[EpisodeRow]:
+async def evaluated(lab: Lab, agent: Player, seconds: float = PATIENCE, **spec: Any) -> list[EpisodeRow]:
     chosen = {"environment": "number_guess", "seed": 3, **spec}
     evaluation = await lab.shiftwork.evaluate(EvaluationSpec(player=agent, **chosen))
 
@@ -74,7 +74,7 @@ async def nothing_lives(lab: Lab) -> None:
     async def look() -> bool:
         return not processes_of(lab.settings.state, "tasks/e")
 
-    await eventually(look, 20, every=0.2)
+    await eventually(look, every=0.2)
 
 
 async def test_a_program_plays_to_the_end(lab: Lab) -> None:
@@ -253,10 +253,10 @@ async def test_a_cassette_plays_and_who_lingers_is_ended(lab: Lab) -> None:
     """If it failed, an agent that goes on after the end would hold its place until its time is over."""
     lab.folder.chmod(0o755)
     cassette = lab.folder / "cassette.yml"
-    steps = [{"run": "./play step guess number=2 > seen.txt && grep -q Reward seen.txt"}, {"sleep": 60}]
+    steps = [{"run": "./play step guess number=2 > seen.txt && grep -q Reward seen.txt"}, {"sleep": 250}]
     cassette.write_text(yaml.safe_dump({"sessions": {"number_guess": [steps]}}))
     agent = player("scripted", cassette=str(cassette))
-    row = await played(lab, agent, parameters={"low": 2, "high": 2}, timeout=9, seconds=20)
+    row = await played(lab, agent, parameters={"low": 2, "high": 2}, timeout=9)
     assert (row.status, row.error, row.success) == (EpisodeStatus.COMPLETED, None, True)
     await nothing_lives(lab)
 
@@ -441,7 +441,7 @@ async def test_a_real_agent_plays(name: str, lab: Lab) -> None:
             "base_url": server.url + PATHS[name],
             "environment": {KEYS[name]: "no-secret"},
         }
-        row = await played(lab, player(name, "Guess by halves.", **settings), seconds=120)
+        row = await played(lab, player(name, "Guess by halves.", **settings), seconds=200)
         assert any("Guess by halves." in turn.user_text for turn in server.turns)
     assert (row.status, row.error, row.success) == (EpisodeStatus.COMPLETED, None, True)
     assert row.usage is not None
@@ -478,7 +478,7 @@ async def test_an_agent_plays_that_speaks_its_protocol(lab: Lab) -> None:
             base_url=server.url,
             environment=environment,
         )
-        row = await played(lab, agent, seconds=120)
+        row = await played(lab, agent, seconds=200)
         assert any("Guess by halves." in turn.user_text for turn in server.turns)
     assert (row.status, row.error, row.success) == (EpisodeStatus.COMPLETED, None, True)
     assert row.usage is not None

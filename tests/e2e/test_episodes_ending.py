@@ -29,7 +29,7 @@ async def begins(lab: Lab, evaluation: EvaluationRow) -> None:
 
 async def ends(lab: Lab, evaluation: EvaluationRow, status: EpisodeStatus) -> list[tuple]:
     """Wait for its end; how its episodes ended."""
-    async with asyncio.timeout(60):
+    async with asyncio.timeout(150):
         result = await lab.shiftwork.wait_evaluation(evaluation.id)
     assert result.evaluation.status is status
     assert result.evaluation.ended_at is not None
@@ -106,7 +106,7 @@ async def test_who_watches_learns_that_temporal_ended_it(lab: Lab, shared_worker
     )
     client = await lab.shiftwork.temporal()
     await client.get_workflow_handle(evaluation_workflow_id(evaluation.id)).terminate()
-    told, errors = await asyncio.wait_for(watch.communicate(), 60)
+    told, errors = await asyncio.wait_for(watch.communicate(), 150)
     assert watch.returncode == 5, errors.decode()
     assert b"0/2 failed" in told
     why = b"could not be played: The workflow of its evaluation has ended (terminated), and plays it no more"

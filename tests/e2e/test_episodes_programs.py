@@ -16,7 +16,7 @@ from shiftwork.contracts.episode import (
 from shiftwork.store.episodes import EpisodeRow, StepRow
 from shiftwork.store.evaluations import EvaluationRow
 from tests.e2e.lab import Lab, eventually
-from tests.e2e.support import WorkerProcess, processes_of
+from tests.e2e.support import PATIENCE, WorkerProcess, processes_of
 
 GREEDY = (Path(__file__).parents[2] / "examples" / "players" / "greedy_maze.py").read_text(encoding="utf-8")
 MAZE = {"rows": 8, "columns": 8}
@@ -42,7 +42,7 @@ async def evaluate_alike(lab: Lab, spec: EvaluationSpec, key: bytes) -> Evaluati
     return await lab.shiftwork.evaluate(spec, request_key=name)
 
 
-async def ended(lab: Lab, evaluation: EvaluationRow, seconds: float = 100) -> list[EpisodeRow]:
+async def ended(lab: Lab, evaluation: EvaluationRow, seconds: float = PATIENCE) -> list[EpisodeRow]:
     async def look() -> bool:
         return (await lab.shiftwork.evaluation(evaluation.id)).status.ended
 
@@ -80,7 +80,7 @@ async def test_a_killed_worker_changes_nothing_of_what_a_program_does(
 
     for _ in range(2):
         least = chance.randint(2, 9)
-        await eventually(in_the_middle, 60, every=0.01)
+        await eventually(in_the_middle, every=0.01)
         shared_worker.kill()
         shared_worker.start()
     rows = await ended(lab, evaluation)

@@ -140,15 +140,15 @@ async def test_pause_resume_and_abandon(settings, tmp_path):
     async with harness:
         project_id = await harness.create_project(unique("slow"), "Two files.", tmp_path / "repository")
         running = asyncio.ensure_future(harness.run_until_complete(project_id))
-        await asyncio.wait_for(working.wait(), 60)
+        await asyncio.wait_for(working.wait(), 150)
         workspaces = settings.projects / project_id / "workspaces"
-        async with asyncio.timeout(60):
+        async with asyncio.timeout(150):
             while True:
                 if any(workspaces.glob("*/files/slow.txt")):
                     break
                 await asyncio.sleep(0.05)
         await harness.pause_project(project_id, at_once=True, reason="lunch")
-        result = await asyncio.wait_for(running, 60)
+        result = await asyncio.wait_for(running, 150)
         assert (result["status"], result["reason"], result["features_passing"]) == ("paused", "lunch", 1)
 
         resumed = await harness.resume_project(project_id)

@@ -481,7 +481,7 @@ async def test_a_lesson_makes_the_difference(lesson: str, lab: Lab) -> None:
             await lab.shiftwork.feedback(decision.id, "failure", score=-1, lesson=lesson)
         now = await project.now()
         await lab.shiftwork.resume(project.id)
-        await project.rest(now, seconds=100)
+        await project.rest(now, seconds=200)
         feature = (await project.features())["a"]
         assert (feature.status == "passing") is bool(lesson)
 

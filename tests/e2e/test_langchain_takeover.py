@@ -250,4 +250,4 @@ async def _no_process_lives(host: Host) -> None:
     async def look() -> bool:
         return not processes_of(host.state)
 
-    await eventually(look, 30, every=0.2)
+    await eventually(look, every=0.2)

@@ -78,7 +78,7 @@ async def completed(lab: Lab, row: ProjectRow) -> None:
     async def seen() -> bool:
         return await runs(lab, row) == 1
 
-    await eventually(seen, 20)
+    await eventually(seen)
 
 
 async def test_a_project_whose_maker_was_killed_is_begun_once(lab: Lab, shared_worker: WorkerProcess) -> None:

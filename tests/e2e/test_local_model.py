@@ -39,7 +39,7 @@ def served() -> Iterator[str]:
         assert process.stdin is not None
         yield process.stdout.readline().strip()
         process.stdin.close()
-        process.wait(30)
+        process.wait(150)
 
 
 async def test_nothing_passes_that_does_not_pass(served: str, lab: Lab) -> None:

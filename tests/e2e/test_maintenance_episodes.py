@@ -92,7 +92,7 @@ async def test_an_evaluation_whose_client_died_is_begun(lab: Lab, shared_worker:
     assert first.evaluations + second.evaluations >= 1
     assert {each.status for each in await ended(lab, row)} == {EpisodeStatus.COMPLETED}
     watched = await left(lab)
-    async with asyncio.timeout(60):
+    async with asyncio.timeout(150):
         result = await lab.shiftwork.wait_evaluation(watched.id)
     assert result.all_played
     cancelled = await left(lab)

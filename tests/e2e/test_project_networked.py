@@ -30,7 +30,7 @@ NAMES = {
 FETCH = """\
 import sys, urllib.error, urllib.request
 try:
-    print(urllib.request.urlopen(sys.argv[1], timeout=10).read().decode())
+    print(urllib.request.urlopen(sys.argv[1], timeout=150).read().decode())
 except urllib.error.HTTPError as error:
     print("refused", error.code, error.headers["x-shiftwork-refused"])
 """

@@ -55,6 +55,6 @@ async def test_a_provider_of_the_documents_works(
     """If it failed, whoever writes a provider as the documents show would have tasks that nothing runs."""
     task = await provided.shiftwork.create_task("greeter", instruction)
     await provided.shiftwork.start_task(task.id)
-    ended = await asyncio.wait_for(provided.shiftwork.wait_task(task.id), 90)
+    ended = await asyncio.wait_for(provided.shiftwork.wait_task(task.id), 150)
     assert (ended.status, ended.result or ended.error) == (status, said)
     assert ended.trace["progress" if instruction else "auto_started_at"]

@@ -11,6 +11,7 @@ from shiftwork.contracts.task import TaskStatus
 from shiftwork.errors import Conflict, InvalidInput, NotFound, Stale
 from shiftwork.schedules import Recurrence
 from shiftwork.store.agents import AgentDefinition
+from tests.e2e.support import PATIENCE
 
 START = datetime(2026, 1, 5, tzinfo=UTC)
 
@@ -28,7 +29,7 @@ async def register(lab, name, code="print('ran')", **config):
     return await lab.shiftwork.register_agent(name, definition)
 
 
-async def ended(lab, agent, number: int, seconds: float = 60):
+async def ended(lab, agent, number: int, seconds: float = PATIENCE):
     """The agent's tasks, once so many of them have ended."""
     async with asyncio.timeout(seconds):
         while True:
@@ -116,7 +117,7 @@ async def test_configurations_are_reconciled(lab, scheduler):
     changed = AgentDefinition(kind="python", code="print(1)", config=AgentConfiguration(schedule="0 4 * * *"))
     async with lab.shiftwork.store.transaction() as tx:
         await tx.agents.change(agent.id, changed)
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(150):
         while True:
             try:
                 assert (await lab.shiftwork.schedule(agent.id)).schedule == "0 4 * * *"

@@ -98,7 +98,7 @@ async def test_every_client_goes_on_with_a_stack_that_was_started_again(settings
                 await shiftwork.abandon(project.id)
             stop = loop
             loop.send_signal(signal.SIGINT)
-            summary = json.loads((await asyncio.to_thread(loop.communicate, timeout=30))[0])
+            summary = json.loads((await asyncio.to_thread(loop.communicate, timeout=150))[0])
     finally:
         if stop is None:
             loop.kill()
@@ -130,7 +130,7 @@ async def runs_a_task(settings):
     async with Shiftwork(settings) as shiftwork:
         task = await shiftwork.create_task("noop", "here")
         await shiftwork.start_task(task.id)
-        return await asyncio.wait_for(shiftwork.wait_task(task.id), 90)
+        return await asyncio.wait_for(shiftwork.wait_task(task.id), 150)
 
 
 async def test_a_worker_goes_on_with_a_stack_that_was_killed_and_started_again(settings, tmp_path):
@@ -153,7 +153,7 @@ async def test_a_worker_goes_on_with_a_stack_that_was_killed_and_started_again(s
             worker.kill()
             for each in stacks:
                 each.terminate()
-                each.wait(timeout=40)
+                each.wait(timeout=150)
     assert "the stack was started again" in (tmp_path / "worker.log").read_text()
 
 

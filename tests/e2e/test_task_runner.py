@@ -141,9 +141,9 @@ async def test_what_can_not_be_started_ends_no_loop(lab, runner, request, caplog
         good = await lab.shiftwork.create_task("noop", "good")
         stop = asyncio.Event()
         loop = asyncio.create_task(runner.run_loop(0.1, stop))
-        assert (await asyncio.wait_for(lab.shiftwork.wait_task(good.id), 60)).status is TaskStatus.COMPLETED
+        assert (await asyncio.wait_for(lab.shiftwork.wait_task(good.id), 150)).status is TaskStatus.COMPLETED
         later = await lab.shiftwork.create_task("noop", "later")
-        assert (await asyncio.wait_for(lab.shiftwork.wait_task(later.id), 60)).status is TaskStatus.COMPLETED
+        assert (await asyncio.wait_for(lab.shiftwork.wait_task(later.id), 150)).status is TaskStatus.COMPLETED
         assert not loop.done()
         stop.set()
         assert (await loop)["tasks_started"] == 2
@@ -253,10 +253,10 @@ async def test_a_loop_goes_on_until_it_is_stopped(lab, runner):
     loop = asyncio.create_task(runner.run_loop(0.1, stop))
     for n in range(2):
         task = await lab.shiftwork.create_task("noop", f"n{n}", parameters={"fail": "No."} if n else {})
-        await asyncio.wait_for(lab.shiftwork.wait_task(task.id), 60)
+        await asyncio.wait_for(lab.shiftwork.wait_task(task.id), 150)
         await asyncio.sleep(0.2)
     slow = await lab.shiftwork.create_task("noop", "slow", parameters={"seconds": 12})
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(150):
         while (await lab.shiftwork.task(slow.id)).status is TaskStatus.CREATED:  # noqa: ASYNC110 - rows
             await asyncio.sleep(0.05)
     stop.set()
@@ -270,20 +270,20 @@ async def test_a_loop_takes_what_is_new_while_others_run(lab, runner, request):
     definition = AgentDefinition(
         kind="python",
         code="import time; time.sleep(parameters['seconds'])",
-        config=AgentConfiguration(timeout=60),
+        config=AgentConfiguration(timeout=300),
     )
     agent = await lab.shiftwork.register_agent(request.node.name, definition)
     stop = asyncio.Event()
-    slow = [await lab.shiftwork.create_task(agent=agent.id, parameters={"seconds": 30})]
+    slow = [await lab.shiftwork.create_task(agent=agent.id, parameters={"seconds": 250})]
     loop = asyncio.create_task(runner.run_loop(0.1, stop))
     try:
-        async with asyncio.timeout(25):
+        async with asyncio.timeout(150):
             while (await lab.shiftwork.task(slow[0].id)).status is TaskStatus.CREATED:  # noqa: ASYNC110 - rows
                 await asyncio.sleep(0.05)
         slow.append(await lab.shiftwork.create_task(agent=agent.id, parameters={"seconds": 0}))
         for n in range(2):
             quick = await lab.shiftwork.create_task("noop", f"quick {n}")
-            assert (await asyncio.wait_for(lab.shiftwork.wait_task(quick.id), 20)).attempt == 1
+            assert (await asyncio.wait_for(lab.shiftwork.wait_task(quick.id), 150)).attempt == 1
         found = [(await lab.shiftwork.task(task.id)).status for task in slow]
         assert found == [TaskStatus.RUNNING, TaskStatus.CREATED]
         await lab.shiftwork.cancel_task(slow[0].id)
@@ -397,7 +397,7 @@ def test_a_loop_of_a_thread_ends_when_told(conn, end_of_round):
     """If it failed, a program could not end the loop that it started."""
     stop = threading.Event()
     task = create_agent_task("u", "noop", "one", conn=conn)
-    teller = threading.Thread(target=lambda: (end_of_round.seen.wait(60), stop.set()))
+    teller = threading.Thread(target=lambda: (end_of_round.seen.wait(150), stop.set()))
     teller.start()
     assert counts(run_loop(conn, 0.2, stop)) == (1, 1, 0, 0)
     teller.join()
@@ -452,10 +452,10 @@ async def test_the_loop_ends_cleanly(lab, runner, stack, number):
         text=True,
     )
     try:
-        await asyncio.wait_for(lab.shiftwork.wait_task(task.id), 30)
+        await asyncio.wait_for(lab.shiftwork.wait_task(task.id), 150)
         await asyncio.sleep(0.5)
         process.send_signal(number)
-        out, err = await asyncio.to_thread(process.communicate, timeout=30)
+        out, err = await asyncio.to_thread(process.communicate, timeout=150)
     finally:
         process.kill()
         process.wait()

@@ -32,7 +32,7 @@ async def register(lab, name, code, **config):
 
 
 async def runs(lab, task_id: int) -> None:
-    async with asyncio.timeout(30):
+    async with asyncio.timeout(150):
         while (await lab.shiftwork.task(task_id)).status is not TaskStatus.RUNNING:  # noqa: ASYNC110 - rows
             await asyncio.sleep(0.02)
 
@@ -151,7 +151,7 @@ async def test_cancel_ends_the_task_that_was_named(lab, name):
         lab, name, "import time; time.sleep(60)", schedule="0 3 * * *", overlap="allow_all"
     )
     await lab.shiftwork.trigger_schedule(agent.id)
-    async with asyncio.timeout(30):
+    async with asyncio.timeout(150):
         while not (found := await running_of(lab, agent)):  # noqa: ASYNC110 - rows
             await asyncio.sleep(0.05)
     beside = await lab.shiftwork.run_agent(agent.id)
@@ -205,7 +205,7 @@ async def test_a_run_that_was_ended_by_hand_is_one_line_in_the_log(lab, name, st
     async with lab.shiftwork.store.transaction() as tx:
         ended = await tx.tasks.move(task.id, by_hand)
     workflow = (await lab.shiftwork.temporal()).get_workflow_handle(f"agent-{agent.id}")
-    async with asyncio.timeout(30):
+    async with asyncio.timeout(150):
         assert (await workflow.result())["status"] == "failed"
     assert await lab.shiftwork.task(task.id) == ended
     log = (stack.state / "worker.log").read_text()

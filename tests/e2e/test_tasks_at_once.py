@@ -36,9 +36,12 @@ async def test_who_no_longer_waits_leaves_nothing_to_be_run(lab: Lab, request: p
     """If it failed, a run that somebody called off would begin hours later, when a runner comes by."""
     agent = await registered(lab, request.node.name, "print('ran')")
     await AgentExecutor(shiftwork=lab.shiftwork).execute_agent(agent.id)
-    began = time.monotonic()
-    await lab.shiftwork.wait_task((await lab.shiftwork.run_agent(agent.id)).id)
-    whole = time.monotonic() - began
+    took = []
+    for _ in range(3):  # in one of them the machine may have stood still
+        began = time.monotonic()
+        await lab.shiftwork.wait_task((await lab.shiftwork.run_agent(agent.id)).id)
+        took.append(time.monotonic() - began)
+    whole = min(took)
     for number in range(80):
         asking = asyncio.create_task(lab.shiftwork.run_agent(agent.id))
         await asyncio.sleep(number / 80 * whole)
@@ -49,7 +52,7 @@ async def test_who_no_longer_waits_leaves_nothing_to_be_run(lab: Lab, request: p
         tasks = await lab.shiftwork.tasks(agent=agent.id, limit=200)
         return all(task.status.ended for task in tasks)
 
-    await eventually(all_ended, 30)
+    await eventually(all_ended)
     assert (await AgentExecutor(shiftwork=lab.shiftwork).execute_agent(agent.id))["result"] == "ran\n"
 
 
@@ -100,7 +103,7 @@ async def test_of_a_deleted_agent_nothing_is_begun(lab: Lab, request: pytest.Fix
     async def begun() -> bool:
         return (await lab.shiftwork.task(runs.id)).status is TaskStatus.RUNNING
 
-    await eventually(begun, 30)
+    await eventually(begun)
     await lab.shiftwork.delete_agent(agent.id)
     assert (await lab.shiftwork.wait_task(runs.id)).result == "ran\n"
     await lab.shiftwork.start_task(waits.id)

@@ -50,7 +50,7 @@ async def register(
 
 async def run(lab: Lab, agent: AgentRow, instruction: str = "", **more: object) -> TaskRow:
     task = await lab.shiftwork.run_agent(agent.id, instruction=instruction, **more)
-    async with asyncio.timeout(90):
+    async with asyncio.timeout(150):
         return await lab.shiftwork.wait_task(task.id)
 
 
@@ -208,7 +208,7 @@ async def nothing_lives(lab: Lab) -> None:
     async def look() -> bool:
         return not processes_of(lab.settings.state, "tasks/t")
 
-    await eventually(look, 20, every=0.2)
+    await eventually(look, every=0.2)
 
 
 async def _runs(lab: Lab, task_id: int) -> bool:

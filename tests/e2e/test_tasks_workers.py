@@ -26,7 +26,7 @@ async def started(lab: Lab, name: str, *, seconds: float, retries: int = 2) -> T
     definition = AgentDefinition(kind="python", code=WAITS_ONCE, config=config)
     agent = await lab.shiftwork.register_agent(name, definition)
     task = await lab.shiftwork.run_agent(agent.id)
-    async with asyncio.timeout(30):
+    async with asyncio.timeout(150):
         while (await lab.shiftwork.task(task.id)).status is not TaskStatus.RUNNING:  # noqa: ASYNC110 - rows
             await asyncio.sleep(0.02)
     await asyncio.sleep(0.5)
@@ -76,7 +76,7 @@ async def test_a_task_is_cancelled_while_no_worker_is_there(lab: Lab, shared_wor
     assert (cancelled.error_kind, cancelled.started_at) == (TaskErrorKind.CANCELLED, None)
     shared_worker.start()
     again = await lab.shiftwork.create_task(agent=agent.id)
-    async with asyncio.timeout(60):
+    async with asyncio.timeout(150):
         while True:
             try:
                 await lab.shiftwork.start_task(again.id)

@@ -45,7 +45,7 @@ class Tool:
         command = [sys.executable, "-P", "-m", "client", "temporal", "workflow", *arguments]
         command += ["--workflow-id", self._workflow]
         done = await asyncio.to_thread(
-            subprocess.run, command, env=self._env, capture_output=True, text=True, check=False, timeout=60
+            subprocess.run, command, env=self._env, capture_output=True, text=True, check=False, timeout=150
         )
         assert done.returncode == status, done.stderr + done.stdout
         return done.stdout + done.stderr

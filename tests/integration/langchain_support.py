@@ -96,7 +96,7 @@ class Running:
         assert all(line.startswith('{"kind"') for line in lines), lines
         return [json.loads(line) for line in lines if line.endswith("\n")]
 
-    def until(self, found: Callable[[list[dict[str, Any]]], bool], timeout: float = 80) -> None:
+    def until(self, found: Callable[[list[dict[str, Any]]], bool], timeout: float = 150) -> None:
         """Wait until this is true of its events."""
         deadline = time.monotonic() + timeout
         while not found(self.events):

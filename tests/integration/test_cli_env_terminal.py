@@ -22,7 +22,7 @@ class Terminal:
         """As a person presses them."""
         os.write(self._terminal, keys.encode())
 
-    def until(self, said: str = "", seconds: float = 30) -> str:
+    def until(self, said: str = "", seconds: float = 100) -> str:
         """All that is shown until something is, or, if that is not given, until the command ends."""
         shown, deadline = "", time.monotonic() + seconds
         os.set_blocking(self._terminal, False)
@@ -40,7 +40,7 @@ class Terminal:
             shown += piece.decode()
         return shown.replace("\r\n", "\n")
 
-    def ends(self, seconds: float = 30) -> int:
+    def ends(self, seconds: float = 100) -> int:
         """Wait for its end; its exit status."""
         deadline = time.monotonic() + seconds
         while True:

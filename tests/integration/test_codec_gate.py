@@ -348,7 +348,7 @@ async def test_a_stranger_does_not_stay(answered):
             writer.write(b"x\r\n\r\n")
             assert b"401" in await reader.readline()
             writer.write(b"GET / HT")
-        async with asyncio.timeout(30):
+        async with asyncio.timeout(100):
             await closed(reader)
         writer.close()
 

@@ -766,7 +766,7 @@ def test_a_run_killed_at_any_answer_goes_on_without_asking_twice(serve, wire):
     for number in range(len(work)):
         running = bench.start()
         asked = 2 * number + 1
-        deadline = time.monotonic() + 80
+        deadline = time.monotonic() + 100
         while len(server.turns) < asked:
             assert time.monotonic() < deadline, running.kill()
             time.sleep(0.01)
@@ -792,7 +792,7 @@ def test_a_call_that_was_interrupted_is_not_repeated(serve, wire):
     bench, server = serve(in_order(Reply("", calls), Reply("", (HAND_OVER,))), wire=wire)
     running = bench.start()
     running.until(lambda events: len([e for e in events if e["kind"] == "tool_result"]) == 1)
-    deadline = time.monotonic() + 60
+    deadline = time.monotonic() + 100
     while not (bench.workspace / "begun").exists():
         assert time.monotonic() < deadline
         time.sleep(0.01)
@@ -843,7 +843,7 @@ def test_a_run_that_goes_on_is_told_what_is_new(serve, wire):
     ]
     bench, server = serve(lambda turn: answers[turn.number - 1], wire=wire)
     running = bench.start()
-    deadline = time.monotonic() + 80
+    deadline = time.monotonic() + 100
     while len(server.turns) < 2:
         assert time.monotonic() < deadline
         time.sleep(0.01)
@@ -877,7 +877,7 @@ def test_a_state_that_can_not_be_used_is_told_and_left(serve):
 
 def test_it_ends_when_told_to(serve):
     """Otherwise stopping a worker would lose what its agents did."""
-    script = in_order(Reply("", (("execute", {"command": "touch begun; sleep 80 & sleep 80"}),)))
+    script = in_order(Reply("", (("execute", {"command": "touch begun; sleep 250 & sleep 250"}),)))
     bench, _ = serve(script)
     running = bench.start()
     running.until(lambda events: any(event["kind"] == "tool_use" for event in events))
@@ -886,7 +886,7 @@ def test_it_ends_when_told_to(serve):
     began = time.monotonic()
     os.kill(running.pid, signal.SIGTERM)
     done = running.wait()
-    assert time.monotonic() - began < 40
+    assert time.monotonic() - began < 200
     assert done.status == 128 + signal.SIGTERM
     assert not done.of("finished")
     ours = subprocess.run(["ps", "-eo", "pid,args"], capture_output=True, text=True, check=True).stdout

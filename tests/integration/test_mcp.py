@@ -27,7 +27,7 @@ from client.tools.desk import Desk
 from client.tools.table import DEFINITIONS
 from shiftwork.contracts.feature import FeatureSpec
 from shiftwork.errors import InvalidInput
-from tests.integration.mcp_support import COMMAND, INITIALIZE, bearer, environment, over_http, served
+from tests.integration.mcp_support import COMMAND, INITIALIZE, LONGEST, bearer, environment, over_http, served
 from tests.llm.programs import find_program_or_skip
 
 __all__ = ["served"]
@@ -146,7 +146,7 @@ async def test_a_wait_tells_how_far_it_is_and_can_be_cancelled(stack, project: s
             types.ClientNotification(types.CancelledNotification(params=cancelled))
         )
         with pytest.raises(McpError, match="cancelled"):
-            await asyncio.wait_for(waiting, 10)
+            await asyncio.wait_for(waiting, 100)
         # The server goes on.
         await session.list_tools()
 
@@ -191,7 +191,7 @@ def test_it_ends_with_its_client_and_prints_nothing_else(stack, project: str) ->
         input="".join(json.dumps(message) + "\n" for message in messages),
         capture_output=True,
         text=True,
-        timeout=30,
+        timeout=LONGEST,
         check=False,
     )
     assert (done.returncode, done.stderr) == (0, "")
@@ -238,7 +238,9 @@ async def test_only_who_may_is_let_in(served: dict, headers: dict, path: str, st
     """If it failed, a web page, or anybody on this machine, could start projects."""
     port = served["url"].rpartition(":")[2].partition("/")[0]
     mine = {name: value.replace("PORT", port) for name, value in headers.items()}
-    async with httpx.AsyncClient(base_url=f"http://127.0.0.1:{port}", headers=bearer(served)) as http:
+    async with httpx.AsyncClient(
+        base_url=f"http://127.0.0.1:{port}", headers=bearer(served), timeout=LONGEST
+    ) as http:
         answer = await http.post(path, json=INITIALIZE, headers=mine)
     assert answer.status_code == status
     if status != 200:
@@ -267,7 +269,7 @@ def test_a_port_that_is_taken_is_a_sentence(served: dict, stack) -> None:
         env=environment(stack.state),
         capture_output=True,
         text=True,
-        timeout=30,
+        timeout=LONGEST,
         check=False,
     )
     assert done.returncode == 1

@@ -9,7 +9,7 @@ import httpx
 import pytest
 from mcp import types
 
-from tests.integration.mcp_support import COMMAND, INITIALIZE, bearer, environment, served
+from tests.integration.mcp_support import COMMAND, INITIALIZE, LONGEST, bearer, environment, served
 
 __all__ = ["served"]
 
@@ -66,7 +66,7 @@ def pipes(stack) -> Iterator[subprocess.Popen]:
     asked(process, json.dumps(INITIALIZE).encode())
     process.stdin.write(b'{"jsonrpc":"2.0","method":"notifications/initialized"}\n\n')
     yield process
-    rest, said = process.communicate(timeout=30)
+    rest, said = process.communicate(timeout=LONGEST)
     assert (process.returncode, rest, said) == (0, b"", b"")
 
 
@@ -101,7 +101,7 @@ def test_over_pipes_what_a_tool_can_refuse_reaches_it(pipes, given: bytes) -> No
 async def test_over_http_what_is_odd_is_answered_once(served: dict) -> None:
     """If it failed, a client over HTTP would wait for ever, or be told of an error of ours."""
     headers = bearer(served) | {"Content-Type": "application/json"}
-    async with httpx.AsyncClient(headers=headers) as http:
+    async with httpx.AsyncClient(headers=headers, timeout=LONGEST) as http:
         greeted = await http.post(served["url"], json=INITIALIZE)
         http.headers["Mcp-Session-Id"] = greeted.headers["mcp-session-id"]
         for name, (message, code, request_id) in CASES.items():

@@ -18,7 +18,7 @@ import pytest
 
 from client.rest.serve import serve_api
 from shiftwork.errors import InvalidInput, StackError
-from tests.integration.rest_support import COMMAND, Served, environment, problem, serving
+from tests.integration.rest_support import COMMAND, LONGEST, Served, environment, problem, serving
 
 OPTIONS = {"agent": {"backend": "command", "settings": {"argv": ["true"]}}}
 
@@ -95,7 +95,7 @@ def test_without_the_token_nothing_but_health_answers(served, http) -> None:
     assert len(paths) > 50
     # Each by a connection of its own: who does not show the token may not keep one for long.
     alone = httpx.Limits(max_keepalive_connections=0)
-    with httpx.Client(base_url=served.url, limits=alone) as stranger:
+    with httpx.Client(base_url=served.url, limits=alone, timeout=LONGEST) as stranger:
         assert stranger.get("/api/health").json() == {"status": "ok", "stack": True}
         for path in (*paths, "/api/openapi.json", "/", "/no/such"):
             for method in METHODS:
@@ -183,7 +183,7 @@ def test_whoever_sends_before_reading_hears_what_is_wrong(served, token, status)
     )
     for _ in range(5):
         with pytest.raises(urllib.error.HTTPError) as told:
-            urllib.request.urlopen(request, timeout=30)
+            urllib.request.urlopen(request, timeout=100)
         assert told.value.code == status
         assert json.loads(told.value.read())["status"] == status
         told.value.close()
@@ -193,11 +193,11 @@ def test_an_answer_to_what_was_sent_whole_does_not_linger(served) -> None:
     """If it failed, each refused request would hold its connection for seconds."""
     with served.client() as http:
         began = time.monotonic()
-        for _ in range(5):
+        for _ in range(20):
             sent = {"Content-Type": "application/json"}
             problem(http.post("/api/projects", content=b"{", headers=sent), 400)
             problem(http.get("/api/projects", headers={"Authorization": "Bearer x"}), 401)
-        assert time.monotonic() - began < 3
+        assert time.monotonic() - began < 90  # each takes 3 s if it does
 
 
 @pytest.mark.parametrize(
@@ -366,7 +366,7 @@ class TestIdempotency:
         with serving(stack.state) as server, server.client() as http:
             first = http.post("/api/projects", json=asked, headers=key)
             server.process.send_signal(signal.SIGKILL)
-            server.process.wait(10)
+            server.process.wait(100)
         with serving(stack.state) as server, server.client() as http:
             again = http.post("/api/projects", json=asked, headers=key)
         assert (again.status_code, again.content) == (201, first.content)
@@ -408,7 +408,7 @@ def test_it_answers_to_the_names_that_were_given(stack) -> None:
 
 def test_a_connection_is_kept_for_who_asks_every_few_seconds(served) -> None:
     """If it failed, requests of programs that look again now and then would get lost on their way."""
-    connection = HTTPConnection(served.host, timeout=60)
+    connection = HTTPConnection(served.host, timeout=100)
     for pause in (5.5, 0):  # uvicorn itself ends it after 5
         connection.request("GET", "/api/projects", headers=served.headers)
         answer = connection.getresponse()
@@ -425,6 +425,6 @@ def test_broken_http_is_no_error_of_ours(served) -> None:
         b"GET / HTTP/9.9\r\n\r\n",
         b"GET /" + b"a" * 100_000 + b" HTTP/1.1\r\n\r\n",
     ):
-        with socket.create_connection(("127.0.0.1", port), timeout=10) as raw:
+        with socket.create_connection(("127.0.0.1", port), timeout=100) as raw:
             raw.sendall(sent)
             assert b"500" not in raw.recv(200)

@@ -45,7 +45,7 @@ def make(http: httpx.Client, **options) -> str:
 
 def until(found, what: str) -> None:
     """Wait for what the worker does."""
-    deadline = time.monotonic() + 60
+    deadline = time.monotonic() + 100
     while not found():
         assert time.monotonic() < deadline, what
         time.sleep(0.1)

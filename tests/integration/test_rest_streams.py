@@ -15,7 +15,7 @@ from client.api import Shiftwork
 from client.rest.streams import EventStream, Streams
 from shiftwork.contracts.project import ProjectStatus
 from tests.integration.connections import blocked, connected
-from tests.integration.rest_support import Served, serving
+from tests.integration.rest_support import LONGEST, Served, serving
 
 
 @pytest.fixture(scope="module")
@@ -60,7 +60,7 @@ async def test_nothing_is_lost_or_doubled_over_reconnects(stack, served) -> None
     """If it failed, a program that follows a project would miss that it needs an answer."""
     async with (
         Shiftwork(stack) as shiftwork,
-        httpx.AsyncClient(base_url=served.url, headers=served.headers) as http,
+        httpx.AsyncClient(base_url=served.url, headers=served.headers, timeout=LONGEST) as http,
     ):
         project = await make_project(shiftwork)
         writing = asyncio.create_task(append(shiftwork, project, 200))
@@ -75,7 +75,7 @@ async def test_it_ends_with_the_rest_where_that_is_asked_for(stack, served) -> N
     """If it failed, a script that waits for a project would never go on."""
     async with (
         Shiftwork(stack) as shiftwork,
-        httpx.AsyncClient(base_url=served.url, headers=served.headers) as http,
+        httpx.AsyncClient(base_url=served.url, headers=served.headers, timeout=LONGEST) as http,
     ):
         project = await make_project(shiftwork)
         await append(shiftwork, project, 1)
@@ -94,12 +94,14 @@ async def test_streams_are_bounded_and_end_with_their_clients(stack, served) -> 
         await append(shiftwork, project, 1)
     path = f"/api/projects/{project}/events/stream"
     limits = httpx.Limits(max_connections=100)
-    async with httpx.AsyncClient(base_url=served.url, headers=served.headers, limits=limits) as http:
+    async with httpx.AsyncClient(
+        base_url=served.url, headers=served.headers, limits=limits, timeout=LONGEST
+    ) as http:
         opened = [await http.send(http.build_request("GET", path), stream=True) for _ in range(33)]
         assert [answer.status_code for answer in opened] == [200] * 32 + [429]
         for answer in opened:
             await answer.aclose()
-        deadline = time.monotonic() + 60
+        deadline = time.monotonic() + 100
         while (await read_status(http, path)) != 200:
             assert time.monotonic() < deadline
             await asyncio.sleep(0.1)
@@ -117,14 +119,14 @@ async def test_an_open_stream_does_not_hold_up_the_end(stack) -> None:
         project = await make_project(shiftwork)
     with serving(stack.state) as server:
         async with (
-            httpx.AsyncClient(base_url=server.url, headers=server.headers) as http,
+            httpx.AsyncClient(base_url=server.url, headers=server.headers, timeout=LONGEST) as http,
             http.stream("GET", f"/api/projects/{project}/events/stream") as answer,
         ):
             assert answer.status_code == 200
             server.process.send_signal(signal.SIGINT)
             async for _ in answer.aiter_lines():
                 pass
-            assert await asyncio.to_thread(server.process.wait, 60) == 0
+            assert await asyncio.to_thread(server.process.wait, 100) == 0
 
 
 async def test_a_client_that_goes_during_a_look_costs_no_connection(stack, postgres) -> None:
@@ -134,11 +136,11 @@ async def test_a_client_that_goes_during_a_look_costs_no_connection(stack, postg
     other = await asyncpg.connect(postgres.url())
     with serving(stack.state) as server:  # which says nothing, to its end
         path = f"/api/projects/{project}/events/stream"
-        async with httpx.AsyncClient(base_url=server.url, headers=server.headers) as http:
+        async with httpx.AsyncClient(base_url=server.url, headers=server.headers, timeout=LONGEST) as http:
             async with other.transaction():
                 await other.execute("LOCK TABLE events IN ACCESS EXCLUSIVE MODE")
                 opened = [await http.send(http.build_request("GET", path), stream=True) for _ in range(4)]
-                deadline = time.monotonic() + 60
+                deadline = time.monotonic() + 100
                 while len(looking := await blocked(other)) < len(opened):
                     assert time.monotonic() < deadline
                     await asyncio.sleep(0.05)

@@ -174,7 +174,7 @@ def test_a_busy_agent_says_what_runs_and_can_be_stopped(http) -> None:
 
 def until_running(http: httpx.Client, task: int) -> None:
     """Wait until a worker has begun a task."""
-    deadline = time.monotonic() + 30
+    deadline = time.monotonic() + 100
     while http.get(f"/api/tasks/{task}").json()["status"] == "created":
         assert time.monotonic() < deadline
         time.sleep(0.05)
@@ -268,7 +268,7 @@ class TestStream:
             assert await anext(parts) == ": still here\n\n"
             async with shiftwork.store.transaction() as tx:
                 await tx.tasks.remove_unbegun(task.id)
-            async with asyncio.timeout(10):
+            async with asyncio.timeout(100):
                 assert {part async for part in parts} <= {": still here\n\n"}
 
 
@@ -556,7 +556,7 @@ def test_a_value_of_another_type_is_refused(http, config, field) -> None:
 
 def until_ended(http: httpx.Client, agent: int, number: int) -> list[dict]:
     """The agent's tasks, once so many have ended."""
-    deadline = time.monotonic() + 30
+    deadline = time.monotonic() + 100
     while True:
         tasks = http.get(f"/api/tasks/agents/{agent}/tasks").json()["items"]
         if len([each for each in tasks if each["ended_at"]]) >= number:

@@ -95,7 +95,7 @@ class Desk:
         )
 
 
-def until(condition, process, seconds=30.0):
+def until(condition, process, seconds=150.0):
     """Wait for it, as long as the process lives."""
     deadline = time.monotonic() + seconds
     while not condition():

@@ -41,11 +41,11 @@ def asked(request, tmp_path_factory) -> Iterator[tuple[tuple[str, int], str]]:
         yield (host, int(port)), head
     finally:
         process.send_signal(signal.SIGINT)
-        out, err = process.communicate(timeout=30)
+        out, err = process.communicate(timeout=100)
     assert (process.returncode, out, err) == (0, "", "")
 
 
-def answers(place: tuple[str, int], data: str, seconds: float = 20.0) -> tuple[list[int], bool]:
+def answers(place: tuple[str, int], data: str, seconds: float = 100.0) -> tuple[list[int], bool]:
     """The statuses of the answers to these bytes, and whether the connection was ended."""
     with socket.create_connection(place, timeout=seconds) as connection:
         connection.sendall(data.encode())
@@ -65,7 +65,7 @@ def test_who_sends_nothing_keeps_nobody_out(asked) -> None:
     with ExitStack() as opened:
         crowd = []
         for number in range(300):
-            stranger = opened.enter_context(socket.create_connection(place, timeout=20))
+            stranger = opened.enter_context(socket.create_connection(place, timeout=100))
             if number % 2:
                 stranger.sendall(HALF)
             crowd.append(stranger)
@@ -73,7 +73,7 @@ def test_who_sends_nothing_keeps_nobody_out(asked) -> None:
         assert len(statuses) == 1
         assert statuses[0] != 503
         assert sum(_is_open(each) for each in crowd) <= MOST
-        until = time.monotonic() + SECONDS + 30
+        until = time.monotonic() + SECONDS + 100
         while any(_is_open(each) for each in crowd):
             assert time.monotonic() < until
             time.sleep(0.2)
@@ -92,7 +92,7 @@ def _is_open(connection: socket.socket) -> bool:
 def test_who_knows_the_token_may_stay(asked) -> None:
     """If it failed, a stream of events would end after a few seconds."""
     place, head = asked
-    with socket.create_connection(place, timeout=10) as connection:
+    with socket.create_connection(place, timeout=100) as connection:
         connection.sendall(f"{head}Content-Length: 100\r\n\r\n".encode())
         time.sleep(SECONDS + 1)
         assert _is_open(connection)

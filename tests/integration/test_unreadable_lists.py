@@ -53,7 +53,7 @@ class Spoiled:
     def cli(self, *arguments: str) -> subprocess.CompletedProcess[str]:
         env = environment(self.settings.state)
         command = [*COMMAND, *arguments]
-        return subprocess.run(command, check=False, env=env, capture_output=True, text=True, timeout=60)
+        return subprocess.run(command, check=False, env=env, capture_output=True, text=True, timeout=100)
 
     def listed(self, path: str) -> dict:
         answer = self.http.get(path)

@@ -19,7 +19,7 @@ QUESTION = {
 
 
 def ask(server: LlmServer, body: dict, path: str = "/v1/messages?beta=true"):
-    connection = http.client.HTTPConnection(urlsplit(server.url).netloc, timeout=5)
+    connection = http.client.HTTPConnection(urlsplit(server.url).netloc, timeout=100)
     try:
         connection.request("POST", path, json.dumps(body), {"X-Api-Key": "key"})
         answer = connection.getresponse()

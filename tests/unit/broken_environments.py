@@ -223,7 +223,11 @@ class OrderOfASet(Sound):
 
 
 class Waits(Sound):
+    waits = 0
+    """How many calls of all have waited."""
+
     async def step(self, action, **parameters):
+        Waits.waits += 1
         await asyncio.sleep(3600)
 
 

@@ -137,7 +137,7 @@ async def start(
     env: Mapping[str, str] | None = None,
     limits: Limits | None = None,
     door: int | None = None,
-    seconds: float = 20,
+    seconds: float = 100,
 ) -> Outcome:
     """Run a program to its end, and read what it printed (a pipe's worth at most)."""
     reading, writing = os.pipe()

@@ -132,7 +132,7 @@ async def send(run: Run, data: bytes, *, method: str = "POST") -> Answer:
     try:
         writer.write(data)
         answer = await read_answer(reader, bodyless=method == "HEAD")
-        async with asyncio.timeout(20):
+        async with asyncio.timeout(100):
             # The gateway closes the connection when it has told of the call.
             assert await reader.read() == b""
         return answer
@@ -141,7 +141,7 @@ async def send(run: Run, data: bytes, *, method: str = "POST") -> Answer:
 
 
 async def read_answer(reader: asyncio.StreamReader, *, bodyless: bool = False) -> Answer:
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(100):
         status, headers = await read_head(reader)
         while status == 100:
             status, headers = await read_head(reader)
@@ -212,7 +212,7 @@ async def played(play: Play) -> AsyncIterator[Played]:
 
 async def until(holds: Callable[[], object]) -> None:
     """Wait until this holds."""
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(100):
         while not holds():  # noqa: ASYNC110 - what is waited for has no event
             await asyncio.sleep(0.01)
 

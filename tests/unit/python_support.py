@@ -27,7 +27,7 @@ def limits(**more) -> Limits:
     return Limits(**{"processes": 1_000, "file_size_mb": 20_000, **more})
 
 
-async def until(condition: Callable[[], bool], seconds: float = 60) -> None:
+async def until(condition: Callable[[], bool], seconds: float = 100) -> None:
     """Return once something is so."""
     async with asyncio.timeout(seconds):
         while not condition():  # noqa: ASYNC110 - nobody tells of it

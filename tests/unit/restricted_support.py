@@ -19,7 +19,7 @@ def run_restricted(*arguments: str, **environment: str) -> subprocess.CompletedP
         return subprocess.CompletedProcess(arguments, UNUSABLE, "", "")
     argv = (unshare, "--user", "--map-root-user", "/bin/sh", "-c", _SCRIPT, "sh", sys.executable, *arguments)
     env = {**os.environ, **environment}
-    done = subprocess.run(argv, env=env, capture_output=True, text=True, check=False, timeout=60)
+    done = subprocess.run(argv, env=env, capture_output=True, text=True, check=False, timeout=100)
     if done.stderr.startswith("unshare:"):
         done.returncode = UNUSABLE
     return done

@@ -31,7 +31,7 @@ def waiting(word: str) -> AgentConfig:
 
 
 async def idle(pool, number: int) -> None:
-    deadline = asyncio.get_running_loop().time() + 40
+    deadline = asyncio.get_running_loop().time() + 100
     while pool.idle != number:
         assert asyncio.get_running_loop().time() < deadline
         await asyncio.sleep(0.005)
@@ -67,7 +67,7 @@ async def test_the_pool_is_bounded(runner):
         await asyncio.sleep(0.02)
         assert not waiter.done()
         await pool.release(lent.pop())
-        lent.append(await asyncio.wait_for(waiter, 40))
+        lent.append(await asyncio.wait_for(waiter, 100))
         assert pool.lent == 2
         assert len([info for info in await runner.list_agents() if info.exit is None]) == 2
 
@@ -93,7 +93,7 @@ async def test_a_start_that_fails_makes_room_for_the_next_in_line(runner):
         second = asyncio.create_task(pool.acquire())
         with pytest.raises(SpawnFailed):
             await first
-        assert (await asyncio.wait_for(second, 40)).exit is None
+        assert (await asyncio.wait_for(second, 100)).exit is None
 
 
 async def test_who_gives_up_makes_room_for_the_next_in_line(runner):
@@ -104,7 +104,7 @@ async def test_who_gives_up_makes_room_for_the_next_in_line(runner):
         second = asyncio.create_task(pool.acquire())
         with pytest.raises(Timeout):
             await first
-        assert (await asyncio.wait_for(second, 40)).exit is None
+        assert (await asyncio.wait_for(second, 100)).exit is None
 
 
 async def test_an_idle_agent_that_ends_is_replaced(runner):

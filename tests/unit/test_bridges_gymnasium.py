@@ -213,7 +213,7 @@ def test_what_gymnasium_warns_of_is_told_of_what_can_be_made(version, warned):
         "except Exception as error:\n    print(error)"
     )
     done = subprocess.run(
-        [sys.executable, "-c", code], capture_output=True, text=True, timeout=60, check=True
+        [sys.executable, "-c", code], capture_output=True, text=True, timeout=100, check=True
     )
     assert ("out of date" in done.stderr) is warned, done.stderr
     assert ("Gymnasium can't make 'Cart-v1'" in done.stdout) is not warned
@@ -237,7 +237,7 @@ def test_a_missing_extra_says_how_to_get_it(bridge, package):
         f"try:\n    make_environment('{bridge}/x')\nexcept Exception as error:\n    print(error)"
     )
     done = subprocess.run(
-        [sys.executable, "-c", code], capture_output=True, text=True, timeout=60, check=True
+        [sys.executable, "-c", code], capture_output=True, text=True, timeout=100, check=True
     )
     assert done.stdout.strip() == (
         f"the bridge to {bridge} needs the package {package!r}, which is not installed; "

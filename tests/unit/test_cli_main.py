@@ -272,7 +272,7 @@ async def test_what_the_terminal_has_no_characters_for_is_escaped(store, databas
         project = await tx.projects.create("p")
         await tx.events.append(project.id, "warning", data={"text": "a fox: 🦊"})
     process = started(database_url, "-m", "client", "logs", LC_ALL="C", PYTHONIOENCODING="ascii")
-    out, errors = await asyncio.to_thread(process.communicate, timeout=20)
+    out, errors = await asyncio.to_thread(process.communicate, timeout=100)
     assert (process.returncode, errors) == (0, b"")
     assert b"a fox: \\U0001f98a" in out
 
@@ -286,7 +286,7 @@ async def test_a_closed_pipe_is_no_error(store, database_url):
     process = started(database_url, "-m", "client", "logs")
     await asyncio.to_thread(process.stdout.readline)
     process.stdout.close()
-    assert await asyncio.to_thread(process.wait, 20) == 141
+    assert await asyncio.to_thread(process.wait, 100) == 141
     assert process.stderr.read() == b""
     process.stderr.close()
 
@@ -299,5 +299,5 @@ async def test_ctrl_c_ends_a_watch_quietly(store, database_url):
     process = started(database_url, "-m", "client", "watch")
     assert b"warning: look" in await asyncio.to_thread(process.stdout.readline)
     process.send_signal(signal.SIGINT)
-    out, err = await asyncio.to_thread(process.communicate, timeout=20)
+    out, err = await asyncio.to_thread(process.communicate, timeout=100)
     assert (process.returncode, out, err) == (130, b"", b"")

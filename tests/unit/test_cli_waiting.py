@@ -43,9 +43,9 @@ async def test_a_stack_that_comes_back_elsewhere_is_found(database_url, tmp_path
     told = []
     store = PatientStore(settings, on_silence=lambda seconds: (told.append(seconds), silent.set()))
     reading = asyncio.create_task(store.read(asked))
-    await asyncio.wait_for(silent.wait(), 10)
+    await asyncio.wait_for(silent.wait(), 100)
     publish(settings, database_url)
-    assert await asyncio.wait_for(reading, 10) == []
+    assert await asyncio.wait_for(reading, 100) == []
     await store.close()
     assert told[0] is not None
     assert told[-1] is None

@@ -99,7 +99,7 @@ async def test_a_rotation_is_waited_for(settings):
     await asyncio.sleep(0.3)
     assert not waiting.done()
     runs(settings, ids=after.ids)
-    await asyncio.wait_for(waiting, 10)
+    await asyncio.wait_for(waiting, 100)
 
 
 async def test_a_stack_that_is_not_meant_says_nothing(settings):

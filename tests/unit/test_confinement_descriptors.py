@@ -85,7 +85,7 @@ def pipe():
 
 
 async def line(fd: int) -> bytes:
-    return await asyncio.wait_for(asyncio.to_thread(os.read, fd, 60_000), 20)
+    return await asyncio.wait_for(asyncio.to_thread(os.read, fd, 60_000), 100)
 
 
 @pytest.mark.parametrize("same_user", [True, False], ids=["the same user", "a user of its own"])
@@ -100,7 +100,7 @@ async def test_no_process_inside_has_anything_open_that_leads_out(
         door = theirs.fileno() if with_door else None
         held = begin(outside, pipe[1], lock.fd, same_user=same_user, door=door)
         said = json.loads(await line(pipe[0]))
-        await asyncio.wait_for(held.ended, 20)
+        await asyncio.wait_for(held.ended, 100)
         held.close()
     lock.close()
     assert said["found"] > 5
@@ -128,6 +128,6 @@ async def test_the_lock_is_held_as_long_as_the_program_lives(outside, pipe, tmp_
     assert is_locked(path)
     os.kill(held.pid, signal.SIGCONT)
     held.end()
-    await asyncio.wait_for(held.ended, 20)
+    await asyncio.wait_for(held.ended, 100)
     held.close()
     assert not is_locked(path)

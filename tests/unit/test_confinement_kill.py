@@ -45,7 +45,7 @@ def held_program(outside, command: str, out: int):
 
 
 async def first_line(fd: int) -> bytes:
-    return await asyncio.wait_for(asyncio.to_thread(os.read, fd, 1000), 60)
+    return await asyncio.wait_for(asyncio.to_thread(os.read, fd, 1000), 100)
 
 
 @pytest.fixture
@@ -61,7 +61,7 @@ async def test_signals_reach_a_program_of_another_user(outside, pipe):
     held = held_program(outside, "trap 'exit 5' TERM; echo ready; while :; do sleep 0.01; done", pipe[1])
     assert await first_line(pipe[0]) == b"ready\n"
     held.send(signal.SIGTERM)
-    assert (await asyncio.wait_for(held.ended, 20)).code == 5
+    assert (await asyncio.wait_for(held.ended, 100)).code == 5
     held.close()
 
 
@@ -72,7 +72,7 @@ async def test_a_program_can_not_free_itself_of_its_guardian(outside, pipe):
     held = held_program(outside, deaf, pipe[1])
     await first_line(pipe[0])
     held.end()
-    assert (await asyncio.wait_for(held.ended, 60)).code == 128 + signal.SIGKILL
+    assert (await asyncio.wait_for(held.ended, 100)).code == 128 + signal.SIGKILL
     held.close()
 
 

@@ -314,7 +314,7 @@ async def test_what_is_no_such_file_is_a_warning(host, project, session, caplog)
         leave(home / STATE_FILE)
         caplog.clear()
         copies = ConversationCopies(host.services, session.id, attempt, home, STATE_FILE)
-        async with asyncio.timeout(10), copies:
+        async with asyncio.timeout(100), copies:
             for _ in range(3):
                 copies.saved(SAVED)
                 await asyncio.sleep(0.02)

@@ -87,7 +87,7 @@ def typed(tmp_path):
     def run(*argv, status=0, stdin=""):
         command = [sys.executable, "-P", "-m", "client", "env", *argv]
         done = subprocess.run(
-            command, cwd=tmp_path, input=stdin, capture_output=True, text=True, timeout=60, check=False
+            command, cwd=tmp_path, input=stdin, capture_output=True, text=True, timeout=100, check=False
         )
         assert done.returncode == status, done
         return Said(done.stdout, done.stderr)
@@ -206,6 +206,6 @@ def test_what_an_environment_tells_does_not_steer_the_terminal(typed, tmp_path) 
 def test_the_worst_that_is_typed_ends_nothing() -> None:
     """Bytes that are no text would end the game with a traceback."""
     argv = [sys.executable, "-P", "-m", "client", "env", "play", "maze", "--seed", "1"]
-    done = subprocess.run(argv, input=b"move \xff\xfe\neast\n", capture_output=True, timeout=60, check=False)
+    done = subprocess.run(argv, input=b"move \xff\xfe\neast\n", capture_output=True, timeout=100, check=False)
     assert done.returncode in (0, 1), done
     assert b"Traceback" not in done.stderr

@@ -420,7 +420,7 @@ def test_what_a_model_is_offered() -> None:
 def test_tools_are_imported_only_where_they_are_wanted() -> None:
     """If it failed, each process of an environment would load LangChain before it begins."""
     code = "import sys, shiftwork.environments.host; sys.exit('langchain_core' in sys.modules)"
-    assert subprocess.run([sys.executable, "-c", code], check=False, timeout=60).returncode == 0
+    assert subprocess.run([sys.executable, "-c", code], check=False, timeout=100).returncode == 0
 
 
 class Pausing(Odd):

@@ -138,7 +138,7 @@ async def test_who_does_not_play_on_leaves_no_process(episode) -> None:
     played = episode("maze", idle_seconds=0.2)
     await played.begin()
     assert len(hosts()) == 1
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(100):
         while not played.over:  # noqa: ASYNC110 - nobody tells of it
             await asyncio.sleep(0.02)
     assert played.position.ending is Ending.STOPPED

@@ -56,7 +56,7 @@ class Player:
             stdout=asyncio.subprocess.PIPE,
             stderr=asyncio.subprocess.PIPE,
         )
-        async with asyncio.timeout(20):
+        async with asyncio.timeout(100):
             out, errors = await process.communicate(said)
         assert process.returncode is not None
         return process.returncode, out.decode(), errors.decode()

@@ -111,7 +111,7 @@ def test_nothing_else_is_imported_to_make_one():
         "print(made.name, 'xmlrpc.server' in sys.modules)"
     )
     done = subprocess.run(
-        [sys.executable, "-c", code], capture_output=True, text=True, timeout=60, check=True
+        [sys.executable, "-c", code], capture_output=True, text=True, timeout=100, check=True
     )
 
     assert done.stdout.split() == ["number_guess", "False"]

@@ -164,7 +164,7 @@ async def test_one_that_hangs_while_it_is_made_again_is_called_broken():
     await environment.reset()
     assert (await environment.step("go")).success
     environment.line.fails = True
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(50):  # less than it has by default
         failed = await environment.step("go")
     assert "the line is down" in failed.error
     assert environment.status is HarnessStatus.ERROR
@@ -317,10 +317,10 @@ async def test_an_undo_takes_no_longer_than_an_episode_may():
     await environment.reset()
     for _ in range(3):
         await environment.step("go")
-    environment.line.pause, environment.step_timeout_seconds = 60, 0.05
+    environment.line.pause, environment.step_timeout_seconds = 200, 0.05
     began = time.monotonic()
     assert "took too long" in (await environment.step("go")).error
-    assert time.monotonic() - began < 30
+    assert time.monotonic() - began < 150
     assert environment.status is HarnessStatus.ERROR
 
 

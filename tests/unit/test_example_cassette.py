@@ -73,7 +73,7 @@ class Example:
     def shell(self, folder: Path, command: str) -> subprocess.CompletedProcess[str]:
         argv = ["/bin/sh", "-c", command]
         return subprocess.run(
-            argv, cwd=folder, env=self.env, capture_output=True, text=True, timeout=60, check=False
+            argv, cwd=folder, env=self.env, capture_output=True, text=True, timeout=100, check=False
         )
 
     def _do(self, workspace: Path, kind: str, value: Any) -> None:

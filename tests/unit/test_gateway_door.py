@@ -21,7 +21,7 @@ from tests.unit.gateway_support import SECRET, says
 PROGRAM = """
 import http.client, json, os, sys
 question = json.dumps({"model": "m", "max_tokens": 9, "messages": [{"role": "user", "content": "hi"}]})
-connection = http.client.HTTPConnection(sys.argv[1], timeout=10)
+connection = http.client.HTTPConnection(sys.argv[1], timeout=100)
 for stream in range(2):
     connection.request("POST", "/v1/messages", question, {"x-api-key": os.environ["TOKEN"]})
     answer = connection.getresponse()
@@ -43,7 +43,7 @@ async def test_a_program_without_a_network_asks_a_model(tmp_path):
     folder = tmp_path / "workspace"
     folder.mkdir()
     reading, writing = os.pipe()
-    async with LlmServer(says()) as model, Gateway() as gateway, asyncio.timeout(20):
+    async with LlmServer(says()) as model, Gateway() as gateway, asyncio.timeout(100):
         policy = Policy(upstream=Upstream(Wire.ANTHROPIC, model.url, SECRET))
         async with gateway.open(policy, door=True) as session:
             places = session.url.removeprefix("http://"), model.url.removeprefix("http://")
@@ -77,7 +77,7 @@ async def test_a_program_without_a_network_asks_a_model(tmp_path):
 @pytest.mark.parametrize("what", ["nothing", "a file", "no listener"])
 async def test_what_comes_over_a_door_is_looked_at(what):
     """If it failed, a program could have the gateway serve, or hold, whatever it sends."""
-    async with Gateway() as gateway, gateway.open(Policy(), door=True) as session, asyncio.timeout(10):
+    async with Gateway() as gateway, gateway.open(Policy(), door=True) as session, asyncio.timeout(100):
         with socket.socket(fileno=os.dup(session.door_fd)) as theirs, socket.socket() as other:
             given = {"nothing": [], "a file": [sys.stderr.fileno()], "no listener": [other.fileno()]}[what]
             socket.send_fds(theirs, [b"L"], given)

@@ -356,7 +356,7 @@ async def test_a_tunnel_in_which_nothing_moves_is_closed():
             reader, writer = await asyncio.open_connection("127.0.0.1", run.port)
             writer.write(connect(run, "packages.example:443"))
             assert (await read_head(reader))[0] == 200
-            async with asyncio.timeout(30):
+            async with asyncio.timeout(100):
                 assert await reader.read() == b""
                 await server.ended.wait()
             writer.close()
@@ -370,7 +370,7 @@ async def test_a_tunnel_ends_with_its_session():
             reader, writer = await asyncio.open_connection("127.0.0.1", run.port)
             writer.write(connect(run, "packages.example:443"))
             assert (await read_head(reader))[0] == 200
-        async with asyncio.timeout(30):
+        async with asyncio.timeout(100):
             await server.ended.wait()
         writer.close()
 
@@ -433,7 +433,7 @@ async def test_plain_http_takes_bodies(fields):
             writer.write(get(run, "http://packages.example/", method="POST", fields=fields, body=body))
             assert (await read_answer(reader)).status == 200
             writer.close()
-            await asyncio.wait_for(server.ended.wait(), 5)
+            await asyncio.wait_for(server.ended.wait(), 100)
         assert server.received.endswith(body.encode())
 
 

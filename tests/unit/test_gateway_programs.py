@@ -89,7 +89,7 @@ async def ask(name: str, run: Run, home: Path) -> str:
         start_new_session=True,
     )
     try:
-        printed, errors = await asyncio.wait_for(process.communicate(b"say the word"), 60)
+        printed, errors = await asyncio.wait_for(process.communicate(b"say the word"), 100)
     finally:
         if process.returncode is None:
             os.killpg(process.pid, 9)

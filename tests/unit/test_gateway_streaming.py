@@ -48,7 +48,7 @@ async def test_each_piece_of_an_answer_arrives_before_the_next_is_sent():
         writer.write(event(DELTA) + b"0\r\n\r\n")
         await until_end(reader, seen)
 
-    async with played(slow) as server, running(upstream=upstream(server.url)) as run, asyncio.timeout(10):
+    async with played(slow) as server, running(upstream=upstream(server.url)) as run, asyncio.timeout(100):
         reader, writer = await asyncio.open_connection("127.0.0.1", run.port)
         writer.write(request(run, stream=True))
         assert (await read_head(reader))[0] == 200
@@ -67,7 +67,7 @@ async def test_each_piece_of_a_large_question_arrives_before_the_next_is_sent(fr
     async def count(reader, writer, seen):
         await until_end(reader, seen)
 
-    async with played(count) as server, running(upstream=upstream(server.url)) as run, asyncio.timeout(10):
+    async with played(count) as server, running(upstream=upstream(server.url)) as run, asyncio.timeout(100):
         _, writer = await asyncio.open_connection("127.0.0.1", run.port)
         head = post(run, "/v1/messages", b"").replace(b"content-length: 0", framing.encode())
         first = b"x" * 1000
@@ -81,7 +81,7 @@ async def test_each_piece_of_a_large_question_arrives_before_the_next_is_sent(fr
 
 async def test_a_client_that_waits_for_a_word_is_given_it():
     """If it failed, programs that send `Expect: 100-continue` would stand still, or send what is refused."""
-    async with running() as run, asyncio.timeout(10):
+    async with running() as run, asyncio.timeout(100):
         data = request(run, expect="100-continue")
         head, _, body = data.partition(b"\r\n\r\n")
         reader, writer = await asyncio.open_connection("127.0.0.1", run.port)
@@ -112,7 +112,7 @@ async def test_a_client_that_goes_away_ends_its_call(how, when):
     async with (
         played(endless) as server,
         running(upstream=upstream(server.url), bounds=bounds) as run,
-        asyncio.timeout(10),
+        asyncio.timeout(100),
     ):
         reader, writer = await asyncio.open_connection("127.0.0.1", run.port)
         writer.write(request(run, stream=True))
@@ -146,7 +146,7 @@ async def test_a_client_that_takes_nothing_ends_its_call():
     async with (
         played(flood) as server,
         running(upstream=upstream(server.url), bounds=bounds) as run,
-        asyncio.timeout(10),
+        asyncio.timeout(100),
     ):
         _, writer = await asyncio.open_connection("127.0.0.1", run.port)
         writer.write(request(run, stream=True))
@@ -164,7 +164,7 @@ async def test_an_answer_that_breaks_off_breaks_off():
         writer.write(HEAD + event(START) + event(DELTA))
         await writer.drain()
 
-    async with played(half) as server, running(upstream=upstream(server.url)) as run, asyncio.timeout(10):
+    async with played(half) as server, running(upstream=upstream(server.url)) as run, asyncio.timeout(100):
         reader, writer = await asyncio.open_connection("127.0.0.1", run.port)
         writer.write(request(run, stream=True))
         await read_head(reader)
@@ -195,7 +195,7 @@ async def test_the_end_of_a_session_ends_its_calls_and_counts_them():
         writer.write(HEAD + event(START))
         await until_end(reader, seen)
 
-    async with played(endless) as server, asyncio.timeout(10):
+    async with played(endless) as server, asyncio.timeout(100):
         async with running(upstream=upstream(server.url)) as run:
             reader, writer = await asyncio.open_connection("127.0.0.1", run.port)
             writer.write(request(run, stream=True))

@@ -212,7 +212,7 @@ print(choose_user(Path("/x")) is None, choose_user(Path("/x"), namespaces=False)
 def test_root_of_a_container_can_still_change_users():
     """If it failed, agents in a container would be root where they need not."""
     without = ("setpriv", "--bounding-set=-sys_admin,-net_admin", sys.executable, "-P", "-c", CONTAINER)
-    done = subprocess.run(without, capture_output=True, text=True, check=False, timeout=30)
+    done = subprocess.run(without, capture_output=True, text=True, check=False, timeout=100)
     assert (done.stdout, done.stderr) == ("True False\n", "")
 
 

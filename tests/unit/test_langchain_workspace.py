@@ -152,8 +152,8 @@ def test_a_command_is_ended_with_all_it_started(tmp_path):
     """Otherwise commands that hang would hang the agent, or go on behind its back."""
     files = workspace(tmp_path, command_timeout=2.0)
     began = time.monotonic()
-    ran = files.execute("(sleep 60; touch late) & echo begun; sleep 60")
-    assert time.monotonic() - began < 40
+    ran = files.execute("(sleep 250; touch late) & echo begun; sleep 250")
+    assert time.monotonic() - began < 150
     assert (ran.exit_code, ran.output.split()[0]) == (124, "begun")
     assert "took longer than 2 seconds" in ran.output
     files = workspace(tmp_path, command_timeout=40.0)
@@ -176,11 +176,11 @@ def test_output_is_bounded(tmp_path):
 async def test_commands_that_run_can_be_ended(tmp_path):
     """Otherwise a worker that stops would wait for every command of its agents."""
     files = workspace(tmp_path)
-    running = asyncio.ensure_future(files.aexecute("touch begun; sleep 60"))
+    running = asyncio.ensure_future(files.aexecute("touch begun; sleep 250"))
     while not (tmp_path / "begun").exists():  # noqa: ASYNC110 - made by another process
         await asyncio.sleep(0.01)
     files.shell.end_all()
-    assert (await asyncio.wait_for(running, 30)).exit_code == 137
+    assert (await asyncio.wait_for(running, 100)).exit_code == 137
 
 
 def test_what_is_no_file_is_neither_read_nor_written(tmp_path):

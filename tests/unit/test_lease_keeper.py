@@ -84,6 +84,6 @@ async def test_an_agent_ends_whose_session_is_not_held_any_more(lab, happens):
     await asyncio.sleep(2 * LEASE)
     assert living(lab.word)  # the lease was renewed until now
     await happens(lab)
-    await asyncio.wait_for(working, 60)
+    await asyncio.wait_for(working, 100)
     assert lab.stop.reason is InterruptionReason.INFRASTRUCTURE
     assert living(lab.word) == []

@@ -351,7 +351,7 @@ async def test_the_wall_time_ends_an_agent_and_is_named(tmp_path):
     """Otherwise an agent that hangs would live for ever, or nobody would know why it ended."""
     async with make(tmp_path, wall_time=0.3) as runner:
         handle = await runner.spawn(shell("echo go; sleep 1000"))
-        await handle.wait(10)
+        await handle.wait(100)
         with pytest.raises(Timeout, match="wall_time") as raised:
             handle.raise_for_status()
         assert raised.value.limit == "wall_time"
@@ -361,7 +361,7 @@ async def test_a_limit_ends_an_agent_and_is_named(tmp_path):
     """Otherwise an agent that eats the machine would go on, or nobody would know why it ended."""
     async with make(tmp_path, limits=Limits(processes=5)) as runner:
         handle = await runner.spawn(shell("for i in 1 2 3 4 5 6 7 8 9; do sleep 1000 & done; wait"))
-        await handle.wait(20)
+        await handle.wait(100)
         assert isinstance(handle.error, ExecutionError)
         assert handle.error.limit == "processes"
 
@@ -408,7 +408,7 @@ async def test_health_checks_notice_an_end_that_was_missed(tmp_path):
         await asyncio.sleep(0.3)
         assert handle.status() is AgentStatus.RUNNING
         await handle.write_stdin(b"\n")
-        assert (await handle.wait(10)).success
+        assert (await handle.wait(100)).success
 
 
 async def test_the_life_of_an_agent_is_logged_and_counted(tmp_path, caplog):

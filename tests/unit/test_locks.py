@@ -37,7 +37,7 @@ async def held(store, name="agent_1") -> bool:
 
 
 async def until(store, *, free: bool) -> None:
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(100):
         while await held(store) is not free:  # noqa: ASYNC110 - the server tells nobody
             await asyncio.sleep(0.02)
 

@@ -71,7 +71,7 @@ def test_an_interrupted_wait_cancels_the_work(loop):
 
     with pytest.raises(KeyboardInterrupt):
         loop.wait(work())
-    assert cancelled.wait(5)
+    assert cancelled.wait(100)
 
 
 def test_the_loop_can_not_wait_for_itself(loop):
@@ -125,14 +125,14 @@ def test_who_gives_up_on_a_thread_ends_what_it_waits_for(loop):
 
     async def gives_up() -> None:
         task = asyncio.create_task(in_own_thread(waits))
-        assert await asyncio.to_thread(begun.wait, 5)
+        assert await asyncio.to_thread(begun.wait, 100)
         task.cancel()
         with pytest.raises(asyncio.CancelledError):
             await task
 
     asyncio.run(gives_up())
-    assert ended.wait(5)
-    assert after.wait(5)
+    assert ended.wait(100)
+    assert after.wait(100)
 
 
 def test_a_thread_that_is_given_up_closes_what_it_opened():
@@ -157,11 +157,11 @@ def test_a_thread_that_is_given_up_closes_what_it_opened():
 
     async def gives_up() -> None:
         task = asyncio.create_task(in_own_thread(works))
-        assert await asyncio.to_thread(begun.wait, 5)
+        assert await asyncio.to_thread(begun.wait, 100)
         task.cancel()
 
     asyncio.run(gives_up())
-    assert closed.wait(5)
+    assert closed.wait(100)
 
 
 def test_whatever_a_thread_of_its_own_raises_is_told():

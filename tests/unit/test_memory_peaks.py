@@ -23,7 +23,7 @@ def sandbox(request):
 
 
 def python(code, cwd):
-    return ProcessSpec((sys.executable, "-S", "-c", code), cwd, dict(os.environ), grace=0.2, timeout=20)
+    return ProcessSpec((sys.executable, "-S", "-c", code), cwd, dict(os.environ), grace=0.2, timeout=100)
 
 
 async def test_a_program_has_not_the_memory_of_who_started_it(sandbox, tmp_path):

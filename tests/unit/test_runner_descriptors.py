@@ -105,7 +105,7 @@ os.waitpid(pid, 0)
         with pytest.raises(BlockingIOError):
             fcntl.flock(other, fcntl.LOCK_EX | fcntl.LOCK_NB)
         os.close(writing)
-        assert process.wait(30) == 0
+        assert process.wait(100) == 0
     fcntl.flock(other, fcntl.LOCK_EX | fcntl.LOCK_NB)
     os.close(other)
 

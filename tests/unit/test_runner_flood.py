@@ -64,7 +64,7 @@ async def test_nobody_reads_and_the_agent_goes_on(tmp_path):
     """Otherwise an agent that nobody listens to would stand still, or fill the memory."""
     async with make(tmp_path, max_output_size=100_000) as runner:
         handle, before = await runner.spawn(flood(100)), peak()
-        assert (await handle.wait(60)).success
+        assert (await handle.wait(100)).success
         assert peak() - before < 20_000_000
         assert handle.truncated
         kept = [line async for line in handle]
@@ -77,7 +77,7 @@ async def test_what_is_kept_is_the_newest(tmp_path):
     """Otherwise the end of what an agent says, which tells how it went, would be lost first."""
     async with make(tmp_path, max_output_size=1000) as runner:
         handle = await runner.spawn(AgentConfig("a", "sh", "seq 1 100000; echo last"))
-        await handle.wait(30)
+        await handle.wait(100)
         lines = [line async for line in handle]
         assert lines[-1] == b"last"
         assert lines[0] == str(100_000 - (len(lines) - 2)).encode()

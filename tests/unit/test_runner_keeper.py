@@ -131,7 +131,7 @@ async def test_an_agent_whose_keeper_was_killed_ends(tmp_path):
     word = token()
     async with another("none", tmp_path_with_work(tmp_path)):
         command = f"setsid env -i sleep {word} & sleep 0.1; kill -KILL $PPID; sleep {word}"
-        result = await run(shell(command, tmp_path, timeout=20), sandbox=cheap_sandbox())
+        result = await run(shell(command, tmp_path, timeout=100), sandbox=cheap_sandbox())
         assert (result.exit_status, living(word)) == (137, [])
 
 
@@ -145,14 +145,14 @@ async def test_nothing_is_left_by_what_kills_its_warden(tmp_path):
         "time.sleep(1000)\n"
     )
     argv = (sys.executable, "-S", "-c", killing, word, "leave", "0.2")
-    result = await run(ProcessSpec(argv, tmp_path, {}, timeout=20), sandbox=cheap_sandbox())
+    result = await run(ProcessSpec(argv, tmp_path, {}, timeout=100), sandbox=cheap_sandbox())
     assert (result.exit_status, living(word)) == (137, [])
 
 
 async def test_an_agent_whose_keeper_was_stopped_ends_in_time(tmp_path):
     """Otherwise an agent could keep its end from being told, and its session from going on."""
     command = "kill -STOP $PPID; exit 5"
-    result = await run(shell(command, tmp_path, timeout=60), sandbox=cheap_sandbox())
+    result = await run(shell(command, tmp_path, timeout=100), sandbox=cheap_sandbox())
     assert (result.exit_status, result.timed_out) == (5, False)
 
 

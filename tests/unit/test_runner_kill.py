@@ -49,7 +49,7 @@ def zygote():
     )
     yield process
     process.stdin.close()
-    process.wait(10)
+    process.wait(100)
     process.stdout.close()
 
 

@@ -22,7 +22,7 @@ except OSError as error:
 
 async def printed(folder: Path, code: str, *, sealed: bool, **spec) -> ProcessResult:
     argv = (sys.executable, "-c", code)
-    given = ProcessSpec(argv, folder, env=dict(os.environ), timeout=20, sealed_output=sealed, **spec)
+    given = ProcessSpec(argv, folder, env=dict(os.environ), timeout=250, sealed_output=sealed, **spec)
     return await run(given, sandbox=choose_sandbox())
 
 
@@ -34,7 +34,7 @@ async def test_much_is_read_to_its_end(tmp_path: Path, *, sealed: bool) -> None:
         (sys.executable, "-c", "print('x' * 99_999 + '\\n', end='');" * 50 + "print('over', end='')"),
         tmp_path,
         env=dict(os.environ),
-        timeout=20,
+        timeout=100,
         sealed_output=sealed,
     )
     result = await run(given, sandbox=choose_sandbox(), on_line=lambda _, line: lines.append(line))
@@ -46,10 +46,10 @@ async def test_much_is_read_to_its_end(tmp_path: Path, *, sealed: bool) -> None:
 
 async def test_what_a_child_left_open_ends_with_the_program(tmp_path: Path) -> None:
     """A verifier that is never done because something that it started holds its output."""
-    code = "import subprocess; subprocess.Popen(['sleep', '100']); print('over')"
+    code = "import subprocess; subprocess.Popen(['sleep', '250']); print('over')"
     result = await printed(tmp_path, code, sealed=True)
     assert (result.exit_status, result.stdout_tail) == (0, b"over\n")
-    assert result.duration < 15
+    assert result.duration < 150
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="there is no /proc elsewhere")

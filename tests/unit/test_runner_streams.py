@@ -41,9 +41,9 @@ async def test_a_writer_whose_bytes_got_through_is_not_blamed_for_the_others(tmp
         first = asyncio.create_task(handle.write_stdin(b"x" * 100_000 + b"\n"))
         await asyncio.sleep(0)
         second = asyncio.create_task(handle.write_stdin(b"y" * 5_000_000))
-        await asyncio.wait_for(first, 40)
+        await asyncio.wait_for(first, 100)
         with pytest.raises(CommunicationError):
-            await asyncio.wait_for(second, 40)
+            await asyncio.wait_for(second, 100)
 
 
 async def test_a_writer_that_gives_up_leaves_the_others_alone(tmp_path):
@@ -54,7 +54,7 @@ async def test_a_writer_that_gives_up_leaves_the_others_alone(tmp_path):
         second = asyncio.create_task(handle.write_stdin(b"x" * 500_000))
         await asyncio.sleep(0)
         first.cancel()
-        await asyncio.wait_for(second, 40)
+        await asyncio.wait_for(second, 100)
         handle.close_stdin()
         assert [line async for line in handle] == [b"999999"]
 
@@ -93,7 +93,7 @@ async def test_a_reader_is_woken_for_lines_that_another_one_left(tmp_path):
         async def one() -> bytes:
             return await anext(aiter(handle))
 
-        lines = await asyncio.wait_for(asyncio.gather(one(), one(), one()), 40)
+        lines = await asyncio.wait_for(asyncio.gather(one(), one(), one()), 100)
         assert sorted(lines) == [b"1", b"2", b"3"]
 
 

@@ -166,7 +166,7 @@ def test_a_program_ends_although_its_forked_child_lives():
         assert program.stdout.readline() == "done\n"
         child_is_there = program.stdout.readline()
         assert child_is_there
-        assert program.wait(90) == 0
+        assert program.wait(100) == 0
         # No end of what it prints: its child, which has that too, lives.
         assert select.select([program.stdout], [], [], 0)[0] == []
         program.stdout.close()

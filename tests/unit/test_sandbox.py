@@ -75,7 +75,7 @@ async def test_nothing_outlives_a_stop(sandbox, tmp_path):
     word, stop, seen = token(), asyncio.Event(), []
 
     def look_and_stop(*_):
-        deadline = time.monotonic() + 30  # one of them may be in the middle of its exec
+        deadline = time.monotonic() + 100  # one of them may be in the middle of its exec
         while len(seen) < 5 and time.monotonic() < deadline:
             seen[:] = living(word)
         stop.set()

@@ -69,7 +69,7 @@ def test_it_does_nothing_outside(folder):
     first = folder / "first"
     first.write_bytes(first_process((), drops=False))
     first.chmod(0o755)
-    done = subprocess.run((first, "PWD=/", "/bin/echo", "ran"), capture_output=True, check=False, timeout=20)
+    done = subprocess.run((first, "PWD=/", "/bin/echo", "ran"), capture_output=True, check=False, timeout=100)
     assert (done.returncode, done.stdout) == (NOT_FIRST, b"")
 
 
@@ -173,6 +173,6 @@ def test_it_is_tried_again_once_there_is_room(tmp_path):
         "print(f.first_process((), drops=False) is None)\n"
     )
     done = subprocess.run(
-        (sys.executable, "-c", code), capture_output=True, text=True, check=True, timeout=60
+        (sys.executable, "-c", code), capture_output=True, text=True, check=True, timeout=100
     )
     assert done.stdout.split() == ["True", "True", "False"]

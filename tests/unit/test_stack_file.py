@@ -257,7 +257,7 @@ def test_recorded_processes_are_ended_with_their_children(tmp_path):
     [child] = psutil.Process(parent.pid).children()
     record(tmp_path / "children.json", [parent.pid])
     end_recorded(tmp_path / "children.json")
-    assert parent.wait(5) != 0
+    assert parent.wait(100) != 0
     assert psutil.wait_procs([child], 5)[1] == []
     assert not (tmp_path / "children.json").exists()
 

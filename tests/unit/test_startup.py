@@ -35,7 +35,7 @@ def imported(modules: str) -> set[str]:
     """The names of all modules that a fresh interpreter has after it imported these."""
     code = f"import {modules}, json, sys; print(json.dumps(sorted(sys.modules)))"
     done = subprocess.run(
-        [sys.executable, "-P", "-c", code], capture_output=True, text=True, timeout=60, check=True
+        [sys.executable, "-P", "-c", code], capture_output=True, text=True, timeout=100, check=True
     )
     return set(json.loads(done.stdout))
 
@@ -110,7 +110,7 @@ async def test_what_is_loaded_ahead_is_loaded_once_and_its_errors_are_told(caplo
     ahead = Ahead(load)
     ahead.begin()
     ahead.begin()
-    async with asyncio.timeout(30):
+    async with asyncio.timeout(100):
         while "can't be loaded: no module named x" not in caplog.text:  # noqa: ASYNC110 - only the log tells
             await asyncio.sleep(0.01)
     assert loaded == [1]

@@ -456,7 +456,7 @@ async def test_stopped_process_holds_no_lock(database_url):
         async def stop_in_the_middle():
             async with zombie.transaction() as held:
                 await held.leases.check(session.id, mine.token)
-                async with asyncio.timeout(10), store.transaction() as tx:
+                async with asyncio.timeout(100), store.transaction() as tx:
                     await tx.attempts.begin(session.id, "successor", 60)
                 await held.leases.check(session.id, mine.token)
 

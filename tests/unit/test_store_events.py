@@ -73,7 +73,7 @@ async def test_reader_misses_nothing_while_many_write(store, project, database_u
                     last = seen[-1] if seen else 0
                     seen.extend(event.sequence for event in await tx.events.after(project.id, last))
 
-    async with asyncio.timeout(30):
+    async with asyncio.timeout(100):
         await asyncio.gather(read(), *(write(n) for n in range(total)))
     assert seen == list(range(1, total + 1))
 

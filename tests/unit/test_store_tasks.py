@@ -193,7 +193,7 @@ async def test_who_waits_is_told(store, database_url):
     told: asyncio.Queue[str] = asyncio.Queue()
     await connection.add_listener(CHANNEL, lambda *message: told.put_nowait(message[-1]))
     task = await created(store)
-    assert await asyncio.wait_for(told.get(), 5) == str(task.id)
+    assert await asyncio.wait_for(told.get(), 100) == str(task.id)
     await connection.close()
 
 
