@@ -19,8 +19,8 @@ NOT_RETRYABLE = [
 
 _LONG = timedelta(hours=24)
 
-_ATTENDED = 5.0
-"""Seconds within which a worker that lives attends what it runs."""
+_ATTENDED = 10.0
+"""Seconds within which a worker that lives attends what it runs, though its machine may stand still for some."""
 
 
 def process_activity(
@@ -87,7 +87,7 @@ def attended(timeouts: Timeouts, queue: str, seconds: float, summary: str) -> wo
     )
     config = _process(timeouts, policy, seconds, summary)
     return config | workflow.ActivityConfig(
-        task_queue=queue, schedule_to_start_timeout=timedelta(seconds=min(_ATTENDED, timeouts.heartbeat))
+        task_queue=queue, schedule_to_start_timeout=timedelta(seconds=_ATTENDED)
     )
 
 
