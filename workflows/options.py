@@ -20,7 +20,7 @@ NOT_RETRYABLE = [
 _LONG = timedelta(hours=24)
 
 _ATTENDED = 10.0
-"""Seconds within which a worker that lives attends what it runs, even if its machine stands still for a few."""
+"""Seconds within which a worker that lives attends what it runs, even if its machine stands still a while."""
 
 
 def process_activity(
