@@ -26,7 +26,7 @@ class TaskWorkflow:
             return await self._attempts(start)
         except (FailureError, asyncio.CancelledError) as error:
             # No attempt could end it: cancelled before or between attempts, or none can succeed.
-            cancelled = is_cancelled_exception(error)
+            cancelled = _is_cancelled(error)
             given_up = TaskGivenUp(
                 task_id=start.task_id,
                 error="The task was cancelled." if cancelled else f"It could not be run: {error.__cause__}",
@@ -59,6 +59,11 @@ class TaskWorkflow:
                 **attended(start.timeouts, here.queue, start.timeout, "the agent runs on"),
             )
         except FailureError as error:
-            if is_cancelled_exception(error):
+            if _is_cancelled(error):
                 raise
             return None  # the worker is lost, or gave it back
+
+
+def _is_cancelled(error: BaseException) -> bool:
+    """Whether somebody wants the run to end; the worker that was told may have been lost before it did so."""
+    return is_cancelled_exception(error) or workflow.cancellation_reason() is not None

@@ -3,10 +3,12 @@
 import asyncio
 import uuid
 from collections.abc import Iterator
+from typing import Any
 
 import psutil
 import pytest
 from temporalio.api.enums.v1 import EventType
+from temporalio.client import WorkflowHandle
 
 from activities.names import ATTEND_TASK, RUN_AT_HAND, RUN_TASK
 from shiftwork.contracts.agent import AgentConfiguration
@@ -25,13 +27,17 @@ subprocess.run(["sleep", str(parameters["seconds"])], check=True)
 save_handoff(state={"runs": runs + 1})
 """
 
+HARD_TO_END = """
+import signal, time
+signal.signal(signal.SIGTERM, signal.SIG_IGN)
+time.sleep(parameters["seconds"])
+"""
 
-async def begun(lab: Lab, name: str, *, seconds: float, retries: int = 2) -> TaskRow:
+
+async def begun(lab: Lab, name: str, *, seconds: float, retries: int = 2, code: str = SLEEPS_ONCE) -> TaskRow:
     """A run whose code is about to begin; the step of its workflow waits for it."""
     config = AgentConfiguration(parameters={"seconds": seconds}, retries=retries)
-    agent = await lab.shiftwork.register_agent(
-        name, AgentDefinition(kind="python", code=SLEEPS_ONCE, config=config)
-    )
+    agent = await lab.shiftwork.register_agent(name, AgentDefinition(kind="python", code=code, config=config))
     task = await lab.shiftwork.run_agent(agent.id)
 
     async def runs() -> bool:
@@ -41,10 +47,36 @@ async def begun(lab: Lab, name: str, *, seconds: float, retries: int = 2) -> Tas
     return task
 
 
+async def attended(
+    lab: Lab, name: str, *, seconds: float, retries: int = 2, code: str = SLEEPS_ONCE
+) -> TaskRow:
+    """A run that lasts, and that is attended by now."""
+    task = await begun(lab, name, seconds=seconds, retries=retries, code=code)
+    await happened(lab, task, EventType.EVENT_TYPE_ACTIVITY_TASK_SCHEDULED)
+    pending = await (await workflow_of(lab, task)).describe()
+    assert [one.activity_type.name for one in pending.raw_description.pending_activities] == [ATTEND_TASK]
+    return task
+
+
+async def workflow_of(lab: Lab, task: TaskRow) -> WorkflowHandle[Any, Any]:
+    """The workflow of a task."""
+    client = await lab.shiftwork.temporal()
+    return client.get_workflow_handle(task_workflow_id(task.id, task.agent_id))
+
+
+async def happened(lab: Lab, task: TaskRow, event_type: "EventType.ValueType") -> None:
+    """Wait until the workflow of a task has an event like this."""
+    handle = await workflow_of(lab, task)
+
+    async def look() -> bool:
+        return any(event.event_type == event_type for event in (await handle.fetch_history()).events)
+
+    await eventually(look)
+
+
 async def activities(lab: Lab, task: TaskRow) -> list[str]:
     """What the workflow of a task had done: local ones by their markers, and those of queues."""
-    client = await lab.shiftwork.temporal()
-    handle = client.get_workflow_handle(task_workflow_id(task.id, task.agent_id))
+    handle = await workflow_of(lab, task)
     await handle.result()
     found = []
     for event in (await handle.fetch_history()).events:
@@ -115,8 +147,7 @@ async def test_one_is_cancelled_in_its_first_moment(lab: Lab) -> None:
 async def test_one_whose_workflow_is_terminated_in_its_first_moment_ends(lab: Lab) -> None:
     """If it failed, it would run for as long as it likes, with nobody to tell of its end."""
     task = await begun(lab, "terminated at once", seconds=120.5)
-    client = await lab.shiftwork.temporal()
-    await client.get_workflow_handle(task_workflow_id(task.id, task.agent_id)).terminate()
+    await (await workflow_of(lab, task)).terminate()
     ended = await lab.shiftwork.wait_task(task.id)
     assert (ended.status, ended.error_kind) == (TaskStatus.FAILED, TaskErrorKind.CANCELLED)
     await nothing_sleeps(120.5)
@@ -144,6 +175,24 @@ async def test_a_worker_stopped_in_its_first_moment_gives_it_back(
     shared_worker.start()
     ended = await lab.shiftwork.wait_task(task.id)
     assert (ended.status, ended.attempt, ended.trace["worker_stops"]) == (TaskStatus.COMPLETED, 2, 1)
+
+
+async def test_one_that_is_cancelled_stays_so_though_its_worker_is_lost(
+    lab: Lab, shared_worker: WorkerProcess
+) -> None:
+    """If it failed, what somebody cancelled would be begun anew, and run to its end."""
+    task = await attended(lab, "cancelled and lost", seconds=20, code=HARD_TO_END)
+    await (await workflow_of(lab, task)).cancel()
+    await happened(lab, task, EventType.EVENT_TYPE_ACTIVITY_TASK_CANCEL_REQUESTED)
+    shared_worker.kill()
+    shared_worker.start()
+    ended = await lab.shiftwork.wait_task(task.id)
+    assert (ended.status, ended.error_kind, ended.attempt) == (
+        TaskStatus.FAILED,
+        TaskErrorKind.CANCELLED,
+        1,
+    )
+    assert RUN_TASK not in await activities(lab, task)
 
 
 async def test_a_worker_that_falls_asleep_in_its_first_moment_doubles_nothing(
