@@ -294,7 +294,8 @@ async def serve(
         await python.start(wait=False)
         here = RunsHere()
         stack.push_async_callback(here.close)
-        for one in workers(client, services, python, here):
+        serving = workers(client, services, python, here)
+        for one in serving:
             await stack.enter_async_context(one)
         if weak := redactor.redactor.unprotected:
             log.warning(
@@ -308,6 +309,8 @@ async def serve(
         log.info("worker ready: sandbox %s, state %s", services.sandbox.level, settings.state)
         await stop.wait()
         log.info("worker stopping")
+        # All at once: what one of them gives back, another would begin here, only to give it back again.
+        await asyncio.gather(*(one.shutdown() for one in serving))
 
 
 async def serve_on(settings: Settings, stop: asyncio.Event, redactor: LazyRedactor) -> None:

@@ -177,6 +177,19 @@ async def test_a_worker_stopped_in_its_first_moment_gives_it_back(
     assert (ended.status, ended.attempt, ended.trace["worker_stops"]) == (TaskStatus.COMPLETED, 2, 1)
 
 
+async def test_a_stopping_worker_begins_nothing_that_it_gave_back(
+    lab: Lab, shared_worker: WorkerProcess
+) -> None:
+    """If it failed, a run would begin on a worker that only waits for another's end, and be ended again."""
+    slow = await attended(lab, "hard to stop", seconds=60, code=HARD_TO_END)
+    task = await attended(lab, "stopped beside it", seconds=4, retries=0)
+    assert await asyncio.to_thread(shared_worker.stop) == 0
+    shared_worker.start()
+    ended = await lab.shiftwork.wait_task(task.id)
+    assert (ended.status, ended.attempt, ended.trace["worker_stops"]) == (TaskStatus.COMPLETED, 2, 1)
+    await lab.shiftwork.cancel_task(slow.id)
+
+
 async def test_one_that_is_cancelled_stays_so_though_its_worker_is_lost(
     lab: Lab, shared_worker: WorkerProcess
 ) -> None:
