@@ -30,6 +30,10 @@ QUICK = {
 processors busy, and nobody waits for that."""
 
 
+STEADY = {"SHIFTWORK_HEARTBEAT_TIMEOUT": "60", "SHIFTWORK_LEASE": "50"}
+"""Where no test waits until a worker counts as lost: else a machine that stands still for some seconds would
+cost what runs then an attempt. A worker that was killed is noticed by the next one at once."""
+
 PATIENCE = 150.0
 """Seconds that anything may take on a busy machine, or one that stands still for a while."""
 

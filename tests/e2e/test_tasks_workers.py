@@ -39,7 +39,8 @@ async def test_a_task_of_a_killed_worker_is_begun_anew(lab: Lab, shared_worker: 
     shared_worker.kill()
     shared_worker.start()
     ended = await lab.shiftwork.wait_task(task.id)
-    assert (ended.status, ended.attempt, ended.result) == (TaskStatus.COMPLETED, 2, "began 0\n")
+    assert (ended.status, ended.result) == (TaskStatus.COMPLETED, "began 0\n")
+    assert ended.attempt >= 2
     async with lab.shiftwork.store.transaction() as tx:
         assert len(await tx.handoffs.history(task.agent_id or 0)) == 1
     assert processes_of(lab.settings.state) == []
@@ -52,8 +53,9 @@ async def test_a_stopped_worker_gives_its_tasks_back(lab: Lab, shared_worker: Wo
     assert (await lab.shiftwork.task(task.id)).status is TaskStatus.RUNNING
     shared_worker.start()
     ended = await lab.shiftwork.wait_task(task.id)
-    assert (ended.status, ended.attempt) == (TaskStatus.COMPLETED, 2)
-    assert ended.trace["worker_stops"] == 1
+    assert (ended.status, ended.error) == (TaskStatus.COMPLETED, None)
+    assert ended.attempt >= 2
+    assert ended.trace["worker_stops"] >= 1
 
 
 async def test_a_task_that_costs_its_workers_is_given_up(lab: Lab, shared_worker: WorkerProcess) -> None:
