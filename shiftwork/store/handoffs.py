@@ -37,11 +37,12 @@ _NUMBER = """
 SELECT count(*) AS number FROM handoff_artifacts
 WHERE agent_id = $1 AND (expires_at IS NULL OR expires_at > clock_timestamp())
 """
-_OF_PROJECT = """
-SELECT handoff_artifacts.* FROM handoff_artifacts JOIN sessions ON sessions.id = session_id
+_FROM_PROJECT = """
+FROM handoff_artifacts JOIN sessions ON sessions.id = session_id
 WHERE project_id = $1 AND (expires_at IS NULL OR expires_at > clock_timestamp())
-ORDER BY number DESC LIMIT $2
 """
+_OF_PROJECT = f"SELECT handoff_artifacts.* {_FROM_PROJECT} ORDER BY number DESC LIMIT $2 OFFSET $3"
+_NUMBER_OF_PROJECT = f"SELECT count(*) AS number {_FROM_PROJECT}"
 _EXPIRED = "DELETE FROM handoff_artifacts WHERE expires_at <= clock_timestamp() RETURNING id"
 
 
@@ -139,10 +140,15 @@ class Handoffs(Noun):
         rows = await self._run(_NUMBER, agent_id) if is_id(agent_id) else []
         return int(rows[0]["number"]) if rows else 0
 
-    async def of_project(self, project_id: str, limit: int = 10) -> list[HandoffArtifact]:
-        """Those of a project's sessions that have not expired, newest session first."""
-        rows = await self._run(_OF_PROJECT, project_id, limit)
+    async def of_project(self, project_id: str, limit: int = 10, offset: int = 0) -> list[HandoffArtifact]:
+        """Those of a project's sessions that have not expired, newest first, without the first `offset`."""
+        rows = await self._run(_OF_PROJECT, project_id, limit, offset)
         return [HandoffArtifact.model_validate(row) for row in rows]
+
+    async def count_of_project(self, project_id: str) -> int:
+        """How many a project's sessions left that have not expired."""
+        rows = await self._run(_NUMBER_OF_PROJECT, project_id)
+        return int(rows[0]["number"])
 
     async def remove_expired(self) -> int:
         """Delete what has expired; how many that were."""

@@ -1,5 +1,6 @@
 """Projects directed over HTTP, with a worker that carries it out."""
 
+import asyncio
 import json
 import subprocess
 import time
@@ -9,8 +10,10 @@ from itertools import pairwise
 
 import httpx
 import pytest
+from sqlalchemy import text
 
 from client.api import Shiftwork
+from shiftwork.settings import Settings
 from tests.e2e.support import quick_environment, worker_process
 from tests.integration.rest_support import COMMAND as CLI
 from tests.integration.rest_support import Served, environment, problem, serving, wait_for_worker
@@ -103,12 +106,19 @@ async def test_the_newest_of_a_history_can_be_had_alone(http, stack) -> None:
     problem(http.get(f"{path}/events", params={"last": 0}), 422)
 
 
+async def spoil(settings: Settings, handoff: int) -> None:
+    """Have a handoff be what no version of ours writes."""
+    statement = text("UPDATE handoff_artifacts SET context_data = '[]' WHERE id = :handoff")
+    async with Shiftwork(settings) as shiftwork, shiftwork.store.transaction() as tx:
+        await tx.connection.execute(statement, {"handoff": handoff})
+
+
 def test_what_agents_say_is_heard_and_what_they_left_is_read(http, stack) -> None:
     """If it failed, only people at a terminal could follow an agent, or read what a session handed over."""
     left = '{"summary": "It was planned.", "state": {"port": 8080}}'
     plan = '{"features": [{"name": "a", "verification_steps": [{"command": "test -f done"}]}]}'
     # Braces are places of the command's own.
-    plan, written = (text.replace("{", r"\173").replace("}", r"\175") for text in (plan, left))
+    plan, written = (each.replace("{", r"\173").replace("}", r"\175") for each in (plan, left))
     files = f"printf '{plan}' > plan.json; printf '{written}' > handoff.json"
     script = f"echo told; touch done; cd $SHIFTWORK_OUTBOX; {files}; sleep 1"
     agent = {"backend": "command", "settings": {"argv": ["sh", "-c", script]}}
@@ -126,15 +136,25 @@ def test_what_agents_say_is_heard_and_what_they_left_is_read(http, stack) -> Non
     assert newest["items"] == transcript[-1:]
     assert http.get(f"{path}/sessions/0/transcript", params={"last": 1_000}).json()["items"] == transcript
 
-    handoffs = http.get(f"{path}/handoffs").json()
+    page = http.get(f"{path}/handoffs").json()
+    handoffs = page["items"]
+    assert (page["total"], page["next_offset"], page["unreadable"]) == (len(handoffs), None, [])
+    assert http.get(f"{path}/handoffs", params={"offset": len(handoffs)}).json()["items"] == []
     assert handoffs[0]["summary"] == "It was planned."
     assert handoffs[0]["context"]["state"] == {"port": 8080}
     assert handoffs[0]["session_id"] is not None
     shown = typed(stack, "handoffs", "project", path.rpartition("/")[2], "--json")
     assert [each["id"] for each in json.loads(shown)] == [each["id"] for each in handoffs]
     assert "It was planned." in typed(stack, "handoffs", "project", path.rpartition("/")[2], "--last", "1")
+    asyncio.run(spoil(stack, handoffs[0]["id"]))
+    page = http.get(f"{path}/handoffs").json()
+    assert ([each["id"] for each in page["items"]], page["total"]) == (
+        [each["id"] for each in handoffs[1:]],
+        len(handoffs),
+    )
+    assert [f"handoff {handoffs[0]['id']} can't be read" in each for each in page["unreadable"]] == [True]
     other = make(http)
-    assert http.get(f"{other}/handoffs").json() == []
+    assert http.get(f"{other}/handoffs").json()["items"] == []
     assert "left anything" in typed(stack, "handoffs", "project", other.rpartition("/")[2])
 
 

@@ -18,7 +18,7 @@ from client.rest.routes.agents import CHANGES, READS, AgentRef
 from client.rest.routes.projects import Ref
 from shiftwork.errors import InvalidInput, NotFound
 from shiftwork.handoffs import HandoffContext
-from shiftwork.store.handoffs import readable
+from shiftwork.store.handoffs import HandoffArtifact, readable
 
 router = APIRouter(prefix="/api/agents/{agent}/handoffs", tags=["handoffs"], responses=READS)
 of_projects = APIRouter(prefix="/api/projects", tags=["handoffs"], responses=READS)
@@ -27,24 +27,25 @@ everywhere = APIRouter(prefix="/api/handoffs", tags=["handoffs"], responses=docu
 _MOST = 50
 """Of a page: each may have 256 KiB."""
 
+Limit = Annotated[int, Query(ge=1, le=_MOST, description="The most items to return.")]
+Offset = Annotated[
+    int, Query(ge=0, le=100_000, description="How many to skip: `next_offset` of the page before.")
+]
+
 
 @router.get("", summary="List an agent's handoffs, newest first")
 async def list_handoffs(
     shiftwork: Here,
     agent: AgentRef,
-    limit: Annotated[int, Query(ge=1, le=_MOST, description="The most items to return.")] = 10,
-    offset: Annotated[
-        int, Query(ge=0, le=100_000, description="How many to skip: `next_offset` of the page before.")
-    ] = 0,
+    limit: Limit = 10,
+    offset: Offset = 0,
 ) -> PartlyReadablePage[Handoff]:
     """What its runs left, without what has expired."""
     row = await shiftwork.agent(agent)
     async with shiftwork.store.transaction() as tx:
         found = await tx.handoffs.history(row.id, limit, offset)
         total = await tx.handoffs.count(row.id)
-    items, unreadable = readable(found, Handoff.of)
-    page = Page.of_part(items, Window(limit=limit, offset=offset), total)
-    return PartlyReadablePage.with_left_out(page, unreadable)
+    return _page(found, Window(limit=limit, offset=offset), total)
 
 
 @router.get("/latest", summary="Show what an agent's next run is given")
@@ -95,12 +96,15 @@ async def save_handoff(shiftwork: Here, once: Once, agent: AgentRef, asked: aski
 async def list_project_handoffs(
     shiftwork: Here,
     project: Ref,
-    limit: Annotated[int, Query(ge=1, le=_MOST, description="The most items to return.")] = 10,
-) -> list[Handoff]:
+    limit: Limit = 10,
+    offset: Offset = 0,
+) -> PartlyReadablePage[Handoff]:
     """What each handed over to the next, without what has expired."""
     row = await shiftwork.find(project)
     async with shiftwork.store.transaction() as tx:
-        return [Handoff.of(each) for each in await tx.handoffs.of_project(row.id, limit)]
+        found = await tx.handoffs.of_project(row.id, limit, offset)
+        total = await tx.handoffs.count_of_project(row.id)
+    return _page(found, Window(limit=limit, offset=offset), total)
 
 
 @everywhere.post(
@@ -114,3 +118,8 @@ async def clean_up_handoffs(shiftwork: Here, once: Once) -> Response:
             return CleanedUp(removed=await tx.handoffs.remove_expired())
 
     return await once.once(200, make)
+
+
+def _page(found: list[HandoffArtifact], window: Window, total: int) -> PartlyReadablePage[Handoff]:
+    items, unreadable = readable(found, Handoff.of)
+    return PartlyReadablePage.with_left_out(Page.of_part(items, window, total), unreadable)
