@@ -32,6 +32,10 @@ from shiftwork.text import one_line, truncate
 _MOST_ERROR = 4_000
 """Characters of an error that are kept."""
 
+_AWAY = 15.0
+"""Seconds for which a database is waited for that is away as a run is over: else that would be run again."""
+
+_AGAIN = 0.5
 
 log = logging.getLogger("shiftwork.worker")
 
@@ -187,13 +191,32 @@ class _Attempt:
             duration=seconds,
             trace={**processed.trace, f"{status}_at": _now()},
         )
+        await self._keep(row, agent, processed, outcome)
+        return TaskEnd(task_id=row.id, status=status, error_kind=outcome.error_kind)
+
+    async def _keep(
+        self, row: TaskRow, agent: AgentRow | None, processed: Processed, outcome: TaskOutcome
+    ) -> None:
+        """Write what came of it; what was written although no answer came is another's the next time."""
+        deadline = time.monotonic() + _AWAY
+        while True:
+            try:
+                return await self._write(row, agent, processed, outcome)
+            except StackError as error:
+                if time.monotonic() > deadline:
+                    raise
+                log.info("the end of task %d can't be written yet: %s", row.id, error)
+                await asyncio.sleep(_AGAIN)
+
+    async def _write(
+        self, row: TaskRow, agent: AgentRow | None, processed: Processed, outcome: TaskOutcome
+    ) -> None:
         store = self._services.store
         # What leaves nothing is ended by one statement, which is its own transaction.
         async with store.statements() if processed.handoff is None else store.transaction() as tx:
             ended = await tx.tasks.finish(row.id, row.token or 0, outcome)
             if agent is not None:
                 await _hand_over(tx, ended, agent, processed)
-        return TaskEnd(task_id=row.id, status=status, error_kind=outcome.error_kind)
 
     async def _as_it_is(self) -> TaskEnd:
         """It had ended already: an attempt whose answer was lost, or somebody ended it by hand."""

@@ -2,9 +2,12 @@
 
 import asyncio
 import uuid
-from collections.abc import Iterator
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager
 from typing import Any
+from urllib.parse import urlsplit
 
+import asyncpg
 import psutil
 import pytest
 from temporalio.api.enums.v1 import EventType
@@ -13,6 +16,7 @@ from temporalio.client import WorkflowHandle
 from activities.names import ATTEND_TASK, RUN_AT_HAND, RUN_TASK
 from shiftwork.contracts.agent import AgentConfiguration
 from shiftwork.contracts.task import TaskErrorKind, TaskStatus
+from shiftwork.stack.postgres import EmbeddedPostgres
 from shiftwork.store.agents import AgentDefinition
 from shiftwork.store.task_rows import TaskRow
 from shiftwork.temporal import task_workflow_id
@@ -72,6 +76,22 @@ async def happened(lab: Lab, task: TaskRow, event_type: "EventType.ValueType") -
         return any(event.event_type == event_type for event in (await handle.fetch_history()).events)
 
     await eventually(look)
+
+
+@asynccontextmanager
+async def no_connections(postgres: EmbeddedPostgres) -> AsyncIterator[None]:
+    """The database is as one whose server is away: it ends every connection, and takes no other."""
+    name = urlsplit(postgres.url()).path.lstrip("/")
+    connection = await asyncpg.connect(postgres.url("template1"))
+    try:
+        await connection.execute(f'ALTER DATABASE "{name}" ALLOW_CONNECTIONS false')
+        await connection.execute(
+            "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = $1", name
+        )
+        yield
+    finally:
+        await connection.execute(f'ALTER DATABASE "{name}" ALLOW_CONNECTIONS true')
+        await connection.close()
 
 
 async def activities(lab: Lab, task: TaskRow) -> list[str]:
@@ -206,6 +226,17 @@ async def test_one_that_is_cancelled_stays_so_though_its_worker_is_lost(
         1,
     )
     assert RUN_TASK not in await activities(lab, task)
+
+
+async def test_what_is_over_while_the_database_is_away_is_kept(lab: Lab, postgres: EmbeddedPostgres) -> None:
+    """If it failed, work that was done would be lost, or done twice, as the database restarts."""
+    task = await attended(lab, "done meanwhile", seconds=1.75, retries=0)
+    async with no_connections(postgres):
+        await nothing_sleeps(1.75)
+        await asyncio.sleep(2)
+    ended = await lab.shiftwork.wait_task(task.id)
+    assert (ended.status, ended.attempt, ended.error) == (TaskStatus.COMPLETED, 1, None)
+    assert await handoffs(lab, task) == 1
 
 
 async def test_a_worker_that_falls_asleep_in_its_first_moment_doubles_nothing(
