@@ -122,12 +122,14 @@ class RunsHere:
         self._runs.pop(task_id, None)
 
     async def wanted(self, task_id: int) -> RunHere | None:
-        """The run of this task, if it is not to end; else it has ended, and there is none."""
-        run = self._runs.get(task_id)
-        if run is None or not run.is_told:
-            return run
-        await asyncio.wait((run.attempt,))
-        return None
+        """The run of this task, if it is not to end; else it has ended, and there is none.
+
+        Of many who ask, the first to be told that there is none begins one for all, if it does that at once.
+        """
+        while (run := self._runs.get(task_id)) is not None and run.is_told:
+            await asyncio.wait((run.attempt,))
+            self._end_keeping(task_id, run)
+        return run
 
     async def end(self, task_id: int) -> None:
         """End the run of this task as cancelled, if it goes on here."""
