@@ -196,6 +196,8 @@ def _attending_worker(client: Client, services: Services, at_hand: RunsAtHand) -
         client,
         task_queue=at_hand.queue,
         activities=[at_hand.attend_task],
+        # What begins in this process is limited by its slots; what waits here would be taken for lost.
+        max_concurrent_activities=max(_WORKFLOWS, 2 * services.settings.process_slots),
         max_concurrent_activity_task_polls=2,
         max_heartbeat_throttle_interval=timedelta(seconds=1),
         default_heartbeat_throttle_interval=timedelta(seconds=1),
