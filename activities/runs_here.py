@@ -131,10 +131,10 @@ class RunsHere:
             self._end_keeping(task_id, run)
         return run
 
-    async def end(self, task_id: int) -> None:
-        """End the run of this task as cancelled, if it goes on here."""
+    async def end(self, task_id: int, wish: Wish) -> None:
+        """End the run of this task, if it goes on here."""
         if run := self._runs.get(task_id):
-            run.tell(Wish.CANCELLED)
+            run.tell(wish)
             await asyncio.wait((run.attempt,))
 
     async def close(self) -> None:

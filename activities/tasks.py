@@ -16,7 +16,7 @@ from activities.alive import heartbeating
 from activities.attempts import Lease, Result, UntilTold, end_earlier, until_told
 from activities.names import GIVE_UP_TASK, RUN_TASK
 from activities.processors import Processors
-from activities.runs_here import RunsHere
+from activities.runs_here import RunsHere, Wish
 from activities.services import Services
 from shiftwork.contracts.agent import AgentConfiguration
 from shiftwork.contracts.task import TaskEnd, TaskErrorKind, TaskGivenUp, TaskStart, TaskStatus
@@ -55,6 +55,8 @@ class TaskActivities:
         A worker that is told to stop gives it back: another begins it anew.
         """
         async with heartbeating(self._services.record):
+            # Here it is known that the one before was not lost, as long as this one has not begun.
+            await self._here.end(start.task_id, Wish.OVER)
             return await self.attempt(start, _until_told)
 
     async def attempt(self, start: TaskStart, until: UntilTold) -> TaskEnd:
@@ -68,7 +70,7 @@ class TaskActivities:
     @activity.defn(name=GIVE_UP_TASK)
     async def give_up_task(self, given_up: TaskGivenUp) -> TaskEnd:
         """Have a task fail that no attempt ends any more; one that has ended stays as it is."""
-        await self._here.end(given_up.task_id)
+        await self._here.end(given_up.task_id, Wish.CANCELLED)
         outcome = TaskOutcome(
             status=TaskStatus.FAILED,
             error=one_line(truncate(given_up.error, _MOST_ERROR)),

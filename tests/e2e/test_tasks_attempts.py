@@ -20,7 +20,7 @@ from shiftwork.contracts.task import TaskErrorKind, TaskStart, TaskStatus
 from shiftwork.contracts.workflow import Timeouts
 from shiftwork.store.agents import AgentDefinition
 from shiftwork.store.task_rows import TaskRow
-from shiftwork.temporal import task_workflow_id
+from shiftwork.temporal import PROCESS_QUEUE, TASK_WORKFLOW, task_workflow_id
 from tests.e2e.lab import Lab, ask_of_activity, eventually
 from tests.e2e.support import WorkerProcess
 from tests.e2e.test_tasks_workers import WAITS_ONCE
@@ -38,8 +38,10 @@ def activity(request: pytest.FixtureRequest) -> str:
     return name
 
 
-async def working(lab: Lab, name: str, activity: str, *, seconds: float, retries: int = 2) -> TaskRow:
-    """A run for which this activity is there."""
+async def working(
+    lab: Lab, name: str, activity: str, *, seconds: float, retries: int = 2, pause: float = 0.1
+) -> TaskRow:
+    """A run for which this activity is there; if that fails, it is tried again after so many seconds."""
     config = AgentConfiguration(parameters={"seconds": seconds}, retries=retries)
     definition = AgentDefinition(kind="python", code=WAITS_ONCE, config=config)
     agent = await lab.shiftwork.register_agent(f"{name} {activity}", definition)
@@ -47,7 +49,7 @@ async def working(lab: Lab, name: str, activity: str, *, seconds: float, retries
     timings = lab.settings.timings
     start = TaskStart(
         task_id=task.id,
-        timeouts=Timeouts(heartbeat=timings.heartbeat_timeout, retry_interval=timings.retry_interval),
+        timeouts=Timeouts(heartbeat=timings.heartbeat_timeout, retry_interval=pause),
         at_hand=activity == ATTEND_TASK,
     )
     client = await lab.shiftwork.temporal()
@@ -89,6 +91,22 @@ async def test_what_is_reset_begins_anew(lab: Lab, shared_worker: WorkerProcess,
     await asked(lab, ResetActivityRequest, task, activity)
     ended = await lab.shiftwork.wait_task(task.id)
     assert (ended.status, ended.attempt, ended.result) == (TaskStatus.COMPLETED, 2, "began 0\n")
+
+
+@pytest.mark.timeout(180)
+async def test_what_another_attempt_takes_over_in_the_same_worker_is_not_lost(
+    lab: Lab, shared_worker: WorkerProcess
+) -> None:
+    """If it failed, a run that the server has given up as its worker wakes would be given up for good."""
+    task = await working(lab, "taken over", ATTEND_TASK, seconds=3, retries=0, pause=60)
+    client = await lab.shiftwork.temporal()
+    start = TaskStart(task_id=task.id)
+    id_ = f"another of {task.id}"
+    await client.execute_workflow(TASK_WORKFLOW, start, id=id_, task_queue=PROCESS_QUEUE)
+    ended = await lab.shiftwork.task(task.id)
+    assert (ended.status, ended.attempt, ended.error) == (TaskStatus.COMPLETED, 2, None)
+    assert ended.trace["worker_stops"] == 1
+    await client.get_workflow_handle(task_workflow_id(task.id, task.agent_id)).terminate()
 
 
 @pytest.mark.timeout(180)
