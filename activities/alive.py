@@ -15,7 +15,7 @@ from temporalio.client import (
 from temporalio.exceptions import ApplicationError, ApplicationErrorCategory
 from temporalio.service import RPCError, RPCStatusCode
 
-from activities.names import WORKER_STOPPING
+from activities.error_types import WORKER_STOPPING
 from activities.orphans import WorkerRecord
 
 Result = TypeVar("Result")

@@ -9,7 +9,8 @@ from temporalio import activity
 from temporalio.exceptions import ApplicationError, ApplicationErrorCategory
 
 from activities.alive import heartbeating, is_cancelled
-from activities.names import ATTEND_TASK, NOT_HERE, RUN_AT_HAND
+from activities.error_types import NOT_HERE
+from activities.names import ATTEND_TASK, RUN_AT_HAND
 from activities.orphans import WorkerRecord
 from activities.runs_here import RunHere, RunsHere, Wish
 from activities.tasks import TaskActivities

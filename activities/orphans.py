@@ -17,7 +17,7 @@ from temporalio.client import Client
 from temporalio.exceptions import ApplicationError
 from temporalio.service import RPCError
 
-from activities.names import WORKER_LOST
+from activities.error_types import WORKER_LOST
 from shiftwork.stack.private import private_folder, state_folder
 
 _LOCK = "lock"

@@ -5,7 +5,7 @@ from datetime import timedelta
 from temporalio import workflow
 from temporalio.common import RetryPolicy
 
-from activities.names import NOT_HERE, WORKER_LOST, WORKER_STOPPING
+from activities.error_types import NOT_HERE, WORKER_LOST, WORKER_STOPPING
 from shiftwork.contracts.project import RetryOptions
 from shiftwork.contracts.workflow import Timeouts
 from shiftwork.temporal import PROCESS_QUEUE
