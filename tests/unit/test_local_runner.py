@@ -175,7 +175,10 @@ async def test_an_interrupt_comes_first_where_the_backend_asks_for_it(runner):
 
 async def test_agents_are_listed_and_found(runner):
     """Otherwise nobody could look after agents that somebody else started."""
-    handle = await runner.spawn(shell("cat"))
+    # One process that has begun: what is forked just as all of them are interrupted would go on.
+    waits = AgentConfig(name="tester", model_backend="python", task="print('up', flush=True); input()")
+    handle = await runner.spawn(waits)
+    assert await anext(aiter(handle)) == b"up"
     assert [info.id for info in await runner.list_agents()] == [handle.id]
     assert (await runner.get_agent(handle.id)).status is AgentStatus.RUNNING
     assert await runner.get_agent("nobody") is None
