@@ -5,13 +5,10 @@ import logging
 import os
 import signal
 import sys
-import time
 import uuid
-from collections.abc import Awaitable, Callable
 from contextlib import AsyncExitStack, suppress
 from dataclasses import dataclass
 from datetime import timedelta
-from typing import TypeVar
 
 from temporalio.client import Client
 from temporalio.service import RPCError
@@ -30,6 +27,7 @@ from activities.fingerprints import FingerprintPublisher
 from activities.left_projects import LeftProjects
 from activities.maintenance import MaintenanceActivities
 from activities.orphans import WorkerRecord
+from activities.patience import patiently
 from activities.processors import Processors
 from activities.projects import ProjectActivities
 from activities.runs_here import RunsHere
@@ -68,8 +66,6 @@ from workflows.project import ProjectWorkflow
 from workflows.scheduled import ScheduledRunWorkflow
 from workflows.session import SessionWorkflow
 from workflows.task import TaskWorkflow
-
-Result = TypeVar("Result")
 
 _LOOK_SECONDS = 1.0
 """Seconds between two looks for where the stack is."""
@@ -357,19 +353,6 @@ async def _follow(running: RunningStack, stop: asyncio.Event, enough: asyncio.Ev
 async def _rest(stop: asyncio.Event) -> None:
     with suppress(TimeoutError):
         await asyncio.wait_for(stop.wait(), _LOOK_SECONDS)
-
-
-async def patiently(attempt: Callable[[], Awaitable[Result]], seconds: float = 60.0) -> Result:
-    """Try until it works, for so many seconds; then raise the `StackError` that says why it does not."""
-    deadline = time.monotonic() + seconds
-    while True:
-        try:
-            return await attempt()
-        except StackError as error:
-            if time.monotonic() > deadline:
-                raise
-            log.info("waiting: %s", error)
-            await asyncio.sleep(0.5)
 
 
 async def _main(settings: Settings, redactor: LazyRedactor) -> None:

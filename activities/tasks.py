@@ -15,6 +15,7 @@ from temporalio.exceptions import ApplicationError, ApplicationErrorCategory
 from activities.alive import heartbeating
 from activities.attempts import Lease, Result, UntilTold, end_earlier, until_told
 from activities.names import GIVE_UP_TASK, RUN_TASK
+from activities.patience import patiently
 from activities.processors import Processors
 from activities.runs_here import RunsHere, Wish
 from activities.services import Services
@@ -34,8 +35,6 @@ _MOST_ERROR = 4_000
 
 _AWAY = 15.0
 """Seconds for which a database is waited for that is away as a run is over: else that would be run again."""
-
-_AGAIN = 0.5
 
 log = logging.getLogger("shiftwork.worker")
 
@@ -193,22 +192,9 @@ class _Attempt:
             duration=seconds,
             trace={**processed.trace, f"{status}_at": _now()},
         )
-        await self._keep(row, agent, processed, outcome)
+        # What was written although no answer came is another's the next time.
+        await patiently(lambda: self._write(row, agent, processed, outcome), _AWAY)
         return TaskEnd(task_id=row.id, status=status, error_kind=outcome.error_kind)
-
-    async def _keep(
-        self, row: TaskRow, agent: AgentRow | None, processed: Processed, outcome: TaskOutcome
-    ) -> None:
-        """Write what came of it; what was written although no answer came is another's the next time."""
-        deadline = time.monotonic() + _AWAY
-        while True:
-            try:
-                return await self._write(row, agent, processed, outcome)
-            except StackError as error:
-                if time.monotonic() > deadline:
-                    raise
-                log.info("the end of task %d can't be written yet: %s", row.id, error)
-                await asyncio.sleep(_AGAIN)
 
     async def _write(
         self, row: TaskRow, agent: AgentRow | None, processed: Processed, outcome: TaskOutcome
