@@ -9,6 +9,7 @@ from argparse import Namespace
 from pathlib import Path
 
 from client.cli.exits import DONE
+from client.cli.importing import uncollected
 from client.cli.output import pairs, print_json, print_json_line
 from client.tokens import api_token
 from shiftwork.secrets import LazyRedactor, protect_handler
@@ -19,7 +20,8 @@ from shiftwork.stack.sockets import LOOPBACK
 
 def api(args: Namespace) -> int:
     """Serve until it is told to end; with `--schema`, print what is served."""
-    from client.rest.serve import serve_api  # noqa: PLC0415 - heavy, and `token` needs none of it
+    with uncollected():
+        from client.rest.serve import serve_api  # noqa: PLC0415 - heavy, and `token` needs none of it
 
     deny_others_writing()
     settings = Settings.from_environment()
