@@ -8,7 +8,6 @@ from pathlib import Path
 from pydantic import ValidationError
 
 import shiftwork
-from shiftwork.agents.cassette import load_cassette
 from shiftwork.agents.events import AgentEvent
 from shiftwork.agents.protocol import AgentCommand, AgentRequest, BackendReport, Provider, Settings
 from shiftwork.errors import InvalidInput
@@ -33,6 +32,9 @@ class ScriptedBackend:
         for name in settings:
             if name != _SETTING:
                 raise InvalidInput(f"The scripted agent has no setting {name!r}; it has {_SETTING!r}.")
+        # It brings a reader of YAML, which workers of other agents need not load.
+        from shiftwork.agents.cassette import load_cassette  # noqa: PLC0415
+
         load_cassette(self._cassette(settings))
 
     def provider(self, settings: Settings) -> Provider | None:  # noqa: ARG002 - part of the protocol

@@ -5,8 +5,6 @@ import random
 from collections.abc import Callable, Mapping
 from typing import Any, Final
 
-import jsonschema
-
 from shiftwork.environments.parameters import parameter_schema
 from shiftwork.environments.protocol import ActionDefinition
 from shiftwork.errors import InvalidInput
@@ -56,6 +54,8 @@ def sample(schema: Schema, source: random.Random, *, what: str = "the schema") -
     Raises:
         CannotSample: none was found; `what` names there what it was for.
     """
+    import jsonschema  # noqa: PLC0415 - takes long, and only who plays by chance needs it
+
     validator = jsonschema.Draft202012Validator(schema)
     draw = _Draw(schema, source)
     reason = "nothing that the schema allows was found by chance"

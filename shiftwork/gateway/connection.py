@@ -9,8 +9,7 @@ from shiftwork.gateway.environment import EnvironmentCall, is_environment
 from shiftwork.gateway.forward import Forward
 from shiftwork.gateway.head import Head, malformed, parse_head
 from shiftwork.gateway.incoming import ClientGone, Incoming
-from shiftwork.gateway.modelcall import AnswerBroken, ModelCall, unless_gone
-from shiftwork.gateway.outgoing import Outgoing
+from shiftwork.gateway.outgoing import AnswerBroken, Outgoing
 from shiftwork.gateway.record import Record
 from shiftwork.gateway.refusals import REFUSAL_HEADER, Reason, Refused, body_of
 
@@ -72,12 +71,15 @@ class Connection:
         if environment is not None and is_environment(head.target):
             answer = EnvironmentCall(*parts, environment).run(head)
         elif head.target.startswith("/"):
+            # It takes long to load; that was done when a session was opened that may ask a model.
+            from shiftwork.gateway.modelcall import ModelCall  # noqa: PLC0415
+
             answer = ModelCall(*parts).run(head)
         elif "://" in head.target:
             answer = Forward(*parts).plain(head)
         else:
             raise malformed("the request's target is neither a path nor a URL.")
-        await unless_gone(asyncio.ensure_future(answer), *parts)
+        await _unless_gone(asyncio.ensure_future(answer), *parts)
 
     async def _refused(self, refused: Refused, head: Head | None, record: Record) -> None:
         record.outcome = _OUTCOMES.get(refused.reason, Outcome.REFUSED)
@@ -102,3 +104,22 @@ class Connection:
         await self._outgoing.start(refused.status, headers, length=len(body), bodyless=bodyless, close=True)
         await self._outgoing.write(body)
         await self._outgoing.finish()
+
+
+async def _unless_gone(
+    call: "asyncio.Future[None]", context: Context, incoming: Incoming, outgoing: Outgoing, record: Record
+) -> None:
+    """Wait for a call, and end it once its client is gone and its cost is known; raises `ClientGone` then."""
+    gone = asyncio.ensure_future(incoming.gone())
+    try:
+        await asyncio.wait({call, gone}, return_when=asyncio.FIRST_COMPLETED)
+        if not call.done() and record.asked:
+            outgoing.abort()  # The call finds this out by itself, and only hears the rest.
+            await asyncio.wait({call}, timeout=context.policy.bounds.read_on)
+        if not call.done():
+            raise ClientGone
+        call.result()
+    finally:
+        gone.cancel()
+        call.cancel()
+        await asyncio.gather(gone, call, return_exceptions=True)

@@ -6,14 +6,13 @@ import hmac
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 
-import aiohttp
-
 from shiftwork.gateway.call import Call
 from shiftwork.gateway.egress import Egress
 from shiftwork.gateway.head import Head
 from shiftwork.gateway.holding import Holding
 from shiftwork.gateway.limits import Limits
 from shiftwork.gateway.policy import Policy
+from shiftwork.gateway.providers import Providers
 from shiftwork.gateway.question import Reading
 from shiftwork.gateway.refusals import Reason, Refused
 from shiftwork.gateway.routes import query_tokens
@@ -36,7 +35,7 @@ class Context:
     policy: Policy
     token: str = field(repr=False)
     authorities: frozenset[str]
-    http: aiohttp.ClientSession
+    providers: Providers
     egress: Egress
     report: Callable[[Call], None]
     settle: Callable[[], Awaitable[None]]

@@ -3,17 +3,14 @@
 import asyncio
 from typing import Self
 
-import aiohttp
-
 from shiftwork.errors import Conflict
 from shiftwork.gateway.egress import Egress
 from shiftwork.gateway.holding import Holding
 from shiftwork.gateway.policy import Policy
+from shiftwork.gateway.providers import Providers
 from shiftwork.gateway.question import Reading
 from shiftwork.gateway.session import GatewaySession
 
-_KEPT_ALIVE = 60.0
-_NAMES_CACHED = 60
 _HELD = 256 * 1024 * 1024
 _PROCESSES = 2
 """Large questions that are read at once, each in a process of at most 512 MiB."""
@@ -29,32 +26,21 @@ class Gateway:
 
     def __init__(self, egress: Egress | None = None, *, held: int = _HELD) -> None:
         self._egress = egress or Egress()
-        self._http: aiohttp.ClientSession | None = None
+        self._providers: Providers | None = None
         self._holding = Holding(held)
         self._processes = asyncio.Semaphore(_PROCESSES)
         self._sessions: set[GatewaySession] = set()
 
     async def __aenter__(self) -> Self:
-        self._http = aiohttp.ClientSession(
-            connector=aiohttp.TCPConnector(
-                limit=0,  # A session's own connections are bounded.
-                keepalive_timeout=_KEPT_ALIVE,
-                ttl_dns_cache=_NAMES_CACHED,
-                resolver=aiohttp.ThreadedResolver(),
-            ),
-            cookie_jar=aiohttp.DummyCookieJar(),
-            auto_decompress=False,
-            skip_auto_headers=("user-agent", "accept", "content-type"),
-            trust_env=False,  # A proxy of the worker's environment would be one more who reads the key.
-        )
+        self._providers = Providers()
         return self
 
     async def __aexit__(self, *_: object) -> None:
         for session in tuple(self._sessions):
             await session.close()
-        http, self._http = self._http, None
-        if http is not None:
-            await http.close()
+        providers, self._providers = self._providers, None
+        if providers is not None:
+            await providers.close()
 
     def open(self, policy: Policy, *, door: bool = False) -> GatewaySession:
         """A session for one agent run, to be entered.
@@ -66,11 +52,11 @@ class Gateway:
         Raises:
             Conflict: the gateway is not running.
         """
-        if self._http is None:
+        if self._providers is None:
             raise Conflict("The gateway is not running.")
         session = GatewaySession(
             policy,
-            self._http,
+            self._providers,
             self._egress,
             Reading(self._processes),
             Holding(policy.bounds.held, self._holding),

@@ -13,7 +13,7 @@ from shiftwork.gateway.context import Context
 from shiftwork.gateway.head import Head, malformed
 from shiftwork.gateway.headers import request_headers
 from shiftwork.gateway.incoming import ClientGone, Incoming, too_large
-from shiftwork.gateway.outgoing import Outgoing
+from shiftwork.gateway.outgoing import AnswerBroken, Outgoing
 from shiftwork.gateway.policy import Upstream
 from shiftwork.gateway.question import (
     check_charset,
@@ -32,10 +32,6 @@ from shiftwork.text import one_line
 _WHOLE = 256 * 1024
 """A body up to this size is sent at once, and is always whole before; a larger one goes in pieces."""
 _PIECE = 64 * 1024
-
-
-class AnswerBroken(Exception):  # noqa: N818 - it names what happened
-    """The provider broke off in the middle of its answer, which then can't be made good."""
 
 
 class ModelCall:
@@ -166,7 +162,7 @@ class ModelCall:
         try:
             # Whatever comes before the answer's head, as `100 Continue` again and again, does not prolong it.
             async with asyncio.timeout(bounds.silence):
-                response = await self._context.http.request(
+                response = await self._context.providers.http.request(
                     head.method,
                     URL(url, encoded=True),
                     data=body,
@@ -198,22 +194,3 @@ class ModelCall:
 async def _in_pieces(data: bytes) -> AsyncIterator[bytes]:
     for at in range(0, len(data), _PIECE):
         yield data[at : at + _PIECE]
-
-
-async def unless_gone(
-    call: "asyncio.Future[None]", context: Context, incoming: Incoming, outgoing: Outgoing, record: Record
-) -> None:
-    """Wait for a call, and end it once its client is gone and its cost is known; raises `ClientGone` then."""
-    gone = asyncio.ensure_future(incoming.gone())
-    try:
-        await asyncio.wait({call, gone}, return_when=asyncio.FIRST_COMPLETED)
-        if not call.done() and record.asked:
-            outgoing.abort()  # The call finds this out by itself, and only hears the rest.
-            await asyncio.wait({call}, timeout=context.policy.bounds.read_on)
-        if not call.done():
-            raise ClientGone
-        call.result()
-    finally:
-        gone.cancel()
-        call.cancel()
-        await asyncio.gather(gone, call, return_exceptions=True)

@@ -13,6 +13,10 @@ _LINGER_BYTES = 128 * 1024 * 1024
 """Programs that still send when they are refused see the refusal only once they have sent all."""
 
 
+class AnswerBroken(Exception):  # noqa: N818 - it names what happened
+    """The provider broke off in the middle of its answer, which then can't be made good."""
+
+
 class Outgoing:
     """The answers of one client's connection.
 

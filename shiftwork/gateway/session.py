@@ -8,8 +8,6 @@ from collections.abc import Callable
 from datetime import datetime
 from typing import Self
 
-import aiohttp
-
 from shiftwork.errors import Conflict, ShiftworkError
 from shiftwork.gateway.call import Call, Outcome
 from shiftwork.gateway.connection import Connection
@@ -18,6 +16,7 @@ from shiftwork.gateway.egress import Egress
 from shiftwork.gateway.holding import Holding
 from shiftwork.gateway.limits import Limits
 from shiftwork.gateway.policy import Policy
+from shiftwork.gateway.providers import Providers
 from shiftwork.gateway.question import Reading
 from shiftwork.gateway.refusals import Reason, Refused
 from shiftwork.sandbox.confinement import DOOR_PORT
@@ -47,7 +46,7 @@ class GatewaySession:
     def __init__(
         self,
         policy: Policy,
-        http: aiohttp.ClientSession,
+        providers: Providers,
         egress: Egress,
         reading: Reading,
         holding: Holding,
@@ -61,7 +60,7 @@ class GatewaySession:
         self.answered_since = False
         self._limits = Limits()
         self._policy = policy
-        self._http = http
+        self._providers = providers
         self._egress = egress
         self._reading = reading
         self._holding = holding
@@ -77,6 +76,8 @@ class GatewaySession:
         self._admitted: set[asyncio.Transport] = set()
 
     async def __aenter__(self) -> Self:
+        if self._policy.upstream is not None:
+            await self._providers.load()
         if self._with_door:
             self._doors = open_door()
             self._waiting = asyncio.create_task(self._wait_at_door(self._doors[0]), name="gateway door")
@@ -200,7 +201,7 @@ class GatewaySession:
             policy=self._policy,
             token=self.token,
             authorities=authorities,
-            http=self._http,
+            providers=self._providers,
             egress=self._egress,
             report=self._report,
             settle=self._settle,

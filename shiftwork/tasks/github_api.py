@@ -5,16 +5,17 @@ import json
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from dataclasses import dataclass
+from importlib import import_module
 from types import TracebackType
-from typing import Any, Final, Self
+from typing import TYPE_CHECKING, Any, Final, Self
 from urllib.parse import urlsplit
-
-import aiohttp
-from yarl import URL
 
 from shiftwork.errors import InvalidInput, ShiftworkError
 from shiftwork.secrets import Secret
 from shiftwork.text import one_line, truncate
+
+if TYPE_CHECKING:
+    import aiohttp
 
 GITHUB: Final = "https://api.github.com"
 
@@ -98,6 +99,10 @@ class GitHubApi:
         }
         if self._token is not None:
             headers["authorization"] = f"Bearer {self._token.reveal()}"
+        # Few workers do tasks of this provider: it is loaded by the first, beside what else goes on.
+        await asyncio.to_thread(import_module, "aiohttp")
+        import aiohttp  # noqa: PLC0415 - as said
+
         self._http = aiohttp.ClientSession(
             headers=headers,
             cookie_jar=aiohttp.DummyCookieJar(),
@@ -170,6 +175,9 @@ class GitHubApi:
         body: Mapping[str, Any] | None = None,
     ) -> Answered | str:
         """The answer, or why there is none."""
+        import aiohttp  # noqa: PLC0415 - as above
+        from yarl import URL  # noqa: PLC0415 - as above
+
         assert self._http is not None
         self.requests += 1
         where = f"{self._base}{path}"
@@ -252,10 +260,12 @@ def _detail(error: object) -> str:
 
 
 def _same_origin(here: str, there: str) -> bool:
+    from yarl import URL  # noqa: PLC0415 - as above
+
     return bool(there) and URL(here).join(URL(there)).origin() == URL(here).origin()
 
 
-async def _read(stream: aiohttp.StreamReader) -> bytes:
+async def _read(stream: "aiohttp.StreamReader") -> bytes:
     data = bytearray()
     async for piece in stream.iter_chunked(65_536):
         data += piece

@@ -5,9 +5,8 @@ import json
 import time
 from collections.abc import Mapping
 from datetime import UTC, datetime
-from typing import Annotated, Any, Final, Self
+from typing import TYPE_CHECKING, Annotated, Any, Final, Self
 
-import aiohttp
 from pydantic import Field, JsonValue, ValidationError
 
 from shiftwork.agents.events import AgentEvent, AgentEventKind
@@ -25,6 +24,9 @@ from shiftwork.tasks.budget import RunBudget
 from shiftwork.tasks.llm_wires import Asking, Question, asking
 from shiftwork.tasks.processing import Assignment, Equipment, Processed
 from shiftwork.text import one_line, truncate
+
+if TYPE_CHECKING:
+    import aiohttp
 
 _TRIES: Final = 5
 _FIRST_PAUSE: Final = 1.0
@@ -211,6 +213,8 @@ class _Asked:
 
     async def answer(self) -> str:
         """What the model said; raises `LlmError`."""
+        import aiohttp  # noqa: PLC0415 - takes long, and the gateway's session has it loaded by now
+
         pause = _FIRST_PAUSE
         timeout = aiohttp.ClientTimeout(total=self._assignment.timeout)
         async with aiohttp.ClientSession(timeout=timeout, trust_env=False) as http:
@@ -228,7 +232,9 @@ class _Asked:
                 pause *= 2
         raise AssertionError("the last try raises")
 
-    async def _once(self, http: aiohttp.ClientSession) -> tuple[int, bytes]:
+    async def _once(self, http: "aiohttp.ClientSession") -> tuple[int, bytes]:
+        import aiohttp  # noqa: PLC0415 - as above
+
         question, speaking = self._question, self._speaking
         headers = {**speaking.headers, "authorization": f"Bearer {self._session.token}"}
         where = f"{self._session.url}{speaking.path(question)}"

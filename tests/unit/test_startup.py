@@ -28,6 +28,21 @@ WORKERS_ONLY = {
 }
 """What only workers need, or the few commands that make something of it."""
 
+LATER = {
+    "aiohttp",
+    "jsonschema",
+    "yaml",
+    "langchain_core",
+    "genai_prices",
+    "gymnasium",
+    "alembic",
+    "fastapi",
+    "uvicorn",
+    "mcp",
+    "shiftwork.agents.langchain.program",
+}
+"""What a worker loads once something asks for it: a provider, a player, a cassette, an older database."""
+
 STACK_ONLY = {"temporalio", "sqlalchemy", "asyncpg", "alembic", "shiftwork.store.store", "shiftwork.agents"}
 
 
@@ -56,11 +71,33 @@ def imported(modules: str) -> set[str]:
             (WORKERS_ONLY - {"mcp"}) | STACK_ONLY,
             id="mcp",
         ),
+        pytest.param("worker", LATER, id="worker"),
     ],
 )
 def test_nothing_is_imported_that_is_not_needed(modules: str, unneeded: set[str]) -> None:
     """If it failed, each command, or an agent that starts the server, would wait for what it never uses."""
     assert imported(modules) & unneeded == set()
+
+
+ASKS = """
+import asyncio, sys
+from shiftwork.gateway import Gateway, Policy, Upstream, Wire
+
+async def main():
+    async with Gateway() as gateway:
+        for upstream in (None, Upstream(Wire.OPENAI, "http://127.0.0.1:9")):
+            async with gateway.open(Policy(upstream=upstream)):
+                print("aiohttp" in sys.modules)
+
+asyncio.run(main())
+"""
+
+
+def test_what_asks_a_provider_is_there_before_its_first_question() -> None:
+    """If it failed, a worker would load it for nothing, or stand still while the first model is asked."""
+    argv = [sys.executable, "-P", "-c", ASKS]
+    done = subprocess.run(argv, capture_output=True, text=True, timeout=100, check=True)
+    assert done.stdout.split() == ["False", "True"]
 
 
 def test_updates_are_those_of_the_workflow() -> None:
