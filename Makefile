@@ -50,7 +50,6 @@ $(AGENTS): $(INSTALLED) requirements/agents.txt
 # A file stays with one worker, so that its servers are started once; the longest begin (tests/conftest.py).
 # A worker that dies is not replaced: pytest-xdist would wait for ever where all other work was already given out.
 test: install agents ## Run the tests, several files at a time; PYTEST_ARGS goes to pytest.
-	$(COMPILE)
 	$(BIN)/pytest --numprocesses auto --dist loadfile --no-loadscope-reorder --max-worker-restart 0 $(PYTEST_ARGS)
 
 local-model: install ## Run the test that has a real, tiny model do a project; gets 130 MB, takes minutes.

@@ -1,5 +1,6 @@
 """Real servers, each started only when a test asks, once a worker of pytest; and how tests are shared out."""
 
+import compileall
 import os
 import re
 import uuid
@@ -30,9 +31,17 @@ LONGEST = (
 )
 """The files that take longest, in that order: about a minute or more."""
 
+ROOT = Path(__file__).parent.parent
 
-def pytest_configure() -> None:
-    """No example of Hypothesis fails for its time, which other tests share."""
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Compile what has changed; no example of Hypothesis fails for its time, which other tests share."""
+    if not hasattr(config, "workerinput"):
+        # Hundreds of processes of ours are started. Agents may not keep what they compile, nor does anything
+        # where PYTHONDONTWRITEBYTECODE is set: each would compile it again.
+        for name in ("shiftwork", "activities", "workflows", "client"):
+            compileall.compile_dir(ROOT / name, quiet=2)
+        compileall.compile_file(ROOT / "worker.py", quiet=2)
     hypothesis.settings.register_profile(
         "busy", deadline=None, suppress_health_check=[hypothesis.HealthCheck.too_slow]
     )
