@@ -5,6 +5,7 @@ says of itself is believed outside: see `shiftwork.agents.python.outcome`. It im
 """
 
 import atexit
+import contextlib
 import gc
 import io
 import json
@@ -13,6 +14,7 @@ import os
 import sys
 import traceback
 import types
+import weakref
 from collections.abc import Callable
 from typing import Any
 
@@ -26,6 +28,8 @@ WAITING, BEGINNING = b"W", b"B"
 """The first two bytes of standard output of one that waits: it is ready; its job is complete and begins."""
 
 MOST_HANDOFF_BYTES = 256 * 1024
+
+_INSTALLED = os.path.dirname(os.__file__) + os.sep  # noqa: PTH120 - quicker
 
 _HANDOFF = {"observations": dict, "actions": list, "state": dict, "metadata": dict}
 _MOMENT, _VERBATIM = "$datetime", "$value"
@@ -57,7 +61,51 @@ def main(mode: str) -> None:
     atexit.register(_tell_peak, os.getpid(), os.environ.get("SHIFTWORK_OUTBOX"))
     if mode == "wait":
         os.write(1, BEGINNING)
-    exec(compile(code, NAME, "exec", dont_inherit=True), vars(module))  # noqa: S102 - this is what it is for
+    end_soon, modules = _end_soon, [module]  # the code may take from this module what it has
+    del module
+    exec(compile(code, NAME, "exec", dont_inherit=True), vars(modules[0]))  # noqa: S102 - what this is for
+    end_soon(modules)
+
+
+class _Names:
+    """Lives as long as the names of the code do."""
+
+
+def _end_soon(modules: list[types.ModuleType]) -> None:
+    """End as the interpreter would, without its taking itself apart: that takes longer than most code.
+
+    Returns where there is more to it than to end threads, call what is registered for the end, end what the
+    code made, and write what waits to be written: the interpreter does that.
+
+    Args:
+        modules: the only reference to the code's, which is taken.
+    """
+    try:
+        if "threading" in sys.modules:
+            sys.modules["threading"]._shutdown()  # noqa: SLF001 - what the interpreter calls
+        atexit._run_exitfuncs()  # noqa: SLF001 - the same
+        names = weakref.ref(vars(modules[0]).setdefault("__shiftwork__", _Names()))
+        modules.clear()
+        sys.modules.pop("__main__", None)
+        gc.collect()
+        if names() is not None or any(map(_is_of_code, sys.modules.values())):
+            return  # A handler of signals, a thread or a module of its own has it; it ends when that does.
+        for one in gc.get_objects():
+            if issubclass(type(one), io.TextIOWrapper | io.BufferedWriter | io.BufferedRandom):
+                with contextlib.suppress(Exception):  # closed, or there is no room: nobody would be told
+                    one.flush()
+        for stream in (sys.stdout, sys.stderr, sys.__stdout__, sys.__stderr__):
+            if stream is not None and not stream.closed:
+                stream.flush()
+    except BaseException:  # noqa: BLE001 - whatever it is, the interpreter's own end meets it again, and tells
+        return
+    os._exit(0)
+
+
+def _is_of_code(module: types.ModuleType) -> bool:
+    """Whether it is none of the interpreter's installation."""
+    file = getattr(module, "__file__", None)
+    return isinstance(file, str) and not file.startswith(_INSTALLED)
 
 
 def _tell_peak(pid: int, outbox: str | None) -> None:
