@@ -6,6 +6,7 @@ import os
 import signal
 from collections.abc import Callable
 from dataclasses import dataclass, replace
+from itertools import islice
 from pathlib import Path
 from typing import Final
 
@@ -21,6 +22,8 @@ from shiftwork.text import one_line, printable, truncate
 
 _ERROR_CHARACTERS: Final = 2_000
 _PEAK_DIGITS: Final = 15
+_LITTLE: Final = 4_096
+"""Bytes of output out of which secrets are taken in less than half a millisecond."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,6 +113,17 @@ class End:
         self.data += chunk[-self._keep :]
         if len(self.data) > 2 * self._keep:
             del self.data[: -self._keep]
+
+
+def is_little(stdout: Beginning, stderr: End, outbox: Path) -> bool:
+    """Whether to judge this takes no longer than to hand it to a thread."""
+    if len(stdout.data) + len(stderr.data) > _LITTLE:
+        return False
+    try:
+        with os.scandir(outbox) as entries:  # of however many there are
+            return all(entry.name == PEAK for entry in islice(entries, 2))
+    except OSError:
+        return False
 
 
 def judge(

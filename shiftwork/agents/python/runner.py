@@ -4,13 +4,14 @@ import asyncio
 import time
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
+from functools import partial
 from pathlib import Path
 from types import TracebackType
 from typing import Final, Self
 
 from shiftwork.agents.python.job import PythonJob, usual_limits
 from shiftwork.agents.python.nursery import CONFIG, Interpreter, Kind, Nursery, reaches_hosts
-from shiftwork.agents.python.outcome import Ending, PythonOutcome, judge
+from shiftwork.agents.python.outcome import Ending, PythonOutcome, is_little, judge
 from shiftwork.agents.python.places import Places
 from shiftwork.contracts.sandbox import SandboxOptions
 from shiftwork.contracts.task import TaskErrorKind
@@ -124,20 +125,28 @@ class PythonRunner:
                 if not await one.begin(told, job.max_output_bytes + _SLACK, self._patience):
                     continue
                 ending = await self._follow(one, job, stop)
-                return await asyncio.to_thread(
-                    judge,
-                    ending,
-                    one.stdout,
-                    one.stderr,
-                    one.place.outbox,
-                    most=job.max_output_bytes,
-                    pre_started=pre_started,
-                    redact=self._redact,
-                )
+                return await self._judged(ending, one, job, pre_started=pre_started)
         raise ExecutionError(
             f"None of {_TRIES} interpreters of Python agents began with its job in {self._patience:g} s; try "
             "again on a machine that is less busy."
         )
+
+    async def _judged(
+        self, ending: Ending, one: Interpreter, job: PythonJob, *, pre_started: bool
+    ) -> PythonOutcome:
+        judged = partial(
+            judge,
+            ending,
+            one.stdout,
+            one.stderr,
+            one.place.outbox,
+            most=job.max_output_bytes,
+            pre_started=pre_started,
+            redact=self._redact,
+        )
+        if is_little(one.stdout, one.stderr, one.place.outbox):
+            return judged()
+        return await asyncio.to_thread(judged)
 
     @asynccontextmanager
     async def _interpreter(self, job: PythonJob) -> AsyncIterator[tuple[Interpreter, bool]]:
