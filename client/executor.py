@@ -71,7 +71,7 @@ class AgentExecutor:
             )
         except NotFound as error:
             raise NotRunnable(str(error)) from error
-        return outcome(await shiftwork.wait_task(task.id))
+        return outcome(await shiftwork.wait_task(task.id, begun=True))
 
 
 async def execute_agent_by_id(

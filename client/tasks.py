@@ -193,9 +193,13 @@ class TaskControl(Connection):
             wanted = TaskFilter(statuses, agent_id, provider)
             return await tx.tasks.readable(wanted, before=before, limit=limit)
 
-    async def wait_task(self, task_id: int) -> TaskRow:
-        """The task, once it has ended; raises `NotFound`."""
-        return await self._watching().ended(task_id)
+    async def wait_task(self, task_id: int, *, begun: bool = False) -> TaskRow:
+        """The task, once it has ended; raises `NotFound`.
+
+        Args:
+            begun: it has just been begun; it is not looked at before it has had a moment to end.
+        """
+        return await self._watching().ended(task_id, begun=begun)
 
     def task_changes(self, task_id: int) -> AsyncGenerator[TaskRow]:
         """The task as it is, and at each change of it, until it has ended; raises `NotFound`."""

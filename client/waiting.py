@@ -7,6 +7,7 @@ from typing import Any
 
 import asyncpg
 
+from shiftwork.contracts.task import TaskStatus
 from shiftwork.errors import StackError
 from shiftwork.store.connect import connect
 from shiftwork.store.lockers import LOST
@@ -16,6 +17,24 @@ from shiftwork.store.task_rows import TaskRow
 
 _LOOK_SECONDS = 1.0
 """How often a row is read in any case: what PostgreSQL told while a connection was away is lost."""
+
+_BEGUN_SECONDS = 0.1
+"""How long the first look at a task waits that has just been begun: most are over by then, and told of."""
+
+
+_GOES_ON = frozenset(status.value for status in TaskStatus if not status.ended)
+
+
+class _Told(asyncio.Event):
+    """Set when a task changed.
+
+    Args:
+        ends: only when it ended.
+    """
+
+    def __init__(self, *, ends: bool) -> None:
+        super().__init__()
+        self.ends = ends
 
 
 class TaskWatch:
@@ -29,7 +48,7 @@ class TaskWatch:
     def __init__(self, store: Store, database_url: Callable[[], str]) -> None:
         self._store = store
         self._url = database_url
-        self._waiting: dict[int, set[asyncio.Event]] = {}
+        self._waiting: dict[int, set[_Told]] = {}
         self._connection: asyncpg.Connection | None = None
         self._connecting = asyncio.Lock()
 
@@ -55,13 +74,17 @@ class TaskWatch:
                     if self._connection is not connection:
                         connection.terminate()
 
-    async def ended(self, task_id: int) -> TaskRow:
-        """The task, once it has ended; a stack that is away is waited for. Raises `NotFound`."""
-        async with aclosing(self.changes(task_id)) as changes:
-            async for row in changes:
+    async def ended(self, task_id: int, *, begun: bool = False) -> TaskRow:
+        """The task, once it has ended; a stack that is away is waited for. Raises `NotFound`.
+
+        Args:
+            begun: it has just been begun; it is not looked at before it has had a moment to end.
+        """
+        async with aclosing(self._looks(task_id, _Told(ends=True), begun=begun)) as looks:
+            async for row in looks:
                 if row.status.ended:
                     return row
-        raise AssertionError("changes end with the task")  # pragma: no cover
+        raise AssertionError("looks go on")  # pragma: no cover
 
     async def changes(self, task_id: int) -> AsyncGenerator[TaskRow]:
         """The task as it is, and at each change of it, until it has ended.
@@ -69,24 +92,32 @@ class TaskWatch:
         A change that is followed by another at once may be left out. Raises `NotFound`.
         """
         last: TaskRow | None = None
-        with self._told_of(task_id) as told:
-            while True:
-                told.clear()
-                row = await self._look(task_id)
-                if row is not None and row != last:
+        async with aclosing(self._looks(task_id, _Told(ends=False))) as looks:
+            async for row in looks:
+                if row != last:
                     last = row
                     yield row
                     if row.status.ended:
                         return
-                with suppress(TimeoutError):
-                    await asyncio.wait_for(told.wait(), _LOOK_SECONDS)
+
+    async def _looks(self, task_id: int, told: _Told, *, begun: bool = False) -> AsyncGenerator[TaskRow]:
+        """The task as it is, again and again: when it is told of, and every now and then."""
+        with self._waiting_for(task_id, told):
+            if begun:
+                with suppress(StackError):
+                    await self.listen()
+                await _wait(told, _BEGUN_SECONDS)
+            while True:
+                told.clear()
+                if (row := await self._look(task_id)) is not None:
+                    yield row
+                await _wait(told, _LOOK_SECONDS)
 
     @contextmanager
-    def _told_of(self, task_id: int) -> Iterator[asyncio.Event]:
-        told = asyncio.Event()
+    def _waiting_for(self, task_id: int, told: _Told) -> Iterator[None]:
         self._waiting.setdefault(task_id, set()).add(told)
         try:
-            yield told
+            yield
         finally:
             self._waiting[task_id].discard(told)
             if not self._waiting[task_id]:
@@ -104,7 +135,14 @@ class TaskWatch:
             return await tx.tasks.get(task_id)
 
     def _told(self, *message: Any) -> None:
-        task_id = str(message[-1])
+        task_id, _, status = str(message[-1]).partition(" ")
         if task_id.isdigit():
-            for waiting in self._waiting.get(int(task_id), ()):
-                waiting.set()
+            for told in self._waiting.get(int(task_id), ()):
+                if not told.ends or status not in _GOES_ON:
+                    told.set()
+
+
+async def _wait(told: _Told, seconds: float) -> None:
+    """Return once it is, or after so many seconds."""
+    with suppress(TimeoutError):
+        await asyncio.wait_for(told.wait(), seconds)

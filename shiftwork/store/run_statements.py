@@ -6,9 +6,7 @@ from typing import Any, Final
 from sqlalchemy import (
     BindParameter,
     ColumnElement,
-    Text,
     bindparam,
-    cast,
     func,
     or_,
     select,
@@ -22,7 +20,7 @@ from shiftwork.contracts.task import TaskStatus
 from shiftwork.store.tables import LEASE_TOKENS, AgentTable, AgentVersionTable, HandoffTable, TaskTable
 
 CHANNEL = "shiftwork_tasks"
-"""Where PostgreSQL tells of each task that changed: its id."""
+"""Where PostgreSQL tells of each task that changed: its id and its status, with a space between them."""
 
 WRITES = "shiftwork_writes"
 """The execution option of a SELECT that writes all the same."""
@@ -48,7 +46,7 @@ _HANDOFF = "handoff"
 
 def told_of() -> ColumnElement[Any]:
     """Has the statement that changes a task tell of it, once it is committed."""
-    return func.pg_notify(CHANNEL, cast(_TASKS.c.id, Text)).label("told")
+    return func.pg_notify(CHANNEL, func.concat(_TASKS.c.id, " ", _TASKS.c.status)).label("told")
 
 
 def agent_columns() -> list[ColumnElement[Any]]:

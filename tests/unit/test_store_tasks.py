@@ -188,12 +188,20 @@ async def test_no_agent_hides_the_tasks_of_others(store, agent):
 
 
 async def test_who_waits_is_told(store, database_url):
-    """If it failed, a caller would learn of the end of a task only by asking again and again."""
+    """If it failed, a caller would learn of the end of a task only by asking again and again.
+
+    Or, told of every change alike, ask as it begins, which takes time from what has just been begun.
+    """
     connection = await asyncpg.connect(database_url)
     told: asyncio.Queue[str] = asyncio.Queue()
     await connection.add_listener(CHANNEL, lambda *message: told.put_nowait(message[-1]))
     task = await created(store)
-    assert await asyncio.wait_for(told.get(), 100) == str(task.id)
+    assert await asyncio.wait_for(told.get(), 100) == f"{task.id} created"
+    async with store.transaction() as tx:
+        begun = await tx.tasks.begin(task.id, "w", {})
+        await tx.tasks.finish(task.id, begun.task.token, DONE)
+    heard = [await asyncio.wait_for(told.get(), 100) for _ in range(2)]
+    assert heard == [f"{task.id} running", f"{task.id} completed"]
     await connection.close()
 
 
