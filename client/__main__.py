@@ -8,9 +8,9 @@ from contextlib import nullcontext
 from importlib import import_module
 
 from client.cli.exits import ERROR, INTERRUPTED, PIPE_CLOSED
-from client.cli.importing import uncollected
 from client.cli.parser import build_parser
 from shiftwork.errors import ShiftworkError
+from shiftwork.importing import uncollected
 from shiftwork.ownership import check_ownership
 
 

@@ -9,9 +9,9 @@ from argparse import Namespace
 from pathlib import Path
 
 from client.cli.exits import DONE
-from client.cli.importing import uncollected
 from client.cli.output import pairs, print_json, print_json_line
 from client.tokens import api_token
+from shiftwork.importing import uncollected
 from shiftwork.secrets import LazyRedactor, protect_handler
 from shiftwork.settings import Settings
 from shiftwork.stack.private import deny_others_writing

@@ -8,10 +8,10 @@ from argparse import Namespace
 from pathlib import Path
 
 from client.cli.exits import DONE
-from client.cli.importing import uncollected
 from client.cli.output import pairs, print_json_line
 from shiftwork.contracts.project import ProjectOptions
 from shiftwork.errors import InvalidInput
+from shiftwork.importing import uncollected
 from shiftwork.settings import Settings
 from shiftwork.stack.private import deny_others_writing
 

@@ -9,8 +9,11 @@ import os
 import sys
 from typing import Any
 
+from shiftwork.agents.langchain.program.gathering import gather_late
+
 
 def main() -> None:
+    gather_late()
     from shiftwork.agents.langchain.program import run  # noqa: F401 - what takes so long
 
     for package in ("langchain_anthropic", "langchain_openai", "langchain.chat_models"):

@@ -13,7 +13,9 @@ import traceback
 from pathlib import Path
 
 from shiftwork.agents.langchain.config import CONFIG_FILE, CONFIG_VARIABLE, TOKEN_VARIABLE, ProgramConfig
+from shiftwork.agents.langchain.program.gathering import gather_late
 from shiftwork.agents.langchain.program.voice import Voice, take_standard_output
+from shiftwork.importing import uncollected
 
 _TERMINATED = 128 + signal.SIGTERM
 
@@ -32,8 +34,10 @@ def main() -> int:
 
 
 async def _main(voice: Voice) -> int:
+    gather_late()
     # Seconds of imports, in which a signal still ends the process by itself.
-    from shiftwork.agents.langchain.program.run import Run, read_prompt  # noqa: PLC0415
+    with uncollected():
+        from shiftwork.agents.langchain.program.run import Run, read_prompt  # noqa: PLC0415
 
     config, home = _config()
     brief, outbox = _folder("SHIFTWORK_BRIEF"), _folder("SHIFTWORK_OUTBOX")

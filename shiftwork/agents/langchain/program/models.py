@@ -10,6 +10,7 @@ from langchain_core.language_models import BaseChatModel
 from shiftwork.agents.events import Problem
 from shiftwork.agents.langchain.config import ModelConfig, ProgramConfig
 from shiftwork.agents.langchain.program.endings import Troubled
+from shiftwork.importing import uncollected
 
 _ANSWER_SECONDS = 600.0
 """How long one answer may take, where a provider's package takes a timeout."""
@@ -20,7 +21,8 @@ _OUTPUT_TOKENS = 32_000
 
 def make_model(config: ProgramConfig, token: str) -> BaseChatModel:
     """The chat model; raises `Troubled` if there is none of that name, or its arguments don't fit."""
-    return model_of(config.model, token, _defaults(_provider(config.model), streaming=config.streaming))
+    with uncollected():
+        return model_of(config.model, token, _defaults(_provider(config.model), streaming=config.streaming))
 
 
 def model_of(
