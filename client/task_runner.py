@@ -54,6 +54,8 @@ class TaskRunner:
         self._shiftwork = shiftwork
         self.enabled = shiftwork.settings.agent_runner_enabled if enabled is None else enabled
         self._told: set[int] = set()  # ids of tasks that can't be read
+        self._trouble = ""
+        """What the last look of a loop met, which is logged once for as long as it lasts."""
 
     async def run_once(self, stop: asyncio.Event | None = None) -> dict[str, Any]:
         """Run everything that is pending now, and wait for it; the summary.
@@ -74,8 +76,8 @@ class TaskRunner:
     async def run_loop(self, interval: float = INTERVAL, stop: asyncio.Event | None = None) -> dict[str, Any]:
         """Look for what is pending again and again until `stop` is set; the summary of all that was run.
 
-        What is new is run beside what runs. An error of a look, whatever it is, is logged, and the next one
-        tries again.
+        What is new is run beside what runs. An error of a look, whatever it is, is logged, once while it
+        lasts, and the next one tries again.
 
         Args:
             interval: seconds from one look to the next.
@@ -132,8 +134,14 @@ class TaskRunner:
         try:
             found = await self._waiting()
         except Exception as error:  # noqa: BLE001 - whatever a look meets, the next one is begun
-            log.error("Error in runner loop: %s", sentence(error))  # noqa: TRY400 - a sentence says it all
+            trouble = sentence(error)
+            level = logging.DEBUG if trouble == self._trouble else logging.ERROR
+            log.log(level, "Error in runner loop: %s", trouble)
+            self._trouble = trouble
             return
+        if self._trouble:
+            log.info("The runner loop goes on; it had met: %s", self._trouble)
+            self._trouble = ""
         log.debug("%d tasks are pending", len(found))
         draining.add(found)
 
