@@ -48,6 +48,7 @@ with tempfile.TemporaryDirectory() as folder:
         file.write({OWN!r})
     import own
 """,
+    "what C has not written": "import ctypes; ctypes.CDLL(None).printf(b'late')",
     "what is registered": """
 import atexit, tempfile, weakref
 atexit.register(print, "registered first, called last")

@@ -29,7 +29,9 @@ WAITING, BEGINNING = b"W", b"B"
 
 MOST_HANDOFF_BYTES = 256 * 1024
 
-_INSTALLED = os.path.dirname(os.__file__) + os.sep  # noqa: PTH120 - quicker
+_LIBRARY = os.path.dirname(os.__file__) + os.sep  # noqa: PTH120 - quicker
+_PACKAGES = (f"{_LIBRARY}site-packages{os.sep}", f"{_LIBRARY}dist-packages{os.sep}")
+_HERE = frozenset(sys.modules)
 
 _HANDOFF = {"observations": dict, "actions": list, "state": dict, "metadata": dict}
 _MOMENT, _VERBATIM = "$datetime", "$value"
@@ -88,8 +90,8 @@ def _end_soon(modules: list[types.ModuleType]) -> None:
         modules.clear()
         sys.modules.pop("__main__", None)
         gc.collect()
-        if names() is not None or any(map(_is_of_code, sys.modules.values())):
-            return  # A handler of signals, a thread or a module of its own has it; it ends when that does.
+        if names() is not None or not all(map(_needs_no_end, sys.modules.keys() - _HERE)):
+            return  # A handler of signals, or a thread, has the names; or there is more to end than Python.
         for one in gc.get_objects():
             if issubclass(type(one), io.TextIOWrapper | io.BufferedWriter | io.BufferedRandom):
                 with contextlib.suppress(Exception):  # closed, or there is no room: nobody would be told
@@ -102,10 +104,10 @@ def _end_soon(modules: list[types.ModuleType]) -> None:
     os._exit(0)
 
 
-def _is_of_code(module: types.ModuleType) -> bool:
-    """Whether it is none of the interpreter's installation."""
-    file = getattr(module, "__file__", None)
-    return isinstance(file, str) and not file.startswith(_INSTALLED)
+def _needs_no_end(name: str) -> bool:
+    """Whether a module is one of the standard library's, of which only one lets C have buffers and exits."""
+    file = getattr(sys.modules[name], "__file__", None) or _LIBRARY
+    return file.startswith(_LIBRARY) and not file.startswith(_PACKAGES) and name != "ctypes"
 
 
 def _tell_peak(pid: int, outbox: str | None) -> None:
