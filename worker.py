@@ -64,6 +64,7 @@ from shiftwork.store.store import Store
 from shiftwork.tasks.processing import Equipment
 from shiftwork.tasks.registry import make_processors
 from shiftwork.temporal import PROCESS_QUEUE, TASK_QUEUE, connect, place_queue
+from workflows.build import build_id
 from workflows.episode import EpisodeWorkflow
 from workflows.evaluation import EvaluationWorkflow
 from workflows.maintenance import MaintenanceWorkflow
@@ -120,6 +121,7 @@ def _light_worker(client: Client, services: Services, work: _Work) -> Worker:
     timings = services.settings.timings
     return Worker(
         client,
+        build_id=build_id(),
         task_queue=TASK_QUEUE,
         workflows=[
             ProjectWorkflow,
@@ -169,6 +171,7 @@ def _process_worker(client: Client, services: Services, work: _Work) -> Worker:
     sessions, projects = SessionActivities(services), ProjectActivities(services)
     return Worker(
         client,
+        build_id=build_id(),
         task_queue=PROCESS_QUEUE,
         workflows=[TaskWorkflow],
         activities=[
@@ -195,6 +198,7 @@ def _attending_worker(client: Client, services: Services, at_hand: RunsAtHand) -
     """What goes on in this process after the step of the workflow that began it."""
     return Worker(
         client,
+        build_id=build_id(),
         task_queue=at_hand.queue,
         activities=[at_hand.attend_task],
         # What begins in this process is limited by its slots; what waits here would be taken for lost.
@@ -210,6 +214,7 @@ def _clearing_worker(client: Client, services: Services, maintenance: Maintenanc
     """What clears this state folder, which others can't reach."""
     return Worker(
         client,
+        build_id=build_id(),
         task_queue=place_queue(place_of(services.settings.state)),
         activities=[
             maintenance.clear_task_folders,

@@ -253,7 +253,7 @@ def _shapes(shapes: Sequence[Shape]) -> tuple[Scanner, list[bytes]]:
 
 class _CompiledShape:
     def __init__(self, shape: Shape) -> None:
-        self._expression: re2._Regexp = compile_bytes(shape.pattern.encode())
+        self._pattern = shape.pattern
         self._label = _label(shape.kind)
         self._tail = tail_pattern(shape.tail)
         self.bare = shape.pattern.replace("(?P<secret>", "(?:").encode()
@@ -261,6 +261,11 @@ class _CompiledShape:
         opening += ")" * (opening.count("(") - opening.count(")"))
         body = f"[{shape.body}]" if shape.body else "(?s:.)"
         self.begun = rf"{opening}{body}*\z".encode()
+
+    @cached_property
+    def _expression(self) -> "re2._Regexp":
+        # Of a hundred, few are ever found in anything.
+        return compile_bytes(self._pattern.encode())
 
     def hit(self, matched: bytes, begin: int) -> Hit:
         """The secret in what the expression matched."""

@@ -1,5 +1,7 @@
 """What is in the histories: little, and nothing that an agent wrote."""
 
+from importlib.metadata import version
+
 import pytest
 from google.protobuf.message import Message
 from temporalio.api.common.v1 import Payload
@@ -11,6 +13,7 @@ from shiftwork.contracts.feature import FeatureSpec
 from shiftwork.temporal import project_workflow_id
 from tests.e2e.lab import Lab
 from tests.e2e.support import simple_attempt, simple_feature
+from workflows.build import build_id
 
 MOST_EVENTS = 40
 MOST_BYTES = 10 * 1024
@@ -74,6 +77,20 @@ async def test_no_history_holds_what_an_agent_wrote(lab: Lab) -> None:
     for history in await project.histories():
         for event in history.events:
             assert word.encode() not in (await decoded(event, codec)).SerializeToString()
+
+
+async def test_a_history_says_which_code_decided(lab: Lab) -> None:
+    """Workers that read all their code again at each start, to give it a name that tells nobody anything."""
+    project = await lab.project([simple_feature("a")], {"a": [simple_attempt("a")]}, planned=False)
+    await project.completes()
+    steps = [
+        event.workflow_task_completed_event_attributes
+        for history in await project.histories()
+        for event in history.events
+        if event.HasField("workflow_task_completed_event_attributes")
+    ]
+    assert {step.worker_version.build_id for step in steps} == {build_id()}
+    assert build_id().startswith(f"{version('shiftwork')}-")
 
 
 async def decoded(message: Message, codec: EncryptionCodec) -> Message:
