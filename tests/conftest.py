@@ -3,8 +3,9 @@
 import compileall
 import os
 import re
+import sys
 import uuid
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Generator
 from pathlib import Path
 
 import asyncpg
@@ -12,6 +13,7 @@ import hypothesis
 import pytest
 import pytest_asyncio
 
+from shiftwork.importing import uncollected
 from shiftwork.settings import Settings
 from shiftwork.stack.file import StackFile, remove_stack, write_stack
 from shiftwork.stack.postgres import EmbeddedPostgres
@@ -46,6 +48,20 @@ def pytest_configure(config: pytest.Config) -> None:
         "busy", deadline=None, suppress_health_check=[hypothesis.HealthCheck.too_slow]
     )
     hypothesis.settings.load_profile("busy")
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_collection() -> Generator[None, object, object]:
+    """Look for no garbage in what is collected, as all of it stays, and keep what is compiled for it.
+
+    Each worker of pytest collects all tests, so what this costs is paid for several times.
+    """
+    given, sys.dont_write_bytecode = sys.dont_write_bytecode, False
+    try:
+        with uncollected():
+            return (yield)
+    finally:
+        sys.dont_write_bytecode = given
 
 
 @pytest.hookimpl(optionalhook=True)
