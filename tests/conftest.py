@@ -25,10 +25,18 @@ MOST_WORKERS = 6
 
 LONGEST = (
     "e2e/test_real_agents.py",
-    "integration/test_opencode.py",
-    "e2e/test_durability.py",
-    "integration/test_stack_dev.py",
     "e2e/test_docs.py",
+    "e2e/test_docs_agents.py",
+    "e2e/test_durability.py",
+    "e2e/test_langchain_takeover.py",
+    "integration/test_opencode.py",
+    "e2e/test_langchain.py",
+    "e2e/test_langchain_refusals.py",
+    "e2e/test_langchain_troubles.py",
+    "integration/test_stack_dev.py",
+    "e2e/test_langchain_providers.py",
+    "e2e/test_project_workers.py",
+    "integration/test_langchain_program.py",
     "integration/test_acp.py",
 )
 """The files that take longest, in that order: about a minute or more."""

@@ -16,6 +16,7 @@ from shiftwork.contracts.session import Role
 from shiftwork.settings import Settings
 from shiftwork.stack.dev import DevStack
 from tests.e2e.lab import Lab, Project, eventually
+from tests.e2e.langchain_staff import FEATURES, HAND_OVER, Staff, agent
 from tests.e2e.support import (
     WorkerProcess,
     processes_of,
@@ -23,7 +24,6 @@ from tests.e2e.support import (
     quick_settings,
     simple_feature,
 )
-from tests.e2e.test_langchain import FEATURES, HAND_OVER, Staff, agent
 from tests.llm.script import Answer, Fault, Hang, Reply, Turn
 from tests.llm.server import LlmServer
 

@@ -7,7 +7,7 @@ import pytest
 from shiftwork.contracts.project import ProjectOptions
 from shiftwork.contracts.session import Role
 from tests.e2e.lab import Lab, Project
-from tests.e2e.test_langchain import PLAN, Staff, agent, completes, start_with
+from tests.e2e.langchain_staff import PLAN, Staff, agent, completes, start_with
 from tests.llm.script import Answer, Fault, Turn
 from tests.llm.server import LlmServer
 
