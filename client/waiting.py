@@ -8,11 +8,12 @@ from typing import Any
 import asyncpg
 
 from shiftwork.contracts.task import TaskStatus
-from shiftwork.errors import StackError
+from shiftwork.errors import StackError, UnreadableRow
 from shiftwork.store.connect import connect
 from shiftwork.store.lockers import LOST
 from shiftwork.store.run_statements import CHANNEL
 from shiftwork.store.store import Store
+from shiftwork.store.task_news import TaskNews
 from shiftwork.store.task_rows import TaskRow
 
 _LOOK_SECONDS = 1.0
@@ -35,6 +36,8 @@ class _Told(asyncio.Event):
     def __init__(self, *, ends: bool) -> None:
         super().__init__()
         self.ends = ends
+        self.news: TaskNews | None = None
+        """The last."""
 
 
 class TaskWatch:
@@ -109,7 +112,7 @@ class TaskWatch:
                 await _wait(told, _BEGUN_SECONDS)
             while True:
                 told.clear()
-                if (row := await self._look(task_id)) is not None:
+                if (row := _told_row(told) or await self._look(task_id)) is not None:
                     yield row
                 await _wait(told, _LOOK_SECONDS)
 
@@ -135,11 +138,22 @@ class TaskWatch:
             return await tx.tasks.get(task_id)
 
     def _told(self, *message: Any) -> None:
-        task_id, _, status = str(message[-1]).partition(" ")
-        if task_id.isdigit():
-            for told in self._waiting.get(int(task_id), ()):
-                if not told.ends or status not in _GOES_ON:
-                    told.set()
+        if (news := TaskNews.read(str(message[-1]))) is None:
+            return
+        for told in self._waiting.get(news.task_id, ()):
+            if not told.ends or news.status not in _GOES_ON:
+                told.news = news
+                told.set()
+
+
+def _told_row(told: _Told) -> TaskRow | None:
+    """The task, if it was told as it is by now, which saves a question."""
+    news, told.news = told.news, None
+    if news is None or not news.row:
+        return None
+    with suppress(ValueError, UnreadableRow):
+        return news.task()
+    return None
 
 
 async def _wait(told: _Told, seconds: float) -> None:

@@ -6,8 +6,12 @@ from typing import Any, Final
 from sqlalchemy import (
     BindParameter,
     ColumnElement,
+    Text,
     bindparam,
+    case,
+    cast,
     func,
+    literal_column,
     or_,
     select,
     true,
@@ -20,7 +24,11 @@ from shiftwork.contracts.task import TaskStatus
 from shiftwork.store.tables import LEASE_TOKENS, AgentTable, AgentVersionTable, HandoffTable, TaskTable
 
 CHANNEL = "shiftwork_tasks"
-"""Where PostgreSQL tells of each task that changed: its id and its status, with a space between them."""
+"""Where PostgreSQL tells of each task that changed: its id, its status, and its row, if it has ended and is
+short, with spaces between them."""
+
+_MOST_TOLD: Final = 7_900
+"""Bytes of a row that are told; PostgreSQL takes just under 8,000 in all."""
 
 WRITES = "shiftwork_writes"
 """The execution option of a SELECT that writes all the same."""
@@ -46,7 +54,13 @@ _HANDOFF = "handoff"
 
 def told_of() -> ColumnElement[Any]:
     """Has the statement that changes a task tell of it, once it is committed."""
-    return func.pg_notify(CHANNEL, func.concat(_TASKS.c.id, " ", _TASKS.c.status)).label("told")
+    row = cast(func.to_jsonb(literal_column("tasks")), Text)
+    short = func.coalesce(func.octet_length(_TASKS.c.result), 0) < _MOST_TOLD  # else it is made for nothing
+    ended = _TASKS.c.status.in_([status for status in TaskStatus if status.ended]) & short
+    told = case(
+        (ended, case((func.octet_length(row) < _MOST_TOLD, func.concat(" ", row)), else_="")), else_=""
+    )
+    return func.pg_notify(CHANNEL, func.concat(_TASKS.c.id, " ", _TASKS.c.status, told)).label("told")
 
 
 def agent_columns() -> list[ColumnElement[Any]]:

@@ -15,6 +15,7 @@ from shiftwork.store.migrate import migrate
 from shiftwork.store.pending import REQUESTED
 from shiftwork.store.run_statements import CHANNEL
 from shiftwork.store.store import Store
+from shiftwork.store.task_news import TaskNews
 from shiftwork.store.task_rows import NewTask, TaskFilter, TaskOutcome
 
 DONE = TaskOutcome(status=TaskStatus.COMPLETED, result="42\n", duration=0.5, trace={"completed_at": "now"})
@@ -187,22 +188,45 @@ async def test_no_agent_hides_the_tasks_of_others(store, agent):
         assert await pending(newest=mine[1]) == mine[:2]
 
 
-async def test_who_waits_is_told(store, database_url):
+@pytest.mark.parametrize(
+    ("result", "short"), [("42\n", True), ("ä" * 3_000, True), ("ä" * 3_900, False), ("x" * 10**6, False)]
+)
+async def test_who_waits_is_told(store, database_url, result, short):
     """If it failed, a caller would learn of the end of a task only by asking again and again.
 
-    Or, told of every change alike, ask as it begins, which takes time from what has just been begun.
+    Or, told of every change alike, ask as it begins, which takes time from what has just been begun. Or would
+    be told another row than the one that there is.
     """
     connection = await asyncpg.connect(database_url)
     told: asyncio.Queue[str] = asyncio.Queue()
     await connection.add_listener(CHANNEL, lambda *message: told.put_nowait(message[-1]))
     task = await created(store)
-    assert await asyncio.wait_for(told.get(), 100) == f"{task.id} created"
     async with store.transaction() as tx:
+        await tx.connection.exec_driver_sql("SET LOCAL timezone TO 'Asia/Kathmandu'")
         begun = await tx.tasks.begin(task.id, "w", {})
-        await tx.tasks.finish(task.id, begun.task.token, DONE)
-    heard = [await asyncio.wait_for(told.get(), 100) for _ in range(2)]
-    assert heard == [f"{task.id} running", f"{task.id} completed"]
+        outcome = DONE.model_copy(update={"result": result})
+        ended = await tx.tasks.finish(task.id, begun.task.token, outcome)
+    news = [TaskNews.read(await asyncio.wait_for(told.get(), 100)) for _ in range(3)]
+    assert [(one.task_id, one.status) for one in news] == [
+        (task.id, status) for status in ("created", "running", "completed")
+    ]
+    assert [bool(one.row) for one in news] == [False, False, short]
+    if short:
+        assert repr(news[-1].task()) == repr(ended)
     await connection.close()
+
+
+@pytest.mark.parametrize(
+    "text", ["", "x", "7", "7 completed", "7 completed {}", '7 completed {"id": 7}', "٧ created"]
+)
+def test_news_of_another_version_are_news_all_the_same(text):
+    """If it failed, a client would not go on while its workers are replaced by newer ones."""
+    news = TaskNews.read(text)
+    assert (news is None) == (text in ("", "x", "٧ created"))
+    if news is not None:
+        assert news.task_id == 7
+        with pytest.raises((ValueError, UnreadableRow)):
+            news.task()
 
 
 async def test_handoffs_are_of_one_owner_and_expire(store, agent):
