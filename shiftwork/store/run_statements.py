@@ -52,15 +52,26 @@ _OF_AGENT = "agent/"
 _HANDOFF = "handoff"
 
 
+def _is(*statuses: TaskStatus) -> ColumnElement[bool]:
+    return or_(*(_TASKS.c.status == _constant(status) for status in statuses))
+
+
+def _constant(value: str | int) -> ColumnElement[Any]:
+    """A value of ours that stands in the statement: one that is given is looked through for secrets."""
+    return literal_column(f"'{value}'" if isinstance(value, str) else str(value))
+
+
 def told_of() -> ColumnElement[Any]:
     """Has the statement that changes a task tell of it, once it is committed."""
+    nothing, space, most = _constant(""), _constant(" "), _constant(_MOST_TOLD)
     row = cast(func.to_jsonb(literal_column("tasks")), Text)
-    short = func.coalesce(func.octet_length(_TASKS.c.result), 0) < _MOST_TOLD  # else it is made for nothing
-    ended = _TASKS.c.status.in_([status for status in TaskStatus if status.ended]) & short
-    told = case(
-        (ended, case((func.octet_length(row) < _MOST_TOLD, func.concat(" ", row)), else_="")), else_=""
-    )
-    return func.pg_notify(CHANNEL, func.concat(_TASKS.c.id, " ", _TASKS.c.status, told)).label("told")
+    short = (
+        func.coalesce(func.octet_length(_TASKS.c.result), _constant(0)) < most
+    )  # else it is made for nothing
+    ended = _is(*(status for status in TaskStatus if status.ended)) & short
+    shown = case((func.octet_length(row) < most, func.concat(space, row)), else_=nothing)
+    told = func.concat(_TASKS.c.id, space, _TASKS.c.status, case((ended, shown), else_=nothing))
+    return func.pg_notify(_constant(CHANNEL), told).label("told")
 
 
 def agent_columns() -> list[ColumnElement[Any]]:
@@ -108,7 +119,7 @@ def _create_of_agent() -> Any:
 
 
 def _finish() -> Any:
-    held = (_TASKS.c.status == TaskStatus.RUNNING) & (_TASKS.c.token == bindparam("held"))
+    held = _is(TaskStatus.RUNNING) & (_TASKS.c.token == bindparam("held"))
     values = {name: _value(name) for name in _OF_END}
     return (
         update(_TASKS)
@@ -126,11 +137,11 @@ def _finish() -> Any:
 def _begin() -> Any:
     begun = (
         update(_TASKS)
-        .where(_TASKS.c.id == bindparam("begun"), _TASKS.c.status.in_(_BEGINNABLE))
+        .where(_TASKS.c.id == bindparam("begun"), _is(*_BEGINNABLE))
         .values(
-            status=TaskStatus.RUNNING.value,
+            status=_constant(TaskStatus.RUNNING),
             worker=bindparam("begun_by"),
-            attempt=_TASKS.c.attempt + 1,
+            attempt=_TASKS.c.attempt + _constant(1),
             token=LEASE_TOKENS.next_value(),
             started_at=func.coalesce(_TASKS.c.started_at, func.clock_timestamp()),
             # What an earlier attempt wrote stays.
