@@ -306,13 +306,13 @@ async def test_the_servers_are_given_no_keys(tmp_path, monkeypatch):
     monkeypatch.setenv("ANTHROPIC_API_KEY", "canary-7Q2wXz9L")
     monkeypatch.setenv("SWORDFISH", "canary-7Q2wXz9L")
     async with DevStack(Settings(state=tmp_path / "state")):
-        servers = psutil.Process().children(recursive=True)
         seen = []
-        for each in servers:
+        for each in psutil.Process().children(recursive=True):
             with contextlib.suppress(psutil.NoSuchProcess, psutil.ZombieProcess):  # what is asked in between
                 seen.append((each.name(), each.environ()))
-    assert {"postgres", "temporal"} <= {name for name, _ in seen}
-    assert all("PATH" in variables for _, variables in seen if variables)
+    servers = {"postgres", "temporal"}  # others are of what this process started before
+    assert servers <= {name for name, _ in seen}
+    assert all("PATH" in variables for name, variables in seen if name in servers and variables)
     assert not any("canary-7Q2wXz9L" in variables.values() for _, variables in seen)
 
 
