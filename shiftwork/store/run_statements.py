@@ -65,9 +65,8 @@ def told_of() -> ColumnElement[Any]:
     """Has the statement that changes a task tell of it, once it is committed."""
     nothing, space, most = _constant(""), _constant(" "), _constant(_MOST_TOLD)
     row = cast(func.to_jsonb(literal_column("tasks")), Text)
-    short = (
-        func.coalesce(func.octet_length(_TASKS.c.result), _constant(0)) < most
-    )  # else it is made for nothing
+    # Of one with a long result the row is not even made.
+    short = func.coalesce(func.octet_length(_TASKS.c.result), _constant(0)) < most
     ended = _is(*(status for status in TaskStatus if status.ended)) & short
     shown = case((func.octet_length(row) < most, func.concat(space, row)), else_=nothing)
     told = func.concat(_TASKS.c.id, space, _TASKS.c.status, case((ended, shown), else_=nothing))

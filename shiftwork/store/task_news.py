@@ -34,12 +34,13 @@ class TaskNews:
         """The task as it is by now.
 
         Raises:
-            ValueError: its row was not told.
+            ValueError: its row was not told, or is none.
             UnreadableRow: it can't be read by this version.
         """
-        found = json.loads(self.row)
+        if not isinstance(found := json.loads(self.row), dict):
+            raise ValueError("what was told of a task is no row")  # noqa: TRY004 - it is a text
         moments = {
-            name: datetime.fromisoformat(found[name]).astimezone(UTC)
+            name: datetime.fromisoformat(str(found[name])).astimezone(UTC)
             for name in _MOMENTS
             if found.get(name) is not None
         }

@@ -217,7 +217,18 @@ async def test_who_waits_is_told(store, database_url, result, short):
 
 
 @pytest.mark.parametrize(
-    "text", ["", "x", "7", "7 completed", "7 completed {}", '7 completed {"id": 7}', "٧ created"]
+    "text",
+    [
+        "",
+        "x",
+        "7",
+        "7 completed",
+        "7 completed {}",
+        "7 completed []",
+        '7 completed {"ended_at": 1}',
+        '7 completed {"id": 7}',
+        "٧ created",
+    ],
 )
 def test_news_of_another_version_are_news_all_the_same(text):
     """If it failed, a client would not go on while its workers are replaced by newer ones."""
