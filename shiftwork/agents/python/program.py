@@ -31,6 +31,10 @@ MOST_HANDOFF_BYTES = 256 * 1024
 
 _LIBRARY = os.path.dirname(os.__file__) + os.sep  # noqa: PTH120 - quicker
 _PACKAGES = (f"{_LIBRARY}site-packages{os.sep}", f"{_LIBRARY}dist-packages{os.sep}")
+_FILES = (
+    *(io.FileIO, io.BytesIO, io.StringIO, io.TextIOWrapper),
+    *(io.BufferedReader, io.BufferedWriter, io.BufferedRandom, io.BufferedRWPair),
+)
 _HERE = frozenset(sys.modules)
 
 _HANDOFF = {"observations": dict, "actions": list, "state": dict, "metadata": dict}
@@ -92,6 +96,8 @@ def _end_soon(modules: list[types.ModuleType]) -> None:
         gc.collect()
         if names() is not None or not all(map(_needs_no_end, sys.modules.keys() - _HERE)):
             return  # A handler of signals, or a thread, has the names; or there is more to end than Python.
+        if any(map(_waits_for_its_end, gc.get_objects())):
+            return
         for one in gc.get_objects():
             if issubclass(type(one), io.TextIOWrapper | io.BufferedWriter | io.BufferedRandom):
                 with contextlib.suppress(Exception):  # closed, or there is no room: nobody would be told
@@ -102,6 +108,14 @@ def _end_soon(modules: list[types.ModuleType]) -> None:
     except BaseException:  # noqa: BLE001 - whatever it is, the interpreter's own end meets it again, and tells
         return
     os._exit(0)
+
+
+def _waits_for_its_end(one: object) -> bool:
+    """Whether it does more when it ends than to write what waits to be written."""
+    kind = type(one)
+    if issubclass(kind, io.IOBase):
+        return kind not in _FILES
+    return hasattr(kind, "__del__") or issubclass(kind, types.GeneratorType | types.AsyncGeneratorType)
 
 
 def _needs_no_end(name: str) -> bool:
