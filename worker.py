@@ -11,7 +11,7 @@ import os
 import signal
 import sys
 import uuid
-from contextlib import AsyncExitStack, suppress
+from contextlib import AsyncExitStack
 from dataclasses import dataclass
 from datetime import timedelta
 
@@ -48,17 +48,17 @@ from client.tokens import api_token
 from shiftwork.agents.python.runner import PythonRunner
 from shiftwork.agents.registry import backends
 from shiftwork.codec.sealing import Seal
-from shiftwork.errors import ShiftworkError, StackError
+from shiftwork.errors import ShiftworkError
 from shiftwork.gateway import Egress, Gateway
 from shiftwork.ownership import check_ownership
 from shiftwork.runner.leftovers import sweep_orphans
 from shiftwork.sandbox.choose import choose_sandbox
 from shiftwork.secrets import LazyRedactor, Secret, passwords, protect_handler
 from shiftwork.settings import Settings
-from shiftwork.stack.file import database_url, temporal_is_external
-from shiftwork.stack.following import RunningStack, is_same
+from shiftwork.stack.file import database_url
 from shiftwork.stack.place import place_of, with_place
 from shiftwork.stack.private import deny_others_writing
+from shiftwork.stack.serving import serve_on
 from shiftwork.store.migrate import migrate
 from shiftwork.store.store import Store
 from shiftwork.tasks.processing import Equipment
@@ -72,9 +72,6 @@ from workflows.project import ProjectWorkflow
 from workflows.scheduled import ScheduledRunWorkflow
 from workflows.session import SessionWorkflow
 from workflows.task import TaskWorkflow
-
-_LOOK_SECONDS = 1.0
-"""Seconds between two looks for where the stack is."""
 
 _WORKFLOWS = 100
 """Steps of tasks' workflows that are taken at once, which are short."""
@@ -321,56 +318,12 @@ async def serve(
         await asyncio.gather(*(one.shutdown() for one in serving))
 
 
-async def serve_on(settings: Settings, stop: asyncio.Event, redactor: LazyRedactor) -> None:
-    """Run a worker until `stop` is set, wherever the stack of the state folder is started again.
-
-    Raises:
-        StackError: it can't be reached when it is first to be served.
-    """
-    if temporal_is_external() and settings.database_url:  # no server is the state folder's
-        await serve(settings, stop, redactor)
-        return
-    running, served = RunningStack(settings), False
-    while not stop.is_set():
-        enough = asyncio.Event()
-        following = asyncio.create_task(_follow(running, stop, enough))
-        try:
-            await serve(settings, enough, redactor)
-        except StackError as error:
-            if not served and not enough.is_set():
-                raise
-            log.warning("%s", error)
-            await _rest(stop)
-        finally:
-            following.cancel()
-        served = True
-
-
-async def _follow(running: RunningStack, stop: asyncio.Event, enough: asyncio.Event) -> None:
-    """Set `enough` once `stop` is set, or the stack was started again."""
-    before = None
-    while not stop.is_set():
-        with suppress(ShiftworkError):  # it is away
-            stack = running.now()
-            if before is not None and not is_same(before, stack):
-                log.info("the stack was started again; it is served where it is by now")
-                break
-            before = stack
-        await _rest(stop)
-    enough.set()
-
-
-async def _rest(stop: asyncio.Event) -> None:
-    with suppress(TimeoutError):
-        await asyncio.wait_for(stop.wait(), _LOOK_SECONDS)
-
-
 async def _main(settings: Settings, redactor: LazyRedactor) -> None:
     stop = asyncio.Event()
     loop = asyncio.get_running_loop()
     for number in (signal.SIGINT, signal.SIGTERM):
         loop.add_signal_handler(number, stop.set)
-    await serve_on(settings, stop, redactor)
+    await serve_on(settings, stop, lambda enough: serve(settings, enough, redactor))
 
 
 def main() -> int:
