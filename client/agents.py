@@ -238,15 +238,19 @@ def check_definition(definition: AgentDefinition) -> None:
     check_hosts(config.sandbox)
     if definition.kind == PYTHON:
         if definition.settings:
-            raise InvalidInput("An agent of kind 'python' has code, and no settings of a backend.")
+            raise InvalidInput(
+                "An agent of kind 'python' has code, and no settings of a backend; take the settings away."
+            )
         check_parameters(definition, {})
         if definition.code is not None:
             check_code(definition.code)
             _check_syntax(definition.code)
         return
-    if definition.code is not None:
-        raise InvalidInput(f"An agent of kind {definition.kind!r} has settings, and no code.")
     check_agent(definition.kind, definition.settings)
+    if definition.code is not None:
+        raise InvalidInput(
+            f"An agent of kind {definition.kind!r} has settings, and no code; take the code away."
+        )
 
 
 def checked_configuration(keys: Mapping[str, Any]) -> AgentConfiguration:

@@ -24,7 +24,10 @@ def check_backfill(start: object, end: object, overlap: object) -> None:
             f"A backfill from {start.isoformat()} begins before {_FIRST_YEAR}; begin it later."
         )
     if start >= end:
-        raise InvalidInput(f"A backfill from {start.isoformat()} to {end.isoformat()} has no time in it.")
+        raise InvalidInput(
+            f"A backfill from {start.isoformat()} to {end.isoformat()} has no time in it; "
+            "name an end that is later than the beginning."
+        )
     if end > datetime.now(UTC):
         raise InvalidInput(
             f"A backfill makes up for what has passed, and {end.isoformat()} is still to come; end it now or "

@@ -36,7 +36,9 @@ class AgentExecutor:
         settings: Settings | None = None,
     ) -> None:
         if isinstance(timeout, bool) or not isinstance(timeout, int | float) or not 0 < timeout <= 7 * 86_400:
-            raise InvalidInput(f"timeout is {timeout!r}; it must be a number of seconds, up to 604800.")
+            raise InvalidInput(
+                f"timeout is {timeout!r}; it must be a number of seconds above 0, up to 604800."
+            )
         if isinstance(max_output_size, bool) or not isinstance(max_output_size, int) or max_output_size < 1:
             raise InvalidInput(f"max_output_size is {max_output_size!r}; it must be a number of bytes.")
         check_limits(timeout, max_output_size, output="max_output_size")

@@ -12,7 +12,7 @@ from temporalio.service import RPCError, RPCStatusCode
 from client.backfills import check_backfill, check_beside, check_number
 from client.due import MOST_RUNS, backfill_of, due_between, next_due
 from client.reconciling import AGENT, ScheduleReconciliation
-from client.schedule_names import check_schedule_id, owner_of, schedule_id, schedules_of
+from client.schedule_names import check_schedule_id, configured, owner_of, schedule_id, schedules_of
 from client.schedule_specs import OVERLAPS, action_of
 from client.temporal_errors import unanswered
 from shiftwork.contracts.agent import Overlap
@@ -231,7 +231,8 @@ def _none(agent: AgentRow, named: str) -> NotFound:
             f"There is no schedule of agent {agent.name!r} now: it is not enabled; "
             f"`shiftwork agents edit {agent.id} --enable` has its schedules run it."
         )
-    why = "it has none of this id" if config.schedules else "it has none"
+    others = configured(agent)
+    why = f"it has none of the id {named!r}, but {', '.join(sorted(others))}" if others else "it has none"
     return NotFound(
         f"There is no schedule of agent {agent.name!r}: {why}; `shiftwork schedules set` sets one."
     )

@@ -16,7 +16,8 @@ from client.cli.opening import reading, tell_unreadable
 from client.cli.output import excerpt, pairs, print_json, table
 from client.cli.task_pages import end, moment, shown
 from client.cli.values import WALL_TIME
-from shiftwork.contracts.agent import PYTHON, WorkspaceMode
+from client.json_types import check_json
+from shiftwork.contracts.agent import PYTHON, AgentConfiguration, WorkspaceMode
 from shiftwork.errors import Conflict, InvalidInput
 from shiftwork.settings import Settings
 from shiftwork.store.agents import AgentDefinition, AgentIdentity, AgentRow
@@ -169,6 +170,8 @@ def _definition(base: AgentDefinition, args: Namespace) -> AgentDefinition:
     checked = checked_configuration(config)
     kept = {name: value for name, value in given.items() if value is not None}
     fields = {name: getattr(base, name) for name in AgentDefinition.model_fields}
+    if args.kind is not None and (args.kind == PYTHON) != (base.kind == PYTHON):
+        fields |= {"code": None, "settings": {}}  # what its new kind can't have; the version before keeps it
     return AgentDefinition.model_validate({**fields, **kept, "config": checked})
 
 
@@ -186,6 +189,7 @@ def _config(text: str | None) -> dict[str, Any]:
         raise InvalidInput(f"{where} holds no JSON: {error}.") from error
     if not isinstance(found, dict):
         raise InvalidInput(f"{where} has to be an object, such as " + '{"timeout": 60}.')
+    check_json(found, AgentConfiguration)
     return found
 
 

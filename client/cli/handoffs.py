@@ -17,7 +17,6 @@ from shiftwork.handoffs import HandoffContext, HandoffManager
 from shiftwork.store.handoffs import HandoffArtifact, readable
 
 _LAST = 10
-_ALL = 100_000
 
 
 def list_handoffs(args: Namespace) -> int:
@@ -78,10 +77,8 @@ def show(args: Namespace) -> int:
     """Print one handoff."""
 
     async def command(store: PatientStore) -> int:
-        found = await _history(store, args.agent, _ALL)
-        one = next((artifact for artifact in found if artifact.id == args.handoff), None)
-        if one is None:
-            raise NotFound(f"Agent {args.agent!r} has no handoff {args.handoff}, or it has expired.")
+        async with store.transaction() as tx:
+            one = await tx.handoffs.get((await tx.agents.find(args.agent)).id, args.handoff)
         return _shown(args, one)
 
     return reading(command)
@@ -91,10 +88,13 @@ def latest(args: Namespace) -> int:
     """Print what an agent's next run will be given."""
 
     async def command(store: PatientStore) -> int:
-        found = await _history(store, args.agent, 1)
-        if not found:
-            raise NotFound(f"Agent {args.agent!r} has no handoff that has not expired.")
-        return _shown(args, found[0])
+        async with store.transaction() as tx:
+            found = await tx.handoffs.latest((await tx.agents.find(args.agent)).id)
+        if found is None:
+            raise NotFound(
+                f"Agent {args.agent!r} has no handoff that has not expired; a run of it leaves one."
+            )
+        return _shown(args, found)
 
     return reading(command)
 
@@ -130,11 +130,6 @@ def cleanup(args: Namespace) -> int:
         return DONE
 
     return reading(command)
-
-
-async def _history(store: PatientStore, ref: str, limit: int) -> list[HandoffArtifact]:
-    async with store.transaction() as tx:
-        return await tx.handoffs.history((await tx.agents.find(ref)).id, limit)
 
 
 def _read(file: str) -> str:

@@ -95,7 +95,8 @@ AGENTS = (
         "shiftwork agents edit price-watcher --code watcher.py",
         (AGENT, *_definition(new=False), JSON),
         "What is not given stays. Settings, limits and parameters replace those of the same name; the value "
-        "`null` takes one away. --config is a JSON merge patch: what it does not name stays, too.",
+        "`null` takes one away. --config is a JSON merge patch: what it does not name stays, too. An agent "
+        "that becomes a program leaves its code, one that becomes Python its settings.",
     ),
     Command(
         "agents delete",

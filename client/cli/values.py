@@ -116,7 +116,12 @@ def dollars_or_none(text: str) -> float | None:
 
 def days_or_none(text: str) -> float | None:
     """A number of days above 0, or `none`: for ever."""
-    return None if text == "none" else seconds(text)
+    if text == "none":
+        return None
+    value = _number(text)
+    if value <= 0:
+        raise ArgumentTypeError(f"{text!r} is not a number of days above 0, nor none")
+    return value
 
 
 def score(text: str) -> float:

@@ -105,6 +105,8 @@ def read_settings(model: type[Model], backend: str, settings: Settings) -> Model
         if problem["type"] == "extra_forbidden":
             known = ", ".join(sorted(model.model_fields))
             raise InvalidInput(f"Backend {backend!r} has no setting {where!r}; it has: {known}.") from error
+        if problem["type"] == "missing":
+            raise InvalidInput(f"Backend {backend!r} needs the setting {where!r}.") from error
         said = truncate(problem["msg"].removeprefix("Value error, "), 1000)
         place = f"Backend {backend!r}, setting {where!r}" if where else f"Backend {backend!r}"
         raise InvalidInput(f"{place}: {said}.") from error

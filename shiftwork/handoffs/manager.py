@@ -70,7 +70,8 @@ class HandoffManager:
         check_text("The summary of a handoff", summary)
         if len(summary) > MOST_CHARACTERS:
             raise InvalidInput(
-                f"The summary of a handoff has {len(summary):,} characters, and may have {MOST_CHARACTERS:,}."
+                f"The summary of a handoff has {len(summary):,} characters, and may have "
+                f"{MOST_CHARACTERS:,}; shorten it."
             )
         if not isinstance(context, HandoffContext):
             raise InvalidInput(f"A handoff is a HandoffContext, not {type(context).__name__}.")

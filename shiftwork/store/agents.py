@@ -133,8 +133,12 @@ class Agents(Noun):
             condition &= AgentTable.deleted_at.is_(None)
         row = await self._first(_select().where(condition), AgentRow) if is_id(agent_id) else None
         if row is None:
-            what = f"agent {agent_id}" if version is None else f"version {version} of agent {agent_id}"
-            raise NotFound(f"There is no {what}; `shiftwork agents list` shows those there are.")
+            if version is None:
+                raise _missing(agent_id)
+            raise NotFound(
+                f"There is no version {version} of agent {agent_id}; `shiftwork agents versions {agent_id}` "
+                "shows those there are."
+            )
         return row
 
     async def find(self, ref: str) -> AgentRow:

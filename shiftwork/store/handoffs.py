@@ -115,7 +115,7 @@ class Handoffs(Noun):
             if not rows and session_id is not None:
                 rows = await self._run(_OF_SESSION, session_id)
         if not rows:
-            raise NotFound(f"There is no {_owner(*owner)} to hand over from.")
+            raise NotFound(f"There is no {_owner(*owner)} to hand over from{_where(agent_id, task_id)}.")
         return HandoffArtifact.model_validate(rows[0])
 
     async def latest(self, agent_id: int) -> HandoffArtifact | None:
@@ -127,7 +127,10 @@ class Handoffs(Noun):
         """One of the agent's that has not expired; raises `NotFound`."""
         rows = await self._run(_ONE, agent_id, handoff_id) if is_id(handoff_id) else []
         if not rows:
-            raise NotFound(f"Agent {agent_id} has no handoff {handoff_id}, or it has expired.")
+            raise NotFound(
+                f"Agent {agent_id} has no handoff {handoff_id}, or it has expired; "
+                f"`shiftwork handoffs list {agent_id}` shows those there are."
+            )
         return HandoffArtifact.model_validate(rows[0])
 
     async def history(self, agent_id: int, limit: int = 10, offset: int = 0) -> list[HandoffArtifact]:
@@ -153,6 +156,15 @@ class Handoffs(Noun):
     async def remove_expired(self) -> int:
         """Delete what has expired; how many that were."""
         return len(await self._run(_EXPIRED))
+
+
+def _where(agent_id: int | None, task_id: int | None) -> str:
+    """What shows the owners that there are."""
+    if agent_id is None:
+        return ""
+    if task_id is None:
+        return "; `shiftwork agents list` shows those there are"
+    return f"; `shiftwork tasks list --agent {agent_id}` shows its tasks"
 
 
 def _owner(agent_id: int | None, task_id: int | None, session_id: int | None) -> str:

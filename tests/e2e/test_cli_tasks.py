@@ -101,6 +101,18 @@ def test_an_agent_from_its_registration_to_its_end(type_):
     assert "There is no agent" in type_.refused("agents", "show", agent)
 
 
+def test_an_agent_becomes_a_program_and_python_again(type_):
+    """If it failed, whoever wants another kind of agent would have to delete it, and lose what it knows."""
+    program = ("--kind", "command", "--setting", 'argv=["true"]')
+    assert "take the code away" in type_.refused(
+        "agents", "edit", type_.agent, *program, "--code", "counter.py"
+    )
+    changed = type_.json("agents", "edit", type_.agent, *program)
+    assert (changed["kind"], changed["code"], changed["version"]) == ("command", None, 2)
+    changed = type_.json("agents", "edit", type_.agent, "--kind", "python", "--code", "counter.py")
+    assert (changed["kind"], changed["code"], changed["settings"]) == ("python", COUNTER, {})
+
+
 def test_a_run_that_fails_says_so(type_):
     """If it failed, a script could not tell whether its agent did its work."""
     done = type_.run("agents", "run", type_.agent, "--instruction", "fail", status=5)
@@ -230,16 +242,32 @@ def test_handoffs_are_seen_and_set(type_):
         (("agents", "register", "x", "--code", "counter.py", "--schedule", "daily"), "daily"),
         (("agents", "register", "x", "--code", "counter.py", "--config", "{"), "holds no JSON"),
         (("agents", "register", "x", "--config", '{"timout": 3}'), "timout: is not known; known are:"),
+        (("agents", "register", "x", "--config", '{"timeout": "30"}'), "timeout: must be a number"),
+        (("agents", "register", "x", "--config", '{"timeout": true}'), "timeout: must be a number"),
+        (("agents", "register", "x", "--config", '{"enabled": "no"}'), "enabled: must be true or false"),
+        (
+            ("agents", "edit", "AGENT", "--config", '{"limits": {"processes": "9"}}'),
+            "limits.processes: must be",
+        ),
+        (("agents", "register", "x", "--kind", "wombat", "--code", "counter.py"), "'wombat' is not known"),
+        (("agents", "register", "x", "--kind", "command"), "needs the setting 'argv'"),
+        (("agents", "show", "AGENT", "--version", "9"), "`shiftwork agents versions"),
         (("agents", "edit", "AGENT"), "Nothing to change"),
         (("agents", "run", "nobody"), "There is no agent 'nobody'"),
         (("tasks", "create", "x"), "Give either --provider or --agent"),
         (("tasks", "show", "987654321"), "There is no task 987654321"),
         (("schedules", "backfill", "AGENT", "--from", "now", "--to", "2026-01-01T00:00Z"), "--from: 'now'"),
         (("handoffs", "save", "AGENT", "counter.py"), "handoff"),
+        (
+            ("handoffs", "save", "AGENT", "handoff.json", "--task", "987654321"),
+            "`shiftwork tasks list --agent",
+        ),
+        (("handoffs", "show", "AGENT", "987654321"), "`shiftwork handoffs list"),
     ],
 )
 def test_what_is_wrong_is_told(type_, argv, says):
     """If it failed, a mistake would be stored, or end in a traceback."""
+    Path("handoff.json").write_text("{}")
     assert says in type_.refused(*(type_.agent if word == "AGENT" else word for word in argv))
 
 

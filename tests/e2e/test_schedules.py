@@ -46,6 +46,8 @@ async def test_an_agent_runs_by_its_schedule(lab, scheduler):
     info = await scheduler.schedule_agent(agent.id, "@every 1s")
     assert info.id == f"agent_{agent.id}"
     done = await ended(lab, agent, 3)
+    with pytest.raises(NotFound, match=f"it has none of the id 'another', but agent_{agent.id};"):
+        await lab.shiftwork.schedule(agent.id, "another")
     await scheduler.unschedule_agent(agent.id)
     moments = [task.scheduled_at for task in done]
     assert len(set(moments)) == len(moments)

@@ -162,6 +162,7 @@ def test_words_find_their_places(argv, expected):
         (["start", "s.md", "--max-sessions", "0"], "'0' is not a whole number from 1 up"),
         (["start", "s.md", "--budget", "nan"], "'nan' is not a finite number"),
         (["start", "s.md", "--session-timeout", "0"], "seconds above 0"),
+        (["handoffs", "save", "a", "f", "--ttl-days", "0"], "'0' is not a number of days above 0, nor none"),
         (["start", "s.md", "--profile", "loose"], "argument --profile: invalid choice: 'loose' (choose from"),
         (["start", "s.md", "--allow-host", "https://a.example"], "give HOST, HOST:PORT or *.DOMAIN"),
         (["start", "s.md", "--allow-host", "127.0.0.1"], "argument --allow-host: '127.0.0.1' is not a host"),

@@ -2,8 +2,8 @@
 
 import pytest
 
+from client.json_types import misfits
 from client.rest.app import make_application
-from client.rest.json_types import misfits
 from client.rest.streams import Streams
 from shiftwork.settings import Settings
 
