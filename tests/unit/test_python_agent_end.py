@@ -23,6 +23,36 @@ OWN = f"import os\n{SAYS}\nkept = Says('of a module')"
 ENDS = {
     "a file that is not closed": "import os; file = os.fdopen(os.dup(1), 'w'); file.write('late')",
     "one of another module's": "import json, os; json.own = open(os.dup(1), 'w'); json.own.write('late')",
+    "one of a class": "import os\nclass Log: file = open(os.dup(1), 'w')\nLog.file.write('late')",
+    "one that a function keeps": """
+import os
+def told(file=open(os.dup(1), "w")):
+    file.write("late")
+told()
+""",
+    "one that an exception shows": """
+import os
+def fail():
+    file = open(os.dup(1), "w")
+    file.write("late")
+    raise ValueError(file)
+try:
+    fail()
+except ValueError as error:
+    kept = error
+""",
+    "one that is not looked at": """
+import gc, os, sys
+sys.own = open(os.dup(1), "w")
+sys.own.write("late")
+gc.freeze()
+""",
+    "one after what was printed": """
+import os, sys
+file = open(os.dup(1), "w")
+file.write("late")
+sys.stdout.write("soon, ")
+""",
     "an object that the library holds": 'import json; json.own = type("Says", (), {"__del__": print})()',
     "a stream that the library holds": """
 import io, json, os
@@ -38,6 +68,7 @@ import os, signal
 kept = Says("x")
 signal.signal(signal.SIGTERM, lambda *_: kept)
 """,
+    "who is told of garbage": "import gc; gc.callbacks.append(lambda phase, _: print(phase))",
     "a generator": """
 def steps():
     try:
@@ -89,6 +120,14 @@ sys.stdout.write("before, ")
 sys.stdout = io.TextIOWrapper(open(1, "wb", closefd=False))
 sys.stdout.write("after")
 """,
+    "a standard output of its own": """
+import sys
+class Own:
+    closed = False
+    def write(self, text): return len(text)
+    def flush(self, tell=sys.__stdout__.write): tell("flushed, ")
+sys.stdout = Own()
+""",
     "output that nobody takes": """
 import os, sys
 sys.stdout.reconfigure(line_buffering=False)
@@ -117,5 +156,7 @@ async def test_code_ends_as_by_any_interpreter(runner, code):
 async def test_simple_code_does_not_take_its_interpreter_apart(runner):
     """If it failed, every run would wait for that, which takes longer than most code."""
     tells = "import functools, os; os._exit = functools.partial(print, 'at once with')"
-    assert (await run(runner, tells)).result == "at once with 0\n"
-    assert (await run(runner, f"import ctypes; {tells}")).result == ""
+    for code in ("", "class Own:\n  def done(self): pass\nown = Own()\n"):
+        assert (await run(runner, f"{code}{tells}")).result == "at once with 0\n"
+    for of_c in ("ctypes", "sqlite3"):
+        assert (await run(runner, f"import {of_c}; {tells}")).result == ""

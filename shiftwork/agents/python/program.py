@@ -35,6 +35,7 @@ _FILES = (
     *(io.FileIO, io.BytesIO, io.StringIO, io.TextIOWrapper),
     *(io.BufferedReader, io.BufferedWriter, io.BufferedRandom, io.BufferedRWPair),
 )
+_OF_C = ("ctypes", "_sqlite3", "_dbm", "_gdbm")
 _HERE = frozenset(sys.modules)
 
 _HANDOFF = {"observations": dict, "actions": list, "state": dict, "metadata": dict}
@@ -69,15 +70,20 @@ def main(mode: str) -> None:
         os.write(1, BEGINNING)
     end_soon, modules = _end_soon, [module]  # the code may take from this module what it has
     del module
+    seen = _Seen()
     exec(compile(code, NAME, "exec", dont_inherit=True), vars(modules[0]))  # noqa: S102 - what this is for
-    end_soon(modules)
+    end_soon(modules, seen)
+
+
+class _Seen:
+    """The collector of garbage looks at the one object of it, unless the code froze what there is."""
 
 
 class _Names:
     """Lives as long as the names of the code do."""
 
 
-def _end_soon(modules: list[types.ModuleType]) -> None:
+def _end_soon(modules: list[types.ModuleType], seen: _Seen) -> None:
     """End as the interpreter would, without its taking itself apart: that takes longer than most code.
 
     Returns where there is more to it than to end threads, call what is registered for the end, end what the
@@ -85,11 +91,14 @@ def _end_soon(modules: list[types.ModuleType]) -> None:
 
     Args:
         modules: the only reference to the code's, which is taken.
+        seen: made before the code was executed.
     """
     try:
         if "threading" in sys.modules:
             sys.modules["threading"]._shutdown()  # noqa: SLF001 - what the interpreter calls
         atexit._run_exitfuncs()  # noqa: SLF001 - the same
+        if not _begin_end(seen):
+            return
         names = weakref.ref(vars(modules[0]).setdefault("__shiftwork__", _Names()))
         modules.clear()
         sys.modules.pop("__main__", None)
@@ -102,12 +111,29 @@ def _end_soon(modules: list[types.ModuleType]) -> None:
             if issubclass(type(one), io.TextIOWrapper | io.BufferedWriter | io.BufferedRandom):
                 with contextlib.suppress(Exception):  # closed, or there is no room: nobody would be told
                     one.flush()
-        for stream in (sys.stdout, sys.stderr, sys.__stdout__, sys.__stderr__):
-            if stream is not None and not stream.closed:
-                stream.flush()
+        _flush(sys.stdout, sys.stderr, sys.__stdout__, sys.__stderr__)
     except BaseException:  # noqa: BLE001 - whatever it is, the interpreter's own end meets it again, and tells
         return
     os._exit(0)
+
+
+def _begin_end(seen: _Seen) -> bool:
+    """Do what comes before objects end; whether they can be looked at, and nobody is told of how they end."""
+    kinds, streams = {*map(type, gc.get_objects())}, (sys.stdout, sys.stderr)
+    if gc.callbacks or type(seen) not in kinds or {*map(type, streams)} - {*_FILES, type(None)}:
+        return False
+    _flush(*streams)  # before what they write
+    if gc.isenabled() and any(hasattr(kind, "__del__") for kind in kinds):
+        # This puts objects behind those that hold them, and they end in that order: else a file that only a
+        # cycle holds, as that of a class, would be closed before what waits is written to it.
+        gc.collect()
+    return True
+
+
+def _flush(*streams: Any) -> None:
+    for stream in streams:
+        if stream is not None and not stream.closed:
+            stream.flush()
 
 
 def _waits_for_its_end(one: object) -> bool:
@@ -119,9 +145,9 @@ def _waits_for_its_end(one: object) -> bool:
 
 
 def _needs_no_end(name: str) -> bool:
-    """Whether a module is one of the standard library's, of which only one lets C have buffers and exits."""
+    """Whether a module is one of the standard library's, of which few let C have buffers and exits."""
     file = getattr(sys.modules[name], "__file__", None) or _LIBRARY
-    return file.startswith(_LIBRARY) and not file.startswith(_PACKAGES) and name != "ctypes"
+    return file.startswith(_LIBRARY) and not file.startswith(_PACKAGES) and name not in _OF_C
 
 
 def _tell_peak(pid: int, outbox: str | None) -> None:
