@@ -263,16 +263,24 @@ def _tuner(slots: ProcessSlots) -> WorkerTuner:
 
 
 async def serve(
-    settings: Settings, stop: asyncio.Event, redactor: LazyRedactor, *, egress: Egress | None = None
+    settings: Settings,
+    stop: asyncio.Event,
+    redactor: LazyRedactor,
+    *,
+    egress: Egress | None = None,
+    reached: asyncio.Event | None = None,
 ) -> None:
     """Run a worker until `stop` is set; agents at work then leave a snapshot and give their task back.
 
     Args:
         egress: how listed hosts are found and connected to; None: by the system's resolver, over TCP.
+        reached: is set once the database has answered.
     """
     url = database_url(settings)
     # Servers that are just coming back are waited for; a supervisor would only start us again.
     await patiently(lambda: migrate(url))
+    if reached is not None:
+        reached.set()
     async with AsyncExitStack() as stack:
         redactor.learn(*passwords([url]), Secret("rest-api-token", api_token(settings)[1]))
         store = await stack.enter_async_context(Store(url, redact=redactor))
@@ -323,7 +331,7 @@ async def _main(settings: Settings, redactor: LazyRedactor) -> None:
     loop = asyncio.get_running_loop()
     for number in (signal.SIGINT, signal.SIGTERM):
         loop.add_signal_handler(number, stop.set)
-    await serve_on(settings, stop, lambda enough: serve(settings, enough, redactor))
+    await serve_on(settings, stop, lambda enough, reached: serve(settings, enough, redactor, reached=reached))
 
 
 def main() -> int:

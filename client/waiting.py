@@ -9,8 +9,7 @@ import asyncpg
 
 from shiftwork.contracts.task import TaskStatus
 from shiftwork.errors import StackError, UnreadableRow
-from shiftwork.store.connect import connect
-from shiftwork.store.lockers import LOST
+from shiftwork.store.connect import answering, connect
 from shiftwork.store.run_statements import CHANNEL
 from shiftwork.store.store import Store
 from shiftwork.store.task_news import TaskNews
@@ -68,10 +67,8 @@ class TaskWatch:
                 options = {"application_name": "shiftwork watch"}
                 connection = await connect(self._url(), server_settings=options)
                 try:
-                    await connection.add_listener(CHANNEL, self._told)
-                except LOST as error:
-                    raise StackError("PostgreSQL ended the connection; try again.") from error
-                else:
+                    with answering():
+                        await connection.add_listener(CHANNEL, self._told)
                     self._connection = connection
                 finally:
                     if self._connection is not connection:

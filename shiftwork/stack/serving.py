@@ -18,33 +18,33 @@ log = logging.getLogger("shiftwork.worker")
 
 
 async def serve_on(
-    settings: Settings, stop: asyncio.Event, serve: Callable[[asyncio.Event], Awaitable[None]]
+    settings: Settings, stop: asyncio.Event, serve: Callable[[asyncio.Event, asyncio.Event], Awaitable[None]]
 ) -> None:
     """Serve until `stop` is set, wherever the stack of the state folder is started again.
 
     Args:
-        serve: serves the stack where it is by now, until the event that it is given is set.
+        serve: serves the stack where it is by now, until the first of the events that it is given is set; it
+            sets the second once it has reached it.
 
     Raises:
-        StackError: it can't be reached when it is first to be served.
+        StackError: it can't be reached. Once it was, it is waited for.
     """
     if temporal_is_external() and settings.database_url:  # no server is the state folder's
-        await serve(stop)
+        await serve(stop, asyncio.Event())
         return
-    running, served = RunningStack(settings), False
+    running, reached = RunningStack(settings), asyncio.Event()
     while not stop.is_set():
         enough = asyncio.Event()
         following = asyncio.create_task(_follow(running, stop, enough))
         try:
-            await serve(enough)
+            await serve(enough, reached)
         except StackError as error:
-            if not served and not enough.is_set():
+            if not reached.is_set() and not enough.is_set():
                 raise
             log.warning("%s", error)
             await _rest(stop)
         finally:
             following.cancel()
-        served = True
 
 
 async def _follow(running: RunningStack, stop: asyncio.Event, enough: asyncio.Event) -> None:

@@ -1,5 +1,7 @@
 """Connecting to PostgreSQL, with errors that people can act on."""
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import asyncpg
@@ -9,6 +11,9 @@ from shiftwork.store.dsn import FORM, asyncpg_dsn, place, shown
 
 CONNECT_TIMEOUT = 10.0
 """Seconds after which a server that does not answer counts as unreachable."""
+
+LOST = (asyncpg.PostgresConnectionError, asyncpg.InterfaceError, OSError)
+"""What a connection raises that is no more."""
 
 
 async def connect(database_url: str, **options: Any) -> asyncpg.Connection:
@@ -37,3 +42,12 @@ async def connect(database_url: str, **options: Any) -> asyncpg.Connection:
             f"The database address{shown(database_url)} can't be used: write it as {FORM}, "
             "and what is no letter or digit in a user or password as %XX."
         ) from None
+
+
+@contextmanager
+def answering() -> Iterator[None]:
+    """Raises `StackError` where the server ends the connection that is used within."""
+    try:
+        yield
+    except (*LOST, asyncpg.OperatorInterventionError) as error:
+        raise StackError("PostgreSQL ended the connection; try again.") from error

@@ -13,7 +13,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 from sqlalchemy.pool import ConnectionPoolEntry, QueuePool
 
 from shiftwork.errors import StackError
-from shiftwork.store.lockers import LOST
+from shiftwork.store.connect import LOST
 
 _TRUSTED_SECONDS = 5.0
 """How long after its last use a connection is taken for alive unless the driver heard otherwise: what is

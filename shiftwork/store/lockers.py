@@ -4,8 +4,7 @@ from collections.abc import Awaitable, Callable
 
 import asyncpg
 
-LOST = (asyncpg.PostgresConnectionError, asyncpg.InterfaceError, OSError)
-"""What a connection raises that is no more."""
+from shiftwork.store.connect import LOST, answering
 
 _TRY = "SELECT pg_try_advisory_lock($1)"
 _UNLOCK = "SELECT pg_advisory_unlock($1)"
@@ -23,14 +22,15 @@ class Lockers:
         self._idle: list[asyncpg.Connection] = []
 
     async def acquire(self, key: int) -> asyncpg.Connection | None:
-        """The connection that holds this lock from now on; None if another holds it."""
+        """The connection that holds this lock from now on; None if another holds it. Raises `StackError`."""
         while self._idle:
             connection = self._idle.pop()
             try:
                 return await self._tried(connection, key)
             except LOST:
                 connection.terminate()  # the server was restarted meanwhile
-        return await self._tried(await self._connect(), key)
+        with answering():
+            return await self._tried(await self._connect(), key)
 
     async def release(self, connection: asyncpg.Connection, key: int) -> None:
         """Give the lock back. A connection that fails in it is ended, and the lock with it."""

@@ -5,9 +5,9 @@ from pathlib import Path
 
 import asyncpg
 
-from shiftwork.errors import Conflict
+from shiftwork.errors import Conflict, StackError
 from shiftwork.store import migrations
-from shiftwork.store.connect import connect
+from shiftwork.store.connect import answering, connect
 from shiftwork.store.dsn import place
 from shiftwork.store.migrations import versions
 
@@ -24,12 +24,13 @@ async def migrate(database_url: str) -> None:
     """Apply what is missing; one query when nothing is.
 
     Raises:
-        StackError: the database can't be reached.
+        StackError: the database can't be reached, or goes away.
         Conflict: the database was migrated by a newer version of Shiftwork.
     """
     connection = await connect(database_url)
     try:
-        current = await _revision(connection)
+        with answering():
+            current = await _revision(connection)
     finally:
         await connection.close()
     if _is_behind(current, database_url):
@@ -57,6 +58,7 @@ async def _upgrade(database_url: str) -> None:
     from alembic import command  # noqa: PLC0415
     from alembic.config import Config  # noqa: PLC0415
     from sqlalchemy import Connection, text  # noqa: PLC0415
+    from sqlalchemy.exc import DBAPIError  # noqa: PLC0415
     from sqlalchemy.ext.asyncio import create_async_engine  # noqa: PLC0415
     from sqlalchemy.pool import NullPool  # noqa: PLC0415
 
@@ -78,5 +80,12 @@ async def _upgrade(database_url: str) -> None:
         async with engine.begin() as connection:
             await connection.execute(text("SELECT pg_advisory_xact_lock(:lock)"), {"lock": _LOCK})
             await connection.run_sync(upgrade)
+    except DBAPIError as error:
+        if not error.connection_invalidated:
+            raise
+        raise StackError(
+            f"PostgreSQL at {place(database_url)} ended the connection that brought the database up to date; "
+            "try again."
+        ) from error
     finally:
         await engine.dispose()

@@ -13,7 +13,7 @@ from typing import Any
 import asyncpg
 
 from shiftwork.errors import InvalidInput, NotFound, StackError
-from shiftwork.store.connect import connect
+from shiftwork.store.connect import answering, connect
 
 NAMES_SQL = "SELECT name FROM projects ORDER BY created_at DESC LIMIT 200"
 """Whoever misspells a name means one of these."""
@@ -105,7 +105,8 @@ async def project_status(database_url: str, ref: str | None = None) -> dict[str,
     """
     connection = await connect(database_url)
     try:
-        return await read_status(connection, ref)
+        with answering():
+            return await read_status(connection, ref)
     except asyncpg.UndefinedTableError as error:
         raise StackError("The database holds no Shiftwork tables yet; start Shiftwork once.") from error
     finally:

@@ -168,8 +168,9 @@ class Store:
 
     async def open(self) -> None:
         """Connect once; raises `StackError` if the server can't be reached, `InvalidInput` for a bad DSN."""
-        async with self._engine.connect():
-            pass
+        with self._telling():
+            async with lent(self._engine):
+                pass
 
     async def close(self) -> None:
         """Close every connection; the store can be opened again."""

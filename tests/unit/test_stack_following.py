@@ -1,5 +1,6 @@
 """Where the stack runs by now, as whoever lives longer than it finds out."""
 
+import asyncio
 import os
 
 import pytest
@@ -8,6 +9,7 @@ from shiftwork.errors import StackError
 from shiftwork.settings import Settings
 from shiftwork.stack.file import StackFile, remove_stack, write_stack
 from shiftwork.stack.following import RunningStack
+from shiftwork.stack.serving import serve_on
 
 
 def publish(settings, address):
@@ -35,3 +37,26 @@ def test_a_stack_that_was_started_again_is_seen(tmp_path):
         stack.now()
     publish(settings, "127.0.0.1:3")
     assert stack.now().temporal_address == "127.0.0.1:3"
+
+
+@pytest.mark.parametrize("reaches", [True, False], ids=["reached", "never reached"])
+async def test_a_stack_that_was_reached_once_is_waited_for(tmp_path, reaches):
+    """If it failed, a worker would end when its stack is started again while it starts itself."""
+    stop, served = asyncio.Event(), []
+
+    async def serve(_, reached):
+        served.append(reached)
+        if len(served) == 2:
+            stop.set()
+            return
+        if reaches:
+            reached.set()
+        raise StackError("it went away.")
+
+    serving = serve_on(Settings(state=tmp_path), stop, serve)
+    if reaches:
+        await asyncio.wait_for(serving, 60)
+    else:
+        with pytest.raises(StackError, match="it went away"):
+            await serving
+    assert len(served) == 1 + reaches
