@@ -77,6 +77,8 @@ def test_a_module_is_imported_when_its_name_is_asked_for(folder: Path) -> None:
         "from mine import *; assert One.__name__ == 'One' and Deux.__name__ == 'Two'",
         "from mine.chosen import *; assert Four.__name__ == 'Four' and 'Five' not in globals()",
         "import mine; assert not hasattr(mine, 'none')",
+        "import mine; assert mine.b.One is mine.One",
+        "import mine.used; assert mine.used.i.Late is mine.used.Late",
         "import mine.whole; assert type(mine.whole.make()).__name__ == 'Three'",
         "import mine.hides; import mine.hides.d; assert mine.hides.d() == 'a function'",
         "import mine.offers; assert mine.offers.e.__name__ == 'mine.offers.e'",

@@ -140,14 +140,18 @@ def _require_mere_names(module: ModuleType, later: dict[str, _Later]) -> None:
     """Functions would look for names in the module itself, and a module would hide a name that it shares."""
     others = {name: value for name, value in vars(module).items() if not name.startswith("__")}
     mere = all(isinstance(value, str) or type(value).__name__ == "_Feature" for value in others.values())
-    inner = {each.module.removeprefix(f"{module.__name__}.").partition(".")[0] for each in later.values()}
-    if not mere or not inner.isdisjoint(later):
+    if not mere or not _modules(module, later).isdisjoint(later):
         raise _DoesMoreError
+
+
+def _modules(module: ModuleType, later: dict[str, _Later]) -> set[str]:
+    """The package's own modules from which it gathers names, which once imported are names of it too."""
+    return {each.module.removeprefix(f"{module.__name__}.").partition(".")[0] for each in later.values()}
 
 
 def _answer_for(module: ModuleType, later: dict[str, _Later]) -> None:
     """Have a module get what it is asked for; `import *` asks for what `__all__` names."""
-    name_of_module, own = module.__name__, vars(module).get("__getattr__")
+    name_of_module, own, modules = module.__name__, vars(module).get("__getattr__"), _modules(module, later)
     public = [name for name in (*module.__dict__, *later) if not name.startswith("_")]
     module.__dict__.setdefault("__all__", public)
 
@@ -155,6 +159,8 @@ def _answer_for(module: ModuleType, later: dict[str, _Later]) -> None:
         if name in later:
             found = module.__dict__[name] = later[name].get()
             return found
+        if name in modules:
+            return import_module(f"{name_of_module}.{name}")
         if own is not None:
             return own(name)
         raise AttributeError(f"module {name_of_module!r} has no attribute {name!r}", name=name, obj=module)
