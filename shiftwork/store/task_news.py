@@ -9,6 +9,9 @@ from shiftwork.store.noun import read_row
 from shiftwork.store.tables import TaskTable
 from shiftwork.store.task_rows import TaskRow
 
+_DIGITS: Final = 19
+"""Of the largest id."""
+
 
 @dataclass(frozen=True, slots=True)
 class TaskNews:
@@ -28,7 +31,8 @@ class TaskNews:
         """What was told; None if that is none."""
         task_id, _, rest = text.partition(" ")
         status, _, row = rest.partition(" ")
-        return cls(int(task_id), status, row) if task_id.isascii() and task_id.isdigit() else None
+        told = task_id.isascii() and task_id.isdigit() and len(task_id) <= _DIGITS
+        return cls(int(task_id), status, row) if told else None
 
     def task(self) -> TaskRow:
         """The task as it is by now.
@@ -37,13 +41,12 @@ class TaskNews:
             ValueError: its row was not told, or is none.
             UnreadableRow: it can't be read by this version.
         """
-        if not isinstance(found := json.loads(self.row), dict):
-            raise ValueError("what was told of a task is no row")  # noqa: TRY004 - it is a text
-        moments = {
-            name: datetime.fromisoformat(str(found[name])).astimezone(UTC)
-            for name in _MOMENTS
-            if found.get(name) is not None
-        }
+        try:
+            found = json.loads(self.row)
+            given = [name for name in _MOMENTS if found.get(name) is not None]
+            moments = {name: datetime.fromisoformat(str(found[name])).astimezone(UTC) for name in given}
+        except (AttributeError, OverflowError, RecursionError) as error:
+            raise ValueError("what was told of a task is no row") from error
         return read_row(TaskRow, {**found, **moments})
 
 

@@ -227,13 +227,16 @@ async def test_who_waits_is_told(store, database_url, result, short):
         "7 completed []",
         '7 completed {"ended_at": 1}',
         '7 completed {"id": 7}',
+        '7 completed {"ended_at": "0001-01-01T00:00:00+14:00"}',
+        f"7 completed {'[' * 7_000}",
+        f"{'7' * 5_000} created",
         "٧ created",
     ],
 )
 def test_news_of_another_version_are_news_all_the_same(text):
     """If it failed, a client would not go on while its workers are replaced by newer ones."""
     news = TaskNews.read(text)
-    assert (news is None) == (text in ("", "x", "٧ created"))
+    assert (news is None) == (not text.startswith("7") or text.startswith("77"))
     if news is not None:
         assert news.task_id == 7
         with pytest.raises((ValueError, UnreadableRow)):
