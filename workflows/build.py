@@ -5,10 +5,10 @@ from functools import cache
 from importlib.metadata import version
 from pathlib import Path
 
-from shiftwork import planning
+from shiftwork import contracts, planning
 
-DECIDING = (Path(__file__).parent, Path(planning.__file__).parent)
-"""Where the code is by which workflows decide what is next."""
+DECIDING = (Path(__file__).parent, Path(planning.__file__).parent, Path(contracts.__file__).parent)
+"""Where the code is by which workflows decide what is next; contracts have what they know, and defaults."""
 
 
 @cache
