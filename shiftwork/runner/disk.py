@@ -5,7 +5,9 @@ import time
 from collections.abc import Callable, Iterable
 from pathlib import Path
 
+from shiftwork.runner.limits import Limits
 from shiftwork.runner.measure import Size, size_of
+from shiftwork.sandbox.confinement import Confinement
 
 _PAUSE = 2.0
 """Seconds between two looks, at least."""
@@ -20,8 +22,24 @@ _MOST_MOVED = 5
 """Looks in a row during which folders that lie very deep may be moved."""
 
 
+def writable_folders(confinement: Confinement) -> tuple[Path, ...]:
+    """What a program may write to."""
+    return tuple(bind.source for bind in confinement.binds if bind.writable)
+
+
+async def held_before(confinement: Confinement | None, limits: Limits) -> int:
+    """Bytes that a program finds in its folders, where it may let them grow by so much; else 0.
+
+    To be asked before it starts: what it had written by then would not count.
+    """
+    if confinement is None or limits.disk_mb is None:
+        return 0
+    return (await asyncio.to_thread(size_of, writable_folders(confinement))).bytes
+
+
 async def watch_disk(
     folders: Iterable[Path],
+    before: int,
     limit_mb: float,
     breach: "asyncio.Future[str]",
     pids: Callable[[], Iterable[int]] = tuple,
@@ -30,12 +48,12 @@ async def watch_disk(
 
     Args:
         folders: what the program may write to.
+        before: bytes that they held before it started.
         limit_mb: in millions of bytes.
         breach: is given a sentence.
         pids: tells the processes of the program, whose deleted files count too; called in a thread.
     """
     watched = tuple(folders)
-    before = (await asyncio.to_thread(size_of, watched)).bytes
     pause = _PAUSE
     moved = 0
     while not breach.done():

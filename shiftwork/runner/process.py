@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from shiftwork.runner.disk import watch_disk
+from shiftwork.runner.disk import watch_disk, writable_folders
 from shiftwork.runner.feed import InputPipe
 from shiftwork.runner.limits import LAST_WORDS, Limits
 from shiftwork.runner.output import OutputStream
@@ -40,6 +40,7 @@ class Program:
         door: see `Launch.door`; it stays the caller's.
         watched: whether its limits are looked after from its start on, or only from `Process.watch` on.
         lease: see `Launch.lease`.
+        disk_before: bytes that its folders hold before it starts, see `held_before`; more is its own.
     """
 
     argv: Sequence[str]
@@ -53,6 +54,7 @@ class Program:
     door: int | None = None
     watched: bool = True
     lease: float = LEASE
+    disk_before: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -176,9 +178,9 @@ class Process:
             return
         confinement, most = self._program.confinement, self._limits.disk_mb
         if confinement is not None and most is not None:
-            folders = [bind.source for bind in confinement.binds if bind.writable]
+            folders, pids = writable_folders(confinement), pids_of(self._held)
             self._disk = asyncio.get_running_loop().create_task(
-                watch_disk(folders, most, self.breach, pids_of(self._held))
+                watch_disk(folders, self._program.disk_before, most, self.breach, pids)
             )
         if self._limits.on_tree or self._program.stall_timeout is not None:
             self._watch = Watch(

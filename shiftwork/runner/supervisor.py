@@ -10,7 +10,7 @@ from enum import Enum, auto
 from typing import Any
 
 from shiftwork.runner.capture import LineQueue, StreamCapture
-from shiftwork.runner.disk import watch_disk
+from shiftwork.runner.disk import held_before, watch_disk, writable_folders
 from shiftwork.runner.feed import Feed
 from shiftwork.runner.leftovers import RunLock
 from shiftwork.runner.limits import AFTER_BREACH, LAST_WORDS
@@ -57,6 +57,7 @@ async def run(
     """
     argv = (find_program(spec), *spec.argv[1:])
     marker = uuid.uuid4().hex
+    before = await held_before(spec.confinement, spec.limits)
     with ExitStack() as cleanup:
         lock = None
         if spec.lock_file is not None:
@@ -77,7 +78,8 @@ async def run(
             door=spec.door,
             lease=spec.lease,
         )
-        process = _Process(spec, await start_program(sandbox, launch), pipes, marker, on_line)
+        held = await start_program(sandbox, launch)
+        process = _Process(spec, held, pipes, marker, on_line, disk_before=before)
         pipes.started()
         try:
             return await process.supervise(stop, on_start)
@@ -99,12 +101,20 @@ class _Process:
     """One started program. Invariant: `supervise` leaves nothing alive and no descriptor open."""
 
     def __init__(
-        self, spec: ProcessSpec, held: Held, pipes: Pipes, marker: str, on_line: OnLine | None
+        self,
+        spec: ProcessSpec,
+        held: Held,
+        pipes: Pipes,
+        marker: str,
+        on_line: OnLine | None,
+        *,
+        disk_before: int,
     ) -> None:
         self.gone = False
         self._spec = spec
         self._held = held
         self._marker = marker
+        self._disk_before = disk_before
         self._started = time.monotonic()
         self._asked_to_end: float | None = None
         self._hurry = asyncio.get_running_loop().create_future()
@@ -154,8 +164,8 @@ class _Process:
         """Tell of the start, and begin to watch, if anybody wants that."""
         limits, confinement = self._spec.limits, self._spec.confinement
         if limits.disk_mb is not None and confinement is not None:
-            writable = [bind.source for bind in confinement.binds if bind.writable]
-            self._task(watch_disk(writable, limits.disk_mb, self._breach, pids_of(self._held)))
+            folders, pids = writable_folders(confinement), pids_of(self._held)
+            self._task(watch_disk(folders, self._disk_before, limits.disk_mb, self._breach, pids))
         if on_start is None and not limits.on_tree and self._spec.stall_timeout is None:
             return
         await asyncio.wait({self._held.started})

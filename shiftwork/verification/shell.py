@@ -14,6 +14,7 @@ from shiftwork.errors import LeaseLost
 from shiftwork.gateway import Gateway, GatewaySession, Policy
 from shiftwork.gateway.denied import DeniedHosts, denied_line
 from shiftwork.runner.config import AgentConfig
+from shiftwork.runner.disk import held_before
 from shiftwork.runner.environment import base_python, child_environment
 from shiftwork.runner.launch import Plan
 from shiftwork.runner.leftovers import RunLock
@@ -147,6 +148,7 @@ class Shell:
                 wait=True,
                 confinement=cell.confinement,
                 door=way_out.door_fd if way_out and self._sandbox.own_network else None,
+                disk_before=await held_before(cell.confinement, self._limits),
             )
             lock = RunLock(scratch.with_name(_LOCK), marker)
             try:

@@ -1,5 +1,6 @@
 """Process trees for the tests, and a look at what is left of them."""
 
+import asyncio
 import os
 import random
 import secrets
@@ -81,3 +82,9 @@ def tree(word: str, cwd: Path, *, exits: int | None = None, **more) -> ProcessSp
 def shell(command: str, cwd: Path, **more) -> ProcessSpec:
     """A shell command to run, in the environment that agents get."""
     return ProcessSpec(("/bin/sh", "-c", command), cwd, child_environment(os.environ, {}), **more)
+
+
+def keep_threads_busy(seconds: float) -> None:
+    """Have whatever the running loop gives its threads wait for so long."""
+    for _ in range(min(32, (os.cpu_count() or 1) + 4)):  # as many as there are, by Python's documentation
+        asyncio.get_running_loop().run_in_executor(None, time.sleep, seconds)

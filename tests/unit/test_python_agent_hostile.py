@@ -5,7 +5,7 @@ import os
 
 import pytest
 import pytest_asyncio
-from process_support import living, token, wait_until_dead
+from process_support import keep_threads_busy, living, token, wait_until_dead
 
 from shiftwork.agents.python.job import PythonJob
 from shiftwork.contracts.task import TaskErrorKind, TaskStatus
@@ -97,6 +97,14 @@ async def test_too_much_on_disk(runner):
     code = "f = open('a', 'wb')\nfor _ in range(50): f.write(b'x' * 1_000_000)\nimport time; time.sleep(600)"
     outcome = await run(runner, code, limits=limits(disk_mb=20), timeout=100)
     assert outcome.error_kind is TaskErrorKind.LIMIT
+    assert "disk_mb of 20" in outcome.error
+
+
+async def test_what_is_written_at_once_counts(runner):
+    """If it failed, an agent that writes before anybody has looked could fill the disk."""
+    code = "open('a', 'wb').write(bytes(50_000_000))\nimport time; time.sleep(600)"
+    keep_threads_busy(2)
+    outcome = await run(runner, code, limits=limits(disk_mb=20), timeout=100)
     assert "disk_mb of 20" in outcome.error
 
 

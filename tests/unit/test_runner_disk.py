@@ -18,6 +18,7 @@ from shiftwork.runner.limits import Limits
 from shiftwork.runner.measure import size_of
 from shiftwork.sandbox.choose import choose_sandbox
 from shiftwork.verification.shell import Shell
+from tests.unit.process_support import keep_threads_busy
 
 FILL = "for n in 1 2 3 4; do head -c 3000000 /dev/zero > $n; done; sleep 250"
 
@@ -34,6 +35,16 @@ async def test_folders_that_grow_too_much_end_the_program(tmp_path):
     shell = Shell(choose_sandbox(), limits=Limits(disk_mb=20))
     result = await shell.run(FILL.removesuffix("sleep 250"), timeout=100, **folders)
     assert (result.exit_status, result.breach) == (0, None)
+
+
+async def test_what_is_written_at_once_counts(tmp_path):
+    """Otherwise a program that writes before anybody has looked could fill the disk."""
+    folders = {"cwd": tmp_path / "work", "scratch": tmp_path / "run" / "scratch"}
+    folders["cwd"].mkdir()
+    shell = Shell(choose_sandbox(), limits=Limits(disk_mb=10))
+    keep_threads_busy(2)
+    result = await shell.run(FILL, timeout=100, **folders)
+    assert "disk_mb of 10 " in (result.breach or ""), result
 
 
 @pytest.mark.parametrize(

@@ -21,6 +21,7 @@ from shiftwork.runner.failures import SpawnFailed, Timeout
 from shiftwork.runner.handle import AgentHandle
 from shiftwork.runner.launch import Plan
 from shiftwork.runner.limits import Limits
+from shiftwork.runner.measure import size_of
 from shiftwork.runner.metrics import NoMetrics
 from shiftwork.runner.process import Process, Program
 from shiftwork.runner.shutdown import uninterrupted
@@ -192,8 +193,8 @@ class Nursery:
         """
         place = (await asyncio.to_thread(self._places.take)).working_in(kind.folder)
         try:
-            await asyncio.to_thread(place.make)
-            program = await self._program(kind, place, way_out)
+            disk_before = await asyncio.to_thread(_make, place)
+            program = await self._program(kind, place, way_out, disk_before)
             planned = Plan(program, b"", ProseLines(), interrupt_first=False)
             agent_id = uuid.uuid4().hex
             process = await self._starter.start(config, agent_id, planned, lambda _: None)
@@ -256,7 +257,9 @@ class Nursery:
         self._clearing.add(task)
         task.add_done_callback(self._clearing.discard)
 
-    async def _program(self, kind: Kind, place: Place, way_out: GatewaySession | None) -> Program:
+    async def _program(
+        self, kind: Kind, place: Place, way_out: GatewaySession | None, disk_before: int
+    ) -> Program:
         env = await asyncio.to_thread(child_environment, os.environ, {})
         if self._binds is None:
             found = await asyncio.to_thread(installation_of, base_python(), env["PATH"])
@@ -274,6 +277,7 @@ class Nursery:
             confinement=cell.confinement,
             door=way_out.door_fd if way_out and self._sandbox.own_network else None,
             watched=False,
+            disk_before=disk_before,
         )
 
     def _cell(self, kind: Kind, place: Place, way_out: GatewaySession | None) -> Cell:
@@ -287,6 +291,12 @@ class Nursery:
             user=place.user,
             gateway_port=way_out.port if way_out and not self._sandbox.own_network else None,
         )
+
+
+def _make(place: Place) -> int:
+    """Make it; the bytes that it holds while nobody writes to it. Blocks."""
+    place.make()
+    return size_of(bind.source for bind in place.binds()).bytes
 
 
 def reaches_hosts(sandbox: SandboxOptions) -> bool:
