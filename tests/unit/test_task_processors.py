@@ -11,6 +11,7 @@ from activities.processors import Processors
 from shiftwork.contracts.task import TaskErrorKind
 from shiftwork.errors import InvalidInput, StackError
 from shiftwork.tasks.contained import ContainedProcessor
+from shiftwork.tasks.noop import NoopProcessor
 from shiftwork.tasks.processing import Processed
 from shiftwork.tasks.registry import GROUP, OURS, find_processors, make_processors
 from tests.unit.task_support import Told, assignment, equipment
@@ -128,6 +129,24 @@ async def test_what_can_not_be_made_is_logged(plugin, tmp_path, caplog, *, name,
         made = make_processors(lent, find_processors([entry(name, value)]))
     assert {processor.name for processor in made} == {"noop", "github", "llm"}
     assert says in caplog.text
+
+
+async def test_what_takes_its_time_tells_how_far_it_is():
+    """If it failed, nobody could try out, without a plug-in of their own, how progress is shown."""
+    told = Told()
+    done = await NoopProcessor().process(assignment(told, "so far", seconds=1))
+    assert (done.success, done.result) == (True, "so far")
+    assert told.facts == [{"progress": 0.5}, {"progress": 1}]
+    assert (await NoopProcessor().process(assignment(told))).success
+    assert len(told.facts) == 2
+
+
+@pytest.mark.parametrize("seconds", ["soon", -1, True])
+async def test_a_time_that_is_none_fails_the_task(seconds):
+    """If it failed, a slip of the pen would be passed over, and the task seem to be done as asked."""
+    done = await NoopProcessor().process(assignment(seconds=seconds))
+    assert (done.success, done.error_kind) == (False, TaskErrorKind.INVALID)
+    assert f"'seconds' is {seconds!r}; it must be a number, 0 or more" in done.error
 
 
 async def test_a_plug_in_processes_its_tasks(plugin, tmp_path):
