@@ -126,7 +126,10 @@ class ScheduleControl(ScheduleReconciliation):
         return await _told(agent, next_due(await self.temporal(), handle.id, recurrence, number))
 
     async def pause_schedule(self, ref: str | int, note: str = "", *, job_id: str | None = None) -> None:
-        """Have no occurrence run until it is unpaused; raises as `schedule`."""
+        """Have no occurrence run until it is unpaused, also of those that wait for a run's end.
+
+        Raises as `schedule`.
+        """
         agent, handle, _ = await self._scheduled(ref, job_id)
         await _told(agent, handle.pause(note=note or _PAUSED))
 

@@ -180,6 +180,7 @@ AGENTS = (
         "client.cli.schedules:pause",
         "shiftwork schedules pause price-watcher --reason 'the exchange is closed'",
         (SCHEDULED, JOB, argument("--reason", default="", metavar="TEXT", help="kept and shown"), JSON),
+        "What runs goes on; those that wait for its end are dropped, too: see `schedules backfill`.",
     ),
     Command(
         "schedules unpause",

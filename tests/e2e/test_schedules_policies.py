@@ -104,6 +104,29 @@ async def test_a_backfill_waits_for_a_run_that_goes_on(lab):
     await lab.shiftwork.delete_agent(agent.id)
 
 
+async def test_what_a_pause_drops_is_made_up_for(lab):
+    """If it failed, occurrences that waited would run in a pause, or be lost for good by it."""
+    agent = await register(
+        lab, "is paused", "import time; time.sleep(2)", schedule="@every 1s", overlap="buffer_all"
+    )
+
+    async def begun():
+        return await lab.shiftwork.tasks(agent=agent.id)
+
+    first = min(task.scheduled_at for task in await eventually(begun))
+    await asyncio.sleep(5)
+    await lab.shiftwork.pause_schedule(agent.id)
+    paused = datetime.now(UTC)
+    before = await due(lab, agent, 2)
+    await asyncio.sleep(3)
+    assert await due(lab, agent, 2) == before
+    every = [first + timedelta(seconds=n) for n in range(int((paused - first).total_seconds()))]
+    assert len(before) < len(every)
+    await lab.shiftwork.backfill_schedule(agent.id, first, every[-1])
+    assert set(every) <= set(await due(lab, agent, len(every)))
+    await lab.shiftwork.delete_agent(agent.id)
+
+
 async def test_a_backfill_goes_by_its_own_policy(lab):
     """If it failed, who asks that all run at once, or that none waits, would get another thing."""
     agent = await register(lab, "has a policy", "import time; time.sleep(1.5)", schedule="0 * * * *")

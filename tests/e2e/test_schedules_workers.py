@@ -72,6 +72,7 @@ async def test_each_occurrence_runs_once_whatever_is_killed(lab: Lab, shared_wor
             worker.start()
         # On a busy machine no worker may have lived long enough to run many.
         await all_ended(lab, live, 5, at_most_open=1)
+        await all_ended(lab, waits, 5, at_most_open=1)  # a pause drops those that wait for their turn
         for agent in (live, waits):
             await lab.shiftwork.pause_schedule(agent.id)
         paused = datetime.now(UTC)

@@ -134,7 +134,7 @@ async def list_next_runs(
 async def pause_schedule(
     shiftwork: Here, once: Once, agent: AgentRef, schedule: ScheduleRef, asked: asking.PauseSchedule
 ) -> Response:
-    """Have nothing run by it until it is unpaused."""
+    """Have nothing run by it until it is unpaused, also of what waits for the end of a run."""
 
     async def pause(row: AgentRow) -> None:
         await shiftwork.pause_schedule(row.id, asked.note, job_id=schedule)
