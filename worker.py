@@ -283,7 +283,9 @@ async def serve(
         reached.set()
     async with AsyncExitStack() as stack:
         redactor.learn(*passwords([url]), Secret("rest-api-token", api_token(settings)[1]))
-        store = await stack.enter_async_context(Store(url, redact=redactor))
+        store = await stack.enter_async_context(
+            Store(url, redact=redactor, own_server=settings.database_url is None)
+        )
         record = stack.enter_context(WorkerRecord(settings.state))
         gateway = await stack.enter_async_context(Gateway(egress))
         sandbox = choose_sandbox(settings.sandbox_minimum)

@@ -44,6 +44,7 @@ class PatientStore(Store):
             redact=self.redactor,
             learns=Recognition(settings, self.redactor),
             moved=partial(database_url, settings),
+            own_server=settings.database_url is None,
         )
         self.on_silence = on_silence
         self._patience = patience

@@ -109,7 +109,7 @@ class TaskWatch:
                 await _wait(told, _BEGUN_SECONDS)
             while True:
                 told.clear()
-                if (row := _told_row(told) or await self._look(task_id)) is not None:
+                if (row := self._told_row(told) or await self._look(task_id)) is not None:
                     yield row
                 await _wait(told, _LOOK_SECONDS)
 
@@ -134,6 +134,15 @@ class TaskWatch:
         async with self._store.statements() as tx:
             return await tx.tasks.get(task_id)
 
+    def _told_row(self, told: _Told) -> TaskRow | None:
+        """The task, if it was told as it is by now, which saves a question."""
+        news, told.news = told.news, None
+        if news is None or not news.row or not self._store.own_server:  # of another's, anybody may tell
+            return None
+        with suppress(ValueError, UnreadableRow):
+            return news.task()
+        return None
+
     def _told(self, *message: Any) -> None:
         if (news := TaskNews.read(str(message[-1]))) is None:
             return
@@ -141,16 +150,6 @@ class TaskWatch:
             if not told.ends or news.status not in _GOES_ON:
                 told.news = news
                 told.set()
-
-
-def _told_row(told: _Told) -> TaskRow | None:
-    """The task, if it was told as it is by now, which saves a question."""
-    news, told.news = told.news, None
-    if news is None or not news.row:
-        return None
-    with suppress(ValueError, UnreadableRow):
-        return news.task()
-    return None
 
 
 async def _wait(told: _Told, seconds: float) -> None:

@@ -39,6 +39,7 @@ class OwnStore:
                     redact=redactor,
                     learns=Recognition(settings, redactor),
                     moved=partial(database_url, settings),
+                    own_server=settings.database_url is None,
                 )
             return self._store
 

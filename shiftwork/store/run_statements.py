@@ -24,14 +24,17 @@ from shiftwork.contracts.task import TaskStatus
 from shiftwork.store.tables import LEASE_TOKENS, AgentTable, AgentVersionTable, HandoffTable, TaskTable
 
 CHANNEL = "shiftwork_tasks"
-"""Where PostgreSQL tells of each task that changed: its id, its status, and its row, if it has ended and is
-short, with spaces between them."""
+"""Where PostgreSQL tells of each task that changed: its id, its status, and its row, if that is short and
+`FINISH_TELLING` ended it, with spaces between them."""
 
 _MOST_TOLD: Final = 7_900
 """Bytes of a row that are told; PostgreSQL takes just under 8,000 in all."""
 
 WRITES = "shiftwork_writes"
 """The execution option of a SELECT that writes all the same."""
+
+OWN_SERVER = "shiftwork_own_server"
+"""The execution option of an engine to whose server nobody but a stack's own programs can connect."""
 
 _TASKS: Final = TaskTable.metadata.tables["tasks"]
 _BEGINNABLE = (TaskStatus.CREATED, TaskStatus.RUNNING)
@@ -61,16 +64,20 @@ def _constant(value: str | int) -> ColumnElement[Any]:
     return literal_column(f"'{value}'" if isinstance(value, str) else str(value))
 
 
-def told_of() -> ColumnElement[Any]:
+def told_of(*more: ColumnElement[Any]) -> ColumnElement[Any]:
     """Has the statement that changes a task tell of it, once it is committed."""
-    nothing, space, most = _constant(""), _constant(" "), _constant(_MOST_TOLD)
+    told = func.concat(_TASKS.c.id, _constant(" "), _TASKS.c.status, *more)
+    return func.pg_notify(_constant(CHANNEL), told).label("told")
+
+
+def _row() -> ColumnElement[Any]:
+    """The row of a task that ended, as it is told; nothing of a long one."""
+    nothing, most = _constant(""), _constant(_MOST_TOLD)
     row = cast(func.to_jsonb(literal_column("tasks")), Text)
+    shown = case((func.octet_length(row) < most, func.concat(_constant(" "), row)), else_=nothing)
     # Of one with a long result the row is not even made.
     short = func.coalesce(func.octet_length(_TASKS.c.result), _constant(0)) < most
-    ended = _is(*(status for status in TaskStatus if status.ended)) & short
-    shown = case((func.octet_length(row) < most, func.concat(space, row)), else_=nothing)
-    told = func.concat(_TASKS.c.id, space, _TASKS.c.status, case((ended, shown), else_=nothing))
-    return func.pg_notify(_constant(CHANNEL), told).label("told")
+    return case((short, shown), else_=nothing)
 
 
 def agent_columns() -> list[ColumnElement[Any]]:
@@ -117,7 +124,7 @@ def _create_of_agent() -> Any:
     return both.execution_options(**{WRITES: True})
 
 
-def _finish() -> Any:
+def _finish(*more: ColumnElement[Any]) -> Any:
     held = _is(TaskStatus.RUNNING) & (_TASKS.c.token == bindparam("held"))
     values = {name: _value(name) for name in _OF_END}
     return (
@@ -129,7 +136,7 @@ def _finish() -> Any:
             token=None,
             ended_at=func.clock_timestamp(),
         )
-        .returning(_TASKS, told_of())
+        .returning(_TASKS, told_of(*more))
     )
 
 
@@ -180,6 +187,9 @@ BEGIN: Final = _begin()
 
 FINISH: Final = _finish()
 """Ends the task `finished`, if the attempt with the token `held` runs it."""
+
+FINISH_TELLING: Final = _finish(_row())
+"""The same, and tells its row, which saves who waits for it a question: where nobody else can listen."""
 
 GET: Final = select(_TASKS).where(_TASKS.c.id == bindparam("wanted"))
 """The task with the id `wanted`."""

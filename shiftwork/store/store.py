@@ -32,7 +32,7 @@ from shiftwork.store.lockers import Lockers
 from shiftwork.store.progress import Progress
 from shiftwork.store.projects import Projects
 from shiftwork.store.requests import Requests
-from shiftwork.store.run_statements import WRITES
+from shiftwork.store.run_statements import OWN_SERVER, WRITES
 from shiftwork.store.schedules import Schedules
 from shiftwork.store.sessions import Sessions
 from shiftwork.store.starts import ProjectStarts
@@ -129,6 +129,7 @@ class Store:
             still under load.
         redact: takes secrets out of every text and every JSON value on their way into the database.
         learns: has that know what is in the database itself, before anything is written.
+        own_server: nobody but this stack's own programs can connect to it, and hear what is told there.
     """
 
     def __init__(
@@ -140,7 +141,9 @@ class Store:
         redact: Redacts | None = None,
         learns: Learns | None = None,
         moved: Callable[[], str] | None = None,
+        own_server: bool = False,
     ) -> None:
+        self.own_server = own_server
         self._place = place(database_url)
         self._dsn = asyncpg_dsn(database_url)
         self._moved = moved
@@ -155,6 +158,7 @@ class Store:
             pool_size=pool_size,
             max_overflow=pool_size,
             json_serializer=json_serializer(redact),
+            execution_options={OWN_SERVER: own_server},
         )
         try_before_use(self._engine)
         self._learns = learns

@@ -17,7 +17,9 @@ from shiftwork.store.run_statements import (
     CREATE,
     CREATE_OF_AGENT,
     FINISH,
+    FINISH_TELLING,
     GET,
+    OWN_SERVER,
     beginning,
     given,
     parts,
@@ -184,7 +186,9 @@ class Tasks(Noun):
         """
         values = {**_known(outcome), "trace": outcome.trace}
         held = {"finished": task_id, "held": token}
-        row = await self._changed(FINISH, {**given(values), **held}) if is_id(task_id) else None
+        own = self._connection.sync_engine.get_execution_options().get(OWN_SERVER)
+        finish = FINISH_TELLING if own else FINISH
+        row = await self._changed(finish, {**given(values), **held}) if is_id(task_id) else None
         return row or await self._refuse_held(task_id)
 
     async def move(self, task_id: int, outcome: TaskOutcome) -> TaskRow:

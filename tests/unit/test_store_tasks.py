@@ -189,19 +189,27 @@ async def test_no_agent_hides_the_tasks_of_others(store, agent):
 
 
 @pytest.mark.parametrize(
-    ("result", "short"), [("42\n", True), ("ä" * 3_000, True), ("ä" * 3_900, False), ("x" * 10**6, False)]
+    ("result", "own", "short"),
+    [
+        ("42\n", True, True),
+        ("ä" * 3_000, True, True),
+        ("ä" * 3_900, True, False),
+        ("x" * 10**6, True, False),
+        ("42\n", False, False),
+    ],
+    ids=["short", "3,000 characters", "3,900 characters", "a million", "others can listen"],
 )
-async def test_who_waits_is_told(store, database_url, result, short):
+async def test_who_waits_is_told(store, database_url, result, own, short):
     """If it failed, a caller would learn of the end of a task only by asking again and again.
 
     Or, told of every change alike, ask as it begins, which takes time from what has just been begun. Or would
-    be told another row than the one that there is.
+    be told another row than the one that there is. Or on a server that others use, too, these would hear it.
     """
     connection = await asyncpg.connect(database_url)
     told: asyncio.Queue[str] = asyncio.Queue()
     await connection.add_listener(CHANNEL, lambda *message: told.put_nowait(message[-1]))
     task = await created(store)
-    async with store.transaction() as tx:
+    async with Store(database_url, own_server=own) as mine, mine.transaction() as tx:
         await tx.connection.exec_driver_sql("SET LOCAL timezone TO 'Asia/Kathmandu'")
         begun = await tx.tasks.begin(task.id, "w", {})
         outcome = DONE.model_copy(update={"result": result})
