@@ -11,7 +11,8 @@ import os
 import signal
 import sys
 import uuid
-from contextlib import AsyncExitStack
+from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from datetime import timedelta
 
@@ -48,7 +49,7 @@ from client.tokens import api_token
 from shiftwork.agents.python.runner import PythonRunner
 from shiftwork.agents.registry import backends
 from shiftwork.codec.sealing import Seal
-from shiftwork.errors import ShiftworkError
+from shiftwork.errors import ShiftworkError, StackError
 from shiftwork.gateway import Egress, Gateway
 from shiftwork.ownership import check_ownership
 from shiftwork.runner.leftovers import sweep_orphans
@@ -64,6 +65,7 @@ from shiftwork.store.store import Store
 from shiftwork.tasks.processing import Equipment
 from shiftwork.tasks.registry import make_processors
 from shiftwork.temporal import PROCESS_QUEUE, TASK_QUEUE, connect, place_queue
+from shiftwork.text import one_line, truncate
 from workflows.build import build_id
 from workflows.episode import EpisodeWorkflow
 from workflows.evaluation import EvaluationWorkflow
@@ -73,6 +75,7 @@ from workflows.scheduled import ScheduledRunWorkflow
 from workflows.session import SessionWorkflow
 from workflows.task import TaskWorkflow
 
+_MOST_SHOWN = 300
 _WORKFLOWS = 100
 """Steps of tasks' workflows that are taken at once, which are short."""
 
@@ -262,6 +265,19 @@ def _tuner(slots: ProcessSlots) -> WorkerTuner:
     )
 
 
+@asynccontextmanager
+async def taking_work(worker: Worker) -> AsyncIterator[None]:
+    """A worker that runs within; raises `StackError` if Temporal goes away before it has let it in."""
+    try:
+        async with worker:
+            yield
+    except RuntimeError as error:  # which is all that the SDK says of it
+        if not str(error).startswith("Worker validation failed"):
+            raise
+        why = truncate(one_line(str(error)), _MOST_SHOWN)
+        raise StackError(f"Temporal did not let the worker in: {why}; try again.") from error
+
+
 async def serve(
     settings: Settings,
     stop: asyncio.Event,
@@ -311,7 +327,7 @@ async def serve(
         stack.push_async_callback(here.close)
         serving = workers(client, services, python, here)
         for one in serving:
-            await stack.enter_async_context(one)
+            await stack.enter_async_context(taking_work(one))
         if weak := redactor.redactor.unprotected:
             log.warning(
                 "not kept out of what is stored, as they are too short or too ordinary to be told from other "
