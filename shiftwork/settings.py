@@ -56,6 +56,8 @@ class Settings:
         github_api_url: of GitHub's REST API, or a GitHub Enterprise Server's; None: GitHub's own.
         github_token: a reference to the token for it; None: what anybody may read.
         llm_model: the model of tasks of the provider `llm` that name none, as `provider:model`.
+        task_webhook: an address that is told of each task that ends; None: none.
+        task_webhook_secret: a reference to the secret by which it knows who tells; None: it does not.
         maintenance_interval: seconds from one maintenance to the next; 0: none.
         transcript_days: days for which transcripts are kept; 0: for ever.
         timings: see `Timings`.
@@ -84,6 +86,8 @@ class Settings:
     github_api_url: str | None = None
     github_token: str | None = None
     llm_model: str | None = None
+    task_webhook: str | None = None
+    task_webhook_secret: str | None = None
     maintenance_interval: float = 3600.0
     transcript_days: float = 30.0
 
@@ -129,6 +133,8 @@ class Settings:
             github_api_url=env.get("SHIFTWORK_GITHUB_API_URL") or None,
             github_token=env.get("SHIFTWORK_GITHUB_TOKEN") or None,
             llm_model=env.get("SHIFTWORK_LLM_MODEL") or None,
+            task_webhook=env.get("SHIFTWORK_TASK_WEBHOOK") or None,
+            task_webhook_secret=env.get("SHIFTWORK_TASK_WEBHOOK_SECRET") or None,
             maintenance_interval=_number(env, "SHIFTWORK_MAINTENANCE_INTERVAL", 3600.0),
             transcript_days=_number(env, "SHIFTWORK_TRANSCRIPT_DAYS", 30.0),
         )

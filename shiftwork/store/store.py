@@ -29,6 +29,7 @@ from shiftwork.store.fingerprints import FingerprintRows
 from shiftwork.store.handoffs import Handoffs
 from shiftwork.store.lending import lent, try_before_use
 from shiftwork.store.lockers import Lockers
+from shiftwork.store.notices import Notices
 from shiftwork.store.progress import Progress
 from shiftwork.store.projects import Projects
 from shiftwork.store.requests import Requests
@@ -108,6 +109,7 @@ class Transaction:
     fingerprints = _Own(FingerprintRows)
     agents = _Own(Agents)
     tasks = _Own(Tasks)
+    notices = _Own(Notices)
     schedules = _Own(Schedules)
     handoffs = _Own(Handoffs)
     evaluations = _Own(Evaluations)

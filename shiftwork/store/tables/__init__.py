@@ -1,10 +1,11 @@
 """The tables: `project` (what is to do), `session` (who did what), `record` (its outcome).
 
-`task` has registered agents and their runs, `episode` plays of environments.
+`task` has registered agents and their runs, `notice` who is told of their ends, `episode` plays.
 """
 
 from shiftwork.store.tables.base import Base
 from shiftwork.store.tables.episode import EpisodeStepTable, EpisodeTable, EvaluationTable
+from shiftwork.store.tables.notice import TaskNoticeTable, WebhookTable
 from shiftwork.store.tables.project import EventTable, FeatureTable, ProjectStartTable, ProjectTable
 from shiftwork.store.tables.record import (
     CheckpointTable,
@@ -51,7 +52,9 @@ __all__ = [
     "ScheduleBackfillTable",
     "ScheduleSkipTable",
     "SessionTable",
+    "TaskNoticeTable",
     "TaskTable",
     "TranscriptTable",
     "UsageTable",
+    "WebhookTable",
 ]

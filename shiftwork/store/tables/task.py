@@ -76,6 +76,7 @@ class TaskTable(Base):
             postgresql_ops={"request_key": "text_pattern_ops"},
             postgresql_where=text("scheduled_at IS NOT NULL"),
         ),
+        Index("ix_tasks_ended_at", "ended_at"),
         Index("ix_tasks_open", "status", "id", postgresql_where=text("status IN ('created', 'running')")),
     )
 

@@ -1,0 +1,115 @@
+"""A worker tells a webhook of each task that has ended; of several workers one tells of each."""
+
+import asyncio
+import logging
+from contextlib import suppress
+from types import TracebackType
+from typing import Self
+
+from shiftwork.errors import ShiftworkError
+from shiftwork.secrets import LazyRedactor, Secret
+from shiftwork.secrets.reference import SecretRef
+from shiftwork.settings import Settings
+from shiftwork.store.notices import TRIES, Notice
+from shiftwork.store.store import Store
+from shiftwork.tasks.webhook import Undelivered, Webhook
+
+LOOK_SECONDS = 1.0
+"""How often is looked for ends that nobody was told of."""
+
+_AT_ONCE = 10
+_FOUND_AT_ONCE = 500
+
+log = logging.getLogger("shiftwork.webhook")
+
+
+async def webhook_of(settings: Settings, redactor: LazyRedactor) -> Webhook | None:
+    """The one that the settings name, whose address and secret are kept out of what is stored; None: none.
+
+    Raises:
+        InvalidInput: they name what can't be one, or its secret is not there.
+    """
+    if settings.task_webhook is None:
+        return None
+    secret = None
+    if settings.task_webhook_secret is not None:
+        reference = SecretRef.parse(settings.task_webhook_secret)
+        secret = await asyncio.to_thread(reference.resolve)  # a keyring may ask a person first
+        redactor.learn(secret)
+    found = Webhook(settings.task_webhook, secret)
+    redactor.learn(Secret("task-webhook", settings.task_webhook))
+    return found
+
+
+class TaskNotices:
+    """As an async context: tells a webhook of the tasks that end, from the first time that it is given on.
+
+    What it does not take is tried again, for three days; so it may hear of an end more than once. Enter it
+    before anything is run: of what ends earlier it would not hear.
+
+    Args:
+        store: knows what has ended, and what was told.
+        webhook: who is told; None: nobody.
+    """
+
+    def __init__(self, store: Store, webhook: Webhook | None) -> None:
+        self._store = store
+        self._webhook = webhook
+        self._telling: asyncio.Task[None] | None = None
+        self._trouble = ""
+
+    async def __aenter__(self) -> Self:
+        if self._webhook is not None:
+            async with self._store.transaction() as tx:
+                await tx.notices.join(self._webhook.endpoint)
+            await self._webhook.__aenter__()
+            self._telling = asyncio.create_task(self._tell(self._webhook))
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if self._telling is not None and self._webhook is not None:
+            self._telling.cancel()
+            with suppress(asyncio.CancelledError):
+                await self._telling
+            await self._webhook.__aexit__(kind, error, trace)
+
+    async def _tell(self, webhook: Webhook) -> None:
+        while True:
+            try:
+                more = await self._look(webhook)
+            except ShiftworkError as error:  # the database is away; what was not told stays due
+                self._met(str(error))
+                more = False
+            if not more:
+                await asyncio.sleep(LOOK_SECONDS)
+
+    async def _look(self, webhook: Webhook) -> bool:
+        """Tell of what is due; whether more may be."""
+        async with self._store.transaction() as tx:
+            found = await tx.notices.find(webhook.endpoint, _FOUND_AT_ONCE)
+        async with self._store.transaction() as tx:
+            due = await tx.notices.claim(webhook.endpoint, _AT_ONCE)
+        await asyncio.gather(*(self._tell_one(webhook, notice) for notice in due))
+        return found == _FOUND_AT_ONCE or len(due) == _AT_ONCE
+
+    async def _tell_one(self, webhook: Webhook, notice: Notice) -> None:
+        try:
+            await webhook.tell(notice)
+        except Undelivered as error:
+            self._met(str(error))
+            if notice.attempts == TRIES:
+                log.warning("given up, after %d tries: task %d is %s", TRIES, notice.id, notice.status)
+            return
+        async with self._store.transaction() as tx:
+            await tx.notices.delivered(webhook.endpoint, notice.id)
+        if self._trouble:
+            log.info("the webhook is told again; it was not, because: %s", self._trouble)
+            self._trouble = ""
+
+    def _met(self, trouble: str) -> None:
+        """Said once while it lasts."""
+        level = logging.DEBUG if trouble == self._trouble else logging.WARNING
+        log.log(level, "not told, and to be tried again: %s", trouble)
+        self._trouble = trouble

@@ -1,0 +1,140 @@
+"""A webhook: an address that is told of the end of each task, as Standard Webhooks says.
+
+Source: https://github.com/standard-webhooks/standard-webhooks/blob/main/spec/standard-webhooks.md
+"""
+
+import asyncio
+import base64
+import binascii
+import hashlib
+import hmac
+import json
+import time
+from importlib import import_module
+from types import TracebackType
+from typing import TYPE_CHECKING, Final, Self
+from urllib.parse import urlsplit
+
+from shiftwork.errors import InvalidInput, ShiftworkError
+from shiftwork.secrets import Secret
+from shiftwork.store.notices import EndedTask, Notice
+from shiftwork.text import one_line, truncate
+
+if TYPE_CHECKING:
+    import aiohttp
+
+ANSWER_SECONDS: Final = 10.0
+"""How long an answer is waited for."""
+
+_PREFIX: Final = "whsec_"
+_LOOPBACK = ("127.0.0.1", "::1", "localhost")
+_MOST_SHOWN: Final = 200
+
+
+class Undelivered(ShiftworkError):  # noqa: N818 - the tree names what happened
+    """The address did not take what it was told."""
+
+
+class Webhook:
+    """A webhook, as an async context.
+
+    Attributes:
+        endpoint: a digest of the address, which may hold a token.
+        place: its host, as it may be shown.
+        key: of which signatures are made; None: there are none.
+
+    Args:
+        url: `https`, or `http` on this machine.
+        secret: of which signatures are made; None: there are none.
+
+    Raises:
+        InvalidInput: the address is none, or others could read what is told; or the secret can't be one.
+    """
+
+    def __init__(self, url: str, secret: Secret | None) -> None:
+        try:
+            parts = urlsplit(url)
+            self.place = parts.netloc.rpartition("@")[2]
+            known = parts.scheme in ("https", "http") and parts.port != 0  # which is a number, then
+        except ValueError:
+            known = False
+        if not known or not parts.hostname:
+            raise InvalidInput("SHIFTWORK_TASK_WEBHOOK is no address; write it as https://HOST/PATH.")
+        if parts.scheme == "http" and parts.hostname not in _LOOPBACK:
+            raise InvalidInput(
+                f"SHIFTWORK_TASK_WEBHOOK names {self.place!r} by http, where others could read what is told; "
+                "use https."
+            )
+        self.endpoint = hashlib.sha256(
+            f"shiftwork webhook\0{url}".encode("utf-8", "surrogateescape")
+        ).hexdigest()
+        self._url = url
+        self.key = None if secret is None else _key(secret)
+        self._http: aiohttp.ClientSession | None = None
+
+    async def __aenter__(self) -> Self:
+        await asyncio.to_thread(import_module, "aiohttp")
+        import aiohttp  # noqa: PLC0415 - it takes long to load, and few workers have a webhook
+
+        self._http = aiohttp.ClientSession(
+            headers={"content-type": "application/json", "user-agent": "shiftwork"},
+            cookie_jar=aiohttp.DummyCookieJar(),
+            timeout=aiohttp.ClientTimeout(total=ANSWER_SECONDS),
+            trust_env=False,  # a proxy of the worker's environment would be one more who is told
+        )
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if self._http is not None:
+            await self._http.close()
+
+    async def tell(self, notice: Notice) -> None:
+        """Tell of it; raises `Undelivered` unless the address says within ten seconds that it took it."""
+        import aiohttp  # noqa: PLC0415 - loaded when this was opened
+
+        assert self._http is not None, "entered"
+        body = content(notice)
+        try:
+            async with self._http.post(
+                self._url,
+                data=body,
+                headers=headers(f"task-{notice.uuid}", int(time.time()), body, self.key),
+                allow_redirects=False,  # whom it names instead was not allowed
+            ) as answer:
+                status = answer.status
+        except (aiohttp.ClientError, OSError, ValueError) as error:  # TimeoutError is an OSError
+            why = truncate(one_line(str(error)), _MOST_SHOWN) or f"no answer in {ANSWER_SECONDS:g} s"
+            raise Undelivered(f"The webhook at {self.place} can't be reached: {why}.") from error
+        if not 200 <= status < 300:  # as every status of success is
+            raise Undelivered(f"The webhook at {self.place} answered with {status}.")
+
+
+def content(notice: Notice) -> bytes:
+    """The body that is sent."""
+    task = EndedTask.model_validate(notice.model_dump(exclude={"attempts"})).model_dump(mode="json")
+    message = {"type": f"task.{notice.status}", "timestamp": task["ended_at"], "data": task}
+    return json.dumps(message, ensure_ascii=False).encode()
+
+
+def headers(message_id: str, seconds: int, body: bytes, key: bytes | None) -> dict[str, str]:
+    """What says which message it is, so that one that comes twice is known, when it was sent, and by whom."""
+    said = {"webhook-id": message_id, "webhook-timestamp": str(seconds)}
+    if key is not None:
+        signed = hmac.digest(key, f"{message_id}.{seconds}.".encode() + body, "sha256")
+        said["webhook-signature"] = f"v1,{base64.b64encode(signed).decode()}"
+    return said
+
+
+def _key(secret: Secret) -> bytes:
+    text = secret.reveal()
+    if not text.startswith(_PREFIX):
+        return text.encode("utf-8", "surrogateescape")
+    try:
+        return base64.b64decode(text.removeprefix(_PREFIX), validate=True)
+    except binascii.Error:
+        raise InvalidInput(
+            f"The secret {secret.name!r} of the webhook begins with {_PREFIX!r}, and base64 must follow; "
+            "give one of those, or any other text."
+        ) from None

@@ -1,0 +1,105 @@
+"""Ends of tasks that are to be told: each is found once, and stays due until it was told."""
+
+import asyncio
+
+import pytest
+from sqlalchemy import text
+
+from shiftwork.contracts.task import TaskStatus
+from shiftwork.store.migrate import migrate
+from shiftwork.store.notices import TRIES
+from shiftwork.store.store import Store
+from shiftwork.store.task_rows import NewTask, TaskOutcome
+
+HERE, ELSEWHERE = "a digest", "another"
+
+
+@pytest.fixture
+async def store(database_url):
+    await migrate(database_url)
+    async with Store(database_url) as store:
+        yield store
+
+
+async def ended(store, status=TaskStatus.COMPLETED):
+    async with store.transaction() as tx:
+        task = await tx.tasks.create(NewTask(provider="noop"))
+        begun = await tx.tasks.begin(task.id, "w", {})
+        await tx.tasks.finish(task.id, begun.task.token, TaskOutcome(status=status))
+        return task.id
+
+
+async def join(store, endpoint=HERE):
+    async with store.transaction() as tx:
+        await tx.notices.join(endpoint)
+
+
+async def claim(store, endpoint=HERE, limit=10):
+    async with store.transaction() as tx:
+        await tx.notices.find(endpoint, 100)
+    async with store.transaction() as tx:
+        return [(each.id, each.attempts) for each in await tx.notices.claim(endpoint, limit)]
+
+
+async def execute(store, sql):
+    async with store.transaction() as tx:
+        return await tx.connection.execute(text(sql))
+
+
+async def later(store, seconds):
+    await execute(store, f"UPDATE task_notices SET due_at = due_at - make_interval(secs => {seconds})")
+
+
+async def test_each_end_is_told_by_one_from_the_first_look_on(store):
+    """If it failed, a receiver would hear of years of tasks, of some twice, or of none."""
+    await ended(store)
+    await join(store)
+    await join(store)
+    async with store.transaction() as tx:
+        await tx.tasks.create(NewTask(provider="noop"))
+    mine = [await ended(store, status) for status in (TaskStatus.COMPLETED, TaskStatus.FAILED)]
+    found = await asyncio.gather(*(claim(store) for _ in range(5)))
+    assert sorted(each for some in found for each in some) == [(task, 1) for task in mine]
+    assert await claim(store) == []
+    await join(store, ELSEWHERE)
+    assert await claim(store, ELSEWHERE) == []
+    mine = await ended(store)
+    assert await claim(store, ELSEWHERE) == await claim(store) == [(mine, 1)]
+
+
+async def test_what_was_not_told_is_tried_again_for_days(store):
+    """If it failed, an end would be lost to a receiver that was away, or be told for ever."""
+    await join(store)
+    task = await ended(store)
+    for number, pause in [(1, 30), (2, 60), (3, 120), (4, 240)]:
+        assert await claim(store) == [(task, number)]
+        await later(store, pause - 5)
+        assert await claim(store) == []
+        await later(store, 6)
+    await execute(store, f"UPDATE task_notices SET attempts = {TRIES - 1}")
+    assert await claim(store) == [(task, TRIES)]
+    await later(store, 3590)
+    assert await claim(store) == []
+    await later(store, 3600)
+    assert await claim(store) == []  # given up
+
+
+async def test_what_was_told_is_forgotten_and_not_told_again(store):
+    """If it failed, years of a worker's work would fill a table, or a restart would tell all of it again."""
+    await join(store)
+    tasks = [await ended(store) for _ in range(3)]
+    assert len(await claim(store)) == 3
+    async with store.transaction() as tx:
+        for task in tasks[:2]:
+            await tx.notices.delivered(HERE, task)
+    for table, column in [("tasks", "ended_at"), ("webhooks", "since")]:
+        await execute(store, f"UPDATE {table} SET {column} = {column} - interval '3 hours'")
+    assert await claim(store) == []
+    left = await execute(store, "SELECT task_id FROM task_notices")
+    assert [row.task_id for row in left] == tasks[2:]
+    await later(store, 60)
+    assert await claim(store) == [(tasks[2], 2)]
+    await later(store, 3600)
+    async with store.transaction() as tx:
+        await tx.notices.delivered(HERE, tasks[2])
+    assert await claim(store) == []
