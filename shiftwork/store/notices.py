@@ -19,15 +19,20 @@ _LAG: Final = 3600.0
 
 _JOIN = "INSERT INTO webhooks (endpoint) VALUES ($1) ON CONFLICT DO NOTHING RETURNING endpoint"
 
-# Oldest first, so that what is left for the next time is newer than what is found.
+# Oldest first, so that what is left for the next time is newer than what is found. What another worker noted
+# at the same time counts, too: it would look as if nothing were left. `since` is a question of its own, as
+# joined it has PostgreSQL look through the ends of years.
 _FIND = """
-INSERT INTO task_notices (endpoint, task_id)
-SELECT endpoint, tasks.id FROM webhooks JOIN tasks ON tasks.ended_at >= since
-WHERE endpoint = $1 AND NOT EXISTS (
-    SELECT FROM task_notices WHERE task_notices.endpoint = webhooks.endpoint AND task_id = tasks.id
+WITH ends AS (
+    SELECT id FROM tasks
+    WHERE ended_at >= (SELECT since FROM webhooks WHERE endpoint = $1) AND NOT EXISTS (
+        SELECT FROM task_notices WHERE endpoint = $1 AND task_id = tasks.id
+    )
+    ORDER BY ended_at, id LIMIT $2
+), noted AS (
+    INSERT INTO task_notices (endpoint, task_id) SELECT $1, id FROM ends ON CONFLICT DO NOTHING
 )
-ORDER BY tasks.ended_at LIMIT $2
-ON CONFLICT DO NOTHING RETURNING task_id
+SELECT id FROM ends
 """
 
 _SEEN = """
@@ -35,11 +40,11 @@ UPDATE webhooks SET since = clock_timestamp() - make_interval(secs => $2)
 WHERE endpoint = $1 AND since < clock_timestamp() - make_interval(secs => 2 * $2) RETURNING endpoint
 """
 
-# What was told of ends that are not looked for any more.
+# What was told, or given up, of ends that are not looked for any more.
 _FORGET = """
 DELETE FROM task_notices USING webhooks, tasks
 WHERE webhooks.endpoint = $1 AND task_notices.endpoint = $1 AND task_id = tasks.id AND ended_at < since
-    AND delivered_at IS NOT NULL
+    AND (delivered_at IS NOT NULL OR attempts >= $2)
 RETURNING task_id
 """
 
@@ -110,7 +115,7 @@ class Notices(Noun):
         """Note what has ended since; how many ends of at most so many."""
         found = len(await self._run(_FIND, endpoint, limit))
         if found < limit and await self._run(_SEEN, endpoint, _LAG):
-            await self._run(_FORGET, endpoint)
+            await self._run(_FORGET, endpoint, TRIES)
         return found
 
     async def claim(self, endpoint: str, limit: int) -> list[Notice]:

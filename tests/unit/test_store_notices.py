@@ -7,7 +7,7 @@ from sqlalchemy import text
 
 from shiftwork.contracts.task import TaskStatus
 from shiftwork.store.migrate import migrate
-from shiftwork.store.notices import TRIES
+from shiftwork.store.notices import _FIND, TRIES
 from shiftwork.store.store import Store
 from shiftwork.store.task_rows import NewTask, TaskOutcome
 
@@ -39,6 +39,18 @@ async def claim(store, endpoint=HERE, limit=10):
         await tx.notices.find(endpoint, 100)
     async with store.transaction() as tx:
         return [(each.id, each.attempts) for each in await tx.notices.claim(endpoint, limit)]
+
+
+async def ended_long_ago(store, count):
+    """As many tasks that ended three hours ago, when somebody listened already."""
+    await join(store)
+    await execute(store, "UPDATE webhooks SET since = since - interval '4 hours'")
+    await execute(
+        store,
+        "INSERT INTO tasks (provider, instruction, parameters, trace, status, ended_at) "
+        "SELECT 'noop', '', '{}', '{}', 'completed', clock_timestamp() - interval '3 hours' "
+        f"FROM generate_series(1, {count})",
+    )
 
 
 async def execute(store, sql):
@@ -103,3 +115,42 @@ async def test_what_was_told_is_forgotten_and_not_told_again(store):
     async with store.transaction() as tx:
         await tx.notices.delivered(HERE, tasks[2])
     assert await claim(store) == []
+
+
+async def test_two_who_look_at_the_same_time_pass_nothing_over(store):
+    """If it failed, what ended while no worker ran would be lost where two of them start at once."""
+    await ended_long_ago(store, 9)
+    async with store.transaction() as one, asyncio.TaskGroup() as group:
+        assert await one.notices.find(HERE, 3) == 3
+
+        async def look():
+            async with store.transaction() as two:
+                return await two.notices.find(HERE, 3)
+
+        other = group.create_task(look())
+        await asyncio.sleep(0.3)  # it waits for what the first has noted
+        await one.connection.commit()
+    assert other.result() == 3
+    assert [await look() for _ in range(3)] == [3, 3, 0]
+    assert len(await claim(store)) == 9
+
+
+async def test_a_look_does_not_go_through_the_ends_of_years(store):
+    """If it failed, each worker would read the whole table of tasks every second."""
+    await ended_long_ago(store, 20_000)
+    await execute(store, "UPDATE webhooks SET since = clock_timestamp()")
+    await execute(store, "ANALYZE tasks")
+    plan = await execute(store, "EXPLAIN " + _FIND.replace("$1", f"'{HERE}'").replace("$2", "500"))
+    assert "Index Cond: (ended_at >= (InitPlan" in "\n".join(line for (line,) in plan)
+
+
+async def test_what_was_given_up_is_forgotten(store):
+    """If it failed, what nobody took would be looked through for ever."""
+    await join(store)
+    await ended(store)
+    assert len(await claim(store)) == 1
+    await execute(store, f"UPDATE task_notices SET attempts = {TRIES}")
+    for table, column in [("tasks", "ended_at"), ("webhooks", "since")]:
+        await execute(store, f"UPDATE {table} SET {column} = {column} - interval '3 hours'")
+    assert await claim(store) == []
+    assert (await execute(store, "SELECT task_id FROM task_notices")).all() == []
