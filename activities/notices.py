@@ -12,13 +12,15 @@ from shiftwork.secrets.reference import SecretRef
 from shiftwork.settings import Settings
 from shiftwork.store.notices import TRIES, Notice
 from shiftwork.store.store import Store
-from shiftwork.tasks.webhook import Undelivered, Webhook
+from shiftwork.tasks.webhook import Webhook
+from shiftwork.text import one_line, truncate
 
 LOOK_SECONDS = 1.0
 """How often is looked for ends that nobody was told of."""
 
 _AT_ONCE = 10
 _FOUND_AT_ONCE = 500
+_MOST_SHOWN = 300
 
 log = logging.getLogger("shiftwork.webhook")
 
@@ -79,8 +81,8 @@ class TaskNotices:
         while True:
             try:
                 more = await self._look(webhook)
-            except ShiftworkError as error:  # the database is away; what was not told stays due
-                self._met(str(error))
+            except Exception as error:  # noqa: BLE001 - nobody awaits this task: it must not end unseen
+                self._met(error)  # what was not told stays due
                 more = False
             if not more:
                 await asyncio.sleep(LOOK_SECONDS)
@@ -91,25 +93,31 @@ class TaskNotices:
             found = await tx.notices.find(webhook.endpoint, _FOUND_AT_ONCE)
         async with self._store.transaction() as tx:
             due = await tx.notices.claim(webhook.endpoint, _AT_ONCE)
-        await asyncio.gather(*(self._tell_one(webhook, notice) for notice in due))
-        return found == _FOUND_AT_ONCE or len(due) == _AT_ONCE
+        told = await asyncio.gather(*(self._tell_one(webhook, notice) for notice in due))
+        # One that takes nothing is not to be asked as fast as it refuses.
+        return found == _FOUND_AT_ONCE or (len(due) == _AT_ONCE and any(told))
 
-    async def _tell_one(self, webhook: Webhook, notice: Notice) -> None:
+    async def _tell_one(self, webhook: Webhook, notice: Notice) -> bool:
+        """Whether it took this; raises nothing, as others are told at the same time."""
         try:
             await webhook.tell(notice)
-        except Undelivered as error:
-            self._met(str(error))
+            async with self._store.transaction() as tx:
+                await tx.notices.delivered(webhook.endpoint, notice.id)
+        except Exception as error:  # noqa: BLE001 - as above
+            self._met(error)
             if notice.attempts == TRIES:
                 log.warning("given up, after %d tries: task %d is %s", TRIES, notice.id, notice.status)
-            return
-        async with self._store.transaction() as tx:
-            await tx.notices.delivered(webhook.endpoint, notice.id)
+            return False
         if self._trouble:
             log.info("the webhook is told again; it was not, because: %s", self._trouble)
             self._trouble = ""
+        return True
 
-    def _met(self, trouble: str) -> None:
+    def _met(self, error: Exception) -> None:
         """Said once while it lasts."""
+        trouble = str(error)
+        if not isinstance(error, ShiftworkError):
+            trouble = f"{type(error).__name__}: {truncate(one_line(trouble), _MOST_SHOWN)}"
         level = logging.DEBUG if trouble == self._trouble else logging.WARNING
         log.log(level, "not told, and to be tried again: %s", trouble)
         self._trouble = trouble

@@ -5,11 +5,11 @@ Source: https://github.com/standard-webhooks/standard-webhooks/blob/main/spec/st
 
 import asyncio
 import base64
-import binascii
 import hashlib
 import hmac
 import json
 import time
+from contextlib import suppress
 from importlib import import_module
 from types import TracebackType
 from typing import TYPE_CHECKING, Final, Self
@@ -105,7 +105,7 @@ class Webhook:
             ) as answer:
                 status = answer.status
         except (aiohttp.ClientError, OSError, ValueError) as error:  # TimeoutError is an OSError
-            why = truncate(one_line(str(error)), _MOST_SHOWN) or f"no answer in {ANSWER_SECONDS:g} s"
+            why = truncate(one_line(_why(error)), _MOST_SHOWN) or f"no answer in {ANSWER_SECONDS:g} s"
             raise Undelivered(f"The webhook at {self.place} can't be reached: {why}.") from error
         if not 200 <= status < 300:  # as every status of success is
             raise Undelivered(f"The webhook at {self.place} answered with {status}.")
@@ -127,14 +127,23 @@ def headers(message_id: str, seconds: int, body: bytes, key: bytes | None) -> di
     return said
 
 
+def _why(error: Exception) -> str:
+    """What it says, without the address: that may hold a token, and is not written as it was given."""
+    import aiohttp  # noqa: PLC0415 - loaded by whoever met the error
+
+    if isinstance(error, aiohttp.InvalidURL):
+        return "the address is none"
+    return error.message if isinstance(error, aiohttp.ClientResponseError) else str(error)
+
+
 def _key(secret: Secret) -> bytes:
     text = secret.reveal()
     if not text.startswith(_PREFIX):
         return text.encode("utf-8", "surrogateescape")
-    try:
-        return base64.b64decode(text.removeprefix(_PREFIX), validate=True)
-    except binascii.Error:
-        raise InvalidInput(
-            f"The secret {secret.name!r} of the webhook begins with {_PREFIX!r}, and base64 must follow; "
-            "give one of those, or any other text."
-        ) from None
+    with suppress(ValueError):
+        if key := base64.b64decode(text.removeprefix(_PREFIX), validate=True):
+            return key
+    raise InvalidInput(
+        f"The secret {secret.name!r} of the webhook begins with {_PREFIX!r}, and base64 must follow; "
+        "give one of those, or any other text."
+    )
