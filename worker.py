@@ -57,7 +57,7 @@ from shiftwork.runner.leftovers import sweep_orphans
 from shiftwork.sandbox.choose import choose_sandbox
 from shiftwork.secrets import LazyRedactor, Secret, passwords, protect_handler
 from shiftwork.settings import Settings
-from shiftwork.stack.file import database_url
+from shiftwork.stack.file import database_url, has_own_database
 from shiftwork.stack.place import place_of, with_place
 from shiftwork.stack.private import deny_others_writing
 from shiftwork.stack.serving import serve_on
@@ -301,7 +301,7 @@ async def serve(
     async with AsyncExitStack() as stack:
         redactor.learn(*passwords([url]), Secret("rest-api-token", api_token(settings)[1]))
         store = await stack.enter_async_context(
-            Store(url, redact=redactor, own_server=settings.database_url is None)
+            Store(url, redact=redactor, own_server=has_own_database(settings))
         )
         record = stack.enter_context(WorkerRecord(settings.state))
         gateway = await stack.enter_async_context(Gateway(egress))

@@ -13,7 +13,7 @@ from shiftwork.errors import StackError
 from shiftwork.management.recognising import Recognition
 from shiftwork.secrets import LazyRedactor
 from shiftwork.settings import Settings
-from shiftwork.stack.file import database_url
+from shiftwork.stack.file import database_url, has_own_database
 from shiftwork.store.store import Store, Transaction
 
 Answered = TypeVar("Answered")
@@ -44,7 +44,7 @@ class PatientStore(Store):
             redact=self.redactor,
             learns=Recognition(settings, self.redactor),
             moved=partial(database_url, settings),
-            own_server=settings.database_url is None,
+            own_server=has_own_database(settings),
         )
         self.on_silence = on_silence
         self._patience = patience

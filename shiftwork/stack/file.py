@@ -106,6 +106,11 @@ def database_url(settings: Settings) -> str:
     return settings.database_url or require_stack(settings).database_url
 
 
+def has_own_database(settings: Settings) -> bool:
+    """Whether that is on the stack's own server, to which nobody else connects; raises as `database_url`."""
+    return settings.database_url is None and require_stack(settings).postgres_socket is not None
+
+
 def temporal_is_external(environ: Mapping[str, str] | None = None) -> bool:
     """Whether Temporal's own environment configuration names a server, so that none is embedded."""
     env = os.environ if environ is None else environ

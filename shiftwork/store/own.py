@@ -7,7 +7,7 @@ from functools import partial
 from shiftwork.management.recognising import Recognition
 from shiftwork.secrets import LazyRedactor
 from shiftwork.settings import Settings
-from shiftwork.stack.file import database_url
+from shiftwork.stack.file import database_url, has_own_database
 from shiftwork.store.migrate import migrate
 from shiftwork.store.store import Store
 
@@ -39,7 +39,7 @@ class OwnStore:
                     redact=redactor,
                     learns=Recognition(settings, redactor),
                     moved=partial(database_url, settings),
-                    own_server=settings.database_url is None,
+                    own_server=has_own_database(settings),
                 )
             return self._store
 

@@ -19,6 +19,7 @@ from shiftwork.settings import Settings
 from shiftwork.stack.file import (
     StackFile,
     database_url,
+    has_own_database,
     read_stack,
     remove_stack,
     temporal_is_external,
@@ -60,6 +61,16 @@ def test_what_is_written_is_read(settings):
     assert read_stack(settings) == STACK
     assert mode(settings.stack_file) == 0o600
     assert list(settings.state.iterdir()) == [settings.stack_file]
+
+
+@pytest.mark.parametrize(
+    ("named", "brought", "own"),
+    [(None, False, True), (None, True, False), ("postgresql://h/d", False, False)],
+)
+def test_a_database_that_people_brought_is_nobodys_own(settings, named, brought, own):
+    """If it failed, results would be told where others listen, and others would be believed."""
+    write_stack(settings, STACK if brought else replace(STACK, postgres_socket="/tmp/x"))
+    assert has_own_database(replace(settings, database_url=named)) is own
 
 
 def test_a_killed_stack_counts_as_none(settings):

@@ -1,13 +1,19 @@
 """Waiting for a task on what PostgreSQL tells, and on what anybody could say."""
 
 import asyncio
+import os
+from dataclasses import replace
 
 import asyncpg
 import pytest
 
+from client.patience import PatientStore
 from client.waiting import TaskWatch
 from shiftwork.contracts.task import TaskStatus
+from shiftwork.settings import Settings
+from shiftwork.stack.file import StackFile, write_stack
 from shiftwork.store.migrate import migrate
+from shiftwork.store.own import OwnStore
 from shiftwork.store.run_statements import CHANNEL
 from shiftwork.store.store import Store
 from shiftwork.store.task_rows import NewTask, TaskOutcome
@@ -47,3 +53,17 @@ async def test_whoever_may_say_something_is_not_believed(database_url, own):
         assert (ended.id, ended.result) == ((example.id, "42\n") if own else (task.id, "the agent's own\n"))
         await watch.close()
     await connection.close()
+
+
+async def test_a_store_of_a_running_stack_knows_whose_its_server_is(tmp_path, database_url):
+    """If it failed, whoever has no SHIFTWORK_DATABASE_URL would take what a stack has for the stack's own."""
+    settings = Settings(state=tmp_path)
+    stack = StackFile(pid=os.getpid(), started_at="", namespace="default", database_url=database_url)
+    for socket, own in [(None, False), ("/tmp/x", True)]:
+        write_stack(settings, replace(stack, postgres_socket=socket))
+        mine = OwnStore(settings=settings)
+        assert (await mine.open()).own_server is own
+        await mine.close()
+        patient = PatientStore(settings)
+        assert patient.own_server is own
+        await patient.close()
