@@ -14,6 +14,9 @@ _MOMENT = timedelta(milliseconds=1)
 MOST_RUNS = 1_000
 """Moments that are told at once: Temporal tells no more."""
 
+_LATEST = datetime(9999, 1, 1, tzinfo=UTC)
+"""Beyond which no time zone can be reckoned with."""
+
 _WIDER = (1, 2, 4)
 """How much more time is looked at where the clock leaves out some of what is expected."""
 
@@ -44,7 +47,8 @@ async def next_due(client: Client, named: str, recurrence: Recurrence, number: i
     span = expected[-1].astimezone(UTC) - now + timedelta(days=2)
     found: list[datetime] = []
     for times in _WIDER:
-        found = [at for at in await due_between(client, named, now, now + times * span) if at > now]
+        end = now + min(times * span, _LATEST - now)
+        found = [at for at in await due_between(client, named, now, end) if at > now]
         if len(found) >= number:
             break
     return [at.astimezone(recurrence.timezone) for at in found[:number]]

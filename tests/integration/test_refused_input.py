@@ -151,6 +151,14 @@ async def test_next_runs_have_a_number(shiftwork, agent) -> None:
     assert len(await shiftwork.next_runs(agent.id, 400)) == 400
 
 
+async def test_next_runs_end_where_time_does(shiftwork, agent) -> None:
+    """If it failed, who asks for many of a schedule that seldom comes would meet an unexpected error."""
+    (rare,) = agent.config.schedules
+    found = await shiftwork.next_runs(agent.id, 1_000, job_id=rare)
+    assert found[:1] == await shiftwork.next_runs(agent.id, 1, job_id=rare)
+    assert {(at.month, at.day) for at in found} == {(2, 29)}
+
+
 async def test_a_pause_without_a_note_names_no_program(shiftwork, agent) -> None:
     """If it failed, people would read of a library that they do not know."""
     await shiftwork.pause_schedule(agent.id)
