@@ -63,6 +63,7 @@ WITH mine AS (
 SELECT tasks.id, uuid::text AS uuid, provider, agent_id, name AS agent, agent_version, status,
     error, error_kind, duration, attempt, scheduled_at, tasks.created_at, started_at, ended_at, attempts
 FROM claimed JOIN tasks ON tasks.id = claimed.task_id LEFT JOIN agents ON agents.id = agent_id
+WHERE ended_at IS NOT NULL
 ORDER BY ended_at, tasks.id
 """
 

@@ -154,3 +154,13 @@ async def test_what_was_given_up_is_forgotten(store):
         await execute(store, f"UPDATE {table} SET {column} = {column} - interval '3 hours'")
     assert await claim(store) == []
     assert (await execute(store, "SELECT task_id FROM task_notices")).all() == []
+
+
+async def test_a_task_that_somebody_put_back_keeps_no_other_from_being_told(store):
+    """If it failed, one row that was changed by hand would silence a webhook."""
+    await join(store)
+    tasks = [await ended(store) for _ in range(3)]
+    async with store.transaction() as tx:
+        assert await tx.notices.find(HERE, 100) == 3
+    await execute(store, f"UPDATE tasks SET status = 'created', ended_at = NULL WHERE id = {tasks[0]}")
+    assert await claim(store) == [(task, 1) for task in tasks[1:]]
