@@ -73,7 +73,7 @@ class Process:
         program: what to start.
         sandbox: what holds it.
         marker: 32 hexadecimal digits that no other run has.
-        on_first_output: is called when something came from it for the first time.
+        on_first_output: is called when something came from it for the first time, after `begin`.
         on_stall: see `Watch`; it is not ended by that.
 
     Attributes:
@@ -104,6 +104,7 @@ class Process:
         self._limits = program.limits
         self._marker = marker
         self._on_first_output: Callable[[], None] | None = on_first_output
+        self._begun = False
         self._on_stall = on_stall
         self._usage = Usage()
         self._watch: Watch | None = None
@@ -163,6 +164,9 @@ class Process:
         if self._held.pid is None:
             await asyncio.wait({self.ended})
             return False
+        self._begun = True
+        if self.stdout.total or self.stderr.total:  # it spoke before we knew of its start
+            asyncio.get_running_loop().call_soon(self._heard)
         if self._program.watched:
             self.watch()
         return True
@@ -226,7 +230,7 @@ class Process:
         return self._limits.breach_by_end(code, self.stderr.tail, self.usage.cpu_seconds)
 
     def _heard(self) -> None:
-        if self._on_first_output is not None:
+        if self._begun and self._on_first_output is not None:
             first, self._on_first_output = self._on_first_output, None
             first()
 

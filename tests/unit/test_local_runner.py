@@ -6,6 +6,7 @@ import logging
 import os
 import sys
 import textwrap
+from collections import defaultdict
 from pathlib import Path
 
 import psutil
@@ -412,6 +413,24 @@ async def test_health_checks_notice_an_end_that_was_missed(tmp_path):
         assert handle.status() is AgentStatus.RUNNING
         await handle.write_stdin(b"\n")
         assert (await handle.wait(100)).success
+
+
+async def test_what_speaks_at_once_is_spawned_before_it_is_ready(tmp_path, caplog):
+    """Otherwise who reads the log of a busy machine would see what an agent says before there is one."""
+    with caplog.at_level(logging.INFO, logger="shiftwork.runner"):
+        async with make(tmp_path) as runner:
+
+            async def speak() -> None:
+                handle = await runner.spawn(shell("echo a"))
+                await handle.wait()
+
+            for _ in range(5):
+                await asyncio.gather(*(speak() for _ in range(8)))
+    events = defaultdict(list)
+    for record in caplog.records:
+        line = json.loads(record.message)
+        events[line["agent"]].append(line["event"])
+    assert list(events.values()) == [["spawned", "ready", "exited"]] * 40
 
 
 async def test_the_life_of_an_agent_is_logged_and_counted(tmp_path, caplog):
