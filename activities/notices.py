@@ -6,7 +6,7 @@ from contextlib import suppress
 from types import TracebackType
 from typing import Self
 
-from shiftwork.errors import ShiftworkError
+from shiftwork.errors import InvalidInput, ShiftworkError
 from shiftwork.secrets import LazyRedactor, Secret
 from shiftwork.secrets.reference import SecretRef
 from shiftwork.settings import Settings
@@ -35,7 +35,10 @@ async def webhook_of(settings: Settings, redactor: LazyRedactor) -> Webhook | No
         return None
     secret = None
     if settings.task_webhook_secret is not None:
-        reference = SecretRef.parse(settings.task_webhook_secret)
+        try:
+            reference = SecretRef.parse(settings.task_webhook_secret)
+        except InvalidInput as error:
+            raise InvalidInput(f"SHIFTWORK_TASK_WEBHOOK_SECRET can't be used: {error}") from None
         secret = await asyncio.to_thread(reference.resolve)  # a keyring may ask a person first
         redactor.learn(secret)
     found = Webhook(settings.task_webhook, secret)

@@ -133,7 +133,7 @@ class Settings:
             github_api_url=env.get("SHIFTWORK_GITHUB_API_URL") or None,
             github_token=env.get("SHIFTWORK_GITHUB_TOKEN") or None,
             llm_model=env.get("SHIFTWORK_LLM_MODEL") or None,
-            task_webhook=env.get("SHIFTWORK_TASK_WEBHOOK") or None,
+            task_webhook=_webhook(env),
             task_webhook_secret=env.get("SHIFTWORK_TASK_WEBHOOK_SECRET") or None,
             maintenance_interval=_number(env, "SHIFTWORK_MAINTENANCE_INTERVAL", 3600.0),
             transcript_days=_number(env, "SHIFTWORK_TRANSCRIPT_DAYS", 30.0),
@@ -220,6 +220,15 @@ def _number(env: Mapping[str, str], name: str, default: float) -> float:
     if value < 0:
         raise InvalidInput(f"{name} is {text!r}; it must not be negative.")
     return value
+
+
+def _webhook(env: Mapping[str, str]) -> str | None:
+    url = env.get("SHIFTWORK_TASK_WEBHOOK") or None
+    if url is not None:
+        from shiftwork.webhook_address import webhook_place  # noqa: PLC0415 - few have one
+
+        webhook_place(url)
+    return url
 
 
 def _switch(env: Mapping[str, str], name: str) -> bool | None:

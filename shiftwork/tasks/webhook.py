@@ -13,12 +13,12 @@ from contextlib import suppress
 from importlib import import_module
 from types import TracebackType
 from typing import TYPE_CHECKING, Final, Self
-from urllib.parse import urlsplit
 
 from shiftwork.errors import InvalidInput, ShiftworkError
 from shiftwork.secrets import Secret
 from shiftwork.store.notices import EndedTask, Notice
 from shiftwork.text import one_line, truncate
+from shiftwork.webhook_address import webhook_place
 
 if TYPE_CHECKING:
     import aiohttp
@@ -27,7 +27,6 @@ ANSWER_SECONDS: Final = 10.0
 """How long an answer is waited for."""
 
 _PREFIX: Final = "whsec_"
-_LOOPBACK = ("127.0.0.1", "::1", "localhost")
 _MOST_SHOWN: Final = 200
 
 
@@ -52,19 +51,7 @@ class Webhook:
     """
 
     def __init__(self, url: str, secret: Secret | None) -> None:
-        try:
-            parts = urlsplit(url)
-            self.place = parts.netloc.rpartition("@")[2]
-            known = parts.scheme in ("https", "http") and parts.port != 0  # which is a number, then
-        except ValueError:
-            known = False
-        if not known or not parts.hostname:
-            raise InvalidInput("SHIFTWORK_TASK_WEBHOOK is no address; write it as https://HOST/PATH.")
-        if parts.scheme == "http" and parts.hostname not in _LOOPBACK:
-            raise InvalidInput(
-                f"SHIFTWORK_TASK_WEBHOOK names {self.place!r} by http, where others could read what is told; "
-                "use https."
-            )
+        self.place = webhook_place(url)
         self.endpoint = hashlib.sha256(
             f"shiftwork webhook\0{url}".encode("utf-8", "surrogateescape")
         ).hexdigest()

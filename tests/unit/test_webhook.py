@@ -7,6 +7,7 @@ import pytest
 
 from shiftwork.errors import InvalidInput
 from shiftwork.secrets import Secret
+from shiftwork.settings import Settings
 from shiftwork.store.notices import Notice
 from shiftwork.tasks.webhook import Undelivered, Webhook, headers
 
@@ -50,8 +51,10 @@ def test_any_other_text_is_a_secret_too():
 )
 def test_what_can_be_no_webhook_is_refused(url, said):
     """If it failed, a typing error would show as a traceback, or a token in a log."""
-    with pytest.raises(InvalidInput, match="SHIFTWORK_TASK_WEBHOOK") as refused:
+    with pytest.raises(InvalidInput, match="SHIFTWORK_TASK_WEBHOOK"):
         Webhook(url, None)
+    with pytest.raises(InvalidInput, match="SHIFTWORK_TASK_WEBHOOK") as refused:  # before anything is started
+        Settings.from_environment({"SHIFTWORK_TASK_WEBHOOK": url})
     assert said in str(refused.value)
     assert "word" not in str(refused.value)
 
