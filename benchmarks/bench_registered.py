@@ -58,6 +58,8 @@ RUNS = 40
 UNCOUNTED = 3
 """Rounds before those that count."""
 
+BATCHES = 8
+
 PAUSE = 0.15
 """Seconds before a run, in which the next interpreter gets ready."""
 
@@ -90,6 +92,20 @@ async def alternate(took: Took, rounds: int, acts: dict[str, Act], pause: float 
             await act()
             if number >= UNCOUNTED:
                 took.setdefault(name, []).append(time.perf_counter() - began)
+
+
+async def alternate_at_best(took: Took, rounds: int, acts: dict[str, Act]) -> None:
+    """The same several times; of each the quickest time counts.
+
+    A connection whose process shares our processor answers in a third of the time, and for seconds it is
+    chance which of two does: that would be compared.
+    """
+    for _ in range(BATCHES):
+        batch: Took = {}
+        await alternate(batch, rounds, acts)
+        for name, values in batch.items():
+            if name not in took or statistics.median(values) < statistics.median(took[name]):
+                took[name] = values
 
 
 def usage() -> dict[str, Act]:
@@ -225,8 +241,8 @@ async def measure(folder: Path) -> Took:
         manager = HandoffManager(shiftwork.store)
         await recognising(shiftwork, bare)
         try:
-            await alternate(took, CHECKS, locks(shiftwork, bare))
-            await alternate(took, CHECKS, handoffs(manager, bare, *(agent.id for agent in agents)))
+            await alternate_at_best(took, CHECKS, locks(shiftwork, bare))
+            await alternate_at_best(took, CHECKS, handoffs(manager, bare, *(agent.id for agent in agents)))
         finally:
             await bare.close()
         async with PythonRunner(choose_sandbox(), folder / "bare", warm=1) as runner:
