@@ -279,6 +279,15 @@ async def taking_work(worker: Worker) -> AsyncIterator[None]:
         raise StackError(f"Temporal did not let the worker in: {why}; try again.") from error
 
 
+def _warn_of_weak_secrets(redactor: LazyRedactor) -> None:
+    if weak := redactor.redactor.unprotected:
+        log.warning(
+            "not kept out of what is stored, as they are too short or too ordinary to be told from other "
+            "words: %s; choose longer ones",
+            ", ".join(weak),
+        )
+
+
 async def serve(
     settings: Settings,
     stop: asyncio.Event,
@@ -330,12 +339,7 @@ async def serve(
         serving = workers(client, services, python, here)
         for one in serving:
             await stack.enter_async_context(taking_work(one))
-        if weak := redactor.redactor.unprotected:
-            log.warning(
-                "not kept out of what is stored, as they are too short or too ordinary to be told from other "
-                "words: %s; choose longer ones",
-                ", ".join(weak),
-            )
+        _warn_of_weak_secrets(redactor)
         await reconcile_schedules(settings, client)
         await begin_left_projects(services, client)
         record.holds(services.sandbox.level)
