@@ -1,9 +1,13 @@
 """Tasks that are runs of registered agents."""
 
 import asyncio
+import logging
 from collections.abc import Awaitable
 from dataclasses import replace
+from functools import partial
 from typing import TypeVar
+
+from pydantic import JsonValue
 
 from activities.backend_tasks import BackendTask
 from activities.kept import FolderTaken, Kept, kept_folder
@@ -16,7 +20,7 @@ from shiftwork.agents.python.runner import PythonRunner
 from shiftwork.contracts.agent import PYTHON
 from shiftwork.contracts.session import InterruptionReason
 from shiftwork.contracts.task import TaskErrorKind, TaskStatus
-from shiftwork.errors import InvalidInput, StackError
+from shiftwork.errors import InvalidInput, LeaseLost, StackError
 from shiftwork.runner.failures import AgentError
 from shiftwork.runner.limits import Limits
 from shiftwork.store.agents import AgentRow
@@ -29,6 +33,8 @@ PROVIDER = "agent"
 
 _PATIENCE = 60.0
 """Seconds that a run waits, at most, for the folder that it keeps: what had it is ending, or stands still."""
+
+log = logging.getLogger("shiftwork.tasks")
 
 
 class AgentProcessor:
@@ -85,11 +91,24 @@ class AgentProcessor:
             max_output_bytes=assignment.max_output_bytes,
             folder=None if kept is None else OwnFolder(kept.path, kept.user),
         )
+        stop = Stop()
         try:
-            stop = Stop()
-            return _processed(await _to_its_end(self._python.run(job, stop=stop), stop))
+            run = self._python.run(job, stop=stop, on_progress=partial(_tell_progress, assignment, stop))
+            return _processed(await _to_its_end(run, stop))
         except AgentError as error:
             raise StackError(f"Agent {agent.name!r} could not be run: {error}") from error
+
+
+async def _tell_progress(assignment: Assignment, stop: Stop, progress: JsonValue) -> bool:
+    """Whether it need not be told again; if another attempt has taken the task over, this run is to end."""
+    try:
+        await assignment.tell({"progress": progress})
+    except LeaseLost:
+        stop.ask(InterruptionReason.INFRASTRUCTURE)
+    except StackError as error:
+        log.warning("the progress of task %d can't be written now: %s", assignment.task.id, error)
+        return False
+    return True
 
 
 async def _to_its_end(work: Awaitable[Result], stop: Stop) -> Result:
@@ -111,6 +130,7 @@ def _processed(outcome: PythonOutcome) -> Processed:
             "cpu_seconds": round(outcome.usage.cpu_seconds, 3),
             "memory_peak_mb": round(outcome.usage.peak_memory / 1_000_000, 1),
             "pre_started": outcome.pre_started,
+            **({"progress": outcome.progress} if outcome.progress is not None else {}),
             **({"problems": list(outcome.problems)} if outcome.problems else {}),
             **({"stderr": outcome.stderr} if outcome.stderr else {}),
         },

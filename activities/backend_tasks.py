@@ -74,6 +74,7 @@ class BackendTask:
             tell=self._assignment.tell,
             stop=self._stop,
             redactor=self._services.redactor,
+            outbox=self._folders.outbox,
         )
         run = BackendRun(
             self._options, self._enclosure, self._folders, hearing, stop=self._stop, limits=self._limits
@@ -81,7 +82,8 @@ class BackendTask:
         policy = metered(hearing, f"task {task.id} of {self._agent.name}")
         async with hearing:
             ran = await run.run(policy, self._prompt, timeout=self._assignment.timeout)
-        return self._processed(ran, hearing)
+        problem = await hearing.look()
+        return self._processed(ran, hearing, problem)
 
     async def _learn_keys(self) -> None:
         await learn_keys(self._services, [(f"agent {self._agent.name!r}", self._options)])
@@ -111,12 +113,12 @@ class BackendTask:
         brief, outbox = cell.seen(self._folders.brief), cell.seen(self._folders.outbox)
         return task_prompt(render_task(self._request), brief=brief, outbox=outbox)
 
-    def _processed(self, ran: Ran, hearing: Hearing) -> Processed:
+    def _processed(self, ran: Ran, hearing: Hearing, problem: str) -> Processed:
         outbox = ran.outbox
         handoff, problems = _handed_over(outbox)
         trace = hearing.trace
-        if problems:
-            trace["problems"] = list(problems)
+        if problems or problem:
+            trace["problems"] = [*problems, *([problem] if problem else ())]
         kind, error = ran.why(hearing)
         redact = self._services.redactor.redact
         return Processed(

@@ -3,6 +3,7 @@
 import asyncio
 import logging
 from contextlib import suppress
+from pathlib import Path
 from types import TracebackType
 from typing import Self
 
@@ -10,6 +11,7 @@ from pydantic import JsonValue
 
 from activities.stop import Stop
 from shiftwork.agents.events import AgentEvent, AgentEventKind
+from shiftwork.agents.outbox import Progress, read_progress
 from shiftwork.agents.prices import Beside, cost, told_model
 from shiftwork.agents.python.outcome import cut_back
 from shiftwork.contracts.project import AgentOptions
@@ -88,6 +90,7 @@ class Hearing:
         budget: what all its attempts may spend.
         most: bytes of the last message that are kept.
         stop: is asked when another attempt has taken the task over, and when more is spent than may be.
+        outbox: where the agent may say how far it is; None: nobody asks.
     """
 
     def __init__(
@@ -100,6 +103,7 @@ class Hearing:
         tell: Tell,
         stop: Stop,
         redactor: LazyRedactor,
+        outbox: Path | None = None,
     ) -> None:
         self._agent = agent
         self._budget = budget
@@ -110,6 +114,8 @@ class Hearing:
         self._words = LastWords(most + _SLACK, "" if agent.backend in _IN_PIECES else "\n")
         self._spent = earlier
         self._tools = 0
+        self._outbox = outbox
+        self._progress = Progress()
         self._told: dict[str, JsonValue] = {}
         self._writing = asyncio.Lock()
         self._task: asyncio.Task[None] | None = None
@@ -161,6 +167,15 @@ class Hearing:
                 return
             await asyncio.sleep(_EVERY)
 
+    async def look(self) -> str:
+        """See how far the agent says it is; a sentence, if it left something of that which can't be used."""
+        if self._outbox is None:
+            return ""
+        found = await asyncio.to_thread(read_progress, self._outbox)
+        if found.told is not None:
+            self._progress = found
+        return found.problem
+
     def spent_up(self) -> str | None:
         """A sentence if nothing more may be spent."""
         return self._budget.spent_up(self._spent)
@@ -172,8 +187,10 @@ class Hearing:
 
     @property
     def trace(self) -> dict[str, JsonValue]:
-        """What was spent, by all attempts, and how often tools were used."""
-        return {"usage": self._spent.model_dump(mode="json"), "tools": self._tools}
+        """What was spent, by all attempts, how often tools were used, and how far the agent says it is."""
+        spent = self._spent.model_dump(mode="json")
+        progress = {} if self._progress.told is None else {"progress": self._progress.told}
+        return {"usage": spent, "tools": self._tools, **progress}
 
     @property
     def last_words(self) -> str:
@@ -209,6 +226,7 @@ class Hearing:
         """What was counted is written before its answer is there; what the agent itself tells, only here."""
         while True:
             await asyncio.sleep(_EVERY)
+            await self.look()
             await self._is_written()
 
     async def _is_written(self) -> bool:

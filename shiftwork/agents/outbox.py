@@ -9,11 +9,13 @@ import os
 import stat
 from collections import Counter
 from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
 from math import isfinite
 from pathlib import Path
 from typing import Any, NoReturn, TypeVar
 
-from pydantic import BaseModel, ValidationError
+from pydantic import BaseModel, JsonValue, ValidationError
 
 from shiftwork.contracts.outbox import DecisionNote, Handoff, Outbox, ProgressNote, Question, Verdict
 from shiftwork.contracts.plan import Plan
@@ -29,6 +31,12 @@ LINE_LIMIT = 500
 DEPTH_LIMIT = 40
 """Nesting of JSON; deeper documents are refused before they are built into objects."""
 
+PROGRESS = "progress.json"
+"""Where an agent that does a task says how far it is; read while it runs."""
+
+PROGRESS_LIMIT = 4_096
+"""Bytes of that."""
+
 Model = TypeVar("Model", bound=BaseModel)
 
 
@@ -40,11 +48,43 @@ def read_outbox(folder: Path, role: Role = Role.SESSION) -> Outbox:
     """Everything valid in the outbox; a plan counts only from an initializer, a verdict from a verifier."""
     problems: list[str] = []
     try:
+        with _opened(folder) as fd:
+            return _read_all(fd, role, problems)
+    except _Refused as refused:
+        return Outbox(problems=(str(refused),))
+
+
+@dataclass(frozen=True, slots=True)
+class Progress:
+    """How far an agent says that it is.
+
+    Attributes:
+        told: anything that JSON knows; None: nothing that can be used.
+        problem: one sentence, if it left something that can't be used.
+    """
+
+    told: JsonValue = None
+    problem: str = ""
+
+
+def read_progress(folder: Path) -> Progress:
+    """What the outbox says at the moment, also of an agent that still writes to it; blocks for a moment."""
+    try:
+        with _opened(folder) as fd:
+            text = _read(fd, PROGRESS, PROGRESS_LIMIT)
+        return Progress() if text is None else Progress(_load(text))
+    except _Refused as refused:
+        return Progress(problem=truncate(f"{PROGRESS}: {refused}", 500))
+
+
+@contextmanager
+def _opened(folder: Path) -> Iterator[int]:
+    try:
         fd = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC)
     except OSError as error:
-        return Outbox(problems=(f"the outbox itself can't be read ({error.strerror})",))
+        raise _Refused(f"the outbox itself can't be read ({error.strerror})") from error
     try:
-        return _read_all(fd, role, problems)
+        yield fd
     finally:
         os.close(fd)
 
@@ -94,7 +134,7 @@ def _many(folder: int, name: str, model: type[Model], problems: list[str]) -> It
             problems.append(f"{name}, line {number}: {refused}")
 
 
-def _read(folder: int, name: str) -> str | None:
+def _read(folder: int, name: str, limit: int = FILE_LIMIT) -> str | None:
     """The text of a small regular file; None if there is none. Never follows a link, never waits."""
     try:
         fd = os.open(name, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC, dir_fd=folder)
@@ -105,40 +145,41 @@ def _read(folder: int, name: str) -> str | None:
     try:
         if not stat.S_ISREG(os.fstat(fd).st_mode):
             raise _Refused("is not a regular file")
-        data = _read_bytes(fd)
+        data = _read_bytes(fd, limit)
     finally:
         os.close(fd)
-    if len(data) > FILE_LIMIT:
-        raise _Refused(f"is larger than {FILE_LIMIT:,} bytes")
+    if len(data) > limit:
+        raise _Refused(f"is larger than {limit:,} bytes")
     try:
         return data.decode("utf-8-sig")
     except UnicodeDecodeError as error:
         raise _Refused(f"is not UTF-8 (byte {error.start})") from error
 
 
-def _read_bytes(fd: int) -> bytes:
+def _read_bytes(fd: int, limit: int) -> bytes:
     """At most one byte more than the limit."""
     data = bytearray()
-    while len(data) <= FILE_LIMIT and (chunk := os.read(fd, FILE_LIMIT + 1 - len(data))):
+    while len(data) <= limit and (chunk := os.read(fd, limit + 1 - len(data))):
         data += chunk
     return bytes(data)
 
 
 def _parse(text: str, model: type[Model]) -> Model:
-    if _depth(text) > DEPTH_LIMIT:
-        raise _Refused(f"is nested deeper than {DEPTH_LIMIT} levels")
     try:
-        return model.model_validate(
-            _clean(
-                json.loads(
-                    text, parse_constant=_no_constant, parse_float=_finite, object_pairs_hook=_once_each
-                )
-            )
-        )
+        return model.model_validate(_load(text))
     except ValidationError as error:
         problem = error.errors(include_url=False, include_input=False)[0]
         where = ".".join(map(str, problem["loc"])) or "the document"
         raise _Refused(one_line(f"{where}: {problem['msg']}")) from error
+
+
+def _load(text: str) -> Any:
+    if _depth(text) > DEPTH_LIMIT:
+        raise _Refused(f"is nested deeper than {DEPTH_LIMIT} levels")
+    try:
+        return _clean(
+            json.loads(text, parse_constant=_no_constant, parse_float=_finite, object_pairs_hook=_once_each)
+        )
     except ValueError as error:
         raise _Refused(one_line(f"is not JSON ({error})")) from error
 

@@ -150,8 +150,7 @@ def _begin() -> Any:
             attempt=_TASKS.c.attempt + _constant(1),
             token=LEASE_TOKENS.next_value(),
             started_at=func.coalesce(_TASKS.c.started_at, func.clock_timestamp()),
-            # What an earlier attempt wrote stays.
-            trace=bindparam("noted", type_=_TASKS.c.trace.type).op("||")(_TASKS.c.trace),
+            trace=bindparam("noted", type_=_TASKS.c.trace.type).op("||")(_earlier_trace()),
         )
         .returning(_TASKS, told_of())
         .cte("begun")
@@ -174,6 +173,12 @@ def _begin() -> Any:
     of_agent = (column.label(f"{_OF_AGENT}{column.name}") for column in agent_columns())
     run = select(*begun.c, *of_agent, latest.c[_HANDOFF]).select_from(joined)
     return run.execution_options(**{WRITES: True})
+
+
+def _earlier_trace() -> ColumnElement[Any]:
+    """What an earlier attempt wrote stays, but for how far that was."""
+    trace = _TASKS.c.trace
+    return case((_TASKS.c.attempt > _constant(0), trace.op("-")(literal_column("'progress'"))), else_=trace)
 
 
 CREATE: Final = _create()

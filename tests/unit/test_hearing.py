@@ -25,6 +25,7 @@ class Trace:
 
     def __init__(self):
         self.written = []
+        self.facts = {}
         self.refuse = None
         self.open = asyncio.Event()
         self.open.set()
@@ -34,12 +35,13 @@ class Trace:
         if self.refuse is not None:
             raise self.refuse
         self.written.append(TaskUsage.told_by(trace))
+        self.facts.update(trace)
 
 
 @asynccontextmanager
-async def hearing(trace, stop=None):
+async def hearing(trace, stop=None, outbox=None):
     agent, nothing = AgentOptions(), LazyRedactor({})
-    parts = {"budget": RunBudget(), "most": 100, "tell": trace.tell, "stop": stop or Stop()}
+    parts = {"budget": RunBudget(), "most": 100, "tell": trace.tell, "stop": stop or Stop(), "outbox": outbox}
     async with Hearing(agent, TaskUsage(), redactor=nothing, **parts) as made:
         yield made
 
@@ -90,6 +92,19 @@ async def test_what_is_counted_is_written_when_the_database_is_back():
         trace.refuse = None
         await asyncio.wait_for(waiting, 100)
     assert [usage.input_tokens for usage in trace.written] == [3]
+
+
+async def test_how_far_a_program_says_it_is(tmp_path):
+    """If it failed, people would not see what a program tells of its progress until it has ended."""
+    trace = Trace()
+    async with hearing(trace, outbox=tmp_path) as heard:
+        assert await heard.look() == ""
+        assert "progress" not in heard.trace
+        (tmp_path / "progress.json").write_text('"halfway"')
+        await until(lambda: {"progress": "halfway"}.items() <= trace.facts.items())
+        (tmp_path / "progress.json").write_text("no JSON")
+        assert "progress.json: is not JSON" in await heard.look()
+        assert heard.trace["progress"] == "halfway"
 
 
 async def test_an_attempt_that_lost_its_task_waits_for_nothing():

@@ -68,6 +68,15 @@ save_handoff(state={"count": handoff.state["count"] + 1}, summary="done")
     assert left == Handoff(state={"count": 2}, summary="done")
 
 
+async def test_its_progress_is_among_what_it_says(tmp_path):
+    """If it failed, code that tells its progress would fail in a session, or nobody would see it there."""
+    end, events = await run(tmp_path, code="progress(0.5)\nprogress('a\\nb')\nprogress({'kind': 'question'})")
+    assert end.status is RunStatus.COMPLETED, end
+    said = ["progress: 0.5", 'progress: "a\\nb"', 'progress: {"kind": "question"}', ""]
+    assert [event.text for event in events] == said
+    assert not (tmp_path / "outbox" / "progress.json").exists()
+
+
 async def test_an_exception_is_why_a_session_failed(tmp_path):
     """If it failed, the next attempt would not be told what the last one died of."""
     (tmp_path / "agent.py").write_text("print('going')\n1 / 0")

@@ -102,6 +102,21 @@ async def test_a_request_makes_one_task(store):
         assert (await tx.tasks.by_uuid(rows[0].uuid)).id == rows[0].id
 
 
+async def test_an_attempt_begins_without_the_progress_of_the_last_one(store):
+    """If it failed, a run that begins anew would seem nearly done; or what a person wrote would be lost."""
+    task = await created(store)
+    async with store.transaction() as tx:
+        await tx.tasks.move(task.id, TaskOutcome(status=TaskStatus.RUNNING, trace={"progress": "by hand"}))
+    async with store.transaction() as tx:
+        first = (await tx.tasks.begin(task.id, "one", {})).task
+        assert first.trace["progress"] == "by hand"
+        await tx.tasks.note(task.id, first.token, {"progress": 0.9, "other": 1})
+    async with store.transaction() as tx:
+        second = (await tx.tasks.begin(task.id, "two", {})).task
+    assert "progress" not in second.trace
+    assert second.trace["other"] == 1
+
+
 async def test_only_the_newest_attempt_ends_a_task(store):
     """If it failed, a worker thought lost would write its result over that of its successor."""
     task = await created(store)

@@ -10,7 +10,9 @@ from itertools import islice
 from pathlib import Path
 from typing import Final
 
-from shiftwork.agents.outbox import read_outbox
+from pydantic import JsonValue
+
+from shiftwork.agents.outbox import PROGRESS, read_outbox, read_progress
 from shiftwork.agents.python.program import PEAK
 from shiftwork.contracts.outbox import Handoff
 from shiftwork.contracts.task import TaskErrorKind, TaskStatus
@@ -40,6 +42,7 @@ class PythonOutcome:
         handoff: what it left for its next run, or None.
         summary: of that, for people.
         stderr: the end of its standard error, where the traceback of an exception is.
+        progress: what it told of its progress last; None: nothing.
         problems: one sentence for each file that it left and that can't be used.
         usage: CPU time and memory of all its processes; its peak as far as it was seen, or as its own process
             tells of itself, which is all that there is of one that ended at once.
@@ -55,6 +58,7 @@ class PythonOutcome:
     handoff: HandoffContext | None
     summary: str
     stderr: str
+    progress: JsonValue
     problems: tuple[str, ...]
     usage: Usage
     pre_started: bool
@@ -121,7 +125,7 @@ def is_little(stdout: Beginning, stderr: End, outbox: Path) -> bool:
         return False
     try:
         with os.scandir(outbox) as entries:  # of however many there are
-            return all(entry.name == PEAK for entry in islice(entries, 2))
+            return all(entry.name in (PEAK, PROGRESS) for entry in islice(entries, 3))
     except OSError:
         return False
 
@@ -142,6 +146,9 @@ def judge(
     if kind is None and not ending.exit.success:
         kind, error = TaskErrorKind.FAILED, _own_failure(ending.exit, errors)
     handoff, summary, problems = _left(outbox)
+    progress = read_progress(outbox)
+    if progress.problem:
+        problems = (*problems, progress.problem)
     return PythonOutcome(
         status=TaskStatus.COMPLETED if kind is None else TaskStatus.FAILED,
         result=cut_back(redact(bytes(stdout.data)), most, stdout.total),
@@ -152,6 +159,7 @@ def judge(
         handoff=handoff,
         summary=summary,
         stderr=errors,
+        progress=progress.told,
         problems=problems,
         usage=replace(ending.usage, peak_memory=max(ending.usage.peak_memory, _told_peak(outbox))),
         pre_started=pre_started,

@@ -4,6 +4,7 @@ It reads one job from standard input, to its end, and becomes the program that t
 says of itself is believed outside: see `shiftwork.agents.python.outcome`. It imports nothing of ours.
 """
 
+import _thread
 import atexit
 import contextlib
 import gc
@@ -28,6 +29,8 @@ WAITING, BEGINNING = b"W", b"B"
 """The first two bytes of standard output of one that waits: it is ready; its job is complete and begins."""
 
 MOST_HANDOFF_BYTES = 256 * 1024
+
+MOST_PROGRESS_BYTES = 4_096
 
 _LIBRARY = os.path.dirname(os.__file__) + os.sep  # noqa: PTH120 - quicker
 _PACKAGES = (f"{_LIBRARY}site-packages{os.sep}", f"{_LIBRARY}dist-packages{os.sep}")
@@ -63,7 +66,7 @@ def main(mode: str) -> None:
     code = job["code"]
     linecache.cache[NAME] = (len(code), None, code.splitlines(keepends=True), NAME)
     module = types.ModuleType("__main__")
-    vars(module).update(__file__=NAME, __builtins__=__builtins__, **_given(job))
+    vars(module).update(__file__=NAME, __builtins__=__builtins__, **_given(job, mode))
     sys.modules["__main__"] = module
     atexit.register(_tell_peak, os.getpid(), os.environ.get("SHIFTWORK_OUTBOX"))
     if mode == "wait":
@@ -190,10 +193,47 @@ def save_handoff(
         raise ValueError(f"the handoff takes {len(text):,} bytes, and may take {MOST_HANDOFF_BYTES:,}")
     if len(told["summary"]) > 2_000:
         raise ValueError(f"the summary has {len(told['summary']):,} characters, and may have 2,000")
-    path = os.path.join(os.environ["SHIFTWORK_OUTBOX"], "handoff.json")  # noqa: PTH118 - quicker
-    with open(f"{path}.new", "wb") as file:  # noqa: PTH123 - quicker
-        file.write(text)
-    os.replace(f"{path}.new", path)  # noqa: PTH105 - quicker
+    _leave("handoff.json", text)
+
+
+def progress(told: Any) -> None:
+    """Say how far this run is: its task's trace has it about a second later; the last call counts.
+
+    What can't be written now is passed over: it is not worth the run.
+
+    Args:
+        told: a text, a number, or what else JSON knows; at most 4,096 bytes as JSON.
+
+    Raises:
+        TypeError: it is nothing that JSON knows.
+        ValueError: it is too large, or a number or a text that JSON can't hold.
+    """
+    text = _progress_text(told)
+    with contextlib.suppress(OSError):
+        _leave("progress.json", text)
+
+
+def _print_progress(told: Any) -> None:
+    """What a session prints is seen by people at once, and it has no task."""
+    sys.stdout.write(f"progress: {_progress_text(told).decode()}\n")
+
+
+def _progress_text(told: Any) -> bytes:
+    if told is None:
+        raise TypeError("progress is a text, a number or what else JSON knows, not None")
+    text = json.dumps(told, ensure_ascii=False, allow_nan=False).encode()
+    if len(text) > MOST_PROGRESS_BYTES:
+        raise ValueError(f"the progress takes {len(text):,} bytes, and may take {MOST_PROGRESS_BYTES:,}")
+    return text
+
+
+def _leave(name: str, data: bytes) -> None:
+    """Write a file of the outbox whole, whoever else writes the same one."""
+    path = os.path.join(os.environ["SHIFTWORK_OUTBOX"], name)  # noqa: PTH118 - quicker
+    new = f"{path}.{os.getpid()}.{_thread.get_ident()}"
+    with open(new, "wb") as file:  # noqa: PTH123 - quicker
+        file.write(data)
+    os.replace(new, path)  # noqa: PTH105 - quicker
 
 
 class Environment:
@@ -222,7 +262,7 @@ class Environment:
         return answer
 
 
-def _given(job: dict[str, Any]) -> dict[str, Any]:
+def _given(job: dict[str, Any], mode: str) -> dict[str, Any]:
     handoff = job["handoff"]
     if handoff is not None:
         handoff = types.SimpleNamespace(**{name: _decoded(part) for name, part in handoff.items()})
@@ -233,6 +273,7 @@ def _given(job: dict[str, Any]) -> dict[str, Any]:
         "parameters": job["parameters"],
         "instruction": job["instruction"],
         "save_handoff": save_handoff,
+        "progress": _print_progress if mode == "events" else progress,
     }
 
 

@@ -13,6 +13,7 @@ from shiftwork.agents.python.job import PythonJob, usual_limits
 from shiftwork.agents.python.nursery import CONFIG, Interpreter, Kind, Nursery, reaches_hosts
 from shiftwork.agents.python.outcome import Ending, PythonOutcome, is_little, judge
 from shiftwork.agents.python.places import Places
+from shiftwork.agents.python.progress import OnProgress, heard
 from shiftwork.contracts.sandbox import SandboxOptions
 from shiftwork.contracts.task import TaskErrorKind
 from shiftwork.errors import InvalidInput
@@ -108,11 +109,14 @@ class PythonRunner:
         await self._pool.close()
         await self._nursery.close()
 
-    async def run(self, job: PythonJob, *, stop: StopSignal | None = None) -> PythonOutcome:
+    async def run(
+        self, job: PythonJob, *, stop: StopSignal | None = None, on_progress: OnProgress | None = None
+    ) -> PythonOutcome:
         """Run an agent's code to its end; however this is left, no process of it lives.
 
         Args:
             stop: ends it when set, which counts as cancelled.
+            on_progress: is told how far it is, at most once a second, if its code tells that.
 
         Raises:
             InvalidInput: its parameters or its handoff can't be given to it; nothing was run.
@@ -124,7 +128,8 @@ class PythonRunner:
             async with self._interpreter(job) as (one, pre_started):
                 if not await one.begin(told, job.max_output_bytes + _SLACK, self._patience):
                     continue
-                ending = await self._follow(one, job, stop)
+                async with heard(one.place.outbox, one.process.ended, on_progress):
+                    ending = await self._follow(one, job, stop)
                 return await self._judged(ending, one, job, pre_started=pre_started)
         raise ExecutionError(
             f"None of {_TRIES} interpreters of Python agents began with its job in {self._patience:g} s; try "
