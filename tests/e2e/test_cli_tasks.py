@@ -74,6 +74,17 @@ def type_(stack, shared_worker, tmp_path, monkeypatch):
     return typist
 
 
+def test_an_agent_without_code_is_told_how_to_get_some(type_):
+    """If it failed, a newcomer would learn of it by the failure of the first run."""
+    name = f"{type_.agent} bare"
+    done = type_.run("agents", "register", name)
+    hint = f"It has no code to run yet: `shiftwork agents edit '{name}' --code FILE` gives it some.\n"
+    assert done.stdout.endswith(f", version 1.\n{hint}")
+    assert type_.run("agents", "edit", name, "--code", "counter.py").stdout.endswith(", version 2.\n")
+    told = type_.json("agents", "register", f"{name} too")
+    assert (told["version"], told["code"]) == (1, None)
+
+
 def test_an_agent_from_its_registration_to_its_end(type_):
     """If it failed, people could not make, change or remove agents without writing a program."""
     agent = type_.agent
