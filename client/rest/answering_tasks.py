@@ -125,9 +125,9 @@ class Handoff(BaseModel):
 
 
 class CleanedUp(BaseModel):
-    """What was removed."""
+    """What was deleted."""
 
-    removed: int = Field(description="How many handoffs had expired.")
+    deleted: int = Field(description="How many handoffs had expired.")
 
 
 class Free(BaseModel):

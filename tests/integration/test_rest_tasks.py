@@ -127,7 +127,7 @@ def test_what_has_expired_is_found_no_more(http) -> None:
     saved = http.post(path, json={"ttl_days": 1e-9}).json()["id"]
     problem(http.get(f"{path}/latest"), 404)
     problem(http.get(f"{path}/{saved}"), 404)
-    assert http.post("/api/handoffs/cleanup").json()["removed"] >= 1
+    assert http.post("/api/handoffs/cleanup").json()["deleted"] >= 1
 
 
 @pytest.mark.parametrize(

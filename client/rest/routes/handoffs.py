@@ -115,7 +115,7 @@ async def clean_up_handoffs(shiftwork: Here, once: Once) -> Response:
 
     async def make(_: Making) -> CleanedUp:
         async with shiftwork.store.transaction() as tx:
-            return CleanedUp(removed=await tx.handoffs.remove_expired())
+            return CleanedUp(deleted=await tx.handoffs.remove_expired())
 
     return await once.once(200, make)
 
