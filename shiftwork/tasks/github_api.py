@@ -5,13 +5,13 @@ import json
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from dataclasses import dataclass
-from importlib import import_module
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Final, Self
 from urllib.parse import urlsplit
 
 from shiftwork.errors import InvalidInput, ShiftworkError
 from shiftwork.secrets import Secret
+from shiftwork.tasks.http import http_session
 from shiftwork.text import one_line, truncate
 
 if TYPE_CHECKING:
@@ -94,21 +94,11 @@ class GitHubApi:
     async def __aenter__(self) -> Self:
         headers = {
             "accept": "application/vnd.github+json",
-            "user-agent": "shiftwork",
             "x-github-api-version": _VERSION,
         }
         if self._token is not None:
             headers["authorization"] = f"Bearer {self._token.reveal()}"
-        # Few workers do tasks of this provider: it is loaded by the first, beside what else goes on.
-        await asyncio.to_thread(import_module, "aiohttp")
-        import aiohttp  # noqa: PLC0415 - as said
-
-        self._http = aiohttp.ClientSession(
-            headers=headers,
-            cookie_jar=aiohttp.DummyCookieJar(),
-            timeout=aiohttp.ClientTimeout(total=_ONE_REQUEST),
-            trust_env=False,  # a proxy of the worker's environment would be one more who reads the token
-        )
+        self._http = await http_session(headers, _ONE_REQUEST)
         return self
 
     async def __aexit__(

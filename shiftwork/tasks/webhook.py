@@ -3,20 +3,19 @@
 Source: https://github.com/standard-webhooks/standard-webhooks/blob/main/spec/standard-webhooks.md
 """
 
-import asyncio
 import base64
 import hashlib
 import hmac
 import json
 import time
 from contextlib import suppress
-from importlib import import_module
 from types import TracebackType
 from typing import TYPE_CHECKING, Final, Self
 
 from shiftwork.errors import InvalidInput, ShiftworkError
 from shiftwork.secrets import Secret
 from shiftwork.store.notices import EndedTask, Notice
+from shiftwork.tasks.http import http_session
 from shiftwork.text import one_line, truncate
 from shiftwork.webhook_address import webhook_place
 
@@ -60,15 +59,7 @@ class Webhook:
         self._http: aiohttp.ClientSession | None = None
 
     async def __aenter__(self) -> Self:
-        await asyncio.to_thread(import_module, "aiohttp")
-        import aiohttp  # noqa: PLC0415 - it takes long to load, and few workers have a webhook
-
-        self._http = aiohttp.ClientSession(
-            headers={"content-type": "application/json", "user-agent": "shiftwork"},
-            cookie_jar=aiohttp.DummyCookieJar(),
-            timeout=aiohttp.ClientTimeout(total=ANSWER_SECONDS),
-            trust_env=False,  # a proxy of the worker's environment would be one more who is told
-        )
+        self._http = await http_session({"content-type": "application/json"}, ANSWER_SECONDS)
         return self
 
     async def __aexit__(
