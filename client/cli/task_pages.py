@@ -1,9 +1,12 @@
 """How tasks are shown, and what a command that waited for one says of its end."""
 
+import json
 import sys
 from argparse import Namespace
 from datetime import datetime
 from typing import Any
+
+from pydantic import JsonValue
 
 from client.api import Shiftwork
 from client.cli.exits import DONE, NOT_PASSED
@@ -23,6 +26,11 @@ def facts(task: TaskRow) -> dict[str, Any]:
 def moment(at: datetime | None) -> str:
     """A moment on the clock here; empty if there is none."""
     return "" if at is None else f"{at.astimezone():%Y-%m-%d %H:%M:%S}"
+
+
+def as_text(value: JsonValue) -> str:
+    """What a trace holds, for people: a text as it is, everything else as JSON."""
+    return value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
 
 
 def shown(args: Namespace, task: TaskRow) -> int:
@@ -51,6 +59,7 @@ def page(task: TaskRow) -> str:
             ("took", "" if task.duration is None else f"{task.duration:.2f} s"),
             ("worker", task.worker),
             ("attempts", task.attempt or ""),
+            ("progress", excerpt(as_text(task.trace.get("progress", "")), 1_000)),
             ("spent", _spent(task)),
             ("failed by", task.error_kind.value if task.error_kind else ""),
             ("error", excerpt(task.error or "", 1_000)),

@@ -10,7 +10,7 @@ from client.cli.connecting import connected
 from client.cli.exits import DONE
 from client.cli.opening import reading, tell_unreadable
 from client.cli.output import excerpt, part_of, print_json, print_json_line, table
-from client.cli.task_pages import end, moment, shown
+from client.cli.task_pages import as_text, end, moment, shown
 from client.patience import PatientStore
 from client.task_refs import find_task
 from client.tasks import AGENT_PROVIDER
@@ -108,19 +108,26 @@ def logs(args: Namespace) -> int:
 
     async def command(store: PatientStore) -> int:
         task_id = (await find_task(store, args.task)).id
-        told: list[dict[str, Any]] = []
+        told: dict[str, Any] = {}
         while True:
             task = await store.read(lambda tx: tx.tasks.get(task_id))
-            # What is new may stand anywhere: the trace is ordered by its names.
-            new = [entry for entry in _entries(task) if entry not in told]
-            for entry in new:
+            for entry in new_entries(task, told):
                 _tell(entry, as_json=args.json)
-            told += new
             if task.status.ended or not args.follow:
                 return DONE
             await asyncio.sleep(_LOOK_SECONDS)
 
     return reading(command)
+
+
+def new_entries(task: TaskRow, told: dict[str, Any]) -> list[dict[str, Any]]:
+    """What happened since `told`, which is what was told last of each kind, and is brought up to date.
+
+    What is new may stand anywhere, as the trace is ordered by its names; what is again as it was once is new.
+    """
+    new = [entry for entry in _entries(task) if entry["text"] != told.get(entry["kind"])]
+    told.update((entry["kind"], entry["text"]) for entry in new)
+    return new
 
 
 def _entries(task: TaskRow) -> Iterator[dict[str, Any]]:
@@ -140,7 +147,7 @@ def _tell(entry: dict[str, Any], *, as_json: bool) -> None:
     if as_json:
         print_json_line(entry)
         return
-    text = printable(str(entry["text"])).rstrip("\n")
+    text = printable(as_text(entry["text"])).rstrip("\n")
     if "\n" in text:
         print(f"{entry['kind']}:", *text.split("\n"), sep="\n  ", flush=True)
     else:

@@ -142,6 +142,18 @@ def test_a_run_that_fails_says_so(type_):
     assert kinds[-1] == "error"
 
 
+def test_how_far_a_task_is_can_be_seen(type_):
+    """If it failed, people would learn of a run of hours only how it ended."""
+    Path("pages.py").write_text("progress({'page': 2, 'of': 3})\nprint('done')\n")
+    type_.run("agents", "register", f"{type_.agent}-pages", "--code", "pages.py")
+    type_.run("agents", "run", f"{type_.agent}-pages")
+    task = type_.json("tasks", "list", "--agent", f"{type_.agent}-pages")[0]["id"]
+    assert 'progress  {"of": 3, "page": 2}' in type_.run("tasks", "show", task).stdout
+    told = type_.run("tasks", "logs", task).stdout
+    assert 'progress: {"of": 3, "page": 2}\n' in told
+    assert "pre_started: " in told
+
+
 def test_who_follows_a_task_hears_each_thing_once(type_):
     """If it failed, whoever waits at a terminal would not be told of the end, and of the start twice."""
     Path("slow.py").write_text("import time\ntime.sleep(2)\nprint('slow')\n")
