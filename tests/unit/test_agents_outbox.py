@@ -5,7 +5,7 @@ import os
 
 import pytest
 
-from shiftwork.agents.outbox import FILE_LIMIT, LINE_LIMIT, read_outbox
+from shiftwork.agents.outbox import FILE_LIMIT, LINE_LIMIT, read_outbox, read_progress
 from shiftwork.contracts.outbox import Outbox
 from shiftwork.contracts.session import Role
 
@@ -137,8 +137,13 @@ def test_the_folder_itself_may_be_replaced(tmp_path):
     other = tmp_path / "other"
     other.mkdir()
     leave(other, "handoff.json", {"summary": "secret"})
+    leave(other, "progress.json", '"secret"')
+    assert read_progress(other).told == "secret"
     (tmp_path / "outbox").symlink_to(other)
-    for name in ("outbox", "none"):
+    os.mkfifo(tmp_path / "pipe")
+    for name in ("outbox", "pipe", "none"):
         found = read_outbox(tmp_path / name)
         assert found.handoff is None
         assert len(found.problems) == 1
+        progress = read_progress(tmp_path / name)
+        assert (progress.told, "can't be read" in progress.problem) == (None, True)

@@ -77,6 +77,21 @@ async def test_its_progress_is_among_what_it_says(tmp_path):
     assert not (tmp_path / "outbox" / "progress.json").exists()
 
 
+async def test_its_progress_is_none_of_what_the_code_collects(tmp_path):
+    """If it failed, progress would stand among the output that code collects of its own functions."""
+    code = """
+import contextlib, io, sys
+with contextlib.redirect_stdout(io.StringIO()) as collected:
+    print("inner"); progress(1)
+print(repr(collected.getvalue()))
+sys.__stdout__.close()
+progress(2)
+"""
+    end, events = await run(tmp_path, code=code)
+    assert end.status is RunStatus.COMPLETED, end
+    assert [event.text for event in events] == ["progress: 1", r"'inner\n'", ""]
+
+
 async def test_an_exception_is_why_a_session_failed(tmp_path):
     """If it failed, the next attempt would not be told what the last one died of."""
     (tmp_path / "agent.py").write_text("print('going')\n1 / 0")

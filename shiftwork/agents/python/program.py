@@ -4,11 +4,11 @@ It reads one job from standard input, to its end, and becomes the program that t
 says of itself is believed outside: see `shiftwork.agents.python.outcome`. It imports nothing of ours.
 """
 
-import _thread
 import atexit
 import contextlib
 import gc
 import io
+import itertools
 import json
 import linecache
 import os
@@ -31,6 +31,9 @@ WAITING, BEGINNING = b"W", b"B"
 MOST_HANDOFF_BYTES = 256 * 1024
 
 MOST_PROGRESS_BYTES = 4_096
+
+_OUTBOX = os.environ.get("SHIFTWORK_OUTBOX")  # asked for now: the code may change its environment
+_WRITING = itertools.count()
 
 _LIBRARY = os.path.dirname(os.__file__) + os.sep  # noqa: PTH120 - quicker
 _PACKAGES = (f"{_LIBRARY}site-packages{os.sep}", f"{_LIBRARY}dist-packages{os.sep}")
@@ -68,7 +71,7 @@ def main(mode: str) -> None:
     module = types.ModuleType("__main__")
     vars(module).update(__file__=NAME, __builtins__=__builtins__, **_given(job, mode))
     sys.modules["__main__"] = module
-    atexit.register(_tell_peak, os.getpid(), os.environ.get("SHIFTWORK_OUTBOX"))
+    atexit.register(_tell_peak, os.getpid())
     if mode == "wait":
         os.write(1, BEGINNING)
     end_soon, modules = _end_soon, [module]  # the code may take from this module what it has
@@ -153,14 +156,14 @@ def _needs_no_end(name: str) -> bool:
     return file.startswith(_LIBRARY) and not file.startswith(_PACKAGES) and name not in _OF_C
 
 
-def _tell_peak(pid: int, outbox: str | None) -> None:
+def _tell_peak(pid: int) -> None:
     """Once the process has ended, nobody outside can see it any more, and few look before at a short one."""
-    if outbox is None or os.getpid() != pid:  # of a fork, too, this is the end
+    if _OUTBOX is None or os.getpid() != pid:  # of a fork, too, this is the end
         return
     try:
         with open("/proc/self/status", "rb") as status:  # noqa: PTH123 - quicker
             peak = next(int(line.split()[1]) * 1024 for line in status if line.startswith(b"VmHWM:"))
-        with open(f"{outbox}/{PEAK}", "wb") as file:  # noqa: PTH123 - quicker
+        with open(f"{_OUTBOX}/{PEAK}", "wb") as file:  # noqa: PTH123 - quicker
             file.write(b"%d" % peak)
     except (OSError, StopIteration):
         return  # Not Linux, or there is no room left: the figure is missing then.
@@ -206,7 +209,7 @@ def progress(told: Any) -> None:
 
     Raises:
         TypeError: it is nothing that JSON knows.
-        ValueError: it is too large, or a number or a text that JSON can't hold.
+        ValueError: it is too large, or a number that JSON can't hold.
     """
     text = _progress_text(told)
     with contextlib.suppress(OSError):
@@ -215,25 +218,36 @@ def progress(told: Any) -> None:
 
 def _print_progress(told: Any) -> None:
     """What a session prints is seen by people at once, and it has no task."""
-    sys.stdout.write(f"progress: {_progress_text(told).decode()}\n")
+    text = _progress_text(told).decode()
+    with contextlib.suppress(OSError, ValueError):  # nobody reads, or the code closed it
+        if sys.__stdout__ is not None:  # in place of `sys.stdout` the code may have put what it collects
+            sys.__stdout__.write(f"progress: {text}\n")
 
 
 def _progress_text(told: Any) -> bytes:
     if told is None:
         raise TypeError("progress is a text, a number or what else JSON knows, not None")
-    text = json.dumps(told, ensure_ascii=False, allow_nan=False).encode()
-    if len(text) > MOST_PROGRESS_BYTES:
-        raise ValueError(f"the progress takes {len(text):,} bytes, and may take {MOST_PROGRESS_BYTES:,}")
-    return text
+    text = json.dumps(told, ensure_ascii=False, allow_nan=False)
+    data = text.encode("utf-8", "replace")  # names of files may hold halves of characters
+    if len(data) > MOST_PROGRESS_BYTES:
+        raise ValueError(f"the progress takes {len(data):,} bytes, and may take {MOST_PROGRESS_BYTES:,}")
+    return data
 
 
 def _leave(name: str, data: bytes) -> None:
-    """Write a file of the outbox whole, whoever else writes the same one."""
-    path = os.path.join(os.environ["SHIFTWORK_OUTBOX"], name)  # noqa: PTH118 - quicker
-    new = f"{path}.{os.getpid()}.{_thread.get_ident()}"
-    with open(new, "wb") as file:  # noqa: PTH123 - quicker
-        file.write(data)
-    os.replace(new, path)  # noqa: PTH105 - quicker
+    """Write a file of the outbox whole, whoever else writes the same one: a handler of signals, too."""
+    if _OUTBOX is None:
+        raise RuntimeError("SHIFTWORK_OUTBOX names no folder")
+    path = os.path.join(_OUTBOX, name)  # noqa: PTH118 - quicker
+    new = f"{path}.{os.getpid()}.{next(_WRITING)}"
+    try:
+        with open(new, "wb") as file:  # noqa: PTH123 - quicker
+            file.write(data)
+        os.replace(new, path)  # noqa: PTH105 - quicker
+    except BaseException:
+        with contextlib.suppress(OSError):
+            os.unlink(new)  # noqa: PTH108 - quicker
+        raise
 
 
 class Environment:
