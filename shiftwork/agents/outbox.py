@@ -37,6 +37,9 @@ PROGRESS = "progress.json"
 PROGRESS_LIMIT = 4_096
 """Bytes of that."""
 
+_MOST_NAMED = 200
+"""Characters of a key that is named in a problem."""
+
 Model = TypeVar("Model", bound=BaseModel)
 
 
@@ -195,7 +198,9 @@ def _once_each(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     found = dict(cleaned)
     if len(found) < len(cleaned):
         twice = Counter(key for key, _ in cleaned).most_common(1)[0][0]
-        raise ValueError(f"{truncate(twice, 40)!r} appears twice in one object")
+        # Half of a secret would not be known as one.
+        named = repr(twice) if len(twice) <= _MOST_NAMED else f"a key of {len(twice):,} characters"
+        raise ValueError(f"{named} appears twice in one object")
     return found
 
 

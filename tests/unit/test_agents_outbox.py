@@ -56,6 +56,8 @@ def test_what_is_valid_is_read(tmp_path):
         (b" " * (FILE_LIMIT + 1), "is larger than 1,048,576 bytes"),
         ('{"summary": "a", "summary": "b"}', "is not JSON ('summary' appears twice in one object)"),
         ('{"state": {"k": {"x": 1, "x": 1}}}', "is not JSON ('x' appears twice in one object)"),
+        (f'{{"{"k" * 60}": 1, "{"k" * 60}": 1}}', f"is not JSON ('{'k' * 60}' appears twice in one object)"),
+        (f'{{"{"k" * 201}": 1, "{"k" * 201}": 1}}', "is not JSON (a key of 201 characters appears twice"),
         ('{"summary": "a", "sum\\u200bmary": "b"}', "is not JSON ('summary' appears twice in one object)"),
         ('{"state": {"k": 1, "\\u2800k": 2}}', "is not JSON ('k' appears twice in one object)"),
         ('{"\\u001b[31m\\nkey": 1}', "[31m key: "),

@@ -77,6 +77,13 @@ async def test_what_was_not_heard_is_told_again(runner):
     assert heard.heard == [1, 1, 1]
 
 
+async def test_a_plain_function_listens(runner):
+    """If it failed, whoever passes `print` would lose the outcome of the run."""
+    heard = []
+    outcome = await follow(runner, "import time\nprogress(1)\ntime.sleep(2.5)\nprint('done')", heard.append)
+    assert (heard, outcome.result) == ([1], "done\n")
+
+
 async def test_whoever_listens_badly_ends_nothing(runner):
     """If it failed, an error of the listener would cut a run off, be lost, or leave processes."""
 

@@ -10,8 +10,8 @@ from pydantic import JsonValue
 
 from shiftwork.agents.outbox import read_progress
 
-OnProgress = Callable[[JsonValue], Awaitable[bool | None]]
-"""Is told how far a run is, and once more if it answers `False`.
+OnProgress = Callable[[JsonValue], Awaitable[bool | None] | bool | None]
+"""Is told how far a run is, and once more if it answers `False`; awaited if it can be.
 
 What it raises is raised when the run has ended, and it is told nothing more.
 """
@@ -48,4 +48,7 @@ async def _tell(outbox: Path, ended: "asyncio.Future[Any]", on_progress: OnProgr
             return
         now = (await asyncio.to_thread(read_progress, outbox)).told
         if now is not None and now != told:
-            told = told if await on_progress(now) is False else now
+            answer = on_progress(now)
+            if isinstance(answer, Awaitable):
+                answer = await answer
+            told = told if answer is False else now
