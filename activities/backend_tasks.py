@@ -82,8 +82,7 @@ class BackendTask:
         policy = metered(hearing, f"task {task.id} of {self._agent.name}")
         async with hearing:
             ran = await run.run(policy, self._prompt, timeout=self._assignment.timeout)
-        problem = await hearing.look()
-        return self._processed(ran, hearing, problem)
+        return self._processed(ran, hearing)
 
     async def _learn_keys(self) -> None:
         await learn_keys(self._services, [(f"agent {self._agent.name!r}", self._options)])
@@ -113,12 +112,14 @@ class BackendTask:
         brief, outbox = cell.seen(self._folders.brief), cell.seen(self._folders.outbox)
         return task_prompt(render_task(self._request), brief=brief, outbox=outbox)
 
-    def _processed(self, ran: Ran, hearing: Hearing, problem: str) -> Processed:
+    def _processed(self, ran: Ran, hearing: Hearing) -> Processed:
         outbox = ran.outbox
         handoff, problems = _handed_over(outbox)
         trace = hearing.trace
-        if problems or problem:
-            trace["problems"] = [*problems, *([problem] if problem else ())]
+        if outbox.how_far is not None:
+            trace["progress"] = outbox.how_far
+        if problems:
+            trace["problems"] = list(problems)
         kind, error = ran.why(hearing)
         redact = self._services.redactor.redact
         return Processed(

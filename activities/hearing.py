@@ -11,7 +11,7 @@ from pydantic import JsonValue
 
 from activities.stop import Stop
 from shiftwork.agents.events import AgentEvent, AgentEventKind
-from shiftwork.agents.outbox import Progress, read_progress
+from shiftwork.agents.outbox import read_progress
 from shiftwork.agents.prices import Beside, cost, told_model
 from shiftwork.agents.python.outcome import cut_back
 from shiftwork.contracts.project import AgentOptions
@@ -115,7 +115,7 @@ class Hearing:
         self._spent = earlier
         self._tools = 0
         self._outbox = outbox
-        self._progress = Progress()
+        self._progress: JsonValue = None
         self._told: dict[str, JsonValue] = {}
         self._writing = asyncio.Lock()
         self._task: asyncio.Task[None] | None = None
@@ -167,15 +167,6 @@ class Hearing:
                 return
             await asyncio.sleep(_EVERY)
 
-    async def look(self) -> str:
-        """See how far the agent says it is; a sentence, if it left something of that which can't be used."""
-        if self._outbox is None:
-            return ""
-        found = await asyncio.to_thread(read_progress, self._outbox)
-        if found.told is not None:
-            self._progress = found
-        return found.problem
-
     def spent_up(self) -> str | None:
         """A sentence if nothing more may be spent."""
         return self._budget.spent_up(self._spent)
@@ -189,7 +180,7 @@ class Hearing:
     def trace(self) -> dict[str, JsonValue]:
         """What was spent, by all attempts, how often tools were used, and how far the agent says it is."""
         spent = self._spent.model_dump(mode="json")
-        progress = {} if self._progress.told is None else {"progress": self._progress.told}
+        progress = {} if self._progress is None else {"progress": self._progress}
         return {"usage": spent, "tools": self._tools, **progress}
 
     @property
@@ -226,8 +217,14 @@ class Hearing:
         """What was counted is written before its answer is there; what the agent itself tells, only here."""
         while True:
             await asyncio.sleep(_EVERY)
-            await self.look()
+            await self._look()
             await self._is_written()
+
+    async def _look(self) -> None:
+        """See how far the agent says it is; what can't be used changes nothing."""
+        if self._outbox is not None:
+            told = await asyncio.to_thread(read_progress, self._outbox)
+            self._progress = self._progress if told is None else told
 
     async def _is_written(self) -> bool:
         """Write what is not written yet; False: the database is away."""

@@ -90,11 +90,11 @@ def register(args: Namespace) -> int:
     definition = _definition(AgentDefinition(kind=args.kind or PYTHON), args)
 
     async def command(shiftwork: Shiftwork) -> int:
-        told = _told(args, await shiftwork.register_agent(args.agent, definition), "Registered")
+        status = _told(args, await shiftwork.register_agent(args.agent, definition), "Registered")
         if definition.kind == PYTHON and definition.code is None and not args.json:
             agent = shlex.quote(args.agent)
             print(f"It has no code to run yet: `shiftwork agents edit {agent} --code FILE` gives it some.")
-        return told
+        return status
 
     return connected(command)
 

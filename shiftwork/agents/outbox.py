@@ -10,7 +10,6 @@ import stat
 from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
 from math import isfinite
 from pathlib import Path
 from typing import Any, NoReturn, TypeVar
@@ -57,27 +56,13 @@ def read_outbox(folder: Path, role: Role = Role.SESSION) -> Outbox:
         return Outbox(problems=(str(refused),))
 
 
-@dataclass(frozen=True, slots=True)
-class Progress:
-    """How far an agent says that it is.
-
-    Attributes:
-        told: anything that JSON knows; None: nothing that can be used.
-        problem: one sentence, if it left something that can't be used.
-    """
-
-    told: JsonValue = None
-    problem: str = ""
-
-
-def read_progress(folder: Path) -> Progress:
-    """What the outbox says at the moment, also of an agent that still writes to it; blocks for a moment."""
+def read_progress(folder: Path) -> JsonValue:
+    """How far an agent says that it is, also while it works; None: nothing that can be used. Blocks."""
     try:
         with _opened(folder) as fd:
-            text = _read(fd, PROGRESS, PROGRESS_LIMIT)
-        return Progress() if text is None else Progress(_load(text))
-    except _Refused as refused:
-        return Progress(problem=truncate(f"{PROGRESS}: {refused}", 500))
+            return _value(fd, PROGRESS, PROGRESS_LIMIT, [])
+    except _Refused:
+        return None
 
 
 @contextmanager
@@ -108,6 +93,7 @@ def _read_all(folder: int, role: Role, problems: list[str]) -> Outbox:
         progress=tuple(_many(folder, "progress.jsonl", ProgressNote, problems)),
         question=_one(folder, "question.json", Question, problems),
         verdict=_one(folder, "verdict.json", Verdict, problems) if role is Role.VERIFIER else None,
+        how_far=_value(folder, PROGRESS, PROGRESS_LIMIT, problems),
         problems=tuple(truncate(problem, 500) for problem in problems[:50]),
     )
 
@@ -116,6 +102,15 @@ def _one(folder: int, name: str, model: type[Model], problems: list[str]) -> Mod
     try:
         text = _read(folder, name)
         return None if text is None else _parse(text, model)
+    except _Refused as refused:
+        problems.append(f"{name}: {refused}")
+        return None
+
+
+def _value(folder: int, name: str, limit: int, problems: list[str]) -> JsonValue:
+    try:
+        text = _read(folder, name, limit)
+        return None if text is None else _load(text)
     except _Refused as refused:
         problems.append(f"{name}: {refused}")
         return None

@@ -6,7 +6,7 @@ and one JSON object a line in `decisions.jsonl` → `DecisionNote` and `progress
 
 from typing import Annotated, Any
 
-from pydantic import Field
+from pydantic import Field, JsonValue
 
 from shiftwork.contracts.base import Document, Message, Tags, Text
 from shiftwork.contracts.plan import Plan
@@ -74,7 +74,11 @@ class Verdict(Document):
 
 
 class Outbox(Message):
-    """Everything valid that an attempt left, and a sentence for each file or line that was not."""
+    """Everything valid that an attempt left, and a sentence for each file or line that was not.
+
+    Attributes:
+        how_far: what it told last of how far it is, which is anything that JSON knows; None: nothing.
+    """
 
     plan: Plan | None = None
     handoff: Handoff | None = None
@@ -82,4 +86,5 @@ class Outbox(Message):
     progress: tuple[ProgressNote, ...] = ()
     question: Question | None = None
     verdict: Verdict | None = None
+    how_far: JsonValue = None
     problems: tuple[str, ...] = ()

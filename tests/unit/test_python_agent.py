@@ -7,6 +7,7 @@ from datetime import UTC, datetime
 import pytest
 import pytest_asyncio
 
+from shiftwork.agents.outbox import PROGRESS_LIMIT
 from shiftwork.agents.python import program
 from shiftwork.agents.python.job import PythonJob
 from shiftwork.contracts.task import TaskErrorKind, TaskStatus
@@ -200,9 +201,9 @@ async def test_what_can_not_be_run_is_refused_before_anything_is(wrong, sentence
         PythonJob(**{"code": "pass", **wrong}).told()
 
 
-async def test_the_bound_of_a_handoff_is_the_same_inside():
-    """If it failed, an agent could save what is refused outside."""
-    assert program.MOST_HANDOFF_BYTES == MOST_BYTES
+async def test_the_bounds_of_what_is_left_are_the_same_inside():
+    """If it failed, an agent could leave what is refused outside."""
+    assert (program.MOST_HANDOFF_BYTES, program.MOST_PROGRESS_BYTES) == (MOST_BYTES, PROGRESS_LIMIT)
 
 
 async def test_the_memory_told_is_the_agents_own_and_not_that_of_its_worker(runner):

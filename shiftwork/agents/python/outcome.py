@@ -12,9 +12,9 @@ from typing import Final
 
 from pydantic import JsonValue
 
-from shiftwork.agents.outbox import PROGRESS, read_outbox, read_progress
+from shiftwork.agents.outbox import PROGRESS, read_outbox
 from shiftwork.agents.python.program import PEAK
-from shiftwork.contracts.outbox import Handoff
+from shiftwork.contracts.outbox import Handoff, Outbox
 from shiftwork.contracts.task import TaskErrorKind, TaskStatus
 from shiftwork.errors import InvalidInput
 from shiftwork.handoffs.context import HandoffContext
@@ -145,10 +145,8 @@ def judge(
     kind, error = ending.kind, ending.sentence
     if kind is None and not ending.exit.success:
         kind, error = TaskErrorKind.FAILED, _own_failure(ending.exit, errors)
-    handoff, summary, problems = _left(outbox)
-    progress = read_progress(outbox)
-    if progress.problem:
-        problems = (*problems, progress.problem)
+    left = read_outbox(outbox)
+    handoff, problems = _handed_over(left)
     return PythonOutcome(
         status=TaskStatus.COMPLETED if kind is None else TaskStatus.FAILED,
         result=cut_back(redact(bytes(stdout.data)), most, stdout.total),
@@ -157,9 +155,9 @@ def judge(
         duration=ending.duration,
         exit=ending.exit,
         handoff=handoff,
-        summary=summary,
+        summary=left.handoff.summary if left.handoff and handoff else "",
         stderr=errors,
-        progress=progress.told,
+        progress=left.how_far,
         problems=problems,
         usage=replace(ending.usage, peak_memory=max(ending.usage.peak_memory, _told_peak(outbox))),
         pre_started=pre_started,
@@ -216,14 +214,13 @@ def _told_peak(outbox: Path) -> int:
     return 0
 
 
-def _left(folder: Path) -> tuple[HandoffContext | None, str, tuple[str, ...]]:
-    outbox = read_outbox(folder)
+def _handed_over(outbox: Outbox) -> tuple[HandoffContext | None, tuple[str, ...]]:
     if outbox.handoff is None:
-        return None, "", outbox.problems
+        return None, outbox.problems
     try:
-        return _context(outbox.handoff), outbox.handoff.summary, outbox.problems
+        return _context(outbox.handoff), outbox.problems
     except InvalidInput as error:
-        return None, "", (*outbox.problems, f"handoff.json: {error}")
+        return None, (*outbox.problems, f"handoff.json: {error}")
 
 
 def _context(left: Handoff) -> HandoffContext:

@@ -244,7 +244,7 @@ def _leave(name: str, data: bytes) -> None:
         with open(new, "wb") as file:  # noqa: PTH123 - quicker
             file.write(data)
         os.replace(new, path)  # noqa: PTH105 - quicker
-    except BaseException:
+    except BaseException:  # what a handler of signals raises, too
         with contextlib.suppress(OSError):
             os.unlink(new)  # noqa: PTH108 - quicker
         raise

@@ -46,7 +46,7 @@ async def _tell(outbox: Path, ended: "asyncio.Future[Any]", on_progress: OnProgr
         await asyncio.wait((ended,), timeout=_EVERY)
         if ended.done():
             return
-        now = (await asyncio.to_thread(read_progress, outbox)).told
+        now = await asyncio.to_thread(read_progress, outbox)
         if now is not None and now != told:
             answer = on_progress(now)
             if isinstance(answer, Awaitable):
