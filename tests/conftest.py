@@ -18,6 +18,8 @@ from shiftwork.settings import Settings
 from shiftwork.stack.file import StackFile, remove_stack, write_stack
 from shiftwork.stack.postgres import EmbeddedPostgres
 from shiftwork.stack.temporal_server import EmbeddedTemporal
+from shiftwork.store.migrate import migrate
+from shiftwork.store.store import Store
 from shiftwork.temporal import search_attribute_types
 
 MOST_WORKERS = 6
@@ -161,3 +163,11 @@ async def database_url(postgres) -> AsyncIterator[str]:
     yield postgres.url(name)
     await connection.execute(f'DROP DATABASE "{name}" WITH (FORCE)')
     await connection.close()
+
+
+@pytest_asyncio.fixture
+async def store(database_url) -> AsyncIterator[Store]:
+    """A store of this test's own, with all its tables, and nothing in them."""
+    await migrate(database_url)
+    async with Store(database_url) as store:
+        yield store

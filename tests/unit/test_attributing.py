@@ -13,19 +13,10 @@ from shiftwork.contracts.project import ProjectStatus
 from shiftwork.contracts.session import Failure, FailureKind, Role
 from shiftwork.contracts.workflow import SessionResult, SessionStatus
 from shiftwork.secrets.redactor import Redactor
-from shiftwork.store.migrate import migrate
 from shiftwork.store.states import feature_states
-from shiftwork.store.store import Store
 
 NOW = datetime(2026, 1, 1, tzinfo=UTC)
 DETAIL = "Verification step 1 of 'login' ended.\nCommand: check\nOutput:\nfine so far\nno semicolon"
-
-
-@pytest.fixture
-async def store(database_url):
-    await migrate(database_url)
-    async with Store(database_url) as store:
-        yield store
 
 
 @pytest.fixture

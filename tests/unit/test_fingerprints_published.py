@@ -3,7 +3,6 @@
 import asyncio
 import dataclasses
 from base64 import b64encode
-from collections.abc import AsyncIterator
 from pathlib import Path
 
 import asyncpg
@@ -53,13 +52,6 @@ class Client:
             project = await tx.projects.by_name("p") or await tx.projects.create("p")
             row = await tx.decisions.record(project.id, None, 0, 0, DecisionNote(context=words, decision="x"))
         return row.context
-
-
-@pytest.fixture
-async def store(database_url: str) -> AsyncIterator[Store]:
-    await migrate(database_url)
-    async with Store(database_url) as store:
-        yield store
 
 
 @pytest.fixture

@@ -7,18 +7,9 @@ import pytest
 from shiftwork.errors import InvalidInput, NotFound
 from shiftwork.handoffs import HandoffContext, HandoffManager
 from shiftwork.store.agents import AgentDefinition
-from shiftwork.store.migrate import migrate
-from shiftwork.store.store import Store
 from shiftwork.store.task_rows import NewTask
 
 CONTEXT = HandoffContext(state={"last_price": 840.0}, metadata={"run_count": 5})
-
-
-@pytest.fixture
-async def store(database_url):
-    await migrate(database_url)
-    async with Store(database_url) as store:
-        yield store
 
 
 @pytest.fixture

@@ -16,17 +16,8 @@ from shiftwork.project_manager import (
     RowControl,
     SyncProjectManager,
 )
-from shiftwork.store.migrate import migrate
-from shiftwork.store.store import Store
 
 RUNS = [{"command": "true"}]
-
-
-@pytest.fixture
-async def store(database_url):
-    await migrate(database_url)
-    async with Store(database_url) as store:
-        yield store
 
 
 @pytest.fixture

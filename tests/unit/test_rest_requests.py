@@ -1,7 +1,6 @@
 """Requests under a key: who carries them out, and what a server that ended in the middle leaves."""
 
 import asyncio
-from collections.abc import AsyncIterator
 
 import asyncpg
 import pytest
@@ -9,7 +8,6 @@ from pydantic import BaseModel
 
 from client.rest.idempotency import Idempotency, Making
 from shiftwork.errors import Conflict, StackError
-from shiftwork.store.migrate import migrate
 from shiftwork.store.requests import LEASE_SECONDS, Claim, KnownRequest
 from shiftwork.store.store import Store
 
@@ -25,14 +23,6 @@ class Desk:
 
     def __init__(self, store: Store) -> None:
         self.store = store
-
-
-@pytest.fixture
-async def store(database_url) -> AsyncIterator[Store]:
-    """A store of this test's own."""
-    await migrate(database_url)
-    async with Store(database_url) as store:
-        yield store
 
 
 async def claim(store: Store, key: str = "k", asked: str = "a") -> Claim | KnownRequest:

@@ -20,13 +20,6 @@ from shiftwork.store.store import Store
 NOW = datetime(2030, 1, 2, 3, 4, tzinfo=UTC)
 
 
-@pytest.fixture
-async def store(database_url):
-    await migrate(database_url)
-    async with Store(database_url) as store:
-        yield store
-
-
 async def a_session(store, name="chat"):
     """A project with one feature and its session 1; their rows."""
     async with store.transaction() as tx:

@@ -6,17 +6,8 @@ from shiftwork.contracts.episode import EpisodeErrorKind, EpisodeStatus, Evaluat
 from shiftwork.environments.trajectory import Ending, Step
 from shiftwork.errors import Conflict
 from shiftwork.store.episodes import EpisodeOutcome
-from shiftwork.store.migrate import migrate
-from shiftwork.store.store import Store
 
 SPEC = EvaluationSpec(environment="maze", parameters={"rows": 4, "weight": 1e23}, episodes=3, seed=7)
-
-
-@pytest.fixture
-async def store(database_url):
-    await migrate(database_url)
-    async with Store(database_url) as store:
-        yield store
 
 
 async def test_a_key_finds_what_it_was_given_for(store):

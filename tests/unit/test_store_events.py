@@ -5,15 +5,7 @@ import asyncio
 import asyncpg
 import pytest
 
-from shiftwork.store.migrate import migrate
 from shiftwork.store.store import Store
-
-
-@pytest.fixture
-async def store(database_url):
-    await migrate(database_url)
-    async with Store(database_url) as store:
-        yield store
 
 
 @pytest.fixture

@@ -9,18 +9,9 @@ from shiftwork.contracts.feature import FeatureSpec
 from shiftwork.contracts.outbox import DecisionNote, Outbox, ProgressNote
 from shiftwork.contracts.session import Role
 from shiftwork.errors import Conflict, InvalidInput, LeaseLost
-from shiftwork.store.migrate import migrate
 from shiftwork.store.rows import TranscriptItem
-from shiftwork.store.store import Store
 
 NOW = datetime(2030, 1, 2, tzinfo=UTC)
-
-
-@pytest.fixture
-async def store(database_url):
-    await migrate(database_url)
-    async with Store(database_url) as store:
-        yield store
 
 
 @pytest.fixture

@@ -2,23 +2,13 @@
 
 import asyncio
 
-import pytest
 from sqlalchemy import text
 
 from shiftwork.contracts.task import TaskStatus
-from shiftwork.store.migrate import migrate
 from shiftwork.store.notices import _FIND, TRIES
-from shiftwork.store.store import Store
 from shiftwork.store.task_rows import NewTask, TaskOutcome
 
 HERE, ELSEWHERE = "a digest", "another"
-
-
-@pytest.fixture
-async def store(database_url):
-    await migrate(database_url)
-    async with Store(database_url) as store:
-        yield store
 
 
 async def ended(store, status=TaskStatus.COMPLETED):

@@ -2,21 +2,11 @@
 
 import asyncio
 
-import pytest
-
 from client.rest.answering_environments import EvaluationLine
 from shiftwork.contracts.episode import EvaluationSpec
-from shiftwork.store.migrate import migrate
 from shiftwork.store.store import Store
 
 SPEC = EvaluationSpec(environment="number_guess", episodes=2, seed=7)
-
-
-@pytest.fixture
-async def store(database_url):
-    await migrate(database_url)
-    async with Store(database_url) as store:
-        yield store
 
 
 async def key_of(store: Store, evaluation: int) -> bytes:

@@ -11,16 +11,7 @@ from shiftwork.contracts.feature import FeatureSpec, FeatureStatus
 from shiftwork.contracts.project import ProjectStatus
 from shiftwork.contracts.session import Role
 from shiftwork.errors import NotFound, StackError
-from shiftwork.store.migrate import migrate
 from shiftwork.store.status import FEATURE_STATUSES, project_status
-from shiftwork.store.store import Store
-
-
-@pytest.fixture
-async def store(database_url):
-    await migrate(database_url)
-    async with Store(database_url) as store:
-        yield store
 
 
 async def test_status_says_where_a_project_stands(store, database_url):

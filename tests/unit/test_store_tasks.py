@@ -11,7 +11,6 @@ from shiftwork.contracts.agent import AgentConfiguration
 from shiftwork.contracts.task import TaskErrorKind, TaskStatus, TaskUsage
 from shiftwork.errors import Conflict, LeaseLost, NotFound, UnreadableRow
 from shiftwork.store.agents import AgentDefinition
-from shiftwork.store.migrate import migrate
 from shiftwork.store.pending import REQUESTED
 from shiftwork.store.run_statements import CHANNEL
 from shiftwork.store.store import Store
@@ -19,13 +18,6 @@ from shiftwork.store.task_news import TaskNews
 from shiftwork.store.task_rows import NewTask, TaskFilter, TaskOutcome
 
 DONE = TaskOutcome(status=TaskStatus.COMPLETED, result="42\n", duration=0.5, trace={"completed_at": "now"})
-
-
-@pytest.fixture
-async def store(database_url):
-    await migrate(database_url)
-    async with Store(database_url) as store:
-        yield store
 
 
 @pytest.fixture

@@ -3,18 +3,9 @@
 import pytest
 
 from shiftwork.errors import InvalidInput
-from shiftwork.store.migrate import migrate
-from shiftwork.store.store import Store
 from tests.unit.test_store import a_session
 
 MOST = 2**53 - 1
-
-
-@pytest.fixture
-async def store(database_url):
-    await migrate(database_url)
-    async with Store(database_url) as store:
-        yield store
 
 
 async def test_sums_stop_where_they_no_longer_fit(store):
