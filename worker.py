@@ -32,7 +32,7 @@ from activities.episodes import EpisodeActivities
 from activities.fingerprints import FingerprintPublisher
 from activities.left_projects import LeftProjects
 from activities.maintenance import MaintenanceActivities
-from activities.notices import TaskNotices, webhook_of
+from activities.notices import telling_of_ends, webhook_of
 from activities.orphans import WorkerRecord
 from activities.patience import patiently
 from activities.processors import Processors
@@ -319,7 +319,7 @@ async def serve(
             settings, store, sandbox, backends(), record, gateway, redactor, seal=Seal.of(settings)
         )
         client = await patiently(lambda: connect(settings, tell=redactor.learn))
-        await stack.enter_async_context(TaskNotices(store, await webhook_of(settings, redactor)))
+        await stack.enter_async_context(telling_of_ends(store, await webhook_of(settings, redactor)))
         await learn_open_projects(services)
         await stack.enter_async_context(
             FingerprintPublisher(

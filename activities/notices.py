@@ -2,9 +2,8 @@
 
 import asyncio
 import logging
-from contextlib import suppress
-from types import TracebackType
-from typing import Self
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager, suppress
 
 from shiftwork.errors import InvalidInput, ShiftworkError
 from shiftwork.secrets import LazyRedactor, Secret
@@ -46,66 +45,63 @@ async def webhook_of(settings: Settings, redactor: LazyRedactor) -> Webhook | No
     return found
 
 
-class TaskNotices:
-    """As an async context: tells a webhook of the tasks that end, from the first time that it is given on.
+@asynccontextmanager
+async def telling_of_ends(store: Store, webhook: Webhook | None) -> AsyncIterator[None]:
+    """Have a webhook told of the tasks that end, from the first time that it is given on; None: nobody is.
 
-    What it does not take is tried again, for three days; so it may hear of an end more than once. Enter it
+    What it does not take is tried again, for three days; so it may hear of an end more than once. Enter this
     before anything is run: of what ends earlier it would not hear.
-
-    Args:
-        store: knows what has ended, and what was told.
-        webhook: who is told; None: nobody.
     """
+    if webhook is None:
+        yield
+        return
+    async with store.transaction() as tx:
+        await tx.notices.join(webhook.endpoint)
+    async with webhook:
+        telling = asyncio.create_task(_Teller(store, webhook).run())
+        try:
+            yield
+        finally:
+            telling.cancel()
+            with suppress(asyncio.CancelledError):
+                await telling
 
-    def __init__(self, store: Store, webhook: Webhook | None) -> None:
+
+class _Teller:
+    """Looks for ends, and tells a webhook of them."""
+
+    def __init__(self, store: Store, webhook: Webhook) -> None:
         self._store = store
         self._webhook = webhook
-        self._telling: asyncio.Task[None] | None = None
         self._trouble = ""
 
-    async def __aenter__(self) -> Self:
-        if self._webhook is not None:
-            async with self._store.transaction() as tx:
-                await tx.notices.join(self._webhook.endpoint)
-            await self._webhook.__aenter__()
-            self._telling = asyncio.create_task(self._tell(self._webhook))
-        return self
-
-    async def __aexit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        if self._telling is not None and self._webhook is not None:
-            self._telling.cancel()
-            with suppress(asyncio.CancelledError):
-                await self._telling
-            await self._webhook.__aexit__(kind, error, trace)
-
-    async def _tell(self, webhook: Webhook) -> None:
+    async def run(self) -> None:
+        """Tell of them until it is cancelled."""
         while True:
             try:
-                more = await self._look(webhook)
+                more = await self._look()
             except Exception as error:  # noqa: BLE001 - nobody awaits this task: it must not end unseen
                 self._met(error)  # what was not told stays due
                 more = False
             if not more:
                 await asyncio.sleep(LOOK_SECONDS)
 
-    async def _look(self, webhook: Webhook) -> bool:
+    async def _look(self) -> bool:
         """Tell of what is due; whether more may be."""
         async with self._store.transaction() as tx:
-            found = await tx.notices.find(webhook.endpoint, _FOUND_AT_ONCE)
+            found = await tx.notices.find(self._webhook.endpoint, _FOUND_AT_ONCE)
         async with self._store.transaction() as tx:
-            due = await tx.notices.claim(webhook.endpoint, _AT_ONCE)
-        told = await asyncio.gather(*(self._tell_one(webhook, notice) for notice in due))
+            due = await tx.notices.claim(self._webhook.endpoint, _AT_ONCE)
+        told = await asyncio.gather(*(self._tell_one(notice) for notice in due))
         # One that takes nothing is not to be asked as fast as it refuses.
         return found == _FOUND_AT_ONCE or (len(due) == _AT_ONCE and any(told))
 
-    async def _tell_one(self, webhook: Webhook, notice: Notice) -> bool:
+    async def _tell_one(self, notice: Notice) -> bool:
         """Whether it took this; raises nothing, as others are told at the same time."""
         try:
-            await webhook.tell(notice)
+            await self._webhook.tell(notice)
             async with self._store.transaction() as tx:
-                await tx.notices.delivered(webhook.endpoint, notice.id)
+                await tx.notices.delivered(self._webhook.endpoint, notice.id)
         except Exception as error:  # noqa: BLE001 - as above
             self._met(error)
             if notice.attempts == TRIES:

@@ -4,21 +4,11 @@ import asyncio
 import logging
 from contextlib import asynccontextmanager
 
-import pytest
 from aiohttp import web
 from sqlalchemy import text
 
-from activities.notices import TaskNotices
-from shiftwork.store.migrate import migrate
-from shiftwork.store.store import Store
+from activities.notices import telling_of_ends
 from shiftwork.tasks.webhook import Webhook
-
-
-@pytest.fixture
-async def store(database_url):
-    await migrate(database_url)
-    async with Store(database_url) as store:
-        yield store
 
 
 async def execute(store, sql):
@@ -63,7 +53,7 @@ async def receiving(status):
 
 async def test_what_nobody_foresaw_does_not_end_it(store, caplog):
     """If it failed, nothing would be told any more, and nothing would say so."""
-    async with receiving(204) as (url, told), TaskNotices(store, Webhook(url, None)):
+    async with receiving(204) as (url, told), telling_of_ends(store, Webhook(url, None)):
         await execute(store, "ALTER TABLE task_notices RENAME TO away")
         await until(lambda: "does not exist" in caplog.text)
         await execute(store, "ALTER TABLE away RENAME TO task_notices")
@@ -75,7 +65,7 @@ async def test_what_nobody_foresaw_does_not_end_it(store, caplog):
 async def test_one_who_refuses_is_not_asked_as_fast_as_that(store, caplog):
     """If it failed, a receiver that comes back after a day would be felled by the workers."""
     caplog.set_level(logging.WARNING)
-    async with receiving(500) as (url, told), TaskNotices(store, Webhook(url, None)):
+    async with receiving(500) as (url, told), telling_of_ends(store, Webhook(url, None)):
         await end(store, 400)
         await until(lambda: told)
         await asyncio.sleep(1.5)
