@@ -225,7 +225,7 @@ def _number(env: Mapping[str, str], name: str, default: float) -> float:
 def _webhook(env: Mapping[str, str]) -> str | None:
     url = env.get("SHIFTWORK_TASK_WEBHOOK") or None
     if url is not None:
-        from shiftwork.webhook_address import webhook_place  # noqa: PLC0415 - few have one
+        from shiftwork.addresses import webhook_place  # noqa: PLC0415 - few have one
 
         webhook_place(url)
     return url

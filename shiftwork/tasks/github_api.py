@@ -5,13 +5,13 @@ import json
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from dataclasses import dataclass
-from types import TracebackType
-from typing import TYPE_CHECKING, Any, Final, Self
+from typing import TYPE_CHECKING, Any, Final
 from urllib.parse import urlsplit
 
+from shiftwork.addresses import LOOPBACK
 from shiftwork.errors import InvalidInput, ShiftworkError
 from shiftwork.secrets import Secret
-from shiftwork.tasks.http import http_session
+from shiftwork.tasks.http import HttpClient
 from shiftwork.text import one_line, truncate
 
 if TYPE_CHECKING:
@@ -28,7 +28,6 @@ _ONE_REQUEST = 30.0
 _MOST_BYTES = 16 * 1024 * 1024
 _MOST_PAGES = 10
 _PAGE = 100
-_LOOPBACK = ("127.0.0.1", "::1", "localhost")
 
 
 class GitHubError(ShiftworkError):
@@ -52,7 +51,7 @@ class Answered:
         return truncate(one_line(f"{message}: {detail}" if detail else str(message)).rstrip("."), 300)
 
 
-class GitHubApi:
+class GitHubApi(HttpClient):
     """A connection to the API, as an async context; of one task.
 
     Attributes:
@@ -80,32 +79,19 @@ class GitHubApi:
             raise InvalidInput(
                 f"SHIFTWORK_GITHUB_API_URL is {base_url!r}; write it as https://HOST, or https://HOST/api/v3."
             )
-        if parts.scheme == "http" and parts.hostname not in _LOOPBACK:
+        if parts.scheme == "http" and parts.hostname not in LOOPBACK:
             raise InvalidInput(
                 f"SHIFTWORK_GITHUB_API_URL is {base_url!r}, where others could read the token; use https."
             )
         self.requests = 0
         self._base = base_url.rstrip("/")
-        self._token = token
+        self._has_token = token is not None
         self._deadline = time.monotonic() + seconds
         self._waiting = waiting
-        self._http: aiohttp.ClientSession | None = None
-
-    async def __aenter__(self) -> Self:
-        headers = {
-            "accept": "application/vnd.github+json",
-            "x-github-api-version": _VERSION,
-        }
-        if self._token is not None:
-            headers["authorization"] = f"Bearer {self._token.reveal()}"
-        self._http = await http_session(headers, _ONE_REQUEST)
-        return self
-
-    async def __aexit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        if self._http is not None:
-            await self._http.close()
+        headers = {"accept": "application/vnd.github+json", "x-github-api-version": _VERSION}
+        if token is not None:
+            headers["authorization"] = f"Bearer {token.reveal()}"
+        super().__init__(headers, _ONE_REQUEST)
 
     async def get(self, path: str, **query: str) -> Any:
         """What is there; raises `GitHubError`."""
@@ -165,15 +151,14 @@ class GitHubApi:
         body: Mapping[str, Any] | None = None,
     ) -> Answered | str:
         """The answer, or why there is none."""
-        import aiohttp  # noqa: PLC0415 - as above
+        import aiohttp  # noqa: PLC0415 - loaded when this was entered
         from yarl import URL  # noqa: PLC0415 - as above
 
-        assert self._http is not None
         self.requests += 1
         where = f"{self._base}{path}"
         try:
             for _ in range(3):
-                async with self._http.request(
+                async with self.http.request(
                     method, where, params=query, json=body, allow_redirects=False
                 ) as response:
                     # A repository that was renamed; but the token goes to no other host.
@@ -191,7 +176,7 @@ class GitHubApi:
         """Wait before another try; the next pause. Raises `GitHubError` where none helps."""
         limited = _limited(answer) if isinstance(answer, Answered) else None
         if isinstance(answer, Answered) and limited is None and answer.status < 500:
-            raise GitHubError(_refusal(answer, has_token=self._token is not None))
+            raise GitHubError(_refusal(answer, has_token=self._has_token))
         seconds = pause if limited is None else limited
         late = time.monotonic() + seconds > self._deadline
         if late and limited is not None:

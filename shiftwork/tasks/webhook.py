@@ -9,18 +9,14 @@ import hmac
 import json
 import time
 from contextlib import suppress
-from types import TracebackType
-from typing import TYPE_CHECKING, Final, Self
+from typing import Final
 
+from shiftwork.addresses import webhook_place
 from shiftwork.errors import InvalidInput, ShiftworkError
 from shiftwork.secrets import Secret
 from shiftwork.store.notices import EndedTask, Notice
-from shiftwork.tasks.http import http_session
+from shiftwork.tasks.http import HttpClient
 from shiftwork.text import one_line, truncate
-from shiftwork.webhook_address import webhook_place
-
-if TYPE_CHECKING:
-    import aiohttp
 
 ANSWER_SECONDS: Final = 10.0
 """How long an answer is waited for."""
@@ -33,7 +29,7 @@ class Undelivered(ShiftworkError):  # noqa: N818 - the tree names what happened
     """The address did not take what it was told."""
 
 
-class Webhook:
+class Webhook(HttpClient):
     """A webhook, as an async context.
 
     Attributes:
@@ -56,26 +52,15 @@ class Webhook:
         ).hexdigest()
         self._url = url
         self.key = None if secret is None else _key(secret)
-        self._http: aiohttp.ClientSession | None = None
-
-    async def __aenter__(self) -> Self:
-        self._http = await http_session({"content-type": "application/json"}, ANSWER_SECONDS)
-        return self
-
-    async def __aexit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        if self._http is not None:
-            await self._http.close()
+        super().__init__({"content-type": "application/json"}, ANSWER_SECONDS)
 
     async def tell(self, notice: Notice) -> None:
         """Tell of it; raises `Undelivered` unless the address says within ten seconds that it took it."""
-        import aiohttp  # noqa: PLC0415 - loaded when this was opened
+        import aiohttp  # noqa: PLC0415 - loaded when this was entered
 
-        assert self._http is not None, "entered"
         body = content(notice)
         try:
-            async with self._http.post(
+            async with self.http.post(
                 self._url,
                 data=body,
                 headers=headers(f"task-{notice.uuid}", int(time.time()), body, self.key),

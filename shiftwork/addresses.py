@@ -1,11 +1,12 @@
-"""Which addresses can be a webhook's."""
+"""Addresses of other servers that settings name."""
 
 from typing import Final
 from urllib.parse import urlsplit
 
 from shiftwork.errors import InvalidInput
 
-_LOOPBACK: Final = ("127.0.0.1", "::1", "localhost")
+LOOPBACK: Final = ("127.0.0.1", "::1", "localhost")
+"""Hosts that are this machine, with which nobody else hears what is said by http."""
 
 
 def webhook_place(url: str) -> str:
@@ -22,7 +23,7 @@ def webhook_place(url: str) -> str:
     if not known or not parts.hostname:
         raise InvalidInput("SHIFTWORK_TASK_WEBHOOK is no address; write it as https://HOST/PATH.")
     place = parts.netloc.rpartition("@")[2]
-    if parts.scheme == "http" and parts.hostname not in _LOOPBACK:
+    if parts.scheme == "http" and parts.hostname not in LOOPBACK:
         raise InvalidInput(
             f"SHIFTWORK_TASK_WEBHOOK names {place!r} by http, where others could read what is told; use "
             "https."
